@@ -1,0 +1,83 @@
+//! `cargo xtask bench`: builds the bench and the binary that it measures, in release mode, and
+//! runs it from the root of the workspace.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+/// Arguments of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    suite: Suite,
+}
+
+#[derive(clap::Subcommand)]
+enum Suite {
+    /// TLS streams: sockets, records, files, and `underseal serve` against nginx
+    #[command(disable_help_flag = true)]
+    Streams {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+}
+
+/// Builds what the suite needs and runs it.
+///
+/// # Errors
+///
+/// When the build or the bench fails; both have said why on stderr by then.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let Suite::Streams { options } = &args.suite;
+    let root = workspace_root()?;
+    let build = [
+        "build",
+        "--release",
+        "-p",
+        "underseal-bench",
+        "-p",
+        "underseal-cli",
+    ];
+    finish(
+        Command::new(cargo()).args(build).current_dir(&root),
+        "cargo build",
+    )?;
+    let bench = target_directory(&root).join("release/underseal-bench");
+    finish(
+        Command::new(bench)
+            .arg("streams")
+            .args(options)
+            .current_dir(&root),
+        "underseal-bench streams",
+    )
+}
+
+fn finish(command: &mut Command, name: &str) -> anyhow::Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {name}"))?;
+    if !status.success() {
+        bail!("{name} failed: {status}");
+    }
+    Ok(())
+}
+
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest
+        .parent()
+        .map(Path::to_path_buf)
+        .context("xtask has no workspace above it")
+}
+
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Where cargo puts what it builds: an absolute `CARGO_TARGET_DIR`, or one below the root.
+fn target_directory(root: &Path) -> PathBuf {
+    root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}

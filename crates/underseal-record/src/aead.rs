@@ -1,0 +1,181 @@
+//! The one place that calls an AEAD library: both backends behind one enum.
+
+use crate::nonce::AdditionalData;
+use crate::{Algorithm, Backend, TAG_LEN, TrafficKeys};
+
+/// An expanded key. Not boxed: one indirection per record would cost more than the bytes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a key lives as long as its direction and is used for every record"
+)]
+pub(crate) enum AeadKey {
+    Ring(ring::aead::LessSafeKey),
+    AwsLcRs(aws_lc_rs::aead::LessSafeKey),
+}
+
+/// The AEAD refused: on opening, the record is not authentic.
+pub(crate) struct Refused;
+
+impl From<ring::error::Unspecified> for Refused {
+    fn from(_: ring::error::Unspecified) -> Self {
+        Self
+    }
+}
+
+impl From<aws_lc_rs::error::Unspecified> for Refused {
+    fn from(_: aws_lc_rs::error::Unspecified) -> Self {
+        Self
+    }
+}
+
+type Nonce = [u8; 12];
+
+impl AeadKey {
+    /// Expands a key.
+    ///
+    /// # Panics
+    ///
+    /// If the backend refuses a key of the right length: it has no reason but lack of memory.
+    pub(crate) fn new(backend: Backend, keys: &TrafficKeys) -> Self {
+        const LENGTH: &str = "TrafficKeys::new checked the key's length";
+        let key = keys.dangerous_key();
+        match backend {
+            Backend::Ring => {
+                let key = ring::aead::UnboundKey::new(ring_algorithm(keys.algorithm), key);
+                Self::Ring(ring::aead::LessSafeKey::new(key.expect(LENGTH)))
+            }
+            Backend::AwsLcRs => {
+                let key = aws_lc_rs::aead::UnboundKey::new(aws_algorithm(keys.algorithm), key);
+                Self::AwsLcRs(aws_lc_rs::aead::LessSafeKey::new(key.expect(LENGTH)))
+            }
+        }
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        match self {
+            Self::Ring(_) => Backend::Ring,
+            Self::AwsLcRs(_) => Backend::AwsLcRs,
+        }
+    }
+
+    /// Seals `in_out` in place and returns its tag.
+    #[inline]
+    pub(crate) fn seal_in_place(
+        &self,
+        nonce: Nonce,
+        aad: &AdditionalData,
+        in_out: &mut [u8],
+        tag: &mut [u8; TAG_LEN],
+    ) -> Result<(), Refused> {
+        match self {
+            Self::Ring(key) => {
+                let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
+                let aad = ring::aead::Aad::from(aad.as_ref());
+                let sealed = key.seal_in_place_separate_tag(nonce, aad, in_out)?;
+                tag.copy_from_slice(sealed.as_ref());
+            }
+            Self::AwsLcRs(key) => {
+                let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
+                let aad = aws_lc_rs::aead::Aad::from(aad.as_ref());
+                key.seal_in_place_scatter(nonce, aad, in_out, &[], tag)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals `plaintext` followed by `trailer` into `out`, which is as long as both and the tag.
+    ///
+    /// aws-lc-rs reads and writes separate buffers; ring seals in place only, so there the bytes
+    /// are copied into the buffer that they are sealed in.
+    #[inline]
+    pub(crate) fn seal_from(
+        &self,
+        nonce: Nonce,
+        aad: &AdditionalData,
+        plaintext: &[u8],
+        trailer: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), Refused> {
+        match self {
+            Self::AwsLcRs(key) => {
+                let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
+                let aad = aws_lc_rs::aead::Aad::from(aad.as_ref());
+                let (ciphertext, rest) = out.split_at_mut(plaintext.len());
+                key.seal_out_of_place_scatter(nonce, aad, plaintext, ciphertext, trailer, rest)?;
+                Ok(())
+            }
+            Self::Ring(_) => {
+                let Some((in_out, tag)) = out.split_last_chunk_mut::<TAG_LEN>() else {
+                    return Err(Refused);
+                };
+                in_out[..plaintext.len()].copy_from_slice(plaintext);
+                in_out[plaintext.len()..].copy_from_slice(trailer);
+                self.seal_in_place(nonce, aad, in_out, tag)
+            }
+        }
+    }
+
+    /// Opens `in_out` (ciphertext, then tag) in place; the plaintext is what precedes the tag.
+    #[inline]
+    pub(crate) fn open_in_place(
+        &self,
+        nonce: Nonce,
+        aad: &AdditionalData,
+        in_out: &mut [u8],
+    ) -> Result<(), Refused> {
+        match self {
+            Self::Ring(key) => {
+                let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
+                let aad = ring::aead::Aad::from(aad.as_ref());
+                key.open_in_place(nonce, aad, in_out)?;
+            }
+            Self::AwsLcRs(key) => {
+                let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
+                let aad = aws_lc_rs::aead::Aad::from(aad.as_ref());
+                key.open_in_place(nonce, aad, in_out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens `sealed` (ciphertext, then tag) into `out`, as long as the ciphertext, without
+    /// touching `sealed`. `None` where the backend can open only in place.
+    ///
+    /// On refusal `out` is overwritten with zeros: unauthenticated plaintext leaves no trace.
+    #[inline]
+    pub(crate) fn open_into(
+        &self,
+        nonce: Nonce,
+        aad: &AdditionalData,
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Option<Result<(), Refused>> {
+        let Self::AwsLcRs(key) = self else {
+            return None;
+        };
+        let (ciphertext, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
+        let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
+        let aad = aws_lc_rs::aead::Aad::from(aad.as_ref());
+        let opened = key.open_separate_gather(nonce, aad, ciphertext, tag, out);
+        Some(opened.map_err(|refused| {
+            out.fill(0);
+            refused.into()
+        }))
+    }
+}
+
+fn ring_algorithm(algorithm: Algorithm) -> &'static ring::aead::Algorithm {
+    match algorithm {
+        Algorithm::Aes128Gcm => &ring::aead::AES_128_GCM,
+        Algorithm::Aes256Gcm => &ring::aead::AES_256_GCM,
+        Algorithm::ChaCha20Poly1305 => &ring::aead::CHACHA20_POLY1305,
+    }
+}
+
+fn aws_algorithm(algorithm: Algorithm) -> &'static aws_lc_rs::aead::Algorithm {
+    match algorithm {
+        Algorithm::Aes128Gcm => &aws_lc_rs::aead::AES_128_GCM,
+        Algorithm::Aes256Gcm => &aws_lc_rs::aead::AES_256_GCM,
+        Algorithm::ChaCha20Poly1305 => &aws_lc_rs::aead::CHACHA20_POLY1305,
+    }
+}

@@ -1,0 +1,68 @@
+use core::fmt;
+
+/// The TLS versions whose records this crate protects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProtocolVersion {
+    /// TLS 1.2 with an AEAD suite (RFC 5246, RFC 5288, RFC 7905).
+    #[doc(alias = "TLS_1_2_VERSION")]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    #[doc(alias = "TLS_1_3_VERSION")]
+    Tls13,
+}
+
+impl fmt::Display for ProtocolVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        })
+    }
+}
+
+/// An AEAD algorithm of a TLS cipher suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// AES-128 in Galois/Counter mode.
+    #[doc(alias = "TLS_CIPHER_AES_GCM_128")]
+    Aes128Gcm,
+    /// AES-256 in Galois/Counter mode.
+    #[doc(alias = "TLS_CIPHER_AES_GCM_256")]
+    Aes256Gcm,
+    /// ChaCha20 with Poly1305.
+    #[doc(alias = "TLS_CIPHER_CHACHA20_POLY1305")]
+    ChaCha20Poly1305,
+}
+
+impl Algorithm {
+    /// Every algorithm, for loops in tests and probes.
+    pub const ALL: [Self; 3] = [Self::Aes128Gcm, Self::Aes256Gcm, Self::ChaCha20Poly1305];
+
+    /// Bytes of the key.
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::Aes128Gcm => 16,
+            Self::Aes256Gcm | Self::ChaCha20Poly1305 => 32,
+        }
+    }
+
+    /// Bytes between a record's header and its ciphertext: TLS 1.2 sends eight bytes of an AES-GCM
+    /// nonce with each record (RFC 5288 section 3), every other combination derives the whole
+    /// nonce from the sequence number.
+    pub const fn explicit_nonce_len(self, version: ProtocolVersion) -> usize {
+        match (version, self) {
+            (ProtocolVersion::Tls12, Self::Aes128Gcm | Self::Aes256Gcm) => 8,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aes128Gcm => "AES-128-GCM",
+            Self::Aes256Gcm => "AES-256-GCM",
+            Self::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+        })
+    }
+}

@@ -1,1 +1,34 @@
-//! placeholder
+//! What underseal's tests share; never published, and it never depends on `underseal`, so that the
+//! tests of every crate can use it.
+//!
+//! - [`Certificates`]: an authority, a server and a client, made anew for a test, as PEM files for
+//!   foreign programs and as rustls configurations pinned to a [`Suite`].
+//! - [`pair`]: two connected in-memory streams for blocking code; `tokio::io::duplex` is the same
+//!   for asynchronous code.
+//! - [`FaultyStream`] and [`RecordEditor`]: wrap either and misbehave, by byte or by TLS record.
+//! - [`Peer`]: a foreign program with bounded waits, killed on drop; [`peers`] knows the programs.
+//!
+//! Everything here panics where a test should fail: a test that cannot run is a failed test.
+
+mod certificates;
+mod configs;
+mod faults;
+mod memory;
+mod peer;
+pub mod peers;
+mod program;
+mod records;
+
+pub use certificates::{CLIENT_NAME, Certificates, KeyType, SERVER_NAME};
+pub use configs::Suite;
+pub use faults::{Faults, FaultyStream};
+pub use memory::{Pipe, pair};
+pub use peer::{Finished, Peer};
+pub use program::{free_port, require_program};
+pub use records::{RecordEdit, RecordEditor};
+
+use std::time::Duration;
+
+/// How long anything in a test may wait for the other side before the test fails. Far more than is
+/// ever needed, so that a busy machine does not fail a test; it only keeps a hang from lasting.
+pub const PATIENCE: Duration = Duration::from_secs(60);

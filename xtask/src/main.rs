@@ -1,15 +1,26 @@
-//! Development tasks of underseal, one word each: `cargo xtask <task>`.
+//! Development tasks of underseal: one word each, the same on a desk and in CI.
 
 mod bench;
+mod fuzz;
+mod packages;
+mod readme;
+mod shell;
+mod test;
+mod tree;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// The exit codes, as `--help` prints them.
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  a step failed; the last line on stderr says which, and how to run it alone
+  2  the command line was not understood
+  3  programs are missing and this user may not install them; the apt line is printed";
+
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Development tasks of underseal",
-    version
-)]
+#[command(name = "xtask", bin_name = "cargo xtask", about, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -17,12 +28,38 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Runs every test there is, and installs the Debian packages they need when it is root
+    Test(test::Args),
+    /// Runs the fuzz targets, from a copy of their committed corpus
+    Fuzz(fuzz::Args),
     /// Measures underseal beside its peers
     Bench(bench::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Test(args) => test::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Bench(args) => bench::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            match error.downcast_ref::<packages::Missing>() {
+                Some(_) => ExitCode::from(3),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_definition_is_consistent() {
+        super::Cli::command().debug_assert();
     }
 }

@@ -1,0 +1,147 @@
+//! The Debian packages the tests need: one list, with the reason of each.
+
+use std::fmt;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::shell;
+use crate::test::StepName;
+
+/// How to see that a package's content is on this machine, whoever put it there.
+enum Probe {
+    Program(&'static str),
+    Library(&'static str),
+}
+
+struct Package {
+    name: &'static str,
+    probe: Probe,
+    reason: &'static str,
+    needed_by: &'static [StepName],
+}
+
+use StepName::{BenchSmoke, Clippy, Docs, Fuzz, Readme, Tree, Unit};
+
+/// Steps that compile the bench, whose peers are C libraries.
+const COMPILES_BENCH: &[StepName] = &[Clippy, Docs, Unit, BenchSmoke];
+
+#[rustfmt::skip]
+const PACKAGES: &[Package] = &[
+    Package { name: "curl", probe: Probe::Program("curl"),
+        reason: "peer of the interop tests; fetches from `serve`", needed_by: &[Unit, Readme] },
+    Package { name: "g++", probe: Probe::Program("g++"),
+        reason: "compiles libFuzzer", needed_by: &[Fuzz] },
+    Package { name: "git", probe: Probe::Program("git"),
+        reason: "lists the files of the tree", needed_by: &[Tree] },
+    Package { name: "gnutls-bin", probe: Probe::Program("gnutls-cli"),
+        reason: "peer of the interop tests", needed_by: &[Unit] },
+    Package { name: "libssl-dev", probe: Probe::Library("openssl"),
+        reason: "OpenSSL as a peer of the bench", needed_by: COMPILES_BENCH },
+    Package { name: "nginx", probe: Probe::Program("nginx"),
+        reason: "peer of `serve` in the bench", needed_by: &[BenchSmoke] },
+    Package { name: "openssl", probe: Probe::Program("openssl"),
+        reason: "peer of the interop tests; makes RSA keys", needed_by: &[Unit] },
+    Package { name: "pkg-config", probe: Probe::Program("pkg-config"),
+        reason: "finds OpenSSL for the bench", needed_by: COMPILES_BENCH },
+    Package { name: "python3", probe: Probe::Program("python3"),
+        reason: "peer of the interop tests (module ssl)", needed_by: &[Unit] },
+];
+
+/// The packages that are missing where this user may not install them.
+#[derive(Debug)]
+pub(crate) struct Missing(Vec<(&'static str, &'static str)>);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "Debian packages are missing, and only root may install them:"
+        )?;
+        for (name, reason) in &self.0 {
+            writeln!(f, "  {name}: {reason}")?;
+        }
+        let names: Vec<_> = self.0.iter().map(|(name, _)| *name).collect();
+        write!(
+            f,
+            "hint: run `sudo apt-get update && sudo apt-get install --yes \
+             --no-install-recommends {}`",
+            names.join(" ")
+        )
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// Installs what `steps` need and this machine lacks.
+///
+/// # Errors
+/// [`Missing`] when this user is not root or there is no apt-get here; otherwise what apt-get said.
+pub(crate) fn install_for(steps: &[StepName]) -> Result<()> {
+    let missing: Vec<_> = PACKAGES
+        .iter()
+        .filter(|package| package.needed_by.iter().any(|step| steps.contains(step)))
+        .filter(|package| !is_present(&package.probe))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_root() || !shell::exists("apt-get") {
+        let missing = missing
+            .iter()
+            .map(|package| (package.name, package.reason))
+            .collect();
+        return Err(Missing(missing).into());
+    }
+    for package in &missing {
+        eprintln!("xtask: installing {} ({})", package.name, package.reason);
+    }
+    shell::run(apt_get(&["update", "--quiet"]))?;
+    let mut install = apt_get(&["install", "--yes", "--quiet", "--no-install-recommends"]);
+    install.args(missing.iter().map(|package| package.name));
+    shell::run(install)
+}
+
+fn apt_get(args: &[&str]) -> Command {
+    let mut command = shell::program("apt-get", args);
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn is_present(probe: &Probe) -> bool {
+    match probe {
+        Probe::Program(name) => shell::exists(name),
+        Probe::Library(name) => {
+            shell::output(shell::program("pkg-config", &["--exists", name])).is_ok()
+        }
+    }
+}
+
+fn is_root() -> bool {
+    shell::output(shell::program("id", &["-u"])).is_ok_and(|id| id.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_packages_end_in_one_apt_line() {
+        let text = Missing(vec![("curl", "a peer"), ("g++", "a compiler")]).to_string();
+        let last = text.lines().last().unwrap();
+        assert!(
+            last.starts_with("hint: run `sudo apt-get update && "),
+            "{last}"
+        );
+        assert!(
+            last.ends_with("--no-install-recommends curl g++`"),
+            "{last}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_not_present() {
+        assert!(!is_present(&Probe::Program("no-such-program-here")));
+        assert!(is_present(&Probe::Program("sh")));
+    }
+}

@@ -1,0 +1,133 @@
+//! `cargo xtask test`: the steps, their order and what is said about each.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::{fuzz, packages, readme, shell, tree};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Runs these steps only
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<StepName>,
+}
+
+/// The steps, in the order they run: what fails soonest comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StepName {
+    /// The repository's own rules: lock files, links, no `unsafe`, nothing left undone
+    Tree,
+    /// Formatting, in both workspaces
+    Fmt,
+    /// Clippy on every target of both workspaces, warnings denied
+    Clippy,
+    /// Documentation with private items, warnings denied
+    Docs,
+    /// Every test of the workspace, its doc tests and its examples
+    Unit,
+    /// The README's commands, run as they stand there
+    Readme,
+    /// Each fuzz target for ten seconds
+    Fuzz,
+    /// Each row of the bench, too short to measure anything
+    BenchSmoke,
+}
+
+/// Runs the steps asked for, all of them by default, and stops at the first that fails.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let steps = if args.only.is_empty() {
+        StepName::value_variants()
+    } else {
+        &args.only
+    };
+    packages::install_for(steps)?;
+    let start = Instant::now();
+    let mut durations = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        eprintln!("xtask: [{}/{}] {}", index + 1, steps.len(), step.word());
+        let step_start = Instant::now();
+        step.run()
+            .with_context(|| step.failure(step_start.elapsed()))?;
+        durations.push((step.word(), step_start.elapsed()));
+        eprintln!(
+            "xtask: {} ok ({:.1} s)",
+            step.word(),
+            step_start.elapsed().as_secs_f64()
+        );
+    }
+    for (word, duration) in durations {
+        eprintln!("xtask: {word:<12} {:>7.1} s", duration.as_secs_f64());
+    }
+    eprintln!("xtask: all ok ({:.1} s)", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+impl StepName {
+    /// The word that names the step on the command line.
+    fn word(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn failure(self, after: Duration) -> String {
+        let word = self.word();
+        format!(
+            "step `{word}` failed after {:.1} s; run it alone with `cargo xtask test --only {word}`",
+            after.as_secs_f64()
+        )
+    }
+
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Tree => tree::check(),
+            Self::Fmt => in_each_workspace(&["fmt", "--check"]),
+            Self::Clippy => clippy(),
+            Self::Docs => docs(),
+            Self::Unit => shell::run(shell::cargo(&["test", "--workspace", "--locked"])),
+            Self::Readme => readme::check(),
+            Self::Fuzz => fuzz::smoke(),
+            Self::BenchSmoke => bench_smoke(),
+        }
+    }
+}
+
+/// Runs a cargo command in the workspace and in that of the fuzz targets.
+fn in_each_workspace(args: &[&str]) -> Result<()> {
+    let mut main = shell::cargo(args);
+    main.arg("--all");
+    shell::run(main)?;
+    let mut fuzz = shell::cargo(args);
+    fuzz.args(["--manifest-path", "fuzz/Cargo.toml"]);
+    shell::run(fuzz)
+}
+
+fn clippy() -> Result<()> {
+    const DENY: &[&str] = &["--", "-D", "warnings"];
+    let mut main = shell::cargo(&["clippy", "--workspace", "--all-targets", "--locked"]);
+    main.args(DENY);
+    shell::run(main)?;
+    // The same target directory: its dependencies are checked once for both workspaces.
+    let mut fuzz = shell::cargo(&["clippy", "--all-targets", "--locked"]);
+    fuzz.args([
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--target-dir",
+        "target",
+    ])
+    .args(DENY);
+    shell::run(fuzz)
+}
+
+fn docs() -> Result<()> {
+    let mut doc = shell::cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    doc.arg("--document-private-items")
+        .env("RUSTDOCFLAGS", "-Dwarnings");
+    shell::run(doc)
+}
+
+fn bench_smoke() -> Result<()> {
+    let xtask = std::env::current_exe().context("this program has no path")?;
+    shell::run(shell::program(xtask, &["bench", "streams", "--quick"]))
+}

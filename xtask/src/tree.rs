@@ -1,0 +1,152 @@
+//! The repository's own rules, checked on the files git knows.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+/// The one crate that may say it, see ARCHITECTURE.md.
+const UNSAFE_CRATE: &str = "crates/underseal-sys/";
+
+/// Marks of work left undone, written so that this file has none.
+const UNDONE: &[&str] = &[
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("to", "do!("),
+    concat!("unim", "plemented!("),
+    concat!("#[ig", "nore"),
+];
+
+/// Checks every rule and reports all that is broken, not the first only.
+pub(crate) fn check() -> Result<()> {
+    let files = shell::output(shell::program("git", &["ls-files"]))?;
+    let mut broken = Vec::new();
+    for file in files.lines() {
+        // A file that is staged for removal is still listed.
+        let Ok(text) = fs::read_to_string(shell::root().join(file)) else {
+            continue;
+        };
+        broken.extend(broken_rules(file, &text));
+    }
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        if let Err(error) = lock_file_is_current(manifest) {
+            broken.push(format!("{manifest}: {error:#}"));
+        }
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    for line in &broken {
+        eprintln!("{line}");
+    }
+    bail!("{} rules of the repository are broken", broken.len())
+}
+
+fn lock_file_is_current(manifest: &str) -> Result<()> {
+    let args = [
+        "metadata",
+        "--locked",
+        "--format-version",
+        "1",
+        "--manifest-path",
+        manifest,
+    ];
+    shell::output(shell::cargo(&args)).context("the lock file is not up to date")?;
+    Ok(())
+}
+
+/// What `file` breaks, one line each, starting with its place.
+fn broken_rules(file: &str, text: &str) -> Vec<String> {
+    let mut broken = Vec::new();
+    let extension = Path::new(file)
+        .extension()
+        .and_then(|extension| extension.to_str());
+    for (index, line) in text.lines().enumerate() {
+        let place = format!("{file}:{}", index + 1);
+        if matches!(extension, Some("rs" | "md" | "sh" | "py" | "toml")) {
+            let marks = UNDONE.iter().filter(|mark| line.contains(**mark));
+            broken.extend(marks.map(|mark| format!("{place}: `{mark}` is not for the tree")));
+        }
+        if extension == Some("rs") && !file.starts_with(UNSAFE_CRATE) && says_unsafe(line) {
+            broken.push(format!("{place}: `unsafe` outside {UNSAFE_CRATE}"));
+        }
+        if extension == Some("md") {
+            let links = relative_links(line).filter(|link| !exists_beside(file, link));
+            broken.extend(links.map(|link| format!("{place}: the link to `{link}` is dead")));
+        }
+    }
+    if file.ends_with("Cargo.toml") && text.contains("[package]") && !inherits_lints(text) {
+        broken.push(format!("{file}: does not inherit the workspace's lints"));
+    }
+    broken
+}
+
+/// Whether the code of `line` has the keyword: not a comment, a string or a longer name.
+fn says_unsafe(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    code.split('"')
+        .step_by(2)
+        .flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .any(|word| word == "unsafe")
+}
+
+/// The targets of Markdown links that stay in the repository, without their fragments.
+fn relative_links(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.split('#').next().unwrap_or_default())
+        .filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+fn exists_beside(file: &str, link: &str) -> bool {
+    let directory = shell::root().join(file);
+    directory
+        .parent()
+        .is_some_and(|directory| directory.join(link).exists())
+}
+
+fn inherits_lints(manifest: &str) -> bool {
+    manifest.contains("[lints]\nworkspace = true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsafe_is_found_in_code_only() {
+        assert!(says_unsafe("    unsafe { read(fd) }"));
+        assert!(says_unsafe("pub unsafe fn f() {}"));
+        assert!(!says_unsafe("// unsafe would be wrong here"));
+        assert!(!says_unsafe("#![forbid(unsafe_code)]"));
+    }
+
+    #[test]
+    fn undone_work_is_reported_with_its_place() {
+        let line = format!("// {}: later\n", UNDONE[0]);
+        let broken = broken_rules("src/a.rs", &format!("fn f() {{}}\n{line}"));
+        assert_eq!(broken.len(), 1);
+        assert!(broken[0].starts_with("src/a.rs:2: "), "{broken:?}");
+    }
+
+    #[test]
+    fn a_dead_link_is_reported_and_a_live_one_is_not() {
+        let text = "[a](README.md#top) [b](no/such.md) [c](https://example.com/x)";
+        let broken = broken_rules("README.md", text);
+        assert_eq!(broken, ["README.md:1: the link to `no/such.md` is dead"]);
+    }
+
+    #[test]
+    fn a_manifest_must_inherit_the_lints() {
+        let without = broken_rules("a/Cargo.toml", "[package]\nname = \"a\"\n");
+        assert_eq!(
+            without,
+            ["a/Cargo.toml: does not inherit the workspace's lints"]
+        );
+        let with = broken_rules("a/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n");
+        assert!(with.is_empty(), "{with:?}");
+    }
+}

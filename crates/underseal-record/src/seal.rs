@@ -73,6 +73,11 @@ impl Sealer {
         self.padding = padding;
     }
 
+    /// How records are padded.
+    pub fn padding(&self) -> Padding {
+        self.padding
+    }
+
     /// Honours the record size limit that the peer announced (RFC 8449): for TLS 1.3 it counts
     /// the type byte and padding, for TLS 1.2 the plaintext alone.
     ///

@@ -1,1 +1,45 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod buffers;
+mod engine;
+mod error;
+mod file;
+mod handover;
+mod handshake;
+mod parts;
+mod session;
+mod transport;
+
+pub mod blocking;
+#[cfg(feature = "tokio")]
+pub mod client;
+#[cfg(feature = "tokio")]
+mod lazy;
+#[cfg(feature = "tokio")]
+mod mid_handshake;
+#[cfg(feature = "tokio")]
+pub mod server;
+#[cfg(feature = "tokio")]
+mod stream;
+#[cfg(feature = "tokio")]
+mod tls_stream;
+
+pub use backend::BACKEND_VARIABLE;
+pub use engine::KeyUpdateRequest;
+pub use error::{Error, PeerMisbehaved};
+pub use parts::{InvalidParts, Movable, Parts};
+pub use rustls;
+pub use session::{ClientConnection, CommonState, ServerConnection};
+pub use underseal_record as record;
+
+#[cfg(feature = "tokio")]
+pub use client::{Connect, FallibleConnect, TlsConnector, TlsConnectorWithAlpn};
+#[cfg(feature = "tokio")]
+pub use lazy::{LazyConfigAcceptor, StartHandshake};
+#[cfg(feature = "tokio")]
+pub use server::{Accept, FallibleAccept, TlsAcceptor};
+#[cfg(feature = "tokio")]
+pub use stream::Stream;
+#[cfg(feature = "tokio")]
+pub use tls_stream::TlsStream;

@@ -1,0 +1,248 @@
+//! The sending direction: seal a batch, send it, keep what the socket did not take.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+
+use underseal_record::{
+    AlertDescription, AlertLevel, ContentType, MAX_RECORD, ProtocolVersion, Sealer,
+};
+
+use super::KeyUpdateRequest;
+use crate::Error;
+use crate::buffers::{self, BATCH, Lent, Residue};
+use crate::handshake::Kernel;
+use crate::transport::Transport;
+
+/// Batches start here and never shrink below: four full records.
+const MIN_BATCH: usize = 64 * 1024;
+
+/// Ciphertext up to this size is copied out of the lent buffer while the socket is full, so that a
+/// connection whose peer stopped reading holds little more than what it has to send.
+const COPIED: usize = MIN_BATCH + MAX_RECORD;
+
+/// The sending direction of a connection.
+///
+/// 1. Sealed bytes go out in order: `pending` is sent before anything that is sealed later.
+/// 2. A record that was sealed is never sealed again: what the socket did not take stays in
+///    `pending`, and its plaintext counts as written.
+pub(crate) struct Transmit {
+    pub(super) sealer: Sealer,
+    pending: Residue,
+    /// Plaintext bytes of the next batch: doubled when the socket took a whole batch, halved when
+    /// it did not, so that a slow peer costs little memory and a fast one few system calls.
+    batch: usize,
+    key_update: Option<KeyUpdateRequest>,
+    closed: bool,
+}
+
+impl Transmit {
+    pub(crate) fn new(sealer: Sealer, pending: &[u8], closed: bool) -> Self {
+        Self {
+            sealer,
+            pending: Residue::copy_of(pending),
+            batch: MIN_BATCH,
+            key_update: None,
+            closed,
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (Sealer, Vec<u8>, bool) {
+        (self.sealer, self.pending.bytes().to_vec(), self.closed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Sealed bytes that the socket has not taken yet.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.pending.bytes().len()
+    }
+
+    /// Seals and sends as much of `slices` as one batch holds; returns the plaintext bytes taken.
+    /// `WouldBlock` only if nothing was taken.
+    pub(crate) fn write(
+        &mut self,
+        transport: &mut impl Transport,
+        kernel: &mut Kernel,
+        content_type: ContentType,
+        slices: &mut [IoSlice<'_>],
+    ) -> io::Result<usize> {
+        self.ready(transport)?;
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut slices = slices;
+        let mut buffer = buffers::lend();
+        let mut end = self.seal_due_key_update(kernel, &mut buffer)?;
+        let mut taken = 0;
+        while taken < total.min(self.batch) && buffer.len() - end >= MAX_RECORD {
+            match self
+                .sealer
+                .seal_vectored(content_type, slices, &mut buffer[end..])
+            {
+                Ok(sealed) => {
+                    taken += sealed.consumed;
+                    end += sealed.written;
+                    IoSlice::advance_slices(&mut slices, sealed.consumed);
+                }
+                // What was sealed before the limit goes out; the next call reports it.
+                Err(_) if taken > 0 => break,
+                Err(error) => return Err(Error::from(error).into()),
+            }
+            end += self.seal_due_key_update(kernel, &mut buffer[end..])?;
+        }
+        self.send(transport, buffer, 0..end)?;
+        Ok(taken)
+    }
+
+    /// Lets `fill` put plaintext into the records where it will be sealed, then seals and sends
+    /// it. `fill` gets one slice per record and returns the bytes that it put there, in order.
+    pub(crate) fn write_with(
+        &mut self,
+        transport: &mut impl Transport,
+        kernel: &mut Kernel,
+        limit: u64,
+        fill: impl FnOnce(&mut [io::IoSliceMut<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.ready(transport)?;
+        let mut buffer = buffers::lend();
+        let start = self.seal_due_key_update(kernel, &mut buffer)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(self.batch);
+        let taken = fill(&mut self.plaintext_slots(&mut buffer[start..], limit))?;
+        let mut end = start;
+        let mut left = taken;
+        while left > 0 {
+            let len = left.min(self.sealer.max_plaintext());
+            let sealed =
+                self.sealer
+                    .seal_in_place(ContentType::APPLICATION_DATA, &mut buffer[end..], len);
+            end += sealed.map_err(Error::from)?;
+            left -= len;
+        }
+        self.send(transport, buffer, 0..end)?;
+        Ok(taken)
+    }
+
+    /// Where the plaintext of consecutive full records lies, `limit` bytes of it in all.
+    fn plaintext_slots<'b>(&self, buffer: &'b mut [u8], limit: usize) -> Vec<io::IoSliceMut<'b>> {
+        let (prefix, most) = (self.sealer.prefix_len(), self.sealer.max_plaintext());
+        let mut left = limit;
+        buffer
+            .chunks_exact_mut(self.sealer.record_len(most))
+            .map_while(|record| {
+                let len = left.min(most);
+                left -= len;
+                (len > 0).then(|| io::IoSliceMut::new(&mut record[prefix..prefix + len]))
+            })
+            .collect()
+    }
+
+    /// Sends what is pending. `WouldBlock` if the socket does not take all of it.
+    pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        while !self.pending.bytes().is_empty() {
+            match transport.send(self.pending.bytes()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.pending.advance(n),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a KeyUpdate before the next record; [`flush_control`](Self::flush_control) sends
+    /// it.
+    pub(crate) fn want_key_update(&mut self, request: KeyUpdateRequest) {
+        if self.key_update != Some(KeyUpdateRequest::Requested) {
+            self.key_update = Some(request);
+        }
+    }
+
+    /// Seals the KeyUpdate that is wanted, if there is one, behind what is pending.
+    pub(crate) fn queue_key_update(&mut self, kernel: &mut Kernel) -> Result<(), Error> {
+        if self.closed {
+            self.key_update = None;
+        }
+        if self.key_update.is_none() {
+            return Ok(());
+        }
+        let mut record = [0; 64];
+        let len = self.seal_due_key_update(kernel, &mut record)?;
+        self.queue(&record[..len]);
+        Ok(())
+    }
+
+    /// Seals an alert behind what is pending. A fatal one, and close_notify, close the direction.
+    pub(crate) fn queue_alert(&mut self, level: AlertLevel, description: AlertDescription) {
+        if self.closed {
+            return;
+        }
+        let mut record = [0; 64];
+        let alert = [level.to_wire(), description.0];
+        let sealed = self.sealer.seal(ContentType::ALERT, &alert, &mut record);
+        self.closed = level == AlertLevel::Fatal || description == AlertDescription::CLOSE_NOTIFY;
+        // Past the hard limit not even an alert may be sealed: the peer sees the TCP stream end.
+        if let Ok(sealed) = sealed {
+            self.queue(&record[..sealed.written]);
+        }
+    }
+
+    /// Refuses all further writes: the peer is known to be gone.
+    pub(crate) fn close_silently(&mut self) {
+        self.closed = true;
+        self.pending = Residue::Empty;
+    }
+
+    fn queue(&mut self, record: &[u8]) {
+        let joined = [self.pending.bytes(), record].concat();
+        self.pending = Residue::copy_of(&joined);
+    }
+
+    fn ready(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        if self.closed {
+            return Err(Error::WriteAfterClose.into());
+        }
+        self.flush(transport)
+    }
+
+    /// Seals a KeyUpdate and switches to the next key, if one was asked for or the soft limit is
+    /// reached. Returns the bytes written.
+    fn seal_due_key_update(&mut self, kernel: &mut Kernel, out: &mut [u8]) -> Result<usize, Error> {
+        let by_limit = self.sealer.wants_key_update()
+            && self.sealer.version() == ProtocolVersion::Tls13
+            && kernel.can_rekey();
+        let due = match self.key_update.take() {
+            None if by_limit => KeyUpdateRequest::NotRequested,
+            None => return Ok(0),
+            Some(request) => request,
+        };
+        let message = [24, 0, 0, 1, due.to_wire()];
+        let sealed = self.sealer.seal(ContentType::HANDSHAKE, &message, out)?;
+        self.sealer.replace_keys(kernel.update_tx()?);
+        Ok(sealed.written)
+    }
+
+    fn send(
+        &mut self,
+        transport: &mut impl Transport,
+        buffer: Lent,
+        mut range: Range<usize>,
+    ) -> io::Result<()> {
+        while !range.is_empty() {
+            match transport.send(&buffer[range.clone()]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => range.start += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.batch = (self.batch / 2).max(MIN_BATCH);
+                    self.pending = Residue::new(buffer, range, COPIED);
+                    return Ok(());
+                }
+                Err(error) => {
+                    // The stream has a hole now: no later record may follow.
+                    self.close_silently();
+                    return Err(error);
+                }
+            }
+        }
+        self.batch = (self.batch * 2).min(BATCH);
+        Ok(())
+    }
+}

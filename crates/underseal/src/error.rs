@@ -1,0 +1,131 @@
+use std::io;
+use std::sync::Arc;
+
+use underseal_record::{AlertDescription, ContentType};
+
+/// Why a TLS stream failed, by the party at fault.
+///
+/// The streams' methods return [`io::Error`], as every Rust stream does; [`Error::of`] finds this
+/// error inside of it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The handshake failed; rustls says why.
+    #[error("handshake failed: {0}")]
+    Handshake(#[source] Arc<rustls::Error>),
+    /// The peer ended the connection during the handshake.
+    #[error("connection closed during the handshake")]
+    ClosedInHandshake,
+    /// A record could not be opened or sealed.
+    #[error(transparent)]
+    Record(#[from] underseal_record::Error),
+    /// The peer broke the protocol above the record layer.
+    #[error("peer misbehaved: {0}")]
+    PeerMisbehaved(#[from] PeerMisbehaved),
+    /// The peer gave up and said why.
+    #[error("peer sent fatal alert: {0}")]
+    AlertReceived(AlertDescription),
+    /// The TCP stream ended without a close_notify: what was received may be cut short.
+    #[error("connection closed without close_notify, the data may be truncated")]
+    Truncated,
+    /// This side closed its direction (or the connection failed) and then wrote again.
+    #[error("write after the sending side was closed")]
+    WriteAfterClose,
+    /// A record of a type other than application data waits to be read with `read_record`.
+    #[error("a record of {0} is pending, read it with `read_record`")]
+    RecordPending(ContentType),
+    /// The connection cannot do this.
+    #[error("not supported: {0}")]
+    Unsupported(&'static str),
+}
+
+/// What the peer did wrong above the record layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerMisbehaved {
+    /// A record of a type that has no place after the handshake.
+    #[error("unexpected record of {0}")]
+    UnexpectedContentType(ContentType),
+    /// A handshake message that has no place after the handshake.
+    #[error("unexpected handshake message of type {0}")]
+    UnexpectedHandshakeMessage(u8),
+    /// Another record came between two parts of a handshake message, or bytes followed a
+    /// KeyUpdate under the old key (RFC 8446 section 5.1).
+    #[error("handshake message interleaved with other records or spanning a key change")]
+    InterleavedHandshake,
+    /// A handshake message longer than 64 KiB.
+    #[error("handshake message of {0} bytes is too long")]
+    HandshakeMessageTooLong(usize),
+    /// An alert that is not two bytes, or a KeyUpdate that is not one.
+    #[error("malformed message")]
+    Malformed,
+    /// A KeyUpdate that is neither update_not_requested nor update_requested.
+    #[error("key update with unknown request {0}")]
+    InvalidKeyUpdateRequest(u8),
+    /// Control messages without end and hardly any data between them.
+    #[error("too many key updates, tickets or warnings without data between them")]
+    TooManyControlMessages,
+    /// A session ticket that rustls refused.
+    #[error("invalid session ticket")]
+    InvalidTicket,
+}
+
+impl PeerMisbehaved {
+    /// The alert for this fault (RFC 8446 section 6.2).
+    pub fn alert(self) -> AlertDescription {
+        match self {
+            Self::UnexpectedContentType(_)
+            | Self::UnexpectedHandshakeMessage(_)
+            | Self::InterleavedHandshake
+            | Self::TooManyControlMessages => AlertDescription::UNEXPECTED_MESSAGE,
+            Self::HandshakeMessageTooLong(_) | Self::InvalidKeyUpdateRequest(_) => {
+                AlertDescription::ILLEGAL_PARAMETER
+            }
+            Self::Malformed | Self::InvalidTicket => AlertDescription::DECODE_ERROR,
+        }
+    }
+}
+
+impl Error {
+    /// The underseal error inside an [`io::Error`], if there is one.
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// The alert that this side sent, or would send, for this error. `None` where there is nothing
+    /// to tell: the peer spoke last, or is gone, or the fault is local. Alerts of a failed
+    /// handshake are rustls' and are sent by it.
+    pub fn alert(&self) -> Option<AlertDescription> {
+        match self {
+            Self::Record(error) => error.alert(),
+            Self::PeerMisbehaved(why) => Some(why.alert()),
+            Self::Unsupported(_) => Some(AlertDescription::INTERNAL_ERROR),
+            _ => None,
+        }
+    }
+
+    fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Truncated | Self::ClosedInHandshake => io::ErrorKind::UnexpectedEof,
+            Self::WriteAfterClose => io::ErrorKind::BrokenPipe,
+            Self::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
+            Self::Unsupported(_) => io::ErrorKind::Unsupported,
+            Self::RecordPending(_) => io::ErrorKind::Other,
+            Self::Handshake(_) | Self::Record(_) | Self::PeerMisbehaved(_) => {
+                io::ErrorKind::InvalidData
+            }
+        }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error)
+    }
+}
+
+impl From<rustls::Error> for Error {
+    fn from(error: rustls::Error) -> Self {
+        Self::Handshake(Arc::new(error))
+    }
+}

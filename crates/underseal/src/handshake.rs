@@ -1,0 +1,226 @@
+//! The one adapter to rustls 0.23: its unbuffered connections make the handshake, its kernel
+//! connections live on for tickets and key updates.
+//!
+//! rustls 0.24 replaces both APIs; nothing outside of this module names them.
+
+mod client;
+mod kernel;
+mod server;
+
+use std::io;
+
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, InsufficientSizeError, UnbufferedStatus,
+};
+
+use crate::Error;
+use crate::handover::Established;
+use crate::transport::Transport;
+
+pub(crate) use client::ClientHandshake;
+pub(crate) use kernel::{Kernel, traffic_keys};
+pub(crate) use server::{ServerHandshake, prepare_server};
+
+/// Bytes received at once during the handshake; most flights fit.
+const RECEIVE_LEN: usize = 8 * 1024;
+
+/// Bytes that may wait for rustls to accept them: its longest handshake message, the records
+/// around it, and some that follow.
+const MAX_INCOMING: usize = 128 * 1024;
+
+/// A rustls connection of either side, with what differs between them.
+pub(crate) trait Unbuffered {
+    type Data;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
+
+    fn is_handshaking(&self) -> bool;
+}
+
+/// A handshake in progress, of either side.
+pub(crate) trait Handshake {
+    type Session;
+
+    /// Drives the handshake until it is complete. `WouldBlock` leaves everything as it is, to be
+    /// called again.
+    fn drive(&mut self, transport: &mut impl Transport) -> io::Result<()>;
+
+    /// Hands a complete handshake over.
+    fn finish(self) -> Result<Established<Self::Session>, Error>;
+}
+
+/// Bytes on their way through a handshake.
+#[derive(Default)]
+pub(crate) struct Flight {
+    /// Received, not yet accepted by rustls.
+    pub(crate) incoming: Vec<u8>,
+    /// Sealed by rustls; sent up to `sent`.
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// Data that came right behind the peer's last handshake message.
+    pub(crate) plaintext: Vec<u8>,
+    pub(crate) peer_closed: bool,
+    failed: Option<Error>,
+}
+
+/// What rustls wants next.
+pub(crate) enum Progress {
+    /// It changed its state or gave bytes to send: ask again.
+    Again,
+    /// It needs bytes of the peer.
+    Blocked,
+    /// The handshake is complete.
+    Done,
+}
+
+impl Flight {
+    /// Drives the handshake until it is complete. `WouldBlock` leaves everything as it is, to be
+    /// called again. `own` handles the two states that only one side has more to say about:
+    /// before a flight is sent (its bytes are the first argument), and when early data came.
+    pub(crate) fn complete<U: Unbuffered>(
+        &mut self,
+        transport: &mut impl Transport,
+        connection: &mut U,
+        mut own: impl FnMut(&mut Vec<u8>, ConnectionState<'_, '_, U::Data>) -> Result<(), Error>,
+    ) -> io::Result<()> {
+        loop {
+            let progress = match &self.failed {
+                None => self.advance(connection, &mut own),
+                // The alert that rustls queued goes out before the failure is reported.
+                Some(error) => {
+                    let error = error.clone();
+                    self.drain_alert(connection);
+                    self.flush(transport)?;
+                    return Err(error.into());
+                }
+            };
+            match progress {
+                Ok(Progress::Again) => {}
+                Ok(Progress::Blocked) => {
+                    self.flush(transport)?;
+                    self.receive(transport)?;
+                }
+                Ok(Progress::Done) if self.holds_whole_record() => self.receive(transport)?,
+                Ok(Progress::Done) => return self.flush(transport),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+    }
+
+    fn advance<U: Unbuffered>(
+        &mut self,
+        connection: &mut U,
+        own: &mut impl FnMut(&mut Vec<u8>, ConnectionState<'_, '_, U::Data>) -> Result<(), Error>,
+    ) -> Result<Progress, Error> {
+        let UnbufferedStatus { discard, state, .. } = connection.process(&mut self.incoming);
+        let progress = match state {
+            Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                encode(&mut data, &mut self.outgoing)?;
+                Progress::Again
+            }
+            Ok(
+                state @ (ConnectionState::TransmitTlsData(_) | ConnectionState::ReadEarlyData(_)),
+            ) => {
+                own(&mut self.outgoing, state)?;
+                Progress::Again
+            }
+            Ok(ConnectionState::ReadTraffic(mut data)) => {
+                while let Some(record) = data.next_record() {
+                    self.plaintext.extend_from_slice(record?.payload);
+                }
+                Progress::Again
+            }
+            Ok(ConnectionState::PeerClosed) => {
+                self.peer_closed = true;
+                Progress::Again
+            }
+            Ok(ConnectionState::WriteTraffic(_)) => Progress::Done,
+            Ok(ConnectionState::Closed) => return Err(Error::ClosedInHandshake),
+            Ok(_) if self.peer_closed => return Err(Error::ClosedInHandshake),
+            Ok(_) => Progress::Blocked,
+            Err(error) => {
+                self.incoming.drain(..discard);
+                return Err(error.into());
+            }
+        };
+        self.incoming.drain(..discard);
+        match progress {
+            // A server may write before it has heard the client's Finished: not yet.
+            Progress::Done if connection.is_handshaking() => Ok(Progress::Blocked),
+            progress => Ok(progress),
+        }
+    }
+
+    /// rustls accepted all whole records but those of a message that is not complete yet: its
+    /// sequence number is past them, so the handshake goes on until the message is whole.
+    fn holds_whole_record(&self) -> bool {
+        match self.incoming.first_chunk::<5>() {
+            Some(&[_, _, _, a, b]) => {
+                self.incoming.len() >= 5 + usize::from(u16::from_be_bytes([a, b]))
+            }
+            None => false,
+        }
+    }
+
+    fn drain_alert<U: Unbuffered>(&mut self, connection: &mut U) {
+        while let Ok(ConnectionState::EncodeTlsData(mut data)) = connection.process(&mut []).state {
+            if encode(&mut data, &mut self.outgoing).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        while self.sent < self.outgoing.len() {
+            match transport.send(&self.outgoing[self.sent..])? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => self.sent += n,
+            }
+        }
+        self.outgoing.clear();
+        self.sent = 0;
+        Ok(())
+    }
+
+    fn receive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        let len = self.incoming.len();
+        if len + RECEIVE_LEN > MAX_INCOMING {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "handshake message does not fit the buffer",
+            ));
+        }
+        self.incoming.resize(len + RECEIVE_LEN, 0);
+        let received = transport.recv(&mut self.incoming[len..]);
+        self.incoming
+            .truncate(len + received.as_ref().map_or(0, |n| *n));
+        match received? {
+            0 => Err(Error::ClosedInHandshake.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) -> Result<(), Error> {
+    let len = outgoing.len();
+    // The first call tells the size, the second writes.
+    let mut room = 0;
+    loop {
+        outgoing.resize(len + room, 0);
+        match data.encode(&mut outgoing[len..]) {
+            Ok(n) => {
+                outgoing.truncate(len + n);
+                return Ok(());
+            }
+            Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size }))
+                if required_size > room =>
+            {
+                room = required_size;
+            }
+            Err(error) => return Err(rustls::Error::General(error.to_string()).into()),
+        }
+    }
+}

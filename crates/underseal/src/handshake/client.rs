@@ -1,0 +1,190 @@
+use std::io;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
+use rustls::unbuffered::{ConnectionState, TransmitTlsData, UnbufferedStatus};
+
+use super::{Flight, Handshake, Kernel, Unbuffered};
+use crate::handover::{Established, established};
+use crate::transport::Transport;
+use crate::{ClientConnection, Error};
+
+/// What a record adds to its plaintext in TLS 1.3, header included.
+const OVERHEAD: usize = 5 + 1 + 16;
+
+impl Unbuffered for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, ClientConnectionData> {
+        self.process_tls_records(incoming)
+    }
+
+    fn is_handshaking(&self) -> bool {
+        (**self).is_handshaking()
+    }
+}
+
+/// A configuration like `config` whose secrets underseal may take over. The session store and
+/// everything else behind it is shared.
+pub(crate) fn prepare_client(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
+    if config.enable_secret_extraction {
+        return Arc::clone(config);
+    }
+    let mut config = ClientConfig::clone(config);
+    config.enable_secret_extraction = true;
+    Arc::new(config)
+}
+
+/// A client's handshake.
+pub(crate) struct ClientHandshake {
+    connection: UnbufferedClientConnection,
+    flight: Flight,
+    max_fragment_size: Option<usize>,
+    early: EarlyData,
+}
+
+/// 0-RTT data that the client wants to send.
+#[derive(Default)]
+struct EarlyData {
+    data: Vec<u8>,
+    /// How much of it went out with the ClientHello.
+    sent: usize,
+    /// Bytes of `outgoing` that are past it: what follows tells whether it was accepted.
+    offered: bool,
+    accepted: bool,
+}
+
+impl ClientHandshake {
+    pub(crate) fn new(
+        config: &Arc<ClientConfig>,
+        name: ServerName<'static>,
+        alpn: Option<Vec<Vec<u8>>>,
+        early_data: Vec<u8>,
+    ) -> Result<Self, Error> {
+        let mut config = prepare_client(config);
+        if !early_data.is_empty() && !config.enable_early_data {
+            Arc::make_mut(&mut config).enable_early_data = true;
+        }
+        let max_fragment_size = config.max_fragment_size;
+        let connection = match alpn {
+            Some(alpn) => UnbufferedClientConnection::new_with_alpn(config, name, alpn),
+            None => UnbufferedClientConnection::new(config, name),
+        }?;
+        Ok(Self {
+            connection,
+            flight: Flight::default(),
+            max_fragment_size,
+            early: EarlyData {
+                data: early_data,
+                ..EarlyData::default()
+            },
+        })
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut UnbufferedClientConnection {
+        &mut self.connection
+    }
+}
+
+impl Handshake for ClientHandshake {
+    type Session = ClientConnection;
+
+    fn drive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        let early = &mut self.early;
+        self.flight
+            .complete(transport, &mut self.connection, |outgoing, state| {
+                if let ConnectionState::TransmitTlsData(mut transmit) = state {
+                    early.transmit(outgoing, &mut transmit);
+                    transmit.done();
+                }
+                Ok(())
+            })
+    }
+
+    /// Hands a finished handshake over. Early data that the server did not take is returned, to be
+    /// written as ordinary data.
+    fn finish(self) -> Result<Established<ClientConnection>, Error> {
+        let accepted = self.early.accepted;
+        let unsent = match accepted {
+            true => self.early.data[self.early.sent..].to_vec(),
+            false => self.early.data,
+        };
+        let common = super::server::common_state(&self.connection)?;
+        let (secrets, kernel) = self.connection.dangerous_into_kernel_connection()?;
+        established(
+            ClientConnection {
+                common: common.clone(),
+                early_data_accepted: accepted,
+            },
+            &common,
+            secrets,
+            Kernel::Client(Box::new(kernel)),
+            self.flight,
+            self.max_fragment_size,
+            unsent,
+        )
+    }
+}
+
+impl EarlyData {
+    /// Called for every flight before it is sent: the first takes the early data along, a later
+    /// one shows whether it was accepted.
+    fn transmit(
+        &mut self,
+        outgoing: &mut Vec<u8>,
+        transmit: &mut TransmitTlsData<'_, ClientConnectionData>,
+    ) {
+        if self.offered {
+            self.accepted |= self.sent > 0 && starts_with_end_of_early_data(outgoing);
+            return;
+        }
+        self.offered = true;
+        let Some(mut writer) = (!self.data.is_empty())
+            .then(|| transmit.may_encrypt_early_data())
+            .flatten()
+        else {
+            return;
+        };
+        for chunk in self.data.chunks(1024) {
+            let start = outgoing.len();
+            outgoing.resize(start + chunk.len() + 40 * OVERHEAD, 0);
+            let written = writer.encrypt(chunk, &mut outgoing[start..]).unwrap_or(0);
+            outgoing.truncate(start + written);
+            let taken = plaintext_len(&outgoing[start..]);
+            self.sent += taken;
+            if taken < chunk.len() {
+                break;
+            }
+        }
+    }
+}
+
+/// Plaintext in a run of whole TLS 1.3 records without padding.
+fn plaintext_len(mut records: &[u8]) -> usize {
+    let mut total = 0;
+    while let Some(&[_, _, _, a, b]) = records.first_chunk::<5>() {
+        let len = 5 + usize::from(u16::from_be_bytes([a, b]));
+        let Some(rest) = records.get(len..) else {
+            break;
+        };
+        total += len.saturating_sub(OVERHEAD);
+        records = rest;
+    }
+    total
+}
+
+/// A client sends EndOfEarlyData (four bytes, in a record of its own) if and only if the server
+/// accepted early data (RFC 8446 section 4.5). rustls' unbuffered API says so nowhere else.
+fn starts_with_end_of_early_data(outgoing: &[u8]) -> bool {
+    const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
+    let outgoing = outgoing
+        .strip_prefix(&CHANGE_CIPHER_SPEC)
+        .unwrap_or(outgoing);
+    let len = (4 + 1 + 16u16).to_be_bytes();
+    outgoing.starts_with(&[23, 3, 3, len[0], len[1]])
+}

@@ -1,0 +1,159 @@
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+
+use rustls::server::{
+    ClientHello, ResolvesServerCert, ServerConnectionData, UnbufferedServerConnection,
+};
+use rustls::sign::CertifiedKey;
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+use rustls::{CommonState as RustlsState, ServerConfig};
+
+use super::{Flight, Handshake, Kernel, Unbuffered};
+use crate::handover::{Established, established};
+use crate::session::CommonState;
+use crate::transport::Transport;
+use crate::{Error, ServerConnection};
+
+impl Unbuffered for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, ServerConnectionData> {
+        self.process_tls_records(incoming)
+    }
+
+    fn is_handshaking(&self) -> bool {
+        (**self).is_handshaking()
+    }
+}
+
+thread_local! {
+    /// The SNI of the ClientHello that rustls is processing on this thread.
+    static SERVER_NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
+}
+
+/// Notes the SNI: rustls' unbuffered connection does not tell it, its certificate resolver is
+/// asked with it.
+#[derive(Debug)]
+struct NotesServerName(Arc<dyn ResolvesServerCert>);
+
+impl ResolvesServerCert for NotesServerName {
+    fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = client_hello.server_name().map(Box::from);
+        SERVER_NAME.with(|slot| *slot.borrow_mut() = name);
+        self.0.resolve(client_hello)
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        self.0.only_raw_public_keys()
+    }
+}
+
+/// A configuration like `config` whose secrets underseal may take over. The session store, the
+/// tickets and everything else behind it are shared.
+pub(crate) fn prepare_server(config: &ServerConfig) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.enable_secret_extraction = true;
+    config.cert_resolver = Arc::new(NotesServerName(config.cert_resolver));
+    Arc::new(config)
+}
+
+/// A server's handshake.
+pub(crate) struct ServerHandshake {
+    connection: UnbufferedServerConnection,
+    flight: Flight,
+    /// 0-RTT data that the client sent.
+    early_data: Vec<u8>,
+    server_name: Option<Box<str>>,
+    max_fragment_size: Option<usize>,
+}
+
+impl ServerHandshake {
+    /// `config` comes from [`prepare_server`]; `received` was read from the client before.
+    pub(crate) fn new(config: Arc<ServerConfig>, received: Vec<u8>) -> Result<Self, Error> {
+        Ok(Self {
+            max_fragment_size: config.max_fragment_size,
+            connection: UnbufferedServerConnection::new(config)?,
+            flight: Flight {
+                incoming: received,
+                ..Flight::default()
+            },
+            early_data: Vec::new(),
+            server_name: None,
+        })
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut UnbufferedServerConnection {
+        &mut self.connection
+    }
+}
+
+impl Handshake for ServerHandshake {
+    type Session = ServerConnection;
+
+    fn drive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        let early_data = &mut self.early_data;
+        let result = self
+            .flight
+            .complete(transport, &mut self.connection, |_, state| {
+                match state {
+                    ConnectionState::TransmitTlsData(transmit) => transmit.done(),
+                    ConnectionState::ReadEarlyData(mut data) => {
+                        while let Some(record) = data.next_record() {
+                            early_data.extend_from_slice(record?.payload);
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(())
+            });
+        if let Some(name) = SERVER_NAME.with(RefCell::take) {
+            self.server_name = Some(name);
+        }
+        result
+    }
+
+    fn finish(self) -> Result<Established<ServerConnection>, Error> {
+        let common = common_state(&self.connection)?;
+        let early_data = self.early_data;
+        let (secrets, kernel) = self.connection.dangerous_into_kernel_connection()?;
+        established(
+            ServerConnection {
+                common: common.clone(),
+                server_name: self.server_name,
+                early_data: (!early_data.is_empty()).then(|| early_data.into()),
+            },
+            &common,
+            secrets,
+            Kernel::Server(Box::new(kernel)),
+            self.flight,
+            self.max_fragment_size,
+            Vec::new(),
+        )
+    }
+}
+
+/// What rustls knows of a finished handshake, before its state is consumed.
+pub(super) fn common_state(rustls: &RustlsState) -> Result<CommonState, Error> {
+    let incomplete = rustls::Error::HandshakeNotComplete;
+    let (Some(protocol_version), Some(suite)) =
+        (rustls.protocol_version(), rustls.negotiated_cipher_suite())
+    else {
+        return Err(incomplete.into());
+    };
+    Ok(CommonState {
+        alpn_protocol: rustls.alpn_protocol().map(Box::from),
+        peer_certificates: rustls
+            .peer_certificates()
+            .map(|chain| chain.iter().map(|cert| cert.clone().into_owned()).collect()),
+        protocol_version,
+        suite,
+        key_exchange_group: rustls
+            .negotiated_key_exchange_group()
+            .map(|group| group.name()),
+        handshake_kind: rustls.handshake_kind(),
+    })
+}

@@ -1,0 +1,155 @@
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::ServerConfig;
+use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello, UnbufferedServerConnection};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::Error;
+use crate::handshake::prepare_server;
+use crate::server::Accept;
+use crate::transport::{Polled, Transport, into_poll};
+
+/// Reads a ClientHello before the server's configuration is chosen.
+///
+/// Bound the time of the whole handshake: this future and the one of
+/// [`StartHandshake::into_stream`].
+pub struct LazyConfigAcceptor<IO> {
+    acceptor: Acceptor,
+    io: Option<IO>,
+    received: Vec<u8>,
+    refused: Option<Refused>,
+}
+
+struct Refused {
+    error: rustls::Error,
+    alert: Vec<u8>,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> LazyConfigAcceptor<IO> {
+    /// Reads the ClientHello from `io`.
+    pub fn new(acceptor: Acceptor, io: IO) -> Self {
+        Self {
+            acceptor,
+            io: Some(io),
+            received: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// Takes the stream back: `None` once the ClientHello was read.
+    pub fn take_io(&mut self) -> Option<IO> {
+        self.io.take()
+    }
+
+    fn advance(&mut self, transport: &mut impl Transport) -> io::Result<Accepted> {
+        loop {
+            if let Some(refused) = &mut self.refused {
+                return Err(refused.report(transport)?);
+            }
+            let mut bytes = [0; 4096];
+            let n = transport.recv(&mut bytes)?;
+            if n == 0 {
+                return Err(Error::ClosedInHandshake.into());
+            }
+            self.received.extend_from_slice(&bytes[..n]);
+            let mut unread = &bytes[..n];
+            while !unread.is_empty() && self.acceptor.read_tls(&mut unread)? > 0 {}
+            match self.acceptor.accept() {
+                Ok(Some(accepted)) => return Ok(accepted),
+                Ok(None) => {}
+                Err((error, alert)) => self.refused = Some(Refused::new(error, alert)),
+            }
+        }
+    }
+}
+
+impl Refused {
+    fn new(error: rustls::Error, mut alert: AcceptedAlert) -> Self {
+        let mut bytes = Vec::new();
+        // Writing into memory does not fail; without the alert the error is reported all the same.
+        let _ = alert.write_all(&mut bytes);
+        Self {
+            error,
+            alert: bytes,
+        }
+    }
+
+    /// Sends the alert; the error that it answers is the result.
+    fn report(&mut self, transport: &mut impl Transport) -> io::Result<io::Error> {
+        while !self.alert.is_empty() {
+            match transport.send(&self.alert) {
+                Ok(0) => break,
+                Ok(n) => drop(self.alert.drain(..n)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(Error::from(self.error.clone()).into())
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
+    type Output = io::Result<StartHandshake<IO>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Some(mut io) = this.io.take() else {
+            return Poll::Ready(Err(io::Error::other(
+                "the acceptor was polled after it resolved or after `take_io`",
+            )));
+        };
+        let mut transport = Polled { io: &mut io, cx };
+        match into_poll(this.advance(&mut transport)) {
+            Poll::Ready(Ok(accepted)) => Poll::Ready(Ok(StartHandshake {
+                accepted,
+                received: std::mem::take(&mut this.received),
+                io,
+            })),
+            Poll::Ready(Err(error)) => {
+                this.io = Some(io);
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => {
+                this.io = Some(io);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// A client whose ClientHello was read.
+pub struct StartHandshake<IO> {
+    accepted: Accepted,
+    received: Vec<u8>,
+    io: IO,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> StartHandshake<IO> {
+    /// What the client asked for.
+    pub fn client_hello(&self) -> ClientHello<'_> {
+        self.accepted.client_hello()
+    }
+
+    /// Goes on with the handshake under `config`.
+    pub fn into_stream(self, config: Arc<ServerConfig>) -> Accept<IO> {
+        self.into_stream_with(config, |_| ())
+    }
+
+    /// As [`into_stream`](Self::into_stream); `f` sees the connection before the handshake goes on.
+    pub fn into_stream_with<F>(self, config: Arc<ServerConfig>, f: F) -> Accept<IO>
+    where
+        F: FnOnce(&mut UnbufferedServerConnection),
+    {
+        // The ClientHello is read again, by the connection that answers it.
+        Accept::start(self.io, prepare_server(&config), self.received, f)
+    }
+
+    /// The stream below.
+    pub fn get_ref(&self) -> &IO {
+        &self.io
+    }
+}

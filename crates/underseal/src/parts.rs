@@ -1,0 +1,99 @@
+mod bytes;
+
+use underseal_record::{Error as RecordError, Opener, Padding, Sealer, TrafficKeys};
+
+use crate::Error;
+
+use crate::engine::{Connection, End, Receive, Transmit};
+use crate::handshake::Kernel;
+pub use bytes::{InvalidParts, Movable};
+
+/// A stream taken apart, by `into_parts`; `from_parts` builds it again.
+///
+/// Parts can move to another task, be handed to another engine, or, with [`Parts::into_bytes`], to
+/// another process. Whoever holds the keys owns the sequence numbers: after the keys were copied
+/// to another place nothing may be sealed here any more, because a nonce that is used twice gives
+/// the key away.
+#[non_exhaustive]
+pub struct Parts<IO, Session> {
+    /// The stream below.
+    pub io: IO,
+    /// What the handshake agreed on.
+    pub session: Session,
+    /// Keys and next sequence number of the sending direction.
+    pub tx: TrafficKeys,
+    /// Keys and next sequence number of the receiving direction.
+    pub rx: TrafficKeys,
+    /// Plaintext that was opened and not read.
+    pub plaintext: Vec<u8>,
+    /// Ciphertext that was received and not opened.
+    pub received: Vec<u8>,
+    /// Ciphertext that was sealed and not sent: it goes out before anything else.
+    pub unsent: Vec<u8>,
+    /// Whether this side sent close_notify.
+    pub tx_closed: bool,
+    /// Whether the peer sent close_notify.
+    pub rx_closed: bool,
+    /// Most plaintext bytes of one record that the peer takes.
+    pub max_plaintext: usize,
+    /// How records are padded.
+    pub padding: Padding,
+    pub(crate) kernel: Kernel,
+}
+
+impl<IO, Session> Parts<IO, Session> {
+    pub(crate) fn take(io: IO, session: Session, connection: Connection) -> Result<Self, Error> {
+        let rx_closed = match connection.end {
+            None => false,
+            Some(End::CloseNotify) => true,
+            Some(End::Failed(error)) => return Err(error),
+        };
+        if connection.control.holds_anything() {
+            return Err(Error::Unsupported(
+                "taking a stream apart in the middle of a control message",
+            ));
+        }
+        let (sealer, unsent, tx_closed) = connection.tx.into_parts();
+        let (opener, plaintext, received) = connection.rx.into_parts();
+        Ok(Self {
+            io,
+            session,
+            max_plaintext: sealer.max_plaintext(),
+            padding: sealer.padding(),
+            tx: sealer.into_keys(),
+            rx: opener.into_keys()?,
+            plaintext,
+            received,
+            unsent,
+            tx_closed,
+            rx_closed,
+            kernel: connection.kernel,
+        })
+    }
+
+    pub(crate) fn put_together(self) -> Result<(IO, Session, Connection), Error> {
+        if self.tx.version() != self.rx.version() || self.tx.algorithm() != self.rx.algorithm() {
+            return Err(RecordError::from(underseal_record::ApiMisuse::KeyLength).into());
+        }
+        crate::backend::apply_environment();
+        let mut sealer = Sealer::new(self.tx);
+        sealer.lower_max_plaintext(self.max_plaintext);
+        sealer.set_padding(self.padding);
+        let tx = Transmit::new(sealer, &self.unsent, self.tx_closed);
+        let rx = Receive::new(Opener::new(self.rx), &self.plaintext, &self.received);
+        let end = self.rx_closed.then_some(End::CloseNotify);
+        let connection = Connection::new(tx, rx, self.kernel, end);
+        Ok((self.io, self.session, connection))
+    }
+}
+
+impl<IO: std::fmt::Debug, Session: std::fmt::Debug> std::fmt::Debug for Parts<IO, Session> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("io", &self.io)
+            .field("session", &self.session)
+            .field("tx", &self.tx)
+            .field("rx", &self.rx)
+            .finish_non_exhaustive()
+    }
+}

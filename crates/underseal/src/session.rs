@@ -1,0 +1,120 @@
+use std::ops::{Deref, DerefMut};
+
+use rustls::pki_types::CertificateDer;
+use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
+
+/// What the handshake agreed on, as `rustls::CommonState` tells it.
+#[derive(Clone, Debug)]
+pub struct CommonState {
+    pub(crate) alpn_protocol: Option<Box<[u8]>>,
+    pub(crate) peer_certificates: Option<Box<[CertificateDer<'static>]>>,
+    pub(crate) protocol_version: ProtocolVersion,
+    pub(crate) suite: SupportedCipherSuite,
+    pub(crate) key_exchange_group: Option<rustls::NamedGroup>,
+    pub(crate) handshake_kind: Option<HandshakeKind>,
+}
+
+impl CommonState {
+    /// The application protocol that both sides agreed on.
+    pub fn alpn_protocol(&self) -> Option<&[u8]> {
+        self.alpn_protocol.as_deref()
+    }
+
+    /// The peer's certificates, its own first: a server's always, a client's with mutual TLS.
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.peer_certificates.as_deref()
+    }
+
+    /// The TLS version.
+    pub fn protocol_version(&self) -> Option<ProtocolVersion> {
+        Some(self.protocol_version)
+    }
+
+    /// The cipher suite.
+    pub fn negotiated_cipher_suite(&self) -> Option<SupportedCipherSuite> {
+        Some(self.suite)
+    }
+
+    /// The key exchange group; `None` for a TLS 1.2 resumption, and for a stream rebuilt from
+    /// bytes.
+    pub fn negotiated_key_exchange_group(&self) -> Option<rustls::NamedGroup> {
+        self.key_exchange_group
+    }
+
+    /// Whether the handshake was full or resumed.
+    pub fn handshake_kind(&self) -> Option<HandshakeKind> {
+        self.handshake_kind
+    }
+
+    /// Always false: a stream exists only once its handshake is complete.
+    pub fn is_handshaking(&self) -> bool {
+        false
+    }
+}
+
+/// The server's side of an established connection.
+#[derive(Clone, Debug)]
+pub struct ServerConnection {
+    pub(crate) common: CommonState,
+    pub(crate) server_name: Option<Box<str>>,
+    pub(crate) early_data: Option<Box<[u8]>>,
+}
+
+impl ServerConnection {
+    /// The host name that the client asked for (SNI).
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// Takes the 0-RTT data that the client sent before the handshake was complete, if
+    /// `ServerConfig::max_early_data_size` allowed any.
+    ///
+    /// **Early data can be replayed**: an attacker who recorded it can send it again to this or
+    /// another server that shares the tickets. Act on it only where doing so twice is harmless
+    /// (RFC 8446 section 8). It is therefore kept apart from what the stream reads.
+    pub fn take_early_data(&mut self) -> Option<Vec<u8>> {
+        self.early_data.take().map(Vec::from)
+    }
+}
+
+impl Deref for ServerConnection {
+    type Target = CommonState;
+
+    fn deref(&self) -> &CommonState {
+        &self.common
+    }
+}
+
+impl DerefMut for ServerConnection {
+    fn deref_mut(&mut self) -> &mut CommonState {
+        &mut self.common
+    }
+}
+
+/// The client's side of an established connection.
+#[derive(Clone, Debug)]
+pub struct ClientConnection {
+    pub(crate) common: CommonState,
+    pub(crate) early_data_accepted: bool,
+}
+
+impl ClientConnection {
+    /// Whether the server took the 0-RTT data. If not, it was sent again after the handshake.
+    pub fn is_early_data_accepted(&self) -> bool {
+        self.early_data_accepted
+    }
+}
+
+impl Deref for ClientConnection {
+    type Target = CommonState;
+
+    fn deref(&self) -> &CommonState {
+        &self.common
+    }
+}
+
+impl DerefMut for ClientConnection {
+    fn deref_mut(&mut self) -> &mut CommonState {
+        &mut self.common
+    }
+}

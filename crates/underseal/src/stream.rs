@@ -1,0 +1,304 @@
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use underseal_record::{Backend, ContentType, Limits, Padding};
+
+use crate::Error;
+use crate::engine::{Connection, KeyUpdateRequest};
+use crate::file;
+use crate::parts::Parts;
+use crate::transport::{Polled, into_poll};
+
+/// An established TLS connection over a tokio stream: [`crate::client::TlsStream`] or
+/// [`crate::server::TlsStream`].
+///
+/// # Writing
+///
+/// What a write took is sealed at once and sent as far as the socket takes it; `flush` waits for
+/// the rest. `shutdown` sends close_notify, then shuts the stream below down for writing; reading
+/// goes on. **Dropping a stream sends nothing**: a peer must be able to tell a transfer that was
+/// cut short from one that is complete.
+///
+/// # Reading
+///
+/// Zero bytes mean that the peer sent close_notify. A TCP stream that ends without it is an error
+/// of kind `UnexpectedEof` ([`Error::Truncated`]).
+///
+/// # Cancellation
+///
+/// The `AsyncRead`, `AsyncWrite` and `AsyncBufRead` methods lose nothing when a future built on
+/// them is dropped. The futures of this type's own methods say what they leave behind.
+///
+/// # Memory
+///
+/// An idle stream owns no buffer. A stream whose peer does not read holds at most one batch of
+/// sealed data (256 KiB, 64 KiB while the peer is slow).
+pub struct Stream<IO, Session> {
+    io: IO,
+    session: Session,
+    connection: Box<Connection>,
+}
+
+impl<IO, Session> Stream<IO, Session> {
+    pub(crate) fn new(io: IO, session: Session, connection: Connection) -> Self {
+        Self {
+            io,
+            session,
+            connection: Box::new(connection),
+        }
+    }
+
+    /// The stream below and what the handshake agreed on.
+    pub fn get_ref(&self) -> (&IO, &Session) {
+        (&self.io, &self.session)
+    }
+
+    /// The stream below and what the handshake agreed on. Reading from or writing to the stream
+    /// below breaks the connection.
+    pub fn get_mut(&mut self) -> (&mut IO, &mut Session) {
+        (&mut self.io, &mut self.session)
+    }
+
+    /// Ends TLS without a word to the peer, and gives back what is left.
+    pub fn into_inner(self) -> (IO, Session) {
+        (self.io, self.session)
+    }
+
+    /// Sealed bytes that the stream below has not taken yet; `flush` sends them.
+    pub fn pending_bytes(&self) -> usize {
+        self.connection.tx.pending_len()
+    }
+}
+
+impl<IO, Session> Stream<IO, Session> {
+    /// How records are padded from now on (TLS 1.3; none by default).
+    pub fn set_padding(&mut self, padding: Padding) {
+        self.connection.set_padding(padding);
+    }
+
+    /// Lowers the number of records that one key may seal, and with it when the automatic key
+    /// update comes. Limits cannot be raised over those of the suite.
+    pub fn lower_limits(&mut self, limits: Limits) {
+        self.connection.lower_limits(limits);
+    }
+
+    /// Which AEAD library seals and opens.
+    pub fn backend(&self) -> Backend {
+        self.connection.backend()
+    }
+
+    /// Takes the stream apart: the stream below, the keys and sequence numbers of both directions,
+    /// and the bytes between them and the application.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has failed: its keys protect nothing any more.
+    pub fn into_parts(self) -> Result<Parts<IO, Session>, Error> {
+        Parts::take(self.io, self.session, *self.connection)
+    }
+
+    /// Builds a stream from parts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Record`] if the keys of the two directions do not fit together.
+    pub fn from_parts(parts: Parts<IO, Session>) -> Result<Self, Error> {
+        let (io, session, connection) = parts.put_together()?;
+        Ok(Self::new(io, session, connection))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
+    fn with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let mut transport = Polled {
+            io: &mut self.io,
+            cx,
+        };
+        into_poll(call(&mut self.connection, &mut transport))
+    }
+
+    /// Sends the bytes of `range` of `file`, and returns how many they were: fewer than asked if
+    /// the file is shorter. Returns once the stream below has taken all of them.
+    ///
+    /// The file is read by position, straight into the buffer that it is sealed in; its cursor
+    /// does not move. Pages that are not in memory are read on the runtime's blocking threads.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future leaves whole records sent or pending, but tells nobody how many: such a
+    /// connection is fit for nothing but to be dropped.
+    pub async fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<u64> {
+        let mut at = range.start;
+        while at < range.end {
+            let batch = poll_fn(|cx| {
+                self.with(cx, |connection, transport| {
+                    file::send_batch(connection, transport, file, at..range.end)
+                })
+            });
+            match batch.await? {
+                file::Batch::Sent(n) => at += n,
+                file::Batch::NotCached => file::warm(file, at).await?,
+                file::Batch::EndOfFile => break,
+            }
+        }
+        poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await?;
+        Ok(at - range.start)
+    }
+
+    /// Starts a key update: the next record is sealed under a new key and, if the peer is asked
+    /// to, it answers with one of its own (RFC 8446 section 4.6.3). Key updates that the peer
+    /// starts are answered, and one is sent before the key's limit, without being asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] under TLS 1.2, and on a stream that came from another process.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future has updated the key; `flush` sends the message.
+    pub async fn key_update(&mut self, request: KeyUpdateRequest) -> io::Result<()> {
+        self.connection.key_update(request)?;
+        poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
+    }
+
+    /// Sends `payload` in records of another type, as `sendmsg` with `TLS_SET_RECORD_TYPE` does on
+    /// a kernel TLS socket. What a peer makes of it is the caller's business.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future may have sent a part of `payload`.
+    pub async fn send_record(
+        &mut self,
+        content_type: ContentType,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let sent = poll_fn(|cx| {
+                self.with(cx, |connection, transport| {
+                    connection.write_typed(transport, content_type, &mut [IoSlice::new(rest)])
+                })
+            });
+            rest = &rest[sent.await?..];
+        }
+        poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
+    }
+
+    /// Reads (a part of) one record: application data, or a record of a type that TLS itself does
+    /// not use. `None` once the peer sent close_notify. From the first call on such records are
+    /// kept for this method, and `read` fails with [`Error::RecordPending`] at one; before that,
+    /// they are the protocol error that RFC 8446 section 5 makes of them.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future has lost nothing.
+    pub async fn read_record(
+        &mut self,
+        out: &mut [u8],
+    ) -> io::Result<Option<(ContentType, usize)>> {
+        poll_fn(|cx| {
+            self.with(cx, |connection, transport| {
+                connection.read_record(transport, out)
+            })
+        })
+        .await
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncRead for Stream<IO, Session> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let out = buf.initialize_unfilled();
+        let n = ready!(self.get_mut().with(cx, |connection, transport| {
+            connection.read(transport, out)
+        }))?;
+        buf.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncBufRead for Stream<IO, Session> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        let mut transport = Polled {
+            io: &mut this.io,
+            cx,
+        };
+        into_poll(this.connection.fill_buf(&mut transport))
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        self.get_mut().connection.consume(n);
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<IO, Session> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().with(cx, |connection, transport| {
+            connection.write_slices(transport, bufs)
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.with(cx, |connection, transport| connection.flush(transport)))?;
+        Pin::new(&mut this.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.with(cx, |connection, transport| connection.close(transport)))?;
+        Pin::new(&mut this.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(unix)]
+impl<IO: std::os::fd::AsFd, Session> std::os::fd::AsFd for Stream<IO, Session> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+#[cfg(unix)]
+impl<IO: std::os::fd::AsRawFd, Session> std::os::fd::AsRawFd for Stream<IO, Session> {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.io.as_raw_fd()
+    }
+}
+
+impl<IO: std::fmt::Debug, Session: std::fmt::Debug> std::fmt::Debug for Stream<IO, Session> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("io", &self.io)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

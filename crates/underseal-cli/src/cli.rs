@@ -1,0 +1,160 @@
+//! The command line: one definition that feeds `--help`, the completions and the man pages.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::exit::{Exit, Failure, tolerate_closed_stdout};
+
+const SERVE_EXAMPLES: &str = "\
+Example:
+  underseal serve .                          development certificate, https://localhost:8443/
+  underseal serve /srv/www --listen 0.0.0.0:443 --cert chain.pem --key key.pem
+
+SIGHUP reloads certificate and key; SIGTERM lets running downloads finish, a second one does not.";
+
+/// TLS below the socket.
+#[derive(Debug, Parser)]
+#[command(
+    name = "underseal",
+    version,
+    max_term_width = 100,
+    after_help = "Example:\n  underseal serve .      serve this directory on https://localhost:8443/"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a directory over HTTPS
+    Serve(ServeArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Shell to complete for
+        shell: Shell,
+    },
+    /// Print a man page (roff)
+    Man {
+        /// Subcommand to describe; without it, underseal itself
+        command: Option<String>,
+    },
+}
+
+/// Options of `underseal serve`.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// Directory to serve
+    pub(crate) dir: PathBuf,
+
+    /// Address and port; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    pub(crate) listen: String,
+
+    /// Certificate chain, PEM, own certificate first
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// Private key of the certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Worker threads [default: number of CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+
+    /// Access log as JSON lines: a file, `-` for stdout, or `off`
+    #[arg(long, value_name = "PATH", default_value = "-")]
+    pub(crate) access_log: PathBuf,
+
+    /// Serve and list names that begin with a dot
+    #[arg(long)]
+    pub(crate) hidden: bool,
+
+    /// Longest TLS handshake or request head
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) header_timeout: Duration,
+
+    /// Longest wait for the next request
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
+    pub(crate) idle_timeout: Duration,
+
+    /// Longest stall of a client that receives
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) send_timeout: Duration,
+
+    /// How long running downloads may go on after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) grace: Duration,
+
+    /// Messages on stderr: level or filter, as RUST_LOG
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+/// Seconds with an optional fraction, at most a day, so that sums of them cannot overflow.
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=86_400.0).contains(&value) => Ok(Duration::from_secs_f64(value)),
+        _ => Err("expected seconds between 0 and 86400".to_owned()),
+    }
+}
+
+/// Writes the completion script of `shell` to stdout.
+///
+/// # Errors
+/// [`Exit::Failure`] when stdout cannot be written for another reason than a closed pipe.
+pub(crate) fn print_completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "underseal", &mut script);
+    tolerate_closed_stdout(io::stdout().lock().write_all(&script))
+}
+
+/// Writes the man page of underseal, or of one subcommand, to stdout.
+///
+/// # Errors
+/// [`Exit::Usage`] when there is no such subcommand.
+pub(crate) fn print_man(subcommand: Option<&str>) -> Result<(), Failure> {
+    let root = Cli::command();
+    let command = match subcommand {
+        None => root,
+        Some(name) => root
+            .find_subcommand(name)
+            .cloned()
+            .map(|found| found.display_name(format!("underseal-{name}")))
+            .ok_or_else(|| {
+                Failure::new(
+                    Exit::Usage,
+                    format!("there is no subcommand `{name}`"),
+                    "`underseal --help` lists the subcommands",
+                )
+            })?,
+    };
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(command).render(&mut page);
+    tolerate_closed_stdout(rendered.and_then(|()| io::stdout().lock().write_all(&page)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_take_fractions_and_refuse_nonsense() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["-1", "nan", "inf", "1e9", "ten", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What is printed at the start, for the person who started the server.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::certificate::Fingerprint;
+
+/// The effective configuration, and how to try it.
+pub(crate) struct Banner<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) address: SocketAddr,
+    pub(crate) workers: usize,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) certificate: PathBuf,
+    /// Whether the certificate was made here, and clients thus have to be told about it.
+    pub(crate) development: bool,
+}
+
+impl Banner<'_> {
+    fn url(&self) -> String {
+        let ip = self.address.ip();
+        let port = self.address.port();
+        if ip.is_loopback() || ip.is_unspecified() {
+            format!("https://localhost:{port}/")
+        } else {
+            format!("https://{}/", self.address)
+        }
+    }
+}
+
+impl fmt::Display for Banner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.url();
+        writeln!(f, "serving      {}", self.dir.display())?;
+        writeln!(f, "url          {url}")?;
+        writeln!(
+            f,
+            "listen       {} ({} workers)",
+            self.address, self.workers
+        )?;
+        let kind = if self.development {
+            " (development)"
+        } else {
+            ""
+        };
+        writeln!(f, "certificate  {}{kind}", self.certificate.display())?;
+        writeln!(f, "sha256       {}", self.fingerprint)?;
+        if self.development {
+            let path = self.certificate.to_string_lossy();
+            writeln!(f, "try          curl --cacert {} {url}", shell_word(&path))?;
+        }
+        Ok(())
+    }
+}
+
+/// Quotes what a shell would take apart.
+fn shell_word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_when_a_shell_would_split_them() {
+        assert_eq!(shell_word("/a/b-c.pem"), "/a/b-c.pem");
+        assert_eq!(shell_word("/a b"), "'/a b'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+    }
+}

@@ -1,0 +1,291 @@
+//! One connection: handshake, requests one after the other, and an orderly end.
+//!
+//! Between requests a connection owns its TLS stream and its place in the sweep, and no buffer:
+//! heads are read where the stream decrypted them, answers are written into the worker's buffers.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufRead as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::access_log::{Outcome, Session};
+use super::inbox::Inbox;
+use super::plain_http;
+use super::request::Refused;
+use super::stream::TlsStream;
+use super::transfer::{self, Cut};
+use super::watch::{Phase, Stop, Watch};
+use super::worker::{Prepared, Worker};
+
+/// Longest wait for a client to take a close_notify.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// After a refusal: longest wait for the client to read it, and most bytes thrown away meanwhile.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Serves a connection that was just accepted, until it ends.
+pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
+    let watch = worker.watches.add();
+    // Boxed because handshakes are large and over soon, and idle connections are many.
+    let Some((stream, session)) = Box::pin(open(&worker, &watch, tcp, remote)).await else {
+        return;
+    };
+    let mut connection = Connection {
+        worker,
+        watch,
+        stream,
+        session,
+        inbox: Inbox::default(),
+        discard: 0,
+    };
+    let wait = connection.worker.timeouts.header;
+    let end = connection.requests(wait).await;
+    connection.close(end).await;
+}
+
+async fn open(
+    worker: &Worker,
+    watch: &Watch,
+    tcp: TcpStream,
+    remote: SocketAddr,
+) -> Option<(TlsStream, Session)> {
+    watch.enter(Phase::Idle, worker.timeouts.header);
+    let mut first = [0];
+    match watch.until(tcp.peek(&mut first)).await {
+        Ok(Ok(1)) if first[0].is_ascii_alphabetic() => {
+            plain_http::answer(worker, watch, tcp, remote).await;
+            return None;
+        }
+        Ok(Ok(1)) => {}
+        ended => {
+            tracing::debug!("{remote} sent nothing: {ended:?}");
+            return None;
+        }
+    }
+    watch.enter(Phase::Busy, worker.timeouts.header);
+    match watch.until(worker.acceptor.accept(tcp)).await {
+        Ok(Ok(stream)) => {
+            let session = describe(&stream, remote);
+            Some((stream, session))
+        }
+        Ok(Err(error)) => {
+            tracing::info!("handshake with {remote} failed: {error}");
+            None
+        }
+        Err(_) => {
+            tracing::info!("handshake with {remote} took too long");
+            None
+        }
+    }
+}
+
+fn describe(stream: &TlsStream, remote: SocketAddr) -> Session {
+    let (_, tls) = stream.get_ref();
+    Session {
+        remote,
+        tls: tls.protocol_version().and_then(|version| version.as_str()),
+        suite: tls
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str()),
+        sni: tls.server_name().map(Box::from),
+        alpn: match tls.alpn_protocol() {
+            Some(b"http/1.1") => Some("http/1.1"),
+            Some(b"http/1.0") => Some("http/1.0"),
+            _ => None,
+        },
+    }
+}
+
+struct Connection {
+    worker: Rc<Worker>,
+    watch: Watch,
+    stream: TlsStream,
+    session: Session,
+    inbox: Inbox,
+    /// Bytes of request body still to be thrown away.
+    discard: u64,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With close_notify.
+    Close,
+    /// With close_notify, and after the client had time to read what was sent: closing while its
+    /// bytes are unread would reset the connection and may destroy the answer.
+    Linger,
+    /// Without close_notify, so that what was sent cannot be taken for complete.
+    Abort,
+}
+
+/// Why no request came.
+enum NoRequest {
+    Refused(Refused),
+    End(End),
+}
+
+impl Connection {
+    /// Serves requests until the connection has to end. The first one is waited for as long as
+    /// `first_wait`.
+    async fn requests(&mut self, first_wait: Duration) -> End {
+        let mut wait = first_wait;
+        loop {
+            if self.discard > 0 {
+                self.watch.enter(Phase::Busy, self.worker.timeouts.header);
+            } else {
+                self.watch.enter(Phase::Idle, wait);
+            }
+            wait = self.worker.timeouts.idle;
+            let prepared = match poll_fn(|cx| self.poll_request(cx)).await {
+                Ok(prepared) => prepared,
+                Err(NoRequest::Refused(refused)) => {
+                    self.worker.prepare(&self.session, Err(refused))
+                }
+                Err(NoRequest::End(end)) => return end,
+            };
+            if let Some(end) = self.respond(prepared).await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for a request head and answers it into buffers.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, NoRequest>> {
+        if let Some(stop) = self.watch.check(cx) {
+            return Poll::Ready(Err(self.stopped(stop)));
+        }
+        loop {
+            let fresh = match ready!(Pin::new(&mut self.stream).poll_fill_buf(cx)) {
+                Ok([]) => return Poll::Ready(Err(self.peer_closed())),
+                Ok(fresh) => fresh,
+                Err(error) => return Poll::Ready(Err(self.broken(&error))),
+            };
+            if self.discard > 0 {
+                let dropped = self.discard.min(fresh.len() as u64);
+                self.discard -= dropped;
+                Pin::new(&mut self.stream).consume(dropped as usize);
+                continue;
+            }
+            let begun = self.inbox.has_begun();
+            let (worker, session) = (&self.worker, &self.session);
+            let advance = self
+                .inbox
+                .advance(fresh, |request| worker.prepare(session, Ok(request)));
+            Pin::new(&mut self.stream).consume(advance.used);
+            match advance.outcome {
+                Ok(Some(prepared)) => return Poll::Ready(Ok(prepared)),
+                Err(refused) => return Poll::Ready(Err(NoRequest::Refused(refused))),
+                Ok(None) if !begun && self.inbox.has_begun() => {
+                    self.watch.enter(Phase::Busy, self.worker.timeouts.header);
+                }
+                Ok(None) => {}
+            }
+        }
+    }
+
+    fn stopped(&self, stop: Stop) -> NoRequest {
+        match stop {
+            Stop::TimedOut if self.inbox.has_begun() => {
+                NoRequest::Refused(Refused::new(408, "request head took too long"))
+            }
+            Stop::TimedOut | Stop::Closing => NoRequest::End(End::Close),
+        }
+    }
+
+    fn peer_closed(&self) -> NoRequest {
+        if self.inbox.has_begun() || self.discard > 0 {
+            tracing::info!("{} closed in the middle of a request", self.session.remote);
+        }
+        NoRequest::End(End::Close)
+    }
+
+    fn broken(&self, error: &io::Error) -> NoRequest {
+        let remote = self.session.remote;
+        let gone = matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+        );
+        // Many clients leave without close_notify between requests; nothing is lost by it.
+        if gone && !self.inbox.has_begun() && self.discard == 0 {
+            tracing::debug!("{remote} left: {error}");
+        } else {
+            tracing::info!("connection of {remote} failed: {error}");
+        }
+        NoRequest::End(End::Abort)
+    }
+
+    /// Sends an answer and logs it; says how the connection ends if it does.
+    async fn respond(&mut self, prepared: Prepared) -> Option<End> {
+        let Prepared {
+            started,
+            reply,
+            out,
+            mut line,
+        } = prepared;
+        let stall = self.worker.timeouts.send;
+        let (bytes, cut) = transfer::send(&mut self.stream, &self.watch, stall, &out, &reply).await;
+        let cut = cut.err();
+        if let Some(Cut::FileShrank) = cut {
+            tracing::warn!("a file shrank while it was sent to {}", self.session.remote);
+        }
+        let why = cut.as_ref().map(ToString::to_string);
+        let outcome = Outcome {
+            status: reply.status,
+            bytes,
+            duration: started.elapsed(),
+            error: why.as_deref().or(reply.error),
+        };
+        self.worker.log.finish(&mut line, &outcome);
+        self.worker.buffers.give(out);
+        self.worker.buffers.give(line);
+        self.discard = reply.discard;
+        match cut {
+            Some(_) => Some(End::Abort),
+            None if reply.keep_alive => None,
+            None if reply.status >= 400 => Some(End::Linger),
+            None => Some(End::Close),
+        }
+    }
+
+    async fn close(mut self, end: End) {
+        if end == End::Abort {
+            return;
+        }
+        self.watch.enter(Phase::Busy, CLOSE_TIMEOUT);
+        let shut = self.watch.until(self.stream.shutdown()).await;
+        if !matches!(shut, Ok(Ok(()))) {
+            tracing::debug!(
+                "{} did not take close_notify: {shut:?}",
+                self.session.remote
+            );
+            return;
+        }
+        if end == End::Linger {
+            linger(&self.watch, self.stream.get_ref().0).await;
+        }
+    }
+}
+
+/// Reads and throws away until the client closes, within bounds.
+pub(crate) async fn linger(watch: &Watch, tcp: &TcpStream) {
+    watch.enter(Phase::Busy, LINGER_TIMEOUT);
+    let mut scratch = [0; 1024];
+    let mut left = LINGER_BYTES;
+    while left > 0 {
+        if !matches!(watch.until(tcp.readable()).await, Ok(Ok(()))) {
+            return;
+        }
+        match tcp.try_read(&mut scratch) {
+            Ok(0) => return,
+            Ok(read) => left = left.saturating_sub(read),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Sends an answer: its buffered part with one write, the rest from the file.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+
+use super::answer::{Reply, Rest};
+use super::stream::TlsStream;
+use super::watch::{Stop, Watch};
+
+/// Bytes asked of one `send_file`. What a failed call had sent is unknown, so this is also how far
+/// the log may be off for a download that was cut.
+const PIECE: u64 = 1024 * 1024;
+
+/// Why an answer was cut short.
+#[derive(Debug)]
+pub(crate) enum Cut {
+    /// The client, or the way to it, failed.
+    Connection(io::Error),
+    /// The client stopped reading for longer than is allowed.
+    Stalled,
+    /// The file has fewer bytes than it had when the head was written.
+    FileShrank,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(error) => write!(f, "cut short: {error}"),
+            Self::Stalled => f.write_str("cut short: client stopped reading"),
+            Self::FileShrank => f.write_str("cut short: file shrank"),
+        }
+    }
+}
+
+impl From<io::Error> for Cut {
+    fn from(error: io::Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
+/// Sends `out`, then the rest of `reply`. Gives the bytes of body that were sent, which for a
+/// transfer that failed is a lower bound.
+pub(crate) async fn send(
+    stream: &mut TlsStream,
+    watch: &Watch,
+    stall: Duration,
+    out: &[u8],
+    reply: &Reply,
+) -> (u64, Result<(), Cut>) {
+    let mut sent = 0;
+    let transferred = match &reply.rest {
+        Rest::Nothing => watch.while_moving(stall, write(stream, out)).await,
+        // Boxed so that connections which never send a large file do not carry its state.
+        rest => {
+            let transfer = transfer(stream, out, rest, &mut sent);
+            Box::pin(watch.while_moving(stall, transfer)).await
+        }
+    };
+    let result = match transferred {
+        Ok(result) => result,
+        Err(Stop::TimedOut | Stop::Closing) => Err(Cut::Stalled),
+    };
+    let inline = if result.is_ok() { reply.inline_body } else { 0 };
+    (sent + inline, result)
+}
+
+async fn write(stream: &mut TlsStream, out: &[u8]) -> Result<(), Cut> {
+    stream.write_all(out).await?;
+    Ok(stream.flush().await?)
+}
+
+async fn transfer(
+    stream: &mut TlsStream,
+    out: &[u8],
+    rest: &Rest,
+    sent: &mut u64,
+) -> Result<(), Cut> {
+    stream.write_all(out).await?;
+    match rest {
+        Rest::Nothing => {}
+        Rest::File { file, range } => send_range(stream, file, range, sent).await?,
+        Rest::Parts(parts) => {
+            for part in &parts.parts {
+                stream.write_all(&part.preamble).await?;
+                *sent += part.preamble.len() as u64;
+                send_range(stream, &parts.file, &part.range, sent).await?;
+            }
+            stream.write_all(&parts.trailer).await?;
+            *sent += parts.trailer.len() as u64;
+        }
+    }
+    Ok(stream.flush().await?)
+}
+
+async fn send_range(
+    stream: &mut TlsStream,
+    file: &Arc<File>,
+    range: &Range<u64>,
+    sent: &mut u64,
+) -> Result<(), Cut> {
+    let mut start = range.start;
+    while start < range.end {
+        let end = range.end.min(start.saturating_add(PIECE));
+        let piece = stream.send_file(file, start..end).await?;
+        *sent += piece;
+        if piece < end - start {
+            return Err(Cut::FileShrank);
+        }
+        start = end;
+    }
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! Deadlines of connections, kept by one sweep per worker instead of a timer per read.
+//!
+//! Each connection owns a [`Watch`]; its worker calls [`Watches::sweep`] a few times a second.
+//! A deadline is thus kept to within one sweep, and setting one costs two stores.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// Why a connection has to stop waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Its deadline passed.
+    TimedOut,
+    /// The server is shutting down and the connection is idle.
+    Closing,
+}
+
+/// Whether a wait is between requests, where a shutdown may end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Idle,
+    Busy,
+}
+
+/// All connections of a worker.
+pub(crate) struct Watches {
+    started: Instant,
+    /// Milliseconds from `started` to the last sweep.
+    now: Cell<u64>,
+    closing: Cell<bool>,
+    list: RefCell<Vec<Rc<State>>>,
+}
+
+struct State {
+    /// Place in the list, so that removal needs no search.
+    index: Cell<usize>,
+    deadline: Cell<u64>,
+    phase: Cell<Phase>,
+    timed_out: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// The watch over one connection; dropped with it.
+pub(crate) struct Watch {
+    watches: Rc<Watches>,
+    state: Rc<State>,
+}
+
+impl Watches {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            started: Instant::now(),
+            now: Cell::new(0),
+            closing: Cell::new(false),
+            list: RefCell::new(Vec::new()),
+        })
+    }
+
+    /// Starts to watch a connection, without a deadline so far.
+    pub(crate) fn add(self: &Rc<Self>) -> Watch {
+        let mut list = self.list.borrow_mut();
+        let state = Rc::new(State {
+            index: Cell::new(list.len()),
+            deadline: Cell::new(u64::MAX),
+            phase: Cell::new(Phase::Busy),
+            timed_out: Cell::new(false),
+            waker: RefCell::new(None),
+        });
+        list.push(Rc::clone(&state));
+        Watch {
+            watches: Rc::clone(self),
+            state,
+        }
+    }
+
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.borrow().len()
+    }
+
+    /// Whether idle connections are being closed.
+    pub(crate) fn closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Wakes every connection whose deadline has passed.
+    pub(crate) fn sweep(&self) {
+        self.now.set(millis(self.started.elapsed()));
+        for state in self.list.borrow().iter() {
+            if state.deadline.get() <= self.now.get() && !state.timed_out.replace(true) {
+                state.wake();
+            }
+        }
+    }
+
+    /// Ends idle connections, now and as soon as they become idle.
+    pub(crate) fn close_idle(&self) {
+        self.closing.set(true);
+        for state in self.list.borrow().iter() {
+            if state.phase.get() == Phase::Idle {
+                state.wake();
+            }
+        }
+    }
+}
+
+impl State {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl Watch {
+    /// Sets the deadline `timeout` from now, and what the connection is doing until then.
+    pub(crate) fn enter(&self, phase: Phase, timeout: Duration) {
+        self.state.phase.set(phase);
+        self.state.timed_out.set(false);
+        self.extend(timeout);
+    }
+
+    fn extend(&self, timeout: Duration) {
+        let deadline = self.watches.now.get().saturating_add(millis(timeout));
+        self.state.deadline.set(deadline);
+    }
+
+    /// To be called first in each poll: says whether to stop, and otherwise has the task woken
+    /// when that changes.
+    pub(crate) fn check(&self, cx: &Context<'_>) -> Option<Stop> {
+        if self.state.timed_out.get() {
+            return Some(Stop::TimedOut);
+        }
+        if self.watches.closing.get() && self.state.phase.get() == Phase::Idle {
+            return Some(Stop::Closing);
+        }
+        let mut waker = self.state.waker.borrow_mut();
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            *waker = Some(cx.waker().clone());
+        }
+        None
+    }
+
+    /// Runs `future` until the deadline.
+    ///
+    /// # Errors
+    /// The reason to stop; `future` is dropped then.
+    pub(crate) async fn until<F: Future>(&self, future: F) -> Result<F::Output, Stop> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match self.check(cx) {
+            Some(stop) => Poll::Ready(Err(stop)),
+            None => future.as_mut().poll(cx).map(Ok),
+        })
+        .await
+    }
+
+    /// Runs `future` as long as it is polled at least every `stall`. The task is only woken when
+    /// the socket moved, so a poll is progress.
+    ///
+    /// # Errors
+    /// The reason to stop; `future` is dropped then.
+    pub(crate) async fn while_moving<F: Future>(
+        &self,
+        stall: Duration,
+        future: F,
+    ) -> Result<F::Output, Stop> {
+        self.enter(Phase::Busy, stall);
+        let mut future = pin!(future);
+        poll_fn(|cx| match self.check(cx) {
+            Some(stop) => Poll::Ready(Err(stop)),
+            None => {
+                self.extend(stall);
+                future.as_mut().poll(cx).map(Ok)
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut list = self.watches.list.borrow_mut();
+        let index = self.state.index.get();
+        list.swap_remove(index);
+        if let Some(moved) = list.get(index) {
+            moved.index.set(index);
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Flag(std::sync::atomic::AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    fn poll_once<F: Future>(
+        future: &mut std::pin::Pin<&mut F>,
+    ) -> (Poll<F::Output>, std::sync::Arc<Flag>) {
+        let flag = std::sync::Arc::new(Flag(false.into()));
+        let waker = Waker::from(std::sync::Arc::clone(&flag));
+        (future.as_mut().poll(&mut Context::from_waker(&waker)), flag)
+    }
+
+    fn woken(flag: &Flag) -> bool {
+        flag.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    #[test]
+    fn a_passed_deadline_wakes_and_stops() {
+        let watches = Watches::new();
+        let watch = watches.add();
+        watch.enter(Phase::Busy, Duration::ZERO);
+        let mut waiting = pin!(watch.until(pending::<()>()));
+        let (first, flag) = poll_once(&mut waiting);
+        assert!(first.is_pending() && !woken(&flag));
+        watches.sweep();
+        assert!(woken(&flag));
+        assert_eq!(poll_once(&mut waiting).0, Poll::Ready(Err(Stop::TimedOut)));
+    }
+
+    #[test]
+    fn closing_stops_the_idle_and_not_the_busy() {
+        let watches = Watches::new();
+        let (idle, busy) = (watches.add(), watches.add());
+        idle.enter(Phase::Idle, Duration::MAX);
+        busy.enter(Phase::Busy, Duration::MAX);
+        let mut idle = pin!(idle.until(pending::<()>()));
+        let mut busy = pin!(busy.until(pending::<()>()));
+        let (_, idle_flag) = poll_once(&mut idle);
+        let (_, busy_flag) = poll_once(&mut busy);
+        watches.close_idle();
+        assert!(woken(&idle_flag) && !woken(&busy_flag));
+        assert_eq!(poll_once(&mut idle).0, Poll::Ready(Err(Stop::Closing)));
+        assert!(poll_once(&mut busy).0.is_pending());
+    }
+
+    #[test]
+    fn watches_are_removed_in_any_order() {
+        let watches = Watches::new();
+        let mut all: Vec<Watch> = (0..5).map(|_| watches.add()).collect();
+        drop(all.remove(1));
+        drop(all.remove(3));
+        drop(all.remove(0));
+        assert_eq!(watches.len(), 2);
+        for watch in &all {
+            watch.enter(Phase::Busy, Duration::ZERO);
+        }
+        watches.sweep();
+        assert!(all.iter().all(|watch| watch.state.timed_out.get()));
+        drop(all);
+        assert_eq!(watches.len(), 0);
+    }
+}

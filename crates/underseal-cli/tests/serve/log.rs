@@ -1,0 +1,62 @@
+//! The access log.
+
+use std::process::Command;
+
+use crate::harness::{Server, in_clean_environment, log_lines};
+
+#[test]
+fn a_line_says_who_asked_for_what_and_how_it_went() {
+    let server = Server::start();
+    server.write("f", "content");
+    let mut client = server.client();
+    client.send("GET /f?\"x\" HTTP/1.1\r\nHost: h\r\nUser-Agent: a\"b\\c\tд\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    let line = server.logged(|line| line["status"] == 200);
+    assert_eq!(line["method"], "GET");
+    assert_eq!(line["path"], "/f?\"x\"");
+    assert_eq!(line["bytes"], 7);
+    assert_eq!(line["user_agent"], "a\"b\\c\tд");
+    assert_eq!(line["tls"], "TLSv1_3");
+    assert_eq!(line["suite"], "TLS13_AES_128_GCM_SHA256");
+    assert_eq!(line["sni"], "localhost");
+    assert_eq!(line["alpn"], "http/1.1");
+    assert!(
+        line["error"].is_null() && line["duration_us"].is_u64(),
+        "{line}"
+    );
+    let remote = client.tcp().local_addr().expect("an address").to_string();
+    assert_eq!(line["remote"], remote);
+    let time = line["ts"].as_str().expect("a time");
+    assert_eq!((time.len(), &time[10..11], &time[26..]), (27, "T", "Z"));
+}
+
+#[test]
+fn the_log_may_go_to_a_file_or_nowhere() {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let server = Server::with(&["--access-log", log.path().to_str().expect("UTF-8")]);
+    assert_eq!(server.status("GET /none HTTP/1.1\r\nHost: h\r\n\r\n"), 404);
+    assert!(server.stop().successful().stdout.is_empty());
+    let lines = log_lines(&std::fs::read(log.path()).expect("read"));
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["status"], 404);
+
+    let server = Server::with(&["--access-log", "off"]);
+    assert_eq!(server.status("GET /none HTTP/1.1\r\nHost: h\r\n\r\n"), 404);
+    assert!(server.stop().successful().stdout.is_empty());
+}
+
+#[test]
+fn a_log_whose_reader_is_gone_does_not_end_the_server() {
+    let mut command = Command::new(underseal_testkit::require_program("bash"));
+    command.args(["-c", "exec \"$0\" \"$@\" > >(exec true)"]);
+    command.arg(env!("CARGO_BIN_EXE_underseal"));
+    let server = Server::from_command(in_clean_environment(command), &[]);
+    let mut client = server.client();
+    for _ in 0..2 {
+        client.get("/none");
+        assert_eq!(client.response().status, 404);
+        server.peer.wait_for("access log lost");
+    }
+    let stderr = server.stop().successful().stderr;
+    assert_eq!(stderr.matches("access log lost").count(), 1, "{stderr}");
+}

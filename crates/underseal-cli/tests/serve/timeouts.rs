@@ -1,0 +1,67 @@
+//! Clients that are slow on purpose. No test here measures time: each waits for the server to act.
+
+use std::io::{Read as _, Write as _};
+
+use crate::client::tcp;
+use crate::harness::Server;
+
+#[test]
+fn slow_headers_get_408() {
+    let server = Server::with(&["--header-timeout", "0.5"]);
+    let mut client = server.client();
+    client.send("GET /f HTTP/1.1\r\nHost:");
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.field("connection")),
+        (408, Some("close"))
+    );
+    client.expect_close();
+    let line = server.logged(|line| line["status"] == 408);
+    assert_eq!(line["error"], "request head took too long");
+}
+
+#[test]
+fn a_slow_handshake_is_ended() {
+    let server = Server::with(&["--header-timeout", "0.5"]);
+    let mut slow = tcp(server.address);
+    slow.write_all(b"\x16\x03\x01\x02\x00\x01").expect("send");
+    let mut rest = Vec::new();
+    let _ = slow.read_to_end(&mut rest);
+    server.peer.wait_for("took too long");
+}
+
+#[test]
+fn connections_that_say_nothing_are_closed() {
+    let server = Server::with(&["--header-timeout", "0.5", "--idle-timeout", "0.5"]);
+    server.write("f", "content");
+    let mut silent = tcp(server.address);
+    assert_eq!(silent.read(&mut [0]).expect("the end"), 0);
+    // No request after the handshake, and none after the first one.
+    server.client().expect_close();
+    let mut client = server.client();
+    client.get("/f");
+    assert_eq!(client.response().text(), "content");
+    client.expect_close();
+}
+
+#[test]
+fn a_client_that_stops_reading_is_cut() {
+    let server = Server::with(&["--send-timeout", "0.5"]);
+    server.write_sparse("f", 256 << 20);
+    let mut client = server.client();
+    client.get("/f");
+    assert_eq!(client.head().status, 200);
+    let line = server.logged(|line| line["path"] == "/f");
+    assert_eq!(line["error"], "cut short: client stopped reading");
+    let (_, ended) = client.rest();
+    assert!(ended.is_err(), "no close_notify after a part");
+}
+
+#[test]
+fn a_body_that_does_not_come_ends_the_connection() {
+    let server = Server::with(&["--header-timeout", "0.5"]);
+    let mut client = server.client();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nsome");
+    assert_eq!(client.response().status, 405);
+    client.expect_close();
+}

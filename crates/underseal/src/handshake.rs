@@ -93,8 +93,11 @@ impl Flight {
                 Some(error) => {
                     let error = error.clone();
                     self.drain_alert(connection);
-                    self.flush(transport)?;
-                    return Err(error.into());
+                    return match self.flush(transport) {
+                        Err(full) if full.kind() == io::ErrorKind::WouldBlock => Err(full),
+                        // Why the handshake failed matters more than why the alert did not go out.
+                        _ => Err(error.into()),
+                    };
                 }
             };
             match progress {

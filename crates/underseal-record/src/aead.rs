@@ -1,6 +1,5 @@
 //! The one place that calls an AEAD library: both backends behind one enum.
 
-use crate::nonce::AdditionalData;
 use crate::{Algorithm, Backend, TAG_LEN, TrafficKeys};
 
 /// An expanded key. ring's is boxed, aws-lc-rs boxes its own: an idle connection of either backend
@@ -60,20 +59,20 @@ impl AeadKey {
     pub(crate) fn seal_in_place(
         &self,
         nonce: Nonce,
-        aad: &AdditionalData,
+        aad: &[u8],
         in_out: &mut [u8],
         tag: &mut [u8; TAG_LEN],
     ) -> Result<(), Refused> {
         match self {
             Self::Ring(key) => {
                 let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
-                let aad = ring::aead::Aad::from(aad.as_ref());
+                let aad = ring::aead::Aad::from(aad);
                 let sealed = key.seal_in_place_separate_tag(nonce, aad, in_out)?;
                 tag.copy_from_slice(sealed.as_ref());
             }
             Self::AwsLcRs(key) => {
                 let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
-                let aad = aws_lc_rs::aead::Aad::from(aad.as_ref());
+                let aad = aws_lc_rs::aead::Aad::from(aad);
                 key.seal_in_place_scatter(nonce, aad, in_out, &[], tag)?;
             }
         }
@@ -88,7 +87,7 @@ impl AeadKey {
     pub(crate) fn seal_from(
         &self,
         nonce: Nonce,
-        aad: &AdditionalData,
+        aad: &[u8],
         plaintext: &[u8],
         trailer: &[u8],
         out: &mut [u8],
@@ -96,7 +95,7 @@ impl AeadKey {
         match self {
             Self::AwsLcRs(key) => {
                 let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
-                let aad = aws_lc_rs::aead::Aad::from(aad.as_ref());
+                let aad = aws_lc_rs::aead::Aad::from(aad);
                 let (ciphertext, rest) = out.split_at_mut(plaintext.len());
                 key.seal_out_of_place_scatter(nonce, aad, plaintext, ciphertext, trailer, rest)?;
                 Ok(())
@@ -117,18 +116,18 @@ impl AeadKey {
     pub(crate) fn open_in_place(
         &self,
         nonce: Nonce,
-        aad: &AdditionalData,
+        aad: &[u8],
         in_out: &mut [u8],
     ) -> Result<(), Refused> {
         match self {
             Self::Ring(key) => {
                 let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
-                let aad = ring::aead::Aad::from(aad.as_ref());
+                let aad = ring::aead::Aad::from(aad);
                 key.open_in_place(nonce, aad, in_out)?;
             }
             Self::AwsLcRs(key) => {
                 let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
-                let aad = aws_lc_rs::aead::Aad::from(aad.as_ref());
+                let aad = aws_lc_rs::aead::Aad::from(aad);
                 key.open_in_place(nonce, aad, in_out)?;
             }
         }
@@ -143,7 +142,7 @@ impl AeadKey {
     pub(crate) fn open_into(
         &self,
         nonce: Nonce,
-        aad: &AdditionalData,
+        aad: &[u8],
         sealed: &[u8],
         out: &mut [u8],
     ) -> Option<Result<(), Refused>> {
@@ -152,7 +151,7 @@ impl AeadKey {
         };
         let (ciphertext, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
         let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
-        let aad = aws_lc_rs::aead::Aad::from(aad.as_ref());
+        let aad = aws_lc_rs::aead::Aad::from(aad);
         let opened = key.open_separate_gather(nonce, aad, ciphertext, tag, out);
         Some(opened.map_err(|refused| {
             out.fill(0);
@@ -176,3 +175,6 @@ fn aws_algorithm(algorithm: Algorithm) -> &'static aws_lc_rs::aead::Algorithm {
         Algorithm::ChaCha20Poly1305 => &aws_lc_rs::aead::CHACHA20_POLY1305,
     }
 }
+
+#[cfg(test)]
+mod tests;

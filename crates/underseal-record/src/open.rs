@@ -196,13 +196,13 @@ impl Opener {
         let nonce = self.record_nonce(&head[HEADER_LEN..]);
         let aad = AdditionalData::new(version, seq, first_bytes(head), len);
         let separate = match out.get_mut(..len) {
-            Some(out) => self.key.open_into(nonce, &aad, body, out),
+            Some(out) => self.key.open_into(nonce, aad.as_ref(), body, out),
             None => None,
         };
         let in_out = separate.is_some();
         match separate {
             Some(result) => result,
-            None => self.key.open_in_place(nonce, &aad, body),
+            None => self.key.open_in_place(nonce, aad.as_ref(), body),
         }
         .map_err(|_| PeerMisbehaved::BadRecordMac)?;
         self.keys.seq += 1;

@@ -183,7 +183,7 @@ impl Sealer {
             let (plaintext, body) = (&plaintext[..len], &mut out[prefix..written]);
             let trailer = &[content_type.0][..trailer];
             self.key
-                .seal_from(nonce, &aad, plaintext, trailer, body)
+                .seal_from(nonce, aad.as_ref(), plaintext, trailer, body)
                 .map_err(|_| ApiMisuse::PlaintextTooLong)?;
             self.keys.seq += 1;
         }
@@ -314,7 +314,7 @@ impl Sealer {
             zeros.fill(0);
         }
         self.key
-            .seal_in_place(nonce, &aad, body, tag)
+            .seal_in_place(nonce, aad.as_ref(), body, tag)
             .map_err(|_| ApiMisuse::PlaintextTooLong)?;
         self.keys.seq += 1;
         Ok(())

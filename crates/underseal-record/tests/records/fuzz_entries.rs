@@ -1,0 +1,34 @@
+//! The fuzz targets' entry points as properties, so that every test run drives them.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use underseal_record::fuzz;
+
+/// Bytes that a fuzzer would find soon: headers with plausible fields between noise.
+fn any_stream() -> impl Strategy<Value = Vec<u8>> {
+    let header = (20..26u8, 2..5u8, any::<u16>().prop_map(|len| len % 40)).prop_map(
+        |(content_type, minor, len)| {
+            let [high, low] = len.to_be_bytes();
+            vec![content_type, 3, minor, high, low]
+        },
+    );
+    let piece = prop_oneof![header, vec(any::<u8>(), 0..60)];
+    vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn deframing_holds_its_invariants(data in any_stream()) {
+        fuzz::deframe_stream(&data);
+    }
+
+    #[test]
+    fn opening_holds_its_invariants(choice in any::<u8>(), data in any_stream()) {
+        fuzz::open_record(&[&[choice], &data[..]].concat());
+    }
+
+    #[test]
+    fn sealing_changing_and_opening_holds_its_invariants(data in vec(any::<u8>(), 0..400)) {
+        fuzz::seal_change_open(&data);
+    }
+}

@@ -1,0 +1,55 @@
+//! Keys have one owner and are never printed.
+
+use underseal_record::{Algorithm, Backend, ProtocolVersion, TrafficKeys};
+
+use crate::direction::Direction;
+
+/// The whole text is compared, so that a field added later cannot slip a secret in.
+#[test]
+fn debug_output_holds_no_secret() {
+    let direction = Direction::of(ProtocolVersion::Tls13, Algorithm::Aes256Gcm).at(5);
+    let keys = "TrafficKeys { version: Tls13, algorithm: Aes256Gcm, seq: 5, .. }";
+    assert_eq!(format!("{:?}", direction.keys()), keys);
+    for (backend, name) in [(Backend::Ring, "Ring"), (Backend::AwsLcRs, "AwsLcRs")] {
+        assert_eq!(
+            format!("{:?}", direction.sealer(backend)),
+            format!("Sealer {{ keys: {keys}, backend: {name}, .. }}")
+        );
+        assert_eq!(
+            format!("{:?}", direction.opener(backend)),
+            format!("Opener {{ keys: {keys}, backend: {name}, poisoned: false, .. }}")
+        );
+    }
+}
+
+#[test]
+fn keys_come_back_as_they_were_given() {
+    for direction in Direction::all() {
+        for backend in Backend::ALL {
+            let direction = direction.clone().at(9);
+            let sealer_keys = direction.sealer(backend).into_keys();
+            let opener_keys = direction.opener(backend).into_keys().unwrap();
+            for keys in [sealer_keys, opener_keys] {
+                assert_eq!(keys.dangerous_key(), direction.key());
+                assert_eq!(keys.dangerous_iv(), &direction.iv);
+                assert_eq!(keys.seq().0, 9);
+                assert_eq!(keys.version(), direction.version);
+                assert_eq!(keys.algorithm(), direction.algorithm);
+            }
+        }
+    }
+}
+
+/// Does not compile once [`TrafficKeys`] can be cloned: both implementations would apply then.
+#[test]
+fn keys_cannot_be_cloned() {
+    trait NotClone<Ambiguous> {
+        const HOLDS: bool = true;
+    }
+    struct Clones;
+    impl<T: ?Sized> NotClone<()> for T {}
+    impl<T: Clone> NotClone<Clones> for T {}
+    const { assert!(<TrafficKeys as NotClone<_>>::HOLDS) };
+    const { assert!(<underseal_record::Sealer as NotClone<_>>::HOLDS) };
+    const { assert!(<underseal_record::Opener as NotClone<_>>::HOLDS) };
+}

@@ -20,7 +20,9 @@ pub struct Sealer {
     key: AeadKey,
     keys: TrafficKeys,
     limits: Limits,
+    /// The lower of the peer's record size limit and `own_max_plaintext`.
     max_plaintext: usize,
+    own_max_plaintext: usize,
     padding: Padding,
 }
 
@@ -47,6 +49,7 @@ impl Sealer {
             limits: Limits::of(keys.version, keys.algorithm),
             keys,
             max_plaintext: MAX_PLAINTEXT,
+            own_max_plaintext: MAX_PLAINTEXT,
             padding: Padding::None,
         }
     }
@@ -85,13 +88,15 @@ impl Sealer {
     ///
     /// [`ApiMisuse::RecordSizeLimit`] below 64 or above what the version allows.
     pub fn set_record_size_limit(&mut self, limit: u16) -> Result<(), Error> {
-        self.max_plaintext = plaintext_limit(self.keys.version, limit)?;
+        let limit = plaintext_limit(self.keys.version, limit)?;
+        self.max_plaintext = limit.min(self.own_max_plaintext);
         Ok(())
     }
 
     /// Makes records carry at most `len` plaintext bytes (1 to 2^14), whatever the peer allows.
     pub fn lower_max_plaintext(&mut self, len: usize) {
-        self.max_plaintext = self.max_plaintext.min(len.max(1));
+        self.own_max_plaintext = self.own_max_plaintext.min(len.max(1));
+        self.max_plaintext = self.max_plaintext.min(self.own_max_plaintext);
     }
 
     /// Most plaintext bytes of one record.

@@ -143,3 +143,28 @@ fn limits_out_of_range_are_misuse() {
         }
     }
 }
+
+/// The owner's own bound and the peer's are both kept, whichever is set first.
+#[test]
+fn the_lower_of_both_bounds_holds() {
+    let direction = Direction::of(
+        ProtocolVersion::Tls12,
+        underseal_record::Algorithm::Aes128Gcm,
+    );
+    for (own, peer, holds) in [
+        (100, 200, 100),
+        (200, 100, 100),
+        (MAX_PLAINTEXT + 9, 100, 100),
+        (0, 100, 1),
+    ] {
+        let mut sealer = direction.sealer(Backend::Ring);
+        sealer.lower_max_plaintext(own);
+        sealer.set_record_size_limit(peer).unwrap();
+        assert_eq!(sealer.max_plaintext(), holds, "own bound first");
+
+        let mut sealer = direction.sealer(Backend::Ring);
+        sealer.set_record_size_limit(peer).unwrap();
+        sealer.lower_max_plaintext(own);
+        assert_eq!(sealer.max_plaintext(), holds, "the peer's first");
+    }
+}

@@ -6,6 +6,7 @@
 //! - [`pair`]: two connected in-memory streams for blocking code; `tokio::io::duplex` is the same
 //!   for asynchronous code.
 //! - [`FaultyStream`] and [`RecordEditor`]: wrap either and misbehave, by byte or by TLS record.
+//! - [`RecordPeer`]: the other end of a connection, making its records itself, also wrong ones.
 //! - [`Peer`]: a foreign program with bounded waits, killed on drop; [`peers`] knows the programs.
 //!
 //! Everything here panics where a test should fail: a test that cannot run is a failed test.
@@ -17,6 +18,7 @@ mod memory;
 mod peer;
 pub mod peers;
 mod program;
+pub mod record_peer;
 mod records;
 
 pub use certificates::{CLIENT_NAME, Certificates, KeyType, SERVER_NAME};
@@ -25,6 +27,7 @@ pub use faults::{Faults, FaultyStream};
 pub use memory::{Pipe, pair};
 pub use peer::{Finished, Peer};
 pub use program::{free_port, require_program};
+pub use record_peer::RecordPeer;
 pub use records::{RecordEdit, RecordEditor};
 
 use std::time::Duration;

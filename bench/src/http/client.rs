@@ -1,0 +1,57 @@
+//! The client of the big download: asks through rustls and then only counts what comes.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use rustls::{ClientConnection, Stream};
+
+use super::server::Server;
+use crate::context::Context;
+use crate::credentials::Provider;
+use crate::pairs::{client_handshake, drain};
+
+/// An established connection to a server.
+#[derive(Debug)]
+pub struct Open {
+    tcp: TcpStream,
+    tls: Option<ClientConnection>,
+}
+
+/// Connects, and handshakes where the server speaks TLS.
+///
+/// # Errors
+///
+/// When the server does not answer.
+pub fn open(context: &Context, server: &Server) -> anyhow::Result<Open> {
+    let mut tcp = TcpStream::connect(server.address()).context("cannot connect")?;
+    tcp.set_nodelay(true)?;
+    let config = context.credentials.client(Provider::Ring)?;
+    let tls = server
+        .speaks_tls()
+        .then(|| client_handshake(&config, &mut tcp))
+        .transpose()?;
+    Ok(Open { tcp, tls })
+}
+
+/// Asks for `path` and discards everything that comes, without opening it; returns how long it
+/// took.
+///
+/// # Errors
+///
+/// When fewer than `bytes` come before the server closes the connection.
+pub fn download(mut open: Open, path: &str, bytes: u64) -> anyhow::Result<Duration> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let began = Instant::now();
+    match &mut open.tls {
+        Some(tls) => Stream::new(tls, &mut open.tcp).write_all(request.as_bytes())?,
+        None => open.tcp.write_all(request.as_bytes())?,
+    }
+    let count = drain(&mut open.tcp)?;
+    ensure!(
+        count >= bytes,
+        "{count} bytes came, not the {bytes} of {path}"
+    );
+    Ok(began.elapsed())
+}

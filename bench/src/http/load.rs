@@ -1,0 +1,188 @@
+//! Many open connections, few of them busy.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::SMALL_FILE;
+use super::server::Server;
+use crate::context::Context;
+use crate::cpu_time::{ProcessCpu, raise_open_files};
+use crate::credentials::{Provider, server_name};
+use crate::round_trip::quantile;
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Load {
+    /// Requests that the busy connections made.
+    pub requests: usize,
+    /// Requests, of busy and idle connections, that got no or a wrong reply.
+    pub errors: usize,
+    /// CPU time of the server while the busy connections were at it.
+    pub cpu: Duration,
+    /// How long that took.
+    pub elapsed: Duration,
+    /// Median time of a request.
+    pub p50_us: f64,
+    /// 99th percentile.
+    pub p99_us: f64,
+}
+
+/// Handshakes under way at one time while the connections are opened.
+const OPENING: usize = 32;
+/// No reply may take longer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Opens every connection with one request each, lets some of them ask again and again, and then
+/// asks once more on each of the others: an idle connection that was dropped is an error.
+///
+/// # Errors
+///
+/// When a connection cannot be opened.
+pub fn run(context: &Context, server: &Server) -> anyhow::Result<Load> {
+    raise_open_files(context.scale.connections as u64 + 500)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let config = context.credentials.client(Provider::Ring)?;
+    runtime.block_on(drive(context, server, config))
+}
+
+async fn drive(
+    context: &Context,
+    server: &Server,
+    config: Arc<ClientConfig>,
+) -> anyhow::Result<Load> {
+    let scale = context.scale;
+    let mut idle = open_all(server, &config, scale.connections).await?;
+    let busy = idle.split_off(scale.connections - scale.active);
+
+    tokio::time::sleep(super::SETTLE).await;
+    let before = ProcessCpu::of(server.pid())?;
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    let each = scale.requests / scale.active;
+    for connection in busy {
+        tasks.spawn(ask_repeatedly(connection, each));
+    }
+    let mut latencies = Vec::with_capacity(scale.requests);
+    let mut errors = 0;
+    while let Some(done) = tasks.join_next().await {
+        let (mut took, failed) = done.context("a client panicked")?;
+        latencies.append(&mut took);
+        errors += failed;
+    }
+    let elapsed = began.elapsed();
+    tokio::time::sleep(super::SETTLE).await;
+    let cpu = ProcessCpu::of(server.pid())?.since(&before);
+
+    for connection in &mut idle {
+        errors += usize::from(ask(connection).await.is_err());
+    }
+    latencies.sort_unstable();
+    Ok(Load {
+        requests: each * scale.active,
+        errors,
+        cpu,
+        elapsed,
+        p50_us: quantile(&latencies, 0.50),
+        p99_us: quantile(&latencies, 0.99),
+    })
+}
+
+type Connection = Box<dyn Duplex>;
+
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
+async fn open_all(
+    server: &Server,
+    config: &Arc<ClientConfig>,
+    count: usize,
+) -> anyhow::Result<Vec<Connection>> {
+    let mut tasks = JoinSet::new();
+    let mut connections = Vec::with_capacity(count);
+    for number in 0..count {
+        if number >= OPENING {
+            let opened = tasks.join_next().await.context("no connection under way")?;
+            connections.push(opened.context("a client panicked")??);
+        }
+        let tls = server
+            .speaks_tls()
+            .then(|| TlsConnector::from(Arc::clone(config)));
+        tasks.spawn(open(server.address(), tls));
+    }
+    while let Some(opened) = tasks.join_next().await {
+        connections.push(opened.context("a client panicked")??);
+    }
+    Ok(connections)
+}
+
+async fn open(
+    address: std::net::SocketAddr,
+    tls: Option<TlsConnector>,
+) -> anyhow::Result<Connection> {
+    let tcp = TcpStream::connect(address)
+        .await
+        .context("cannot connect")?;
+    tcp.set_nodelay(true)?;
+    let mut connection: Connection = match tls {
+        Some(connector) => Box::new(connector.connect(server_name(), tcp).await?),
+        None => Box::new(tcp),
+    };
+    ask(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Returns how long the requests took that were answered, and how many were not.
+async fn ask_repeatedly(mut connection: Connection, times: usize) -> (Vec<Duration>, usize) {
+    let mut latencies = Vec::with_capacity(times);
+    for done in 0..times {
+        let began = Instant::now();
+        if ask(&mut connection).await.is_err() {
+            // The connection is of no use any more: everything left to ask is lost.
+            return (latencies, times - done);
+        }
+        latencies.push(began.elapsed());
+    }
+    (latencies, 0)
+}
+
+async fn ask(connection: &mut Connection) -> anyhow::Result<()> {
+    tokio::time::timeout(TIMEOUT, exchange(connection))
+        .await
+        .context("no reply in time")?
+}
+
+/// One GET of the small file: a good reply is status 200 with a body of the right length.
+async fn exchange(connection: &mut Connection) -> anyhow::Result<()> {
+    connection
+        .write_all(b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await?;
+    connection.flush().await?;
+    let mut reply = [0; 4096];
+    let mut got = 0;
+    loop {
+        match connection.read(&mut reply[got..]).await? {
+            0 => bail!("the connection ended, or the reply is too long"),
+            count => got += count,
+        }
+        let head_end = reply[..got]
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n");
+        if let Some(head_end) = head_end {
+            ensure!(reply.starts_with(b"HTTP/1.1 200 "), "not 200");
+            match got.cmp(&(head_end + 4 + SMALL_FILE)) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => return Ok(()),
+                std::cmp::Ordering::Greater => bail!("more than one reply"),
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Runs the measures round by round, keeps what they found, and prints it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use underseal_record::{Algorithm, Backend};
+
+use crate::context::{Context, Options, Scale};
+use crate::machine::Machine;
+use crate::report::{compare, summary};
+use crate::run::{Run, Samples};
+use crate::{files, http, idle, records, round_trip, streams};
+
+type Take = fn(&Context, u32, &mut Samples) -> anyhow::Result<()>;
+
+/// A measure: its name, how many rounds it takes, and itself.
+struct Measure {
+    name: &'static str,
+    rounds: fn(&Scale) -> u32,
+    take: Take,
+}
+
+const MEASURES: [Measure; 8] = [
+    Measure {
+        name: "send",
+        rounds: |scale| scale.rounds,
+        take: streams::send,
+    },
+    Measure {
+        name: "receive",
+        rounds: |scale| scale.rounds,
+        take: streams::receive,
+    },
+    Measure {
+        name: "records",
+        rounds: |scale| scale.rounds,
+        take: records::measure,
+    },
+    Measure {
+        name: "round trip",
+        rounds: |scale| scale.rounds,
+        take: round_trip::measure,
+    },
+    Measure {
+        name: "file",
+        rounds: |scale| scale.rounds.div_ceil(2),
+        take: files::measure,
+    },
+    Measure {
+        name: "http download",
+        rounds: |scale| scale.rounds,
+        take: http::download,
+    },
+    Measure {
+        name: "http load",
+        rounds: |scale| scale.long_rounds,
+        take: http::many,
+    },
+    // Heap bytes are counted and not timed: one round says everything.
+    Measure {
+        name: "idle",
+        rounds: |_| 1,
+        take: idle::measure,
+    },
+];
+
+/// Takes the measures that `options` ask for, prints the summary, and keeps the run.
+///
+/// # Errors
+///
+/// When a program that is measured is missing, or a row fails.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let earlier = options.compare.as_deref().map(Run::read).transpose()?;
+    let measures = wanted(options)?;
+    let context = Context::new(options)?;
+    if measures
+        .iter()
+        .any(|measure| measure.name.starts_with("http"))
+    {
+        check_servers(&context)?;
+    }
+    let machine = Machine::this()?;
+    let samples = take_all(&context, &measures)?;
+    let run = Run {
+        command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+        backend: Backend::preferred(Algorithm::Aes128Gcm).name().to_owned(),
+        machine,
+        samples,
+    };
+    let summary = summary(&run);
+    print!("{summary}");
+    let directory = keep(options, &run, &summary)?;
+    if let Some(earlier) = earlier {
+        print!("\n{}", compare::table(&earlier, &run));
+    }
+    eprintln!("kept in {}", directory.display());
+    Ok(())
+}
+
+fn wanted(options: &Options) -> anyhow::Result<Vec<&'static Measure>> {
+    let wants = |measure: &Measure| {
+        options.measure.is_empty() || options.measure.iter().any(|m| measure.name.contains(m))
+    };
+    let measures: Vec<_> = MEASURES.iter().filter(|measure| wants(measure)).collect();
+    if measures.is_empty() {
+        let names: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
+        bail!("no such measure; hint: one of {}", names.join(", "));
+    }
+    Ok(measures)
+}
+
+fn check_servers(context: &Context) -> anyhow::Result<()> {
+    if context.wants(http::name::NGINX_TLS) || context.wants(http::name::NGINX_PLAIN) {
+        http::nginx::check_installed()?;
+    }
+    Ok(())
+}
+
+fn take_all(context: &Context, measures: &[&Measure]) -> anyhow::Result<Samples> {
+    let mut samples = Samples::default();
+    let most = measures
+        .iter()
+        .map(|measure| (measure.rounds)(&context.scale))
+        .max();
+    for round in 0..most.unwrap_or(0) {
+        for measure in measures {
+            if round < (measure.rounds)(&context.scale) {
+                eprintln!("round {}: {}", round + 1, measure.name);
+                (measure.take)(context, round, &mut samples)
+                    .with_context(|| format!("measure `{}`", measure.name))?;
+            }
+        }
+    }
+    if samples.all().is_empty() {
+        bail!("nothing was measured; hint: --only takes a part of a row's name");
+    }
+    Ok(samples)
+}
+
+fn keep(options: &Options, run: &Run, summary: &str) -> anyhow::Result<PathBuf> {
+    let directory = match &options.out {
+        Some(directory) => directory.clone(),
+        None if options.quick => PathBuf::from("target/bench-quick"),
+        None => unused(&format!("bench/runs/{}", run.machine.slug())),
+    };
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let raw = serde_json::to_string(run).context("cannot encode the run")?;
+    fs::write(directory.join("raw.json"), raw).context("cannot write raw.json")?;
+    fs::write(directory.join("summary.md"), summary).context("cannot write summary.md")?;
+    Ok(directory)
+}
+
+/// `path`, or `path` with a number behind it: no run overwrites another.
+fn unused(path: &str) -> PathBuf {
+    let numbered = (2..).map(|number| PathBuf::from(format!("{path}-{number}")));
+    let mut candidates = std::iter::once(PathBuf::from(path)).chain(numbered);
+    candidates
+        .find(|candidate| !candidate.exists())
+        .unwrap_or_else(|| PathBuf::from(path))
+}

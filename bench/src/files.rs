@@ -15,6 +15,7 @@ use crate::pairs::{Cost, client_handshake, drain};
 use crate::rows::blocking::BlockingRow;
 use crate::rows::plain::Plain;
 use crate::rows::rustls::Rustls;
+use crate::rows::underseal::{ServerStream, Underseal};
 use crate::rows::{Tuning, name};
 use crate::run::Samples;
 use crate::streams::transfer;
@@ -33,11 +34,23 @@ const TUNING: Tuning = Tuning {
 /// When the file cannot be made, or a way fails.
 pub fn measure(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
     let path = file_of(context)?;
+    let underseal = Underseal::new(&context.credentials)?;
     let ring = Rustls::new(&context.credentials, Provider::Ring)?;
     let aws = Rustls::new(&context.credentials, Provider::AwsLcRs)?;
     let ways: Vec<Way<'_>> = vec![
         ("read+write", name::PLAIN, way(&Plain, read_and_write)),
         ("sendfile", name::PLAIN, way(&Plain, kernel_sendfile)),
+        (
+            "read+write",
+            name::UNDERSEAL,
+            way(&underseal, read_and_write),
+        ),
+        (
+            "mmap+write",
+            name::UNDERSEAL,
+            way(&underseal, map_and_write),
+        ),
+        ("send_file", name::UNDERSEAL, way(&underseal, send_file)),
         ("read+write", name::RUSTLS_RING, way(&ring, read_and_write)),
         ("mmap+write", name::RUSTLS_RING, way(&ring, map_and_write)),
         ("read+write", name::RUSTLS_AWS, way(&aws, read_and_write)),
@@ -90,7 +103,7 @@ type Run<'a> = dyn Fn(&Context, &Path) -> anyhow::Result<(Cost, Cost)> + 'a;
 
 fn way<'a, R: BlockingRow>(
     row: &'a R,
-    push: fn(&mut R::Stream, &Arc<File>, u64) -> anyhow::Result<()>,
+    push: fn(&mut R::Server, &Arc<File>, u64) -> anyhow::Result<()>,
 ) -> Box<Run<'a>> {
     Box::new(move |context, path| {
         let file = Arc::new(File::open(path).context("cannot open the file")?);
@@ -146,4 +159,10 @@ fn kernel_sendfile(stream: &mut TcpStream, file: &Arc<File>, bytes: u64) -> anyh
         }
     }
     Ok(())
+}
+
+fn send_file(stream: &mut ServerStream, file: &Arc<File>, bytes: u64) -> anyhow::Result<()> {
+    let sent = stream.send_file(file, 0..bytes)?;
+    anyhow::ensure!(sent == bytes, "the file ended early");
+    Ok(stream.flush()?)
 }

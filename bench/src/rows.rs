@@ -13,6 +13,8 @@ pub mod openssl;
 pub mod plain;
 pub mod rustls;
 pub mod tokio_rustls;
+pub mod underseal;
+pub mod underseal_tokio;
 
 /// Names of the rows that figures are computed from.
 pub mod name {
@@ -137,6 +139,10 @@ pub fn all(credentials: &Credentials) -> anyhow::Result<Vec<Box<dyn Row>>> {
     use blocking::Blocking;
     Ok(vec![
         Box::new(Blocking(plain::Plain)),
+        Box::new(Blocking(underseal::Underseal::new(credentials)?)),
+        Box::new(Asynchronous(underseal_tokio::UndersealTokio::new(
+            credentials,
+        )?)),
         Box::new(Blocking(rustls::Rustls::new(credentials, Provider::Ring)?)),
         Box::new(Blocking(rustls::Rustls::new(
             credentials,

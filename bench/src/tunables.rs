@@ -34,14 +34,19 @@ pub fn apply() -> anyhow::Result<()> {
     }
     let this = std::env::current_exe().context("cannot find this program")?;
     let arguments = std::env::args_os().skip(1);
-    let error = Command::new(this).args(arguments).env(VARIABLE, FAVOUR_PEERS).exec();
+    let error = Command::new(this)
+        .args(arguments)
+        .env(VARIABLE, FAVOUR_PEERS)
+        .exec();
     Err(error).context("cannot start this program again")
 }
 
 /// The settings in force, for the description of a run.
 pub fn in_force() -> String {
     match std::env::var(VARIABLE) {
-        Ok(tunables) if tunables == FAVOUR_PEERS => format!("set in favour of the peers: {tunables}"),
+        Ok(tunables) if tunables == FAVOUR_PEERS => {
+            format!("set in favour of the peers: {tunables}")
+        }
         Ok(tunables) => tunables,
         Err(_) => "as shipped".to_owned(),
     }

@@ -9,8 +9,10 @@ use super::{Hold, Link, MESSAGE, Row, Tuning};
 
 /// An implementation whose streams are `std::io::{Read, Write}`.
 pub trait BlockingRow: Send + Sync {
-    /// Its stream.
-    type Stream: Read + Write + 'static;
+    /// Its stream as a server.
+    type Server: Read + Write + 'static;
+    /// Its stream as a client.
+    type Client: Read + Write + 'static;
 
     /// What the tables call it.
     fn name(&self) -> &'static str;
@@ -25,14 +27,14 @@ pub trait BlockingRow: Send + Sync {
     /// # Errors
     ///
     /// When the handshake fails.
-    fn accept(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<Self::Stream>;
+    fn accept(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<Self::Server>;
 
     /// Handshakes as the client.
     ///
     /// # Errors
     ///
     /// When the handshake fails.
-    fn connect(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<Self::Stream>;
+    fn connect(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<Self::Client>;
 }
 
 /// A [`Row`] of blocking streams.

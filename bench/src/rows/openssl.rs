@@ -56,7 +56,8 @@ fn context(credentials: &Credentials) -> anyhow::Result<SslContextBuilder> {
 }
 
 impl BlockingRow for OpenSsl {
-    type Stream = OpenSslStream;
+    type Server = OpenSslStream;
+    type Client = OpenSslStream;
 
     fn name(&self) -> &'static str {
         name::OPENSSL

@@ -10,7 +10,8 @@ use super::{Tuning, name};
 pub struct Plain;
 
 impl BlockingRow for Plain {
-    type Stream = TcpStream;
+    type Server = TcpStream;
+    type Client = TcpStream;
 
     fn name(&self) -> &'static str {
         name::PLAIN

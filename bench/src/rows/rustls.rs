@@ -38,18 +38,19 @@ impl Rustls {
 }
 
 impl BlockingRow for Rustls {
-    type Stream = RustlsStream;
+    type Server = RustlsStream;
+    type Client = RustlsStream;
 
     fn name(&self) -> &'static str {
         self.name
     }
 
-    fn accept(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<Self::Stream> {
+    fn accept(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<RustlsStream> {
         let connection = ServerConnection::new(Arc::clone(&self.server))?;
         RustlsStream::establish(connection.into(), tcp, tuning)
     }
 
-    fn connect(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<Self::Stream> {
+    fn connect(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<RustlsStream> {
         let connection = ClientConnection::new(Arc::clone(&self.client), server_name())?;
         RustlsStream::establish(connection.into(), tcp, tuning)
     }

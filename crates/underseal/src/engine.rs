@@ -7,7 +7,7 @@ mod control;
 mod receive;
 mod transmit;
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 
 use underseal_record::{AlertDescription, AlertLevel, Backend, ContentType, Limits, Padding};
 
@@ -220,12 +220,12 @@ impl Connection {
             .write(transport, &mut self.kernel, content_type, slices)
     }
 
-    /// Writes application data that `fill` puts in place; see [`Transmit::write_with`].
+    /// Writes application data that `fill` provides; see [`Transmit::write_with`].
     pub(crate) fn write_with(
         &mut self,
         transport: &mut impl Transport,
         limit: u64,
-        fill: impl FnOnce(&mut [IoSliceMut<'_>]) -> io::Result<usize>,
+        fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.tx.write_with(transport, &mut self.kernel, limit, fill)
     }

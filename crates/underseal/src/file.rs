@@ -1,10 +1,12 @@
-//! Files, read straight into the buffer that they are sealed in.
+//! Files, read by position and sealed in batches.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut};
+use std::io;
+#[cfg(feature = "tokio")]
+use std::io::IoSliceMut;
 use std::ops::Range;
 
-use rustix::io::{Errno, preadv};
+use rustix::io::{Errno, pread};
 #[cfg(feature = "tokio")]
 use rustix::io::{ReadWriteFlags, preadv2};
 
@@ -32,10 +34,16 @@ pub(crate) fn send_batch(
 ) -> io::Result<Batch> {
     let limit = range.end - range.start;
     let mut cached = true;
-    let sent = connection.write_with(transport, limit, |slots| {
-        match preadv2(file, slots, range.start, ReadWriteFlags::NOWAIT) {
+    let sent = connection.write_with(transport, limit, |piece, offset| {
+        let at = range.start + offset;
+        match preadv2(
+            file,
+            &mut [IoSliceMut::new(piece)],
+            at,
+            ReadWriteFlags::NOWAIT,
+        ) {
             // A file system without RWF_NOWAIT, or a kernel before 4.14.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => read_at(file, slots, range.start),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => read_at(file, piece, at),
             result => {
                 cached = result != Err(Errno::AGAIN);
                 result.map_err(io::Error::from)
@@ -57,7 +65,9 @@ pub(crate) fn send_batch_blocking(
 ) -> io::Result<Batch> {
     let limit = range.end - range.start;
     connection
-        .write_with(transport, limit, |slots| read_at(file, slots, range.start))
+        .write_with(transport, limit, |piece, offset| {
+            read_at(file, piece, range.start + offset)
+        })
         .map(batch)
 }
 
@@ -67,14 +77,14 @@ pub(crate) async fn warm(file: &File, at: u64) -> io::Result<()> {
     let file = file.try_clone()?;
     let read = tokio::task::spawn_blocking(move || {
         let mut pages = vec![0; crate::buffers::BATCH];
-        read_at(&file, &mut [IoSliceMut::new(&mut pages)], at).map(drop)
+        read_at(&file, &mut pages, at).map(drop)
     });
     read.await.map_err(io::Error::other)?
 }
 
-fn read_at(file: &File, slots: &mut [IoSliceMut<'_>], at: u64) -> io::Result<usize> {
+fn read_at(file: &File, piece: &mut [u8], at: u64) -> io::Result<usize> {
     loop {
-        match preadv(file, slots, at) {
+        match pread(file, &mut *piece, at) {
             Err(Errno::INTR) => {}
             result => return result.map_err(io::Error::from),
         }

@@ -5,7 +5,7 @@ use std::io;
 use underseal_record::{ContentType, Deframed, MAX_PLAINTEXT, MAX_RECORD, Opener, Place};
 
 use crate::Error;
-use crate::buffers::{self, Residue};
+use crate::buffers::{self, HEADROOM, Residue};
 use crate::transport::Transport;
 
 /// Ciphertext asked of the socket at least: four full records.
@@ -120,12 +120,13 @@ impl Receive {
         transport: &mut impl Transport,
         out_len: usize,
     ) -> io::Result<usize> {
-        let wanted = self.wanted(out_len);
-        let (mut buffer, len) = std::mem::take(&mut self.residue).into_lent();
-        let end = wanted.clamp(len + 1, buffers::LEN);
-        let received = transport.recv(&mut buffer[len..end]);
-        let filled = len + received.as_ref().map_or(0, |n| *n);
-        self.residue = Residue::new(buffer, 0..filled, 0);
+        let (mut buffer, start) = std::mem::take(&mut self.residue).into_headroom();
+        let held = HEADROOM - start;
+        let most = self.wanted(out_len).saturating_sub(held);
+        let end = HEADROOM + most.clamp(1, buffers::LEN - HEADROOM);
+        let received = transport.recv(&mut buffer[HEADROOM..end]);
+        let end = HEADROOM + received.as_ref().map_or(0, |n| *n);
+        self.residue = Residue::new(buffer, start..end, 0);
         received
     }
 

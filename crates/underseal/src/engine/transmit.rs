@@ -20,6 +20,17 @@ const MIN_BATCH: usize = 64 * 1024;
 /// connection whose peer stopped reading holds little more than what it has to send.
 const COPIED: usize = MIN_BATCH + MAX_RECORD;
 
+/// Bytes of a file that are read at once: they stay in the first two caches until they are sealed.
+const PIECE: usize = 64 * 1024;
+
+/// What a run of records came to.
+#[derive(Default)]
+struct SealedRun {
+    consumed: usize,
+    written: usize,
+    refused: Option<Error>,
+}
+
 /// The sending direction of a connection.
 ///
 /// 1. Sealed bytes go out in order: `pending` is sent before anything that is sealed later.
@@ -94,46 +105,71 @@ impl Transmit {
         Ok(taken)
     }
 
-    /// Lets `fill` put plaintext into the records where it will be sealed, then seals and sends
-    /// it. `fill` gets one slice per record and returns the bytes that it put there, in order.
+    /// Seals and sends up to `limit` bytes that `fill` provides. `fill` gets a piece of memory to
+    /// put the next bytes in and how many came before them, and returns how many they are: zero
+    /// ends the batch. Returns the plaintext bytes taken; a failure of `fill` only if there are
+    /// none.
     pub(crate) fn write_with(
         &mut self,
         transport: &mut impl Transport,
         kernel: &mut Kernel,
         limit: u64,
-        fill: impl FnOnce(&mut [io::IoSliceMut<'_>]) -> io::Result<usize>,
+        mut fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.ready(transport)?;
-        let mut buffer = buffers::lend();
-        let start = self.seal_due_key_update(kernel, &mut buffer)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(self.batch);
-        let taken = fill(&mut self.plaintext_slots(&mut buffer[start..], limit))?;
-        let mut end = start;
-        let mut left = taken;
-        while left > 0 {
-            let len = left.min(self.sealer.max_plaintext());
-            let sealed =
-                self.sealer
-                    .seal_in_place(ContentType::APPLICATION_DATA, &mut buffer[end..], len);
-            end += sealed.map_err(Error::from)?;
-            left -= len;
+        // Read here, sealed there: the kernel's copy wants an aligned place, which the plaintext
+        // has not between record headers.
+        let mut piece = buffers::lend();
+        let mut buffer = buffers::lend();
+        let (mut end, mut taken) = (0, 0);
+        while taken < limit && buffer.len() - end >= PIECE + MAX_RECORD {
+            let len = PIECE.min(limit - taken);
+            let filled = match fill(&mut piece[..len], taken as u64) {
+                Ok(filled) => filled,
+                Err(_) if taken > 0 => break,
+                Err(error) => return Err(error),
+            };
+            let sealed = self.seal_all(kernel, &piece[..filled], &mut buffer[end..]);
+            end += sealed.written;
+            taken += sealed.consumed;
+            match sealed.refused {
+                Some(error) if taken == 0 => return Err(error.into()),
+                Some(_) => break,
+                None if filled < len => break,
+                None => {}
+            }
         }
         self.send(transport, buffer, 0..end)?;
         Ok(taken)
     }
 
-    /// Where the plaintext of consecutive full records lies, `limit` bytes of it in all.
-    fn plaintext_slots<'b>(&self, buffer: &'b mut [u8], limit: usize) -> Vec<io::IoSliceMut<'b>> {
-        let (prefix, most) = (self.sealer.prefix_len(), self.sealer.max_plaintext());
-        let mut left = limit;
-        buffer
-            .chunks_exact_mut(self.sealer.record_len(most))
-            .map_while(|record| {
-                let len = left.min(most);
-                left -= len;
-                (len > 0).then(|| io::IoSliceMut::new(&mut record[prefix..prefix + len]))
-            })
-            .collect()
+    /// Seals application data into as many records as it needs, with the key updates that come
+    /// due, until it ends, `out` is full, or sealing is refused.
+    fn seal_all(&mut self, kernel: &mut Kernel, plaintext: &[u8], out: &mut [u8]) -> SealedRun {
+        let mut run = SealedRun::default();
+        while run.consumed < plaintext.len() && out.len() - run.written >= MAX_RECORD {
+            let step = self
+                .seal_due_key_update(kernel, &mut out[run.written..])
+                .and_then(|update| {
+                    run.written += update;
+                    let rest = &plaintext[run.consumed..];
+                    let out = &mut out[run.written..];
+                    let sealed = self.sealer.seal(ContentType::APPLICATION_DATA, rest, out);
+                    Ok(sealed?)
+                });
+            match step {
+                Ok(sealed) => {
+                    run.consumed += sealed.consumed;
+                    run.written += sealed.written;
+                }
+                Err(error) => {
+                    run.refused = Some(error);
+                    break;
+                }
+            }
+        }
+        run
     }
 
     /// Sends what is pending. `WouldBlock` if the socket does not take all of it.

@@ -31,6 +31,8 @@ pub(crate) fn install(filter: Option<&str>) -> Result<(), Failure> {
         .with_writer(io::stderr)
         .with_ansi(colour_wanted())
         .with_target(false)
+        // It would report a lost stderr to stderr, by a macro that panics then.
+        .log_internal_errors(false)
         .finish();
     tracing::subscriber::set_global_default(subscriber).map_err(|error| {
         Failure::new(

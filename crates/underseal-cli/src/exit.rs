@@ -1,6 +1,6 @@
 //! How the process ends: exit codes and the two lines printed with a failure.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// Exit codes, documented in the README; closed on purpose, since scripts match on the numbers.
@@ -48,11 +48,19 @@ pub(crate) fn report(outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {}", one_line(&failure.message));
-            eprintln!("hint: {}", one_line(&failure.hint));
+            let message = one_line(&failure.message);
+            say(&format!(
+                "error: {message}\nhint: {}\n",
+                one_line(&failure.hint)
+            ));
             ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+/// Writes a message for people. `eprint!` would panic if stderr's reader went away.
+pub(crate) fn say(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// A write to stdout whose reader went away is the reader's choice and no failure.

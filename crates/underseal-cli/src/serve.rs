@@ -20,6 +20,7 @@ mod development;
 mod encoding;
 mod entity;
 mod inbox;
+mod inline;
 mod listener;
 mod listing;
 mod mime;
@@ -54,7 +55,7 @@ use self::site::Site;
 use self::worker::{Order, Shared, Timeouts};
 use crate::cli::ServeArgs;
 use crate::diagnostics;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, say};
 
 /// Serves until a signal ends it.
 ///
@@ -103,8 +104,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         certificate: paths.certificate,
         development,
     };
-    eprint!("{banner}");
-    control::run(workers, &identity, args.grace)
+    control::run(workers, &identity, args.grace, || say(&banner.to_string()))
 }
 
 fn timeouts(args: &ServeArgs) -> Timeouts {

@@ -4,28 +4,20 @@
 //! connection's receive buffer. Heads, short bodies, error texts and listings are complete in the
 //! output buffer afterwards, to be sent by one write; longer bodies are left as a [`Rest`].
 
+mod file;
+
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
-use rustix::buffer::spare_capacity;
-
-use super::conditions::{self, Verdict};
-use super::entity::{Entity, Opened};
+use super::entity::Opened;
 use super::listing;
-use super::mime::{self, Charset};
-use super::multipart::{Layout, Parts};
+use super::multipart::Parts;
 use super::path::{self, Refusal};
-use super::range::{self, Wanted};
 use super::request::{Refused, Request, Version};
 use super::response::{Head, Persistence, reason};
 use super::site::{OpenError, Site};
-
-/// Bodies up to this many bytes are read behind their head and sent with it: one record, one
-/// system call.
-const INLINE_BODY: u64 = 16 * 1024;
 
 /// Longest request body that is read and thrown away to keep the connection, in bytes.
 const MAX_DISCARD: u64 = 64 * 1024;
@@ -48,7 +40,7 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) enum Rest {
     Nothing,
-    File { file: Arc<File>, range: Range<u64> },
+    File { file: File, range: Range<u64> },
     Parts(Box<Parts>),
 }
 
@@ -197,115 +189,6 @@ impl Answer<'_> {
         self.reply(200, body.len() as u64, Rest::Nothing)
     }
 
-    fn entity(mut self, path: &mut Vec<u8>, entity: Entity) -> Reply {
-        let (media_type, charset) = mime::of(path);
-        let (entity, coding) = self.prefer_gzip(path, entity);
-        let shown = Shown {
-            media_type,
-            charset,
-            etag: entity.etag.quoted(),
-            coding,
-            entity: &entity,
-        };
-        match conditions::evaluate(self.request, &shown.etag, entity.modified) {
-            Verdict::Proceed => {}
-            Verdict::NotModified => return self.not_modified(&shown),
-            Verdict::Failed => return self.error(412, None),
-        }
-        match self.wanted(&shown) {
-            Wanted::Whole => {
-                let mut head = self.head(200);
-                shown.content_type(&mut head);
-                shown.validators(&mut head);
-                let length = head_end(head, entity.length);
-                self.body(200, entity, 0..length)
-            }
-            Wanted::One(range) => {
-                let mut head = self.head(206);
-                shown.content_type(&mut head);
-                shown.validators(&mut head);
-                head.field_display("Content-Range", content_range(&range, entity.length));
-                head_end(head, range.end - range.start);
-                self.body(206, entity, range)
-            }
-            Wanted::Many(ranges) => {
-                let parts = Layout::new(&ranges, media_type, entity.length);
-                let mut head = self.head(206);
-                head.field_display("Content-Type", parts.content_type());
-                shown.validators(&mut head);
-                head_end(head, parts.length());
-                let rest = Rest::Parts(Box::new(parts.with_file(Arc::new(entity.file))));
-                self.reply(206, 0, rest)
-            }
-            Wanted::Unsatisfiable => {
-                let all = format!("bytes */{}", entity.length);
-                self.error_with(416, None, Some(("Content-Range", all.as_bytes())))
-            }
-        }
-    }
-
-    /// Replaces the file by its `.gz` neighbour where that is asked for and not out of date.
-    fn prefer_gzip(&self, path: &mut Vec<u8>, entity: Entity) -> (Entity, Coding) {
-        if !self.request.accepts_gzip || path.ends_with(b".gz") {
-            return (entity, Coding::Identity);
-        }
-        path.extend_from_slice(b".gz");
-        match self.site.find(path) {
-            Ok(Opened::File(packed)) if packed.modified >= entity.modified => {
-                (packed, Coding::Gzip)
-            }
-            _ => (entity, Coding::Identity),
-        }
-    }
-
-    fn wanted(&self, shown: &Shown<'_>) -> Wanted {
-        match self.request.range {
-            // Range means nothing to HEAD (RFC 9110, section 14.2).
-            Some(value)
-                if self.wants_body()
-                    && conditions::range_applies(
-                        self.request.if_range,
-                        &shown.etag,
-                        shown.entity.modified,
-                    ) =>
-            {
-                range::parse(value, shown.entity.length)
-            }
-            _ => Wanted::Whole,
-        }
-    }
-
-    fn not_modified(&mut self, shown: &Shown<'_>) -> Reply {
-        let mut head = self.head(304);
-        shown.validators(&mut head);
-        head.end();
-        self.reply(304, 0, Rest::Nothing)
-    }
-
-    /// Completes the answer with a file's bytes, behind the head if they are few.
-    fn body(&mut self, status: u16, entity: Entity, range: Range<u64>) -> Reply {
-        let length = range.end - range.start;
-        if !self.wants_body() || length == 0 {
-            return self.reply(status, 0, Rest::Nothing);
-        }
-        if length > INLINE_BODY {
-            let file = Arc::new(entity.file);
-            return self.reply(status, 0, Rest::File { file, range });
-        }
-        match read_behind(self.out, &entity.file, &range) {
-            Ok(()) => self.reply(status, length, Rest::Nothing),
-            Err(error) => {
-                // Nothing has been sent yet, so the client can be told instead of cut off.
-                self.out.clear();
-                tracing::warn!(
-                    "cannot read `{}`: {error}",
-                    self.request.target.escape_debug()
-                );
-                self.error(500, Some("file shrank or cannot be read"))
-            }
-        }
-    }
-
     fn error(&mut self, status: u16, why: Option<&'static str>) -> Reply {
         let field: Option<(&str, &[u8])> = match status {
             405 => Some(("Allow", b"GET, HEAD")),
@@ -363,78 +246,14 @@ impl Answer<'_> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    Identity,
-    Gzip,
-}
-
-/// The representation chosen, as its fields show it.
-struct Shown<'a> {
-    media_type: &'static str,
-    charset: Charset,
-    etag: String,
-    coding: Coding,
-    entity: &'a Entity,
-}
-
-impl Shown<'_> {
-    fn content_type(&self, head: &mut Head<'_>) {
-        match self.charset {
-            Charset::Utf8 => head.field_display(
-                "Content-Type",
-                format_args!("{}; charset=utf-8", self.media_type),
-            ),
-            Charset::Unsaid => head.field("Content-Type", self.media_type),
-        }
-    }
-
-    /// `Vary` is there whether or not a neighbour exists: one may be put there while a cache still
-    /// holds this answer.
-    fn validators(&self, head: &mut Head<'_>) {
-        if self.coding == Coding::Gzip {
-            head.field("Content-Encoding", "gzip");
-        }
-        head.field_display(
-            "Last-Modified",
-            httpdate::HttpDate::from(self.entity.modified),
-        );
-        head.field("ETag", &self.etag);
-        head.field("Accept-Ranges", "bytes");
-        head.field("Vary", "Accept-Encoding");
-        head.field("X-Content-Type-Options", "nosniff");
-    }
-}
-
+/// Ends a head with the length of the body; gives that length.
 fn head_end(mut head: Head<'_>, length: u64) -> u64 {
     head.field_display("Content-Length", length);
     head.end();
     length
 }
 
-pub(crate) fn content_range(range: &Range<u64>, length: u64) -> String {
-    format!("bytes {}-{}/{length}", range.start, range.end - 1)
-}
-
-/// Reads exactly `range` of `file` to the end of `out`.
-fn read_behind(out: &mut Vec<u8>, file: &File, range: &Range<u64>) -> io::Result<()> {
-    let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-    let end = out.len() + length;
-    out.reserve(length);
-    let mut offset = range.start;
-    while out.len() < end {
-        let got =
-            rustix::io::retry_on_intr(|| rustix::io::pread(file, spare_capacity(out), offset))?;
-        if got == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        offset += got as u64;
-    }
-    // The buffer may have had more room than the range is long, and the file may have grown.
-    out.truncate(end);
-    Ok(())
-}
-
+/// Writes a whole error answer; gives the length of its body.
 fn write_error(
     out: &mut Vec<u8>,
     status: u16,

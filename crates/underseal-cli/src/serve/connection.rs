@@ -75,11 +75,11 @@ async fn open(
             Some((stream, session))
         }
         Ok(Err(error)) => {
-            tracing::info!("handshake with {remote} failed: {error}");
+            tracing::info!("no connection with {remote}: {error}");
             None
         }
-        Err(_) => {
-            tracing::info!("handshake with {remote} took too long");
+        Err(stop) => {
+            tracing::info!("no connection with {remote}: handshake not finished, {stop:?}");
             None
         }
     }
@@ -195,6 +195,7 @@ impl Connection {
                 NoRequest::Refused(Refused::new(408, "request head took too long"))
             }
             Stop::TimedOut | Stop::Closing => NoRequest::End(End::Close),
+            Stop::Ending => NoRequest::End(End::Abort),
         }
     }
 

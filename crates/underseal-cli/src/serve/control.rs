@@ -23,7 +23,7 @@ pub(crate) struct Workers {
     pub(crate) ended: mpsc::Receiver<io::Error>,
 }
 
-/// Runs until all workers have ended.
+/// Calls `ready` once signals are taken care of, and runs until all workers have ended.
 ///
 /// # Errors
 /// [`Exit::Failure`] when a worker fails or signals cannot be received.
@@ -31,6 +31,7 @@ pub(crate) fn run(
     mut workers: Workers,
     identity: &Identity,
     grace: Duration,
+    ready: impl FnOnce(),
 ) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -38,6 +39,7 @@ pub(crate) fn run(
         .map_err(|error| failed(&error))?;
     runtime.block_on(async {
         let mut signals = Signals::install().map_err(|error| failed(&error))?;
+        ready();
         match serve(&mut workers, &mut signals, identity).await {
             Some(error) => Err(failed(&error)),
             None => finish(&mut workers, &mut signals, grace).await,

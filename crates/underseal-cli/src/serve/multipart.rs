@@ -4,9 +4,6 @@ use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::ops::Range;
-use std::sync::Arc;
-
-use super::answer::content_range;
 
 /// A multipart body that has been laid out and not been given its file yet.
 #[derive(Debug)]
@@ -26,7 +23,7 @@ pub(crate) struct Part {
 /// A multipart body ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) file: Arc<File>,
+    pub(crate) file: File,
     pub(crate) parts: Vec<Part>,
     pub(crate) trailer: Vec<u8>,
 }
@@ -68,13 +65,18 @@ impl Layout {
         parts + self.trailer.len() as u64
     }
 
-    pub(crate) fn with_file(self, file: Arc<File>) -> Parts {
+    pub(crate) fn with_file(self, file: File) -> Parts {
         Parts {
             file,
             parts: self.parts,
             trailer: self.trailer,
         }
     }
+}
+
+/// The value of a `Content-Range` field.
+pub(crate) fn content_range(range: &Range<u64>, length: u64) -> String {
+    format!("bytes {}-{}/{length}", range.start, range.end - 1)
 }
 
 /// 128 bits that no one can predict, so that no file can be made to hold its own boundary. The

@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -24,6 +23,8 @@ pub(crate) enum Cut {
     Connection(io::Error),
     /// The client stopped reading for longer than is allowed.
     Stalled,
+    /// The server was told to end at once.
+    ServerEnded,
     /// The file has fewer bytes than it had when the head was written.
     FileShrank,
 }
@@ -33,6 +34,7 @@ impl fmt::Display for Cut {
         match self {
             Self::Connection(error) => write!(f, "cut short: {error}"),
             Self::Stalled => f.write_str("cut short: client stopped reading"),
+            Self::ServerEnded => f.write_str("cut short: server ended"),
             Self::FileShrank => f.write_str("cut short: file shrank"),
         }
     }
@@ -64,7 +66,8 @@ pub(crate) async fn send(
     };
     let result = match transferred {
         Ok(result) => result,
-        Err(Stop::TimedOut | Stop::Closing) => Err(Cut::Stalled),
+        Err(Stop::TimedOut) => Err(Cut::Stalled),
+        Err(Stop::Closing | Stop::Ending) => Err(Cut::ServerEnded),
     };
     let inline = if result.is_ok() { reply.inline_body } else { 0 };
     (sent + inline, result)
@@ -100,7 +103,7 @@ async fn transfer(
 
 async fn send_range(
     stream: &mut TlsStream,
-    file: &Arc<File>,
+    file: &File,
     range: &Range<u64>,
     sent: &mut u64,
 ) -> Result<(), Cut> {

@@ -17,6 +17,8 @@ pub(crate) enum Stop {
     TimedOut,
     /// The server is shutting down and the connection is idle.
     Closing,
+    /// The server ends now.
+    Ending,
 }
 
 /// Whether a wait is between requests, where a shutdown may end it.
@@ -26,12 +28,20 @@ pub(crate) enum Phase {
     Busy,
 }
 
+/// How far a shutdown has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shutdown {
+    No,
+    Idle,
+    All,
+}
+
 /// All connections of a worker.
 pub(crate) struct Watches {
     started: Instant,
     /// Milliseconds from `started` to the last sweep.
     now: Cell<u64>,
-    closing: Cell<bool>,
+    shutdown: Cell<Shutdown>,
     list: RefCell<Vec<Rc<State>>>,
 }
 
@@ -55,7 +65,7 @@ impl Watches {
         Rc::new(Self {
             started: Instant::now(),
             now: Cell::new(0),
-            closing: Cell::new(false),
+            shutdown: Cell::new(Shutdown::No),
             list: RefCell::new(Vec::new()),
         })
     }
@@ -84,7 +94,7 @@ impl Watches {
 
     /// Whether idle connections are being closed.
     pub(crate) fn closing(&self) -> bool {
-        self.closing.get()
+        self.shutdown.get() != Shutdown::No
     }
 
     /// Wakes every connection whose deadline has passed.
@@ -99,11 +109,19 @@ impl Watches {
 
     /// Ends idle connections, now and as soon as they become idle.
     pub(crate) fn close_idle(&self) {
-        self.closing.set(true);
+        self.shutdown.set(Shutdown::Idle);
         for state in self.list.borrow().iter() {
             if state.phase.get() == Phase::Idle {
                 state.wake();
             }
+        }
+    }
+
+    /// Ends every connection, whatever it is doing.
+    pub(crate) fn end_all(&self) {
+        self.shutdown.set(Shutdown::All);
+        for state in self.list.borrow().iter() {
+            state.wake();
         }
     }
 }
@@ -132,11 +150,11 @@ impl Watch {
     /// To be called first in each poll: says whether to stop, and otherwise has the task woken
     /// when that changes.
     pub(crate) fn check(&self, cx: &Context<'_>) -> Option<Stop> {
-        if self.state.timed_out.get() {
-            return Some(Stop::TimedOut);
-        }
-        if self.watches.closing.get() && self.state.phase.get() == Phase::Idle {
-            return Some(Stop::Closing);
+        match self.watches.shutdown.get() {
+            Shutdown::All => return Some(Stop::Ending),
+            Shutdown::Idle if self.state.phase.get() == Phase::Idle => return Some(Stop::Closing),
+            _ if self.state.timed_out.get() => return Some(Stop::TimedOut),
+            _ => {}
         }
         let mut waker = self.state.waker.borrow_mut();
         if !waker
@@ -252,7 +270,11 @@ mod tests {
         watches.close_idle();
         assert!(woken(&idle_flag) && !woken(&busy_flag));
         assert_eq!(poll_once(&mut idle).0, Poll::Ready(Err(Stop::Closing)));
-        assert!(poll_once(&mut busy).0.is_pending());
+        let (still_busy, busy_flag) = poll_once(&mut busy);
+        assert!(still_busy.is_pending());
+        watches.end_all();
+        assert!(woken(&busy_flag));
+        assert_eq!(poll_once(&mut busy).0, Poll::Ready(Err(Stop::Ending)));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) enum Order {
     Serve,
     /// Accept nothing more, close idle connections, end when the last one has ended.
     Finish,
-    /// End now.
+    /// End every connection, then end.
     Quit,
 }
 
@@ -170,15 +170,19 @@ impl Intake {
     }
 }
 
-/// Waits for the connections that are left, or for the order not to.
+/// Waits for the connections that are left, and ends them when that is ordered.
 async fn finish(worker: &Worker, mut orders: watch::Receiver<Order>) {
     let mut ticks = ticker(CLOSING_TICK);
+    let mut quitting = false;
     worker.watches.close_idle();
     while worker.watches.len() > 0 {
         tokio::select! {
             _ = ticks.tick() => worker.tick(),
             // An error means that the control thread is gone, which ends the process anyway.
-            _ = orders.wait_for(|order| *order == Order::Quit) => break,
+            _ = orders.wait_for(|order| *order == Order::Quit), if !quitting => {
+                quitting = true;
+                worker.watches.end_all();
+            }
         }
     }
     worker.log.flush();

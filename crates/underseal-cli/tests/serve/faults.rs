@@ -54,7 +54,45 @@ fn garbage_ends_its_own_connection_only() {
         let _ = bad.read_to_end(&mut answer);
         assert!(answer.is_empty() || answer[0] == 21, "an alert: {answer:?}");
     }
-    server.peer.wait_for("failed: ");
+    server.peer.wait_for("no connection with ");
+    other.get("/f");
+    assert_eq!(other.response().text(), "content");
+}
+
+#[test]
+fn wrong_records_get_their_alert_and_a_line() {
+    let server = Server::start();
+    server.write("f", "content");
+    let mut other = server.client();
+    let forged = [&b"\x17\x03\x03\x00\x20"[..], &[0; 32]].concat();
+    let oversized = [&b"\x17\x03\x03\x50\x00"[..], &[0; 32]].concat();
+    for (record, alert, why) in [
+        (forged, "BadRecordMac", "record does not authenticate"),
+        (
+            oversized,
+            "RecordOverflow",
+            "record of 20480 bytes is too long",
+        ),
+        (
+            b"\x17\x02\x02\x00\x20".to_vec(),
+            "ProtocolVersion",
+            "record version 0x0202",
+        ),
+        (
+            b"\x15\x03\x03\x00\x02\x02\x28".to_vec(),
+            "UnexpectedMessage",
+            "unexpected record",
+        ),
+    ] {
+        let mut client = server.client();
+        client.get("/f");
+        assert_eq!(client.response().text(), "content");
+        client.tcp().write_all(&record).expect("send");
+        let (_, ended) = client.rest();
+        let error = ended.expect_err("an alert").to_string();
+        assert!(error.contains(alert), "{error}");
+        server.peer.wait_for(why);
+    }
     other.get("/f");
     assert_eq!(other.response().text(), "content");
 }

@@ -80,7 +80,12 @@ fn a_second_signal_ends_at_once() {
     server.signal(Signal::TERM);
     server.peer.wait_for("shutting down");
     server.signal(Signal::TERM);
-    let _ = server.peer.finish().successful();
+    let finished = server.peer.finish().successful();
+    assert!(
+        finished.text().contains("cut short: server ended"),
+        "{}",
+        finished.text()
+    );
     let (_, ended) = busy.rest();
     assert!(ended.is_err(), "no close_notify after a part");
 }

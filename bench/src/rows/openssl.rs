@@ -1,6 +1,6 @@
 //! OpenSSL through the `openssl` crate.
 
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use anyhow::Context as _;
@@ -40,7 +40,7 @@ impl OpenSsl {
     fn stream(&self, tcp: TcpStream, tuning: Tuning) -> anyhow::Result<SslStream<Wire>> {
         let idle = tuning.read_buffer == 0 && tuning.write_size == 0;
         let ssl = Ssl::new(if idle { &self.idle } else { &self.bulk })?;
-        Ok(SslStream::new(ssl, Wire::new(tcp, tuning)?)?)
+        Ok(SslStream::new(ssl, Wire::new(tcp, tuning))?)
     }
 }
 
@@ -102,41 +102,50 @@ impl Write for OpenSslStream {
 /// to send it, and two to receive it.
 #[derive(Debug)]
 struct Wire {
-    input: BufReader<TcpStream>,
-    output: BufWriter<TcpStream>,
+    tcp: BufReader<TcpStream>,
+    /// Records of the write that is under way, up to the capacity.
+    pending: Vec<u8>,
 }
 
 impl Wire {
     /// Room for a record's header, type byte and tag, with some to spare.
     const OVERHEAD: usize = 64;
 
-    fn new(tcp: TcpStream, tuning: Tuning) -> io::Result<Self> {
+    fn new(tcp: TcpStream, tuning: Tuning) -> Self {
         let records = tuning.write_size.min(256 * 1024).div_ceil(RECORD);
-        let output = if records > 1 {
+        let pending = if records > 1 {
             records * (RECORD + Self::OVERHEAD)
         } else {
             0
         };
-        let input = tuning.read_buffer;
-        Ok(Self {
-            input: BufReader::with_capacity(input, tcp.try_clone()?),
-            output: BufWriter::with_capacity(output, tcp),
-        })
+        Self {
+            tcp: BufReader::with_capacity(tuning.read_buffer, tcp),
+            pending: Vec::with_capacity(pending),
+        }
     }
 }
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.input.read(buffer)
+        self.tcp.read(buffer)
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, ciphertext: &[u8]) -> io::Result<usize> {
-        self.output.write(ciphertext)
+        if self.pending.len() + ciphertext.len() > self.pending.capacity() {
+            self.flush()?;
+        }
+        if ciphertext.len() > self.pending.capacity() {
+            return self.tcp.get_mut().write(ciphertext);
+        }
+        self.pending.extend_from_slice(ciphertext);
+        Ok(ciphertext.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
+        self.tcp.get_mut().write_all(&self.pending)?;
+        self.pending.clear();
+        Ok(())
     }
 }

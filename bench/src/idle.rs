@@ -22,10 +22,13 @@ pub mod server;
 pub struct Held {
     /// Connections held open.
     pub connections: usize,
-    /// Bytes of the Rust heap that live because of them.
+    /// Bytes of heap that live because of them, those of C libraries and what malloc adds for
+    /// itself included.
     pub heap_bytes: u64,
-    /// Heap blocks that live because of them.
-    pub heap_blocks: u64,
+    /// Bytes that live because of them and that Rust code asked for.
+    pub rust_heap_bytes: u64,
+    /// Blocks of the latter.
+    pub rust_heap_blocks: u64,
     /// Allocations made from the first handshake to the last reply.
     pub allocations: u64,
     /// Growth of the process' resident memory, C heap included.
@@ -46,7 +49,8 @@ pub fn measure(context: &Context, round: u32, samples: &mut Samples) -> anyhow::
                 ("idle", row.name(), word(*hold), round),
                 &[
                     ("heap_bytes", each(held.heap_bytes)),
-                    ("heap_blocks", each(held.heap_blocks)),
+                    ("rust_heap_bytes", each(held.rust_heap_bytes)),
+                    ("rust_heap_blocks", each(held.rust_heap_blocks)),
                     ("allocations", each(held.allocations)),
                     ("resident_bytes", each(held.resident_bytes)),
                 ],

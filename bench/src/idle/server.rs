@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use anyhow::Context as _;
+use malloc_info::info::{SystemType, TotalType};
+use malloc_info::malloc_info;
 use stats_alloc::{Region, StatsAlloc};
 
 use super::{Held, idle_program};
@@ -58,21 +60,47 @@ fn hold_all(
         .spawn()
         .context("cannot start the clients")?;
     let resident = resident_bytes(std::process::id())?;
+    let whole = heap_in_use()?;
     let region = Region::new(heap);
     let held = row.hold(listener, count, hold);
     let change = region.change();
+    let whole = heap_in_use()?.saturating_sub(whole);
     let resident = resident_bytes(std::process::id())?.saturating_sub(resident);
     drop(held.inspect_err(|_| stop(&mut clients))?);
     stop(&mut clients);
     Ok(Held {
         connections: count,
-        heap_bytes: change
+        heap_bytes: whole,
+        rust_heap_bytes: change
             .bytes_allocated
             .saturating_sub(change.bytes_deallocated) as u64,
-        heap_blocks: change.allocations.saturating_sub(change.deallocations) as u64,
+        rust_heap_blocks: change.allocations.saturating_sub(change.deallocations) as u64,
         allocations: change.allocations as u64,
         resident_bytes: resident,
     })
+}
+
+/// Bytes in blocks that malloc has given out and not got back, whoever asked for them.
+///
+/// The counting allocator sees Rust alone, and aws-lc-rs and OpenSSL keep their keys in blocks of
+/// the C library.
+fn heap_in_use() -> anyhow::Result<u64> {
+    let malloc = malloc_info().context("malloc_info(3) does not work here")?;
+    let system = malloc
+        .system
+        .iter()
+        .filter(|part| part.r#type == SystemType::Current);
+    let mapped = malloc
+        .total
+        .iter()
+        .filter(|part| part.r#type == TotalType::Mmap);
+    let free = malloc
+        .total
+        .iter()
+        .filter(|part| part.r#type != TotalType::Mmap);
+    let given =
+        system.map(|part| part.size).sum::<usize>() + mapped.map(|part| part.size).sum::<usize>();
+    Ok(given.saturating_sub(free.map(|part| part.size).sum()) as u64)
 }
 
 /// The clients close their connections when their standard input ends.

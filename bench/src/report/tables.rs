@@ -52,7 +52,8 @@ pub fn all(run: &Run) -> String {
     ));
     let idle = [
         ("heap_bytes", "heap, bytes"),
-        ("heap_blocks", "heap blocks"),
+        ("rust_heap_bytes", "of these asked for by Rust"),
+        ("rust_heap_blocks", "Rust heap blocks"),
         ("allocations", "allocations, handshake to reply"),
         ("resident_bytes", "resident, bytes"),
     ];

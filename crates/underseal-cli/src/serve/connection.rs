@@ -5,8 +5,9 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -33,33 +34,25 @@ const LINGER_BYTES: usize = 256 * 1024;
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
     let watch = worker.watches.add();
     // Boxed because handshakes are large and over soon, and idle connections are many.
-    let Some((stream, session)) = Box::pin(open(&worker, &watch, tcp, remote)).await else {
+    let Some(mut connection) = Box::pin(open(worker, watch, tcp, remote)).await else {
         return;
     };
-    let mut connection = Connection {
-        worker,
-        watch,
-        stream,
-        session,
-        inbox: Inbox::default(),
-        discard: 0,
-    };
-    let wait = connection.worker.timeouts.header;
-    let end = connection.requests(wait).await;
+    let end = connection.requests().await;
     connection.close(end).await;
 }
 
 async fn open(
-    worker: &Worker,
-    watch: &Watch,
+    worker: Rc<Worker>,
+    watch: Watch,
     tcp: TcpStream,
     remote: SocketAddr,
-) -> Option<(TlsStream, Session)> {
+) -> Option<Connection> {
     watch.enter(Phase::Idle, worker.timeouts.header);
     let mut first = [0];
-    match watch.until(tcp.peek(&mut first)).await {
+    let peeked = watch.until(pin!(tcp.peek(&mut first))).await;
+    match peeked {
         Ok(Ok(1)) if first[0].is_ascii_alphabetic() => {
-            plain_http::answer(worker, watch, tcp, remote).await;
+            plain_http::answer(&worker, &watch, tcp, remote).await;
             return None;
         }
         Ok(Ok(1)) => {}
@@ -69,10 +62,18 @@ async fn open(
         }
     }
     watch.enter(Phase::Busy, worker.timeouts.header);
-    match watch.until(worker.acceptor.accept(tcp)).await {
+    let accepted = watch.until(pin!(worker.acceptor.accept(tcp))).await;
+    match accepted {
         Ok(Ok(stream)) => {
             let session = describe(&stream, remote);
-            Some((stream, session))
+            Some(Connection {
+                worker,
+                watch,
+                stream,
+                session,
+                inbox: Inbox::default(),
+                discard: 0,
+            })
         }
         Ok(Err(error)) => {
             tracing::info!("no connection with {remote}: {error}");
@@ -131,10 +132,9 @@ enum NoRequest {
 }
 
 impl Connection {
-    /// Serves requests until the connection has to end. The first one is waited for as long as
-    /// `first_wait`.
-    async fn requests(&mut self, first_wait: Duration) -> End {
-        let mut wait = first_wait;
+    /// Serves requests until the connection has to end.
+    async fn requests(&mut self) -> End {
+        let mut wait = self.worker.timeouts.header;
         loop {
             if self.discard > 0 {
                 self.watch.enter(Phase::Busy, self.worker.timeouts.header);
@@ -142,14 +142,14 @@ impl Connection {
                 self.watch.enter(Phase::Idle, wait);
             }
             wait = self.worker.timeouts.idle;
-            let prepared = match poll_fn(|cx| self.poll_request(cx)).await {
+            let mut prepared = match poll_fn(|cx| self.poll_request(cx)).await {
                 Ok(prepared) => prepared,
                 Err(NoRequest::Refused(refused)) => {
                     self.worker.prepare(&self.session, Err(refused))
                 }
                 Err(NoRequest::End(end)) => return end,
             };
-            if let Some(end) = self.respond(prepared).await {
+            if let Some(end) = self.respond(&mut prepared).await {
                 return end;
             }
         }
@@ -222,44 +222,45 @@ impl Connection {
     }
 
     /// Sends an answer and logs it; says how the connection ends if it does.
-    async fn respond(&mut self, prepared: Prepared) -> Option<End> {
-        let Prepared {
-            started,
-            reply,
-            out,
-            mut line,
-        } = prepared;
+    async fn respond(&mut self, prepared: &mut Prepared) -> Option<End> {
         let stall = self.worker.timeouts.send;
-        let (bytes, cut) = transfer::send(&mut self.stream, &self.watch, stall, &out, &reply).await;
-        let cut = cut.err();
-        if let Some(Cut::FileShrank) = cut {
-            tracing::warn!("a file shrank while it was sent to {}", self.session.remote);
-        }
-        let why = cut.as_ref().map(ToString::to_string);
-        let outcome = Outcome {
-            status: reply.status,
-            bytes,
-            duration: started.elapsed(),
-            error: why.as_deref().or(reply.error),
-        };
-        self.worker.log.finish(&mut line, &outcome);
-        self.worker.buffers.give(out);
-        self.worker.buffers.give(line);
+        let Prepared { reply, out, .. } = &*prepared;
+        let (bytes, cut) = transfer::send(&mut self.stream, &self.watch, stall, out, reply).await;
+        self.log(prepared, bytes, cut.as_ref().err());
+        let reply = &prepared.reply;
         self.discard = reply.discard;
         match cut {
-            Some(_) => Some(End::Abort),
-            None if reply.keep_alive => None,
-            None if reply.status >= 400 => Some(End::Linger),
-            None => Some(End::Close),
+            Err(_) => Some(End::Abort),
+            Ok(()) if reply.keep_alive => None,
+            Ok(()) if reply.status >= 400 => Some(End::Linger),
+            Ok(()) => Some(End::Close),
         }
     }
 
-    async fn close(mut self, end: End) {
+    /// Completes the log line, and gives the buffers back.
+    fn log(&self, prepared: &mut Prepared, bytes: u64, cut: Option<&Cut>) {
+        if let Some(Cut::FileShrank) = cut {
+            tracing::warn!("a file shrank while it was sent to {}", self.session.remote);
+        }
+        let why = cut.map(ToString::to_string);
+        let outcome = Outcome {
+            status: prepared.reply.status,
+            bytes,
+            duration: prepared.started.elapsed(),
+            error: why.as_deref().or(prepared.reply.error),
+        };
+        let worker = &self.worker;
+        worker.log.finish(&mut prepared.line, &outcome);
+        worker.buffers.give(mem::take(&mut prepared.out));
+        worker.buffers.give(mem::take(&mut prepared.line));
+    }
+
+    async fn close(&mut self, end: End) {
         if end == End::Abort {
             return;
         }
         self.watch.enter(Phase::Busy, CLOSE_TIMEOUT);
-        let shut = self.watch.until(self.stream.shutdown()).await;
+        let shut = self.watch.until(pin!(self.stream.shutdown())).await;
         if !matches!(shut, Ok(Ok(()))) {
             tracing::debug!(
                 "{} did not take close_notify: {shut:?}",
@@ -276,17 +277,31 @@ impl Connection {
 /// Reads and throws away until the client closes, within bounds.
 pub(crate) async fn linger(watch: &Watch, tcp: &TcpStream) {
     watch.enter(Phase::Busy, LINGER_TIMEOUT);
-    let mut scratch = [0; 1024];
     let mut left = LINGER_BYTES;
     while left > 0 {
-        if !matches!(watch.until(tcp.readable()).await, Ok(Ok(()))) {
+        if !matches!(watch.until(pin!(tcp.readable())).await, Ok(Ok(()))) {
             return;
         }
-        match tcp.try_read(&mut scratch) {
+        match tcp.try_read(&mut [0; 4096]) {
             Ok(0) => return,
             Ok(read) => left = left.saturating_sub(read),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: fn(Rc<Worker>, TcpStream, SocketAddr) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_is_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 1024, "{size} bytes");
     }
 }

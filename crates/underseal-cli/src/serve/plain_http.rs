@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,15 +19,15 @@ const WHY: &str = "plain HTTP on the HTTPS port";
 pub(crate) async fn answer(worker: &Worker, watch: &Watch, mut tcp: TcpStream, remote: SocketAddr) {
     let started = Instant::now();
     let mut received = [0; 1024];
-    let Ok(Ok(length)) = watch.until(tcp.read(&mut received)).await else {
+    let Ok(Ok(length)) = watch.until(pin!(tcp.read(&mut received))).await else {
         return;
     };
     let port = tcp.local_addr().map_or(0, |address| address.port());
     let response = response(port);
-    let sent = watch.until(tcp.write_all(&response)).await;
+    let sent = watch.until(pin!(tcp.write_all(&response))).await;
     tracing::info!("{remote}: {WHY}");
     log(worker, remote, &received[..length], started);
-    if matches!(sent, Ok(Ok(()))) && matches!(watch.until(tcp.shutdown()).await, Ok(Ok(()))) {
+    if matches!(sent, Ok(Ok(()))) && matches!(watch.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
         connection::linger(watch, &tcp).await;
     }
 }

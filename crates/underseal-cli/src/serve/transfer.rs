@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -57,11 +58,11 @@ pub(crate) async fn send(
 ) -> (u64, Result<(), Cut>) {
     let mut sent = 0;
     let transferred = match &reply.rest {
-        Rest::Nothing => watch.while_moving(stall, write(stream, out)).await,
+        Rest::Nothing => watch.while_moving(stall, pin!(write(stream, out))).await,
         // Boxed so that connections which never send a large file do not carry its state.
         rest => {
-            let transfer = transfer(stream, out, rest, &mut sent);
-            Box::pin(watch.while_moving(stall, transfer)).await
+            let mut transfer = Box::pin(transfer(stream, out, rest, &mut sent));
+            watch.while_moving(stall, transfer.as_mut()).await
         }
     };
     let result = match transferred {

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -166,39 +166,35 @@ impl Watch {
         None
     }
 
-    /// Runs `future` until the deadline.
+    /// Runs `future` until the deadline; gives the reason to stop if that came first.
     ///
-    /// # Errors
-    /// The reason to stop; `future` is dropped then.
-    pub(crate) async fn until<F: Future>(&self, future: F) -> Result<F::Output, Stop> {
-        let mut future = pin!(future);
-        poll_fn(|cx| match self.check(cx) {
+    /// The future is borrowed, here and below: a connection would otherwise carry a copy of it in
+    /// each layer of its own future.
+    pub(crate) fn until<'a, F: Future>(
+        &'a self,
+        mut future: Pin<&'a mut F>,
+    ) -> impl Future<Output = Result<F::Output, Stop>> + use<'a, F> {
+        poll_fn(move |cx| match self.check(cx) {
             Some(stop) => Poll::Ready(Err(stop)),
             None => future.as_mut().poll(cx).map(Ok),
         })
-        .await
     }
 
-    /// Runs `future` as long as it is polled at least every `stall`. The task is only woken when
-    /// the socket moved, so a poll is progress.
-    ///
-    /// # Errors
-    /// The reason to stop; `future` is dropped then.
-    pub(crate) async fn while_moving<F: Future>(
-        &self,
+    /// Runs `future` as long as it is polled at least every `stall`; gives the reason to stop if
+    /// it is not. The task is only woken when the socket moved, so a poll is progress.
+    pub(crate) fn while_moving<'a, F: Future>(
+        &'a self,
         stall: Duration,
-        future: F,
-    ) -> Result<F::Output, Stop> {
+        mut future: Pin<&'a mut F>,
+    ) -> impl Future<Output = Result<F::Output, Stop>> + use<'a, F> {
         self.enter(Phase::Busy, stall);
-        let mut future = pin!(future);
-        poll_fn(|cx| match self.check(cx) {
+        poll_fn(move |cx| match self.check(cx) {
             Some(stop) => Poll::Ready(Err(stop)),
             None => {
                 self.extend(stall);
                 future.as_mut().poll(cx).map(Ok)
             }
         })
-        .await
     }
 }
 
@@ -220,6 +216,7 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::pin::pin;
     use std::task::Wake;
 
     use super::*;
@@ -232,9 +229,7 @@ mod tests {
         }
     }
 
-    fn poll_once<F: Future>(
-        future: &mut std::pin::Pin<&mut F>,
-    ) -> (Poll<F::Output>, std::sync::Arc<Flag>) {
+    fn poll_once<F: Future>(future: &mut Pin<&mut F>) -> (Poll<F::Output>, std::sync::Arc<Flag>) {
         let flag = std::sync::Arc::new(Flag(false.into()));
         let waker = Waker::from(std::sync::Arc::clone(&flag));
         (future.as_mut().poll(&mut Context::from_waker(&waker)), flag)
@@ -249,7 +244,8 @@ mod tests {
         let watches = Watches::new();
         let watch = watches.add();
         watch.enter(Phase::Busy, Duration::ZERO);
-        let mut waiting = pin!(watch.until(pending::<()>()));
+        let mut never = pin!(pending::<()>());
+        let mut waiting = pin!(watch.until(never.as_mut()));
         let (first, flag) = poll_once(&mut waiting);
         assert!(first.is_pending() && !woken(&flag));
         watches.sweep();
@@ -263,8 +259,9 @@ mod tests {
         let (idle, busy) = (watches.add(), watches.add());
         idle.enter(Phase::Idle, Duration::MAX);
         busy.enter(Phase::Busy, Duration::MAX);
-        let mut idle = pin!(idle.until(pending::<()>()));
-        let mut busy = pin!(busy.until(pending::<()>()));
+        let (mut never, mut ever) = (pin!(pending::<()>()), pin!(pending::<()>()));
+        let mut idle = pin!(idle.until(never.as_mut()));
+        let mut busy = pin!(busy.until(ever.as_mut()));
         let (_, idle_flag) = poll_once(&mut idle);
         let (_, busy_flag) = poll_once(&mut busy);
         watches.close_idle();

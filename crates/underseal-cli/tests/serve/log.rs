@@ -1,7 +1,13 @@
 //! The access log.
 
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::time::Instant;
 
+use underseal_testkit::{Certificates, KeyType, PATIENCE, Peer, Suite, free_port, require_program};
+
+use crate::client::{Client, tcp};
 use crate::harness::{Server, in_clean_environment, log_lines};
 
 #[test]
@@ -47,7 +53,7 @@ fn the_log_may_go_to_a_file_or_nowhere() {
 
 #[test]
 fn a_log_whose_reader_is_gone_does_not_end_the_server() {
-    let mut command = Command::new(underseal_testkit::require_program("bash"));
+    let mut command = Command::new(require_program("bash"));
     command.args(["-c", "exec \"$0\" \"$@\" > >(exec true)"]);
     command.arg(env!("CARGO_BIN_EXE_underseal"));
     let server = Server::from_command(in_clean_environment(command), &[]);
@@ -59,4 +65,38 @@ fn a_log_whose_reader_is_gone_does_not_end_the_server() {
     }
     let stderr = server.stop().successful().stderr;
     assert_eq!(stderr.matches("access log lost").count(), 1, "{stderr}");
+}
+
+#[test]
+fn messages_whose_reader_is_gone_do_not_end_the_server() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let mut command = Command::new(require_program("bash"));
+    command.args(["-c", "exec \"$0\" \"$@\" 2> >(exec true)"]);
+    command.arg(env!("CARGO_BIN_EXE_underseal"));
+    let mut command = in_clean_environment(command);
+    let port = free_port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    command.args([
+        "serve",
+        ".",
+        "--log",
+        "debug",
+        "--listen",
+        &address.to_string(),
+    ]);
+    command.arg("--cert").arg(certificates.server_cert_file());
+    command.arg("--key").arg(certificates.server_key_file());
+    let _peer = Peer::spawn(&mut command);
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < deadline, "not listening");
+    }
+    for _ in 0..2 {
+        // A handshake that fails is a message; one that does not still works after it.
+        let _ = tcp(address).write_all(b"\x16\x03\x01\xff\xff");
+        let config = certificates.client_config(Suite::Tls13Aes128);
+        let mut client = Client::connect(address, config);
+        client.get("/none");
+        assert_eq!(client.response().status, 404);
+    }
 }

@@ -92,7 +92,6 @@ impl Flight {
                 // The alert that rustls queued goes out before the failure is reported.
                 Some(error) => {
                     let error = error.clone();
-                    self.drain_alert(connection);
                     return match self.flush(transport) {
                         Err(full) if full.kind() == io::ErrorKind::WouldBlock => Err(full),
                         // Why the handshake failed matters more than why the alert did not go out.
@@ -108,7 +107,10 @@ impl Flight {
                 }
                 Ok(Progress::Done) if self.holds_whole_record() => self.receive(transport)?,
                 Ok(Progress::Done) => return self.flush(transport),
-                Err(error) => self.failed = Some(error),
+                Err(error) => {
+                    self.failed = Some(error);
+                    self.drain_alert(connection);
+                }
             }
         }
     }
@@ -168,12 +170,18 @@ impl Flight {
         }
     }
 
+    /// Takes the alert that rustls queued when it failed.
+    ///
+    /// rustls is given the bytes that it failed at once more, because it remembers where in them
+    /// it was and panics without them; and it is asked once, because past the alert it would fail
+    /// at them again.
     fn drain_alert<U: Unbuffered>(&mut self, connection: &mut U) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) = connection.process(&mut []).state {
-            if encode(&mut data, &mut self.outgoing).is_err() {
-                break;
-            }
+        let UnbufferedStatus { discard, state, .. } = connection.process(&mut self.incoming);
+        if let Ok(ConnectionState::EncodeTlsData(mut data)) = state {
+            // Without the alert the failure is reported all the same.
+            let _ = encode(&mut data, &mut self.outgoing);
         }
+        self.incoming.drain(..discard);
     }
 
     fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {

@@ -67,11 +67,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> LazyConfigAcceptor<IO> {
     }
 }
 
+/// A fatal alert, unprotected.
+const UNEXPECTED_MESSAGE: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
+
 impl Refused {
     fn new(error: rustls::Error, mut alert: AcceptedAlert) -> Self {
         let mut bytes = Vec::new();
         // Writing into memory does not fail; without the alert the error is reported all the same.
         let _ = alert.write_all(&mut bytes);
+        let out_of_place = matches!(
+            error,
+            rustls::Error::InappropriateMessage { .. }
+                | rustls::Error::InappropriateHandshakeMessage { .. }
+        );
+        if bytes.is_empty() && out_of_place {
+            // rustls' acceptor has no alert for a first message that is no ClientHello.
+            bytes.extend(UNEXPECTED_MESSAGE);
+        }
         Self {
             error,
             alert: bytes,

@@ -1,0 +1,16 @@
+//! What a peer, or the network, may do wrong: each fault ends in the right alert and the right
+//! error, in bounded time, and leaves another connection of the same thread alone.
+//!
+//! Every fault of an established connection is committed against the blocking and the tokio
+//! streams, which must not differ.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
+
+mod bystander;
+mod control;
+mod endings;
+mod greetings;
+mod handshakes;
+mod records;
+mod slow_peers;
+mod subject;

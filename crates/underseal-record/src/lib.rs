@@ -14,6 +14,7 @@ mod nonce;
 mod open;
 mod padding;
 mod seal;
+mod secret;
 
 pub use alert::{AlertDescription, AlertLevel};
 pub use algorithm::{Algorithm, ProtocolVersion};
@@ -26,6 +27,7 @@ pub use limits::Limits;
 pub use open::{Opened, Opener, Place};
 pub use padding::Padding;
 pub use seal::{Sealed, Sealer};
+pub use secret::TrafficSecret;
 
 /// Bytes of a record's header: content type, legacy version, length (RFC 8446 section 5.1).
 pub const HEADER_LEN: usize = 5;

@@ -14,7 +14,9 @@ use underseal_record::{Backend, ContentType, Limits, Padding};
 
 use crate::engine::{Connection, KeyUpdateRequest};
 use crate::file;
-use crate::handshake::{ClientHandshake, Handshake, ServerHandshake, prepare_server};
+use crate::handshake::{
+    ClientHandshake, Handshake, ServerHandshake, prepare_client, prepare_server,
+};
 use crate::parts::Parts;
 use crate::transport::Std;
 use crate::{ClientConnection, Error, ServerConnection};
@@ -63,12 +65,14 @@ impl TlsAcceptor {
 /// Makes TLS connections over blocking streams.
 #[derive(Clone)]
 pub struct TlsConnector {
-    config: Arc<ClientConfig>,
+    prepared: Arc<ClientConfig>,
 }
 
 impl From<Arc<ClientConfig>> for TlsConnector {
     fn from(config: Arc<ClientConfig>) -> Self {
-        Self { config }
+        Self {
+            prepared: prepare_client(&config),
+        }
     }
 }
 
@@ -98,7 +102,10 @@ impl TlsConnector {
         io: S,
         data: Vec<u8>,
     ) -> io::Result<TlsStream<S, ClientConnection>> {
-        complete(io, ClientHandshake::new(&self.config, domain, None, data)?)
+        complete(
+            io,
+            ClientHandshake::new(Arc::clone(&self.prepared), domain, None, data)?,
+        )
     }
 }
 
@@ -215,7 +222,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] under TLS 1.2, and on a stream that came from another process.
+    /// [`Error::Unsupported`] under TLS 1.2.
     pub fn key_update(&mut self, request: KeyUpdateRequest) -> io::Result<()> {
         self.connection.key_update(request)?;
         self.flush()

@@ -11,7 +11,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::handshake::ClientHandshake;
+use crate::handshake::{ClientHandshake, prepare_client};
 use crate::mid_handshake::MidHandshake;
 
 pub use crate::session::ClientConnection;
@@ -25,12 +25,16 @@ pub type TlsStream<IO> = crate::stream::Stream<IO, ClientConnection>;
 /// and the certificate verifier are shared with the original.
 #[derive(Clone)]
 pub struct TlsConnector {
-    config: Arc<ClientConfig>,
+    original: Arc<ClientConfig>,
+    prepared: Arc<ClientConfig>,
 }
 
 impl From<Arc<ClientConfig>> for TlsConnector {
     fn from(config: Arc<ClientConfig>) -> Self {
-        Self { config }
+        Self {
+            prepared: prepare_client(&config),
+            original: config,
+        }
     }
 }
 
@@ -81,7 +85,7 @@ impl TlsConnector {
 
     /// The configuration that the connector was made from.
     pub fn config(&self) -> &Arc<ClientConfig> {
-        &self.config
+        &self.original
     }
 
     fn start<IO>(
@@ -92,7 +96,7 @@ impl TlsConnector {
         early_data: Vec<u8>,
         f: impl FnOnce(&mut UnbufferedClientConnection),
     ) -> Connect<IO> {
-        let handshake = ClientHandshake::new(&self.config, domain, alpn, early_data);
+        let handshake = ClientHandshake::new(Arc::clone(&self.prepared), domain, alpn, early_data);
         let handshake = handshake.map(|mut handshake| {
             f(handshake.connection());
             handshake

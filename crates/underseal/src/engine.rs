@@ -12,7 +12,7 @@ use std::io::{self, IoSlice};
 use underseal_record::{AlertDescription, AlertLevel, Backend, ContentType, Limits, Padding};
 
 use crate::Error;
-use crate::handshake::Kernel;
+use crate::handshake::Tickets;
 use crate::transport::Transport;
 use control::{Action, Control};
 use receive::Record;
@@ -49,17 +49,17 @@ pub(crate) enum End {
 pub(crate) struct Connection {
     pub(crate) tx: Transmit,
     pub(crate) rx: Receive,
-    pub(crate) kernel: Kernel,
+    pub(crate) tickets: Tickets,
     pub(crate) control: Control,
     pub(crate) end: Option<End>,
 }
 
 impl Connection {
-    pub(crate) fn new(tx: Transmit, rx: Receive, kernel: Kernel, end: Option<End>) -> Self {
+    pub(crate) fn new(tx: Transmit, rx: Receive, tickets: Tickets, end: Option<End>) -> Self {
         Self {
             tx,
             rx,
-            kernel,
+            tickets,
             control: Control::default(),
             end,
         }
@@ -216,8 +216,7 @@ impl Connection {
         content_type: ContentType,
         slices: &mut [IoSlice<'_>],
     ) -> io::Result<usize> {
-        self.tx
-            .write(transport, &mut self.kernel, content_type, slices)
+        self.tx.write(transport, content_type, slices)
     }
 
     /// Writes application data that `fill` provides; see [`Transmit::write_with`].
@@ -227,12 +226,12 @@ impl Connection {
         limit: u64,
         fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.tx.write_with(transport, &mut self.kernel, limit, fill)
+        self.tx.write_with(transport, limit, fill)
     }
 
     /// Sends all that was sealed.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        self.tx.queue_key_update(&mut self.kernel)?;
+        self.tx.queue_key_update()?;
         self.tx.flush(transport)
     }
 
@@ -241,11 +240,11 @@ impl Connection {
         if self.tx.is_closed() {
             return Err(Error::WriteAfterClose);
         }
-        if !self.kernel.can_rekey() {
+        if !self.tx.can_update_key() {
             return Err(Error::Unsupported("key update on this connection"));
         }
         self.tx.want_key_update(request);
-        self.tx.queue_key_update(&mut self.kernel)
+        self.tx.queue_key_update()
     }
 
     /// Queues close_notify, once, and sends what is pending.
@@ -286,7 +285,7 @@ impl Connection {
                 .map(|()| Action::Deliver(n)),
             Record::Control(content_type, payload) => {
                 self.control
-                    .handle(content_type, payload, &mut self.kernel, &mut self.rx.opener)
+                    .handle(content_type, payload, &mut self.tickets, &mut self.rx)
             }
         };
         match action {

@@ -9,17 +9,17 @@
 //!   rustls holds back a whole record (see `handshake::Flight`);
 //! - the suite is one that the record layer knows;
 //! - sequence numbers have one owner: they move with the keys;
-//! - tickets and key updates still reach rustls: its kernel connection moves along.
+//! - keys can be updated: the traffic secrets move along (see `handshake::Secrets`);
+//! - tickets still reach rustls: a client's kernel connection moves along.
 
 use rustls::ExtractedSecrets;
 use underseal_record::{Opener, Sealer};
 
 use crate::Error;
 use crate::engine::{Connection, End, Receive, Transmit};
-use crate::handshake::{Flight, Kernel, traffic_keys};
-use crate::session::CommonState;
+use crate::handshake::{Flight, Secrets, Tickets, traffic_keys};
 
-/// Header, type byte and tag: what rustls' `max_fragment_size` counts besides the plaintext.
+/// What rustls' `max_fragment_size` counts besides the plaintext: the record's header.
 const FRAGMENT_OVERHEAD: usize = 5;
 
 /// An established connection, and what its side knows of the handshake.
@@ -30,27 +30,30 @@ pub(crate) struct Established<Session> {
     pub(crate) unsent: Vec<u8>,
 }
 
-pub(crate) fn established<Session>(
-    session: Session,
-    common: &CommonState,
-    secrets: ExtractedSecrets,
-    kernel: Kernel,
-    flight: Flight,
-    max_fragment_size: Option<usize>,
-    unsent: Vec<u8>,
-) -> Result<Established<Session>, Error> {
-    crate::backend::apply_environment();
-    let version = common.protocol_version;
-    let mut sealer = Sealer::new(traffic_keys(version, secrets.tx)?);
-    if let Some(size) = max_fragment_size {
-        sealer.lower_max_plaintext(size.saturating_sub(FRAGMENT_OVERHEAD));
+/// What a finished handshake leaves behind.
+pub(crate) struct Finished {
+    pub(crate) version: rustls::ProtocolVersion,
+    /// Keys and sequence numbers of both directions.
+    pub(crate) keys: ExtractedSecrets,
+    pub(crate) next: Secrets,
+    pub(crate) tickets: Tickets,
+    pub(crate) flight: Flight,
+    pub(crate) max_fragment_size: Option<usize>,
+}
+
+impl Finished {
+    /// Hands over: from here on rustls seals and opens nothing on this connection.
+    pub(crate) fn into_connection(self) -> Result<Connection, Error> {
+        crate::backend::apply_environment();
+        let mut sealer = Sealer::new(traffic_keys(self.version, self.keys.tx)?);
+        if let Some(size) = self.max_fragment_size {
+            sealer.lower_max_plaintext(size.saturating_sub(FRAGMENT_OVERHEAD));
+        }
+        let opener = Opener::new(traffic_keys(self.version, self.keys.rx)?);
+        let flight = self.flight;
+        let tx = Transmit::new(sealer, self.next.tx, &[], false);
+        let rx = Receive::new(opener, self.next.rx, &flight.plaintext, &flight.incoming);
+        let end = flight.peer_closed.then_some(End::CloseNotify);
+        Ok(Connection::new(tx, rx, self.tickets, end))
     }
-    let opener = Opener::new(traffic_keys(version, secrets.rx)?);
-    let end = flight.peer_closed.then_some(End::CloseNotify);
-    let rx = Receive::new(opener, &flight.plaintext, &flight.incoming);
-    Ok(Established {
-        connection: Connection::new(Transmit::new(sealer, &[], false), rx, kernel, end),
-        session,
-        unsent,
-    })
 }

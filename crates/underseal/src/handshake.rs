@@ -1,11 +1,13 @@
-//! The one adapter to rustls 0.23: its unbuffered connections make the handshake, its kernel
-//! connections live on for tickets and key updates.
+//! The one adapter to rustls 0.23: its unbuffered connections make the handshake, and a client's
+//! kernel connection lives on for tickets.
 //!
 //! rustls 0.24 replaces both APIs; nothing outside of this module names them.
 
 mod client;
-mod kernel;
+mod keys;
+mod secrets;
 mod server;
+mod tickets;
 
 use std::io;
 
@@ -17,9 +19,11 @@ use crate::Error;
 use crate::handover::Established;
 use crate::transport::Transport;
 
-pub(crate) use client::ClientHandshake;
-pub(crate) use kernel::{Kernel, traffic_keys};
+pub(crate) use client::{ClientHandshake, prepare_client};
+pub(crate) use keys::traffic_keys;
+pub(crate) use secrets::Secrets;
 pub(crate) use server::{ServerHandshake, prepare_server};
+pub(crate) use tickets::Tickets;
 
 /// Bytes received at once during the handshake; most flights fit.
 const RECEIVE_LEN: usize = 8 * 1024;

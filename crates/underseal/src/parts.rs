@@ -1,11 +1,11 @@
 mod bytes;
 
-use underseal_record::{Error as RecordError, Opener, Padding, Sealer, TrafficKeys};
+use underseal_record::{Error as RecordError, Opener, Padding, Sealer, TrafficKeys, TrafficSecret};
 
 use crate::Error;
 
 use crate::engine::{Connection, End, Receive, Transmit};
-use crate::handshake::Kernel;
+use crate::handshake::Tickets;
 pub use bytes::{InvalidParts, Movable};
 
 /// A stream taken apart, by `into_parts`; `from_parts` builds it again.
@@ -24,6 +24,10 @@ pub struct Parts<IO, Session> {
     pub tx: TrafficKeys,
     /// Keys and next sequence number of the receiving direction.
     pub rx: TrafficKeys,
+    /// What the next keys of the sending direction derive from; `None` under TLS 1.2.
+    pub tx_secret: Option<TrafficSecret>,
+    /// What the next keys of the receiving direction derive from; `None` under TLS 1.2.
+    pub rx_secret: Option<TrafficSecret>,
     /// Plaintext that was opened and not read.
     pub plaintext: Vec<u8>,
     /// Ciphertext that was received and not opened.
@@ -38,7 +42,7 @@ pub struct Parts<IO, Session> {
     pub max_plaintext: usize,
     /// How records are padded.
     pub padding: Padding,
-    pub(crate) kernel: Kernel,
+    pub(crate) tickets: Tickets,
 }
 
 impl<IO, Session> Parts<IO, Session> {
@@ -53,8 +57,8 @@ impl<IO, Session> Parts<IO, Session> {
                 "taking a stream apart in the middle of a control message",
             ));
         }
-        let (sealer, unsent, tx_closed) = connection.tx.into_parts();
-        let (opener, plaintext, received) = connection.rx.into_parts();
+        let (sealer, tx_secret, unsent, tx_closed) = connection.tx.into_parts();
+        let (opener, rx_secret, plaintext, received) = connection.rx.into_parts();
         Ok(Self {
             io,
             session,
@@ -62,12 +66,14 @@ impl<IO, Session> Parts<IO, Session> {
             padding: sealer.padding(),
             tx: sealer.into_keys(),
             rx: opener.into_keys()?,
+            tx_secret,
+            rx_secret,
             plaintext,
             received,
             unsent,
             tx_closed,
             rx_closed,
-            kernel: connection.kernel,
+            tickets: connection.tickets,
         })
     }
 
@@ -79,10 +85,15 @@ impl<IO, Session> Parts<IO, Session> {
         let mut sealer = Sealer::new(self.tx);
         sealer.lower_max_plaintext(self.max_plaintext);
         sealer.set_padding(self.padding);
-        let tx = Transmit::new(sealer, &self.unsent, self.tx_closed);
-        let rx = Receive::new(Opener::new(self.rx), &self.plaintext, &self.received);
+        let tx = Transmit::new(sealer, self.tx_secret, &self.unsent, self.tx_closed);
+        let rx = Receive::new(
+            Opener::new(self.rx),
+            self.rx_secret,
+            &self.plaintext,
+            &self.received,
+        );
         let end = self.rx_closed.then_some(End::CloseNotify);
-        let connection = Connection::new(tx, rx, self.kernel, end);
+        let connection = Connection::new(tx, rx, self.tickets, end);
         Ok((self.io, self.session, connection))
     }
 }

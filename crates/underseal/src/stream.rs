@@ -160,7 +160,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] under TLS 1.2, and on a stream that came from another process.
+    /// [`Error::Unsupported`] under TLS 1.2.
     ///
     /// # Cancellation
     ///

@@ -1,8 +1,9 @@
 //! What the peer says besides data: alerts, tickets, key updates, records of other types.
 
-use underseal_record::{AlertDescription, AlertLevel, ContentType, Opener, ProtocolVersion};
+use underseal_record::{AlertDescription, AlertLevel, ContentType, ProtocolVersion};
 
-use crate::handshake::Kernel;
+use super::receive::Receive;
+use crate::handshake::Tickets;
 use crate::{Error, PeerMisbehaved};
 
 /// Handshake messages of RFC 8446 section 4 (and, the first two, of RFC 5246 section 7.4) that can
@@ -76,14 +77,14 @@ impl Control {
         &mut self,
         content_type: ContentType,
         payload: Vec<u8>,
-        kernel: &mut Kernel,
-        opener: &mut Opener,
+        tickets: &mut Tickets,
+        rx: &mut Receive,
     ) -> Result<Action, Error> {
         match content_type {
-            ContentType::HANDSHAKE => self.handshake(&payload, kernel, opener),
+            ContentType::HANDSHAKE => self.handshake(&payload, tickets, rx),
             ContentType::ALERT => {
                 self.check_not_interleaved()?;
-                self.alert(&payload, opener.version())
+                self.alert(&payload, rx.opener.version())
             }
             other if self.deliver_records => {
                 self.check_not_interleaved()?;
@@ -118,8 +119,8 @@ impl Control {
     fn handshake(
         &mut self,
         payload: &[u8],
-        kernel: &mut Kernel,
-        opener: &mut Opener,
+        tickets: &mut Tickets,
+        rx: &mut Receive,
     ) -> Result<Action, Error> {
         self.partial.extend_from_slice(payload);
         let mut action = Action::None;
@@ -128,7 +129,7 @@ impl Control {
             let whole = std::mem::take(&mut self.partial);
             let (message, rest) = whole.split_at(HEADER_LEN + len);
             self.partial = rest.to_vec();
-            let done = self.message(kind, &message[HEADER_LEN..], kernel, opener)?;
+            let done = self.message(kind, &message[HEADER_LEN..], tickets, rx)?;
             if !matches!(done, Action::None) {
                 action = done;
             }
@@ -152,19 +153,19 @@ impl Control {
         &mut self,
         kind: u8,
         body: &[u8],
-        kernel: &mut Kernel,
-        opener: &mut Opener,
+        tickets: &mut Tickets,
+        rx: &mut Receive,
     ) -> Result<Action, Error> {
-        match (opener.version(), kind) {
-            (ProtocolVersion::Tls13, KEY_UPDATE) => self.key_update(body, kernel, opener),
-            (ProtocolVersion::Tls13, NEW_SESSION_TICKET) if kernel.is_client() => {
-                kernel.take_ticket(body)?;
+        match (rx.opener.version(), kind) {
+            (ProtocolVersion::Tls13, KEY_UPDATE) => self.key_update(body, rx),
+            (ProtocolVersion::Tls13, NEW_SESSION_TICKET) if tickets.is_client() => {
+                tickets.take(body)?;
                 Ok(Action::None)
             }
-            (ProtocolVersion::Tls12, HELLO_REQUEST) if kernel.is_client() => {
+            (ProtocolVersion::Tls12, HELLO_REQUEST) if tickets.is_client() => {
                 Ok(Action::Warn(AlertDescription::NO_RENEGOTIATION))
             }
-            (ProtocolVersion::Tls12, CLIENT_HELLO) if !kernel.is_client() => {
+            (ProtocolVersion::Tls12, CLIENT_HELLO) if !tickets.is_client() => {
                 Ok(Action::Warn(AlertDescription::NO_RENEGOTIATION))
             }
             _ => Err(PeerMisbehaved::UnexpectedHandshakeMessage(kind).into()),
@@ -173,17 +174,12 @@ impl Control {
 
     /// RFC 8446 section 4.6.3: the next record comes under the next key, so nothing may follow in
     /// this one.
-    fn key_update(
-        &mut self,
-        body: &[u8],
-        kernel: &mut Kernel,
-        opener: &mut Opener,
-    ) -> Result<Action, Error> {
+    fn key_update(&mut self, body: &[u8], rx: &mut Receive) -> Result<Action, Error> {
         let &[request] = body else {
             return Err(PeerMisbehaved::Malformed.into());
         };
         self.check_not_interleaved()?;
-        opener.replace_keys(kernel.update_rx()?);
+        rx.update_key()?;
         match request {
             0 => Ok(Action::None),
             1 => Ok(Action::AnswerKeyUpdate),

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use underseal_record::{ContentType, Deframed, MAX_PLAINTEXT, MAX_RECORD, Opener, Place};
+use underseal_record::{
+    ContentType, Deframed, MAX_PLAINTEXT, MAX_RECORD, Opener, Place, TrafficSecret,
+};
 
 use crate::Error;
 use crate::buffers::{self, HEADROOM, Residue};
@@ -17,6 +19,8 @@ const MIN_WANTED: usize = 4 * (MAX_PLAINTEXT + 22);
 /// that record's trailer, and ciphertext. Without plaintext there is no trailer.
 pub(crate) struct Receive {
     pub(super) opener: Opener,
+    /// What the next keys derive from; TLS 1.2 has none.
+    secret: Option<TrafficSecret>,
     residue: Residue,
     plain: usize,
     skip: usize,
@@ -33,9 +37,15 @@ pub(super) enum Record {
 }
 
 impl Receive {
-    pub(crate) fn new(opener: Opener, plaintext: &[u8], ciphertext: &[u8]) -> Self {
+    pub(crate) fn new(
+        opener: Opener,
+        secret: Option<TrafficSecret>,
+        plaintext: &[u8],
+        ciphertext: &[u8],
+    ) -> Self {
         Self {
             opener,
+            secret,
             residue: Residue::copy_of(&[plaintext, ciphertext].concat()),
             plain: plaintext.len(),
             skip: 0,
@@ -43,11 +53,21 @@ impl Receive {
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Opener, Vec<u8>, Vec<u8>) {
+    pub(crate) fn into_parts(self) -> (Opener, Option<TrafficSecret>, Vec<u8>, Vec<u8>) {
         let bytes = self.residue.bytes();
         let plaintext = bytes[..self.plain].to_vec();
         let ciphertext = bytes[self.plain + self.skip..].to_vec();
-        (self.opener, plaintext, ciphertext)
+        (self.opener, self.secret, plaintext, ciphertext)
+    }
+
+    /// Goes on under the next key, after a KeyUpdate of the peer.
+    pub(super) fn update_key(&mut self) -> Result<(), Error> {
+        let Some(secret) = &mut self.secret else {
+            return Err(Error::Unsupported("key update on this connection"));
+        };
+        secret.update();
+        self.opener.replace_keys(secret.keys());
+        Ok(())
     }
 
     /// Opened plaintext that was not read yet.

@@ -4,13 +4,12 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use underseal_record::{
-    AlertDescription, AlertLevel, ContentType, MAX_RECORD, ProtocolVersion, Sealer,
+    AlertDescription, AlertLevel, ContentType, MAX_RECORD, Sealer, TrafficSecret,
 };
 
 use super::KeyUpdateRequest;
 use crate::Error;
 use crate::buffers::{self, BATCH, Lent, Residue};
-use crate::handshake::Kernel;
 use crate::transport::Transport;
 
 /// Batches start here and never shrink below: four full records.
@@ -38,6 +37,8 @@ struct SealedRun {
 ///    `pending`, and its plaintext counts as written.
 pub(crate) struct Transmit {
     pub(super) sealer: Sealer,
+    /// What the next keys derive from; TLS 1.2 has none.
+    secret: Option<TrafficSecret>,
     pending: Residue,
     /// Plaintext bytes of the next batch: doubled when the socket took a whole batch, halved when
     /// it did not, so that a slow peer costs little memory and a fast one few system calls.
@@ -47,9 +48,15 @@ pub(crate) struct Transmit {
 }
 
 impl Transmit {
-    pub(crate) fn new(sealer: Sealer, pending: &[u8], closed: bool) -> Self {
+    pub(crate) fn new(
+        sealer: Sealer,
+        secret: Option<TrafficSecret>,
+        pending: &[u8],
+        closed: bool,
+    ) -> Self {
         Self {
             sealer,
+            secret,
             pending: Residue::copy_of(pending),
             batch: MIN_BATCH,
             key_update: None,
@@ -57,8 +64,13 @@ impl Transmit {
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Sealer, Vec<u8>, bool) {
-        (self.sealer, self.pending.bytes().to_vec(), self.closed)
+    pub(crate) fn into_parts(self) -> (Sealer, Option<TrafficSecret>, Vec<u8>, bool) {
+        let pending = self.pending.bytes().to_vec();
+        (self.sealer, self.secret, pending, self.closed)
+    }
+
+    pub(crate) fn can_update_key(&self) -> bool {
+        self.secret.is_some()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -75,7 +87,6 @@ impl Transmit {
     pub(crate) fn write(
         &mut self,
         transport: &mut impl Transport,
-        kernel: &mut Kernel,
         content_type: ContentType,
         slices: &mut [IoSlice<'_>],
     ) -> io::Result<usize> {
@@ -83,7 +94,7 @@ impl Transmit {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut slices = slices;
         let mut buffer = buffers::lend();
-        let mut end = self.seal_due_key_update(kernel, &mut buffer)?;
+        let mut end = self.seal_due_key_update(&mut buffer)?;
         let mut taken = 0;
         while taken < total.min(self.batch) && buffer.len() - end >= MAX_RECORD {
             match self
@@ -99,7 +110,7 @@ impl Transmit {
                 Err(_) if taken > 0 => break,
                 Err(error) => return Err(Error::from(error).into()),
             }
-            end += self.seal_due_key_update(kernel, &mut buffer[end..])?;
+            end += self.seal_due_key_update(&mut buffer[end..])?;
         }
         self.send(transport, buffer, 0..end)?;
         Ok(taken)
@@ -112,7 +123,6 @@ impl Transmit {
     pub(crate) fn write_with(
         &mut self,
         transport: &mut impl Transport,
-        kernel: &mut Kernel,
         limit: u64,
         mut fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
@@ -130,7 +140,7 @@ impl Transmit {
                 Err(_) if taken > 0 => break,
                 Err(error) => return Err(error),
             };
-            let sealed = self.seal_all(kernel, &piece[..filled], &mut buffer[end..]);
+            let sealed = self.seal_all(&piece[..filled], &mut buffer[end..]);
             end += sealed.written;
             taken += sealed.consumed;
             match sealed.refused {
@@ -146,11 +156,11 @@ impl Transmit {
 
     /// Seals application data into as many records as it needs, with the key updates that come
     /// due, until it ends, `out` is full, or sealing is refused.
-    fn seal_all(&mut self, kernel: &mut Kernel, plaintext: &[u8], out: &mut [u8]) -> SealedRun {
+    fn seal_all(&mut self, plaintext: &[u8], out: &mut [u8]) -> SealedRun {
         let mut run = SealedRun::default();
         while run.consumed < plaintext.len() && out.len() - run.written >= MAX_RECORD {
             let step = self
-                .seal_due_key_update(kernel, &mut out[run.written..])
+                .seal_due_key_update(&mut out[run.written..])
                 .and_then(|update| {
                     run.written += update;
                     let rest = &plaintext[run.consumed..];
@@ -193,7 +203,7 @@ impl Transmit {
     }
 
     /// Seals the KeyUpdate that is wanted, if there is one, behind what is pending.
-    pub(crate) fn queue_key_update(&mut self, kernel: &mut Kernel) -> Result<(), Error> {
+    pub(crate) fn queue_key_update(&mut self) -> Result<(), Error> {
         if self.closed {
             self.key_update = None;
         }
@@ -201,7 +211,7 @@ impl Transmit {
             return Ok(());
         }
         let mut record = [0; 64];
-        let len = self.seal_due_key_update(kernel, &mut record)?;
+        let len = self.seal_due_key_update(&mut record)?;
         self.queue(&record[..len]);
         Ok(())
     }
@@ -241,18 +251,20 @@ impl Transmit {
 
     /// Seals a KeyUpdate and switches to the next key, if one was asked for or the soft limit is
     /// reached. Returns the bytes written.
-    fn seal_due_key_update(&mut self, kernel: &mut Kernel, out: &mut [u8]) -> Result<usize, Error> {
-        let by_limit = self.sealer.wants_key_update()
-            && self.sealer.version() == ProtocolVersion::Tls13
-            && kernel.can_rekey();
+    fn seal_due_key_update(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        let by_limit = self.sealer.wants_key_update() && self.secret.is_some();
         let due = match self.key_update.take() {
             None if by_limit => KeyUpdateRequest::NotRequested,
             None => return Ok(0),
             Some(request) => request,
         };
+        let Some(secret) = &mut self.secret else {
+            return Err(Error::Unsupported("key update on this connection"));
+        };
         let message = [24, 0, 0, 1, due.to_wire()];
         let sealed = self.sealer.seal(ContentType::HANDSHAKE, &message, out)?;
-        self.sealer.replace_keys(kernel.update_tx()?);
+        secret.update();
+        self.sealer.replace_keys(secret.keys());
         Ok(sealed.written)
     }
 

@@ -6,8 +6,10 @@ use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, TransmitTlsData, UnbufferedStatus};
 
-use super::{Flight, Handshake, Kernel, Unbuffered};
-use crate::handover::{Established, established};
+use super::keys::algorithm;
+use super::secrets::{KeepsSecrets, Seen};
+use super::{Flight, Handshake, Tickets, Unbuffered};
+use crate::handover::{Established, Finished};
 use crate::transport::Transport;
 use crate::{ClientConnection, Error};
 
@@ -31,12 +33,10 @@ impl Unbuffered for UnbufferedClientConnection {
 
 /// A configuration like `config` whose secrets underseal may take over. The session store and
 /// everything else behind it is shared.
-pub(crate) fn prepare_client(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
-    if config.enable_secret_extraction {
-        return Arc::clone(config);
-    }
-    let mut config = ClientConfig::clone(config);
+pub(crate) fn prepare_client(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
     config.enable_secret_extraction = true;
+    config.key_log = Arc::new(KeepsSecrets(config.key_log));
     Arc::new(config)
 }
 
@@ -44,6 +44,7 @@ pub(crate) fn prepare_client(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
 pub(crate) struct ClientHandshake {
     connection: UnbufferedClientConnection,
     flight: Flight,
+    seen: Seen,
     max_fragment_size: Option<usize>,
     early: EarlyData,
 }
@@ -60,13 +61,13 @@ struct EarlyData {
 }
 
 impl ClientHandshake {
+    /// `config` comes from [`prepare_client`].
     pub(crate) fn new(
-        config: &Arc<ClientConfig>,
+        mut config: Arc<ClientConfig>,
         name: ServerName<'static>,
         alpn: Option<Vec<Vec<u8>>>,
         early_data: Vec<u8>,
     ) -> Result<Self, Error> {
-        let mut config = prepare_client(config);
         if !early_data.is_empty() && !config.enable_early_data {
             Arc::make_mut(&mut config).enable_early_data = true;
         }
@@ -78,6 +79,7 @@ impl ClientHandshake {
         Ok(Self {
             connection,
             flight: Flight::default(),
+            seen: Seen::default(),
             max_fragment_size,
             early: EarlyData {
                 data: early_data,
@@ -96,14 +98,17 @@ impl Handshake for ClientHandshake {
 
     fn drive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         let early = &mut self.early;
-        self.flight
+        let result = self
+            .flight
             .complete(transport, &mut self.connection, |outgoing, state| {
                 if let ConnectionState::TransmitTlsData(mut transmit) = state {
                     early.transmit(outgoing, &mut transmit);
                     transmit.done();
                 }
                 Ok(())
-            })
+            });
+        self.seen.collect();
+        result
     }
 
     /// Hands a finished handshake over. Early data that the server did not take is returned, to be
@@ -115,19 +120,24 @@ impl Handshake for ClientHandshake {
             false => self.early.data,
         };
         let common = super::server::common_state(&self.connection)?;
-        let (secrets, kernel) = self.connection.dangerous_into_kernel_connection()?;
-        established(
-            ClientConnection {
-                common: common.clone(),
+        let next = self.seen.of_client(algorithm(&common)?)?;
+        let (keys, kernel) = self.connection.dangerous_into_kernel_connection()?;
+        let finished = Finished {
+            version: common.protocol_version,
+            keys,
+            next,
+            tickets: Tickets::Store(Box::new(kernel)),
+            flight: self.flight,
+            max_fragment_size: self.max_fragment_size,
+        };
+        Ok(Established {
+            connection: finished.into_connection()?,
+            session: ClientConnection {
+                common,
                 early_data_accepted: accepted,
             },
-            &common,
-            secrets,
-            Kernel::Client(Box::new(kernel)),
-            self.flight,
-            self.max_fragment_size,
             unsent,
-        )
+        })
     }
 }
 

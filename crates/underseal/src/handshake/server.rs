@@ -9,8 +9,10 @@ use rustls::sign::CertifiedKey;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{CommonState as RustlsState, ServerConfig};
 
-use super::{Flight, Handshake, Kernel, Unbuffered};
-use crate::handover::{Established, established};
+use super::keys::algorithm;
+use super::secrets::{KeepsSecrets, Seen};
+use super::{Flight, Handshake, Tickets, Unbuffered};
+use crate::handover::{Established, Finished};
 use crate::session::CommonState;
 use crate::transport::Transport;
 use crate::{Error, ServerConnection};
@@ -58,6 +60,7 @@ pub(crate) fn prepare_server(config: &ServerConfig) -> Arc<ServerConfig> {
     let mut config = config.clone();
     config.enable_secret_extraction = true;
     config.cert_resolver = Arc::new(NotesServerName(config.cert_resolver));
+    config.key_log = Arc::new(KeepsSecrets(config.key_log));
     Arc::new(config)
 }
 
@@ -65,6 +68,7 @@ pub(crate) fn prepare_server(config: &ServerConfig) -> Arc<ServerConfig> {
 pub(crate) struct ServerHandshake {
     connection: UnbufferedServerConnection,
     flight: Flight,
+    seen: Seen,
     /// 0-RTT data that the client sent.
     early_data: Vec<u8>,
     server_name: Option<Box<str>>,
@@ -81,6 +85,7 @@ impl ServerHandshake {
                 incoming: received,
                 ..Flight::default()
             },
+            seen: Seen::default(),
             early_data: Vec::new(),
             server_name: None,
         })
@@ -110,6 +115,7 @@ impl Handshake for ServerHandshake {
                 }
                 Ok(())
             });
+        self.seen.collect();
         if let Some(name) = SERVER_NAME.with(RefCell::take) {
             self.server_name = Some(name);
         }
@@ -119,20 +125,25 @@ impl Handshake for ServerHandshake {
     fn finish(self) -> Result<Established<ServerConnection>, Error> {
         let common = common_state(&self.connection)?;
         let early_data = self.early_data;
-        let (secrets, kernel) = self.connection.dangerous_into_kernel_connection()?;
-        established(
-            ServerConnection {
-                common: common.clone(),
+        let next = self.seen.of_server(algorithm(&common)?)?;
+        let (keys, _) = self.connection.dangerous_into_kernel_connection()?;
+        let finished = Finished {
+            version: common.protocol_version,
+            keys,
+            next,
+            tickets: Tickets::Server,
+            flight: self.flight,
+            max_fragment_size: self.max_fragment_size,
+        };
+        Ok(Established {
+            connection: finished.into_connection()?,
+            session: ServerConnection {
+                common,
                 server_name: self.server_name,
                 early_data: (!early_data.is_empty()).then(|| early_data.into()),
             },
-            &common,
-            secrets,
-            Kernel::Server(Box::new(kernel)),
-            self.flight,
-            self.max_fragment_size,
-            Vec::new(),
-        )
+            unsent: Vec::new(),
+        })
     }
 }
 

@@ -5,11 +5,11 @@
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ProtocolVersion as RustlsVersion, SupportedCipherSuite};
-use underseal_record::{Algorithm, Padding, ProtocolVersion, SeqNo, TrafficKeys};
+use underseal_record::{Algorithm, Padding, ProtocolVersion, SeqNo, TrafficKeys, TrafficSecret};
 use zeroize::Zeroizing;
 
 use super::Parts;
-use crate::handshake::Kernel;
+use crate::handshake::Tickets;
 use crate::session::{ClientConnection, CommonState, ServerConnection};
 
 const MAGIC: &[u8; 8] = b"undrsl\x00\x01";
@@ -88,9 +88,8 @@ impl<IO, Session: Movable> Parts<IO, Session> {
     /// machine. The stream below travels as a file descriptor beside it (`SCM_RIGHTS`).
     ///
     /// Consumes the parts and gives the stream below back: from here on the keys belong to
-    /// whoever reads these bytes. What the secrets of later keys derive from does not travel, so
-    /// the moved stream cannot update its keys: it fails when the peer does, and at the key's
-    /// limit.
+    /// whoever reads these bytes. The moved stream does all that this one did but one thing: a
+    /// client's session store stays behind, so tickets that arrive later are dropped.
     pub fn into_bytes(self) -> (IO, Zeroizing<Vec<u8>>) {
         let common = self.session.common();
         let mut out = Writer::default();
@@ -98,6 +97,9 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         out.0.push(Session::SIDE);
         out.keys(&self.tx);
         out.keys(&self.rx);
+        for secret in [&self.tx_secret, &self.rx_secret] {
+            out.bytes(secret.as_ref().map_or(&[], TrafficSecret::dangerous_bytes));
+        }
         out.0
             .push(u8::from(self.tx_closed) | u8::from(self.rx_closed) << 1);
         out.number(self.max_plaintext as u64);
@@ -131,6 +133,8 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             return Err(InvalidParts("the other side's"));
         }
         let (tx, rx) = (input.keys()?, input.keys()?);
+        let tx_secret = input.secret(tx.algorithm())?;
+        let rx_secret = input.secret(rx.algorithm())?;
         let closed = input.byte()?;
         let max_plaintext = input.number()? as usize;
         let padding = input.padding()?;
@@ -154,6 +158,8 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             session: Session::rebuild(common, own)?,
             tx,
             rx,
+            tx_secret,
+            rx_secret,
             plaintext: input.bytes()?.to_vec(),
             received: input.bytes()?.to_vec(),
             unsent: input.bytes()?.to_vec(),
@@ -161,8 +167,9 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             rx_closed: closed & 2 != 0,
             max_plaintext,
             padding,
-            kernel: Kernel::Detached {
-                is_client: Session::SIDE == CLIENT,
+            tickets: match Session::SIDE {
+                CLIENT => Tickets::Refused,
+                _ => Tickets::Server,
             },
         })
     }
@@ -263,6 +270,15 @@ impl<'a> Reader<'a> {
         let iv = self.array()?;
         let seq = SeqNo(self.number()?);
         TrafficKeys::new(version, algorithm, key, iv, seq).map_err(|_| InvalidParts("key length"))
+    }
+
+    fn secret(&mut self, algorithm: Algorithm) -> Result<Option<TrafficSecret>, InvalidParts> {
+        match self.bytes()? {
+            [] => Ok(None),
+            bytes => TrafficSecret::new(algorithm, bytes)
+                .map(Some)
+                .map_err(|_| InvalidParts("secret length")),
+        }
     }
 
     fn padding(&mut self) -> Result<Padding, InvalidParts> {

@@ -1,0 +1,176 @@
+use core::fmt;
+
+use ring::hkdf;
+use zeroize::Zeroize;
+
+use crate::{Algorithm, ApiMisuse, Error, ProtocolVersion, SeqNo, TrafficKeys};
+
+/// Bytes of the longest traffic secret: one SHA-384 output.
+const MAX_LEN: usize = 48;
+
+/// A TLS 1.3 application traffic secret: what the keys of one direction, and the secret of its
+/// next keys, derive from (RFC 8446 section 7.2).
+///
+/// Overwritten on drop and never printed. Knowing it means to be able to read (or forge) the
+/// direction from here on, whatever key updates follow.
+pub struct TrafficSecret {
+    algorithm: Algorithm,
+    bytes: [u8; MAX_LEN],
+}
+
+impl TrafficSecret {
+    /// A secret of the suite with this AEAD: its hash is SHA-384 with AES-256-GCM, SHA-256 with
+    /// the others (RFC 8446 appendix B.4).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::KeyLength`] if `bytes` is not one output of that hash.
+    pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.len() != hash_len(algorithm) {
+            return Err(ApiMisuse::KeyLength.into());
+        }
+        let mut own = [0; MAX_LEN];
+        own[..bytes.len()].copy_from_slice(bytes);
+        Ok(Self {
+            algorithm,
+            bytes: own,
+        })
+    }
+
+    /// Becomes the next secret, as both sides do at a KeyUpdate. The one before is overwritten:
+    /// what was sent under it stays secret even if this one becomes known.
+    pub fn update(&mut self) {
+        let len = hash_len(self.algorithm);
+        let mut next = [0; MAX_LEN];
+        self.expand_label(b"traffic upd", &mut next[..len]);
+        self.bytes.zeroize();
+        self.bytes = next;
+        next.zeroize();
+    }
+
+    /// The keys of this secret, from sequence number zero (RFC 8446 section 7.3). Sealing under
+    /// them twice is the caller's fault and fatal: derive them once, when the secret changes.
+    pub fn keys(&self) -> TrafficKeys {
+        let mut key = [0; 32];
+        let mut iv = [0; 12];
+        self.expand_label(b"key", &mut key[..self.algorithm.key_len()]);
+        self.expand_label(b"iv", &mut iv);
+        let keys = TrafficKeys::new(
+            ProtocolVersion::Tls13,
+            self.algorithm,
+            &key[..self.algorithm.key_len()],
+            iv,
+            SeqNo(0),
+        );
+        key.zeroize();
+        iv.zeroize();
+        keys.expect("the key has the length that the algorithm says")
+    }
+
+    /// The secret itself: for handing the connection to another process.
+    pub fn dangerous_bytes(&self) -> &[u8] {
+        &self.bytes[..hash_len(self.algorithm)]
+    }
+
+    /// HKDF-Expand-Label with an empty context (RFC 8446 section 7.1).
+    fn expand_label(&self, label: &[u8], out: &mut [u8]) {
+        let (hash, len) = (hash(self.algorithm), (out.len() as u16).to_be_bytes());
+        let label_len = [6 + label.len() as u8];
+        let info: [&[u8]; 5] = [&len, &label_len, b"tls13 ", label, &[0]];
+        hkdf::Prk::new_less_safe(hash, self.dangerous_bytes())
+            .expand(&info, Length(out.len()))
+            .and_then(|okm| okm.fill(out))
+            .expect("no label asks for more than one output of the hash");
+    }
+}
+
+impl Drop for TrafficSecret {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl fmt::Debug for TrafficSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrafficSecret")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+const fn hash_len(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::Aes256Gcm => 48,
+        Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 => 32,
+    }
+}
+
+fn hash(algorithm: Algorithm) -> hkdf::Algorithm {
+    match algorithm {
+        Algorithm::Aes256Gcm => hkdf::HKDF_SHA384,
+        Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 => hkdf::HKDF_SHA256,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
+            .collect()
+    }
+
+    /// RFC 8448 section 3, "derive write traffic keys for application data".
+    #[test]
+    fn keys_are_those_of_rfc_8448() {
+        let cases = [
+            (
+                "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5",
+                "17422dda596ed5d9acd890e3c63f5051",
+                "5b78923dee08579033e523d9",
+            ),
+            (
+                "a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643",
+                "9f02283b6c9c07efc26bb9f2ac92e356",
+                "cf782b88dd83549aadf1e984",
+            ),
+        ];
+        for (secret, key, iv) in cases {
+            let keys = TrafficSecret::new(Algorithm::Aes128Gcm, &hex(secret))
+                .unwrap()
+                .keys();
+            assert_eq!(keys.dangerous_key(), hex(key));
+            assert_eq!(keys.dangerous_iv()[..], hex(iv));
+        }
+    }
+
+    #[test]
+    fn an_update_changes_every_byte_that_matters() {
+        for algorithm in Algorithm::ALL {
+            let bytes = vec![7; hash_len(algorithm)];
+            let mut secret = TrafficSecret::new(algorithm, &bytes).unwrap();
+            let before = secret.keys();
+            secret.update();
+            assert_ne!(secret.dangerous_bytes(), bytes);
+            assert_ne!(secret.keys().dangerous_key(), before.dangerous_key());
+            assert_ne!(secret.keys().dangerous_iv(), before.dangerous_iv());
+        }
+    }
+
+    #[test]
+    fn a_secret_of_the_wrong_hash_is_refused() {
+        assert!(TrafficSecret::new(Algorithm::Aes256Gcm, &[0; 32]).is_err());
+        assert!(TrafficSecret::new(Algorithm::Aes128Gcm, &[0; 48]).is_err());
+    }
+}

@@ -1,0 +1,50 @@
+use rustls::{ConnectionTrafficSecrets, ProtocolVersion};
+use underseal_record::{Algorithm, SeqNo, TrafficKeys};
+
+use crate::Error;
+use crate::session::CommonState;
+
+/// The AEAD of the suite that was agreed on.
+pub(super) fn algorithm(common: &CommonState) -> Result<Algorithm, Error> {
+    use rustls::CipherSuite as S;
+    Ok(match common.suite.suite() {
+        S::TLS13_AES_128_GCM_SHA256
+        | S::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        | S::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => Algorithm::Aes128Gcm,
+        S::TLS13_AES_256_GCM_SHA384
+        | S::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+        | S::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => Algorithm::Aes256Gcm,
+        S::TLS13_CHACHA20_POLY1305_SHA256
+        | S::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        | S::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => Algorithm::ChaCha20Poly1305,
+        _ => return Err(Error::Unsupported("cipher suite")),
+    })
+}
+
+/// rustls' secrets as record keys.
+pub(crate) fn traffic_keys(
+    version: ProtocolVersion,
+    (seq, secrets): (u64, ConnectionTrafficSecrets),
+) -> Result<TrafficKeys, Error> {
+    let version = match version {
+        ProtocolVersion::TLSv1_2 => underseal_record::ProtocolVersion::Tls12,
+        ProtocolVersion::TLSv1_3 => underseal_record::ProtocolVersion::Tls13,
+        _ => return Err(Error::Unsupported("protocol version")),
+    };
+    let (algorithm, key, iv) = match &secrets {
+        ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (Algorithm::Aes128Gcm, key, iv),
+        ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (Algorithm::Aes256Gcm, key, iv),
+        ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => {
+            (Algorithm::ChaCha20Poly1305, key, iv)
+        }
+        _ => return Err(Error::Unsupported("cipher suite")),
+    };
+    let mut full_iv = [0; 12];
+    let iv = iv.as_ref();
+    if iv.len() != full_iv.len() {
+        return Err(Error::Unsupported("length of the initialisation vector"));
+    }
+    full_iv.copy_from_slice(iv);
+    let keys = TrafficKeys::new(version, algorithm, key.as_ref(), full_iv, SeqNo(seq))?;
+    Ok(keys)
+}

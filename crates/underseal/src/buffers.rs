@@ -39,7 +39,7 @@ thread_local! {
 /// is unspecified.
 pub(crate) struct Lent {
     allocation: Box<[u8]>,
-    start: usize,
+    start: u16,
 }
 
 /// Borrows a buffer from the thread, or makes one.
@@ -48,7 +48,7 @@ pub(crate) fn lend() -> Lent {
     let allocation = free.unwrap_or_else(|| vec![0; LEN + ALIGNMENT].into_boxed_slice());
     let start = allocation.as_ptr().align_offset(ALIGNMENT);
     // The offset may be unknown in principle; the buffer works all the same, only slower.
-    let start = start.min(ALIGNMENT);
+    let start = start.min(ALIGNMENT) as u16;
     Lent { allocation, start }
 }
 
@@ -69,23 +69,24 @@ impl Deref for Lent {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.allocation[self.start..self.start + LEN]
+        &self.allocation[usize::from(self.start)..][..LEN]
     }
 }
 
 impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.allocation[self.start..self.start + LEN]
+        &mut self.allocation[usize::from(self.start)..][..LEN]
     }
 }
 
-/// Bytes that outlive a call.
+/// Bytes that outlive a call. Small, because every idle connection has two of them.
 #[derive(Default)]
 pub(crate) enum Residue {
     #[default]
     Empty,
-    Copied(Box<[u8]>, Range<usize>),
-    Kept(Lent, Range<usize>),
+    /// All of an allocation from this byte on.
+    Copied(Box<[u8]>, u32),
+    Kept(Lent, Range<u32>),
 }
 
 impl Residue {
@@ -95,52 +96,49 @@ impl Residue {
         match range.len() {
             0 => Self::Empty,
             len if len <= copied => Self::copy_of(&buffer[range]),
-            _ => Self::Kept(buffer, range),
+            // A lent buffer is shorter than 4 GiB.
+            _ => Self::Kept(buffer, range.start as u32..range.end as u32),
         }
     }
 
     pub(crate) fn copy_of(bytes: &[u8]) -> Self {
         match bytes.len() {
             0 => Self::Empty,
-            len => Self::Copied(bytes.into(), 0..len),
+            _ => Self::Copied(bytes.into(), 0),
         }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Empty => &[],
-            Self::Copied(buffer, range) => &buffer[range.clone()],
-            Self::Kept(buffer, range) => &buffer[range.clone()],
+            Self::Copied(bytes, start) => &bytes[*start as usize..],
+            Self::Kept(buffer, range) => &buffer[range.start as usize..range.end as usize],
         }
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Empty => &mut [],
-            Self::Copied(buffer, range) => &mut buffer[range.clone()],
-            Self::Kept(buffer, range) => &mut buffer[range.clone()],
+            Self::Copied(bytes, start) => &mut bytes[*start as usize..],
+            Self::Kept(buffer, range) => &mut buffer[range.start as usize..range.end as usize],
         }
     }
 
-    /// Drops the first `n` bytes, and the allocation with the last of them.
+    /// Drops the first `n` bytes, at most all, and the allocation with the last of them.
     pub(crate) fn advance(&mut self, n: usize) {
+        let left = self.bytes().len().saturating_sub(n);
         match self {
+            _ if left == 0 => *self = Self::Empty,
             Self::Empty => {}
-            Self::Copied(_, range) | Self::Kept(_, range) => {
-                range.start += n;
-                if range.start >= range.end {
-                    *self = Self::Empty;
-                }
-            }
+            Self::Copied(_, start) => *start += n as u32,
+            Self::Kept(_, range) => range.start += n as u32,
         }
     }
 
     /// Gives a lent buffer back if at most `copied` bytes are left in it.
     pub(crate) fn settle(&mut self, copied: usize) {
-        if let Self::Kept(buffer, range) = self
-            && range.len() <= copied
-        {
-            *self = Self::copy_of(&buffer[range.clone()]);
+        if matches!(self, Self::Kept(..)) && self.bytes().len() <= copied {
+            *self = Self::copy_of(self.bytes());
         }
     }
 
@@ -149,6 +147,7 @@ impl Residue {
     pub(crate) fn into_headroom(self) -> (Lent, usize) {
         match self {
             Self::Kept(mut buffer, range) => {
+                let range = range.start as usize..range.end as usize;
                 let start = HEADROOM - range.len();
                 buffer.copy_within(range, start);
                 (buffer, start)

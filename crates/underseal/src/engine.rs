@@ -42,7 +42,7 @@ impl KeyUpdateRequest {
 #[derive(Clone, Debug)]
 pub(crate) enum End {
     CloseNotify,
-    Failed(Error),
+    Failed(Box<Error>),
 }
 
 /// Both directions of an established connection, and what is left of its handshake.
@@ -162,11 +162,12 @@ impl Connection {
         self.answer(transport);
         self.control.deliver_records = true;
         let result = loop {
-            if let Some((content_type, payload)) = self.control.pending.take() {
+            if let Some(pending) = self.control.pending.take() {
+                let (content_type, payload) = *pending;
                 let n = payload.len().min(out.len());
                 out[..n].copy_from_slice(&payload[..n]);
                 if n < payload.len() {
-                    self.control.pending = Some((content_type, payload[n..].to_vec()));
+                    self.control.pending = Some(Box::new((content_type, payload[n..].to_vec())));
                 }
                 break Ok(Some((content_type, n)));
             }
@@ -265,12 +266,12 @@ impl Connection {
 
     /// Opens one record and acts on it.
     fn step(&mut self, transport: &mut impl Transport, out: &mut [u8]) -> Result<Step, Error> {
-        if let Some((content_type, _)) = &self.control.pending {
-            return Ok(Step::Pending(*content_type));
+        if let Some(pending) = &self.control.pending {
+            return Ok(Step::Pending(pending.0));
         }
         match &self.end {
             Some(End::CloseNotify) => return Ok(Step::End),
-            Some(End::Failed(error)) => return Err(error.clone()),
+            Some(End::Failed(error)) => return Err(Error::clone(error)),
             None => {}
         }
         let record = match self.rx.next(out) {
@@ -315,7 +316,7 @@ impl Connection {
     /// Ends the connection: the peer is told if there is something to tell, and both directions
     /// stay dead.
     fn fail(&mut self, transport: &mut impl Transport, error: Error) -> Error {
-        self.end = Some(End::Failed(error.clone()));
+        self.end = Some(End::Failed(Box::new(error.clone())));
         match error.alert() {
             Some(description) => {
                 self.tx.queue_alert(AlertLevel::Fatal, description);
@@ -331,7 +332,7 @@ impl Connection {
     fn receive(&mut self, transport: &mut impl Transport, out_len: usize) -> io::Result<()> {
         match self.rx.fill(transport, out_len)? {
             0 => {
-                self.end = Some(End::Failed(Error::Truncated));
+                self.end = Some(End::Failed(Box::new(Error::Truncated)));
                 Err(Error::Truncated.into())
             }
             _ => Ok(()),

@@ -50,7 +50,7 @@ impl<IO, Session> Parts<IO, Session> {
         let rx_closed = match connection.end {
             None => false,
             Some(End::CloseNotify) => true,
-            Some(End::Failed(error)) => return Err(error),
+            Some(End::Failed(error)) => return Err(*error),
         };
         if connection.control.holds_anything() {
             return Err(Error::Unsupported(

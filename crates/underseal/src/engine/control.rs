@@ -41,7 +41,7 @@ pub(crate) struct Control {
     /// Whether records of other types are delivered instead of refused.
     pub(crate) deliver_records: bool,
     /// A record of another type, to be read with `read_record`.
-    pub(super) pending: Option<(ContentType, Vec<u8>)>,
+    pub(super) pending: Option<Box<(ContentType, Vec<u8>)>>,
     /// Something is sealed or to be sealed in answer to what was received.
     pub(super) answer_due: bool,
 }
@@ -88,7 +88,7 @@ impl Control {
             }
             other if self.deliver_records => {
                 self.check_not_interleaved()?;
-                self.pending = Some((other, payload));
+                self.pending = Some(Box::new((other, payload)));
                 Ok(Action::None)
             }
             other => Err(PeerMisbehaved::UnexpectedContentType(other).into()),

@@ -106,10 +106,9 @@ pub struct Context {
     pub directory: tempfile::TempDir,
     /// Where threads are pinned.
     pub cores: Cores,
-    /// The `underseal` binary.
-    pub underseal: PathBuf,
     /// Ciphertext that the fixed sender pours out; kept to be reused.
     pub sealed: Mutex<Vec<u8>>,
+    underseal: Option<PathBuf>,
     only: Vec<String>,
     rows: Vec<Box<dyn Row>>,
 }
@@ -139,13 +138,21 @@ impl Context {
             credentials,
             directory,
             cores: Cores::of_this_process()?,
-            underseal: match &options.underseal {
-                Some(path) => path.clone(),
-                None => beside_this_program("underseal")?,
-            },
+            underseal: options.underseal.clone(),
             sealed: Mutex::default(),
             only: options.only.clone(),
         })
+    }
+
+    /// The `underseal` binary.
+    ///
+    /// # Errors
+    ///
+    /// When it was not named and is not beside this program.
+    pub fn underseal(&self) -> anyhow::Result<PathBuf> {
+        self.underseal
+            .clone()
+            .map_or_else(|| beside_this_program("underseal"), Ok)
     }
 
     /// The rows to measure, starting with another one each round: whoever comes first finds the

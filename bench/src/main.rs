@@ -1,5 +1,7 @@
 //! The bench program; `cargo xtask bench` builds and starts it.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
 use underseal_bench::{suite, tunables};
@@ -17,7 +19,17 @@ enum Suite {
     Streams(Options),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     let Suite::Streams(options) = Arguments::parse().suite;
     if !options.stock_libc {
         tunables::apply()?;

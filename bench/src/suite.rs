@@ -114,6 +114,9 @@ fn check_servers(context: &Context) -> anyhow::Result<()> {
     if context.wants(http::name::NGINX_TLS) || context.wants(http::name::NGINX_PLAIN) {
         http::nginx::check_installed()?;
     }
+    if context.wants(http::name::SERVE) {
+        context.underseal()?;
+    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub fn start(context: &Context, root: &Path) -> anyhow::Result<Server> {
     let directory = context.directory.path();
     let errors = directory.join("serve.err");
     let address = free_address()?;
-    let mut command = Command::new(&context.underseal);
+    let mut command = Command::new(context.underseal()?);
     command
         .arg("serve")
         .arg(root)

@@ -1,0 +1,118 @@
+//! The bench itself, in its smallest size: every measure, row and figure must still be there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
+use underseal_bench::report::figures::figures;
+use underseal_bench::rows::name::{
+    OPENSSL, PLAIN, RUSTLS_AWS, RUSTLS_RING, TOKIO_RUSTLS_AWS, TOKIO_RUSTLS_RING, UNDERSEAL,
+    UNDERSEAL_TOKIO,
+};
+use underseal_bench::run::Run;
+
+#[test]
+fn a_quick_run_measures_every_row_and_every_figure() {
+    build_underseal();
+    let directory = tempfile::tempdir().unwrap();
+    let output = bench(directory.path(), &["--quick"]);
+    let summary = String::from_utf8(output).unwrap();
+    let run = Run::read(directory.path()).unwrap();
+
+    let rows = |measure: &str| {
+        run.samples
+            .rows(measure)
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+    };
+    let streams = BTreeSet::from(
+        [
+            PLAIN,
+            UNDERSEAL,
+            UNDERSEAL_TOKIO,
+            RUSTLS_RING,
+            RUSTLS_AWS,
+            TOKIO_RUSTLS_RING,
+            TOKIO_RUSTLS_AWS,
+            OPENSSL,
+        ]
+        .map(str::to_owned),
+    );
+    let servers = BTreeSet::from([SERVE, NGINX_TLS, NGINX_TUNED, NGINX_PLAIN].map(str::to_owned));
+    for measure in ["http download", "http load"] {
+        assert_eq!(rows(measure), servers, "{measure}");
+    }
+    for measure in ["send", "receive", "round trip", "idle"] {
+        assert_eq!(rows(measure), streams, "{measure}");
+    }
+    for figure in figures(&run) {
+        assert!(figure.reached().is_some(), "not measured: {}", figure.what);
+        assert!(
+            summary.contains(&figure.what),
+            "not printed: {}",
+            figure.what
+        );
+    }
+    assert!(summary.contains("**limit**"));
+}
+
+#[test]
+fn a_run_is_compared_with_an_earlier_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let part = ["--quick", "--measure", "records"];
+    bench(directory.path(), &part);
+    let earlier = directory.path().join("raw.json");
+    let kept = directory.path().join("earlier.json");
+    std::fs::rename(earlier, &kept).unwrap();
+    let kept = kept.to_str().unwrap();
+    let output = bench(
+        directory.path(),
+        &[&part[..], &["--compare", kept]].concat(),
+    );
+    let printed = String::from_utf8(output).unwrap();
+    assert!(
+        printed.contains("new ÷ old") && printed.contains("| records seal | AEAD alone, ring |")
+    );
+}
+
+#[test]
+fn a_row_that_does_not_exist_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = ["--quick", "--measure", "records", "--only", "no such row"];
+    let output = command(directory.path(), &options).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && stderr.contains("nothing was measured"),
+        "{stderr}"
+    );
+}
+
+/// Cargo builds the programs of this package for its tests, and none of another.
+fn build_underseal() {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", "underseal-cli"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    assert!(build.status().expect("start cargo").success());
+}
+
+fn bench(directory: &Path, options: &[&str]) -> Vec<u8> {
+    let output = command(directory, options)
+        .output()
+        .expect("start the bench");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    output.stdout
+}
+
+fn command(directory: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_underseal-bench"));
+    command
+        .arg("streams")
+        .args(options)
+        .arg("--out")
+        .arg(directory);
+    command
+}

@@ -157,9 +157,17 @@ impl Connection {
 
     /// Waits for a request head and answers it into buffers.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, NoRequest>> {
-        if let Some(stop) = self.watch.check(cx) {
-            return Poll::Ready(Err(self.stopped(stop)));
+        // Reading goes first: a request that has arrived is answered, shutting down or not.
+        if let Poll::Ready(request) = self.poll_head(cx) {
+            return Poll::Ready(request);
         }
+        match self.watch.check(cx) {
+            Some(stop) => Poll::Ready(Err(self.stopped(stop))),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, NoRequest>> {
         loop {
             let fresh = match ready!(Pin::new(&mut self.stream).poll_fill_buf(cx)) {
                 Ok([]) => return Poll::Ready(Err(self.peer_closed())),

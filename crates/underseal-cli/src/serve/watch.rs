@@ -147,8 +147,8 @@ impl Watch {
         self.state.deadline.set(deadline);
     }
 
-    /// To be called first in each poll: says whether to stop, and otherwise has the task woken
-    /// when that changes.
+    /// To be called in each poll: says whether to stop, and otherwise has the task woken when that
+    /// changes.
     pub(crate) fn check(&self, cx: &Context<'_>) -> Option<Stop> {
         match self.watches.shutdown.get() {
             Shutdown::All => return Some(Stop::Ending),

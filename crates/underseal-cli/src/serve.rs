@@ -25,6 +25,7 @@ mod listener;
 mod listing;
 mod mime;
 mod multipart;
+mod open_files;
 mod path;
 mod plain_http;
 mod range;

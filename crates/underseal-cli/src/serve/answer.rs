@@ -10,14 +10,16 @@ use std::fs::File;
 use std::io::Write as _;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use super::entity::Opened;
 use super::listing;
 use super::multipart::Parts;
+use super::open_files::OpenFiles;
 use super::path::{self, Refusal};
 use super::request::{Refused, Request, Version};
 use super::response::{Head, Persistence, reason};
-use super::site::{OpenError, Site};
+use super::site::OpenError;
 
 /// Longest request body that is read and thrown away to keep the connection, in bytes.
 const MAX_DISCARD: u64 = 64 * 1024;
@@ -40,13 +42,13 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) enum Rest {
     Nothing,
-    File { file: File, range: Range<u64> },
+    File { file: Rc<File>, range: Range<u64> },
     Parts(Box<Parts>),
 }
 
 /// Answers `request`. `may_persist` is false once the server is shutting down.
 pub(crate) fn answer(
-    site: &Site,
+    files: &OpenFiles,
     date: &str,
     may_persist: bool,
     request: &Request<'_>,
@@ -56,7 +58,7 @@ pub(crate) fn answer(
     // only closing is unambiguous then.
     let discardable = request.body <= MAX_DISCARD && !(request.expect && request.body > 0);
     Answer {
-        site,
+        files,
         date,
         request,
         out,
@@ -80,7 +82,7 @@ pub(crate) fn refuse(refused: Refused, date: &str, out: &mut Vec<u8>) -> Reply {
 }
 
 struct Answer<'a> {
-    site: &'a Site,
+    files: &'a OpenFiles,
     date: &'a str,
     request: &'a Request<'a>,
     out: &'a mut Vec<u8>,
@@ -101,7 +103,7 @@ impl Answer<'_> {
         }
         let mut path = Vec::with_capacity(self.request.target.len() + "index.html.gz".len());
         let decoded = path::split_target(self.request.target).and_then(|target| {
-            path::decode(target.path, self.site.dot_names, &mut path)?;
+            path::decode(target.path, self.files.dot_names(), &mut path)?;
             Ok(target)
         });
         match decoded {
@@ -119,13 +121,13 @@ impl Answer<'_> {
     fn directory(mut self, mut path: Vec<u8>) -> Reply {
         let length = path.len();
         path.extend_from_slice(b"index.html");
-        match self.site.find(&path) {
+        match self.files.find(&path) {
             Ok(Opened::File(entity)) => return self.entity(&mut path, entity),
             Ok(_) | Err(OpenError::Missing) => {}
             Err(error) => return self.open_error(error),
         }
         path.truncate(length);
-        match self.site.find(&path) {
+        match self.files.find(&path) {
             Ok(Opened::Directory(fd)) => self.listing(&fd, &path),
             Ok(_) => self.error(404, None),
             Err(error) => self.open_error(error),
@@ -133,7 +135,7 @@ impl Answer<'_> {
     }
 
     fn named(mut self, mut path: Vec<u8>, query: Option<&str>) -> Reply {
-        match self.site.find(&path) {
+        match self.files.find(&path) {
             Ok(Opened::File(entity)) => self.entity(&mut path, entity),
             Ok(Opened::Directory(_)) => self.redirect(&path, query),
             Ok(Opened::Special) => self.error(403, Some("neither file nor directory")),
@@ -171,7 +173,7 @@ impl Answer<'_> {
 
     fn listing(&mut self, fd: &OwnedFd, path: &[u8]) -> Reply {
         let mut page = Vec::new();
-        if let Err(error) = listing::write(fd, path, self.site.dot_names, &mut page) {
+        if let Err(error) = listing::write(fd, path, self.files.dot_names(), &mut page) {
             tracing::warn!("cannot list a directory: {error}");
             return self.error(500, Some("cannot read the directory"));
         }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FileType, Stat};
@@ -19,7 +20,7 @@ pub(crate) enum Opened {
 /// A regular file, as it was when it was opened.
 #[derive(Debug)]
 pub(crate) struct Entity {
-    pub(crate) file: File,
+    pub(crate) file: Rc<File>,
     /// Length in bytes.
     pub(crate) length: u64,
     pub(crate) modified: SystemTime,
@@ -51,13 +52,19 @@ impl ETag {
 pub(crate) fn inspect(fd: OwnedFd) -> io::Result<Opened> {
     let stat = rustix::fs::fstat(&fd)?;
     Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Opened::File(entity(File::from(fd), &stat)),
+        FileType::RegularFile => Opened::File(entity(Rc::new(File::from(fd)), &stat)),
         FileType::Directory => Opened::Directory(fd),
         _ => Opened::Special,
     })
 }
 
-fn entity(file: File, stat: &Stat) -> Entity {
+/// Looks at a file again that was opened earlier; `None` once it has no name any more.
+pub(crate) fn look_again(file: Rc<File>) -> Option<Entity> {
+    let stat = rustix::fs::fstat(&file).ok()?;
+    (stat.st_nlink > 0).then(|| entity(file, &stat))
+}
+
+fn entity(file: Rc<File>, stat: &Stat) -> Entity {
     let length = u64::try_from(stat.st_size).unwrap_or(0);
     Entity {
         file,

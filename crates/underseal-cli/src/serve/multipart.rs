@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::ops::Range;
+use std::rc::Rc;
 
 /// A multipart body that has been laid out and not been given its file yet.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(crate) struct Part {
 /// A multipart body ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) file: File,
+    pub(crate) file: Rc<File>,
     pub(crate) parts: Vec<Part>,
     pub(crate) trailer: Vec<u8>,
 }
@@ -51,6 +52,7 @@ impl Layout {
         }
     }
 
+    /// The value of the `Content-Type` field.
     pub(crate) fn content_type(&self) -> String {
         format!("multipart/byteranges; boundary={}", self.boundary)
     }
@@ -65,7 +67,8 @@ impl Layout {
         parts + self.trailer.len() as u64
     }
 
-    pub(crate) fn with_file(self, file: File) -> Parts {
+    /// Gives the layout the file it was made for.
+    pub(crate) fn with_file(self, file: Rc<File>) -> Parts {
         Parts {
             file,
             parts: self.parts,

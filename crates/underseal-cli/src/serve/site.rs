@@ -176,9 +176,9 @@ mod tests {
 
     fn content(site: &Site, path: &str) -> Result<String, OpenError> {
         match site.find(path.as_bytes())? {
-            Opened::File(mut found) => {
+            Opened::File(found) => {
                 let mut text = String::new();
-                found.file.read_to_string(&mut text).expect("read");
+                (&*found.file).read_to_string(&mut text).expect("read");
                 Ok(text)
             }
             Opened::Directory(_) => Ok("directory".into()),

@@ -24,6 +24,7 @@ use super::buffers::Buffers;
 use super::clock::Clock;
 use super::connection;
 use super::descriptors::Reserve;
+use super::open_files::OpenFiles;
 use super::request::{Refused, Request};
 use super::site::Site;
 use super::stream::TlsAcceptor;
@@ -69,7 +70,7 @@ pub(crate) struct Worker {
     pub(crate) watches: Rc<Watches>,
     pub(crate) buffers: Buffers,
     pub(crate) log: AccessLog,
-    site: Arc<Site>,
+    files: OpenFiles,
     clock: Clock,
     reserve: Reserve,
 }
@@ -211,7 +212,7 @@ impl Worker {
             watches: Watches::new(),
             buffers: Buffers::default(),
             log: AccessLog::new(shared.log),
-            site: shared.site,
+            files: OpenFiles::new(shared.site),
             clock: Clock::new(),
             reserve: shared.reserve,
         })
@@ -243,6 +244,7 @@ impl Worker {
     fn tick(&self) {
         self.watches.sweep();
         self.log.flush();
+        self.files.forget();
     }
 
     /// Logs what came to an end without an answer from [`Self::prepare`].
@@ -286,7 +288,7 @@ impl Worker {
             match request {
                 Ok(request) => {
                     let may_persist = !self.watches.closing();
-                    answer::answer(&self.site, date, may_persist, request, &mut out)
+                    answer::answer(&self.files, date, may_persist, request, &mut out)
                 }
                 Err(refused) => answer::refuse(refused, date, &mut out),
             }

@@ -70,7 +70,7 @@ impl Answer<'_> {
             return (entity, Coding::Identity);
         }
         path.extend_from_slice(b".gz");
-        match self.site.find(path) {
+        match self.files.find(path) {
             Ok(Opened::File(packed)) if packed.modified >= entity.modified => {
                 (packed, Coding::Gzip)
             }

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::serve::path::DotNames;
+use crate::serve::site::Site;
 
 struct Answered {
     reply: Reply,
@@ -7,8 +10,9 @@ struct Answered {
     body: Vec<u8>,
 }
 
-fn site(dir: &tempfile::TempDir) -> Site {
-    Site::open(dir.path(), DotNames::Conceal).expect("root")
+fn files(dir: &tempfile::TempDir) -> OpenFiles {
+    let site = Site::open(dir.path(), DotNames::Conceal).expect("root");
+    OpenFiles::new(Arc::new(site))
 }
 
 fn tree() -> tempfile::TempDir {
@@ -32,7 +36,7 @@ fn ask(request: &str) -> Answered {
         .expect("well-formed")
         .expect("complete");
     let mut out = Vec::new();
-    let reply = answer(&site(&tree()), "today", true, &request, &mut out);
+    let reply = answer(&files(&tree()), "today", true, &request, &mut out);
     let end = out
         .windows(4)
         .position(|w| w == b"\r\n\r\n")

@@ -14,7 +14,7 @@ Example:
   underseal serve .                          development certificate, https://localhost:8443/
   underseal serve /srv/www --listen 0.0.0.0:443 --cert chain.pem --key key.pem
 
-SIGHUP reloads certificate and key; SIGTERM lets running downloads finish, a second one does not.";
+SIGHUP reloads certificate, key and log file. SIGTERM lets downloads finish, a second one does not.";
 
 /// TLS below the socket.
 #[derive(Debug, Parser)]

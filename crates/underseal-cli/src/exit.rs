@@ -32,7 +32,7 @@ impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             exit,
-            message: message.into(),
+            message: without_error_numbers(message.into()),
             hint: hint.into(),
         }
     }
@@ -75,6 +75,17 @@ pub(crate) fn tolerate_closed_stdout(written: io::Result<()>) -> Result<(), Fail
     }
 }
 
+/// `io::Error` adds ` (os error N)` to the system's words, which tells a person nothing.
+fn without_error_numbers(text: String) -> String {
+    match text.split_once(" (os error ") {
+        Some((before, rest)) => {
+            let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            format!("{before}{}", after.strip_prefix(')').unwrap_or(after))
+        }
+        None => text,
+    }
+}
+
 /// File names may hold line breaks; the promise of one line per failure is kept regardless.
 fn one_line(text: &str) -> String {
     text.chars()
@@ -90,6 +101,13 @@ mod tests {
     fn a_closed_stdout_is_success_and_a_full_disk_is_not() {
         assert!(tolerate_closed_stdout(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
         assert!(tolerate_closed_stdout(Err(io::ErrorKind::StorageFull.into())).is_err());
+    }
+
+    #[test]
+    fn messages_show_words_and_no_numbers() {
+        let error = io::Error::from_raw_os_error(2);
+        let failure = Failure::new(Exit::Failure, format!("x: {error}, y"), "hint");
+        assert_eq!(failure.message(), "x: No such file or directory, y");
     }
 
     #[test]

@@ -49,7 +49,7 @@ use tokio::sync::mpsc;
 use self::access_log::Sink;
 use self::banner::Banner;
 use self::certificate::{Identity, Paths};
-use self::control::Workers;
+use self::control::{Reloadable, Workers};
 use self::descriptors::Reserve;
 use self::path::DotNames;
 use self::site::Site;
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let shared = Shared {
         site,
         tls: tls::config(Arc::clone(&identity), provider)?,
-        log,
+        log: Arc::clone(&log),
         timeouts: timeouts(args),
         reserve,
     };
@@ -105,7 +105,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         certificate: paths.certificate,
         development,
     };
-    control::run(workers, &identity, args.grace, || say(&banner.to_string()))
+    let reloadable = Reloadable { identity, log };
+    control::run(
+        workers,
+        &reloadable,
+        args.grace,
+        || say(&banner.to_string()),
+    )
 }
 
 fn timeouts(args: &ServeArgs) -> Timeouts {

@@ -8,9 +8,9 @@ use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::exit::{Exit, Failure};
@@ -31,7 +31,7 @@ pub(crate) struct Sink {
 enum Target {
     Off,
     Stdout,
-    File(File),
+    File { path: PathBuf, file: RwLock<File> },
 }
 
 /// What is known about a connection after its handshake.
@@ -71,16 +71,10 @@ impl Sink {
         let target = match path.to_str() {
             Some("-") => Target::Stdout,
             Some("off") => Target::Off,
-            _ => {
-                let opened = OpenOptions::new().append(true).create(true).open(path);
-                Target::File(opened.map_err(|error| {
-                    Failure::new(
-                        Exit::Failure,
-                        format!("cannot open access log `{}`: {error}", path.display()),
-                        "give a writable path, `-` for stdout, or `off`",
-                    )
-                })?)
-            }
+            _ => Target::File {
+                path: path.to_owned(),
+                file: RwLock::new(append_to(path)?),
+            },
         };
         Ok(Arc::new(Self {
             target,
@@ -88,12 +82,27 @@ impl Sink {
         }))
     }
 
+    /// Opens the log file again, which may have been renamed away by who rotates logs. On failure
+    /// the one that is open stays.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn reopen(&self) -> Result<(), Failure> {
+        if let Target::File { path, file } = &self.target {
+            *file.write().unwrap_or_else(PoisonError::into_inner) = append_to(path)?;
+        }
+        Ok(())
+    }
+
     /// Writes whole lines with one call, so that lines of several workers do not mix.
     fn write(&self, lines: &[u8]) {
         let written = match &self.target {
             Target::Off => Ok(()),
             Target::Stdout => write_stdout(lines),
-            Target::File(file) => (&mut &*file).write_all(lines),
+            Target::File { file, .. } => {
+                let file = file.read().unwrap_or_else(PoisonError::into_inner);
+                (&*file).write_all(lines)
+            }
         };
         match written {
             Ok(()) => self.broken.store(false, Ordering::Relaxed),
@@ -104,6 +113,17 @@ impl Sink {
             }
         }
     }
+}
+
+fn append_to(path: &Path) -> Result<File, Failure> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map_err(|error| {
+        Failure::new(
+            Exit::Failure,
+            format!("cannot open access log `{}`: {error}", path.display()),
+            "give a writable path, `-` for stdout, or `off`",
+        )
+    })
 }
 
 fn write_stdout(lines: &[u8]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep};
 
+use super::access_log::Sink;
 use super::certificate::{Identity, Stamp};
 use super::worker::Order;
 use crate::exit::{Exit, Failure};
@@ -23,13 +25,19 @@ pub(crate) struct Workers {
     pub(crate) ended: mpsc::Receiver<io::Error>,
 }
 
+/// What SIGHUP loads or opens again.
+pub(crate) struct Reloadable {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) log: Arc<Sink>,
+}
+
 /// Calls `ready` once signals are taken care of, and runs until all workers have ended.
 ///
 /// # Errors
 /// [`Exit::Failure`] when a worker fails or signals cannot be received.
 pub(crate) fn run(
     mut workers: Workers,
-    identity: &Identity,
+    reloadable: &Reloadable,
     grace: Duration,
     ready: impl FnOnce(),
 ) -> Result<(), Failure> {
@@ -40,7 +48,7 @@ pub(crate) fn run(
     runtime.block_on(async {
         let mut signals = Signals::install().map_err(|error| failed(&error))?;
         ready();
-        match serve(&mut workers, &mut signals, identity).await {
+        match serve(&mut workers, &mut signals, reloadable).await {
             Some(error) => Err(failed(&error)),
             None => finish(&mut workers, &mut signals, grace).await,
         }
@@ -82,15 +90,20 @@ impl Signals {
 async fn serve(
     workers: &mut Workers,
     signals: &mut Signals,
-    identity: &Identity,
+    reloadable: &Reloadable,
 ) -> Option<io::Error> {
-    let mut reload = Reload::new(identity);
+    let mut reload = Reload::new(&reloadable.identity);
     let mut poll = interval(RELOAD_POLL);
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return None,
             _ = signals.interrupt.recv() => return None,
-            _ = signals.hangup.recv() => reload.now(),
+            _ = signals.hangup.recv() => {
+                reload.now();
+                if let Err(failure) = reloadable.log.reopen() {
+                    tracing::warn!("the old access log stays: {}", failure.message());
+                }
+            }
             _ = poll.tick() => reload.if_changed(),
             ended = workers.ended.recv() => {
                 return Some(ended.unwrap_or_else(|| io::Error::other("all workers ended")));

@@ -18,7 +18,7 @@ const BACKLOG: i32 = 4096;
 pub(crate) fn bind(listen: &str, count: usize) -> Result<(Vec<TcpListener>, SocketAddr), Failure> {
     let wanted = resolve(listen)?;
     let refused = |error: io::Error| {
-        let message = format!("cannot listen on {wanted}: {}", describe(&error));
+        let message = format!("cannot listen on {wanted}: {error}");
         Failure::new(Exit::Listen, message, hint(&error))
     };
     // The first socket binds without SO_REUSEPORT: with it, the address of another server of the
@@ -49,7 +49,7 @@ fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
     };
     let mut addresses = listen
         .to_socket_addrs()
-        .map_err(|error| refused(describe(&error)))?;
+        .map_err(|error| refused(error.to_string()))?;
     addresses
         .next()
         .ok_or_else(|| refused("the name has no address".to_owned()))
@@ -73,15 +73,6 @@ fn bound_to(socket: &Socket) -> io::Result<SocketAddr> {
         .local_addr()?
         .as_socket()
         .ok_or_else(|| io::Error::other("not an IP address"))
-}
-
-/// The kernel's words without Rust's `(os error N)`.
-fn describe(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
 }
 
 fn hint(error: &io::Error) -> &'static str {

@@ -103,14 +103,32 @@ pub(crate) fn spawn(
     thread::Builder::new()
         .name(format!("worker-{index}"))
         .spawn(move || {
+            let ended = Ended(ended);
             let worker = Worker::new(shared);
             let ran = LocalSet::new().block_on(&runtime, run(worker, listener, orders));
             if let Err(error) = ran {
-                // The receiver outlives every worker.
-                let _ = ended.blocking_send(error);
+                ended.report(error);
             }
         })?;
     Ok(())
+}
+
+/// Tells the control thread that a worker is gone: by its drop, and why, if it was not told to.
+struct Ended(mpsc::Sender<io::Error>);
+
+impl Ended {
+    fn report(&self, error: io::Error) {
+        // Full means that another worker's failure is ending the process already.
+        let _ = self.0.try_send(error);
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.report(io::Error::other("a worker panicked"));
+        }
+    }
 }
 
 async fn run(

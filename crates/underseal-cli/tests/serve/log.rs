@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Instant;
 
+use rustix::process::Signal;
 use underseal_testkit::{Certificates, KeyType, PATIENCE, Peer, Suite, free_port, require_program};
 
 use crate::client::{Client, tcp};
@@ -49,6 +50,28 @@ fn the_log_may_go_to_a_file_or_nowhere() {
     let server = Server::with(&["--access-log", "off"]);
     assert_eq!(server.status("GET /none HTTP/1.1\r\nHost: h\r\n\r\n"), 404);
     assert!(server.stop().successful().stdout.is_empty());
+}
+
+#[test]
+fn sighup_opens_a_rotated_log_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (log, rotated) = (dir.path().join("log"), dir.path().join("log.1"));
+    let server = Server::with(&["--access-log", log.to_str().expect("UTF-8")]);
+    assert_eq!(
+        server.status("GET /before HTTP/1.1\r\nHost: h\r\n\r\n"),
+        404
+    );
+    std::fs::rename(&log, &rotated).expect("rotate");
+    server.signal(Signal::HUP);
+    server.peer.wait_for("certificate loaded again");
+    let deadline = Instant::now() + PATIENCE;
+    while !log.exists() {
+        assert!(Instant::now() < deadline, "not opened again");
+    }
+    assert_eq!(server.status("GET /after HTTP/1.1\r\nHost: h\r\n\r\n"), 404);
+    let _ = server.stop().successful();
+    let after = std::fs::read_to_string(&log).expect("read");
+    assert!(after.contains("/after"), "{after}");
 }
 
 #[test]

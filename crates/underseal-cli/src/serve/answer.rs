@@ -107,10 +107,7 @@ impl Answer<'_> {
             Ok(target)
         });
         match decoded {
-            Ok(target) if path.is_empty() || path.ends_with(b"/") => {
-                debug_assert!(target.path.starts_with('/'));
-                self.directory(path)
-            }
+            Ok(_) if path.is_empty() || path.ends_with(b"/") => self.directory(path),
             Ok(target) => self.named(path, target.query),
             Err(Refusal::Malformed) => self.error(400, Some("malformed path")),
             Err(Refusal::Parent) => self.error(403, Some("path with a parent segment")),

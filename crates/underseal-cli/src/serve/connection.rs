@@ -80,7 +80,7 @@ async fn open(
             None
         }
         Err(stop) => {
-            tracing::info!("no connection with {remote}: handshake not finished, {stop:?}");
+            tracing::info!("no connection with {remote}: handshake not finished: {stop}");
             None
         }
     }

@@ -90,8 +90,7 @@ impl Site {
         for _ in 0..RENAME_RETRIES {
             match rustix::fs::openat2(&self.root, path, READ, Mode::empty(), resolve) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                // EPERM: seccomp filters of older container engines answer so.
-                Err(Errno::NOSYS | Errno::PERM) => {
+                Err(error) if self.lacks_openat2(error) => {
                     tracing::warn!("openat2 is missing: symlinks are not followed");
                     self.kernel_resolves.store(false, Ordering::Relaxed);
                     return walk(self.root.as_fd(), path);
@@ -100,6 +99,16 @@ impl Site {
             }
         }
         Err(Errno::AGAIN)
+    }
+
+    /// Whether `error` is about the call and not about the path. Seccomp filters of older
+    /// container engines say EPERM, which may also be said of a single file: then the root opens.
+    fn lacks_openat2(&self, error: Errno) -> bool {
+        let opens_root = || {
+            let resolve = ResolveFlags::BENEATH;
+            rustix::fs::openat2(&self.root, ".", READ, Mode::empty(), resolve).is_ok()
+        };
+        error == Errno::NOSYS || (error == Errno::PERM && !opens_root())
     }
 }
 
@@ -215,6 +224,15 @@ mod tests {
         let site = site(&dir);
         site.kernel_resolves.store(false, Ordering::Relaxed);
         check(&site, Err(OpenError::Forbidden));
+    }
+
+    #[test]
+    fn one_refused_file_does_not_mean_that_openat2_is_missing() {
+        let dir = tree();
+        let site = site(&dir);
+        assert!(site.lacks_openat2(Errno::NOSYS));
+        assert!(!site.lacks_openat2(Errno::PERM));
+        assert!(!site.lacks_openat2(Errno::NOENT));
     }
 
     #[test]

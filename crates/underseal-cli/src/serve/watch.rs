@@ -4,6 +4,7 @@
 //! A deadline is thus kept to within one sweep, and setting one costs two stores.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,6 +20,16 @@ pub(crate) enum Stop {
     Closing,
     /// The server ends now.
     Ending,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TimedOut => "timed out",
+            Self::Closing => "server shutting down",
+            Self::Ending => "server ended",
+        })
+    }
 }
 
 /// Whether a wait is between requests, where a shutdown may end it.

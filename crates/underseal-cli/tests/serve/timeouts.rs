@@ -27,7 +27,7 @@ fn a_slow_handshake_is_ended() {
     slow.write_all(b"\x16\x03\x01\x02\x00\x01").expect("send");
     let mut rest = Vec::new();
     let _ = slow.read_to_end(&mut rest);
-    server.peer.wait_for("handshake not finished, TimedOut");
+    server.peer.wait_for("handshake not finished: timed out");
 }
 
 #[test]

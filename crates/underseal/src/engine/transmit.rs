@@ -22,6 +22,9 @@ const COPIED: usize = MIN_BATCH + MAX_RECORD;
 /// Bytes of a file that are read at once: they stay in the first two caches until they are sealed.
 const PIECE: usize = 64 * 1024;
 
+/// Bytes of a KeyUpdate message.
+const KEY_UPDATE_LEN: usize = 5;
+
 /// What a run of records came to.
 #[derive(Default)]
 struct SealedRun {
@@ -95,7 +98,7 @@ impl Transmit {
         let mut slices = slices;
         let mut buffer = buffers::lend();
         let mut end = self.seal_due_key_update(&mut buffer)?;
-        let mut taken = 0;
+        let (mut taken, mut refused) = (0, None);
         while taken < total.min(self.batch) && buffer.len() - end >= MAX_RECORD {
             match self
                 .sealer
@@ -106,14 +109,26 @@ impl Transmit {
                     end += sealed.written;
                     IoSlice::advance_slices(&mut slices, sealed.consumed);
                 }
-                // What was sealed before the limit goes out; the next call reports it.
-                Err(_) if taken > 0 => break,
-                Err(error) => return Err(Error::from(error).into()),
+                Err(error) => {
+                    refused = Some(Error::from(error));
+                    break;
+                }
             }
-            end += self.seal_due_key_update(&mut buffer[end..])?;
+            match self.seal_due_key_update(&mut buffer[end..]) {
+                Ok(update) => end += update,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
         }
+        // What was sealed goes out, be it only a key update: its number is used up.
         self.send(transport, buffer, 0..end)?;
-        Ok(taken)
+        match refused {
+            Some(error) if taken == 0 => Err(error.into()),
+            // The next call reports it.
+            _ => Ok(taken),
+        }
     }
 
     /// Seals and sends up to `limit` bytes that `fill` provides. `fill` gets a piece of memory to
@@ -132,7 +147,7 @@ impl Transmit {
         // has not between record headers.
         let mut piece = buffers::lend();
         let mut buffer = buffers::lend();
-        let (mut end, mut taken) = (0, 0);
+        let (mut end, mut taken, mut refused) = (0, 0, None);
         while taken < limit && buffer.len() - end >= PIECE + MAX_RECORD {
             let len = PIECE.min(limit - taken);
             let filled = match fill(&mut piece[..len], taken as u64) {
@@ -144,14 +159,19 @@ impl Transmit {
             end += sealed.written;
             taken += sealed.consumed;
             match sealed.refused {
-                Some(error) if taken == 0 => return Err(error.into()),
-                Some(_) => break,
+                Some(error) => {
+                    refused = Some(error);
+                    break;
+                }
                 None if filled < len => break,
                 None => {}
             }
         }
         self.send(transport, buffer, 0..end)?;
-        Ok(taken)
+        match refused {
+            Some(error) if taken == 0 => Err(error.into()),
+            _ => Ok(taken),
+        }
     }
 
     /// Seals application data into as many records as it needs, with the key updates that come
@@ -194,8 +214,8 @@ impl Transmit {
         Ok(())
     }
 
-    /// Asks for a KeyUpdate before the next record; [`flush_control`](Self::flush_control) sends
-    /// it.
+    /// Asks for a KeyUpdate before the next record; [`queue_key_update`](Self::queue_key_update)
+    /// seals it.
     pub(crate) fn want_key_update(&mut self, request: KeyUpdateRequest) {
         if self.key_update != Some(KeyUpdateRequest::Requested) {
             self.key_update = Some(request);
@@ -210,7 +230,7 @@ impl Transmit {
         if self.key_update.is_none() {
             return Ok(());
         }
-        let mut record = [0; 64];
+        let mut record = vec![0; self.sealer.record_len(KEY_UPDATE_LEN)];
         let len = self.seal_due_key_update(&mut record)?;
         self.queue(&record[..len]);
         Ok(())
@@ -221,8 +241,8 @@ impl Transmit {
         if self.closed {
             return;
         }
-        let mut record = [0; 64];
         let alert = [level.to_wire(), description.0];
+        let mut record = vec![0; self.sealer.record_len(alert.len())];
         let sealed = self.sealer.seal(ContentType::ALERT, &alert, &mut record);
         self.closed = level == AlertLevel::Fatal || description == AlertDescription::CLOSE_NOTIFY;
         // Past the hard limit not even an alert may be sealed: the peer sees the TCP stream end.
@@ -261,7 +281,7 @@ impl Transmit {
         let Some(secret) = &mut self.secret else {
             return Err(Error::Unsupported("key update on this connection"));
         };
-        let message = [24, 0, 0, 1, due.to_wire()];
+        let message: [u8; KEY_UPDATE_LEN] = [24, 0, 0, 1, due.to_wire()];
         let sealed = self.sealer.seal(ContentType::HANDSHAKE, &message, out)?;
         secret.update();
         self.sealer.replace_keys(secret.keys());

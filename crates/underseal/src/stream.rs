@@ -276,7 +276,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.with(cx, |connection, transport| connection.close(transport)))?;
-        Pin::new(&mut this.io).poll_shutdown(cx)
+        match ready!(Pin::new(&mut this.io).poll_shutdown(cx)) {
+            // The peer has reset the connection meanwhile: nothing is left to shut down.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            result => Poll::Ready(result),
+        }
     }
 }
 

@@ -1,15 +1,18 @@
 //! How connections end, in order and not.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::thread;
 
-use underseal::{Error, blocking};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use underseal::{Error, TlsAcceptor, TlsConnector, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 use underseal_testkit::{Certificates, KeyType, Pipe, RecordPeer, Suite, pair};
 
-use crate::subject::{Runtime, Side, attack};
+use crate::subject::{Runtime, Side, attack, name};
 
 const CLOSE_NOTIFY: [u8; 2] = [1, 0];
 
@@ -230,4 +233,50 @@ fn an_alert_is_queued_across_a_full_socket() {
     });
     stream.flush().unwrap();
     assert_eq!(reader.join().unwrap(), (sent, vec![2, 20]));
+}
+
+/// A stream that is no longer connected when it is shut down, as a TCP socket after a reset.
+struct NotConnected<S>(S);
+
+impl<S: AsyncRead + Unpin> AsyncRead for NotConnected<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for NotConnected<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(ErrorKind::NotConnected.into()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_left_first_does_not_make_shutdown_fail() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    for suite in Suite::EACH_VERSION {
+        let (left, right) = tokio::io::duplex(1 << 16);
+        let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config(suite)));
+        let connector = TlsConnector::from(Arc::new(certificates.client_config(suite)));
+        let accept = acceptor.accept(NotConnected(left));
+        let (server, client) = tokio::join!(accept, connector.connect(name(), right));
+        let (mut server, mut client) = (server.unwrap(), client.unwrap());
+        server.shutdown().await.unwrap();
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    }
 }

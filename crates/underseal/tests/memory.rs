@@ -1,0 +1,81 @@
+//! An idle connection owns no buffer: a binary of its own, because it counts every allocation.
+
+use std::alloc::System;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::thread;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use underseal::{ServerConnection, blocking};
+use underseal_testkit::record_peer::APPLICATION_DATA;
+use underseal_testkit::{Certificates, KeyType, Pipe, RecordPeer, Suite, pair};
+
+#[global_allocator]
+static ALLOCATIONS: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// What an idle established server connection may hold on the heap.
+const IDLE: usize = 2_560;
+
+type Stream = blocking::TlsStream<Pipe, ServerConnection>;
+
+fn connect(certificates: &Certificates, suite: Suite) -> (Stream, RecordPeer<Pipe>) {
+    let (left, right) = pair(1 << 22);
+    let client = certificates.client_config(suite);
+    let peer = thread::spawn(move || RecordPeer::client(right, client));
+    let acceptor = blocking::TlsAcceptor::from(Arc::new(certificates.server_config(suite)));
+    let stream = acceptor.accept(left).expect("a handshake");
+    (stream, peer.join().expect("a peer"))
+}
+
+/// Bytes that go back to the heap with the connection; the pipe below it stays.
+fn held_by(stream: Stream) -> usize {
+    let region = Region::new(ALLOCATIONS);
+    let (io, session) = stream.into_inner();
+    drop(session);
+    let change = region.change();
+    drop(io);
+    change.bytes_deallocated - change.bytes_allocated
+}
+
+/// One test, so that no other thread allocates meanwhile.
+#[test]
+fn an_idle_connection_holds_keys_and_no_buffer() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    for suite in Suite::ALL {
+        let (stream, _peer) = connect(&certificates, suite);
+        let fresh = held_by(stream);
+        assert!(
+            fresh <= IDLE,
+            "{suite:?}: {fresh} bytes after the handshake"
+        );
+
+        // Megabytes both ways, in records that do not end where the reads do.
+        let (mut stream, mut peer) = connect(&certificates, suite);
+        for _ in 0..100 {
+            peer.send(APPLICATION_DATA, &[1; 16_000]);
+        }
+        let mut received = vec![0; 1_600_000];
+        for part in received.chunks_mut(70_001) {
+            stream.read_exact(part).expect("data");
+        }
+        stream.write_all(&received).expect("room");
+        let used = held_by(stream);
+        assert!(used <= IDLE, "{suite:?}: {used} bytes after a transfer");
+
+        // Half a record stays with the connection, in a place of its own size.
+        let (mut stream, mut peer) = connect(&certificates, suite);
+        let record = peer.record(APPLICATION_DATA, &[1; 1_000]);
+        peer.send_bytes(&record[..500]);
+        stream.get_mut().0.set_nonblocking(true);
+        stream.read(&mut [0; 100]).expect_err("half a record");
+        let half = held_by(stream);
+        assert!(
+            half <= IDLE + 500,
+            "{suite:?}: {half} bytes with half a record"
+        );
+        assert!(
+            half >= fresh + 500,
+            "{suite:?}: the half is held: {half} bytes"
+        );
+    }
+}

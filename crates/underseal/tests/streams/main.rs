@@ -1,0 +1,16 @@
+//! What the streams do for their users, against rustls, tokio-rustls and themselves.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
+
+mod early_data;
+mod files;
+mod http;
+mod key_updates;
+mod lazy;
+mod moving;
+mod pairs;
+mod parts;
+mod reading;
+mod record_types;
+mod resumption;
+mod writing;

@@ -1,0 +1,216 @@
+//! Streams taken apart and put together again in one process.
+
+use std::io::{ErrorKind, Read, Write};
+
+use proptest::prelude::*;
+use underseal::record::{AlertDescription, Padding};
+use underseal::{Error, KeyUpdateRequest, Parts, ServerConnection, blocking};
+use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
+use underseal_testkit::{Pipe, Suite};
+
+use crate::pairs::{pattern, with_record_peer};
+
+type Stream = blocking::TlsStream<Pipe, ServerConnection>;
+
+/// How a stream changes hands.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    /// As parts: the secrets of later keys come along.
+    Parts,
+    /// As bytes, as to another process.
+    Bytes,
+}
+
+impl Move {
+    fn take(self, stream: Stream) -> Stream {
+        let parts = stream.into_parts().unwrap();
+        match self {
+            Self::Parts => Stream::from_parts(parts).unwrap(),
+            Self::Bytes => {
+                let (io, bytes) = parts.into_bytes();
+                Stream::from_parts(Parts::from_bytes(io, &bytes).unwrap()).unwrap()
+            }
+        }
+    }
+}
+
+/// Moved at every point of a transfer in both directions: with plaintext not read, with half a
+/// record received, with ciphertext that the socket did not take.
+#[test]
+fn a_moved_stream_goes_on_where_it_was() {
+    for suite in Suite::ALL {
+        for how in [Move::Parts, Move::Bytes] {
+            let (mut stream, mut peer) = with_record_peer(suite, 1 << 20);
+            let data = pattern(30_000);
+            let mut wire = Vec::new();
+            for chunk in data.chunks(3_000) {
+                wire.extend(peer.record(APPLICATION_DATA, chunk));
+            }
+            wire.extend(peer.record(ALERT, &[1, 0]));
+            let mut received = Vec::new();
+            let mut buffer = [0; 1_000];
+            for segment in wire.chunks(1_111) {
+                peer.send_bytes(segment);
+                stream.get_mut().0.set_nonblocking(true);
+                match stream.read(&mut buffer) {
+                    Ok(n) => received.extend(&buffer[..n]),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+                stream.write_all(b"tick").unwrap();
+                stream = how.take(stream);
+            }
+            stream.read_to_end(&mut received).unwrap();
+            assert!(received == data, "{suite:?} {how:?}");
+            stream = how.take(stream);
+            assert_eq!(
+                stream.read(&mut buffer).unwrap(),
+                0,
+                "the end is remembered"
+            );
+            stream.shutdown().unwrap();
+            stream = how.take(stream);
+            assert_eq!(
+                stream.write(b"x").unwrap_err().kind(),
+                ErrorKind::BrokenPipe
+            );
+            let ticks = b"tick".repeat(wire.chunks(1_111).count());
+            assert_eq!(peer.receive_data(), (ticks, true), "{suite:?} {how:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_socket_did_not_take_moves_along() {
+    for suite in Suite::EACH_VERSION {
+        for how in [Move::Parts, Move::Bytes] {
+            let (mut stream, mut peer) = with_record_peer(suite, 10_000);
+            stream.get_mut().0.set_nonblocking(true);
+            let data = pattern(60_000);
+            let taken = stream.write(&data).unwrap();
+            let pending = stream.pending_bytes();
+            assert!(pending > 0);
+            stream = how.take(stream);
+            assert_eq!(stream.pending_bytes(), pending);
+            let reader = std::thread::spawn(move || peer.receive_data());
+            stream.get_mut().0.set_nonblocking(false);
+            stream.write_all(&data[taken..]).unwrap();
+            stream.shutdown().unwrap();
+            assert!(reader.join().unwrap() == (data, true), "{suite:?} {how:?}");
+        }
+    }
+}
+
+#[test]
+fn key_updates_go_on_after_a_move_in_one_process() {
+    let (stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+    let mut stream = Move::Parts.take(stream);
+    peer.send(HANDSHAKE, &key_update(0));
+    peer.update_tx();
+    peer.send(APPLICATION_DATA, b"x");
+    stream.read_exact(&mut [0]).unwrap();
+    stream.key_update(KeyUpdateRequest::NotRequested).unwrap();
+}
+
+/// The secrets that the next keys derive from stay behind: said in the type, to the caller and to
+/// the peer.
+#[test]
+fn key_updates_end_with_a_move_to_another_process() {
+    let (stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+    let mut stream = Move::Bytes.take(stream);
+    let error = stream
+        .key_update(KeyUpdateRequest::NotRequested)
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    stream.write_all(b"goes on").unwrap();
+
+    peer.send(HANDSHAKE, &key_update(0));
+    let error = stream.read(&mut [0]).unwrap_err();
+    assert!(
+        matches!(Error::of(&error), Some(Error::Unsupported(_))),
+        "{error}"
+    );
+    assert_eq!(
+        peer.receive_alert(),
+        Some(AlertDescription::INTERNAL_ERROR.0)
+    );
+}
+
+#[test]
+fn padding_moves_along() {
+    for padding in [Padding::None, Padding::Multiple(100), Padding::Full] {
+        let (mut stream, _peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+        stream.set_padding(padding);
+        let (io, bytes) = stream.into_parts().unwrap().into_bytes();
+        let parts = Parts::<_, ServerConnection>::from_bytes(io, &bytes).unwrap();
+        assert_eq!(parts.padding, padding);
+    }
+}
+
+#[test]
+fn a_failed_connection_cannot_be_taken_apart() {
+    for suite in Suite::EACH_VERSION {
+        let (mut stream, mut peer) = with_record_peer(suite, 1 << 16);
+        let mut record = peer.record(APPLICATION_DATA, b"x");
+        record[10] ^= 1;
+        peer.send_bytes(&record);
+        stream.read(&mut [0]).unwrap_err();
+        assert!(stream.into_parts().is_err());
+    }
+}
+
+#[test]
+fn half_a_control_message_cannot_be_taken_apart() {
+    let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+    peer.send(HANDSHAKE, &key_update(0)[..2]);
+    stream.get_mut().0.set_nonblocking(true);
+    stream.read(&mut [0]).unwrap_err();
+    assert!(matches!(stream.into_parts(), Err(Error::Unsupported(_))));
+}
+
+#[test]
+fn bytes_of_parts_name_their_session() {
+    for suite in Suite::ALL {
+        let (stream, _peer) = with_record_peer(suite, 1 << 16);
+        let (io, bytes) = stream.into_parts().unwrap().into_bytes();
+        let parts = Parts::<_, ServerConnection>::from_bytes(io, &bytes).unwrap();
+        assert_eq!(parts.session.server_name(), Some("localhost"));
+        assert_eq!(parts.session.protocol_version(), Some(suite.version()));
+        let shown = format!("{parts:?}");
+        assert!(shown.contains("seq"), "{shown}");
+        assert!(!shown.contains("key:") && !shown.contains("iv:"), "{shown}");
+    }
+}
+
+/// Bytes of a server are not those of a client.
+#[test]
+fn bytes_of_the_other_side_are_refused() {
+    let (stream, _peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+    let (io, bytes) = stream.into_parts().unwrap().into_bytes();
+    assert!(Parts::<_, underseal::ClientConnection>::from_bytes(io, &bytes).is_err());
+}
+
+#[test]
+fn bytes_that_are_cut_short_are_refused() {
+    let (stream, _peer) = with_record_peer(Suite::Tls12Aes256, 1 << 16);
+    let (_, bytes) = stream.into_parts().unwrap().into_bytes();
+    for len in 0..bytes.len() {
+        let parts = Parts::<_, ServerConnection>::from_bytes((), &bytes[..len]);
+        assert!(parts.is_err(), "{len} of {} bytes", bytes.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn bytes_that_were_changed_never_panic(
+        at in any::<prop::sample::Index>(),
+        xor in 1..=255u8,
+        noise in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let (stream, _peer) = with_record_peer(Suite::Tls13ChaCha20, 1 << 16);
+        let (_, bytes) = stream.into_parts().unwrap().into_bytes();
+        let mut changed = bytes.to_vec();
+        changed[at.index(bytes.len())] ^= xor;
+        let _ = Parts::<_, ServerConnection>::from_bytes((), &changed);
+        prop_assert!(Parts::<_, ServerConnection>::from_bytes((), &noise).is_err());
+    }
+}

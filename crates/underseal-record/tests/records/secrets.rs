@@ -1,6 +1,6 @@
 //! Keys have one owner and are never printed.
 
-use underseal_record::{Algorithm, Backend, ProtocolVersion, TrafficKeys};
+use underseal_record::{Algorithm, Backend, ProtocolVersion, TrafficKeys, TrafficSecret};
 
 use crate::direction::Direction;
 
@@ -10,6 +10,11 @@ fn debug_output_holds_no_secret() {
     let direction = Direction::of(ProtocolVersion::Tls13, Algorithm::Aes256Gcm).at(5);
     let keys = "TrafficKeys { version: Tls13, algorithm: Aes256Gcm, seq: 5, .. }";
     assert_eq!(format!("{:?}", direction.keys()), keys);
+    let secret = TrafficSecret::new(direction.algorithm, &[0xa5; 48]).unwrap();
+    assert_eq!(
+        format!("{secret:?}"),
+        "TrafficSecret { algorithm: Aes256Gcm, .. }"
+    );
     for (backend, name) in [(Backend::Ring, "Ring"), (Backend::AwsLcRs, "AwsLcRs")] {
         assert_eq!(
             format!("{:?}", direction.sealer(backend)),
@@ -52,4 +57,5 @@ fn keys_cannot_be_cloned() {
     const { assert!(<TrafficKeys as NotClone<_>>::HOLDS) };
     const { assert!(<underseal_record::Sealer as NotClone<_>>::HOLDS) };
     const { assert!(<underseal_record::Opener as NotClone<_>>::HOLDS) };
+    const { assert!(<TrafficSecret as NotClone<_>>::HOLDS) };
 }

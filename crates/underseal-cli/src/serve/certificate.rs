@@ -118,10 +118,10 @@ impl fmt::Display for Fingerprint {
 fn read_pair(paths: &Paths, provider: &CryptoProvider) -> Result<CertifiedKey, Failure> {
     let chain = CertificateDer::pem_file_iter(&paths.certificate)
         .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
-        .map_err(|error| unreadable("certificate", &paths.certificate, error))?;
+        .map_err(|error| unreadable(CERTIFICATE, &paths.certificate, error))?;
     if chain.is_empty() {
         let error = pem::Error::NoItemsFound;
-        return Err(unreadable("certificate", &paths.certificate, error));
+        return Err(unreadable(CERTIFICATE, &paths.certificate, error));
     }
     let key = PrivateKeyDer::from_pem_file(&paths.key)
         .map_err(|error| unreadable("key", &paths.key, error))?;
@@ -139,15 +139,22 @@ fn read_pair(paths: &Paths, provider: &CryptoProvider) -> Result<CertifiedKey, F
     }
 }
 
+const CERTIFICATE: &str = "certificate";
+
 fn unreadable(what: &str, path: &Path, error: pem::Error) -> Failure {
     let (why, hint) = match &error {
         pem::Error::Io(error) => (
             error.to_string(),
             "check the path, and that this user may read the file",
         ),
+        pem::Error::NoItemsFound if what == CERTIFICATE => (
+            format!("no {what} in it"),
+            "the file must be PEM, with `-----BEGIN CERTIFICATE-----`",
+        ),
         pem::Error::NoItemsFound => (
             format!("no {what} in it"),
-            "the file must be PEM: `-----BEGIN CERTIFICATE-----`, `-----BEGIN PRIVATE KEY-----`",
+            "the file must be PEM, with `-----BEGIN PRIVATE KEY-----`; \
+             `openssl pkey -in FILE` takes the password off an encrypted key",
         ),
         other => (other.to_string(), "the file must be well-formed PEM"),
     };

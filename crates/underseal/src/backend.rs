@@ -2,11 +2,18 @@
 
 use std::sync::Once;
 
-use underseal_record::Backend;
+use underseal_record::{Algorithm, Backend};
 
 /// The environment variable that overrides the choice for the whole process: `ring` or
 /// `aws-lc-rs`.
 pub const BACKEND_VARIABLE: &str = "UNDERSEAL_AEAD";
+
+/// The AEAD library that new connections of this process use for `algorithm`: the fastest on this
+/// CPU, unless [`BACKEND_VARIABLE`] or [`Backend::set_preferred`] says otherwise.
+pub fn aead_backend(algorithm: Algorithm) -> Backend {
+    apply_environment();
+    Backend::preferred(algorithm)
+}
 
 /// Reads [`BACKEND_VARIABLE`], once per process.
 pub(crate) fn apply_environment() {

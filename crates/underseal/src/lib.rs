@@ -25,7 +25,7 @@ mod stream;
 #[cfg(feature = "tokio")]
 mod tls_stream;
 
-pub use backend::BACKEND_VARIABLE;
+pub use backend::{BACKEND_VARIABLE, aead_backend};
 pub use engine::KeyUpdateRequest;
 pub use error::{Error, PeerMisbehaved};
 pub use parts::{InvalidParts, Movable, Parts};

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use underseal::record::Algorithm;
+
 use super::certificate::Fingerprint;
 
 /// The effective configuration, and how to try it.
@@ -39,6 +41,8 @@ impl fmt::Display for Banner<'_> {
             "listen       {} ({} workers)",
             self.address, self.workers
         )?;
+        let aead = underseal::aead_backend(Algorithm::Aes128Gcm);
+        writeln!(f, "aead         {aead}")?;
         let kind = if self.development {
             " (development)"
         } else {

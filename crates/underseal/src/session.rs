@@ -1,5 +1,6 @@
 use std::ops::{Deref, DerefMut};
 
+use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
 
@@ -10,7 +11,7 @@ pub struct CommonState {
     pub(crate) peer_certificates: Option<Box<[CertificateDer<'static>]>>,
     pub(crate) protocol_version: ProtocolVersion,
     pub(crate) suite: SupportedCipherSuite,
-    pub(crate) key_exchange_group: Option<rustls::NamedGroup>,
+    pub(crate) key_exchange_group: Option<&'static dyn SupportedKxGroup>,
     pub(crate) handshake_kind: Option<HandshakeKind>,
 }
 
@@ -37,7 +38,7 @@ impl CommonState {
 
     /// The key exchange group; `None` for a TLS 1.2 resumption, and for a stream rebuilt from
     /// bytes.
-    pub fn negotiated_key_exchange_group(&self) -> Option<rustls::NamedGroup> {
+    pub fn negotiated_key_exchange_group(&self) -> Option<&'static dyn SupportedKxGroup> {
         self.key_exchange_group
     }
 

@@ -162,9 +162,7 @@ pub(super) fn common_state(rustls: &RustlsState) -> Result<CommonState, Error> {
             .map(|chain| chain.iter().map(|cert| cert.clone().into_owned()).collect()),
         protocol_version,
         suite,
-        key_exchange_group: rustls
-            .negotiated_key_exchange_group()
-            .map(|group| group.name()),
+        key_exchange_group: rustls.negotiated_key_exchange_group(),
         handshake_kind: rustls.handshake_kind(),
     })
 }

@@ -34,4 +34,4 @@ use std::time::Duration;
 
 /// How long anything in a test may wait for the other side before the test fails. Far more than is
 /// ever needed, so that a busy machine does not fail a test; it only keeps a hang from lasting.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(15);

@@ -74,10 +74,19 @@ impl Peer {
     /// # Panics
     /// When it does not come; the message has all that did.
     pub fn wait_for(&self, text: &str) -> String {
+        self.wait_for_nth(1, text)
+    }
+
+    /// Waits until stdout or stderr has `text` for the `nth` time, and returns the line of that
+    /// time, from `text` on.
+    ///
+    /// # Panics
+    /// When it does not come; the message has all that did.
+    pub fn wait_for_nth(&self, nth: usize, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             for output in [&self.stdout, &self.stderr] {
-                if let Some(line) = output.line_with(text) {
+                if let Some(line) = output.line_with(nth, text) {
                     return line;
                 }
             }
@@ -85,9 +94,9 @@ impl Peer {
             // What came between the look and the end is looked at once more.
             let missing = [&self.stdout, &self.stderr]
                 .iter()
-                .all(|o| o.line_with(text).is_none());
+                .all(|o| o.line_with(nth, text).is_none());
             if missing && (over || Instant::now() > deadline) {
-                self.fail(&format!("never wrote `{text}`"));
+                self.fail(&format!("never wrote `{text}` ({nth})"));
             }
             self.stdout.wait_for_change(Duration::from_millis(20));
         }
@@ -185,7 +194,6 @@ impl Finished {
     ///
     /// # Panics
     /// When it did not; the message has all that the program said.
-    #[must_use]
     pub fn successful(self) -> Self {
         let (status, stdout, stderr) = (self.status, self.text(), &self.stderr);
         assert!(
@@ -274,11 +282,15 @@ impl Output {
             .clone()
     }
 
-    fn line_with(&self, text: &str) -> Option<String> {
+    fn line_with(&self, nth: usize, text: &str) -> Option<String> {
         let bytes = self.bytes();
         let output = String::from_utf8_lossy(&bytes);
-        let line = output[output.find(text)?..].lines().next()?;
-        Some(line.to_owned())
+        let (start, _) = output.match_indices(text).nth(nth.checked_sub(1)?)?;
+        // A text that starts with a line's end stands for the start of the line after it.
+        output[start..]
+            .lines()
+            .find(|line| !line.is_empty())
+            .map(str::to_owned)
     }
 
     fn wait_for_change(&self, at_most: Duration) {

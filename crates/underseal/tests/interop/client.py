@@ -4,6 +4,7 @@ Arguments: the certificates' directory, the server's port, then words:
   alpn=NAME    offers that protocol
   identity     presents the client's certificate
   connections=N
+  listen       waits for the server to end first
   cut          ends the last connection without close_notify
 
 Sends its standard input on each connection, reads as much back, and says goodbye. Prints one line
@@ -65,6 +66,8 @@ for number in range(1, connections + 1):
         continue
     end = "close_notify"
     try:
+        if "listen" in options and stream.recv(1):
+            end = "more"
         stream.unwrap()
     except ssl.SSLEOFError:
         end = "cut off"

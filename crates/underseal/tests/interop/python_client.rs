@@ -105,7 +105,9 @@ fn sees_that_it_is_cut_off(api: Api, case: &Case) {
         connection.flush().expect("Python reads");
         // The connection is dropped, not closed.
     });
-    let said = client(case, &server, &[], "hello").successful().text();
+    let said = client(case, &server, &["listen"], "hello")
+        .successful()
+        .text();
     assert!(said.ends_with("cut off\n"), "{said}");
     server.finish_one();
 }

@@ -43,3 +43,8 @@ pub use server::{Accept, FallibleAccept, TlsAcceptor};
 pub use stream::Stream;
 #[cfg(feature = "tokio")]
 pub use tls_stream::TlsStream;
+
+/// Compiles the examples of the repository's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;

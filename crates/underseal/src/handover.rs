@@ -13,7 +13,7 @@
 //! - tickets still reach rustls: a client's kernel connection moves along.
 
 use rustls::ExtractedSecrets;
-use underseal_record::{Opener, Sealer};
+use underseal_record::{Opener, Sealer, TrafficKeys, TrafficSecret};
 
 use crate::Error;
 use crate::engine::{Connection, End, Receive, Transmit};
@@ -45,15 +45,37 @@ impl Finished {
     /// Hands over: from here on rustls seals and opens nothing on this connection.
     pub(crate) fn into_connection(self) -> Result<Connection, Error> {
         crate::backend::apply_environment();
-        let mut sealer = Sealer::new(traffic_keys(self.version, self.keys.tx)?);
+        let tx_keys = traffic_keys(self.version, self.keys.tx)?;
+        let rx_keys = traffic_keys(self.version, self.keys.rx)?;
+        let tx_secret = caught_up(self.next.tx, &tx_keys);
+        let rx_secret = caught_up(self.next.rx, &rx_keys);
+        let mut sealer = Sealer::new(tx_keys);
         if let Some(size) = self.max_fragment_size {
             sealer.lower_max_plaintext(size.saturating_sub(FRAGMENT_OVERHEAD));
         }
-        let opener = Opener::new(traffic_keys(self.version, self.keys.rx)?);
+        let opener = Opener::new(rx_keys);
         let flight = self.flight;
-        let tx = Transmit::new(sealer, self.next.tx, &[], false);
-        let rx = Receive::new(opener, self.next.rx, &flight.plaintext, &flight.incoming);
+        let tx = Transmit::new(sealer, tx_secret, &[], false);
+        let rx = Receive::new(opener, rx_secret, &flight.plaintext, &flight.incoming);
         let end = flight.peer_closed.then_some(End::CloseNotify);
         Ok(Connection::new(tx, rx, self.tickets, end))
     }
+}
+
+/// Key updates that rustls may have followed before the hand-over: no more messages than these fit
+/// what it was given at once.
+const MOST_UPDATES: usize = 8 * 1024;
+
+/// The secret that `keys` are of: a later one than the handshake's if the peer sent a key update
+/// in one segment with its last flight, which rustls then followed. `None` if it is none of them:
+/// the keys cannot be updated then.
+fn caught_up(secret: Option<TrafficSecret>, keys: &TrafficKeys) -> Option<TrafficSecret> {
+    let mut secret = secret?;
+    for _ in 0..=MOST_UPDATES {
+        if secret.keys().dangerous_key() == keys.dangerous_key() {
+            return Some(secret);
+        }
+        secret.update();
+    }
+    None
 }

@@ -4,6 +4,7 @@
 
 mod early_data;
 mod files;
+mod first_segment;
 mod http;
 mod key_updates;
 mod lazy;

@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, value_name = "OLD")]
     pub compare: Option<PathBuf>,
 
-    /// Keep the run in DIR [default: bench/runs/<date>-<cpu>, target/bench-quick with --quick]
+    /// Keep the run in DIR [default: bench/runs/DATE-CPU, target/bench-quick with --quick]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 

@@ -121,11 +121,11 @@ impl Opener {
         self.poisoned
     }
 
-    /// [`deframe`]s under this direction's version. A framing error poisons the direction.
+    /// [`deframe()`]s under this direction's version. A framing error poisons the direction.
     ///
     /// # Errors
     ///
-    /// As [`deframe`], or [`Error::Poisoned`].
+    /// As [`deframe()`], or [`Error::Poisoned`].
     #[inline]
     pub fn deframe(&mut self, bytes: &[u8]) -> Result<Deframed, Error> {
         if self.poisoned {

@@ -175,3 +175,46 @@ fn client_builder(suite: Suite) -> rustls::ConfigBuilder<ClientConfig, rustls::W
         .with_protocol_versions(&[suite.supported_version()])
         .expect("the suite belongs to the version")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::thread;
+
+    use rustls::{ClientConnection, ServerConnection, StreamOwned};
+
+    use super::*;
+    use crate::{SERVER_NAME, pair};
+
+    /// Makes a handshake with client certificates and returns what was negotiated.
+    fn negotiated(certificates: &Certificates, suite: Suite) -> (ProtocolVersion, CipherSuite) {
+        let (left, right) = pair(4096);
+        let server = Arc::new(certificates.mutual_server_config(suite));
+        let server = ServerConnection::new(server).unwrap();
+        let server = thread::spawn(move || {
+            let mut stream = StreamOwned::new(server, right);
+            stream.write_all(b"hello").unwrap();
+            stream.flush().unwrap();
+            assert!(stream.conn.peer_certificates().is_some());
+        });
+        let client = Arc::new(certificates.mutual_client_config(suite));
+        let client = ClientConnection::new(client, SERVER_NAME.try_into().unwrap()).unwrap();
+        let mut stream = StreamOwned::new(client, left);
+        let mut hello = [0; 5];
+        stream.read_exact(&mut hello).unwrap();
+        server.join().unwrap();
+        let suite = stream.conn.negotiated_cipher_suite().unwrap().suite();
+        (stream.conn.protocol_version().unwrap(), suite)
+    }
+
+    #[test]
+    fn each_suite_is_negotiated_with_each_kind_of_key() {
+        for key_type in [KeyType::Ecdsa, KeyType::Rsa] {
+            let certificates = Certificates::new(key_type);
+            for suite in Suite::ALL {
+                let expected = (suite.version(), suite.negotiated_with(key_type));
+                assert_eq!(negotiated(&certificates, suite), expected);
+            }
+        }
+    }
+}

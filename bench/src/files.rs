@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::aligned::Aligned;
 use crate::context::Context;
 use crate::credentials::Provider;
 use crate::pairs::{Cost, client_handshake, drain};
@@ -132,7 +133,7 @@ fn way<'a, R: BlockingRow>(
 }
 
 fn read_and_write<S: Write>(stream: &mut S, file: &Arc<File>, _: u64) -> anyhow::Result<()> {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = Aligned::filled(0, PIECE);
     loop {
         match file.as_ref().read(&mut buffer)? {
             0 => return Ok(stream.flush()?),

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Context, beside_this_program};
-use crate::rows::{Hold, Row};
+use crate::rows::{Hold, Row, name};
 use crate::run::Samples;
 use crate::tunables::VARIABLE;
 
@@ -41,7 +41,8 @@ pub struct Held {
 ///
 /// When a child process fails.
 pub fn measure(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
-    for row in context.rows(round) {
+    let rows = context.rows(round).into_iter();
+    for row in rows.filter(|row| row.name() != name::ONE_LOOP) {
         for hold in ways(row) {
             let held = run_child(context, row.name(), *hold)?;
             let each = |total: u64| total as f64 / held.connections as f64;

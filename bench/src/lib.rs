@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aead;
+pub mod aligned;
 pub mod context;
 pub mod cpu_time;
 pub mod credentials;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rustls::{ClientConfig, ClientConnection};
 
+use crate::aligned::Aligned;
 use crate::cpu_time::thread_cpu;
 use crate::credentials::server_name;
 
@@ -83,7 +84,7 @@ pub fn client_handshake(
 ///
 /// When the connection breaks.
 pub fn drain(tcp: &mut TcpStream) -> anyhow::Result<u64> {
-    let mut buffer = vec![0; PEER_BUFFER];
+    let mut buffer = Aligned::filled(0, PEER_BUFFER);
     let mut total = 0;
     loop {
         match tcp.read(&mut buffer).context("cannot drain")? {

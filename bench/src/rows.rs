@@ -9,6 +9,7 @@ use crate::credentials::{Credentials, Provider};
 
 pub mod asynchronous;
 pub mod blocking;
+pub mod one_loop;
 pub mod openssl;
 pub mod plain;
 pub mod rustls;
@@ -20,6 +21,8 @@ pub mod underseal_tokio;
 pub mod name {
     /// TCP without TLS.
     pub const PLAIN: &str = "plain TCP";
+    /// TCP and the AEAD's work in one loop.
+    pub const ONE_LOOP: &str = "plain TCP and the AEAD in one loop";
     /// `underseal::blocking`.
     pub const UNDERSEAL: &str = "underseal";
     /// `underseal` under tokio.
@@ -139,6 +142,7 @@ pub fn all(credentials: &Credentials) -> anyhow::Result<Vec<Box<dyn Row>>> {
     use blocking::Blocking;
     Ok(vec![
         Box::new(Blocking(plain::Plain)),
+        Box::new(Blocking(one_loop::OneLoop)),
         Box::new(Blocking(underseal::Underseal::new(credentials)?)),
         Box::new(Asynchronous(underseal_tokio::UndersealTokio::new(
             credentials,

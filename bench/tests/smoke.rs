@@ -7,8 +7,8 @@ use std::process::Command;
 use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
 use underseal_bench::report::figures::figures;
 use underseal_bench::rows::name::{
-    OPENSSL, PLAIN, RUSTLS_AWS, RUSTLS_RING, TOKIO_RUSTLS_AWS, TOKIO_RUSTLS_RING, UNDERSEAL,
-    UNDERSEAL_TOKIO,
+    ONE_LOOP, OPENSSL, PLAIN, RUSTLS_AWS, RUSTLS_RING, TOKIO_RUSTLS_AWS, TOKIO_RUSTLS_RING,
+    UNDERSEAL, UNDERSEAL_TOKIO,
 };
 use underseal_bench::run::Run;
 
@@ -43,7 +43,9 @@ fn a_quick_run_measures_every_row_and_every_figure() {
     for measure in ["http download", "http load"] {
         assert_eq!(rows(measure), servers, "{measure}");
     }
-    for measure in ["send", "receive", "round trip", "idle"] {
+    assert_eq!(rows("idle"), streams);
+    let streams = &streams | &BTreeSet::from([ONE_LOOP.to_owned()]);
+    for measure in ["send", "receive", "round trip"] {
         assert_eq!(rows(measure), streams, "{measure}");
     }
     for figure in figures(&run) {

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::blocking::piece;
 use super::{Hold, Link, MESSAGE, Row, Tuning};
+use crate::aligned::Aligned;
 
 /// An implementation whose streams are tokio's `AsyncRead` and `AsyncWrite`.
 pub trait AsyncRow: Clone + Send + Sync + 'static {
@@ -171,7 +172,7 @@ struct AsyncLink<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link for AsyncLink<S> {
     fn send(&mut self, total: u64) -> io::Result<()> {
-        let data = vec![0x5a; self.tuning.write_size];
+        let data = Aligned::filled(0x5a, self.tuning.write_size);
         self.runtime.block_on(async {
             let mut left = total;
             while left > 0 {
@@ -184,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link for AsyncLink<S> {
     }
 
     fn receive(&mut self, total: u64) -> io::Result<()> {
-        let mut buffer = vec![0; self.tuning.read_buffer];
+        let mut buffer = Aligned::filled(0, self.tuning.read_buffer);
         self.runtime.block_on(async {
             let mut left = total;
             while left > 0 {

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::{Hold, Link, MESSAGE, Row, Tuning};
+use crate::aligned::Aligned;
 
 /// An implementation whose streams are `std::io::{Read, Write}`.
 pub trait BlockingRow: Send + Sync {
@@ -85,7 +86,7 @@ struct BlockingLink<S> {
 
 impl<S: Read + Write> Link for BlockingLink<S> {
     fn send(&mut self, total: u64) -> io::Result<()> {
-        let data = vec![0x5a; self.tuning.write_size];
+        let data = Aligned::filled(0x5a, self.tuning.write_size);
         let mut left = total;
         while left > 0 {
             let piece = &data[..piece(left, data.len())];
@@ -96,7 +97,7 @@ impl<S: Read + Write> Link for BlockingLink<S> {
     }
 
     fn receive(&mut self, total: u64) -> io::Result<()> {
-        let mut buffer = vec![0; self.tuning.read_buffer];
+        let mut buffer = Aligned::filled(0, self.tuning.read_buffer);
         let mut left = total;
         while left > 0 {
             let wanted = piece(left, buffer.len());

@@ -162,6 +162,34 @@ fn a_file_is_sent_across_key_updates() {
     assert!(received == content);
 }
 
+/// Full records for a few bytes each, key updates among them: the buffers are full all the time.
+#[test]
+fn key_updates_of_a_fully_padded_stream_fit() {
+    let data = pattern(300_000);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&data).unwrap();
+    let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 23);
+    stream.set_padding(Padding::Full);
+    stream.lower_limits(Limits { soft: 2, hard: 3 });
+    stream.write_all(&data).unwrap();
+    assert_eq!(stream.send_file(&file, 0..u64::MAX).unwrap(), 300_000);
+    for chunk in data.chunks(3_000) {
+        stream.write_all(chunk).unwrap();
+    }
+    stream.shutdown().unwrap();
+    let mut received = Vec::new();
+    loop {
+        match peer.receive().unwrap() {
+            (APPLICATION_DATA, data) => received.extend(data),
+            (HANDSHAKE, message) if message[0] == 24 => peer.update_rx(),
+            (HANDSHAKE, _) => {}
+            (ALERT, alert) => break assert_eq!(alert, [1, 0]),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(received == data.repeat(3));
+}
+
 /// The answer to a peer's key update, close_notify and a fatal alert are padded like data.
 #[test]
 fn control_records_of_a_padded_stream_are_sent() {

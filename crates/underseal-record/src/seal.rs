@@ -71,6 +71,11 @@ impl Sealer {
         self.limits = self.limits.lowered_to(limits);
     }
 
+    /// The limits of this key: those of the algorithm, or lower ones that were set.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// How records are padded from now on.
     pub fn set_padding(&mut self, padding: Padding) {
         self.padding = padding;

@@ -1,6 +1,8 @@
 mod bytes;
 
-use underseal_record::{Error as RecordError, Opener, Padding, Sealer, TrafficKeys, TrafficSecret};
+use underseal_record::{
+    Error as RecordError, Limits, Opener, Padding, Sealer, TrafficKeys, TrafficSecret,
+};
 
 use crate::Error;
 
@@ -42,6 +44,8 @@ pub struct Parts<IO, Session> {
     pub max_plaintext: usize,
     /// How records are padded.
     pub padding: Padding,
+    /// How many records a key may seal.
+    pub limits: Limits,
     pub(crate) tickets: Tickets,
 }
 
@@ -64,6 +68,7 @@ impl<IO, Session> Parts<IO, Session> {
             session,
             max_plaintext: sealer.max_plaintext(),
             padding: sealer.padding(),
+            limits: sealer.limits(),
             tx: sealer.into_keys(),
             rx: opener.into_keys()?,
             tx_secret,
@@ -85,6 +90,7 @@ impl<IO, Session> Parts<IO, Session> {
         let mut sealer = Sealer::new(self.tx);
         sealer.lower_max_plaintext(self.max_plaintext);
         sealer.set_padding(self.padding);
+        sealer.lower_limits(self.limits);
         let tx = Transmit::new(sealer, self.tx_secret, &self.unsent, self.tx_closed);
         let rx = Receive::new(
             Opener::new(self.rx),

@@ -5,7 +5,9 @@
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ProtocolVersion as RustlsVersion, SupportedCipherSuite};
-use underseal_record::{Algorithm, Padding, ProtocolVersion, SeqNo, TrafficKeys, TrafficSecret};
+use underseal_record::{
+    Algorithm, Limits, Padding, ProtocolVersion, SeqNo, TrafficKeys, TrafficSecret,
+};
 use zeroize::Zeroizing;
 
 use super::Parts;
@@ -104,6 +106,8 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             .push(u8::from(self.tx_closed) | u8::from(self.rx_closed) << 1);
         out.number(self.max_plaintext as u64);
         out.padding(self.padding);
+        out.number(self.limits.soft);
+        out.number(self.limits.hard);
         out.number(u64::from(u16::from(common.suite.suite())));
         out.bytes(&self.session.own());
         out.bytes(common.alpn_protocol().unwrap_or_default());
@@ -138,6 +142,10 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         let closed = input.byte()?;
         let max_plaintext = input.number()? as usize;
         let padding = input.padding()?;
+        let limits = Limits {
+            soft: input.number()?,
+            hard: input.number()?,
+        };
         let suite = suite_by_id(input.number()?).ok_or(InvalidParts("unknown suite"))?;
         let own = input.bytes()?;
         let alpn = input.bytes()?;
@@ -167,6 +175,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             rx_closed: closed & 2 != 0,
             max_plaintext,
             padding,
+            limits,
             tickets: match Session::SIDE {
                 CLIENT => Tickets::Refused,
                 _ => Tickets::Server,

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 
 use proptest::prelude::*;
-use underseal::record::Padding;
+use underseal::record::{Limits, Padding};
 use underseal::{Error, KeyUpdateRequest, Parts, ServerConnection, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 use underseal_testkit::{Pipe, Suite};
@@ -140,6 +140,32 @@ fn padding_moves_along() {
         }
         assert_eq!(stream.into_parts().unwrap().padding, padding);
     }
+}
+
+/// Also the automatic key update goes on, as early as it was asked for.
+#[test]
+fn lowered_limits_move_along() {
+    let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+    stream.lower_limits(Limits { soft: 4, hard: 5 });
+    for how in [Move::Bytes, Move::Parts, Move::Bytes] {
+        stream = how.take(stream);
+        for _ in 0..5 {
+            stream.write_all(b"d").unwrap();
+        }
+    }
+    let (mut data, mut updates) = (0, 0);
+    while data < 15 {
+        match peer.receive().unwrap() {
+            (APPLICATION_DATA, payload) => data += payload.len(),
+            (HANDSHAKE, message) if message[0] == 24 => {
+                peer.update_rx();
+                updates += 1;
+            }
+            (HANDSHAKE, _) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(updates >= 3, "{updates}");
 }
 
 #[test]

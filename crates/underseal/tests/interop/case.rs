@@ -34,7 +34,8 @@ macro_rules! cases {
     (@each $case:ident $($test:ident $api:ident $suite:ident),+) => {
         $(#[test]
         fn $test() {
-            super::$case($crate::api::Api::$api, &$crate::case::Case::new(::underseal_testkit::Suite::$suite));
+            let case = $crate::case::Case::new(::underseal_testkit::Suite::$suite);
+            super::$case($crate::api::Api::$api, &case);
         })+
     };
 }

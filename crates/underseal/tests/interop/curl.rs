@@ -82,7 +82,7 @@ fn uploads_and_downloads_a_mebibyte(api: Api, case: &Case) {
     assert!(request.body == payload(), "the upload differs");
 }
 
-cases!(agrees_on_protocol_and_name: tls13, tls12);
+cases!(agrees_on_protocol_and_name: all);
 fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     let mut config = case.server();
     config.alpn_protocols = vec![b"h3".to_vec(), b"http/1.1".to_vec()];
@@ -100,7 +100,7 @@ fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     assert_eq!(facts.server_name.as_deref(), Some("localhost"));
 }
 
-cases!(presents_its_certificate: tls13, tls12);
+cases!(presents_its_certificate: all);
 fn presents_its_certificate(api: Api, case: &Case) {
     let config = case.certificates.mutual_server_config(case.suite);
     let server = serve(api, config, 1, |connection| {
@@ -119,7 +119,7 @@ fn presents_its_certificate(api: Api, case: &Case) {
     );
 }
 
-cases!(is_refused_without_certificate: tls13, tls12);
+cases!(is_refused_without_certificate: all);
 fn is_refused_without_certificate(api: Api, case: &Case) {
     let config = case.certificates.mutual_server_config(case.suite);
     let server = serve(api, config, 1, |connection| {
@@ -136,7 +136,7 @@ fn is_refused_without_certificate(api: Api, case: &Case) {
     );
 }
 
-cases!(resumes: tls13, tls12);
+cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let server = serve(api, case.server(), 2, |connection| {
         respond(connection, b"hello", true)
@@ -156,7 +156,7 @@ fn resumes(api: Api, case: &Case) {
     assert_eq!(resumed.collect::<Vec<_>>(), [false, true]);
 }
 
-cases!(sees_that_it_is_cut_off: tls13, tls12);
+cases!(sees_that_it_is_cut_off: all);
 fn sees_that_it_is_cut_off(api: Api, case: &Case) {
     let server = serve(api, case.server(), 1, |connection| {
         respond(connection, b"hell", false)

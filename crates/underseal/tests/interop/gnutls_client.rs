@@ -39,7 +39,7 @@ fn exchanges_a_mebibyte(api: Api, case: &Case) {
     echoed.end.expect("gnutls-cli sends close_notify");
 }
 
-cases!(agrees_on_protocol_and_name: tls13, tls12);
+cases!(agrees_on_protocol_and_name: all);
 fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     let mut config = case.server();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -54,7 +54,7 @@ fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     assert_eq!(facts.server_name.as_deref(), Some("localhost"));
 }
 
-cases!(presents_its_certificate: tls13, tls12);
+cases!(presents_its_certificate: all);
 fn presents_its_certificate(api: Api, case: &Case) {
     let config = case.certificates.mutual_server_config(case.suite);
     let server = serve(api, config, 1, echo);
@@ -74,7 +74,7 @@ fn presents_its_certificate(api: Api, case: &Case) {
     );
 }
 
-cases!(resumes: tls13, tls12);
+cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let server = serve(api, case.server(), 2, echo);
     // TLS 1.2 has its ticket by then, and knows no such wait.
@@ -140,7 +140,7 @@ fn follows_our_key_updates(api: Api, case: &Case) {
         .expect("gnutls-cli sends close_notify");
 }
 
-cases!(is_seen_to_be_cut_off: tls13, tls12);
+cases!(is_seen_to_be_cut_off: all);
 fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     let server = serve(api, case.server(), 1, echo);
     let mut peer = Peer::spawn(&mut piping(case, &server, &[]));
@@ -150,7 +150,7 @@ fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     is_truncated(server.finish_one().end);
 }
 
-cases!(sees_that_it_is_cut_off: tls13, tls12);
+cases!(sees_that_it_is_cut_off: all);
 fn sees_that_it_is_cut_off(api: Api, case: &Case) {
     let server = serve(api, case.server(), 1, |connection| {
         connection

@@ -60,7 +60,7 @@ fn sends_a_mebibyte(api: Api, case: &Case) {
     end.expect("gnutls-serv sends close_notify");
 }
 
-cases!(agrees_on_protocol: tls13, tls12);
+cases!(agrees_on_protocol: all);
 fn agrees_on_protocol(api: Api, case: &Case) {
     let mut config = (*case.client()).clone();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -69,7 +69,7 @@ fn agrees_on_protocol(api: Api, case: &Case) {
     assert_eq!(connection.facts().alpn.as_deref(), Some("http/1.1"));
 }
 
-cases!(agrees_on_name: tls13, tls12);
+cases!(agrees_on_name: all);
 fn agrees_on_name(api: Api, case: &Case) {
     let (_peer, address) = echoing(
         case,
@@ -79,7 +79,7 @@ fn agrees_on_name(api: Api, case: &Case) {
     ask(&mut *connection, "hello\n", "hello\n");
 }
 
-cases!(asks_for_our_certificate: tls13, tls12);
+cases!(asks_for_our_certificate: all);
 fn asks_for_our_certificate(api: Api, case: &Case) {
     let config = Arc::new(case.certificates.mutual_client_config(case.suite));
     let (peer, address) = echoing(case, &["--require-client-cert", "--verify-client-cert"]);
@@ -88,7 +88,7 @@ fn asks_for_our_certificate(api: Api, case: &Case) {
     peer.wait_for("CN=underseal test client");
 }
 
-cases!(refuses_us_without_certificate: tls13, tls12);
+cases!(refuses_us_without_certificate: all);
 fn refuses_us_without_certificate(api: Api, case: &Case) {
     let (_peer, address) = echoing(case, &["--require-client-cert", "--verify-client-cert"]);
     // In TLS 1.3 the refusal comes after our side of the handshake is done.
@@ -104,7 +104,7 @@ fn refuses_us_without_certificate(api: Api, case: &Case) {
     is_alert(&error, alert);
 }
 
-cases!(resumes: tls13, tls12);
+cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let config = case.client();
     let (_peer, address) = echoing(case, &[]);
@@ -132,7 +132,7 @@ fn follows_our_key_updates(api: Api, case: &Case) {
     }
 }
 
-cases!(is_seen_to_be_cut_off: tls13, tls12);
+cases!(is_seen_to_be_cut_off: all);
 fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     let (mut peer, address) = echoing(case, &[]);
     let mut connection = connect(api, &case.client(), address).expect("handshake");

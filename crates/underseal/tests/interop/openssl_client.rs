@@ -28,7 +28,7 @@ fn exchanges_a_mebibyte(api: Api, case: &Case) {
     echoed.end.expect("s_client sends close_notify");
 }
 
-cases!(agrees_on_protocol_and_name: tls13, tls12);
+cases!(agrees_on_protocol_and_name: all);
 fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     let mut config = case.server();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -45,7 +45,7 @@ fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     assert!(!facts.resumed);
 }
 
-cases!(presents_its_certificate: tls13, tls12);
+cases!(presents_its_certificate: all);
 fn presents_its_certificate(api: Api, case: &Case) {
     let config = case.certificates.mutual_server_config(case.suite);
     let server = serve(api, config, 1, echo);
@@ -63,7 +63,7 @@ fn presents_its_certificate(api: Api, case: &Case) {
     );
 }
 
-cases!(is_refused_without_certificate: tls13, tls12);
+cases!(is_refused_without_certificate: all);
 fn is_refused_without_certificate(api: Api, case: &Case) {
     let config = case.certificates.mutual_server_config(case.suite);
     let server = serve(api, config, 1, echo);
@@ -76,7 +76,7 @@ fn is_refused_without_certificate(api: Api, case: &Case) {
     );
 }
 
-cases!(resumes: tls13, tls12);
+cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let server = serve(api, case.server(), 2, echo);
     for (session, expected) in [("-sess_out", "New, TLSv1."), ("-sess_in", "Reused, TLSv1.")] {
@@ -166,7 +166,7 @@ fn follows_our_key_updates(api: Api, case: &Case) {
         .expect("s_client sends close_notify");
 }
 
-cases!(is_seen_to_be_cut_off: tls13, tls12);
+cases!(is_seen_to_be_cut_off: all);
 fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     let server = serve(api, case.server(), 1, echo);
     let mut command = peers::openssl_client(&case.certificates, server.address);
@@ -177,7 +177,7 @@ fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     is_truncated(server.finish_one().end);
 }
 
-cases!(sees_that_it_is_cut_off: tls13, tls12);
+cases!(sees_that_it_is_cut_off: all);
 fn sees_that_it_is_cut_off(api: Api, case: &Case) {
     let (cut, wait) = mpsc::channel::<()>();
     let server = serve(api, case.server(), 1, move |connection| {
@@ -194,7 +194,7 @@ fn sees_that_it_is_cut_off(api: Api, case: &Case) {
     peer.wait_for("unexpected eof");
 }
 
-cases!(sees_our_close_notify: tls13, tls12);
+cases!(sees_our_close_notify: all);
 fn sees_our_close_notify(api: Api, case: &Case) {
     let server = serve(api, case.server(), 1, |connection| {
         connection.write_all(b"all\n").expect("s_client reads");

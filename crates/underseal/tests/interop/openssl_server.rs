@@ -60,7 +60,7 @@ fn receives_a_mebibyte(api: Api, case: &Case) {
     );
 }
 
-cases!(agrees_on_protocol: tls13, tls12);
+cases!(agrees_on_protocol: all);
 fn agrees_on_protocol(api: Api, case: &Case) {
     let mut config = (*case.client()).clone();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -78,7 +78,7 @@ fn agrees_on_protocol(api: Api, case: &Case) {
     connection.close().expect("s_server reads");
 }
 
-cases!(agrees_on_name: tls13, tls12);
+cases!(agrees_on_name: all);
 fn agrees_on_name(api: Api, case: &Case) {
     let mut command = peers::openssl_server(&case.certificates);
     command.args(["-servername", "localhost", "-servername_fatal"]);
@@ -88,7 +88,7 @@ fn agrees_on_name(api: Api, case: &Case) {
     connection.close().expect("s_server reads");
 }
 
-cases!(asks_for_our_certificate: tls13, tls12);
+cases!(asks_for_our_certificate: all);
 fn asks_for_our_certificate(api: Api, case: &Case) {
     let config = Arc::new(case.certificates.mutual_client_config(case.suite));
     let (peer, address) = spawn(verifying(&mut reversing(case)));
@@ -98,7 +98,7 @@ fn asks_for_our_certificate(api: Api, case: &Case) {
     connection.close().expect("s_server reads");
 }
 
-cases!(refuses_us_without_certificate: tls13, tls12);
+cases!(refuses_us_without_certificate: all);
 fn refuses_us_without_certificate(api: Api, case: &Case) {
     let (peer, address) = spawn(verifying(&mut reversing(case)));
     // In TLS 1.3 the refusal comes after our side of the handshake is done.
@@ -118,7 +118,7 @@ fn verifying(command: &mut Command) -> &mut Command {
     command.args(["-Verify", "1", "-verify_return_error", "-CAfile", "ca.pem"])
 }
 
-cases!(resumes: tls13, tls12);
+cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let config = case.client();
     let (_peer, address) = spawn(reversing(case).args(["-naccept", "2"]));
@@ -172,7 +172,7 @@ fn follows_our_key_updates(api: Api, case: &Case) {
     connection.close().expect("s_server reads");
 }
 
-cases!(is_seen_to_be_cut_off: tls13, tls12);
+cases!(is_seen_to_be_cut_off: all);
 fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     let (mut peer, address) = spawn(&mut reversing(case));
     let mut connection = connect(api, &case.client(), address).expect("handshake");
@@ -181,7 +181,7 @@ fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     is_truncated(read_to_end(&mut *connection).1);
 }
 
-cases!(sees_that_it_is_cut_off: tls13, tls12);
+cases!(sees_that_it_is_cut_off: all);
 fn sees_that_it_is_cut_off(api: Api, case: &Case) {
     let (mut peer, address) = spawn(&mut peers::openssl_server(&case.certificates));
     let mut connection = connect(api, &case.client(), address).expect("handshake");

@@ -32,7 +32,7 @@ fn exchanges_a_mebibyte(api: Api, case: &Case) {
     echoed.end.expect("Python sends close_notify");
 }
 
-cases!(agrees_on_protocol_and_name: tls13, tls12);
+cases!(agrees_on_protocol_and_name: all);
 fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     let mut config = case.server();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -46,7 +46,7 @@ fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     assert_eq!(facts.server_name.as_deref(), Some("localhost"));
 }
 
-cases!(presents_its_certificate: tls13, tls12);
+cases!(presents_its_certificate: all);
 fn presents_its_certificate(api: Api, case: &Case) {
     let config = case.certificates.mutual_server_config(case.suite);
     let server = serve(api, config, 1, echo);
@@ -57,7 +57,7 @@ fn presents_its_certificate(api: Api, case: &Case) {
     );
 }
 
-cases!(is_refused_without_certificate: tls13, tls12);
+cases!(is_refused_without_certificate: all);
 fn is_refused_without_certificate(api: Api, case: &Case) {
     let config = case.certificates.mutual_server_config(case.suite);
     let server = serve(api, config, 1, echo);
@@ -74,7 +74,7 @@ fn is_refused_without_certificate(api: Api, case: &Case) {
     );
 }
 
-cases!(resumes: tls13, tls12);
+cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let server = serve(api, case.server(), 2, echo);
     let said = client(case, &server, &["connections=2"], "hello")
@@ -89,14 +89,14 @@ fn resumes(api: Api, case: &Case) {
     assert_eq!(resumed.collect::<Vec<_>>(), [false, true]);
 }
 
-cases!(is_seen_to_be_cut_off: tls13, tls12);
+cases!(is_seen_to_be_cut_off: all);
 fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     let server = serve(api, case.server(), 1, echo);
     client(case, &server, &["cut"], "hello").successful();
     is_truncated(server.finish_one().end);
 }
 
-cases!(sees_that_it_is_cut_off: tls13, tls12);
+cases!(sees_that_it_is_cut_off: all);
 fn sees_that_it_is_cut_off(api: Api, case: &Case) {
     let server = serve(api, case.server(), 1, |connection| {
         let mut hello = [0; 5];

@@ -28,7 +28,7 @@ fn exchanges_a_mebibyte(api: Api, case: &Case) {
     assert!(said.ends_with("ended: close_notify\n"), "{said}");
 }
 
-cases!(agrees_on_protocol_and_name: tls13, tls12);
+cases!(agrees_on_protocol_and_name: all);
 fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     let mut config = (*case.client()).clone();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -38,7 +38,7 @@ fn agrees_on_protocol_and_name(api: Api, case: &Case) {
     peer.wait_for("alpn=http/1.1 name=localhost");
 }
 
-cases!(asks_for_our_certificate: tls13, tls12);
+cases!(asks_for_our_certificate: all);
 fn asks_for_our_certificate(api: Api, case: &Case) {
     let config = Arc::new(case.certificates.mutual_client_config(case.suite));
     let (peer, address) = server(case, &["verify"]);
@@ -47,7 +47,7 @@ fn asks_for_our_certificate(api: Api, case: &Case) {
     peer.wait_for("client=underseal test client");
 }
 
-cases!(refuses_us_without_certificate: tls13, tls12);
+cases!(refuses_us_without_certificate: all);
 fn refuses_us_without_certificate(api: Api, case: &Case) {
     let (peer, address) = server(case, &["verify"]);
     // In TLS 1.3 the refusal comes after our side of the handshake is done.
@@ -63,7 +63,7 @@ fn refuses_us_without_certificate(api: Api, case: &Case) {
     peer.wait_for("refused: PEER_DID_NOT_RETURN_A_CERTIFICATE");
 }
 
-cases!(resumes: tls13, tls12);
+cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let config = case.client();
     let (peer, address) = server(case, &["connections=2"]);
@@ -81,7 +81,7 @@ fn resumes(api: Api, case: &Case) {
     peer.wait_for("reused=True");
 }
 
-cases!(is_seen_to_be_cut_off: tls13, tls12);
+cases!(is_seen_to_be_cut_off: all);
 fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     let (_peer, address) = server(case, &["cut"]);
     let mut connection = connect(api, &case.client(), address).expect("handshake");
@@ -89,7 +89,7 @@ fn is_seen_to_be_cut_off(api: Api, case: &Case) {
     is_truncated(read_to_end(&mut *connection).1);
 }
 
-cases!(sees_that_it_is_cut_off: tls13, tls12);
+cases!(sees_that_it_is_cut_off: all);
 fn sees_that_it_is_cut_off(api: Api, case: &Case) {
     let (peer, address) = server(case, &[]);
     let mut connection = connect(api, &case.client(), address).expect("handshake");

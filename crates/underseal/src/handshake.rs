@@ -67,6 +67,8 @@ pub(crate) struct Flight {
     /// Data that came right behind the peer's last handshake message.
     pub(crate) plaintext: Vec<u8>,
     pub(crate) peer_closed: bool,
+    /// Whether rustls was asked, since it last had anything to do, for an answer it holds back.
+    settled: bool,
     failed: Option<Error>,
 }
 
@@ -125,6 +127,7 @@ impl Flight {
         own: &mut impl FnMut(&mut Vec<u8>, ConnectionState<'_, '_, U::Data>) -> Result<(), Error>,
     ) -> Result<Progress, Error> {
         let UnbufferedStatus { discard, state, .. } = connection.process(&mut self.incoming);
+        let settled = std::mem::take(&mut self.settled);
         let progress = match state {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 encode(&mut data, &mut self.outgoing)?;
@@ -146,7 +149,15 @@ impl Flight {
                 self.peer_closed = true;
                 Progress::Again
             }
-            Ok(ConnectionState::WriteTraffic(_)) => Progress::Done,
+            Ok(ConnectionState::WriteTraffic(_)) if settled => Progress::Done,
+            Ok(ConnectionState::WriteTraffic(mut write)) => {
+                // A KeyUpdate right behind the handshake was answered already: rustls seals under
+                // the new key and keeps the answer until the next write. An attempt without room
+                // seals nothing and lets the answer out.
+                let _ = write.encrypt(&[0], &mut []);
+                self.settled = true;
+                Progress::Again
+            }
             Ok(ConnectionState::Closed) => return Err(Error::ClosedInHandshake),
             Ok(_) if self.peer_closed => return Err(Error::ClosedInHandshake),
             Ok(_) => Progress::Blocked,

@@ -115,6 +115,18 @@ fn updates_its_keys(api: Api, case: &Case) {
         .expect("gnutls-cli sends close_notify");
 }
 
+cases!(updates_its_keys_at_once: tls13);
+fn updates_its_keys_at_once(api: Api, case: &Case) {
+    let server = serve(api, case.server(), 1, echo);
+    let mut peer = Peer::spawn(&mut piping(case, &server, &["--inline-commands"]));
+    // Its request for our new keys comes in one segment with the end of the handshake.
+    peer.write("^rekey^\nhello\n");
+    peer.wait_for("hello");
+    peer.finish().successful();
+    let end = server.finish_one().end;
+    end.expect("gnutls-cli sends close_notify");
+}
+
 cases!(follows_our_key_updates: tls13);
 fn follows_our_key_updates(api: Api, case: &Case) {
     let server = serve(api, case.server(), 1, |connection| {

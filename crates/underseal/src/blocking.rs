@@ -199,8 +199,8 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     }
 
     /// Sends the bytes of `range` of `file`, and returns how many they were: fewer than asked if
-    /// the file is shorter. The file is read by position, straight into the buffer that it is
-    /// sealed in.
+    /// the file is shorter. The file is read by position into a buffer of the
+    /// thread, and sealed from there.
     ///
     /// # Errors
     ///

@@ -129,7 +129,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// Sends the bytes of `range` of `file`, and returns how many they were: fewer than asked if
     /// the file is shorter. Returns once the stream below has taken all of them.
     ///
-    /// The file is read by position, straight into the buffer that it is sealed in; its cursor
+    /// The file is read by position into a buffer of the thread, and sealed from there; its cursor
     /// does not move. Pages that are not in memory are read on the runtime's blocking threads.
     ///
     /// # Cancellation

@@ -91,6 +91,9 @@ pub enum ApiMisuse {
     /// The key has not the length of its algorithm.
     #[error("key has the wrong length for its algorithm")]
     KeyLength,
+    /// The keys of the two directions of one connection are of different versions or algorithms.
+    #[error("keys of the two directions do not fit together")]
+    DirectionsDiffer,
     /// The output buffer cannot hold the record.
     #[error("output buffer too small: {have} bytes, {need} needed")]
     OutputTooSmall {

@@ -107,12 +107,14 @@ impl Flight {
             };
             match progress {
                 Ok(Progress::Again) => {}
-                Ok(Progress::Blocked) => {
+                // What is sealed goes out before anything is waited for: the peer may wait for it.
+                Ok(progress) => {
                     self.flush(transport)?;
+                    if matches!(progress, Progress::Done) && !self.holds_whole_record() {
+                        return Ok(());
+                    }
                     self.receive(transport)?;
                 }
-                Ok(Progress::Done) if self.holds_whole_record() => self.receive(transport)?,
-                Ok(Progress::Done) => return self.flush(transport),
                 Err(error) => {
                     self.failed = Some(error);
                     self.drain_alert(connection);

@@ -1,13 +1,13 @@
 mod bytes;
 
 use underseal_record::{
-    Error as RecordError, Limits, Opener, Padding, Sealer, TrafficKeys, TrafficSecret,
+    ApiMisuse, Error as RecordError, Limits, Opener, Padding, Sealer, TrafficKeys, TrafficSecret,
 };
 
 use crate::Error;
-
 use crate::engine::{Connection, End, Receive, Transmit};
 use crate::handshake::Tickets;
+
 pub use bytes::{InvalidParts, Movable};
 
 /// A stream taken apart, by `into_parts`; `from_parts` builds it again.
@@ -84,7 +84,7 @@ impl<IO, Session> Parts<IO, Session> {
 
     pub(crate) fn put_together(self) -> Result<(IO, Session, Connection), Error> {
         if self.tx.version() != self.rx.version() || self.tx.algorithm() != self.rx.algorithm() {
-            return Err(RecordError::from(underseal_record::ApiMisuse::KeyLength).into());
+            return Err(RecordError::from(ApiMisuse::DirectionsDiffer).into());
         }
         crate::backend::apply_environment();
         let mut sealer = Sealer::new(self.tx);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod inet_diag;
 pub mod message;
 pub mod probe;
 pub mod stream;

@@ -30,6 +30,8 @@ const COMPILES_BENCH: &[StepName] = &[Clippy, Docs, Unit, BenchSmoke];
 const PACKAGES: &[Package] = &[
     Package { name: "curl", probe: Probe::Program("curl"),
         reason: "peer of the interop tests; fetches from `serve`", needed_by: &[Unit, Readme] },
+    Package { name: "ethtool", probe: Probe::Program("ethtool"),
+        reason: "says what interfaces can do by another route", needed_by: &[Unit] },
     Package { name: "g++", probe: Probe::Program("g++"),
         reason: "compiles libFuzzer", needed_by: &[Fuzz] },
     Package { name: "git", probe: Probe::Program("git"),

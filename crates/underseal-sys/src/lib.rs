@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bpf;
+pub mod ethtool;
 pub mod inet_diag;
 pub mod message;
 pub mod probe;
 pub mod stream;
 pub mod tls;
+pub mod tun;
+pub mod udp;
 
 mod socket_option;
 

@@ -36,10 +36,19 @@ impl Answer {
         }
     }
 
-    /// The answer in the result of a call that was tried.
-    fn of<T>(result: Result<T, Errno>) -> Self {
+    /// The answer in the result of a call that was tried. A process that may not, or that is out
+    /// of memory or descriptors, learns nothing about the kernel.
+    pub(crate) fn of<T>(result: Result<T, Errno>) -> Self {
         match result {
             Ok(_) => Self::Yes,
+            Err(
+                errno @ (Errno::PERM
+                | Errno::ACCESS
+                | Errno::NOMEM
+                | Errno::NOBUFS
+                | Errno::MFILE
+                | Errno::NFILE),
+            ) => Self::CannotTell(errno),
             Err(errno) => Self::No(errno),
         }
     }
@@ -60,5 +69,19 @@ impl fmt::Display for Answer {
             Self::No(_) => "no",
             Self::CannotTell(_) => "cannot tell",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_process_is_not_one_of_the_kernel() {
+        assert_eq!(Answer::of(Ok(())), Answer::Yes);
+        let refused = |errno| Answer::of::<()>(Err(errno));
+        assert_eq!(refused(Errno::PERM), Answer::CannotTell(Errno::PERM));
+        assert_eq!(refused(Errno::MFILE), Answer::CannotTell(Errno::MFILE));
+        assert_eq!(refused(Errno::NOENT), Answer::No(Errno::NOENT));
     }
 }

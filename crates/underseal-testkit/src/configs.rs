@@ -9,7 +9,7 @@ use rustls::{CipherSuite, ClientConfig, ProtocolVersion, ServerConfig, Supported
 use crate::{Certificates, KeyType};
 
 /// A TLS version with one of its AEADs: what every test matrix walks through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Suite {
     /// TLS 1.3 with AES-128-GCM.
     Tls13Aes128,

@@ -1,0 +1,123 @@
+//! Records that are not what they say: nothing after them is delivered, and the peer is told.
+
+use std::io::{ErrorKind, Read, Write};
+
+use underseal::Error;
+use underseal::record::AlertDescription;
+use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
+
+use crate::case::Case;
+use crate::connect::{Peer, pattern};
+use crate::endings::read_to_end;
+
+/// Asserts what every such fault has in common. `fault` makes the bytes that come after `before`;
+/// a good record and close_notify come after them.
+pub(crate) fn is_refused(
+    case: Case,
+    before: &[u8],
+    alert: AlertDescription,
+    fault: impl FnOnce(&mut Peer) -> Vec<u8>,
+) {
+    let (mut stream, mut peer) = case.server();
+    let mut bytes = Vec::new();
+    for chunk in before.chunks(16_384) {
+        bytes.extend(peer.record(APPLICATION_DATA, chunk));
+    }
+    bytes.extend(fault(&mut peer));
+    bytes.extend(peer.record(APPLICATION_DATA, b"after"));
+    bytes.extend(peer.record(ALERT, &[1, 0]));
+    peer.send_bytes(&bytes);
+    let (data, end) = read_to_end(&mut stream);
+    assert!(data == before, "{} of {} bytes", data.len(), before.len());
+    let error = end.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+    let text = error.to_string();
+    assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{text}");
+    for _ in 0..3 {
+        let again = stream.read(&mut [0; 100]).unwrap_err();
+        assert_eq!(again.to_string(), text, "the first error stays");
+    }
+    let write = stream.write(b"after").unwrap_err();
+    assert_eq!(write.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(peer.receive_alert(), Some(alert.0), "what the peer is told");
+    assert!(stream.into_parts().is_err(), "its keys protect nothing");
+}
+
+pub(crate) fn a_bad_tag_poisons_the_stream_for_good(case: Case) {
+    is_refused(case, b"before", AlertDescription::BAD_RECORD_MAC, |peer| {
+        let mut record = peer.record(APPLICATION_DATA, b"changed on the way");
+        *record.last_mut().unwrap() ^= 1;
+        record
+    });
+}
+
+/// What one read takes in at once ends in the middle of it.
+pub(crate) fn a_bad_tag_in_a_large_read_comes_after_the_data(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    let data = pattern(3_000);
+    let mut bytes: Vec<u8> = data
+        .chunks(1_000)
+        .flat_map(|chunk| peer.record(APPLICATION_DATA, chunk))
+        .collect();
+    let mut record = peer.record(APPLICATION_DATA, &[1; 1_000]);
+    record[20] ^= 0x80;
+    bytes.extend(record);
+    bytes.extend(peer.record(APPLICATION_DATA, &[2; 1_000]));
+    peer.send_bytes(&bytes);
+    let mut received = [0; 10_000];
+    let mut filled = 0;
+    while filled < data.len() {
+        let n = stream.read(&mut received[filled..]).unwrap();
+        assert_ne!(n, 0);
+        filled += n;
+    }
+    assert!(received[..filled] == data);
+    let error = stream.read(&mut received).unwrap_err();
+    let alert = AlertDescription::BAD_RECORD_MAC;
+    assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{error}");
+    assert_eq!(peer.receive_alert(), Some(alert.0));
+}
+
+pub(crate) fn another_version_is_refused(case: Case) {
+    is_refused(
+        case,
+        b"before",
+        AlertDescription::PROTOCOL_VERSION,
+        |peer| {
+            let mut record = peer.record(APPLICATION_DATA, b"TLS 1.0");
+            record[2] = 1;
+            record
+        },
+    );
+}
+
+/// Refused by its header, before its body has come.
+pub(crate) fn a_record_that_is_too_long_is_refused(case: Case) {
+    let len: u16 = if case.suite.is_tls13() {
+        0x4101
+    } else {
+        0x4801
+    };
+    is_refused(case, b"before", AlertDescription::RECORD_OVERFLOW, |_| {
+        let [high, low] = len.to_be_bytes();
+        vec![APPLICATION_DATA, 3, 3, high, low]
+    });
+}
+
+pub(crate) fn a_record_that_is_too_short_is_refused(case: Case) {
+    is_refused(case, b"before", AlertDescription::BAD_RECORD_MAC, |_| {
+        vec![APPLICATION_DATA, 3, 3, 0, 0]
+    });
+}
+
+pub(crate) fn a_repeated_record_is_refused(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    let record = peer.record(APPLICATION_DATA, b"once");
+    peer.send_bytes(&[&record[..], &record].concat());
+    let (data, end) = read_to_end(&mut stream);
+    assert_eq!(data, b"once");
+    let alert = AlertDescription::BAD_RECORD_MAC;
+    let error = end.unwrap_err();
+    assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{error}");
+    assert_eq!(peer.receive_alert(), Some(alert.0));
+}

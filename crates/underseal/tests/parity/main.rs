@@ -1,0 +1,51 @@
+//! One suite for every engine: what a stream does must not depend on where its records are made.
+//!
+//! The same functions run for each version and suite and for each engine of either direction, in
+//! modules that `matrix.rs` makes; a file here is a theme. The stream under test is underseal's,
+//! over TCP on the loopback; the other end is mostly a [`RecordPeer`](underseal_testkit::RecordPeer),
+//! which shares no code with it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
+
+mod bad_records;
+mod case;
+mod connect;
+mod endings;
+mod files;
+mod key_updates;
+mod matrix;
+mod moving;
+mod odd_records;
+mod readiness;
+mod reading;
+mod record_types;
+mod sizes;
+mod slow_peers;
+mod tickets;
+mod writing;
+
+mod parity {
+    mod tls13 {
+        mod aes128gcm {
+            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13 once_per_version once_in_tls13);
+        }
+        mod aes256gcm {
+            crate::matrix::pairs!(Tls13Aes256: everywhere in_tls13);
+        }
+        mod chacha20poly1305 {
+            crate::matrix::pairs!(Tls13ChaCha20: everywhere in_tls13);
+        }
+    }
+
+    mod tls12 {
+        mod aes128gcm {
+            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12 once_per_version);
+        }
+        mod aes256gcm {
+            crate::matrix::pairs!(Tls12Aes256: everywhere in_tls12);
+        }
+        mod chacha20poly1305 {
+            crate::matrix::pairs!(Tls12ChaCha20: everywhere in_tls12);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Which tests there are, and the modules they run in.
+
+/// One test in one cell.
+macro_rules! test {
+    ($suite:ident user user $theme:ident $test:ident) => {
+        #[test]
+        fn $test() {
+            let path = concat!(module_path!(), "::", stringify!($test));
+            let case = crate::case::Case::new(underseal_testkit::Suite::$suite, path);
+            case.run(crate::$theme::$test);
+        }
+    };
+}
+
+/// A list of tests in one cell.
+macro_rules! tests {
+    ($suite:ident $tx:ident $rx:ident $($theme:ident { $($test:ident)+ })+) => {
+        $($(crate::matrix::test!($suite $tx $rx $theme $test);)+)+
+    };
+}
+
+/// The modules of one suite: one for each pair of engines, sending and receiving.
+macro_rules! pairs {
+    ($suite:ident: $($list:ident)+) => {
+        mod user_user {
+            $(crate::matrix::$list!($suite user user);)+
+        }
+    };
+}
+
+/// What holds for each version and suite.
+macro_rules! everywhere {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            sizes {
+                every_size_around_a_record_boundary_is_sent
+                every_size_around_a_record_boundary_is_received
+            }
+            writing {
+                slices_are_sent_in_order
+                slices_of_one_write_share_a_record
+                an_empty_write_sends_nothing
+            }
+            reading {
+                reads_of_any_size_deliver_the_same_bytes
+                a_read_of_nothing_reads_nothing
+                one_read_takes_several_records
+                buffered_and_plain_reads_take_turns
+            }
+            record_types {
+                records_of_other_types_are_sent_between_data
+                records_of_other_types_are_received_in_order
+                reading_stops_at_a_record_of_another_type
+                a_record_that_nobody_asked_for_ends_the_connection
+                a_record_that_may_not_be_sent_is_refused
+            }
+            endings {
+                close_notify_is_the_end_and_nothing_after_it_is_delivered
+                a_fin_between_records_is_a_truncation
+                a_fin_inside_a_record_is_a_truncation
+                a_reset_is_an_error_of_the_socket
+                a_fatal_alert_is_the_end_of_both_directions
+                this_side_closes_first_and_reads_on
+                the_peer_closes_first_and_is_written_to
+                close_notify_is_sent_once
+                a_tokio_shutdown_sends_close_notify_and_a_fin
+                a_dropped_stream_sends_no_close_notify
+            }
+            bad_records {
+                a_bad_tag_poisons_the_stream_for_good
+                a_bad_tag_in_a_large_read_comes_after_the_data
+                another_version_is_refused
+                a_record_that_is_too_long_is_refused
+                a_record_that_is_too_short_is_refused
+                a_repeated_record_is_refused
+            }
+            odd_records {
+                empty_records_are_skipped
+                the_longest_record_is_received
+            }
+            readiness {
+                many_small_messages_go_back_and_forth
+                big_messages_go_back_and_forth
+                both_directions_flow_at_once
+                what_was_decrypted_already_is_read_without_waiting
+                a_reader_is_woken_when_a_record_is_complete
+                a_blocking_stream_over_a_non_blocking_socket_says_would_block
+            }
+            slow_peers {
+                a_slow_reader_gets_every_byte
+                a_slow_reader_of_a_tokio_stream_gets_every_byte
+                a_small_receive_buffer_does_not_stop_a_stream
+            }
+            files {
+                ranges_of_a_file_are_sent
+                files_and_writes_take_turns
+                a_tokio_stream_sends_a_file_to_a_slow_reader
+            }
+            moving {
+                a_stream_goes_on_after_it_was_taken_apart
+                both_ends_move_to_other_sockets
+                a_failed_stream_cannot_be_taken_apart
+            }
+        }
+    };
+}
+
+/// What TLS 1.3 alone has.
+macro_rules! in_tls13 {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            odd_records {
+                padded_records_are_received_without_their_padding
+                a_record_of_padding_alone_is_refused
+            }
+            key_updates {
+                a_few_key_updates_go_both_ways
+                a_key_update_of_the_peer_is_answered_if_it_asks
+                a_key_update_in_pieces_is_followed
+                key_updates_come_by_themselves_before_the_limit
+                as_many_key_updates_as_are_allowed_are_followed
+                a_storm_of_key_updates_ends_the_connection
+                key_updates_of_tokio_streams_cross
+            }
+            tickets {
+                a_ticket_after_the_handshake_resumes_the_next_connection
+            }
+        }
+    };
+}
+
+/// What TLS 1.2 has instead.
+macro_rules! in_tls12 {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            key_updates {
+                there_are_no_key_updates
+                the_limit_is_the_end
+            }
+        }
+    };
+}
+
+/// What takes long, in one suite of each version.
+macro_rules! once_per_version {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            files {
+                a_file_of_64_mib_is_sent
+            }
+        }
+    };
+}
+
+/// What takes long and TLS 1.3 alone has.
+macro_rules! once_in_tls13 {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            key_updates {
+                a_thousand_key_updates_in_both_directions
+            }
+        }
+    };
+}
+
+pub(crate) use {
+    everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, test, tests,
+};

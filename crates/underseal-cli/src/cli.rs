@@ -16,6 +16,17 @@ Example:
 
 SIGHUP reloads certificate, key and log file. SIGTERM lets downloads finish, a second one does not.";
 
+const CONNS_NOTES: &str = "\
+TX and RX say who seals and who opens: `user` is the process itself, `kernel-software` and
+`kernel-device` are kernel TLS, `kernel` is kernel TLS that does not say which (Linux before 6.15
+tells root only). SENT and RECEIVED count plaintext. KEY UPDATES are sent/received.
+
+Example:
+  underseal conns
+  underseal conns --json | jq 'select(.tx_engine == \"user\")'
+
+Exit codes: 0 listed, even if nothing; 1 a process did not answer, or there is none with this PID.";
+
 /// TLS below the socket.
 #[derive(Debug, Parser)]
 #[command(
@@ -34,6 +45,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a directory over HTTPS
     Serve(ServeArgs),
+    /// List the live connections of underseal processes
+    Conns(ConnsArgs),
     /// Print completions for a shell
     Completions {
         /// Shell to complete for
@@ -96,6 +109,23 @@ pub(crate) struct ServeArgs {
     /// Messages on stderr: level or filter, as RUST_LOG
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+}
+
+/// Options of `underseal conns`.
+#[derive(Debug, Args)]
+#[command(after_help = CONNS_NOTES)]
+pub(crate) struct ConnsArgs {
+    /// One JSON object per connection and line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Only this process; may be given several times
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Vec<u32>,
+
+    /// Also kernel TLS sockets of programs that are not underseal
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Seconds with an optional fraction, at most a day, so that sums of them cannot overflow.

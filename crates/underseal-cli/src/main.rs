@@ -1,11 +1,13 @@
 //! The binary `underseal`: reads the command line and hands over to the subcommand.
 //!
-//! stdout carries data only (access log, completions, man page); everything for people goes to
+//! stdout carries data only (access log, list of connections, completions, man page); everything for people goes to
 //! stderr. Exit codes are the variants of [`exit::Exit`].
 
 mod cli;
+mod conns;
 mod diagnostics;
 mod exit;
+mod live;
 mod serve;
 
 use std::process::ExitCode;
@@ -15,6 +17,7 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(&args),
+        cli::Command::Conns(args) => conns::run(&args),
         cli::Command::Completions { shell } => cli::print_completions(shell),
         cli::Command::Man { command } => cli::print_man(command.as_deref()),
     };

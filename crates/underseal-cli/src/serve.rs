@@ -57,6 +57,7 @@ use self::worker::{Order, Shared, Timeouts};
 use crate::cli::ServeArgs;
 use crate::diagnostics;
 use crate::exit::{Exit, Failure, say};
+use crate::live::{Registry, socket};
 
 /// Serves until a signal ends it.
 ///
@@ -90,7 +91,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         timeouts: timeouts(args),
         reserve,
     };
-    let workers = start(listeners, &shared).map_err(|error| {
+    let registry = Arc::new(Registry::new("serve", count));
+    let workers = start(listeners, &shared, &registry).map_err(|error| {
         let message = format!("cannot start the workers: {error}");
         Failure::new(Exit::Failure, message, "try fewer `--workers`")
     })?;
@@ -106,12 +108,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         development,
     };
     let reloadable = Reloadable { identity, log };
-    control::run(
-        workers,
-        &reloadable,
-        args.grace,
-        || say(&banner.to_string()),
-    )
+    control::run(workers, &reloadable, args.grace, || {
+        socket::answer_for(registry);
+        say(&banner.to_string());
+    })
 }
 
 fn timeouts(args: &ServeArgs) -> Timeouts {
@@ -126,14 +126,15 @@ fn cpus() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn start(listeners: Vec<TcpListener>, shared: &Shared) -> io::Result<Workers> {
+fn start(listeners: Vec<TcpListener>, shared: &Shared, registry: &Registry) -> io::Result<Workers> {
     let (orders, order) = tokio::sync::watch::channel(Order::Serve);
     let (failed, ended) = mpsc::channel(1);
-    for (index, listener) in listeners.into_iter().enumerate() {
+    for (index, (listener, table)) in listeners.into_iter().zip(registry.tables()).enumerate() {
         worker::spawn(
             index,
             listener,
             shared.clone(),
+            Arc::clone(table),
             order.clone(),
             failed.clone(),
         )?;

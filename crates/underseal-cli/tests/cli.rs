@@ -49,13 +49,20 @@ fn help_of_serve() {
 }
 
 #[test]
-fn help_of_serve_fits_a_screen() {
-    let help = shown(&["serve", "--help"]);
-    assert!(help.lines().count() <= 40, "{} lines", help.lines().count());
-    assert!(
-        help.lines().all(|line| line.chars().count() <= 100),
-        "{help}"
-    );
+fn help_of_conns() {
+    check("help-conns.txt", &["conns", "--help"]);
+}
+
+#[test]
+fn help_of_a_subcommand_fits_a_screen() {
+    for subcommand in ["serve", "conns"] {
+        let help = shown(&[subcommand, "--help"]);
+        assert!(help.lines().count() <= 40, "{} lines", help.lines().count());
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 100),
+            "{help}"
+        );
+    }
 }
 
 #[test]

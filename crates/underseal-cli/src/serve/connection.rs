@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -20,9 +20,10 @@ use super::inbox::Inbox;
 use super::plain_http;
 use super::request::Refused;
 use super::stream::TlsStream;
-use super::transfer::{self, Cut};
+use super::transfer::{self, Cut, Sender};
 use super::watch::{Phase, Stop, Watch};
 use super::worker::{Prepared, Worker};
+use crate::live::{Established, Place};
 
 /// Longest wait for a client to take a close_notify.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,11 +67,13 @@ async fn open(
     match accepted {
         Ok(Ok(stream)) => {
             let session = describe(&stream, remote);
+            let place = enlist(&worker, &stream, &session);
             Some(Connection {
                 worker,
                 watch,
                 stream,
                 session,
+                place,
                 inbox: Inbox::default(),
                 discard: 0,
             })
@@ -103,11 +106,25 @@ fn describe(stream: &TlsStream, remote: SocketAddr) -> Session {
     }
 }
 
+/// Puts an established connection into the worker's table.
+fn enlist(worker: &Worker, stream: &TlsStream, session: &Session) -> Place {
+    let local = stream.get_ref().0.local_addr();
+    worker.connections.add(Established {
+        // A socket that was reset in this moment may have no address any more.
+        local: local.unwrap_or_else(|_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
+        peer: session.remote,
+        tls: session.tls,
+        suite: session.suite,
+    })
+}
+
 struct Connection {
     worker: Rc<Worker>,
     watch: Watch,
     stream: TlsStream,
     session: Session,
+    /// What `underseal conns` is told.
+    place: Place,
     inbox: Inbox,
     /// Bytes of request body still to be thrown away.
     discard: u64,
@@ -178,6 +195,7 @@ impl Connection {
                 let dropped = self.discard.min(fresh.len() as u64);
                 self.discard -= dropped;
                 Pin::new(&mut self.stream).consume(dropped as usize);
+                self.place.received(dropped);
                 continue;
             }
             let begun = self.inbox.has_begun();
@@ -186,6 +204,7 @@ impl Connection {
                 .inbox
                 .advance(fresh, |request| worker.prepare(session, Ok(request)));
             Pin::new(&mut self.stream).consume(advance.used);
+            self.place.received(advance.used as u64);
             match advance.outcome {
                 Ok(Some(prepared)) => return Poll::Ready(Ok(prepared)),
                 Err(refused) => return Poll::Ready(Err(NoRequest::Refused(refused))),
@@ -233,7 +252,11 @@ impl Connection {
     async fn respond(&mut self, prepared: &mut Prepared) -> Option<End> {
         let stall = self.worker.timeouts.send;
         let Prepared { reply, out, .. } = &*prepared;
-        let (bytes, cut) = transfer::send(&mut self.stream, &self.watch, stall, out, reply).await;
+        let mut sender = Sender {
+            stream: &mut self.stream,
+            place: &self.place,
+        };
+        let (bytes, cut) = transfer::send(&mut sender, &self.watch, stall, out, reply).await;
         self.log(prepared, bytes, cut.as_ref().err());
         let reply = &prepared.reply;
         self.discard = reply.discard;

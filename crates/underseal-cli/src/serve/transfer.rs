@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::answer::{Reply, Rest};
 use super::stream::TlsStream;
 use super::watch::{Stop, Watch};
+use crate::live::Place;
 
 /// Bytes asked of one `send_file`. What a failed call had sent is unknown, so this is also how far
 /// the log may be off for a download that was cut.
@@ -47,10 +48,44 @@ impl From<io::Error> for Cut {
     }
 }
 
+/// A stream, and where what it sends is counted.
+pub(crate) struct Sender<'a> {
+    pub(crate) stream: &'a mut TlsStream,
+    pub(crate) place: &'a Place,
+}
+
+impl Sender<'_> {
+    async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Cut> {
+        self.stream.write_all(bytes).await?;
+        self.place.sent(bytes.len() as u64);
+        Ok(())
+    }
+
+    async fn send_range(
+        &mut self,
+        file: &File,
+        range: &Range<u64>,
+        sent: &mut u64,
+    ) -> Result<(), Cut> {
+        let mut start = range.start;
+        while start < range.end {
+            let end = range.end.min(start.saturating_add(PIECE));
+            let piece = self.stream.send_file(file, start..end).await?;
+            self.place.sent(piece);
+            *sent += piece;
+            if piece < end - start {
+                return Err(Cut::FileShrank);
+            }
+            start = end;
+        }
+        Ok(())
+    }
+}
+
 /// Sends `out`, then the rest of `reply`. Gives the bytes of body that were sent, which for a
 /// transfer that failed is a lower bound.
 pub(crate) async fn send(
-    stream: &mut TlsStream,
+    sender: &mut Sender<'_>,
     watch: &Watch,
     stall: Duration,
     out: &[u8],
@@ -58,10 +93,10 @@ pub(crate) async fn send(
 ) -> (u64, Result<(), Cut>) {
     let mut sent = 0;
     let transferred = match &reply.rest {
-        Rest::Nothing => watch.while_moving(stall, pin!(write(stream, out))).await,
+        Rest::Nothing => watch.while_moving(stall, pin!(write(sender, out))).await,
         // Boxed so that connections which never send a large file do not carry its state.
         rest => {
-            let mut transfer = Box::pin(transfer(stream, out, rest, &mut sent));
+            let mut transfer = Box::pin(transfer(sender, out, rest, &mut sent));
             watch.while_moving(stall, transfer.as_mut()).await
         }
     };
@@ -74,49 +109,30 @@ pub(crate) async fn send(
     (sent + inline, result)
 }
 
-async fn write(stream: &mut TlsStream, out: &[u8]) -> Result<(), Cut> {
-    stream.write_all(out).await?;
-    Ok(stream.flush().await?)
+async fn write(sender: &mut Sender<'_>, out: &[u8]) -> Result<(), Cut> {
+    sender.write_all(out).await?;
+    Ok(sender.stream.flush().await?)
 }
 
 async fn transfer(
-    stream: &mut TlsStream,
+    sender: &mut Sender<'_>,
     out: &[u8],
     rest: &Rest,
     sent: &mut u64,
 ) -> Result<(), Cut> {
-    stream.write_all(out).await?;
+    sender.write_all(out).await?;
     match rest {
         Rest::Nothing => {}
-        Rest::File { file, range } => send_range(stream, file, range, sent).await?,
+        Rest::File { file, range } => sender.send_range(file, range, sent).await?,
         Rest::Parts(parts) => {
             for part in &parts.parts {
-                stream.write_all(&part.preamble).await?;
+                sender.write_all(&part.preamble).await?;
                 *sent += part.preamble.len() as u64;
-                send_range(stream, &parts.file, &part.range, sent).await?;
+                sender.send_range(&parts.file, &part.range, sent).await?;
             }
-            stream.write_all(&parts.trailer).await?;
+            sender.write_all(&parts.trailer).await?;
             *sent += parts.trailer.len() as u64;
         }
     }
-    Ok(stream.flush().await?)
-}
-
-async fn send_range(
-    stream: &mut TlsStream,
-    file: &File,
-    range: &Range<u64>,
-    sent: &mut u64,
-) -> Result<(), Cut> {
-    let mut start = range.start;
-    while start < range.end {
-        let end = range.end.min(start.saturating_add(PIECE));
-        let piece = stream.send_file(file, start..end).await?;
-        *sent += piece;
-        if piece < end - start {
-            return Err(Cut::FileShrank);
-        }
-        start = end;
-    }
-    Ok(())
+    Ok(sender.stream.flush().await?)
 }

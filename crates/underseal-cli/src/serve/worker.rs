@@ -1,7 +1,7 @@
 //! A worker: one thread, one listener, one single-threaded runtime.
 //!
 //! Nothing is shared between workers but what does not change (site, TLS configuration, log
-//! target), so no worker ever wakes another. Connections are tasks of the worker that accepted
+//! target) and what each writes for itself (the connections that `underseal conns` lists), so no worker ever wakes another. Connections are tasks of the worker that accepted
 //! them and borrow its buffers, clock and log.
 
 use std::io;
@@ -29,6 +29,7 @@ use super::request::{Refused, Request};
 use super::site::Site;
 use super::stream::TlsAcceptor;
 use super::watch::Watches;
+use crate::live::Table;
 
 /// How often deadlines are looked at and the log is written out.
 const TICK: Duration = Duration::from_millis(250);
@@ -70,6 +71,8 @@ pub(crate) struct Worker {
     pub(crate) watches: Rc<Watches>,
     pub(crate) buffers: Buffers,
     pub(crate) log: AccessLog,
+    /// Those whose handshake is complete, for `underseal conns`.
+    pub(crate) connections: Arc<Table>,
     files: OpenFiles,
     clock: Clock,
     reserve: Reserve,
@@ -93,6 +96,7 @@ pub(crate) fn spawn(
     index: usize,
     listener: TcpListener,
     shared: Shared,
+    connections: Arc<Table>,
     orders: watch::Receiver<Order>,
     ended: mpsc::Sender<io::Error>,
 ) -> io::Result<()> {
@@ -104,7 +108,7 @@ pub(crate) fn spawn(
         .name(format!("worker-{index}"))
         .spawn(move || {
             let ended = Ended(ended);
-            let worker = Worker::new(shared);
+            let worker = Worker::new(shared, connections);
             let ran = LocalSet::new().block_on(&runtime, run(worker, listener, orders));
             if let Err(error) = ran {
                 ended.report(error);
@@ -223,7 +227,7 @@ fn is_exhaustion(error: &io::Error) -> bool {
 }
 
 impl Worker {
-    fn new(shared: Shared) -> Rc<Self> {
+    fn new(shared: Shared, connections: Arc<Table>) -> Rc<Self> {
         Rc::new(Self {
             acceptor: TlsAcceptor::from(shared.tls),
             timeouts: shared.timeouts,
@@ -233,6 +237,7 @@ impl Worker {
             files: OpenFiles::new(shared.site),
             clock: Clock::new(),
             reserve: shared.reserve,
+            connections,
         })
     }
 

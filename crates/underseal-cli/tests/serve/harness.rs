@@ -145,6 +145,8 @@ pub(crate) fn in_clean_environment(mut command: Command) -> Command {
     for variable in ["RUST_LOG", "NO_COLOR", "XDG_STATE_HOME", "COLUMNS"] {
         command.env_remove(variable);
     }
+    // Out of the way of servers that somebody uses on this machine.
+    command.env("UNDERSEAL_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

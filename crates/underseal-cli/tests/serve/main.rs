@@ -3,6 +3,7 @@
 
 mod client;
 mod conditions;
+mod conns;
 mod descriptors;
 mod faults;
 mod harness;

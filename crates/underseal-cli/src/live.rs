@@ -1,0 +1,13 @@
+//! What a running underseal process tells about its connections.
+//!
+//! A process keeps a [`Registry`] and answers on a Unix socket of its own ([`socket`]) in its
+//! user's runtime [`directory`]: whoever connects is sent one [`Row`] per connection, as a line of
+//! JSON, and then the end. `underseal conns` asks every such socket.
+
+pub(crate) mod directory;
+mod registry;
+mod row;
+pub(crate) mod socket;
+
+pub(crate) use registry::{Established, Place, Registry, Table};
+pub(crate) use row::{Engine, Row};

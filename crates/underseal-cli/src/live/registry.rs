@@ -1,0 +1,220 @@
+//! The connections of this process, kept by the workers and read by whoever is asked for them.
+//!
+//! A worker takes the lock of its table when a connection begins and when it ends, and nobody else
+//! does but a listing, for as long as copying pointers takes. In between a connection writes to
+//! atomics of its own.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::{Engine, Row};
+
+/// Every connection of this process: one table per worker.
+pub(crate) struct Registry {
+    command: &'static str,
+    tables: Vec<Arc<Table>>,
+}
+
+/// The connections of one worker.
+#[derive(Default)]
+pub(crate) struct Table {
+    entries: Mutex<Vec<Arc<Entry>>>,
+}
+
+/// What is known of a connection once its handshake is complete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Established {
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) tls: Option<&'static str>,
+    pub(crate) suite: Option<&'static str>,
+}
+
+struct Entry {
+    established: Established,
+    since: Instant,
+    tx_bytes: AtomicU64,
+    rx_bytes: AtomicU64,
+    /// Place in the table, so that removal needs no search. Used under the table's lock only.
+    index: AtomicUsize,
+}
+
+/// A connection's place in the registry; it leaves when this is dropped.
+pub(crate) struct Place {
+    table: Arc<Table>,
+    entry: Arc<Entry>,
+}
+
+impl Registry {
+    /// For the `workers` of `command`.
+    pub(crate) fn new(command: &'static str, workers: usize) -> Self {
+        Self {
+            command,
+            tables: (0..workers).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    /// One table per worker.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.iter()
+    }
+
+    /// Every connection there is now, as lines of JSON.
+    pub(crate) fn lines(&self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for table in &self.tables {
+            let entries = table.lock().clone();
+            for entry in entries {
+                // Writing to a Vec cannot fail, and a row is nothing that JSON lacks.
+                let _ = serde_json::to_writer(&mut lines, &entry.row(self.command));
+                lines.push(b'\n');
+            }
+        }
+        lines
+    }
+}
+
+impl Table {
+    /// Adds a connection.
+    pub(crate) fn add(self: &Arc<Self>, established: Established) -> Place {
+        let mut entries = self.lock();
+        let entry = Arc::new(Entry {
+            established,
+            since: Instant::now(),
+            tx_bytes: AtomicU64::new(0),
+            rx_bytes: AtomicU64::new(0),
+            index: AtomicUsize::new(entries.len()),
+        });
+        entries.push(Arc::clone(&entry));
+        Place {
+            table: Arc::clone(self),
+            entry,
+        }
+    }
+
+    /// A panic under the lock cannot leave the list half changed.
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn row(&self, command: &str) -> Row {
+        let Established {
+            local,
+            peer,
+            tls,
+            suite,
+        } = self.established;
+        Row {
+            pid: Some(std::process::id()),
+            command: Some(command.to_owned()),
+            local,
+            peer,
+            age_seconds: Some(self.since.elapsed().as_millis() as f64 / 1000.0),
+            tls: tls.map(str::to_owned),
+            suite: suite.map(str::to_owned),
+            tx_engine: Engine::User,
+            rx_engine: Engine::User,
+            tx_bytes: Some(self.tx_bytes.load(Ordering::Relaxed)),
+            rx_bytes: Some(self.rx_bytes.load(Ordering::Relaxed)),
+            tx_key_updates: None,
+            rx_key_updates: None,
+        }
+    }
+}
+
+impl Place {
+    /// Counts plaintext that was sent.
+    pub(crate) fn sent(&self, bytes: u64) {
+        add(&self.entry.tx_bytes, bytes);
+    }
+
+    /// Counts plaintext that was received.
+    pub(crate) fn received(&self, bytes: u64) {
+        add(&self.entry.rx_bytes, bytes);
+    }
+}
+
+/// A counter has one writer, so that no locked instruction is needed.
+fn add(counter: &AtomicU64, more: u64) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(more);
+    counter.store(sum, Ordering::Relaxed);
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut entries = self.table.lock();
+        let index = self.entry.index.load(Ordering::Relaxed);
+        entries.swap_remove(index);
+        if let Some(moved) = entries.get(index) {
+            moved.index.store(index, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(port: u16) -> Established {
+        Established {
+            local: SocketAddr::from(([127, 0, 0, 1], 443)),
+            peer: SocketAddr::from(([127, 0, 0, 1], port)),
+            tls: Some("TLSv1_3"),
+            suite: Some("TLS13_AES_128_GCM_SHA256"),
+        }
+    }
+
+    fn rows(registry: &Registry) -> Vec<Row> {
+        let lines = String::from_utf8(registry.lines()).expect("UTF-8");
+        let parse = |line| serde_json::from_str(line).expect("a row");
+        lines.lines().map(parse).collect()
+    }
+
+    fn ports(registry: &Registry) -> Vec<u16> {
+        let mut ports: Vec<u16> = rows(registry).iter().map(|row| row.peer.port()).collect();
+        ports.sort_unstable();
+        ports
+    }
+
+    #[test]
+    fn connections_of_all_workers_are_listed_and_leave_in_any_order() {
+        let registry = Registry::new("serve", 2);
+        let tables: Vec<_> = registry.tables().cloned().collect();
+        let mut places: Vec<Place> = (1..=5).map(|n| tables[0].add(connection(n))).collect();
+        let other = tables[1].add(connection(9));
+        assert_eq!(ports(&registry), [1, 2, 3, 4, 5, 9]);
+        drop(places.remove(1));
+        drop(places.remove(3));
+        assert_eq!(ports(&registry), [1, 3, 4, 9]);
+        drop(places.remove(0));
+        drop(other);
+        assert_eq!(ports(&registry), [3, 4]);
+        drop(places);
+        assert!(rows(&registry).is_empty());
+    }
+
+    #[test]
+    fn a_row_says_what_was_counted() {
+        let registry = Registry::new("serve", 1);
+        let place = registry.tables[0].add(connection(1));
+        place.sent(1000);
+        place.sent(24);
+        place.received(7);
+        let row = rows(&registry).remove(0);
+        assert_eq!((row.tx_bytes, row.rx_bytes), (Some(1024), Some(7)));
+        assert_eq!(row.pid, Some(std::process::id()));
+        assert_eq!(row.command.as_deref(), Some("serve"));
+        assert_eq!(row.suite.as_deref(), Some("TLS13_AES_128_GCM_SHA256"));
+        assert_eq!(row.tx_engine, Engine::User);
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        // Ten thousand idle connections then cost two megabytes.
+        assert!(size_of::<Entry>() <= 184, "{} bytes", size_of::<Entry>());
+    }
+}

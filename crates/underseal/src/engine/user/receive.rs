@@ -12,8 +12,11 @@ use crate::buffers::{self, HEADROOM, Residue};
 use crate::engine::Record;
 use crate::transport::Transport;
 
+/// Bytes of a full record under TLS 1.3.
+const FULL_RECORD: usize = MAX_PLAINTEXT + 22;
+
 /// Ciphertext asked of the socket at least: four full records.
-const MIN_WANTED: usize = 4 * (MAX_PLAINTEXT + 22);
+const MIN_WANTED: usize = 4 * FULL_RECORD;
 
 /// The receiving direction of a connection.
 ///
@@ -25,9 +28,9 @@ pub(crate) struct Receive {
     secret: Option<TrafficSecret>,
     residue: Residue,
     plain: usize,
-    skip: usize,
+    skip: u16,
     /// Length of the last record, to ask the socket for whole ones.
-    record_len: usize,
+    record_len: u16,
     /// Whether to receive no further than to the end of a record, because another engine is to
     /// go on from there.
     pub(crate) exact: bool,
@@ -47,7 +50,7 @@ impl Receive {
             residue: Residue::copy_of(&[plaintext, ciphertext].concat()),
             plain: plaintext.len(),
             skip: 0,
-            record_len: MAX_PLAINTEXT + 22,
+            record_len: FULL_RECORD as u16,
             exact: false,
             key_updates: 0,
         }
@@ -59,7 +62,7 @@ impl Receive {
 
     /// Whether no byte of a record is buffered: another engine may go on from here.
     pub(crate) fn is_between_records(&self) -> bool {
-        self.residue.bytes().len() == self.plain + self.skip
+        self.residue.bytes().len() == self.plain + usize::from(self.skip)
     }
 
     pub(crate) fn take_secret(&mut self) -> Option<TrafficSecret> {
@@ -69,7 +72,7 @@ impl Receive {
     pub(crate) fn into_parts(self) -> (Opener, Option<TrafficSecret>, Vec<u8>, Vec<u8>) {
         let bytes = self.residue.bytes();
         let plaintext = bytes[..self.plain].to_vec();
-        let ciphertext = bytes[self.plain + self.skip..].to_vec();
+        let ciphertext = bytes[self.plain + usize::from(self.skip)..].to_vec();
         (self.opener, self.secret, plaintext, ciphertext)
     }
 
@@ -95,7 +98,7 @@ impl Receive {
         self.residue.advance(n);
         self.plain -= n;
         if self.plain == 0 && self.skip > 0 {
-            self.residue.advance(self.skip);
+            self.residue.advance(usize::from(self.skip));
             self.skip = 0;
         }
     }
@@ -107,7 +110,8 @@ impl Receive {
             Deframed::Record(header) => header.record_len(),
             Deframed::Missing(_) => return Ok(None),
         };
-        self.record_len = len;
+        // A record is at most MAX_RECORD bytes long.
+        self.record_len = len as u16;
         let record = &mut ciphertext[..len];
         let opened = self.opener.open_into(record, out)?;
         let data = opened.content_type == ContentType::APPLICATION_DATA;
@@ -121,7 +125,7 @@ impl Receive {
                 out[..n].copy_from_slice(&record[range.start..range.start + n]);
                 self.residue.advance(range.start);
                 self.plain = range.len();
-                self.skip = len - range.end;
+                self.skip = (len - range.end) as u16;
                 self.consume(n);
                 Ok(Some(Record::Data(n)))
             }
@@ -163,9 +167,10 @@ impl Receive {
     /// Bytes that should be buffered after the next receive: as many whole records as fill the
     /// output. A receive that ends between records leaves nothing to carry over.
     fn wanted(&self, out_len: usize) -> usize {
-        let records = out_len.min(buffers::BATCH).div_ceil(self.record_len);
-        let least = MIN_WANTED.div_ceil(self.record_len);
-        records.max(least).saturating_mul(self.record_len)
+        let record_len = usize::from(self.record_len);
+        let records = out_len.min(buffers::BATCH).div_ceil(record_len);
+        let least = MIN_WANTED.div_ceil(record_len);
+        records.max(least).saturating_mul(record_len)
     }
 }
 

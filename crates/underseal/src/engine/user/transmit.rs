@@ -47,7 +47,7 @@ pub(crate) struct Transmit {
     open: Box<[u8]>,
     /// Plaintext bytes of the next batch: doubled when the socket took a whole batch, halved when
     /// it did not, so that a slow peer costs little memory and a fast one few system calls.
-    batch: usize,
+    batch: u32,
     key_update: Option<KeyUpdateRequest>,
     closed: bool,
     pub(crate) key_updates: u32,
@@ -65,7 +65,7 @@ impl Transmit {
             secret,
             pending: Residue::copy_of(pending),
             open: Box::default(),
-            batch: MIN_BATCH,
+            batch: MIN_BATCH as u32,
             key_update: None,
             closed,
             key_updates: 0,
@@ -176,7 +176,7 @@ impl Transmit {
         let mut buffer = buffers::lend();
         let mut end = self.seal_due_key_update(&mut buffer)?;
         let (mut taken, mut refused) = (0, None);
-        while taken < total.min(self.batch) && buffer.len() - end >= MAX_RECORD {
+        while taken < total.min(self.batch as usize) && buffer.len() - end >= MAX_RECORD {
             match self
                 .sealer
                 .seal_vectored(content_type, slices, &mut buffer[end..])
@@ -220,7 +220,8 @@ impl Transmit {
     ) -> io::Result<usize> {
         self.ready(transport)?;
         self.close_record()?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(self.batch);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = limit.min(self.batch as usize);
         // Read here, sealed there: the kernel's copy wants an aligned place, which the plaintext
         // has not between record headers.
         let mut piece = buffers::lend();
@@ -401,7 +402,7 @@ impl Transmit {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => range.start += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.batch = (self.batch / 2).max(MIN_BATCH);
+                    self.batch = (self.batch / 2).max(MIN_BATCH as u32);
                     self.pending = Residue::new(buffer, range, COPIED);
                     return Ok(());
                 }
@@ -412,7 +413,7 @@ impl Transmit {
                 }
             }
         }
-        self.batch = (self.batch * 2).min(BATCH);
+        self.batch = (self.batch * 2).min(BATCH as u32);
         Ok(())
     }
 }

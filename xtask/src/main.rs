@@ -7,6 +7,7 @@ mod readme;
 mod shell;
 mod test;
 mod tree;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Measures underseal beside its peers
     Bench(bench::Args),
+    /// Runs the tests that need a kernel, in Debian's kernels under QEMU
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Vm(args) => vm::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

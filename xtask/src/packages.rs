@@ -21,13 +21,19 @@ struct Package {
     needed_by: &'static [StepName],
 }
 
-use StepName::{BenchSmoke, Clippy, Docs, Fuzz, Readme, Tree, Unit};
+use StepName::{BenchSmoke, Clippy, Docs, Fuzz, Readme, Tree, Unit, Vm};
 
 /// Steps that compile the bench, whose peers are C libraries.
 const COMPILES_BENCH: &[StepName] = &[Clippy, Docs, Unit, BenchSmoke];
 
 #[rustfmt::skip]
 const PACKAGES: &[Package] = &[
+    Package { name: "binutils", probe: Probe::Program("strip"),
+        reason: "takes debug information off what a VM runs", needed_by: &[Vm] },
+    Package { name: "busybox-static", probe: Probe::Program("busybox"),
+        reason: "the shell of the VMs", needed_by: &[Vm] },
+    Package { name: "cpio", probe: Probe::Program("cpio"),
+        reason: "packs what a VM starts with", needed_by: &[Vm] },
     Package { name: "curl", probe: Probe::Program("curl"),
         reason: "peer of the interop tests; fetches from `serve`", needed_by: &[Unit, Readme] },
     Package { name: "ethtool", probe: Probe::Program("ethtool"),
@@ -38,6 +44,8 @@ const PACKAGES: &[Package] = &[
         reason: "lists the files of the tree", needed_by: &[Tree] },
     Package { name: "gnutls-bin", probe: Probe::Program("gnutls-cli"),
         reason: "peer of the interop tests", needed_by: &[Unit] },
+    Package { name: "kmod", probe: Probe::Program("depmod"),
+        reason: "says which kernel modules need which", needed_by: &[Vm] },
     Package { name: "libssl-dev", probe: Probe::Library("openssl"),
         reason: "OpenSSL as a peer of the bench", needed_by: COMPILES_BENCH },
     Package { name: "nginx", probe: Probe::Program("nginx"),
@@ -48,6 +56,12 @@ const PACKAGES: &[Package] = &[
         reason: "finds OpenSSL for the bench", needed_by: COMPILES_BENCH },
     Package { name: "python3", probe: Probe::Program("python3"),
         reason: "peer of the interop tests (module ssl)", needed_by: &[Unit] },
+    Package { name: "qemu-system-x86", probe: Probe::Program("qemu-system-x86_64"),
+        reason: "boots the kernels", needed_by: &[Vm] },
+    Package { name: "xz-utils", probe: Probe::Program("xz"),
+        reason: "unpacks kernel modules", needed_by: &[Vm] },
+    Package { name: "zstd", probe: Probe::Program("zstd"),
+        reason: "unpacks kernel modules", needed_by: &[Vm] },
 ];
 
 /// The packages that are missing where this user may not install them.

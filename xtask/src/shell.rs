@@ -57,10 +57,16 @@ pub(crate) fn output(mut command: Command) -> Result<String> {
 /// Whether `name` is an executable on the search path, or where Debian keeps daemons, which is not
 /// on the path of everyone.
 pub(crate) fn exists(name: &str) -> bool {
+    find(name).is_some()
+}
+
+/// The executable `name`, looked for where [`exists`] looks.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
-        .any(|directory| directory.join(name).is_file())
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
 }
 
 /// The command as one would type it.

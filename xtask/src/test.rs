@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{fuzz, packages, readme, shell, tree};
+use crate::{fuzz, packages, readme, shell, tree, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -27,6 +27,8 @@ pub(crate) enum StepName {
     Docs,
     /// Every test of the workspace, its doc tests and its examples
     Unit,
+    /// The tests that need a kernel, in several kernels under QEMU
+    Vm,
     /// The README's commands, run as they stand there
     Readme,
     /// Each fuzz target for ten seconds
@@ -86,6 +88,7 @@ impl StepName {
             Self::Clippy => clippy(),
             Self::Docs => docs(),
             Self::Unit => shell::run(shell::cargo(&["test", "--workspace", "--locked"])),
+            Self::Vm => vm::step(),
             Self::Readme => readme::check(),
             Self::Fuzz => fuzz::smoke(),
             Self::BenchSmoke => bench_smoke(),

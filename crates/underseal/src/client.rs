@@ -13,7 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::handshake::{ClientHandshake, prepare_client};
 use crate::mid_handshake::MidHandshake;
-use crate::offload::Offloads;
 
 pub use crate::session::ClientConnection;
 
@@ -28,7 +27,6 @@ pub type TlsStream<IO> = crate::stream::Stream<IO, ClientConnection>;
 pub struct TlsConnector {
     original: Arc<ClientConfig>,
     prepared: Arc<ClientConfig>,
-    offloads: Offloads,
 }
 
 impl From<Arc<ClientConfig>> for TlsConnector {
@@ -36,7 +34,6 @@ impl From<Arc<ClientConfig>> for TlsConnector {
         Self {
             prepared: prepare_client(&config),
             original: config,
-            offloads: Offloads::default(),
         }
     }
 }
@@ -86,14 +83,6 @@ impl TlsConnector {
         }
     }
 
-    /// Chooses where this connector's connections are sealed and opened: [`crate::Offload::Auto`] for both
-    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
-    #[must_use]
-    pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
-        self.offloads = offloads.into();
-        self
-    }
-
     /// The configuration that the connector was made from.
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.original
@@ -112,7 +101,7 @@ impl TlsConnector {
             f(handshake.connection());
             handshake
         });
-        Connect(MidHandshake::start(stream, handshake, self.offloads))
+        Connect(MidHandshake::start(stream, handshake))
     }
 }
 

@@ -10,7 +10,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Error;
 use crate::handshake::prepare_server;
-use crate::offload::Offloads;
 use crate::server::Accept;
 use crate::transport::{Polled, Transport, into_poll};
 
@@ -120,7 +119,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
             Poll::Ready(Ok(accepted)) => Poll::Ready(Ok(StartHandshake {
                 accepted,
                 received: std::mem::take(&mut this.received),
-                offloads: Offloads::default(),
                 io,
             })),
             Poll::Ready(Err(error)) => {
@@ -139,7 +137,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
 pub struct StartHandshake<IO> {
     accepted: Accepted,
     received: Vec<u8>,
-    offloads: Offloads,
     io: IO,
 }
 
@@ -160,15 +157,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StartHandshake<IO> {
         F: FnOnce(&mut UnbufferedServerConnection),
     {
         // The ClientHello is read again, by the connection that answers it.
-        let prepared = prepare_server(&config);
-        Accept::start(self.io, prepared, self.received, self.offloads, f)
-    }
-
-    /// Chooses where the connection is sealed and opened, as [`crate::TlsAcceptor::offload`] does.
-    #[must_use]
-    pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
-        self.offloads = offloads.into();
-        self
+        Accept::start(self.io, prepare_server(&config), self.received, f)
     }
 
     /// The stream below.

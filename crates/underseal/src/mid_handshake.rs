@@ -9,16 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Error;
 use crate::handshake::Handshake;
-use crate::offload::Offloads;
 use crate::stream::Stream;
-use crate::transport::{Polled, into_poll, tokio_socket};
+use crate::transport::{Polled, into_poll};
 
 /// Resolves to the stream, or to the error and the stream below.
 pub(crate) enum MidHandshake<IO, H: Handshake> {
     Handshaking {
         io: IO,
         handshake: Box<H>,
-        offloads: Offloads,
     },
     /// The handshake is complete; this is to be written first.
     Writing {
@@ -33,12 +31,11 @@ pub(crate) enum MidHandshake<IO, H: Handshake> {
 }
 
 impl<IO, H: Handshake> MidHandshake<IO, H> {
-    pub(crate) fn start(io: IO, handshake: Result<H, Error>, offloads: Offloads) -> Self {
+    pub(crate) fn start(io: IO, handshake: Result<H, Error>) -> Self {
         match handshake {
             Ok(handshake) => Self::Handshaking {
                 io,
                 handshake: Box::new(handshake),
-                offloads,
             },
             Err(error) => Self::Failed {
                 io,
@@ -81,20 +78,15 @@ where
                 Self::Handshaking {
                     mut io,
                     mut handshake,
-                    offloads,
                 } => {
                     let mut transport = Polled { io: &mut io, cx };
                     match into_poll(handshake.drive(&mut transport)) {
                         Poll::Pending => {
-                            *this = Self::Handshaking {
-                                io,
-                                handshake,
-                                offloads,
-                            };
+                            *this = Self::Handshaking { io, handshake };
                             return Poll::Pending;
                         }
                         Poll::Ready(Err(error)) => *this = Self::Failed { io, error },
-                        Poll::Ready(Ok(())) => *this = Self::established(io, *handshake, offloads),
+                        Poll::Ready(Ok(())) => *this = Self::established(io, *handshake),
                     }
                 }
                 Self::Writing { mut stream, unsent } if !unsent.is_empty() => {
@@ -126,14 +118,8 @@ where
 }
 
 impl<IO, H: Handshake> MidHandshake<IO, H> {
-    fn established(io: IO, handshake: H, offloads: Offloads) -> Self {
-        let established = handshake.finish().and_then(|mut established| {
-            established
-                .connection
-                .offload(tokio_socket(&io), offloads.or_environment())?;
-            Ok(established)
-        });
-        match established {
+    fn established(io: IO, handshake: H) -> Self {
+        match handshake.finish() {
             Ok(established) => Self::Writing {
                 stream: Stream::new(io, established.session, established.connection),
                 unsent: established.unsent,

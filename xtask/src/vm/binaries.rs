@@ -1,0 +1,116 @@
+//! The test binaries that belong into a VM, built and found by cargo.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::shell;
+
+/// One target of one package.
+struct Target {
+    package: &'static str,
+    /// Cargo's switch: `--lib`, `--test` or `--example`.
+    switch: &'static str,
+    /// Its name; for a library that of the crate.
+    name: &'static str,
+}
+
+/// Says what the kernel's TLS can do, for KERNELS.md.
+const PROBE: Target = Target {
+    package: "underseal-sys",
+    switch: "--example",
+    name: "kernel_tls",
+};
+
+/// The tests, in the order they run: what explains the others' failures comes first.
+const TESTS: &[Target] = &[
+    Target {
+        package: "underseal-sys",
+        switch: "--lib",
+        name: "underseal_sys",
+    },
+    Target {
+        package: "underseal-sys",
+        switch: "--test",
+        name: "kernel",
+    },
+    Target {
+        package: "underseal",
+        switch: "--test",
+        name: "parity",
+    },
+];
+
+/// A binary, by the name that messages give it.
+pub(crate) struct Binary {
+    pub(crate) name: &'static str,
+    pub(crate) file: PathBuf,
+}
+
+/// What cargo built.
+pub(crate) struct Binaries {
+    pub(crate) probe: Binary,
+    pub(crate) tests: Vec<Binary>,
+}
+
+impl Binaries {
+    /// Builds everything that a VM runs.
+    pub(crate) fn build() -> Result<Self> {
+        Ok(Self {
+            probe: build(&PROBE)?,
+            tests: TESTS.iter().map(build).collect::<Result<_>>()?,
+        })
+    }
+}
+
+fn build(target: &Target) -> Result<Binary> {
+    let build: &[&str] = match target.switch {
+        // `cargo test` would make a test of it.
+        "--example" => &["build"],
+        _ => &["test", "--no-run"],
+    };
+    let mut command = shell::cargo(build);
+    command
+        .args(["--locked", "--quiet"])
+        .args(["--message-format", "json", "--package", target.package])
+        .arg(target.switch)
+        // The CPU is emulated: code that is not optimised at all costs more than its compilation.
+        // Dependencies are optimised by the profile already, and are not built again.
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+        .stderr(Stdio::inherit());
+    if target.switch != "--lib" {
+        command.arg(target.name);
+    }
+    let messages = shell::output(command)?;
+    let file = executable(&messages, target.name);
+    Ok(Binary {
+        name: target.name,
+        file: file.with_context(|| format!("cargo built no {}", target.name))?,
+    })
+}
+
+/// The executable of the target in cargo's messages, one JSON object per line.
+fn executable(messages: &str, target: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == target)
+        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_that_of_the_target() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"a"},"executable":null}
+            {"reason":"compiler-artifact","target":{"name":"b"},"executable":"/t/b-1"}
+            {"reason":"compiler-artifact","target":{"name":"a"},"executable":"/t/a-1"}
+            {"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "a"), Some(PathBuf::from("/t/a-1")));
+        assert_eq!(executable(messages, "c"), None);
+    }
+}

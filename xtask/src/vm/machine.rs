@@ -1,0 +1,169 @@
+//! One boot of one kernel: QEMU by software emulation, bounded in time, and what came of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::log::{Log, kernel_fault};
+use crate::shell;
+
+/// How long a boot and all that it runs may take.
+const LIMIT: Duration = Duration::from_secs(175);
+
+/// How often the log is looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How often someone who waits hears that something happens.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// A panic ends the VM at once, by the reboot that QEMU does not do.
+const KERNEL_COMMAND_LINE: &str =
+    "console=ttyS0 quiet rdinit=/init panic=-1 oops=panic watchdog_thresh=30";
+
+/// Everything that QEMU emulates, but for one instruction: with CMPXCHG16B from QEMU 7.2 the
+/// allocator of Linux 6.12 corrupted its free lists in half of all boots.
+const CPU: &str = "max,-cx16";
+
+/// A VM that is ready to boot.
+pub(crate) struct Machine {
+    /// What it is called in messages.
+    pub(crate) name: String,
+    /// The kernel's image.
+    pub(crate) image: PathBuf,
+    /// The packed initramfs.
+    pub(crate) initramfs: PathBuf,
+    /// What the programs say ends up here.
+    pub(crate) log: PathBuf,
+    /// The kernel's own log.
+    pub(crate) console: PathBuf,
+}
+
+impl Machine {
+    /// Boots, waits for the end, and returns the log of the programs.
+    ///
+    /// # Errors
+    /// When the VM does not come up, does not end in time, or its kernel reports a fault. A program
+    /// that failed is in the log.
+    pub(crate) fn run(&self) -> Result<Log> {
+        for file in [&self.log, &self.console] {
+            fs::write(file, "")?;
+        }
+        let child = self.command().spawn();
+        let child = Running(child.context("cannot start qemu-system-x86_64")?);
+        let in_time = self.wait(child)?;
+        let log = Log::parse(&read(&self.log)?);
+        let console = read(&self.console)?;
+        if let Some(line) = kernel_fault(&console) {
+            bail!("the kernel reported a fault: {line}\n{}", self.tails()?);
+        }
+        if !in_time {
+            let limit = LIMIT.as_secs();
+            bail!(
+                "stopped after {limit} s, {}\n{}",
+                log.state(),
+                self.tails()?
+            );
+        }
+        if !log.is_complete() {
+            bail!("ended early, {}\n{}", log.state(), self.tails()?);
+        }
+        Ok(log)
+    }
+
+    fn command(&self) -> Command {
+        let serial = |file: &Path| format!("file:{}", file.display());
+        let mut command = shell::program("qemu-system-x86_64", &["-nodefaults", "-no-reboot"]);
+        command
+            .args([
+                "-accel",
+                "tcg,thread=multi",
+                "-cpu",
+                CPU,
+                "-smp",
+                "2",
+                "-m",
+                "2048",
+            ])
+            .args(["-display", "none", "-monitor", "none", "-nic", "none"])
+            .args([
+                "-serial",
+                &serial(&self.console),
+                "-serial",
+                &serial(&self.log),
+            ])
+            .arg("-kernel")
+            .arg(&self.image)
+            .arg("-initrd")
+            .arg(&self.initramfs)
+            .args(["-append", KERNEL_COMMAND_LINE])
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Whether the VM ended on its own.
+    fn wait(&self, mut child: Running) -> Result<bool> {
+        let start = Instant::now();
+        let mut next = PROGRESS;
+        while start.elapsed() < LIMIT {
+            if let Some(status) = child.0.try_wait()? {
+                if !status.success() {
+                    bail!("qemu-system-x86_64 ended with {status}");
+                }
+                return Ok(true);
+            }
+            if start.elapsed() > next {
+                next += PROGRESS;
+                let state = Log::parse(&read(&self.log)?).state();
+                let seconds = start.elapsed().as_secs();
+                eprintln!("xtask: vm {}: {seconds} s, {state}", self.name);
+            }
+            thread::sleep(TICK);
+        }
+        Ok(false)
+    }
+
+    /// The ends of both logs, for a message.
+    fn tails(&self) -> Result<String> {
+        let mut text = String::new();
+        for file in [&self.console, &self.log] {
+            text.push_str(&format!(
+                "--- the end of {}\n{}",
+                file.display(),
+                tail(&read(file)?)
+            ));
+        }
+        Ok(text)
+    }
+}
+
+/// A child that does not outlive us, whichever way we go.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Either fails where the child has ended, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a serial port received: not always text, and lines end as on a terminal.
+fn read(file: &Path) -> Result<String> {
+    let bytes = fs::read(file).with_context(|| file.display().to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
+}
+
+/// The last lines of `text`.
+pub(crate) fn tail(text: &str) -> String {
+    const LINES: usize = 40;
+    let lines: Vec<_> = text.lines().collect();
+    let skip = lines.len().saturating_sub(LINES);
+    lines[skip..]
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect()
+}

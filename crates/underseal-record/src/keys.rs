@@ -74,6 +74,24 @@ impl TrafficKeys {
         SeqNo(self.seq)
     }
 
+    /// Moves the explicit nonces of TLS 1.2 AES-GCM to where none of this direction has been.
+    /// Elsewhere nonces follow from the sequence number alone, and this does nothing.
+    ///
+    /// A direction that changes its engine needs it before its next record is sealed: this crate
+    /// derives explicit nonces as the last eight bytes of the IV XOR the sequence number, Linux
+    /// counts up from those bytes by one per record. Both leave the upper half of these bytes as
+    /// it is for 2^32 records, and a key seals at most 2^23 ([`crate::Limits::of`]); this adds one
+    /// to the upper half and clears the lower, so what follows cannot meet what was before.
+    pub fn renew_explicit_nonces(&mut self) {
+        if self.algorithm.explicit_nonce_len(self.version) == 0 {
+            return;
+        }
+        let [.., a, b, c, d, _, _, _, _] = self.iv;
+        let upper = u32::from_be_bytes([a, b, c, d]).wrapping_add(1);
+        self.iv[4..8].copy_from_slice(&upper.to_be_bytes());
+        self.iv[8..].fill(0);
+    }
+
     /// The secret key: for handing the direction to another engine or process.
     pub fn dangerous_key(&self) -> &[u8] {
         &self.key[..self.algorithm.key_len()]
@@ -99,5 +117,38 @@ impl fmt::Debug for TrafficKeys {
             .field("algorithm", &self.algorithm)
             .field("seq", &self.seq)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renewed(version: ProtocolVersion, algorithm: Algorithm, iv: [u8; 12]) -> [u8; 12] {
+        let key = [0; 32];
+        let key = &key[..algorithm.key_len()];
+        let mut keys = TrafficKeys::new(version, algorithm, key, iv, SeqNo(9)).unwrap();
+        keys.renew_explicit_nonces();
+        assert_eq!(keys.seq(), SeqNo(9));
+        *keys.dangerous_iv()
+    }
+
+    #[test]
+    fn renewed_explicit_nonces_have_another_upper_half() {
+        let iv = [1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff, 5, 6, 7, 8];
+        let new = renewed(ProtocolVersion::Tls12, Algorithm::Aes128Gcm, iv);
+        assert_eq!(new, [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let again = renewed(ProtocolVersion::Tls12, Algorithm::Aes256Gcm, new);
+        assert_eq!(again, [1, 2, 3, 4, 0, 0, 0, 1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn nonces_that_are_not_explicit_stay() {
+        let iv = [7; 12];
+        for algorithm in Algorithm::ALL {
+            assert_eq!(renewed(ProtocolVersion::Tls13, algorithm, iv), iv);
+        }
+        let chacha = renewed(ProtocolVersion::Tls12, Algorithm::ChaCha20Poly1305, iv);
+        assert_eq!(chacha, iv);
     }
 }

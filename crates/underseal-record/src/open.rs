@@ -77,6 +77,11 @@ impl Opener {
         Ok(self.keys)
     }
 
+    /// The keys, with the sequence number of the next record.
+    pub fn keys(&self) -> &TrafficKeys {
+        &self.keys
+    }
+
     /// Goes on under new keys, as after a KeyUpdate.
     pub fn replace_keys(&mut self, keys: TrafficKeys) {
         let backend = self.key.backend();

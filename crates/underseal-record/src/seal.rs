@@ -59,6 +59,16 @@ impl Sealer {
         self.keys
     }
 
+    /// The keys, with the sequence number of the next record.
+    pub fn keys(&self) -> &TrafficKeys {
+        &self.keys
+    }
+
+    /// See [`TrafficKeys::renew_explicit_nonces`].
+    pub fn renew_explicit_nonces(&mut self) {
+        self.keys.renew_explicit_nonces();
+    }
+
     /// Goes on under new keys, as after a KeyUpdate; limits and padding stay as they were set.
     pub fn replace_keys(&mut self, keys: TrafficKeys) {
         let backend = self.key.backend();

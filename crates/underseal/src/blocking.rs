@@ -6,17 +6,21 @@
 use std::fs::File;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use underseal_record::{Backend, ContentType, Limits, Padding};
+use underseal_sys::stream::std_tcp_socket;
+use underseal_sys::tls::Direction;
 
-use crate::engine::{Connection, KeyUpdateRequest};
+use crate::engine::{Connection, Counters, KeyUpdateRequest, Spliced};
 use crate::file;
 use crate::handshake::{
     ClientHandshake, Handshake, ServerHandshake, prepare_client, prepare_server,
 };
+use crate::offload::{Engines, Offloads};
 use crate::parts::Parts;
 use crate::transport::Std;
 use crate::{ClientConnection, Error, ServerConnection};
@@ -37,17 +41,27 @@ pub struct TlsStream<S, Session> {
 #[derive(Clone)]
 pub struct TlsAcceptor {
     prepared: Arc<ServerConfig>,
+    offloads: Offloads,
 }
 
 impl From<Arc<ServerConfig>> for TlsAcceptor {
     fn from(config: Arc<ServerConfig>) -> Self {
         Self {
             prepared: prepare_server(&config),
+            offloads: Offloads::default(),
         }
     }
 }
 
 impl TlsAcceptor {
+    /// Chooses where this acceptor's connections are sealed and opened: [`crate::Offload::Auto`] for both
+    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
+    #[must_use]
+    pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
+        self.offloads = offloads.into();
+        self
+    }
+
     /// Makes the handshake of a client that connected.
     ///
     /// # Errors
@@ -58,6 +72,7 @@ impl TlsAcceptor {
         complete(
             io,
             ServerHandshake::new(Arc::clone(&self.prepared), Vec::new())?,
+            self.offloads,
         )
     }
 }
@@ -66,17 +81,27 @@ impl TlsAcceptor {
 #[derive(Clone)]
 pub struct TlsConnector {
     prepared: Arc<ClientConfig>,
+    offloads: Offloads,
 }
 
 impl From<Arc<ClientConfig>> for TlsConnector {
     fn from(config: Arc<ClientConfig>) -> Self {
         Self {
             prepared: prepare_client(&config),
+            offloads: Offloads::default(),
         }
     }
 }
 
 impl TlsConnector {
+    /// Chooses where this connector's connections are sealed and opened: [`crate::Offload::Auto`] for both
+    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
+    #[must_use]
+    pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
+        self.offloads = offloads.into();
+        self
+    }
+
     /// Makes the handshake with the server called `domain`.
     ///
     /// # Errors
@@ -105,6 +130,7 @@ impl TlsConnector {
         complete(
             io,
             ClientHandshake::new(Arc::clone(&self.prepared), domain, None, data)?,
+            self.offloads,
         )
     }
 }
@@ -112,9 +138,13 @@ impl TlsConnector {
 fn complete<S: Read + Write, H: Handshake>(
     mut io: S,
     mut handshake: H,
+    offloads: Offloads,
 ) -> io::Result<TlsStream<S, H::Session>> {
     handshake.drive(&mut Std(&mut io))?;
-    let established = handshake.finish()?;
+    let mut established = handshake.finish()?;
+    established
+        .connection
+        .offload(std_tcp_socket(&io), offloads.or_environment())?;
     let mut stream = TlsStream {
         io,
         session: established.session,
@@ -147,19 +177,83 @@ impl<S, Session> TlsStream<S, Session> {
     }
 
     /// How records are padded from now on (TLS 1.3; none by default).
-    pub fn set_padding(&mut self, padding: Padding) {
-        self.connection.set_padding(padding);
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the kernel seals: it never pads. Choose [`crate::Offload::User`] for
+    /// streams that are to be padded.
+    pub fn set_padding(&mut self, padding: Padding) -> Result<(), Error> {
+        self.connection.tx.set_padding(padding)
     }
 
     /// Lowers the number of records that one key may seal, and with it when the automatic key
     /// update comes.
     pub fn lower_limits(&mut self, limits: Limits) {
-        self.connection.lower_limits(limits);
+        self.connection.tx.lower_limits(limits);
     }
 
-    /// Which AEAD library seals and opens.
-    pub fn backend(&self) -> Backend {
-        self.connection.backend()
+    /// Which engine seals and which opens, right now.
+    pub fn engines(&self) -> Engines {
+        self.connection.engines()
+    }
+
+    /// Chooses the engine of each direction anew. A direction moves into the kernel at once if
+    /// nothing of it is buffered, otherwise when that has been sent or read; [`engines`] tells.
+    /// [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word here too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Offload`] if the kernel was asked for and refuses, or if it was not asked for
+    /// and holds the direction already.
+    ///
+    /// [`engines`]: Self::engines
+    pub fn set_offload(&mut self, offloads: impl Into<Offloads>) -> Result<(), Error> {
+        let socket = std_tcp_socket(&self.io);
+        let offloads = offloads.into().or_environment();
+        self.connection.offload(socket, offloads)
+    }
+
+    /// What went over the connection since its handshake.
+    pub fn counters(&self) -> Counters {
+        self.connection.counters()
+    }
+
+    /// Which AEAD library seals. `None` if the kernel does.
+    pub fn backend(&self) -> Option<Backend> {
+        self.connection.tx.backend()
+    }
+
+    /// Lets a network card that seals read file pages while `send_file` sends them, instead of
+    /// copies. Without such a card it does nothing.
+    ///
+    /// **Hazard**: a file that is written to while it is sent breaks the connection, because a
+    /// retransmission is sealed from other bytes under the same nonce; who sees both learns about
+    /// the key stream. Use it for files that nobody writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless the kernel seals; otherwise what the kernel said.
+    #[doc(alias = "TLS_TX_ZEROCOPY_RO")]
+    pub fn set_zerocopy_send_file(&mut self, on: bool) -> io::Result<()> {
+        let socket = std_tcp_socket(&self.io);
+        let socket = self.connection.kernel_socket(Direction::Tx, socket)?;
+        Ok(underseal_sys::tls::set_zerocopy_ro(socket, on)?)
+    }
+
+    /// Promises the kernel that the peer does not pad its records (TLS 1.3): it then opens them
+    /// straight into the reader's memory.
+    ///
+    /// **Hazard**: a record that is padded after all, and every control record, is opened twice:
+    /// a peer can make its records cost double.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless the kernel opens; otherwise what the kernel said.
+    #[doc(alias = "TLS_RX_EXPECT_NO_PAD")]
+    pub fn set_expect_no_padding(&mut self, on: bool) -> io::Result<()> {
+        let socket = std_tcp_socket(&self.io);
+        let socket = self.connection.kernel_socket(Direction::Rx, socket)?;
+        Ok(underseal_sys::tls::set_expect_no_pad(socket, on)?)
     }
 
     /// Takes the stream apart; see [`Parts`].
@@ -168,7 +262,7 @@ impl<S, Session> TlsStream<S, Session> {
     ///
     /// If the connection has failed: its keys protect nothing any more.
     pub fn into_parts(self) -> Result<Parts<S, Session>, Error> {
-        Parts::take(self.io, self.session, *self.connection)
+        Parts::take(self.io, self.session, *self.connection, std_tcp_socket)
     }
 
     /// Builds a stream from parts.
@@ -177,7 +271,7 @@ impl<S, Session> TlsStream<S, Session> {
     ///
     /// If the keys of the two directions do not fit together.
     pub fn from_parts(parts: Parts<S, Session>) -> Result<Self, Error> {
-        let (io, session, connection) = parts.put_together()?;
+        let (io, session, connection) = parts.put_together(std_tcp_socket)?;
         Ok(Self {
             io,
             session,
@@ -216,6 +310,54 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
         }
         self.flush()?;
         Ok(at - range.start)
+    }
+
+    /// As `write`, but the last record stays open, as the tokio streams' `write_more` has it.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    #[doc(alias = "MSG_MORE")]
+    pub fn write_more(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let transport = &mut Std(&mut self.io);
+        self.connection
+            .write_slices(transport, &[IoSlice::new(buf)], true)
+    }
+
+    /// Copies what the next read will give, without taking it: at least a byte, zero at the end.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    #[doc(alias = "MSG_PEEK")]
+    pub fn peek(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.connection.peek(&mut Std(&mut self.io), out)
+    }
+
+    /// Moves received data into `pipe`, as the tokio streams' `splice_to` does.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; `WouldBlock` if the pipe is full and does not wait.
+    #[doc(alias = "splice")]
+    pub fn splice_to(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
+        let transport = &mut Std(&mut self.io);
+        self.connection
+            .splice_to(transport, pipe.as_fd(), len)
+            .and_then(Spliced::into_result)
+    }
+
+    /// Sends bytes out of `pipe`, as the tokio streams' `splice_from` does.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing; `WouldBlock` if the pipe is empty and does not wait.
+    #[doc(alias = "splice")]
+    pub fn splice_from(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
+        let transport = &mut Std(&mut self.io);
+        self.connection
+            .splice_from(transport, pipe.as_fd(), len)
+            .and_then(Spliced::into_result)
     }
 
     /// Starts a key update, as the tokio streams' `key_update` does.
@@ -279,7 +421,8 @@ impl<S: Read + Write, Session> Write for TlsStream<S, Session> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.connection.write_slices(&mut Std(&mut self.io), bufs)
+        self.connection
+            .write_slices(&mut Std(&mut self.io), bufs, false)
     }
 
     fn flush(&mut self) -> io::Result<()> {

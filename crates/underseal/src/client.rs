@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::handshake::{ClientHandshake, prepare_client};
 use crate::mid_handshake::MidHandshake;
+use crate::offload::Offloads;
 
 pub use crate::session::ClientConnection;
 
@@ -27,6 +28,7 @@ pub type TlsStream<IO> = crate::stream::Stream<IO, ClientConnection>;
 pub struct TlsConnector {
     original: Arc<ClientConfig>,
     prepared: Arc<ClientConfig>,
+    offloads: Offloads,
 }
 
 impl From<Arc<ClientConfig>> for TlsConnector {
@@ -34,6 +36,7 @@ impl From<Arc<ClientConfig>> for TlsConnector {
         Self {
             prepared: prepare_client(&config),
             original: config,
+            offloads: Offloads::default(),
         }
     }
 }
@@ -83,6 +86,14 @@ impl TlsConnector {
         }
     }
 
+    /// Chooses where this connector's connections are sealed and opened: [`crate::Offload::Auto`] for both
+    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
+    #[must_use]
+    pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
+        self.offloads = offloads.into();
+        self
+    }
+
     /// The configuration that the connector was made from.
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.original
@@ -101,7 +112,7 @@ impl TlsConnector {
             f(handshake.connection());
             handshake
         });
-        Connect(MidHandshake::start(stream, handshake))
+        Connect(MidHandshake::start(stream, handshake, self.offloads))
     }
 }
 

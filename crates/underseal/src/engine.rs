@@ -1,23 +1,33 @@
-//! The user-space engine: one established connection over any transport.
+//! An established connection over any transport: two directions, each with an engine of its own.
 //!
 //! It knows no runtime: blocking and tokio streams drive the same calls, and `WouldBlock` means
 //! the same in both.
 
 mod control;
+pub(crate) mod kernel;
+mod moving;
+mod read;
 mod receive;
+mod splicing;
 mod transmit;
+pub(crate) mod user;
 
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 
-use underseal_record::{AlertDescription, AlertLevel, Backend, ContentType, Limits, Padding};
+use underseal_record::{AlertDescription, AlertLevel, ContentType, TrafficKeys};
+use underseal_sys::tls::Direction;
 
 use crate::Error;
 use crate::handshake::Tickets;
+use crate::offload::{Engine, Engines};
 use crate::transport::Transport;
-use control::{Action, Control};
-use receive::Record;
+use control::Control;
+use moving::Moving;
+use receive::{Filled, Record};
 
 pub(crate) use receive::Receive;
+pub(crate) use splicing::Spliced;
 pub(crate) use transmit::Transmit;
 
 /// Whether a KeyUpdate asks the peer to update its key too (RFC 8446 section 4.6.3).
@@ -30,12 +40,30 @@ pub enum KeyUpdateRequest {
 }
 
 impl KeyUpdateRequest {
-    pub(crate) const fn to_wire(self) -> u8 {
-        match self {
+    /// Bytes of the message.
+    const MESSAGE_LEN: usize = 5;
+
+    /// The handshake message.
+    const fn message(self) -> [u8; Self::MESSAGE_LEN] {
+        let request = match self {
             Self::NotRequested => 0,
             Self::Requested => 1,
-        }
+        };
+        [control::KEY_UPDATE, 0, 0, 1, request]
     }
+}
+
+/// What went over a connection since its handshake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes of application data that were taken to be sent.
+    pub tx_bytes: u64,
+    /// Bytes of application data that were received and opened.
+    pub rx_bytes: u64,
+    /// How often this side updated its key.
+    pub tx_key_updates: u32,
+    /// How often the peer updated its key.
+    pub rx_key_updates: u32,
 }
 
 /// How the receiving direction ended.
@@ -52,6 +80,9 @@ pub(crate) struct Connection {
     pub(crate) tickets: Tickets,
     pub(crate) control: Control,
     pub(crate) end: Option<End>,
+    moving: Moving,
+    tx_bytes: u64,
+    rx_bytes: u64,
 }
 
 impl Connection {
@@ -62,132 +93,35 @@ impl Connection {
             tickets,
             control: Control::default(),
             end,
+            moving: Moving::default(),
+            tx_bytes: 0,
+            rx_bytes: 0,
         }
     }
 
-    pub(crate) fn set_padding(&mut self, padding: Padding) {
-        self.tx.sealer.set_padding(padding);
-    }
-
-    pub(crate) fn lower_limits(&mut self, limits: Limits) {
-        self.tx.sealer.lower_limits(limits);
-    }
-
-    pub(crate) fn backend(&self) -> Backend {
-        self.tx.sealer.backend()
-    }
-
-    /// Reads application data. Zero means that the peer sent close_notify, or `out` is empty.
-    pub(crate) fn read(
-        &mut self,
-        transport: &mut impl Transport,
-        out: &mut [u8],
-    ) -> io::Result<usize> {
-        self.answer(transport);
-        if out.is_empty() {
-            return Ok(0);
+    pub(crate) fn engines(&self) -> Engines {
+        Engines {
+            tx: self.tx.engine(),
+            rx: self.rx.engine(),
         }
-        if self.control.pending.is_none() {
-            let ready = self.rx.take(out);
-            if ready > 0 {
-                return Ok(ready);
-            }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            tx_bytes: self.tx_bytes,
+            rx_bytes: self.rx_bytes,
+            tx_key_updates: self.tx.key_updates(),
+            rx_key_updates: self.rx.key_updates(),
         }
-        let result = self.read_records(transport, out);
-        self.rx.settle();
-        result
     }
 
-    fn read_records(
-        &mut self,
-        transport: &mut impl Transport,
-        out: &mut [u8],
-    ) -> io::Result<usize> {
-        let mut filled = 0;
-        loop {
-            match self.step(transport, &mut out[filled..]) {
-                Ok(Step::Data(n)) => filled += n,
-                Ok(Step::Control) => {}
-                Ok(Step::Starved | Step::Pending(_) | Step::End) if filled > 0 => break,
-                Ok(Step::Starved) => self.receive(transport, out.len())?,
-                Ok(Step::Pending(content_type)) => {
-                    return Err(Error::RecordPending(content_type).into());
-                }
-                Ok(Step::End) => return Ok(0),
-                // The data before the failure is delivered first, the failure by the next call.
-                Err(_) if filled > 0 => break,
-                Err(error) => return Err(error.into()),
-            }
-            if filled == out.len() {
-                break;
-            }
+    /// Keys of a direction that this process holds.
+    fn own_keys(&self, direction: Direction) -> Option<&TrafficKeys> {
+        match (direction, &self.tx, &self.rx) {
+            (Direction::Tx, Transmit::User(tx), _) => Some(tx.sealer.keys()),
+            (Direction::Rx, _, Receive::User(rx)) => Some(rx.opener.keys()),
+            _ => None,
         }
-        Ok(filled)
-    }
-
-    /// Waits until there is plaintext, and shows it without copying. Empty at the end.
-    pub(crate) fn fill_buf(&mut self, transport: &mut impl Transport) -> io::Result<&[u8]> {
-        self.answer(transport);
-        while self.rx.plaintext().is_empty() {
-            match self.step(transport, &mut [])? {
-                Step::Data(_) | Step::Control => {}
-                Step::Starved => {
-                    if let Err(error) = self.receive(transport, 0) {
-                        self.rx.settle();
-                        return Err(error);
-                    }
-                }
-                Step::Pending(content_type) => {
-                    return Err(Error::RecordPending(content_type).into());
-                }
-                Step::End => break,
-            }
-        }
-        Ok(self.rx.plaintext())
-    }
-
-    /// Drops `n` bytes that `fill_buf` showed.
-    pub(crate) fn consume(&mut self, n: usize) {
-        self.rx.consume(n);
-        self.rx.settle();
-    }
-
-    /// Reads one record, of application data or of a type that is neither alert nor handshake.
-    /// `None` at the end.
-    pub(crate) fn read_record(
-        &mut self,
-        transport: &mut impl Transport,
-        out: &mut [u8],
-    ) -> io::Result<Option<(ContentType, usize)>> {
-        self.answer(transport);
-        self.control.deliver_records = true;
-        let result = loop {
-            if let Some(pending) = self.control.pending.take() {
-                let (content_type, payload) = *pending;
-                let n = payload.len().min(out.len());
-                out[..n].copy_from_slice(&payload[..n]);
-                if n < payload.len() {
-                    self.control.pending = Some(Box::new((content_type, payload[n..].to_vec())));
-                }
-                break Ok(Some((content_type, n)));
-            }
-            let ready = self.rx.take(out);
-            if ready > 0 {
-                break Ok(Some((ContentType::APPLICATION_DATA, ready)));
-            }
-            match self.step(transport, out) {
-                Ok(Step::Data(n)) if n > 0 => break Ok(Some((ContentType::APPLICATION_DATA, n))),
-                Ok(Step::Data(_) | Step::Control | Step::Pending(_)) => {}
-                Ok(Step::Starved) => match self.receive(transport, out.len()) {
-                    Ok(()) => {}
-                    Err(error) => break Err(error),
-                },
-                Ok(Step::End) => break Ok(None),
-                Err(error) => break Err(error.into()),
-            }
-        };
-        self.rx.settle();
-        result
     }
 
     /// Writes application data from up to [`MAX_SLICES`] of `slices`; see [`Transmit::write`].
@@ -195,6 +129,7 @@ impl Connection {
         &mut self,
         transport: &mut impl Transport,
         slices: &[IoSlice<'_>],
+        more: bool,
     ) -> io::Result<usize> {
         // A list of its own, because sealing advances it.
         let mut own = [IoSlice::new(&[]); MAX_SLICES];
@@ -207,7 +142,11 @@ impl Connection {
             own[len] = *slice;
             len += 1;
         }
-        self.write_typed(transport, ContentType::APPLICATION_DATA, &mut own[..len])
+        self.move_tx(transport.socket())?;
+        let data = ContentType::APPLICATION_DATA;
+        let n = self.tx.write(transport, data, &mut own[..len], more)?;
+        self.tx_bytes += n as u64;
+        Ok(n)
     }
 
     /// Writes records of any type; see [`Transmit::write`].
@@ -217,17 +156,7 @@ impl Connection {
         content_type: ContentType,
         slices: &mut [IoSlice<'_>],
     ) -> io::Result<usize> {
-        self.tx.write(transport, content_type, slices)
-    }
-
-    /// Writes application data that `fill` provides; see [`Transmit::write_with`].
-    pub(crate) fn write_with(
-        &mut self,
-        transport: &mut impl Transport,
-        limit: u64,
-        fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        self.tx.write_with(transport, limit, fill)
+        self.tx.write(transport, content_type, slices, false)
     }
 
     /// Sends all that was sealed.
@@ -242,7 +171,7 @@ impl Connection {
             return Err(Error::WriteAfterClose);
         }
         if !self.tx.can_update_key() {
-            return Err(Error::Unsupported("key update on this connection"));
+            return Err(self.tx.cannot_update_key());
         }
         self.tx.want_key_update(request);
         self.tx.queue_key_update()
@@ -253,64 +182,6 @@ impl Connection {
         self.tx
             .queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
         self.tx.flush(transport)
-    }
-
-    /// Sends what the last received records asked for. A socket that is full takes it later.
-    fn answer(&mut self, transport: &mut impl Transport) {
-        if self.control.answer_due {
-            // A failure to send shows again, with its reason, at the next write or flush.
-            let sent = self.flush(transport);
-            self.control.answer_due = sent.is_err();
-        }
-    }
-
-    /// Opens one record and acts on it.
-    fn step(&mut self, transport: &mut impl Transport, out: &mut [u8]) -> Result<Step, Error> {
-        if let Some(pending) = &self.control.pending {
-            return Ok(Step::Pending(pending.0));
-        }
-        match &self.end {
-            Some(End::CloseNotify) => return Ok(Step::End),
-            Some(End::Failed(error)) => return Err(Error::clone(error)),
-            None => {}
-        }
-        let record = match self.rx.next(out) {
-            Ok(None) => return Ok(Step::Starved),
-            Ok(Some(record)) => record,
-            Err(error) => return Err(self.fail(transport, error)),
-        };
-        let action = match record {
-            Record::Data(n) => self
-                .control
-                .data(n.max(self.rx.plaintext().len()))
-                .map(|()| Action::Deliver(n)),
-            Record::Control(content_type, payload) => {
-                self.control
-                    .handle(content_type, payload, &mut self.tickets, &mut self.rx)
-            }
-        };
-        match action {
-            Ok(action) => Ok(self.act(transport, action)),
-            Err(error) => Err(self.fail(transport, error)),
-        }
-    }
-
-    fn act(&mut self, transport: &mut impl Transport, action: Action) -> Step {
-        match action {
-            Action::Deliver(n) => return Step::Data(n),
-            Action::None => {}
-            Action::AnswerKeyUpdate => {
-                self.tx.want_key_update(KeyUpdateRequest::NotRequested);
-                self.control.answer_due = true;
-            }
-            Action::Warn(description) => {
-                self.tx.queue_alert(AlertLevel::Warning, description);
-                self.control.answer_due = true;
-            }
-            Action::CloseNotify => self.end = Some(End::CloseNotify),
-        }
-        self.answer(transport);
-        Step::Control
     }
 
     /// Ends the connection: the peer is told if there is something to tell, and both directions
@@ -329,29 +200,22 @@ impl Connection {
         error
     }
 
-    fn receive(&mut self, transport: &mut impl Transport, out_len: usize) -> io::Result<()> {
-        match self.rx.fill(transport, out_len)? {
-            0 => {
-                self.end = Some(End::Failed(Box::new(Error::Truncated)));
-                Err(Error::Truncated.into())
-            }
-            _ => Ok(()),
+    /// The socket of a direction that the kernel holds.
+    pub(crate) fn kernel_socket<'s>(
+        &self,
+        direction: Direction,
+        socket: Option<BorrowedFd<'s>>,
+    ) -> Result<BorrowedFd<'s>, Error> {
+        let engine = match direction {
+            Direction::Tx => self.tx.engine(),
+            Direction::Rx => self.rx.engine(),
+        };
+        match (engine, socket) {
+            (Engine::Kernel, Some(socket)) => Ok(socket),
+            _ => Err(Error::Unsupported("an option of the kernel engine alone")),
         }
     }
 }
 
 /// Slices of one vectored write that are looked at; the rest is the next write's.
 const MAX_SLICES: usize = 16;
-
-enum Step {
-    /// This many bytes of data are in the output; more may be in `rx.plaintext()`.
-    Data(usize),
-    /// A control record was handled.
-    Control,
-    /// No whole record is buffered.
-    Starved,
-    /// A record of another type waits for `read_record`.
-    Pending(ContentType),
-    /// The peer sent close_notify.
-    End,
-}

@@ -2,6 +2,9 @@ use std::io;
 use std::sync::Arc;
 
 use underseal_record::{AlertDescription, ContentType};
+use underseal_sys::tls::Direction;
+
+use crate::offload::Refusal;
 
 /// Why a TLS stream failed, by the party at fault.
 ///
@@ -37,6 +40,14 @@ pub enum Error {
     /// The connection cannot do this.
     #[error("not supported: {0}")]
     Unsupported(&'static str),
+    /// The kernel engine was asked for, or holds the direction, and the kernel cannot do this.
+    #[error("kernel engine, direction {direction}: {refusal}")]
+    Offload {
+        /// The direction.
+        direction: Direction,
+        /// What the kernel cannot do.
+        refusal: Refusal,
+    },
 }
 
 /// What the peer did wrong above the record layer.
@@ -99,7 +110,7 @@ impl Error {
         match self {
             Self::Record(error) => error.alert(),
             Self::PeerMisbehaved(why) => Some(why.alert()),
-            Self::Unsupported(_) => Some(AlertDescription::INTERNAL_ERROR),
+            Self::Unsupported(_) | Self::Offload { .. } => Some(AlertDescription::INTERNAL_ERROR),
             _ => None,
         }
     }
@@ -109,7 +120,7 @@ impl Error {
             Self::Truncated | Self::ClosedInHandshake => io::ErrorKind::UnexpectedEof,
             Self::WriteAfterClose => io::ErrorKind::BrokenPipe,
             Self::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
-            Self::Unsupported(_) => io::ErrorKind::Unsupported,
+            Self::Unsupported(_) | Self::Offload { .. } => io::ErrorKind::Unsupported,
             Self::RecordPending(_) => io::ErrorKind::Other,
             Self::Handshake(_) | Self::Record(_) | Self::PeerMisbehaved(_) => {
                 io::ErrorKind::InvalidData

@@ -10,7 +10,11 @@ use rustix::io::{Errno, pread};
 #[cfg(feature = "tokio")]
 use rustix::io::{ReadWriteFlags, preadv2};
 
+#[cfg(feature = "tokio")]
+use crate::buffers::BATCH;
 use crate::engine::Connection;
+#[cfg(feature = "tokio")]
+use crate::offload::Engine;
 use crate::transport::Transport;
 
 /// What one batch of a file came to.
@@ -32,9 +36,13 @@ pub(crate) fn send_batch(
     file: &File,
     range: Range<u64>,
 ) -> io::Result<Batch> {
-    let limit = range.end - range.start;
+    let limit = (range.end - range.start).min(BATCH as u64);
+    let sealed_below = connection.engines().tx == Engine::Kernel;
+    if sealed_below && !is_cached(file, range.start + limit - 1) {
+        return Ok(Batch::NotCached);
+    }
     let mut cached = true;
-    let sent = connection.write_with(transport, limit, |piece, offset| {
+    let sent = connection.send_file(transport, file, range.start, limit, |piece, offset| {
         let at = range.start + offset;
         match preadv2(
             file,
@@ -65,10 +73,24 @@ pub(crate) fn send_batch_blocking(
 ) -> io::Result<Batch> {
     let limit = range.end - range.start;
     connection
-        .write_with(transport, limit, |piece, offset| {
+        .send_file(transport, file, range.start, limit, |piece, offset| {
             read_at(file, piece, range.start + offset)
         })
         .map(batch)
+}
+
+/// Whether the page of the byte at `at` is in memory, or none that could be: what comes before it
+/// was read ahead with it. sendfile(2) has no way not to wait for the disk.
+#[cfg(feature = "tokio")]
+fn is_cached(file: &File, at: u64) -> bool {
+    let mut byte = [0];
+    let read = preadv2(
+        file,
+        &mut [IoSliceMut::new(&mut byte)],
+        at,
+        ReadWriteFlags::NOWAIT,
+    );
+    read != Err(Errno::AGAIN)
 }
 
 /// Reads the pages at `at` into memory on a blocking thread.
@@ -76,7 +98,7 @@ pub(crate) fn send_batch_blocking(
 pub(crate) async fn warm(file: &File, at: u64) -> io::Result<()> {
     let file = file.try_clone()?;
     let read = tokio::task::spawn_blocking(move || {
-        let mut pages = vec![0; crate::buffers::BATCH];
+        let mut pages = vec![0; BATCH];
         read_at(&file, &mut pages, at).map(drop)
     });
     read.await.map_err(io::Error::other)?

@@ -10,13 +10,15 @@
 //! - the suite is one that the record layer knows;
 //! - sequence numbers have one owner: they move with the keys;
 //! - keys can be updated: the traffic secrets move along (see `handshake::Secrets`);
+//! - a direction moves into the kernel between two records and with nothing unsent: see
+//!   `engine::moving`, which waits for that;
 //! - tickets still reach rustls: a client's kernel connection moves along.
 
 use rustls::ExtractedSecrets;
 use underseal_record::{Opener, Sealer, TrafficKeys, TrafficSecret};
 
 use crate::Error;
-use crate::engine::{Connection, End, Receive, Transmit};
+use crate::engine::{Connection, End, Receive, Transmit, user};
 use crate::handshake::{Flight, Secrets, Tickets, traffic_keys};
 
 /// What rustls' `max_fragment_size` counts besides the plaintext: the record's header.
@@ -55,9 +57,10 @@ impl Finished {
         }
         let opener = Opener::new(rx_keys);
         let flight = self.flight;
-        let tx = Transmit::new(sealer, tx_secret, &[], false);
-        let rx = Receive::new(opener, rx_secret, &flight.plaintext, &flight.incoming);
+        let tx = user::Transmit::new(sealer, tx_secret, &[], false);
+        let rx = user::Receive::new(opener, rx_secret, &flight.plaintext, &flight.incoming);
         let end = flight.peer_closed.then_some(End::CloseNotify);
+        let (tx, rx) = (Transmit::User(tx), Receive::User(rx));
         Ok(Connection::new(tx, rx, self.tickets, end))
     }
 }

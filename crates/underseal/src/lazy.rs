@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Error;
 use crate::handshake::prepare_server;
+use crate::offload::Offloads;
 use crate::server::Accept;
 use crate::transport::{Polled, Transport, into_poll};
 
@@ -119,6 +120,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
             Poll::Ready(Ok(accepted)) => Poll::Ready(Ok(StartHandshake {
                 accepted,
                 received: std::mem::take(&mut this.received),
+                offloads: Offloads::default(),
                 io,
             })),
             Poll::Ready(Err(error)) => {
@@ -137,6 +139,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
 pub struct StartHandshake<IO> {
     accepted: Accepted,
     received: Vec<u8>,
+    offloads: Offloads,
     io: IO,
 }
 
@@ -157,7 +160,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StartHandshake<IO> {
         F: FnOnce(&mut UnbufferedServerConnection),
     {
         // The ClientHello is read again, by the connection that answers it.
-        Accept::start(self.io, prepare_server(&config), self.received, f)
+        let prepared = prepare_server(&config);
+        Accept::start(self.io, prepared, self.received, self.offloads, f)
+    }
+
+    /// Chooses where the connection is sealed and opened, as [`crate::TlsAcceptor::offload`] does.
+    #[must_use]
+    pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
+        self.offloads = offloads.into();
+        self
     }
 
     /// The stream below.

@@ -7,8 +7,10 @@ mod error;
 mod file;
 mod handover;
 mod handshake;
+mod offload;
 mod parts;
 mod session;
+mod splice;
 mod transport;
 
 pub mod blocking;
@@ -26,12 +28,15 @@ mod stream;
 mod tls_stream;
 
 pub use backend::{BACKEND_VARIABLE, aead_backend};
-pub use engine::KeyUpdateRequest;
+pub use engine::{Counters, KeyUpdateRequest};
 pub use error::{Error, PeerMisbehaved};
+pub use offload::{Engine, Engines, OFFLOAD_VARIABLE, Offload, Offloads, Refusal, UnknownOffload};
 pub use parts::{InvalidParts, Movable, Parts};
 pub use rustls;
 pub use session::{ClientConnection, CommonState, ServerConnection};
 pub use underseal_record as record;
+pub use underseal_sys::Errno;
+pub use underseal_sys::tls::Direction;
 
 #[cfg(feature = "tokio")]
 pub use client::{Connect, FallibleConnect, TlsConnector, TlsConnectorWithAlpn};

@@ -9,14 +9,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Error;
 use crate::handshake::Handshake;
+use crate::offload::Offloads;
 use crate::stream::Stream;
-use crate::transport::{Polled, into_poll};
+use crate::transport::{Polled, into_poll, tokio_socket};
 
 /// Resolves to the stream, or to the error and the stream below.
 pub(crate) enum MidHandshake<IO, H: Handshake> {
     Handshaking {
         io: IO,
         handshake: Box<H>,
+        offloads: Offloads,
     },
     /// The handshake is complete; this is to be written first.
     Writing {
@@ -31,11 +33,12 @@ pub(crate) enum MidHandshake<IO, H: Handshake> {
 }
 
 impl<IO, H: Handshake> MidHandshake<IO, H> {
-    pub(crate) fn start(io: IO, handshake: Result<H, Error>) -> Self {
+    pub(crate) fn start(io: IO, handshake: Result<H, Error>, offloads: Offloads) -> Self {
         match handshake {
             Ok(handshake) => Self::Handshaking {
                 io,
                 handshake: Box::new(handshake),
+                offloads,
             },
             Err(error) => Self::Failed {
                 io,
@@ -78,15 +81,20 @@ where
                 Self::Handshaking {
                     mut io,
                     mut handshake,
+                    offloads,
                 } => {
                     let mut transport = Polled { io: &mut io, cx };
                     match into_poll(handshake.drive(&mut transport)) {
                         Poll::Pending => {
-                            *this = Self::Handshaking { io, handshake };
+                            *this = Self::Handshaking {
+                                io,
+                                handshake,
+                                offloads,
+                            };
                             return Poll::Pending;
                         }
                         Poll::Ready(Err(error)) => *this = Self::Failed { io, error },
-                        Poll::Ready(Ok(())) => *this = Self::established(io, *handshake),
+                        Poll::Ready(Ok(())) => *this = Self::established(io, *handshake, offloads),
                     }
                 }
                 Self::Writing { mut stream, unsent } if !unsent.is_empty() => {
@@ -118,8 +126,14 @@ where
 }
 
 impl<IO, H: Handshake> MidHandshake<IO, H> {
-    fn established(io: IO, handshake: H) -> Self {
-        match handshake.finish() {
+    fn established(io: IO, handshake: H, offloads: Offloads) -> Self {
+        let established = handshake.finish().and_then(|mut established| {
+            established
+                .connection
+                .offload(tokio_socket(&io), offloads.or_environment())?;
+            Ok(established)
+        });
+        match established {
             Ok(established) => Self::Writing {
                 stream: Stream::new(io, established.session, established.connection),
                 unsent: established.unsent,

@@ -1,12 +1,16 @@
 mod bytes;
 
+use std::os::fd::BorrowedFd;
+
 use underseal_record::{
     ApiMisuse, Error as RecordError, Limits, Opener, Padding, Sealer, TrafficKeys, TrafficSecret,
 };
+use underseal_sys::tls::Direction;
 
 use crate::Error;
-use crate::engine::{Connection, End, Receive, Transmit};
+use crate::engine::{Connection, End, Receive, Transmit, kernel, user};
 use crate::handshake::Tickets;
+use crate::offload::Refusal;
 
 pub use bytes::{InvalidParts, Movable};
 
@@ -16,6 +20,11 @@ pub use bytes::{InvalidParts, Movable};
 /// another process. Whoever holds the keys owns the sequence numbers: after the keys were copied
 /// to another place nothing may be sealed here any more, because a nonce that is used twice gives
 /// the key away.
+///
+/// What the kernel sealed or opened, it goes on to seal or open for as long as the socket lives:
+/// its keys and sequence numbers are read back, and parts with the same socket make a stream that
+/// goes on in the kernel. With another stream below (set `io` to one that carries on where the
+/// socket stood, towards a peer that does the same) they go on in this process.
 #[non_exhaustive]
 pub struct Parts<IO, Session> {
     /// The stream below.
@@ -50,7 +59,14 @@ pub struct Parts<IO, Session> {
 }
 
 impl<IO, Session> Parts<IO, Session> {
-    pub(crate) fn take(io: IO, session: Session, connection: Connection) -> Result<Self, Error> {
+    /// Takes a stream apart. `socket` is the one of `io`, if it has one. Everything that was
+    /// written is flushed, or a part of `unsent`.
+    pub(crate) fn take(
+        io: IO,
+        session: Session,
+        connection: Connection,
+        socket_of: impl Fn(&IO) -> Option<BorrowedFd<'_>>,
+    ) -> Result<Self, Error> {
         let rx_closed = match connection.end {
             None => false,
             Some(End::CloseNotify) => true,
@@ -61,16 +77,23 @@ impl<IO, Session> Parts<IO, Session> {
                 "taking a stream apart in the middle of a control message",
             ));
         }
-        let (sealer, tx_secret, unsent, tx_closed) = connection.tx.into_parts();
-        let (opener, rx_secret, plaintext, received) = connection.rx.into_parts();
+        let tx_closed = connection.tx.is_closed();
+        let (max_plaintext, padding, limits) = (
+            connection.tx.max_plaintext(),
+            connection.tx.padding(),
+            connection.tx.limits(),
+        );
+        let socket = socket_of(&io);
+        let (tx, tx_secret, unsent) = take_tx(connection.tx, socket)?;
+        let (rx, rx_secret, plaintext, received) = take_rx(connection.rx, socket)?;
         Ok(Self {
             io,
             session,
-            max_plaintext: sealer.max_plaintext(),
-            padding: sealer.padding(),
-            limits: sealer.limits(),
-            tx: sealer.into_keys(),
-            rx: opener.into_keys()?,
+            max_plaintext,
+            padding,
+            limits,
+            tx,
+            rx,
             tx_secret,
             rx_secret,
             plaintext,
@@ -82,25 +105,115 @@ impl<IO, Session> Parts<IO, Session> {
         })
     }
 
-    pub(crate) fn put_together(self) -> Result<(IO, Session, Connection), Error> {
+    pub(crate) fn put_together(
+        self,
+        socket_of: impl Fn(&IO) -> Option<BorrowedFd<'_>>,
+    ) -> Result<(IO, Session, Connection), Error> {
         if self.tx.version() != self.rx.version() || self.tx.algorithm() != self.rx.algorithm() {
             return Err(RecordError::from(ApiMisuse::DirectionsDiffer).into());
         }
         crate::backend::apply_environment();
-        let mut sealer = Sealer::new(self.tx);
-        sealer.lower_max_plaintext(self.max_plaintext);
-        sealer.set_padding(self.padding);
-        sealer.lower_limits(self.limits);
-        let tx = Transmit::new(sealer, self.tx_secret, &self.unsent, self.tx_closed);
-        let rx = Receive::new(
-            Opener::new(self.rx),
-            self.rx_secret,
-            &self.plaintext,
-            &self.received,
-        );
+        let socket = socket_of(&self.io);
+        let held = |direction| socket.filter(|socket| kernel::holds(*socket, direction));
+        let tx = match held(Direction::Tx) {
+            Some(socket) => {
+                check_same(socket, Direction::Tx, &self.tx)?;
+                let (seq, secret) = (self.tx.seq(), self.tx_secret);
+                Transmit::Kernel(kernel::Transmit::new(
+                    seq,
+                    secret,
+                    self.limits,
+                    self.max_plaintext,
+                    self.tx_closed,
+                ))
+            }
+            None => {
+                let mut sealer = Sealer::new(self.tx);
+                sealer.lower_max_plaintext(self.max_plaintext);
+                sealer.set_padding(self.padding);
+                sealer.lower_limits(self.limits);
+                let (secret, unsent) = (self.tx_secret, &self.unsent);
+                Transmit::User(user::Transmit::new(sealer, secret, unsent, self.tx_closed))
+            }
+        };
+        let rx = match held(Direction::Rx) {
+            Some(socket) => {
+                check_same(socket, Direction::Rx, &self.rx)?;
+                let (version, secret) = (self.rx.version(), self.rx_secret);
+                Receive::Kernel(kernel::Receive::new(version, secret, &self.plaintext))
+            }
+            None => Receive::User(user::Receive::new(
+                Opener::new(self.rx),
+                self.rx_secret,
+                &self.plaintext,
+                &self.received,
+            )),
+        };
         let end = self.rx_closed.then_some(End::CloseNotify);
         let connection = Connection::new(tx, rx, self.tickets, end);
         Ok((self.io, self.session, connection))
+    }
+}
+
+type TxParts = (TrafficKeys, Option<TrafficSecret>, Vec<u8>);
+type RxParts = (TrafficKeys, Option<TrafficSecret>, Vec<u8>, Vec<u8>);
+
+fn take_tx(tx: Transmit, socket: Option<BorrowedFd<'_>>) -> Result<TxParts, Error> {
+    match tx {
+        Transmit::User(tx) => {
+            let (sealer, secret, unsent) = tx.into_parts()?;
+            Ok((sealer.into_keys(), secret, unsent))
+        }
+        Transmit::Kernel(tx) => {
+            if tx.holds_anything() {
+                return Err(Error::Unsupported(
+                    "taking a stream apart before it is flushed",
+                ));
+            }
+            let mut keys = read_back(socket, Direction::Tx)?;
+            // Whoever seals with them does not count explicit nonces as the kernel does.
+            keys.renew_explicit_nonces();
+            Ok((keys, tx.into_secret(), Vec::new()))
+        }
+    }
+}
+
+fn take_rx(rx: Receive, socket: Option<BorrowedFd<'_>>) -> Result<RxParts, Error> {
+    match rx {
+        Receive::User(rx) => {
+            let (opener, secret, plaintext, received) = rx.into_parts();
+            Ok((opener.into_keys()?, secret, plaintext, received))
+        }
+        Receive::Kernel(rx) => {
+            let keys = read_back(socket, Direction::Rx)?;
+            let (secret, plaintext) = rx.into_parts();
+            Ok((keys, secret, plaintext, Vec::new()))
+        }
+    }
+}
+
+/// The keys that the kernel holds, with the sequence number of its next record.
+fn read_back(socket: Option<BorrowedFd<'_>>, direction: Direction) -> Result<TrafficKeys, Error> {
+    socket
+        .ok_or(Refusal::NotTcp)
+        .and_then(|socket| kernel::read_back(socket, direction))
+        .map_err(|refusal| Error::Offload { direction, refusal })
+}
+
+/// The socket's own keys and sequence number must be those of the parts: if not, somebody else
+/// has used either of them meanwhile.
+fn check_same(
+    socket: BorrowedFd<'_>,
+    direction: Direction,
+    keys: &TrafficKeys,
+) -> Result<(), Error> {
+    let held = read_back(Some(socket), direction)?;
+    if held.seq() == keys.seq() && held.dangerous_key() == keys.dangerous_key() {
+        Ok(())
+    } else {
+        Err(Error::Unsupported(
+            "parts of another connection on a socket that the kernel seals for",
+        ))
     }
 }
 

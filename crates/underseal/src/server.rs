@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::handshake::{ServerHandshake, prepare_server};
 use crate::mid_handshake::MidHandshake;
+use crate::offload::Offloads;
 
 pub use crate::session::ServerConnection;
 
@@ -26,6 +27,7 @@ pub type TlsStream<IO> = crate::stream::Stream<IO, ServerConnection>;
 pub struct TlsAcceptor {
     original: Arc<ServerConfig>,
     prepared: Arc<ServerConfig>,
+    offloads: Offloads,
 }
 
 impl From<Arc<ServerConfig>> for TlsAcceptor {
@@ -33,6 +35,7 @@ impl From<Arc<ServerConfig>> for TlsAcceptor {
         Self {
             prepared: prepare_server(&config),
             original: config,
+            offloads: Offloads::default(),
         }
     }
 }
@@ -49,7 +52,16 @@ impl TlsAcceptor {
         IO: AsyncRead + AsyncWrite + Unpin,
         F: FnOnce(&mut UnbufferedServerConnection),
     {
-        Accept::start(stream, Arc::clone(&self.prepared), Vec::new(), f)
+        let prepared = Arc::clone(&self.prepared);
+        Accept::start(stream, prepared, Vec::new(), self.offloads, f)
+    }
+
+    /// Chooses where this acceptor's connections are sealed and opened: [`crate::Offload::Auto`] for both
+    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
+    #[must_use]
+    pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
+        self.offloads = offloads.into();
+        self
     }
 
     /// The configuration that the acceptor was made from.
@@ -69,13 +81,14 @@ impl<IO> Accept<IO> {
         stream: IO,
         prepared: Arc<ServerConfig>,
         received: Vec<u8>,
+        offloads: Offloads,
         f: impl FnOnce(&mut UnbufferedServerConnection),
     ) -> Self {
         let handshake = ServerHandshake::new(prepared, received).map(|mut handshake| {
             f(handshake.connection());
             handshake
         });
-        Self(MidHandshake::start(stream, handshake))
+        Self(MidHandshake::start(stream, handshake, offloads))
     }
 
     /// The same handshake, giving the stream below back if it fails.

@@ -2,17 +2,20 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use underseal_record::{Backend, ContentType, Limits, Padding};
+use underseal_sys::tls::Direction;
 
 use crate::Error;
-use crate::engine::{Connection, KeyUpdateRequest};
+use crate::engine::{Connection, Counters, KeyUpdateRequest, Spliced};
 use crate::file;
+use crate::offload::{Engines, Offloads};
 use crate::parts::Parts;
-use crate::transport::{Polled, into_poll};
+use crate::transport::{Polled, into_poll, tokio_socket};
 
 /// An established TLS connection over a tokio stream: [`crate::client::TlsStream`] or
 /// [`crate::server::TlsStream`].
@@ -77,19 +80,83 @@ impl<IO, Session> Stream<IO, Session> {
 
 impl<IO, Session> Stream<IO, Session> {
     /// How records are padded from now on (TLS 1.3; none by default).
-    pub fn set_padding(&mut self, padding: Padding) {
-        self.connection.set_padding(padding);
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the kernel seals: it never pads. Choose [`crate::Offload::User`] for
+    /// streams that are to be padded.
+    pub fn set_padding(&mut self, padding: Padding) -> Result<(), Error> {
+        self.connection.tx.set_padding(padding)
     }
 
     /// Lowers the number of records that one key may seal, and with it when the automatic key
     /// update comes. Limits cannot be raised over those of the suite.
     pub fn lower_limits(&mut self, limits: Limits) {
-        self.connection.lower_limits(limits);
+        self.connection.tx.lower_limits(limits);
     }
 
-    /// Which AEAD library seals and opens.
-    pub fn backend(&self) -> Backend {
-        self.connection.backend()
+    /// Which engine seals and which opens, right now.
+    pub fn engines(&self) -> Engines {
+        self.connection.engines()
+    }
+
+    /// Chooses the engine of each direction anew. A direction moves into the kernel at once if
+    /// nothing of it is buffered, otherwise when that has been sent or read; [`engines`] tells.
+    /// [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word here too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Offload`] if the kernel was asked for and refuses, or if it was not asked for
+    /// and holds the direction already.
+    ///
+    /// [`engines`]: Self::engines
+    pub fn set_offload(&mut self, offloads: impl Into<Offloads>) -> Result<(), Error> {
+        let socket = tokio_socket(&self.io);
+        let offloads = offloads.into().or_environment();
+        self.connection.offload(socket, offloads)
+    }
+
+    /// What went over the connection since its handshake.
+    pub fn counters(&self) -> Counters {
+        self.connection.counters()
+    }
+
+    /// Which AEAD library seals. `None` if the kernel does.
+    pub fn backend(&self) -> Option<Backend> {
+        self.connection.tx.backend()
+    }
+
+    /// Lets a network card that seals read file pages while `send_file` sends them, instead of
+    /// copies. Without such a card it does nothing.
+    ///
+    /// **Hazard**: a file that is written to while it is sent breaks the connection, because a
+    /// retransmission is sealed from other bytes under the same nonce; who sees both learns about
+    /// the key stream. Use it for files that nobody writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless the kernel seals; otherwise what the kernel said.
+    #[doc(alias = "TLS_TX_ZEROCOPY_RO")]
+    pub fn set_zerocopy_send_file(&mut self, on: bool) -> io::Result<()> {
+        let socket = tokio_socket(&self.io);
+        let socket = self.connection.kernel_socket(Direction::Tx, socket)?;
+        Ok(underseal_sys::tls::set_zerocopy_ro(socket, on)?)
+    }
+
+    /// Promises the kernel that the peer does not pad its records (TLS 1.3): it then opens them
+    /// straight into the reader's memory.
+    ///
+    /// **Hazard**: a record that is padded after all, and every control record, is opened twice:
+    /// a peer can make its records cost double.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless the kernel opens; otherwise what the kernel said.
+    #[doc(alias = "TLS_RX_EXPECT_NO_PAD")]
+    pub fn set_expect_no_padding(&mut self, on: bool) -> io::Result<()> {
+        let socket = tokio_socket(&self.io);
+        let socket = self.connection.kernel_socket(Direction::Rx, socket)?;
+        Ok(underseal_sys::tls::set_expect_no_pad(socket, on)?)
     }
 
     /// Takes the stream apart: the stream below, the keys and sequence numbers of both directions,
@@ -99,7 +166,7 @@ impl<IO, Session> Stream<IO, Session> {
     ///
     /// If the connection has failed: its keys protect nothing any more.
     pub fn into_parts(self) -> Result<Parts<IO, Session>, Error> {
-        Parts::take(self.io, self.session, *self.connection)
+        Parts::take(self.io, self.session, *self.connection, tokio_socket)
     }
 
     /// Builds a stream from parts.
@@ -108,7 +175,7 @@ impl<IO, Session> Stream<IO, Session> {
     ///
     /// [`Error::Record`] if the keys of the two directions do not fit together.
     pub fn from_parts(parts: Parts<IO, Session>) -> Result<Self, Error> {
-        let (io, session, connection) = parts.put_together()?;
+        let (io, session, connection) = parts.put_together(tokio_socket)?;
         Ok(Self::new(io, session, connection))
     }
 }
@@ -152,6 +219,77 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         }
         poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await?;
         Ok(at - range.start)
+    }
+
+    /// As `write`, but the last record stays open: it is sent when it is full, or with what the
+    /// next write, `flush`, `shutdown` or control record adds. Returns the bytes taken.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future has taken nothing.
+    #[doc(alias = "MSG_MORE")]
+    pub async fn write_more(&mut self, buf: &[u8]) -> io::Result<usize> {
+        poll_fn(|cx| {
+            self.with(cx, |connection, transport| {
+                connection.write_slices(transport, &[IoSlice::new(buf)], true)
+            })
+        })
+        .await
+    }
+
+    /// Copies what the next read will give, without taking it: at least a byte, zero at the end.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future has lost nothing.
+    #[doc(alias = "MSG_PEEK")]
+    pub async fn peek(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.with(cx, |connection, transport| connection.peek(transport, out))).await
+    }
+
+    /// Moves up to `len` bytes of received data into `pipe`, and returns how many; zero once the
+    /// peer sent close_notify. Where the kernel opens, no byte passes through this process. Alerts,
+    /// tickets and key updates on the way are handled as by a read.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; `WouldBlock` if the pipe is full: read from it, and call again. Make the
+    /// pipe non-blocking, or the runtime's thread waits for it.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future has moved nothing.
+    #[doc(alias = "splice")]
+    pub async fn splice_to(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
+        let pipe = pipe.as_fd();
+        let spliced = poll_fn(|cx| {
+            self.with(cx, |connection, transport| {
+                connection.splice_to(transport, pipe, len)
+            })
+        });
+        spliced.await.and_then(Spliced::into_result)
+    }
+
+    /// Sends up to `len` bytes out of `pipe`, and returns how many; zero at the pipe's end. Where
+    /// the kernel seals, no byte passes through this process. `flush` sends what is pending.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing; `WouldBlock` if the pipe is empty: wait for it, and call again. Make the
+    /// pipe non-blocking, or the runtime's thread waits for it.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future has moved nothing.
+    #[doc(alias = "splice")]
+    pub async fn splice_from(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
+        let pipe = pipe.as_fd();
+        let spliced = poll_fn(|cx| {
+            self.with(cx, |connection, transport| {
+                connection.splice_from(transport, pipe, len)
+            })
+        });
+        spliced.await.and_then(Spliced::into_result)
     }
 
     /// Starts a key update: the next record is sealed under a new key and, if the peer is asked
@@ -259,7 +397,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.get_mut().with(cx, |connection, transport| {
-            connection.write_slices(transport, bufs)
+            connection.write_slices(transport, bufs, false)
         })
     }
 
@@ -284,14 +422,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
     }
 }
 
-#[cfg(unix)]
-impl<IO: std::os::fd::AsFd, Session> std::os::fd::AsFd for Stream<IO, Session> {
+impl<IO: AsFd, Session> AsFd for Stream<IO, Session> {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.io.as_fd()
     }
 }
 
-#[cfg(unix)]
 impl<IO: std::os::fd::AsRawFd, Session> std::os::fd::AsRawFd for Stream<IO, Session> {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
         self.io.as_raw_fd()

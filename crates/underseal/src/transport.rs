@@ -1,6 +1,15 @@
 //! What the engine needs of a byte stream, blocking or not.
 
 use std::io::{self, Read, Write};
+use std::os::fd::BorrowedFd;
+
+use underseal_sys::Errno;
+use underseal_sys::stream::std_tcp_socket;
+#[cfg(feature = "tokio")]
+use {
+    std::os::fd::AsFd, std::task::Poll, tokio::io::Interest,
+    underseal_sys::stream::tokio_tcp_stream,
+};
 
 /// A byte stream below the records. `WouldBlock` means: come back when it is ready.
 pub(crate) trait Transport {
@@ -9,6 +18,23 @@ pub(crate) trait Transport {
 
     /// Sends some of `buf`.
     fn send(&mut self, buf: &[u8]) -> io::Result<usize>;
+
+    /// The TCP socket below, if that is what the stream is.
+    fn socket(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Makes a system call that receives from [`socket`](Self::socket). `EAGAIN` means that the
+    /// task is woken when the socket is readable.
+    fn when_readable<T>(
+        &mut self,
+        call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno>;
+
+    /// Makes a system call that sends to [`socket`](Self::socket). `EAGAIN` means that the task is
+    /// woken when the socket is writable.
+    fn when_writable<T>(
+        &mut self,
+        call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno>;
 }
 
 /// A `std::io` stream. Interrupted calls are repeated.
@@ -22,6 +48,24 @@ impl<S: Read + Write> Transport for Std<'_, S> {
     fn send(&mut self, buf: &[u8]) -> io::Result<usize> {
         uninterrupted(|| self.0.write(buf))
     }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        std_tcp_socket(self.0)
+    }
+
+    fn when_readable<T>(
+        &mut self,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        call(self.socket().ok_or(Errno::NOTSOCK)?)
+    }
+
+    fn when_writable<T>(
+        &mut self,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        call(self.socket().ok_or(Errno::NOTSOCK)?)
+    }
 }
 
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
@@ -31,6 +75,12 @@ fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usiz
             result => return result,
         }
     }
+}
+
+/// The TCP socket of a tokio stream, if that is what `io` is.
+#[cfg(feature = "tokio")]
+pub(crate) fn tokio_socket<IO>(io: &IO) -> Option<BorrowedFd<'_>> {
+    tokio_tcp_stream(io).map(AsFd::as_fd)
 }
 
 /// A tokio stream, for the length of one poll.
@@ -45,24 +95,76 @@ impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Transport for Pol
     fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut buf = tokio::io::ReadBuf::new(buf);
         match std::pin::Pin::new(&mut *self.io).poll_read(self.cx, &mut buf) {
-            std::task::Poll::Ready(result) => result.map(|()| buf.filled().len()),
-            std::task::Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Poll::Ready(result) => result.map(|()| buf.filled().len()),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
     fn send(&mut self, buf: &[u8]) -> io::Result<usize> {
         match std::pin::Pin::new(&mut *self.io).poll_write(self.cx, buf) {
-            std::task::Poll::Ready(result) => result,
-            std::task::Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        tokio_socket(self.io)
+    }
+
+    fn when_readable<T>(
+        &mut self,
+        call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        self.when(Interest::READABLE, call)
+    }
+
+    fn when_writable<T>(
+        &mut self,
+        call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        self.when(Interest::WRITABLE, call)
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<IO> Polled<'_, '_, IO> {
+    /// Makes the call until it does not say `EAGAIN`, or the socket is not ready. tokio's own
+    /// reads and writes take a short one for a sign that the socket is drained; on a kernel TLS
+    /// socket it is none.
+    fn when<T>(
+        &mut self,
+        interest: Interest,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let stream = tokio_tcp_stream(self.io).ok_or(Errno::NOTSOCK)?;
+        loop {
+            let ready = match interest.is_readable() {
+                true => stream.poll_read_ready(self.cx),
+                false => stream.poll_write_ready(self.cx),
+            };
+            match ready {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Err(errno(&error)),
+                Poll::Pending => return Err(Errno::AGAIN),
+            }
+            match stream.try_io(interest, || Ok(call(stream.as_fd())?)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result.map_err(|error| errno(&error)),
+            }
         }
     }
 }
 
+#[cfg(feature = "tokio")]
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
 /// The other direction of [`Polled`]: a result of the engine as a poll.
 #[cfg(feature = "tokio")]
-pub(crate) fn into_poll<T>(result: io::Result<T>) -> std::task::Poll<io::Result<T>> {
+pub(crate) fn into_poll<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::task::Poll::Pending,
-        result => std::task::Poll::Ready(result),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
     }
 }

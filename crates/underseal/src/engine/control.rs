@@ -1,5 +1,7 @@
 //! What the peer says besides data: alerts, tickets, key updates, records of other types.
 
+use std::os::fd::BorrowedFd;
+
 use underseal_record::{AlertDescription, AlertLevel, ContentType, ProtocolVersion};
 
 use super::receive::Receive;
@@ -11,7 +13,7 @@ use crate::{Error, PeerMisbehaved};
 const HELLO_REQUEST: u8 = 0;
 const CLIENT_HELLO: u8 = 1;
 const NEW_SESSION_TICKET: u8 = 4;
-const KEY_UPDATE: u8 = 24;
+pub(super) const KEY_UPDATE: u8 = 24;
 
 /// Control messages that may come with no data between them. Each record of data earns one back,
 /// up to this many: a peer that updates its key once per record is slow but legal, one that does
@@ -79,12 +81,13 @@ impl Control {
         payload: Vec<u8>,
         tickets: &mut Tickets,
         rx: &mut Receive,
+        socket: Option<BorrowedFd<'_>>,
     ) -> Result<Action, Error> {
         match content_type {
-            ContentType::HANDSHAKE => self.handshake(&payload, tickets, rx),
+            ContentType::HANDSHAKE => self.handshake(&payload, tickets, rx, socket),
             ContentType::ALERT => {
                 self.check_not_interleaved()?;
-                self.alert(&payload, rx.opener.version())
+                self.alert(&payload, rx.version())
             }
             other if self.deliver_records => {
                 self.check_not_interleaved()?;
@@ -121,6 +124,7 @@ impl Control {
         payload: &[u8],
         tickets: &mut Tickets,
         rx: &mut Receive,
+        socket: Option<BorrowedFd<'_>>,
     ) -> Result<Action, Error> {
         self.partial.extend_from_slice(payload);
         let mut action = Action::None;
@@ -129,7 +133,7 @@ impl Control {
             let whole = std::mem::take(&mut self.partial);
             let (message, rest) = whole.split_at(HEADER_LEN + len);
             self.partial = rest.to_vec();
-            let done = self.message(kind, &message[HEADER_LEN..], tickets, rx)?;
+            let done = self.message(kind, &message[HEADER_LEN..], tickets, rx, socket)?;
             if !matches!(done, Action::None) {
                 action = done;
             }
@@ -155,9 +159,10 @@ impl Control {
         body: &[u8],
         tickets: &mut Tickets,
         rx: &mut Receive,
+        socket: Option<BorrowedFd<'_>>,
     ) -> Result<Action, Error> {
-        match (rx.opener.version(), kind) {
-            (ProtocolVersion::Tls13, KEY_UPDATE) => self.key_update(body, rx),
+        match (rx.version(), kind) {
+            (ProtocolVersion::Tls13, KEY_UPDATE) => self.key_update(body, rx, socket),
             (ProtocolVersion::Tls13, NEW_SESSION_TICKET) if tickets.is_client() => {
                 tickets.take(body)?;
                 Ok(Action::None)
@@ -174,12 +179,17 @@ impl Control {
 
     /// RFC 8446 section 4.6.3: the next record comes under the next key, so nothing may follow in
     /// this one.
-    fn key_update(&mut self, body: &[u8], rx: &mut Receive) -> Result<Action, Error> {
+    fn key_update(
+        &mut self,
+        body: &[u8],
+        rx: &mut Receive,
+        socket: Option<BorrowedFd<'_>>,
+    ) -> Result<Action, Error> {
         let &[request] = body else {
             return Err(PeerMisbehaved::Malformed.into());
         };
         self.check_not_interleaved()?;
-        rx.update_key()?;
+        rx.update_key(socket)?;
         match request {
             0 => Ok(Action::None),
             1 => Ok(Action::AnswerKeyUpdate),

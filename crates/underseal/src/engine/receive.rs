@@ -1,165 +1,122 @@
-//! The receiving direction: receive several records, open them into the reader's buffer.
+//! The receiving direction, whoever opens.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
-use underseal_record::{
-    ContentType, Deframed, MAX_PLAINTEXT, MAX_RECORD, Opener, Place, TrafficSecret,
-};
+use underseal_record::{ContentType, ProtocolVersion};
 
+use super::{Engine, kernel, user};
 use crate::Error;
-use crate::buffers::{self, HEADROOM, Residue};
 use crate::transport::Transport;
 
-/// Ciphertext asked of the socket at least: four full records.
-const MIN_WANTED: usize = 4 * (MAX_PLAINTEXT + 22);
-
 /// The receiving direction of a connection.
-///
-/// `residue` holds, in this order: `plain` bytes of opened plaintext not yet read, `skip` bytes of
-/// that record's trailer, and ciphertext. Without plaintext there is no trailer.
-pub(crate) struct Receive {
-    pub(super) opener: Opener,
-    /// What the next keys derive from; TLS 1.2 has none.
-    secret: Option<TrafficSecret>,
-    residue: Residue,
-    plain: usize,
-    skip: usize,
-    /// Length of the last record, to ask the socket for whole ones.
-    record_len: usize,
+pub(crate) enum Receive {
+    User(user::Receive),
+    Kernel(kernel::Receive),
 }
 
 /// One record, opened.
-pub(super) enum Record {
-    /// Application data; this many bytes of it are in the output, the rest is `plain`.
+pub(crate) enum Record {
+    /// Application data; this many bytes of it are in the output, the rest is `plaintext()`.
     Data(usize),
     /// Anything else.
     Control(ContentType, Vec<u8>),
 }
 
+/// What asking the socket came to.
+pub(crate) enum Filled {
+    /// The stream has ended.
+    Eof,
+    /// There is more to open.
+    Ciphertext,
+    /// The kernel opened a record.
+    Record(Record),
+    /// The kernel could not open a record.
+    Failed(Error),
+}
+
+/// Calls the same method of either engine.
+macro_rules! either {
+    ($self:expr, $rx:ident => $call:expr) => {
+        match $self {
+            Self::User($rx) => $call,
+            Self::Kernel($rx) => $call,
+        }
+    };
+}
+
 impl Receive {
-    pub(crate) fn new(
-        opener: Opener,
-        secret: Option<TrafficSecret>,
-        plaintext: &[u8],
-        ciphertext: &[u8],
-    ) -> Self {
-        Self {
-            opener,
-            secret,
-            residue: Residue::copy_of(&[plaintext, ciphertext].concat()),
-            plain: plaintext.len(),
-            skip: 0,
-            record_len: MAX_PLAINTEXT + 22,
+    pub(crate) fn engine(&self) -> Engine {
+        match self {
+            Self::User(_) => Engine::User,
+            Self::Kernel(_) => Engine::Kernel,
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Opener, Option<TrafficSecret>, Vec<u8>, Vec<u8>) {
-        let bytes = self.residue.bytes();
-        let plaintext = bytes[..self.plain].to_vec();
-        let ciphertext = bytes[self.plain + self.skip..].to_vec();
-        (self.opener, self.secret, plaintext, ciphertext)
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        either!(self, rx => rx.version())
     }
 
-    /// Goes on under the next key, after a KeyUpdate of the peer.
-    pub(super) fn update_key(&mut self) -> Result<(), Error> {
-        let Some(secret) = &mut self.secret else {
-            return Err(Error::Unsupported("key update on this connection"));
-        };
-        secret.update();
-        self.opener.replace_keys(secret.keys());
-        Ok(())
+    pub(crate) fn key_updates(&self) -> u32 {
+        either!(self, rx => rx.key_updates)
     }
 
     /// Opened plaintext that was not read yet.
     pub(crate) fn plaintext(&self) -> &[u8] {
-        &self.residue.bytes()[..self.plain]
+        either!(self, rx => rx.plaintext())
     }
 
     /// Drops the first `n` bytes of the plaintext.
     pub(crate) fn consume(&mut self, n: usize) {
-        let n = n.min(self.plain);
-        self.residue.advance(n);
-        self.plain -= n;
-        if self.plain == 0 && self.skip > 0 {
-            self.residue.advance(self.skip);
-            self.skip = 0;
-        }
+        either!(self, rx => rx.consume(n));
+    }
+
+    /// Gives the lent buffer back unless much is left in it.
+    pub(crate) fn settle(&mut self) {
+        either!(self, rx => rx.settle());
     }
 
     /// Copies plaintext that is there already.
-    pub(super) fn take(&mut self, out: &mut [u8]) -> usize {
-        let n = self.plain.min(out.len());
+    pub(crate) fn take(&mut self, out: &mut [u8]) -> usize {
+        let n = self.plaintext().len().min(out.len());
         out[..n].copy_from_slice(&self.plaintext()[..n]);
         self.consume(n);
         n
     }
 
-    /// Opens the next record into `out`, if a whole one is there. There must be no plaintext left.
-    pub(super) fn next(&mut self, out: &mut [u8]) -> Result<Option<Record>, Error> {
-        debug_assert_eq!(
-            self.plain, 0,
-            "plaintext is read before the next record is opened"
-        );
-        let ciphertext = self.residue.bytes_mut();
-        let len = match self.opener.deframe(ciphertext)? {
-            Deframed::Record(header) => header.record_len(),
-            Deframed::Missing(_) => return Ok(None),
-        };
-        self.record_len = len;
-        let record = &mut ciphertext[..len];
-        let opened = self.opener.open_into(record, out)?;
-        let data = opened.content_type == ContentType::APPLICATION_DATA;
-        match opened.place {
-            Place::Out(n) if data => {
-                self.residue.advance(len);
-                Ok(Some(Record::Data(n)))
-            }
-            Place::Record(range) if data => {
-                let n = range.len().min(out.len());
-                out[..n].copy_from_slice(&record[range.start..range.start + n]);
-                self.residue.advance(range.start);
-                self.plain = range.len();
-                self.skip = len - range.end;
-                self.consume(n);
-                Ok(Some(Record::Data(n)))
-            }
-            place => {
-                let payload = match place {
-                    Place::Out(n) => out[..n].to_vec(),
-                    Place::Record(range) => record[range].to_vec(),
-                };
-                self.residue.advance(len);
-                Ok(Some(Record::Control(opened.content_type, payload)))
-            }
+    /// Goes on under the next key, after a KeyUpdate of the peer.
+    pub(crate) fn update_key(&mut self, socket: Option<BorrowedFd<'_>>) -> Result<(), Error> {
+        match self {
+            Self::User(rx) => rx.update_key(),
+            Self::Kernel(rx) => rx.update_key(socket),
         }
     }
 
-    /// Receives more ciphertext, for a reader of `out_len` bytes. Zero is the end of the stream.
-    pub(super) fn fill(
+    /// Opens the next record into `out`, if a whole one is buffered. There must be no plaintext
+    /// left.
+    pub(crate) fn next(&mut self, out: &mut [u8]) -> Result<Option<Record>, Error> {
+        debug_assert!(
+            self.plaintext().is_empty(),
+            "plaintext is read before the next record is opened"
+        );
+        match self {
+            Self::User(rx) => rx.next(out),
+            Self::Kernel(_) => Ok(None),
+        }
+    }
+
+    /// Asks the socket for more, on behalf of a reader into `out`.
+    pub(crate) fn fill(
         &mut self,
         transport: &mut impl Transport,
-        out_len: usize,
-    ) -> io::Result<usize> {
-        let (mut buffer, start) = std::mem::take(&mut self.residue).into_headroom();
-        let held = HEADROOM - start;
-        let most = self.wanted(out_len).saturating_sub(held);
-        let end = HEADROOM + most.clamp(1, buffers::LEN - HEADROOM);
-        let received = transport.recv(&mut buffer[HEADROOM..end]);
-        let end = HEADROOM + received.as_ref().map_or(0, |n| *n);
-        self.residue = Residue::new(buffer, start..end, 0);
-        received
-    }
-
-    /// Gives the lent buffer back unless much is left in it.
-    pub(super) fn settle(&mut self) {
-        self.residue.settle(MAX_RECORD);
-    }
-
-    /// Bytes that should be buffered after the next receive: as many whole records as fill the
-    /// output. A receive that ends between records leaves nothing to carry over.
-    fn wanted(&self, out_len: usize) -> usize {
-        let records = out_len.min(buffers::BATCH).div_ceil(self.record_len);
-        let least = MIN_WANTED.div_ceil(self.record_len);
-        records.max(least).saturating_mul(self.record_len)
+        out: &mut [u8],
+    ) -> io::Result<Filled> {
+        match self {
+            Self::User(rx) => Ok(match rx.fill(transport, out.len())? {
+                0 => Filled::Eof,
+                _ => Filled::Ciphertext,
+            }),
+            Self::Kernel(rx) => rx.fill(transport, out),
+        }
     }
 }

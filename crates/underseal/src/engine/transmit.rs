@@ -1,316 +1,150 @@
-//! The sending direction: seal a batch, send it, keep what the socket did not take.
+//! The sending direction, whoever seals.
 
 use std::io::{self, IoSlice};
-use std::ops::Range;
 
-use underseal_record::{
-    AlertDescription, AlertLevel, ContentType, MAX_RECORD, Sealer, TrafficSecret,
-};
+use underseal_record::{AlertDescription, AlertLevel, Backend, ContentType, Limits, Padding};
 
-use super::KeyUpdateRequest;
+use underseal_sys::tls::Direction;
+
+use super::{Engine, KeyUpdateRequest, kernel, user};
 use crate::Error;
-use crate::buffers::{self, BATCH, Lent, Residue};
 use crate::transport::Transport;
 
-/// Batches start here and never shrink below: four full records.
-const MIN_BATCH: usize = 64 * 1024;
-
-/// Ciphertext up to this size is copied out of the lent buffer while the socket is full, so that a
-/// connection whose peer stopped reading holds little more than what it has to send.
-const COPIED: usize = MIN_BATCH + MAX_RECORD;
-
-/// Bytes of a file that are read at once: they stay in the first two caches until they are sealed.
-const PIECE: usize = 64 * 1024;
-
-/// Bytes of a KeyUpdate message.
-const KEY_UPDATE_LEN: usize = 5;
-
-/// What a run of records came to.
-#[derive(Default)]
-struct SealedRun {
-    consumed: usize,
-    written: usize,
-    refused: Option<Error>,
+/// The sending direction of a connection. The kernel's variant is the smaller one by far; a box
+/// around the user engine's would cost every write a pointer.
+pub(crate) enum Transmit {
+    User(user::Transmit),
+    Kernel(kernel::Transmit),
 }
 
-/// The sending direction of a connection.
-///
-/// 1. Sealed bytes go out in order: `pending` is sent before anything that is sealed later.
-/// 2. A record that was sealed is never sealed again: what the socket did not take stays in
-///    `pending`, and its plaintext counts as written.
-pub(crate) struct Transmit {
-    pub(super) sealer: Sealer,
-    /// What the next keys derive from; TLS 1.2 has none.
-    secret: Option<TrafficSecret>,
-    pending: Residue,
-    /// Plaintext bytes of the next batch: doubled when the socket took a whole batch, halved when
-    /// it did not, so that a slow peer costs little memory and a fast one few system calls.
-    batch: usize,
-    key_update: Option<KeyUpdateRequest>,
-    closed: bool,
+/// Calls the same method of either engine.
+macro_rules! either {
+    ($self:expr, $tx:ident => $call:expr) => {
+        match $self {
+            Self::User($tx) => $call,
+            Self::Kernel($tx) => $call,
+        }
+    };
 }
 
 impl Transmit {
-    pub(crate) fn new(
-        sealer: Sealer,
-        secret: Option<TrafficSecret>,
-        pending: &[u8],
-        closed: bool,
-    ) -> Self {
-        Self {
-            sealer,
-            secret,
-            pending: Residue::copy_of(pending),
-            batch: MIN_BATCH,
-            key_update: None,
-            closed,
+    pub(crate) fn engine(&self) -> Engine {
+        match self {
+            Self::User(_) => Engine::User,
+            Self::Kernel(_) => Engine::Kernel,
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Sealer, Option<TrafficSecret>, Vec<u8>, bool) {
-        let pending = self.pending.bytes().to_vec();
-        (self.sealer, self.secret, pending, self.closed)
+    pub(crate) fn can_update_key(&self) -> bool {
+        either!(self, tx => tx.can_update_key())
     }
 
-    pub(crate) fn can_update_key(&self) -> bool {
-        self.secret.is_some()
+    /// Why it cannot.
+    pub(crate) fn cannot_update_key(&self) -> Error {
+        match (self, crate::offload::rekey()) {
+            (Self::Kernel(tx), Err(refusal)) if tx.has_secret() => Error::Offload {
+                direction: Direction::Tx,
+                refusal,
+            },
+            _ => Error::Unsupported("key update on this connection"),
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+        either!(self, tx => tx.is_closed())
     }
 
-    /// Sealed bytes that the socket has not taken yet.
+    pub(crate) fn key_updates(&self) -> u32 {
+        either!(self, tx => tx.key_updates)
+    }
+
+    /// Bytes that the socket has not taken yet: sealed ones, or control messages to be sealed.
     pub(crate) fn pending_len(&self) -> usize {
-        self.pending.bytes().len()
+        either!(self, tx => tx.pending_len())
     }
 
-    /// Seals and sends as much of `slices` as one batch holds; returns the plaintext bytes taken.
-    /// `WouldBlock` only if nothing was taken.
+    pub(crate) fn limits(&self) -> Limits {
+        either!(self, tx => tx.limits())
+    }
+
+    pub(crate) fn lower_limits(&mut self, limits: Limits) {
+        either!(self, tx => tx.lower_limits(limits));
+    }
+
+    pub(crate) fn max_plaintext(&self) -> usize {
+        either!(self, tx => tx.max_plaintext())
+    }
+
+    pub(crate) fn padding(&self) -> Padding {
+        match self {
+            Self::User(tx) => tx.sealer.padding(),
+            Self::Kernel(_) => Padding::None,
+        }
+    }
+
+    /// How records are padded from now on; the kernel never pads.
+    pub(crate) fn set_padding(&mut self, padding: Padding) -> Result<(), Error> {
+        match self {
+            Self::User(tx) => tx.sealer.set_padding(padding),
+            Self::Kernel(_) if padding == Padding::None => {}
+            Self::Kernel(_) => return Err(Error::Unsupported("padding by the kernel engine")),
+        }
+        Ok(())
+    }
+
+    /// Which AEAD library seals; `None` if the kernel does.
+    pub(crate) fn backend(&self) -> Option<Backend> {
+        match self {
+            Self::User(tx) => Some(tx.sealer.backend()),
+            Self::Kernel(_) => None,
+        }
+    }
+
+    /// Seals and sends as much of `slices` as one call takes; returns the plaintext bytes taken.
+    /// `WouldBlock` only if nothing was taken. With `more` the last record stays open for what
+    /// comes next.
     pub(crate) fn write(
         &mut self,
         transport: &mut impl Transport,
         content_type: ContentType,
         slices: &mut [IoSlice<'_>],
+        more: bool,
     ) -> io::Result<usize> {
-        self.ready(transport)?;
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let mut slices = slices;
-        let mut buffer = buffers::lend();
-        let mut end = self.seal_due_key_update(&mut buffer)?;
-        let (mut taken, mut refused) = (0, None);
-        while taken < total.min(self.batch) && buffer.len() - end >= MAX_RECORD {
-            match self
-                .sealer
-                .seal_vectored(content_type, slices, &mut buffer[end..])
-            {
-                Ok(sealed) => {
-                    taken += sealed.consumed;
-                    end += sealed.written;
-                    IoSlice::advance_slices(&mut slices, sealed.consumed);
-                }
-                Err(error) => {
-                    refused = Some(Error::from(error));
-                    break;
-                }
-            }
-            match self.seal_due_key_update(&mut buffer[end..]) {
-                Ok(update) => end += update,
-                Err(error) => {
-                    refused = Some(error);
-                    break;
-                }
-            }
-        }
-        // What was sealed goes out, be it only a key update: its number is used up.
-        self.send(transport, buffer, 0..end)?;
-        match refused {
-            Some(error) if taken == 0 => Err(error.into()),
-            // The next call reports it.
-            _ => Ok(taken),
+        match self {
+            Self::User(tx) => tx.write(transport, content_type, slices, more),
+            Self::Kernel(tx) => tx.write(transport, content_type, slices, more),
         }
     }
 
-    /// Seals and sends up to `limit` bytes that `fill` provides. `fill` gets a piece of memory to
-    /// put the next bytes in and how many came before them, and returns how many they are: zero
-    /// ends the batch. Returns the plaintext bytes taken; a failure of `fill` only if there are
-    /// none.
-    pub(crate) fn write_with(
-        &mut self,
-        transport: &mut impl Transport,
-        limit: u64,
-        mut fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        self.ready(transport)?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(self.batch);
-        // Read here, sealed there: the kernel's copy wants an aligned place, which the plaintext
-        // has not between record headers.
-        let mut piece = buffers::lend();
-        let mut buffer = buffers::lend();
-        let (mut end, mut taken, mut refused) = (0, 0, None);
-        while taken < limit && buffer.len() - end >= PIECE + MAX_RECORD {
-            let len = PIECE.min(limit - taken);
-            let filled = match fill(&mut piece[..len], taken as u64) {
-                Ok(filled) => filled,
-                Err(_) if taken > 0 => break,
-                Err(error) => return Err(error),
-            };
-            let sealed = self.seal_all(&piece[..filled], &mut buffer[end..]);
-            end += sealed.written;
-            taken += sealed.consumed;
-            match sealed.refused {
-                Some(error) => {
-                    refused = Some(error);
-                    break;
-                }
-                None if filled < len => break,
-                None => {}
-            }
-        }
-        self.send(transport, buffer, 0..end)?;
-        match refused {
-            Some(error) if taken == 0 => Err(error.into()),
-            _ => Ok(taken),
-        }
-    }
-
-    /// Seals application data into as many records as it needs, with the key updates that come
-    /// due, until it ends, `out` is full, or sealing is refused.
-    fn seal_all(&mut self, plaintext: &[u8], out: &mut [u8]) -> SealedRun {
-        let mut run = SealedRun::default();
-        while run.consumed < plaintext.len() && out.len() - run.written >= MAX_RECORD {
-            let step = self
-                .seal_due_key_update(&mut out[run.written..])
-                .and_then(|update| {
-                    run.written += update;
-                    let rest = &plaintext[run.consumed..];
-                    let out = &mut out[run.written..];
-                    let sealed = self.sealer.seal(ContentType::APPLICATION_DATA, rest, out);
-                    Ok(sealed?)
-                });
-            match step {
-                Ok(sealed) => {
-                    run.consumed += sealed.consumed;
-                    run.written += sealed.written;
-                }
-                Err(error) => {
-                    run.refused = Some(error);
-                    break;
-                }
-            }
-        }
-        run
-    }
-
-    /// Sends what is pending. `WouldBlock` if the socket does not take all of it.
+    /// Sends all that was sealed, and closes the record that `more` left open.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        while !self.pending.bytes().is_empty() {
-            match transport.send(self.pending.bytes()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.pending.advance(n),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        either!(self, tx => tx.flush(transport))
     }
 
     /// Asks for a KeyUpdate before the next record; [`queue_key_update`](Self::queue_key_update)
-    /// seals it.
+    /// queues it.
     pub(crate) fn want_key_update(&mut self, request: KeyUpdateRequest) {
-        if self.key_update != Some(KeyUpdateRequest::Requested) {
-            self.key_update = Some(request);
-        }
+        either!(self, tx => tx.want_key_update(request));
     }
 
-    /// Seals the KeyUpdate that is wanted, if there is one, behind what is pending.
+    /// Queues the KeyUpdate that is wanted, if there is one, behind what is pending.
     pub(crate) fn queue_key_update(&mut self) -> Result<(), Error> {
-        if self.closed {
-            self.key_update = None;
+        match self {
+            Self::User(tx) => tx.queue_key_update(),
+            Self::Kernel(tx) => {
+                tx.queue_key_update();
+                Ok(())
+            }
         }
-        if self.key_update.is_none() {
-            return Ok(());
-        }
-        let mut record = vec![0; self.sealer.record_len(KEY_UPDATE_LEN)];
-        let len = self.seal_due_key_update(&mut record)?;
-        self.queue(&record[..len]);
-        Ok(())
     }
 
-    /// Seals an alert behind what is pending. A fatal one, and close_notify, close the direction.
+    /// Queues an alert behind what is pending. A fatal one, and close_notify, close the direction.
     pub(crate) fn queue_alert(&mut self, level: AlertLevel, description: AlertDescription) {
-        if self.closed {
-            return;
-        }
-        let alert = [level.to_wire(), description.0];
-        let mut record = vec![0; self.sealer.record_len(alert.len())];
-        let sealed = self.sealer.seal(ContentType::ALERT, &alert, &mut record);
-        self.closed = level == AlertLevel::Fatal || description == AlertDescription::CLOSE_NOTIFY;
-        // Past the hard limit not even an alert may be sealed: the peer sees the TCP stream end.
-        if let Ok(sealed) = sealed {
-            self.queue(&record[..sealed.written]);
-        }
+        either!(self, tx => tx.queue_alert(level, description));
     }
 
     /// Refuses all further writes: the peer is known to be gone.
     pub(crate) fn close_silently(&mut self) {
-        self.closed = true;
-        self.pending = Residue::Empty;
-    }
-
-    fn queue(&mut self, record: &[u8]) {
-        let joined = [self.pending.bytes(), record].concat();
-        self.pending = Residue::copy_of(&joined);
-    }
-
-    fn ready(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        if self.closed {
-            return Err(Error::WriteAfterClose.into());
-        }
-        self.flush(transport)
-    }
-
-    /// Seals a KeyUpdate and switches to the next key, if one was asked for or the soft limit is
-    /// reached. Returns the bytes written.
-    fn seal_due_key_update(&mut self, out: &mut [u8]) -> Result<usize, Error> {
-        let by_limit = self.sealer.wants_key_update() && self.secret.is_some();
-        let due = match self.key_update.take() {
-            None if by_limit => KeyUpdateRequest::NotRequested,
-            None => return Ok(0),
-            Some(request) => request,
-        };
-        let Some(secret) = &mut self.secret else {
-            return Err(Error::Unsupported("key update on this connection"));
-        };
-        let message: [u8; KEY_UPDATE_LEN] = [24, 0, 0, 1, due.to_wire()];
-        let sealed = self.sealer.seal(ContentType::HANDSHAKE, &message, out)?;
-        secret.update();
-        self.sealer.replace_keys(secret.keys());
-        Ok(sealed.written)
-    }
-
-    fn send(
-        &mut self,
-        transport: &mut impl Transport,
-        buffer: Lent,
-        mut range: Range<usize>,
-    ) -> io::Result<()> {
-        while !range.is_empty() {
-            match transport.send(&buffer[range.clone()]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => range.start += n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.batch = (self.batch / 2).max(MIN_BATCH);
-                    self.pending = Residue::new(buffer, range, COPIED);
-                    return Ok(());
-                }
-                Err(error) => {
-                    // The stream has a hole now: no later record may follow.
-                    self.close_silently();
-                    return Err(error);
-                }
-            }
-        }
-        self.batch = (self.batch * 2).min(BATCH);
-        Ok(())
+        either!(self, tx => tx.close_silently());
     }
 }

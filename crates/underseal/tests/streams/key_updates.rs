@@ -169,7 +169,7 @@ fn key_updates_of_a_fully_padded_stream_fit() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&data).unwrap();
     let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 23);
-    stream.set_padding(Padding::Full);
+    stream.set_padding(Padding::Full).unwrap();
     stream.lower_limits(Limits { soft: 2, hard: 3 });
     stream.write_all(&data).unwrap();
     assert_eq!(stream.send_file(&file, 0..u64::MAX).unwrap(), 300_000);
@@ -195,7 +195,7 @@ fn key_updates_of_a_fully_padded_stream_fit() {
 fn control_records_of_a_padded_stream_are_sent() {
     for padding in [Padding::Full, Padding::Multiple(1_000)] {
         let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 20);
-        stream.set_padding(padding);
+        stream.set_padding(padding).unwrap();
         peer.send(HANDSHAKE, &key_update(1));
         peer.update_tx();
         peer.send(APPLICATION_DATA, b"x");
@@ -217,7 +217,7 @@ fn control_records_of_a_padded_stream_are_sent() {
         assert_eq!(updates, 2);
 
         let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 20);
-        stream.set_padding(padding);
+        stream.set_padding(padding).unwrap();
         peer.send(99, b"unexpected");
         assert!(stream.read(&mut [0]).is_err());
         assert_eq!(peer.receive_alert(), Some(10));

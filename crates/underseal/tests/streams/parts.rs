@@ -134,7 +134,7 @@ fn key_updates_go_on_after_every_move() {
 fn padding_moves_along() {
     for padding in [Padding::None, Padding::Multiple(100), Padding::Full] {
         let (mut stream, _peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
-        stream.set_padding(padding);
+        stream.set_padding(padding).unwrap();
         for how in [Move::Bytes, Move::Parts] {
             stream = how.take(stream);
         }

@@ -87,7 +87,7 @@ fn large_writes_are_cut_into_full_records() {
 #[test]
 fn padded_writes_hide_their_length() {
     let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 20);
-    stream.set_padding(Padding::Multiple(256));
+    stream.set_padding(Padding::Multiple(256)).unwrap();
     stream.write_all(b"short").unwrap();
     stream.write_all(&[9; 300]).unwrap();
     stream.shutdown().unwrap();

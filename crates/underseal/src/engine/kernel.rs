@@ -1,0 +1,16 @@
+//! The kernel engine: the socket seals and opens records itself.
+//!
+//! What Linux does with a record is its own behaviour; what these rooms add is what a socket does
+//! not know: limits, key updates, alerts, and which error means what. A direction that the kernel
+//! holds stays with it until the socket is closed.
+
+mod keys;
+mod receive;
+mod transmit;
+
+pub(crate) use keys::{
+    can_lower_max_plaintext, ensure_receive_buffer, holds, install, lower_max_plaintext, probed,
+    read_back,
+};
+pub(crate) use receive::Receive;
+pub(crate) use transmit::Transmit;

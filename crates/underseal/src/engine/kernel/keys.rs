@@ -1,0 +1,155 @@
+//! Keys on their way into the kernel and back.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::net::sockopt;
+use underseal_record::{Algorithm, MAX_PLAINTEXT, MAX_RECORD, ProtocolVersion, SeqNo, TrafficKeys};
+use underseal_sys::Errno;
+use underseal_sys::probe::KernelTls;
+use underseal_sys::tls::{self, Cipher, CryptoInfo, Direction, Version};
+
+use crate::offload::Refusal;
+
+/// Least receive buffer, as the kernel counts it (twice what was asked for), that kernel TLS
+/// receives at speed with: a record must be in it whole before any of it can be read.
+const LEAST_RECEIVE_BUFFER: usize = 4 * MAX_RECORD;
+
+/// Hands a direction to the kernel.
+///
+/// # Errors
+///
+/// Why the kernel does not take it. The socket then goes on as before: the upper layer protocol
+/// without keys passes bytes unchanged.
+pub(crate) fn install(
+    socket: BorrowedFd<'_>,
+    direction: Direction,
+    keys: &TrafficKeys,
+) -> Result<(), Refusal> {
+    attach(socket, direction)?;
+    set(socket, direction, keys).map_err(Refusal::Keys)
+}
+
+/// Replaces the keys of a direction that the kernel holds.
+pub(super) fn replace(
+    socket: BorrowedFd<'_>,
+    direction: Direction,
+    keys: &TrafficKeys,
+) -> Result<(), Refusal> {
+    set(socket, direction, keys).map_err(Refusal::Rekey)
+}
+
+fn set(socket: BorrowedFd<'_>, direction: Direction, keys: &TrafficKeys) -> Result<(), Errno> {
+    let info = CryptoInfo::new(
+        version(keys.version()),
+        cipher(keys.algorithm()),
+        keys.dangerous_key(),
+        keys.dangerous_iv(),
+        keys.seq().0,
+    )
+    .map_err(|_| Errno::INVAL)?;
+    tls::set(socket, direction, &info)
+}
+
+/// The upper layer protocol, for a direction without keys.
+fn attach(socket: BorrowedFd<'_>, direction: Direction) -> Result<(), Refusal> {
+    match tls::attach(socket) {
+        Ok(()) => Ok(()),
+        // It may be there for the other direction, or from an attempt that ended before the keys.
+        Err(Errno::EXIST) => match tls::version_and_cipher(socket, direction) {
+            Err(Errno::BUSY) => Ok(()),
+            _ => Err(Refusal::Ulp(Errno::EXIST)),
+        },
+        Err(errno) => Err(Refusal::Ulp(errno)),
+    }
+}
+
+/// Whether the kernel holds this direction of the socket already.
+pub(crate) fn holds(socket: BorrowedFd<'_>, direction: Direction) -> bool {
+    tls::version_and_cipher(socket, direction).is_ok()
+}
+
+/// What the kernel holds, with the sequence number of its next record.
+pub(crate) fn read_back(
+    socket: BorrowedFd<'_>,
+    direction: Direction,
+) -> Result<TrafficKeys, Refusal> {
+    let info = tls::get(socket, direction).map_err(Refusal::Keys)?;
+    from_kernel(&info).ok_or(Refusal::Keys(Errno::INVAL))
+}
+
+/// The kernel's keys as record keys. `None` for ciphers that the record layer does not know.
+fn from_kernel(info: &CryptoInfo) -> Option<TrafficKeys> {
+    let algorithm = Algorithm::ALL
+        .into_iter()
+        .find(|algorithm| cipher(*algorithm) == info.cipher())?;
+    let version = match info.version() {
+        Version::Tls12 => ProtocolVersion::Tls12,
+        Version::Tls13 => ProtocolVersion::Tls13,
+    };
+    let seq = SeqNo(info.rec_seq());
+    let nonce = info.dangerous_nonce();
+    TrafficKeys::new(version, algorithm, info.dangerous_key(), nonce, seq).ok()
+}
+
+/// Whether the kernel can cut records at `len` bytes of plaintext.
+pub(crate) fn can_lower_max_plaintext(len: usize) -> Result<(), Refusal> {
+    match KernelTls::get().max_payload_len.errno() {
+        Some(errno) if len < MAX_PLAINTEXT => Err(Refusal::MaxPayload(errno)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the kernel cut records at `len` bytes of plaintext, where that is less than a full one.
+pub(crate) fn lower_max_plaintext(socket: BorrowedFd<'_>, len: usize) -> Result<(), Refusal> {
+    if len >= MAX_PLAINTEXT {
+        return Ok(());
+    }
+    let len = u16::try_from(len).map_err(|_| Refusal::MaxPayload(Errno::INVAL))?;
+    tls::set_max_payload_len(socket, len).map_err(Refusal::MaxPayload)
+}
+
+/// Sees to it that a whole record fits into the socket's receive buffer.
+pub(crate) fn ensure_receive_buffer(socket: BorrowedFd<'_>) -> Result<(), Refusal> {
+    let size = || sockopt::socket_recv_buffer_size(socket).map_err(Refusal::Keys);
+    if size()? >= LEAST_RECEIVE_BUFFER {
+        return Ok(());
+    }
+    // The kernel doubles what it is asked for, and caps it at net.core.rmem_max.
+    sockopt::set_socket_recv_buffer_size(socket, LEAST_RECEIVE_BUFFER / 2)
+        .map_err(Refusal::Keys)?;
+    match size()? {
+        raised if raised >= LEAST_RECEIVE_BUFFER => Ok(()),
+        raised => Err(Refusal::ReceiveBuffer(raised)),
+    }
+}
+
+/// What the probe of this process says about a direction.
+pub(crate) fn probed(
+    version_of: ProtocolVersion,
+    algorithm: Algorithm,
+    direction: Direction,
+) -> Result<(), Refusal> {
+    let kernel = KernelTls::get();
+    if let Some(errno) = kernel.ulp.errno() {
+        return Err(Refusal::Ulp(errno));
+    }
+    let suite = kernel.suite(version(version_of), cipher(algorithm), direction);
+    suite
+        .errno()
+        .map_or(Ok(()), |errno| Err(Refusal::Keys(errno)))
+}
+
+fn version(version: ProtocolVersion) -> Version {
+    match version {
+        ProtocolVersion::Tls12 => Version::Tls12,
+        ProtocolVersion::Tls13 => Version::Tls13,
+    }
+}
+
+fn cipher(algorithm: Algorithm) -> Cipher {
+    match algorithm {
+        Algorithm::Aes128Gcm => Cipher::Aes128Gcm,
+        Algorithm::Aes256Gcm => Cipher::Aes256Gcm,
+        Algorithm::ChaCha20Poly1305 => Cipher::ChaCha20Poly1305,
+    }
+}

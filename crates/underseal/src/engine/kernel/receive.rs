@@ -1,0 +1,169 @@
+//! The receiving direction of a kernel TLS socket.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::BorrowedFd;
+
+use rustix::net::RecvFlags;
+use underseal_record::{
+    ContentType, MAX_PLAINTEXT, PeerMisbehaved as Misbehaved, ProtocolVersion, TrafficSecret,
+};
+use underseal_sys::Errno;
+use underseal_sys::message::{self, Received};
+use underseal_sys::tls::Direction;
+
+use super::keys;
+use crate::buffers::{self, Residue};
+use crate::engine::{Filled, Record, Spliced};
+use crate::transport::Transport;
+use crate::{Error, PeerMisbehaved};
+
+/// Plaintext asked of the socket at least, so that small reads do not cost a system call each.
+const LEAST: usize = 4 * MAX_PLAINTEXT;
+
+/// The receiving direction of a kernel TLS socket. The kernel owns the sequence number, and all
+/// ciphertext.
+pub(crate) struct Receive {
+    version: ProtocolVersion,
+    /// What the next keys derive from; TLS 1.2 has none.
+    secret: Option<TrafficSecret>,
+    /// Plaintext that was received and not read.
+    plaintext: Residue,
+    pub(crate) key_updates: u32,
+}
+
+impl Receive {
+    /// The direction whose keys the kernel has taken over. `plaintext` was opened before that.
+    pub(crate) fn new(
+        version: ProtocolVersion,
+        secret: Option<TrafficSecret>,
+        plaintext: &[u8],
+    ) -> Self {
+        Self {
+            version,
+            secret,
+            plaintext: Residue::copy_of(plaintext),
+            key_updates: 0,
+        }
+    }
+
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    pub(crate) fn plaintext(&self) -> &[u8] {
+        self.plaintext.bytes()
+    }
+
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.plaintext.advance(n);
+    }
+
+    /// Gives the lent buffer back unless much is left in it.
+    pub(crate) fn settle(&mut self) {
+        self.plaintext.settle(MAX_PLAINTEXT);
+    }
+
+    pub(crate) fn into_parts(self) -> (Option<TrafficSecret>, Vec<u8>) {
+        let plaintext = self.plaintext.bytes().to_vec();
+        (self.secret, plaintext)
+    }
+
+    /// Goes on under the next key, after a KeyUpdate of the peer.
+    pub(crate) fn update_key(&mut self, socket: Option<BorrowedFd<'_>>) -> Result<(), Error> {
+        let (Some(secret), Some(socket)) = (&mut self.secret, socket) else {
+            return Err(Error::Unsupported("key update on this connection"));
+        };
+        secret.update();
+        keys::replace(socket, Direction::Rx, &secret.keys()).map_err(|refusal| Error::Offload {
+            direction: Direction::Rx,
+            refusal,
+        })?;
+        self.key_updates += 1;
+        Ok(())
+    }
+
+    /// Receives data of some records, or one control record. There must be no plaintext left.
+    /// Data goes to `out` first; what it has no room for is [`plaintext`](Self::plaintext).
+    pub(crate) fn fill(
+        &mut self,
+        transport: &mut impl Transport,
+        out: &mut [u8],
+    ) -> io::Result<Filled> {
+        let mut spill = (out.len() < LEAST).then(buffers::lend);
+        let spill_len = LEAST.saturating_sub(out.len());
+        let spill_slice = spill
+            .as_deref_mut()
+            .map_or(&mut [][..], |spill| &mut spill[..spill_len]);
+        let mut slices = [IoSliceMut::new(out), IoSliceMut::new(spill_slice)];
+        let received = transport
+            .when_readable(|socket| message::receive(socket, &mut slices, RecvFlags::empty()));
+        let received = match received {
+            Ok(received) => received,
+            Err(errno) => return failure(errno).map(Filled::Failed),
+        };
+        let Some(content_type) = received.content_type.map(ContentType) else {
+            return Ok(Filled::Eof);
+        };
+        let in_out = received.len.min(out.len());
+        let spilled = received.len - in_out;
+        if content_type != ContentType::APPLICATION_DATA {
+            let spilled = spill.as_deref().map_or(&[][..], |spill| &spill[..spilled]);
+            let payload = [&out[..in_out], spilled].concat();
+            return Ok(control(content_type, payload, received));
+        }
+        if let Some(spill) = spill {
+            self.plaintext = Residue::new(spill, 0..spilled, 0);
+        }
+        Ok(Filled::Record(Record::Data(in_out)))
+    }
+
+    /// Moves up to `len` bytes of data into `pipe` without copying them. `Moved(0)` is the end of
+    /// the stream; `None` if the next record is not data.
+    #[doc(alias = "splice")]
+    pub(crate) fn splice_to(
+        &mut self,
+        transport: &mut impl Transport,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> io::Result<Option<Spliced>> {
+        let spliced =
+            transport.when_readable(|socket| crate::splice::out_of_socket(socket, pipe, len));
+        match spliced {
+            Ok(spliced) => Ok(Some(spliced)),
+            // A control record, or a record that does not open: recvmsg tells which.
+            Err(Errno::INVAL | Errno::BADMSG | Errno::MSGSIZE) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+fn control(content_type: ContentType, payload: Vec<u8>, received: Received) -> Filled {
+    let needs_content = matches!(content_type, ContentType::ALERT | ContentType::HANDSHAKE);
+    if payload.is_empty() && needs_content {
+        return Filled::Failed(misbehaved(Misbehaved::EmptyRecord(content_type)));
+    }
+    debug_assert!(
+        received.len <= MAX_PLAINTEXT,
+        "a control record comes alone"
+    );
+    Filled::Record(Record::Control(content_type, payload))
+}
+
+/// What the kernel's errors mean: the failure of a record, or an error of the socket.
+fn failure(errno: Errno) -> io::Result<Error> {
+    match errno {
+        Errno::BADMSG => Ok(misbehaved(Misbehaved::BadRecordMac)),
+        // The kernel does not say how long the record was.
+        Errno::MSGSIZE => Ok(misbehaved(Misbehaved::RecordOverflow(usize::from(
+            u16::MAX,
+        )))),
+        Errno::INVAL => Ok(misbehaved(Misbehaved::InvalidVersion(0))),
+        // A KeyUpdate in more than one record: the kernel stops at its first byte.
+        Errno::KEYEXPIRED => Ok(PeerMisbehaved::InterleavedHandshake.into()),
+        errno => Err(errno.into()),
+    }
+}
+
+fn misbehaved(why: Misbehaved) -> Error {
+    underseal_record::Error::from(why).into()
+}

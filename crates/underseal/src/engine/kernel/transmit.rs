@@ -1,0 +1,369 @@
+//! The sending direction of a kernel TLS socket.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+
+use rustix::net::SendFlags;
+use underseal_record::{
+    AlertDescription, AlertLevel, ApiMisuse, ContentType, Error as RecordError, Limits, SeqNo,
+    TrafficSecret,
+};
+use underseal_sys::tls::{self, Direction};
+use underseal_sys::{Errno, message};
+
+use super::keys;
+use crate::Error;
+use crate::engine::{KeyUpdateRequest, MAX_SLICES, Spliced};
+use crate::offload::Refusal;
+use crate::transport::Transport;
+
+/// Bytes of a file, or of a pipe, that one system call moves at most: the call does not return
+/// before, and other tasks of the thread wait for it.
+pub(crate) const PIECE: usize = 1024 * 1024;
+
+/// Records beyond full ones that one splice may be cut into: a record ends after 17 buffers of the
+/// pipe, however short they are, and a pipe of 1 MiB has 256.
+const SPLICED_RECORDS: u64 = 17;
+
+/// A message that waits until the socket takes it.
+enum Queued {
+    Alert([u8; 2]),
+    KeyUpdate(KeyUpdateRequest),
+}
+
+/// The sending direction of a kernel TLS socket.
+///
+/// 1. The kernel owns the sequence number. `records` is never lower than it.
+/// 2. Control messages go out in the order they were queued, before any later data.
+pub(crate) struct Transmit {
+    limits: Limits,
+    max_plaintext: usize,
+    /// What the next keys derive from; TLS 1.2 has none.
+    secret: Option<TrafficSecret>,
+    /// At least the number of the kernel's next record.
+    records: u64,
+    queue: VecDeque<Queued>,
+    key_update: Option<KeyUpdateRequest>,
+    /// The kernel may hold data in a record that it has not closed.
+    open: bool,
+    closed: bool,
+    pub(crate) key_updates: u32,
+}
+
+impl Transmit {
+    /// The direction whose keys the kernel has taken over.
+    pub(crate) fn new(
+        seq: SeqNo,
+        secret: Option<TrafficSecret>,
+        limits: Limits,
+        max_plaintext: usize,
+        closed: bool,
+    ) -> Self {
+        Self {
+            limits,
+            max_plaintext,
+            secret,
+            records: seq.0,
+            queue: VecDeque::new(),
+            key_update: None,
+            open: false,
+            closed,
+            key_updates: 0,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn lower_limits(&mut self, limits: Limits) {
+        self.limits = self.limits.lowered_to(limits);
+    }
+
+    pub(crate) fn max_plaintext(&self) -> usize {
+        self.max_plaintext
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) fn has_secret(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    pub(crate) fn can_update_key(&self) -> bool {
+        self.secret.is_some() && crate::offload::rekey().is_ok()
+    }
+
+    /// Whether anything that was taken is not sealed yet.
+    pub(crate) fn holds_anything(&self) -> bool {
+        self.open || !self.queue.is_empty() || self.key_update.is_some()
+    }
+
+    /// Bytes of control messages that wait for the socket.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.queue.iter().map(Queued::len).sum()
+    }
+
+    pub(crate) fn into_secret(self) -> Option<TrafficSecret> {
+        self.secret
+    }
+
+    /// Sends `slices`; see the user engine's `write`.
+    pub(crate) fn write(
+        &mut self,
+        transport: &mut impl Transport,
+        content_type: ContentType,
+        slices: &[IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
+        if content_type == ContentType::CHANGE_CIPHER_SPEC {
+            return Err(Error::from(RecordError::from(ApiMisuse::ForbiddenRecord)).into());
+        }
+        let allowed = self.ready(transport)?;
+        let mut own = [IoSlice::new(&[]); MAX_SLICES];
+        let (slices, total) = first_bytes(slices, allowed, &mut own);
+        if total == 0 {
+            return Ok(0);
+        }
+        let data = content_type == ContentType::APPLICATION_DATA;
+        let sent = transport.when_writable(|socket| match (data, more) {
+            (true, true) => message::send(socket, slices, SendFlags::MORE),
+            (true, false) => message::send(socket, slices, SendFlags::empty()),
+            (false, _) => message::send_typed(socket, content_type.0, slices, SendFlags::empty()),
+        });
+        let sent = self.checked(sent, 0)?;
+        self.open = if data && more {
+            true
+        } else {
+            self.open && sent < total
+        };
+        Ok(sent)
+    }
+
+    /// Sends up to `len` bytes of `file` from `offset`, out of the page cache. Zero at its end.
+    #[doc(alias = "sendfile")]
+    pub(crate) fn send_file(
+        &mut self,
+        transport: &mut impl Transport,
+        file: &File,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<usize> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(PIECE);
+        let len = len.min(self.ready(transport)?);
+        let sent = transport.when_writable(|socket| {
+            let mut at = offset;
+            rustix::fs::sendfile(socket, file, Some(&mut at), len)
+        });
+        // sendfile leaves the last record open where it could not tell that it was the last.
+        self.open = true;
+        self.checked(sent, 1)
+    }
+
+    /// Sends up to `len` bytes out of `pipe`, without copying them.
+    #[doc(alias = "splice")]
+    pub(crate) fn splice_from(
+        &mut self,
+        transport: &mut impl Transport,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> io::Result<Spliced> {
+        let len = len.min(PIECE).min(self.ready(transport)?);
+        let spliced =
+            transport.when_writable(|socket| crate::splice::into_socket(pipe, socket, len));
+        self.open = true;
+        match spliced {
+            Ok(Spliced::PipeNotReady) => Ok(Spliced::PipeNotReady),
+            Ok(Spliced::Moved(n)) => self.checked(Ok(n), SPLICED_RECORDS).map(Spliced::Moved),
+            Err(errno) => self.checked(Err(errno), 0).map(Spliced::Moved),
+        }
+    }
+
+    /// Sends the queue, and what the kernel holds in an open record.
+    pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.send_queue(transport)?;
+        if self.open {
+            let data = ContentType::APPLICATION_DATA.0;
+            let sent = transport
+                .when_writable(|socket| message::send_typed(socket, data, &[], SendFlags::empty()));
+            self.checked(sent, 0)?;
+            self.open = false;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn want_key_update(&mut self, request: KeyUpdateRequest) {
+        if self.key_update != Some(KeyUpdateRequest::Requested) {
+            self.key_update = Some(request);
+        }
+    }
+
+    /// Queues the KeyUpdate that is wanted, if there is one.
+    pub(crate) fn queue_key_update(&mut self) {
+        if let Some(request) = self.key_update.take()
+            && !self.closed
+        {
+            self.queue.push_back(Queued::KeyUpdate(request));
+        }
+    }
+
+    /// Queues an alert. A fatal one, and close_notify, close the direction.
+    pub(crate) fn queue_alert(&mut self, level: AlertLevel, description: AlertDescription) {
+        if self.closed {
+            return;
+        }
+        self.closed = level == AlertLevel::Fatal || description == AlertDescription::CLOSE_NOTIFY;
+        let alert = [level.to_wire(), description.0];
+        self.queue.push_back(Queued::Alert(alert));
+    }
+
+    pub(crate) fn close_silently(&mut self) {
+        self.closed = true;
+        self.queue.clear();
+    }
+
+    /// Sends what is due before data; returns how many bytes of it the key may still seal.
+    fn ready(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
+        if self.closed {
+            return Err(Error::WriteAfterClose.into());
+        }
+        self.queue_key_update();
+        self.send_queue(transport)?;
+        let bound = match self.can_update_key() {
+            true => self.limits.soft.min(self.limits.hard),
+            false => self.limits.hard,
+        };
+        if self.records >= bound {
+            self.count_exactly(transport)?;
+        }
+        if self.records >= bound {
+            if !self.can_update_key() {
+                return Err(Error::from(RecordError::ConfidentialityLimit).into());
+            }
+            self.queue
+                .push_back(Queued::KeyUpdate(KeyUpdateRequest::NotRequested));
+            self.send_queue(transport)?;
+        }
+        let left = bound.saturating_sub(self.records).max(1);
+        let bytes = left.saturating_mul(self.max_plaintext as u64);
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Asks the kernel how many records it has sealed: from the bytes that it was given only an
+    /// upper bound is known.
+    fn count_exactly(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        let Some(socket) = transport.socket() else {
+            return Err(Errno::NOTSOCK.into());
+        };
+        self.records = tls::get(socket, Direction::Tx)?.rec_seq();
+        Ok(())
+    }
+
+    fn send_queue(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        while let Some(queued) = self.queue.front() {
+            match *queued {
+                Queued::Alert(alert) => self.send_control(transport, ContentType::ALERT, &alert)?,
+                Queued::KeyUpdate(request) => self.send_key_update(transport, request)?,
+            }
+            self.queue.pop_front();
+        }
+        Ok(())
+    }
+
+    fn send_key_update(
+        &mut self,
+        transport: &mut impl Transport,
+        request: KeyUpdateRequest,
+    ) -> io::Result<()> {
+        // Asked before the message is out: after it there is no way back.
+        crate::offload::rekey().map_err(refused)?;
+        if self.secret.is_none() {
+            return Err(Error::Unsupported("key update on this connection").into());
+        }
+        self.send_control(transport, ContentType::HANDSHAKE, &request.message())?;
+        let (Some(secret), Some(socket)) = (&mut self.secret, transport.socket()) else {
+            return Err(Errno::NOTSOCK.into());
+        };
+        secret.update();
+        if let Err(refusal) = keys::replace(socket, Direction::Tx, &secret.keys()) {
+            // The peer expects the next key, and the kernel has the last one: nothing can follow.
+            self.close_silently();
+            return Err(refused(refusal).into());
+        }
+        self.records = 0;
+        self.key_updates += 1;
+        Ok(())
+    }
+
+    /// Sends one control message: it fits one record, so the socket takes all of it or nothing.
+    fn send_control(
+        &mut self,
+        transport: &mut impl Transport,
+        content_type: ContentType,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let slices = [IoSlice::new(payload)];
+        let sent = transport.when_writable(|socket| {
+            message::send_typed(socket, content_type.0, &slices, SendFlags::empty())
+        });
+        self.checked(sent, 0)?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Counts the records of what was sent, and `more` that it may have been cut into. An error that is not just a full socket, or no memory,
+    /// ends the direction: the kernel may have sent a part of a record.
+    fn checked(&mut self, sent: Result<usize, Errno>, more: u64) -> io::Result<usize> {
+        match sent {
+            Ok(sent) => {
+                self.records += sent.div_ceil(self.max_plaintext) as u64 + more;
+                Ok(sent)
+            }
+            Err(errno) => {
+                if !matches!(errno, Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS) {
+                    self.close_silently();
+                }
+                Err(errno.into())
+            }
+        }
+    }
+}
+
+impl Queued {
+    fn len(&self) -> usize {
+        match self {
+            Self::Alert(alert) => alert.len(),
+            Self::KeyUpdate(request) => request.message().len(),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    Error::Offload {
+        direction: Direction::Tx,
+        refusal,
+    }
+}
+
+/// The first `limit` bytes of `slices`, as far as `own` has room, and how many they are.
+fn first_bytes<'a, 'o>(
+    slices: &'a [IoSlice<'_>],
+    limit: usize,
+    own: &'o mut [IoSlice<'a>; MAX_SLICES],
+) -> (&'o [IoSlice<'a>], usize) {
+    let (mut total, mut len) = (0, 0);
+    for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+        if total == limit || len == own.len() {
+            break;
+        }
+        let taken = &slice[..slice.len().min(limit - total)];
+        own[len] = IoSlice::new(taken);
+        total += taken.len();
+        len += 1;
+    }
+    (&own[..len], total)
+}

@@ -1,0 +1,140 @@
+//! Moving a direction from the user engine into the kernel.
+
+use std::os::fd::BorrowedFd;
+
+use underseal_record::Padding;
+use underseal_sys::tls::Direction;
+
+use super::{Connection, Receive, Transmit, kernel, user};
+use crate::Error;
+use crate::offload::{self, Offload, Offloads, Refusal};
+
+/// The directions that are still to be moved, and whether they must be.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Moving {
+    tx: Option<Offload>,
+    rx: Option<Offload>,
+}
+
+impl Connection {
+    /// Chooses the engine of each direction. What is to move does so at once if it can, otherwise
+    /// as soon as what is buffered has been sent or read.
+    pub(crate) fn offload(
+        &mut self,
+        socket: Option<BorrowedFd<'_>>,
+        offloads: Offloads,
+    ) -> Result<(), Error> {
+        self.moving = Moving {
+            tx: self.wanted(Direction::Tx, offloads.tx)?,
+            rx: self.wanted(Direction::Rx, offloads.rx)?,
+        };
+        if let Receive::User(rx) = &mut self.rx {
+            rx.exact = self.moving.rx.is_some();
+        }
+        self.move_tx(socket)?;
+        self.move_rx(socket)
+    }
+
+    /// `offload`, if the direction is to be moved.
+    fn wanted(&self, direction: Direction, offload: Offload) -> Result<Option<Offload>, Error> {
+        let Some(keys) = self.own_keys(direction) else {
+            return match offload {
+                // The kernel does not give a direction back.
+                Offload::User => Err(Error::Offload {
+                    direction,
+                    refusal: Refusal::HeldByKernel,
+                }),
+                Offload::Auto | Offload::Kernel => Ok(None),
+            };
+        };
+        match offload::choose(offload, direction, keys.version(), keys.algorithm()) {
+            Ok(offload::Engine::Kernel) => Ok(Some(offload)),
+            Ok(offload::Engine::User) => Ok(None),
+            Err(refusal) => settle(direction, offload, refusal).map(|()| None),
+        }
+    }
+
+    /// Moves the sending direction, if it is to move and everything before has been sent.
+    pub(super) fn move_tx(&mut self, socket: Option<BorrowedFd<'_>>) -> Result<(), Error> {
+        let (Some(offload), Transmit::User(tx)) = (self.moving.tx, &mut self.tx) else {
+            return Ok(());
+        };
+        if !tx.is_idle() || tx.is_closed() {
+            return Ok(());
+        }
+        self.moving.tx = None;
+        match move_tx(tx, socket) {
+            Ok(moved) => {
+                self.tx = Transmit::Kernel(moved);
+                Ok(())
+            }
+            Err(refusal) => settle(Direction::Tx, offload, refusal),
+        }
+    }
+
+    /// Moves the receiving direction, if it is to move and stands between two records.
+    pub(super) fn move_rx(&mut self, socket: Option<BorrowedFd<'_>>) -> Result<(), Error> {
+        let (Some(offload), Receive::User(rx)) = (self.moving.rx, &mut self.rx) else {
+            return Ok(());
+        };
+        if !rx.is_between_records() || self.end.is_some() {
+            return Ok(());
+        }
+        self.moving.rx = None;
+        rx.exact = false;
+        match move_rx(rx, socket) {
+            Ok(moved) => {
+                self.rx = Receive::Kernel(moved);
+                Ok(())
+            }
+            Err(refusal) => settle(Direction::Rx, offload, refusal),
+        }
+    }
+}
+
+fn move_tx(
+    tx: &mut user::Transmit,
+    socket: Option<BorrowedFd<'_>>,
+) -> Result<kernel::Transmit, Refusal> {
+    let socket = socket.ok_or(Refusal::NotTcp)?;
+    if tx.sealer.padding() != Padding::None {
+        return Err(Refusal::Padding);
+    }
+    let max_plaintext = tx.sealer.max_plaintext();
+    kernel::can_lower_max_plaintext(max_plaintext)?;
+    // The user engine derives explicit nonces from a value and the sequence number, the kernel
+    // counts up from one: it starts where no record of the user engine has been.
+    tx.sealer.renew_explicit_nonces();
+    kernel::install(socket, Direction::Tx, tx.sealer.keys())?;
+    kernel::lower_max_plaintext(socket, max_plaintext)?;
+    let (limits, keys_seq) = (tx.limits(), tx.sealer.keys().seq());
+    let mut moved = kernel::Transmit::new(keys_seq, tx.take_secret(), limits, max_plaintext, false);
+    moved.key_updates = tx.key_updates;
+    Ok(moved)
+}
+
+fn move_rx(
+    rx: &mut user::Receive,
+    socket: Option<BorrowedFd<'_>>,
+) -> Result<kernel::Receive, Refusal> {
+    let socket = socket.ok_or(Refusal::NotTcp)?;
+    kernel::ensure_receive_buffer(socket)?;
+    let keys = rx.opener.keys();
+    kernel::install(socket, Direction::Rx, keys)?;
+    let version = keys.version();
+    let secret = rx.take_secret();
+    let mut moved = kernel::Receive::new(version, secret, rx.plaintext());
+    moved.key_updates = rx.key_updates;
+    Ok(moved)
+}
+
+/// What a refusal comes to: the user engine goes on, unless the kernel was asked for.
+fn settle(direction: Direction, offload: Offload, refusal: Refusal) -> Result<(), Error> {
+    match offload {
+        Offload::Kernel => Err(Error::Offload { direction, refusal }),
+        Offload::Auto | Offload::User => {
+            refusal.log_once(direction);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Reading: plaintext that is there, records that are, and what they make the connection do.
+
+use std::io;
+
+use underseal_record::ContentType;
+
+use super::control::Action;
+use super::{Connection, End, Filled, KeyUpdateRequest, Record};
+use crate::Error;
+use crate::transport::Transport;
+
+/// What looking for one record came to.
+pub(super) enum Step {
+    /// This many bytes of data are in the output; more may be in `rx.plaintext()`.
+    Data(usize),
+    /// A control record was handled.
+    Control,
+    /// No whole record is buffered.
+    Starved,
+    /// A record of another type waits for `read_record`.
+    Pending(ContentType),
+    /// The peer sent close_notify.
+    End,
+}
+
+impl Connection {
+    /// Reads application data. Zero means that the peer sent close_notify, or `out` is empty.
+    pub(crate) fn read(
+        &mut self,
+        transport: &mut impl Transport,
+        out: &mut [u8],
+    ) -> io::Result<usize> {
+        self.answer(transport);
+        if out.is_empty() {
+            return Ok(0);
+        }
+        if self.control.pending.is_none() {
+            let ready = self.rx.take(out);
+            if ready > 0 {
+                return Ok(ready);
+            }
+        }
+        let result = self.read_records(transport, out);
+        self.rx.settle();
+        result
+    }
+
+    fn read_records(
+        &mut self,
+        transport: &mut impl Transport,
+        out: &mut [u8],
+    ) -> io::Result<usize> {
+        let mut filled = 0;
+        loop {
+            let step = match self.step(transport, &mut out[filled..]) {
+                Ok(Step::Starved | Step::Pending(_) | Step::End) if filled > 0 => break,
+                Ok(Step::Starved) => self.receive(transport, out)?,
+                Ok(step) => step,
+                // The data before the failure is delivered first, the failure by the next call.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error.into()),
+            };
+            match step {
+                Step::Data(n) => filled += n,
+                Step::Control | Step::Starved => {}
+                Step::Pending(content_type) => {
+                    return Err(Error::RecordPending(content_type).into());
+                }
+                Step::End => return Ok(0),
+            }
+            if filled == out.len() {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Waits until there is plaintext, and shows it without copying. Empty at the end.
+    pub(crate) fn fill_buf(&mut self, transport: &mut impl Transport) -> io::Result<&[u8]> {
+        self.answer(transport);
+        while self.rx.plaintext().is_empty() {
+            let step = match self.step(transport, &mut [])? {
+                Step::Starved => match self.receive(transport, &mut []) {
+                    Ok(step) => step,
+                    Err(error) => {
+                        self.rx.settle();
+                        return Err(error);
+                    }
+                },
+                step => step,
+            };
+            match step {
+                Step::Data(_) | Step::Control | Step::Starved => {}
+                Step::Pending(content_type) => {
+                    return Err(Error::RecordPending(content_type).into());
+                }
+                Step::End => break,
+            }
+        }
+        Ok(self.rx.plaintext())
+    }
+
+    /// Drops `n` bytes that `fill_buf` showed.
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.rx.consume(n);
+        self.rx.settle();
+    }
+
+    /// Copies what the next read will give, without taking it. Zero at the end.
+    #[doc(alias = "MSG_PEEK")]
+    pub(crate) fn peek(
+        &mut self,
+        transport: &mut impl Transport,
+        out: &mut [u8],
+    ) -> io::Result<usize> {
+        let plaintext = self.fill_buf(transport)?;
+        let n = plaintext.len().min(out.len());
+        out[..n].copy_from_slice(&plaintext[..n]);
+        self.rx.settle();
+        Ok(n)
+    }
+
+    /// Reads one record, of application data or of a type that is neither alert nor handshake.
+    /// `None` at the end.
+    pub(crate) fn read_record(
+        &mut self,
+        transport: &mut impl Transport,
+        out: &mut [u8],
+    ) -> io::Result<Option<(ContentType, usize)>> {
+        self.answer(transport);
+        self.control.deliver_records = true;
+        let result = loop {
+            if let Some(pending) = self.take_pending(out) {
+                break Ok(Some(pending));
+            }
+            let ready = self.rx.take(out);
+            if ready > 0 {
+                break Ok(Some((ContentType::APPLICATION_DATA, ready)));
+            }
+            let step = match self.step(transport, out) {
+                Ok(Step::Starved) => self.receive(transport, out),
+                step => step.map_err(io::Error::from),
+            };
+            match step {
+                Ok(Step::Data(n)) if n > 0 => break Ok(Some((ContentType::APPLICATION_DATA, n))),
+                Ok(Step::Data(_) | Step::Control | Step::Pending(_) | Step::Starved) => {}
+                Ok(Step::End) => break Ok(None),
+                Err(error) => break Err(error),
+            }
+        };
+        self.rx.settle();
+        result
+    }
+
+    /// (A part of) the record of another type that was received.
+    fn take_pending(&mut self, out: &mut [u8]) -> Option<(ContentType, usize)> {
+        let (content_type, payload) = *self.control.pending.take()?;
+        let n = payload.len().min(out.len());
+        out[..n].copy_from_slice(&payload[..n]);
+        if n < payload.len() {
+            self.control.pending = Some(Box::new((content_type, payload[n..].to_vec())));
+        }
+        Some((content_type, n))
+    }
+
+    /// Sends what the last received records asked for. A socket that is full takes it later.
+    pub(super) fn answer(&mut self, transport: &mut impl Transport) {
+        if self.control.answer_due {
+            // A failure to send shows again, with its reason, at the next write or flush.
+            let sent = self.flush(transport);
+            self.control.answer_due = sent.is_err();
+        }
+    }
+
+    /// Opens one record that is buffered and acts on it.
+    pub(super) fn step(
+        &mut self,
+        transport: &mut impl Transport,
+        out: &mut [u8],
+    ) -> Result<Step, Error> {
+        if let Some(pending) = &self.control.pending {
+            return Ok(Step::Pending(pending.0));
+        }
+        match &self.end {
+            Some(End::CloseNotify) => return Ok(Step::End),
+            Some(End::Failed(error)) => return Err(Error::clone(error)),
+            None => {}
+        }
+        match self.rx.next(out) {
+            Ok(None) => Ok(Step::Starved),
+            Ok(Some(record)) => self.take_record(transport, record),
+            Err(error) => Err(self.fail(transport, error)),
+        }
+    }
+
+    /// Asks the socket for more, and acts on a record if it gives one.
+    pub(super) fn receive(
+        &mut self,
+        transport: &mut impl Transport,
+        out: &mut [u8],
+    ) -> io::Result<Step> {
+        if let Err(error) = self.move_rx(transport.socket()) {
+            return Err(self.fail(transport, error).into());
+        }
+        let result = match self.rx.fill(transport, out)? {
+            Filled::Ciphertext => Ok(Step::Starved),
+            Filled::Record(record) => self.take_record(transport, record),
+            Filled::Failed(error) => Err(self.fail(transport, error)),
+            Filled::Eof => {
+                self.end = Some(End::Failed(Box::new(Error::Truncated)));
+                Err(Error::Truncated)
+            }
+        };
+        Ok(result?)
+    }
+
+    fn take_record(
+        &mut self,
+        transport: &mut impl Transport,
+        record: Record,
+    ) -> Result<Step, Error> {
+        let action = match record {
+            Record::Data(n) => {
+                let len = n + self.rx.plaintext().len();
+                self.rx_bytes += len as u64;
+                self.control.data(len).map(|()| Action::Deliver(n))
+            }
+            Record::Control(content_type, payload) => {
+                let (tickets, rx) = (&mut self.tickets, &mut self.rx);
+                self.control
+                    .handle(content_type, payload, tickets, rx, transport.socket())
+            }
+        };
+        match action {
+            Ok(Action::AnswerKeyUpdate) if !self.tx.can_update_key() && !self.tx.is_closed() => {
+                Err(self.fail(transport, self.tx.cannot_update_key()))
+            }
+            Ok(action) => Ok(self.act(transport, action)),
+            Err(error) => Err(self.fail(transport, error)),
+        }
+    }
+
+    fn act(&mut self, transport: &mut impl Transport, action: Action) -> Step {
+        match action {
+            Action::Deliver(n) => return Step::Data(n),
+            Action::None => {}
+            Action::AnswerKeyUpdate => {
+                self.tx.want_key_update(KeyUpdateRequest::NotRequested);
+                self.control.answer_due = true;
+            }
+            Action::Warn(description) => {
+                self.tx
+                    .queue_alert(underseal_record::AlertLevel::Warning, description);
+                self.control.answer_due = true;
+            }
+            Action::CloseNotify => self.end = Some(End::CloseNotify),
+        }
+        self.answer(transport);
+        Step::Control
+    }
+}

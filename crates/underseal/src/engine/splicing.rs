@@ -1,0 +1,155 @@
+//! Files and pipes: by system calls that move pages where the kernel seals, through a buffer where
+//! this process does.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+
+use super::read::Step;
+use super::{Connection, Receive, Transmit};
+use crate::Error;
+use crate::splice::is_ready;
+use crate::transport::Transport;
+
+/// What moving bytes between a pipe and a socket came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spliced {
+    /// This many bytes; zero at the end of the source.
+    Moved(usize),
+    /// The pipe is full, or empty with somebody at its other end.
+    PipeNotReady,
+}
+
+impl Spliced {
+    /// A pipe that is not ready as an error: only its owner can wait for it.
+    pub(crate) fn into_result(self) -> io::Result<usize> {
+        match self {
+            Self::Moved(n) => Ok(n),
+            Self::PipeNotReady => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Connection {
+    /// Sends up to `limit` bytes of a file from `offset`: `fill` reads them for the user engine.
+    /// Zero at the end of the file.
+    pub(crate) fn send_file(
+        &mut self,
+        transport: &mut impl Transport,
+        file: &File,
+        offset: u64,
+        limit: u64,
+        fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.move_tx(transport.socket())?;
+        let sent = match &mut self.tx {
+            Transmit::User(tx) => tx.write_with(transport, limit, fill),
+            Transmit::Kernel(tx) => tx.send_file(transport, file, offset, limit),
+        }?;
+        self.tx_bytes += sent as u64;
+        Ok(sent)
+    }
+
+    /// Sends up to `len` bytes out of `pipe`.
+    pub(crate) fn splice_from(
+        &mut self,
+        transport: &mut impl Transport,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> io::Result<Spliced> {
+        self.move_tx(transport.socket())?;
+        let spliced = match &mut self.tx {
+            Transmit::User(tx) => {
+                let mut pipe_empty = false;
+                let sent = tx.write_with(transport, len as u64, |piece, _| {
+                    let read = crate::splice::read(pipe, piece);
+                    pipe_empty = read == Err(Errno::AGAIN);
+                    Ok(read?)
+                });
+                match sent {
+                    Err(_) if pipe_empty => Spliced::PipeNotReady,
+                    sent => Spliced::Moved(sent?),
+                }
+            }
+            Transmit::Kernel(tx) => tx.splice_from(transport, pipe, len)?,
+        };
+        if let Spliced::Moved(n) = spliced {
+            self.tx_bytes += n as u64;
+        }
+        Ok(spliced)
+    }
+
+    /// Moves up to `len` bytes of data into `pipe`; control records on the way are handled as by a
+    /// read. `Moved(0)` once the peer sent close_notify.
+    pub(crate) fn splice_to(
+        &mut self,
+        transport: &mut impl Transport,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> io::Result<Spliced> {
+        self.answer(transport);
+        loop {
+            if !self.rx.plaintext().is_empty() {
+                return self.pour(pipe, len);
+            }
+            let mut step = self.step(transport, &mut [])?;
+            if matches!(step, Step::Starved) {
+                self.move_rx(transport.socket())?;
+                if let Some(spliced) = self.splice_records(transport, pipe, len)? {
+                    return Ok(spliced);
+                }
+                step = self.receive(transport, &mut [])?;
+            }
+            match step {
+                Step::Data(_) | Step::Control | Step::Starved => {}
+                Step::End => return Ok(Spliced::Moved(0)),
+                Step::Pending(content_type) => {
+                    return Err(Error::RecordPending(content_type).into());
+                }
+            }
+        }
+    }
+
+    /// Data that the kernel moves by itself. `None` where a record must be looked at.
+    fn splice_records(
+        &mut self,
+        transport: &mut impl Transport,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> io::Result<Option<Spliced>> {
+        let Receive::Kernel(rx) = &mut self.rx else {
+            return Ok(None);
+        };
+        match rx.splice_to(transport, pipe, len)? {
+            // The end of the TCP stream: reading says what it means.
+            Some(Spliced::Moved(0)) | None => Ok(None),
+            Some(spliced) => {
+                if let Spliced::Moved(n) = spliced {
+                    self.rx_bytes += n as u64;
+                    self.control.data(n)?;
+                }
+                Ok(Some(spliced))
+            }
+        }
+    }
+
+    /// Writes plaintext that is there already into `pipe`.
+    fn pour(&mut self, pipe: BorrowedFd<'_>, len: usize) -> io::Result<Spliced> {
+        let plaintext = self.rx.plaintext();
+        let plaintext = &plaintext[..plaintext.len().min(len)];
+        if !is_ready(pipe, rustix::event::PollFlags::OUT) {
+            self.rx.settle();
+            return Ok(Spliced::PipeNotReady);
+        }
+        match crate::splice::write(pipe, plaintext) {
+            Ok(n) => {
+                self.consume(n);
+                Ok(Spliced::Moved(n))
+            }
+            Err(Errno::AGAIN) => Ok(Spliced::PipeNotReady),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The user engine's sending direction: seal a batch, send it, keep what the socket did not take.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+
+use underseal_record::{
+    AlertDescription, AlertLevel, ContentType, Limits, MAX_RECORD, Sealer, TrafficSecret,
+};
+
+use crate::Error;
+use crate::buffers::{self, BATCH, Lent, Residue};
+use crate::engine::KeyUpdateRequest;
+use crate::transport::Transport;
+
+/// Batches start here and never shrink below: four full records.
+const MIN_BATCH: usize = 64 * 1024;
+
+/// Ciphertext up to this size is copied out of the lent buffer while the socket is full, so that a
+/// connection whose peer stopped reading holds little more than what it has to send.
+const COPIED: usize = MIN_BATCH + MAX_RECORD;
+
+/// Bytes of a file that are read at once: they stay in the first two caches until they are sealed.
+const PIECE: usize = 64 * 1024;
+
+/// What is left of a direction that is taken apart: sealer, secret, unsent bytes.
+pub(crate) type UserParts = (Sealer, Option<TrafficSecret>, Vec<u8>);
+
+/// What a run of records came to.
+#[derive(Default)]
+struct SealedRun {
+    consumed: usize,
+    written: usize,
+    refused: Option<Error>,
+}
+
+/// The sending direction of a connection.
+///
+/// 1. Sealed bytes go out in order: `pending` is sent before anything that is sealed later.
+/// 2. A record that was sealed is never sealed again: what the socket did not take stays in
+///    `pending`, and its plaintext counts as written.
+pub(crate) struct Transmit {
+    pub(crate) sealer: Sealer,
+    /// What the next keys derive from; TLS 1.2 has none.
+    secret: Option<TrafficSecret>,
+    pending: Residue,
+    /// Data that was taken with `more`, less than a full record.
+    open: Box<[u8]>,
+    /// Plaintext bytes of the next batch: doubled when the socket took a whole batch, halved when
+    /// it did not, so that a slow peer costs little memory and a fast one few system calls.
+    batch: u32,
+    key_update: Option<KeyUpdateRequest>,
+    closed: bool,
+    pub(crate) key_updates: u32,
+}
+
+impl Transmit {
+    pub(crate) fn new(
+        sealer: Sealer,
+        secret: Option<TrafficSecret>,
+        pending: &[u8],
+        closed: bool,
+    ) -> Self {
+        Self {
+            sealer,
+            secret,
+            pending: Residue::copy_of(pending),
+            open: Box::default(),
+            batch: MIN_BATCH as u32,
+            key_update: None,
+            closed,
+            key_updates: 0,
+        }
+    }
+
+    /// Sealer, secret, and what was sealed and not sent; an open record is sealed for it.
+    pub(crate) fn into_parts(mut self) -> Result<UserParts, Error> {
+        self.close_record()?;
+        let pending = self.pending.bytes().to_vec();
+        Ok((self.sealer, self.secret, pending))
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.sealer.limits()
+    }
+
+    pub(crate) fn lower_limits(&mut self, limits: Limits) {
+        self.sealer.lower_limits(limits);
+    }
+
+    pub(crate) fn max_plaintext(&self) -> usize {
+        self.sealer.max_plaintext()
+    }
+
+    /// Whether all that was taken has been sealed and sent: another engine may go on from here.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.bytes().is_empty() && self.open.is_empty() && self.key_update.is_none()
+    }
+
+    pub(crate) fn take_secret(&mut self) -> Option<TrafficSecret> {
+        self.secret.take()
+    }
+
+    pub(crate) fn can_update_key(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Sealed bytes that the socket has not taken yet.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.pending.bytes().len()
+    }
+
+    /// Seals and sends as much of `slices` as one batch holds; returns the plaintext bytes taken.
+    /// `WouldBlock` only if nothing was taken. With `more`, what does not fill a record is kept
+    /// for the next call.
+    pub(crate) fn write(
+        &mut self,
+        transport: &mut impl Transport,
+        content_type: ContentType,
+        slices: &mut [IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
+        self.ready(transport)?;
+        if content_type != ContentType::APPLICATION_DATA {
+            self.close_record()?;
+        } else if more || !self.open.is_empty() {
+            return self.write_joined(transport, slices, more);
+        }
+        self.write_batch(transport, content_type, slices)
+    }
+
+    /// Writes data behind the open record.
+    fn write_joined(
+        &mut self,
+        transport: &mut impl Transport,
+        slices: &[IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
+        let held = self.open.len();
+        let mut joined = std::mem::take(&mut self.open).into_vec();
+        for slice in slices {
+            let room = MIN_BATCH.saturating_sub(joined.len());
+            joined.extend_from_slice(&slice[..slice.len().min(room)]);
+        }
+        let taken = joined.len() - held;
+        let kept = match more {
+            true => joined.len() % self.sealer.max_plaintext(),
+            false => 0,
+        };
+        let mut buffer = buffers::lend();
+        let whole = joined.len() - kept;
+        let run = self.seal_all(&joined[..whole], &mut buffer);
+        // What a refusal left unsealed stays open: it was taken, and the next call reports it.
+        self.open = joined[run.consumed..].into();
+        self.send(transport, buffer, 0..run.written)?;
+        match run.refused {
+            Some(error) if run.consumed == 0 => {
+                self.open = joined[..held].into();
+                Err(error.into())
+            }
+            _ => Ok(taken),
+        }
+    }
+
+    fn write_batch(
+        &mut self,
+        transport: &mut impl Transport,
+        content_type: ContentType,
+        slices: &mut [IoSlice<'_>],
+    ) -> io::Result<usize> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut slices = slices;
+        let mut buffer = buffers::lend();
+        let mut end = self.seal_due_key_update(&mut buffer)?;
+        let (mut taken, mut refused) = (0, None);
+        while taken < total.min(self.batch as usize) && buffer.len() - end >= MAX_RECORD {
+            match self
+                .sealer
+                .seal_vectored(content_type, slices, &mut buffer[end..])
+            {
+                Ok(sealed) => {
+                    taken += sealed.consumed;
+                    end += sealed.written;
+                    IoSlice::advance_slices(&mut slices, sealed.consumed);
+                }
+                Err(error) => {
+                    refused = Some(Error::from(error));
+                    break;
+                }
+            }
+            match self.seal_due_key_update(&mut buffer[end..]) {
+                Ok(update) => end += update,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        // What was sealed goes out, be it only a key update: its number is used up.
+        self.send(transport, buffer, 0..end)?;
+        match refused {
+            Some(error) if taken == 0 => Err(error.into()),
+            // The next call reports it.
+            _ => Ok(taken),
+        }
+    }
+
+    /// Seals and sends up to `limit` bytes that `fill` provides. `fill` gets a piece of memory to
+    /// put the next bytes in and how many came before them, and returns how many they are: zero
+    /// ends the batch. Returns the plaintext bytes taken; a failure of `fill` only if there are
+    /// none.
+    pub(crate) fn write_with(
+        &mut self,
+        transport: &mut impl Transport,
+        limit: u64,
+        mut fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.ready(transport)?;
+        self.close_record()?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = limit.min(self.batch as usize);
+        // Read here, sealed there: the kernel's copy wants an aligned place, which the plaintext
+        // has not between record headers.
+        let mut piece = buffers::lend();
+        let mut buffer = buffers::lend();
+        let (mut end, mut taken, mut refused) = (0, 0, None);
+        while taken < limit && buffer.len() - end >= PIECE + MAX_RECORD {
+            let len = PIECE.min(limit - taken);
+            let filled = match fill(&mut piece[..len], taken as u64) {
+                Ok(filled) => filled,
+                Err(_) if taken > 0 => break,
+                Err(error) => return Err(error),
+            };
+            let sealed = self.seal_all(&piece[..filled], &mut buffer[end..]);
+            end += sealed.written;
+            taken += sealed.consumed;
+            match sealed.refused {
+                Some(error) => {
+                    refused = Some(error);
+                    break;
+                }
+                None if filled < len => break,
+                None => {}
+            }
+        }
+        self.send(transport, buffer, 0..end)?;
+        match refused {
+            Some(error) if taken == 0 => Err(error.into()),
+            _ => Ok(taken),
+        }
+    }
+
+    /// Seals application data into as many records as it needs, with the key updates that come
+    /// due, until it ends, `out` is full, or sealing is refused.
+    fn seal_all(&mut self, plaintext: &[u8], out: &mut [u8]) -> SealedRun {
+        let mut run = SealedRun::default();
+        while run.consumed < plaintext.len() && out.len() - run.written >= MAX_RECORD {
+            let step = self
+                .seal_due_key_update(&mut out[run.written..])
+                .and_then(|update| {
+                    run.written += update;
+                    let rest = &plaintext[run.consumed..];
+                    let out = &mut out[run.written..];
+                    let sealed = self.sealer.seal(ContentType::APPLICATION_DATA, rest, out);
+                    Ok(sealed?)
+                });
+            match step {
+                Ok(sealed) => {
+                    run.consumed += sealed.consumed;
+                    run.written += sealed.written;
+                }
+                Err(error) => {
+                    run.refused = Some(error);
+                    break;
+                }
+            }
+        }
+        run
+    }
+
+    /// Sends what is pending, the open record with it. `WouldBlock` if the socket does not take
+    /// all of it.
+    pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.close_record()?;
+        self.send_pending(transport)
+    }
+
+    fn send_pending(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        while !self.pending.bytes().is_empty() {
+            match transport.send(self.pending.bytes()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.pending.advance(n),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a KeyUpdate before the next record; [`queue_key_update`](Self::queue_key_update)
+    /// seals it.
+    pub(crate) fn want_key_update(&mut self, request: KeyUpdateRequest) {
+        if self.key_update != Some(KeyUpdateRequest::Requested) {
+            self.key_update = Some(request);
+        }
+    }
+
+    /// Seals the KeyUpdate that is wanted, if there is one, behind what is pending.
+    pub(crate) fn queue_key_update(&mut self) -> Result<(), Error> {
+        if self.closed {
+            self.key_update = None;
+        }
+        if self.key_update.is_none() {
+            return Ok(());
+        }
+        self.close_record()?;
+        let mut record = vec![0; self.sealer.record_len(KeyUpdateRequest::MESSAGE_LEN)];
+        let len = self.seal_due_key_update(&mut record)?;
+        self.queue(&record[..len]);
+        Ok(())
+    }
+
+    /// Seals an alert behind what is pending. A fatal one, and close_notify, close the direction.
+    pub(crate) fn queue_alert(&mut self, level: AlertLevel, description: AlertDescription) {
+        if self.closed {
+            return;
+        }
+        // If the open record may not be sealed, neither may the alert.
+        let _ = self.close_record();
+        let alert = [level.to_wire(), description.0];
+        let mut record = vec![0; self.sealer.record_len(alert.len())];
+        let sealed = self.sealer.seal(ContentType::ALERT, &alert, &mut record);
+        self.closed = level == AlertLevel::Fatal || description == AlertDescription::CLOSE_NOTIFY;
+        // Past the hard limit not even an alert may be sealed: the peer sees the TCP stream end.
+        if let Ok(sealed) = sealed {
+            self.queue(&record[..sealed.written]);
+        }
+    }
+
+    /// Refuses all further writes: the peer is known to be gone.
+    pub(crate) fn close_silently(&mut self) {
+        self.closed = true;
+        self.pending = Residue::Empty;
+        self.open = Box::default();
+    }
+
+    /// Seals the record that `more` left open, behind what is pending.
+    fn close_record(&mut self) -> Result<(), Error> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        let mut buffer = buffers::lend();
+        let open = std::mem::take(&mut self.open);
+        let run = self.seal_all(&open, &mut buffer);
+        self.open = open[run.consumed..].into();
+        self.queue(&buffer[..run.written]);
+        run.refused.map_or(Ok(()), Err)
+    }
+
+    fn queue(&mut self, record: &[u8]) {
+        let joined = [self.pending.bytes(), record].concat();
+        self.pending = Residue::copy_of(&joined);
+    }
+
+    fn ready(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        if self.closed {
+            return Err(Error::WriteAfterClose.into());
+        }
+        self.send_pending(transport)
+    }
+
+    /// Seals a KeyUpdate and switches to the next key, if one was asked for or the soft limit is
+    /// reached. Returns the bytes written.
+    fn seal_due_key_update(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        let by_limit = self.sealer.wants_key_update() && self.secret.is_some();
+        let due = match self.key_update.take() {
+            None if by_limit => KeyUpdateRequest::NotRequested,
+            None => return Ok(0),
+            Some(request) => request,
+        };
+        let Some(secret) = &mut self.secret else {
+            return Err(Error::Unsupported("key update on this connection"));
+        };
+        let message = due.message();
+        let sealed = self.sealer.seal(ContentType::HANDSHAKE, &message, out)?;
+        secret.update();
+        self.sealer.replace_keys(secret.keys());
+        self.key_updates += 1;
+        Ok(sealed.written)
+    }
+
+    fn send(
+        &mut self,
+        transport: &mut impl Transport,
+        buffer: Lent,
+        mut range: Range<usize>,
+    ) -> io::Result<()> {
+        while !range.is_empty() {
+            match transport.send(&buffer[range.clone()]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => range.start += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.batch = (self.batch / 2).max(MIN_BATCH as u32);
+                    self.pending = Residue::new(buffer, range, COPIED);
+                    return Ok(());
+                }
+                Err(error) => {
+                    // The stream has a hole now: no later record may follow.
+                    self.close_silently();
+                    return Err(error);
+                }
+            }
+        }
+        self.batch = (self.batch * 2).min(BATCH as u32);
+        Ok(())
+    }
+}

@@ -5,9 +5,11 @@
 //! atomics of its own.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use underseal::{Counters, Engines};
 
 use super::{Engine, Row};
 
@@ -37,9 +39,16 @@ struct Entry {
     since: Instant,
     tx_bytes: AtomicU64,
     rx_bytes: AtomicU64,
+    tx_key_updates: AtomicU32,
+    rx_key_updates: AtomicU32,
+    /// [`TX_IN_KERNEL`] and [`RX_IN_KERNEL`].
+    engines: AtomicU8,
     /// Place in the table, so that removal needs no search. Used under the table's lock only.
     index: AtomicUsize,
 }
+
+const TX_IN_KERNEL: u8 = 1;
+const RX_IN_KERNEL: u8 = 2;
 
 /// A connection's place in the registry; it leaves when this is dropped.
 pub(crate) struct Place {
@@ -85,6 +94,9 @@ impl Table {
             since: Instant::now(),
             tx_bytes: AtomicU64::new(0),
             rx_bytes: AtomicU64::new(0),
+            tx_key_updates: AtomicU32::new(0),
+            rx_key_updates: AtomicU32::new(0),
+            engines: AtomicU8::new(0),
             index: AtomicUsize::new(entries.len()),
         });
         entries.push(Arc::clone(&entry));
@@ -108,6 +120,12 @@ impl Entry {
             tls,
             suite,
         } = self.established;
+        let engines = self.engines.load(Ordering::Relaxed);
+        let engine = |bit| match engines & bit {
+            0 => Engine::User,
+            _ => Engine::Kernel,
+        };
+        let key_updates = |counter: &AtomicU32| counter.load(Ordering::Relaxed).into();
         Row {
             pid: Some(std::process::id()),
             command: Some(command.to_owned()),
@@ -116,32 +134,33 @@ impl Entry {
             age_seconds: Some(self.since.elapsed().as_millis() as f64 / 1000.0),
             tls: tls.map(str::to_owned),
             suite: suite.map(str::to_owned),
-            tx_engine: Engine::User,
-            rx_engine: Engine::User,
+            tx_engine: engine(TX_IN_KERNEL),
+            rx_engine: engine(RX_IN_KERNEL),
             tx_bytes: Some(self.tx_bytes.load(Ordering::Relaxed)),
             rx_bytes: Some(self.rx_bytes.load(Ordering::Relaxed)),
-            tx_key_updates: None,
-            rx_key_updates: None,
+            tx_key_updates: Some(key_updates(&self.tx_key_updates)),
+            rx_key_updates: Some(key_updates(&self.rx_key_updates)),
         }
     }
 }
 
 impl Place {
-    /// Counts plaintext that was sent.
-    pub(crate) fn sent(&self, bytes: u64) {
-        add(&self.entry.tx_bytes, bytes);
+    /// Takes down how far the connection has come. It is its only writer, so that nothing has to
+    /// be locked, and a listing may see one number older than the next.
+    pub(crate) fn take_down(&self, counters: Counters, engines: Engines) {
+        let entry = &*self.entry;
+        let in_kernel = |engine, bit| match engine {
+            underseal::Engine::Kernel => bit,
+            underseal::Engine::User => 0,
+        };
+        let engines = in_kernel(engines.tx, TX_IN_KERNEL) | in_kernel(engines.rx, RX_IN_KERNEL);
+        entry.engines.store(engines, Ordering::Relaxed);
+        entry.tx_bytes.store(counters.tx_bytes, Ordering::Relaxed);
+        entry.rx_bytes.store(counters.rx_bytes, Ordering::Relaxed);
+        let (tx, rx) = (counters.tx_key_updates, counters.rx_key_updates);
+        entry.tx_key_updates.store(tx, Ordering::Relaxed);
+        entry.rx_key_updates.store(rx, Ordering::Relaxed);
     }
-
-    /// Counts plaintext that was received.
-    pub(crate) fn received(&self, bytes: u64) {
-        add(&self.entry.rx_bytes, bytes);
-    }
-}
-
-/// A counter has one writer, so that no locked instruction is needed.
-fn add(counter: &AtomicU64, more: u64) {
-    let sum = counter.load(Ordering::Relaxed).wrapping_add(more);
-    counter.store(sum, Ordering::Relaxed);
 }
 
 impl Drop for Place {
@@ -198,23 +217,35 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_was_counted() {
+    fn a_row_says_how_far_its_connection_has_come() {
         let registry = Registry::new("serve", 1);
         let place = registry.tables[0].add(connection(1));
-        place.sent(1000);
-        place.sent(24);
-        place.received(7);
+        let counters = Counters {
+            tx_bytes: 1024,
+            rx_bytes: 7,
+            tx_key_updates: 1,
+            rx_key_updates: 3,
+        };
+        let engines = Engines {
+            tx: underseal::Engine::Kernel,
+            rx: underseal::Engine::User,
+        };
+        place.take_down(counters, engines);
         let row = rows(&registry).remove(0);
         assert_eq!((row.tx_bytes, row.rx_bytes), (Some(1024), Some(7)));
+        assert_eq!((row.tx_key_updates, row.rx_key_updates), (Some(1), Some(3)));
+        assert_eq!(
+            (row.tx_engine, row.rx_engine),
+            (Engine::Kernel, Engine::User)
+        );
         assert_eq!(row.pid, Some(std::process::id()));
         assert_eq!(row.command.as_deref(), Some("serve"));
         assert_eq!(row.suite.as_deref(), Some("TLS13_AES_128_GCM_SHA256"));
-        assert_eq!(row.tx_engine, Engine::User);
     }
 
     #[test]
     fn an_entry_is_small() {
         // Ten thousand idle connections then cost two megabytes.
-        assert!(size_of::<Entry>() <= 184, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 192, "{} bytes", size_of::<Entry>());
     }
 }

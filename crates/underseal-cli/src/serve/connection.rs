@@ -109,13 +109,15 @@ fn describe(stream: &TlsStream, remote: SocketAddr) -> Session {
 /// Puts an established connection into the worker's table.
 fn enlist(worker: &Worker, stream: &TlsStream, session: &Session) -> Place {
     let local = stream.get_ref().0.local_addr();
-    worker.connections.add(Established {
+    let place = worker.connections.add(Established {
         // A socket that was reset in this moment may have no address any more.
         local: local.unwrap_or_else(|_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
         peer: session.remote,
         tls: session.tls,
         suite: session.suite,
-    })
+    });
+    place.take_down(stream.counters(), stream.engines());
+    place
 }
 
 struct Connection {
@@ -175,7 +177,10 @@ impl Connection {
     /// Waits for a request head and answers it into buffers.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, NoRequest>> {
         // Reading goes first: a request that has arrived is answered, shutting down or not.
-        if let Poll::Ready(request) = self.poll_head(cx) {
+        let head = self.poll_head(cx);
+        let (counters, engines) = (self.stream.counters(), self.stream.engines());
+        self.place.take_down(counters, engines);
+        if let Poll::Ready(request) = head {
             return Poll::Ready(request);
         }
         match self.watch.check(cx) {
@@ -195,7 +200,6 @@ impl Connection {
                 let dropped = self.discard.min(fresh.len() as u64);
                 self.discard -= dropped;
                 Pin::new(&mut self.stream).consume(dropped as usize);
-                self.place.received(dropped);
                 continue;
             }
             let begun = self.inbox.has_begun();
@@ -204,7 +208,6 @@ impl Connection {
                 .inbox
                 .advance(fresh, |request| worker.prepare(session, Ok(request)));
             Pin::new(&mut self.stream).consume(advance.used);
-            self.place.received(advance.used as u64);
             match advance.outcome {
                 Ok(Some(prepared)) => return Poll::Ready(Ok(prepared)),
                 Err(refused) => return Poll::Ready(Err(NoRequest::Refused(refused))),

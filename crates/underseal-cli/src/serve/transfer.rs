@@ -48,16 +48,21 @@ impl From<io::Error> for Cut {
     }
 }
 
-/// A stream, and where what it sends is counted.
+/// A stream, and where it is taken down how far it has come.
 pub(crate) struct Sender<'a> {
     pub(crate) stream: &'a mut TlsStream,
     pub(crate) place: &'a Place,
 }
 
 impl Sender<'_> {
+    fn take_down(&self) {
+        let (counters, engines) = (self.stream.counters(), self.stream.engines());
+        self.place.take_down(counters, engines);
+    }
+
     async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Cut> {
         self.stream.write_all(bytes).await?;
-        self.place.sent(bytes.len() as u64);
+        self.take_down();
         Ok(())
     }
 
@@ -71,7 +76,7 @@ impl Sender<'_> {
         while start < range.end {
             let end = range.end.min(start.saturating_add(PIECE));
             let piece = self.stream.send_file(file, start..end).await?;
-            self.place.sent(piece);
+            self.take_down();
             *sent += piece;
             if piece < end - start {
                 return Err(Cut::FileShrank);

@@ -62,6 +62,12 @@ impl Client {
         stream.flush()
     }
 
+    /// Updates the keys of both directions, with the next bytes that are sent.
+    pub(crate) fn update_keys(&mut self) {
+        let connection = &mut self.stream.get_mut().conn;
+        connection.refresh_traffic_keys().expect("TLS 1.3");
+    }
+
     /// Sends a GET of `path` that keeps the connection.
     pub(crate) fn get(&mut self, path: &str) {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));

@@ -123,6 +123,15 @@ fn each_connection_is_listed_with_what_it_did_and_leaves() {
         assert_eq!((&row["tls"], &row["suite"]), (&tls.into(), &suite.into()));
         assert_eq!(row["rx_bytes"], requests * request);
         assert!(row["tx_bytes"].as_u64() < Some(requests * 1500), "{row}");
+        // This machine's kernel may have TLS or not; in virtual machines it has.
+        for direction in ["tx_engine", "rx_engine"] {
+            let engine = row[direction].as_str().expect("a name");
+            assert!(["user", "kernel-software"].contains(&engine), "{row}");
+        }
+        assert_eq!(
+            (&row["tx_key_updates"], &row["rx_key_updates"]),
+            (&0.into(), &0.into())
+        );
         assert!(row["age_seconds"].as_f64() >= Some(0.0), "{row}");
     }
     drop(old);
@@ -142,6 +151,20 @@ fn a_download_is_seen_growing() {
     client.read_body(&mut vec![0; 4 << 20]);
     let rows = machine.rows_when(|rows| rows[0]["tx_bytes"].as_u64() >= Some(3 << 20));
     assert!(rows[0]["tx_bytes"].as_u64() < Some(length), "{rows:?}");
+}
+
+#[test]
+fn key_updates_are_counted_in_each_direction() {
+    let machine = Machine::new();
+    let server = machine.serve();
+    server.write("f", "content");
+    let mut client = server.client();
+    for _ in 0..2 {
+        client.update_keys();
+        get(&mut client, "/f");
+    }
+    let rows = machine.rows_when(|rows| rows[0]["tx_key_updates"] == 2);
+    assert_eq!(rows[0]["rx_key_updates"], 2);
 }
 
 #[test]

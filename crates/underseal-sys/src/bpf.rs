@@ -1,7 +1,7 @@
 //! bpf(2): whether the programs and maps that act on sockets can be made here.
 
 use std::fs;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -12,6 +12,7 @@ use crate::socket_option::last;
 /// `enum bpf_cmd`, `include/uapi/linux/bpf.h`.
 const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_PROG_QUERY: libc::c_long = 16;
 /// `enum bpf_map_type`, since Linux 4.14.
 const BPF_MAP_TYPE_SOCKMAP: u32 = 15;
 
@@ -83,7 +84,20 @@ struct ProgLoad {
     expected_attach_type: u32,
 }
 
+/// `union bpf_attr` as `BPF_PROG_QUERY` reads it.
+#[repr(C)]
+struct ProgQuery {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    unused: u32,
+}
+
 const _: () = assert!(size_of::<MapCreate>() == 20);
+const _: () = assert!(size_of::<ProgQuery>() == 32);
 const _: () = assert!(size_of::<ProgLoad>() == 72);
 
 impl Bpf {
@@ -121,8 +135,28 @@ fn cgroup_v2_line(line: &str) -> Option<PathBuf> {
     Some(PathBuf::from(point))
 }
 
+/// Whether this cgroup can have programs that see where its sockets connect to
+/// (`BPF_CGROUP_INET4_CONNECT`): asks how many it has. Nothing is attached.
+///
+/// `directory` is one of a cgroup v2 hierarchy, [`cgroup_v2_mount`] for its root.
+pub fn cgroup_hooks(directory: impl AsFd) -> Answer {
+    let mut attributes = ProgQuery {
+        target_fd: directory.as_fd().as_raw_fd().cast_unsigned(),
+        attach_type: ProgramType::CgroupSockAddr.attach_type(),
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: 0,
+        prog_cnt: 0,
+        unused: 0,
+    };
+    // SAFETY: the attributes are those of BPF_PROG_QUERY, whose one pointer is null: the kernel
+    // then writes counts into the attributes alone.
+    let queried = unsafe { bpf(BPF_PROG_QUERY, &mut attributes) };
+    Answer::of(queried)
+}
+
 fn create_sockmap() -> Result<OwnedFd, Errno> {
-    let attributes = MapCreate {
+    let mut attributes = MapCreate {
         map_type: BPF_MAP_TYPE_SOCKMAP,
         key_size: 4,
         value_size: 4,
@@ -130,12 +164,14 @@ fn create_sockmap() -> Result<OwnedFd, Errno> {
         map_flags: 0,
     };
     // SAFETY: the attributes are those of BPF_MAP_CREATE, and hold no pointer.
-    unsafe { bpf(BPF_MAP_CREATE, &attributes) }
+    let created = unsafe { bpf(BPF_MAP_CREATE, &mut attributes) }?;
+    // SAFETY: the command succeeded, and it returns a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(created) })
 }
 
 fn load(program: ProgramType) -> Result<OwnedFd, Errno> {
     let license = c"Apache-2.0";
-    let attributes = ProgLoad {
+    let mut attributes = ProgLoad {
         prog_type: program as u32,
         insn_cnt: 2,
         insns: RETURN_ONE.as_ptr() as u64,
@@ -151,31 +187,31 @@ fn load(program: ProgramType) -> Result<OwnedFd, Errno> {
     };
     // SAFETY: the attributes are those of BPF_PROG_LOAD; the pointers in it are to a constant of
     // `insn_cnt` instructions and to a constant C string, both of which outlive the call.
-    unsafe { bpf(BPF_PROG_LOAD, &attributes) }
+    let loaded = unsafe { bpf(BPF_PROG_LOAD, &mut attributes) }?;
+    // SAFETY: the command succeeded, and it returns a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(loaded) })
 }
 
-/// bpf(2) for the commands that return a descriptor.
+/// bpf(2). Returns what the command returns, which may be a new descriptor.
 ///
 /// # Safety
 /// `attributes` must be laid out as `union bpf_attr` is for `command`, and the pointers in it must
 /// be valid for what the command does with them.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> Result<OwnedFd, Errno> {
-    // SAFETY: the kernel reads `size_of::<T>()` bytes of the attributes; what they point to is the
-    // caller's promise.
+unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> Result<RawFd, Errno> {
+    // SAFETY: the kernel reads and writes `size_of::<T>()` bytes of the attributes; what they point
+    // to is the caller's promise.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
             command,
-            std::ptr::from_ref(attributes),
+            std::ptr::from_mut(attributes),
             size_of::<T>(),
         )
     };
-    let fd = i32::try_from(result).map_err(|_| Errno::IO)?;
-    if fd < 0 {
-        return Err(last());
+    match RawFd::try_from(result) {
+        Ok(result) if result >= 0 => Ok(result),
+        _ => Err(last()),
     }
-    // SAFETY: the call succeeded, so that this is a new descriptor, which nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]
@@ -209,7 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn a_program_type_that_does_not_exist_is_refused() {
+    fn a_directory_that_is_no_cgroup_has_no_hooks() {
+        let root = fs::File::open("/").unwrap();
+        let answer = cgroup_hooks(&root);
+        let refused = [Answer::No(Errno::BADF), Answer::CannotTell(Errno::PERM)];
+        assert!(refused.contains(&answer), "{answer:?}");
+    }
+
+    #[test]
+    fn a_map_type_that_does_not_exist_is_refused() {
         let mut attributes = MapCreate {
             map_type: 0xffff,
             key_size: 4,
@@ -218,7 +262,7 @@ mod tests {
             map_flags: 0,
         };
         // SAFETY: the attributes are those of BPF_MAP_CREATE, and hold no pointer.
-        let unknown = unsafe { bpf(BPF_MAP_CREATE, &attributes) };
+        let unknown = unsafe { bpf(BPF_MAP_CREATE, &mut attributes) };
         assert!(
             matches!(unknown, Err(Errno::INVAL | Errno::PERM)),
             "{unknown:?}"
@@ -226,7 +270,7 @@ mod tests {
         attributes.map_type = BPF_MAP_TYPE_SOCKMAP;
         attributes.value_size = 3;
         // SAFETY: as above.
-        let bad_size = unsafe { bpf(BPF_MAP_CREATE, &attributes) };
+        let bad_size = unsafe { bpf(BPF_MAP_CREATE, &mut attributes) };
         assert!(
             matches!(bad_size, Err(Errno::INVAL | Errno::PERM)),
             "{bad_size:?}"

@@ -10,6 +10,8 @@ pub mod tls;
 pub mod tun;
 pub mod udp;
 
+mod errno;
 mod socket_option;
 
+pub use errno::errno_name;
 pub use rustix::io::Errno;

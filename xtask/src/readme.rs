@@ -55,8 +55,23 @@ fn check_command(command: &str) -> Result<()> {
         ["cargo", "run", "--release", "--", "serve", arguments @ ..] => serve(arguments),
         // It lists what there is, and that may be nothing.
         ["cargo", "run", "--release", "--", "conns", ..] => shell::run(shell::cargo(&words[1..])),
+        ["cargo", "run", "--release", "--", "doctor"] => doctor(),
         _ => bail!("nothing checks such a command: teach xtask/src/readme.rs about it"),
     }
+}
+
+/// Runs `doctor` as the README says, and sees that it answers.
+fn doctor() -> Result<()> {
+    let printed = shell::output(shell::cargo(&[
+        "run",
+        "--quiet",
+        "--release",
+        "--",
+        "doctor",
+    ]))?;
+    let answered = |line: &str| line.contains("upper layer protocol");
+    ensure!(printed.lines().any(answered), "it says `{printed}`");
+    Ok(())
 }
 
 /// Runs `serve` as the README says, but for the port, which may be in use here; runs the `curl`

@@ -27,6 +27,21 @@ Example:
 
 Exit codes: 0 listed, even if nothing; 1 a process did not answer, or there is none with this PID.";
 
+const DOCTOR_NOTES: &str = "\
+Every answer is yes, no or cannot tell, each with what the kernel said and the fix. All of it is
+tried, on loopback sockets and in memory; nothing stays. Asking for kernel TLS as root makes the
+kernel load its modules, as the first connection would.
+
+Environment:
+  UNDERSEAL_OFFLOAD  auto, kernel or user, or by direction: tx=kernel,rx=user
+  UNDERSEAL_AEAD     ring or aws-lc-rs, for every suite
+  NO_COLOR           no colours on a terminal either
+
+Exit codes:
+  0  probed, whatever the answers
+  1  stdout cannot be written
+  2  wrong command line";
+
 /// TLS below the socket.
 #[derive(Debug, Parser)]
 #[command(
@@ -47,6 +62,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// List the live connections of underseal processes
     Conns(ConnsArgs),
+    /// Find out what this machine can do for TLS records
+    Doctor(DoctorArgs),
     /// Print completions for a shell
     Completions {
         /// Shell to complete for
@@ -126,6 +143,15 @@ pub(crate) struct ConnsArgs {
     /// Also kernel TLS sockets of programs that are not underseal
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// Options of `underseal doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_NOTES)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Seconds with an optional fraction, at most a day, so that sums of them cannot overflow.

@@ -29,7 +29,7 @@ pub(crate) fn install(filter: Option<&str>) -> Result<(), Failure> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(colour_wanted())
+        .with_ansi(colour_wanted(io::stderr().is_terminal()))
         .with_target(false)
         // It would report a lost stderr to stderr, by a macro that panics then.
         .log_internal_errors(false)
@@ -44,7 +44,7 @@ pub(crate) fn install(filter: Option<&str>) -> Result<(), Failure> {
 }
 
 /// Colour only on a terminal, and not when NO_COLOR is set to anything (no-color.org).
-fn colour_wanted() -> bool {
+pub(crate) fn colour_wanted(terminal: bool) -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !refused && io::stderr().is_terminal()
+    terminal && !refused
 }

@@ -6,6 +6,7 @@
 mod cli;
 mod conns;
 mod diagnostics;
+mod doctor;
 mod exit;
 mod live;
 mod serve;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(&args),
         cli::Command::Conns(args) => conns::run(&args),
+        cli::Command::Doctor(args) => doctor::run(&args),
         cli::Command::Completions { shell } => cli::print_completions(shell),
         cli::Command::Man { command } => cli::print_man(command.as_deref()),
     };

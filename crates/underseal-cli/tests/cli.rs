@@ -54,8 +54,13 @@ fn help_of_conns() {
 }
 
 #[test]
+fn help_of_doctor() {
+    check("help-doctor.txt", &["doctor", "--help"]);
+}
+
+#[test]
 fn help_of_a_subcommand_fits_a_screen() {
-    for subcommand in ["serve", "conns"] {
+    for subcommand in ["serve", "conns", "doctor"] {
         let help = shown(&[subcommand, "--help"]);
         assert!(help.lines().count() <= 40, "{} lines", help.lines().count());
         assert!(
@@ -100,6 +105,21 @@ fn man_pages_and_completions_know_every_option_of_serve() {
         ] {
             assert!(text.contains(option), "{option} in {text}");
         }
+    }
+}
+
+#[test]
+fn man_page_of_doctor_has_its_option_variables_and_exit_codes() {
+    let man = underseal(&["man", "doctor"]);
+    let text = String::from_utf8_lossy(&man.stdout).replace('\\', "");
+    for word in [
+        "--json",
+        "UNDERSEAL_OFFLOAD",
+        "UNDERSEAL_AEAD",
+        "NO_COLOR",
+        "Exit codes",
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
     }
 }
 

@@ -188,6 +188,9 @@ impl Connection {
     /// stay dead.
     fn fail(&mut self, transport: &mut impl Transport, error: Error) -> Error {
         self.end = Some(End::Failed(Box::new(error.clone())));
+        if let (Receive::Kernel(_), Some(socket)) = (&self.rx, transport.socket()) {
+            kernel::clear_error(socket);
+        }
         match error.alert() {
             Some(description) => {
                 self.tx.queue_alert(AlertLevel::Fatal, description);

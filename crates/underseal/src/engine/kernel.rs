@@ -12,5 +12,5 @@ pub(crate) use keys::{
     can_lower_max_plaintext, ensure_receive_buffer, holds, install, lower_max_plaintext, probed,
     read_back,
 };
-pub(crate) use receive::Receive;
+pub(crate) use receive::{Receive, clear_error};
 pub(crate) use transmit::Transmit;

@@ -202,7 +202,13 @@ impl Connection {
         if let Err(error) = self.move_rx(transport.socket()) {
             return Err(self.fail(transport, error).into());
         }
-        let result = match self.rx.fill(transport, out)? {
+        let filled = self.rx.fill(transport, out).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::ConnectionReset {
+                // A kernel that seals may take one more write before it says so.
+                self.tx.close_silently();
+            }
+        })?;
+        let result = match filled {
             Filled::Ciphertext => Ok(Step::Starved),
             Filled::Record(record) => self.take_record(transport, record),
             Filled::Failed(error) => Err(self.fail(transport, error)),

@@ -38,6 +38,12 @@ pub(super) fn replace(
     set(socket, direction, keys).map_err(Refusal::Rekey)
 }
 
+/// Lets the kernel receive on under the keys that it has, where it waits for others.
+pub(super) fn resume(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let info = tls::get(socket, Direction::Rx)?;
+    tls::set(socket, Direction::Rx, &info)
+}
+
 fn set(socket: BorrowedFd<'_>, direction: Direction, keys: &TrafficKeys) -> Result<(), Errno> {
     let info = CryptoInfo::new(
         version(keys.version()),

@@ -12,10 +12,10 @@ use underseal_sys::message::{self, Received};
 use underseal_sys::tls::Direction;
 
 use super::keys;
+use crate::Error;
 use crate::buffers::{self, Residue};
 use crate::engine::{Filled, Record, Spliced};
 use crate::transport::Transport;
-use crate::{Error, PeerMisbehaved};
 
 /// Plaintext asked of the socket at least, so that small reads do not cost a system call each.
 const LEAST: usize = 4 * MAX_PLAINTEXT;
@@ -95,8 +95,15 @@ impl Receive {
             .as_deref_mut()
             .map_or(&mut [][..], |spill| &mut spill[..spill_len]);
         let mut slices = [IoSliceMut::new(out), IoSliceMut::new(spill_slice)];
-        let received = transport
-            .when_readable(|socket| message::receive(socket, &mut slices, RecvFlags::empty()));
+        let received = transport.when_readable(|socket| {
+            let mut receive = || message::receive(socket, &mut slices, RecvFlags::empty());
+            match receive() {
+                // The kernel stops at the first byte of a KeyUpdate. If the message goes on in
+                // another record, that one is still under the old key.
+                Err(Errno::KEYEXPIRED) => keys::resume(socket).and_then(|()| receive()),
+                received => received,
+            }
+        });
         let received = match received {
             Ok(received) => received,
             Err(errno) => return failure(errno).map(Filled::Failed),
@@ -149,6 +156,13 @@ fn control(content_type: ContentType, payload: Vec<u8>, received: Received) -> F
     Filled::Record(Record::Control(content_type, payload))
 }
 
+/// Takes the error off the socket that a record which did not open left there. It would be the
+/// result of the next send, which is the alert.
+pub(crate) fn clear_error(socket: BorrowedFd<'_>) {
+    // Reading `SO_ERROR` is what clears it; the reader has been told already.
+    let _ = rustix::net::sockopt::socket_error(socket);
+}
+
 /// What the kernel's errors mean: the failure of a record, or an error of the socket.
 fn failure(errno: Errno) -> io::Result<Error> {
     match errno {
@@ -158,8 +172,6 @@ fn failure(errno: Errno) -> io::Result<Error> {
             u16::MAX,
         )))),
         Errno::INVAL => Ok(misbehaved(Misbehaved::InvalidVersion(0))),
-        // A KeyUpdate in more than one record: the kernel stops at its first byte.
-        Errno::KEYEXPIRED => Ok(PeerMisbehaved::InterleavedHandshake.into()),
         errno => Err(errno.into()),
     }
 }

@@ -4,8 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use underseal_sys::Errno;
+use underseal_sys::bpf::{Bpf, cgroup_hooks, cgroup_v2_mount};
 use underseal_sys::probe::{Answer, KernelTls};
 use underseal_sys::tls::{self, Cipher, CryptoInfo, Direction, Version};
+use underseal_sys::tun::Tun;
+use underseal_sys::udp::Udp;
 
 /// The ciphers that Debian builds for TLS.
 const DEBIAN_HAS: [Cipher; 4] = [
@@ -93,4 +96,42 @@ fn without_tls_the_kernel_says_so() {
     assert_eq!(KernelTls::get().ulp, Answer::No(Errno::NOENT));
     let (near, _far) = connected();
     assert_eq!(tls::attach(&near), Err(Errno::NOENT));
+}
+
+#[test]
+#[ignore = "needs root in a kernel that is known: cargo xtask vm"]
+fn root_finds_what_every_debian_kernel_has() {
+    let programs = Bpf {
+        sockmap: Answer::Yes,
+        sk_msg: Answer::Yes,
+        sock_ops: Answer::Yes,
+        cgroup_connect: Answer::Yes,
+    };
+    assert_eq!(Bpf::probe(), programs);
+    let mount = cgroup_v2_mount().expect("proc").expect("vm/init mounts it");
+    assert_eq!(mount.to_str(), Some("/sys/fs/cgroup"));
+    let root = std::fs::File::open(mount).expect("a directory");
+    assert_eq!(cgroup_hooks(&root), Answer::Yes);
+    let udp = Udp {
+        segment: Answer::Yes,
+        gro: Answer::Yes,
+    };
+    assert_eq!(Udp::probe(), udp);
+}
+
+#[test]
+#[ignore = "needs root in a kernel that is known: cargo xtask vm"]
+fn tun_devices_cut_udp_from_linux_6_2_on() {
+    let uso = match kernel().as_str() {
+        "6.1" => Answer::No(Errno::INVAL),
+        _ => Answer::Yes,
+    };
+    let expected = Tun {
+        device: Answer::Yes,
+        vnet_hdr: Answer::Yes,
+        multi_queue: Answer::Yes,
+        tso: Answer::Yes,
+        uso,
+    };
+    assert_eq!(Tun::probe(), expected);
 }

@@ -107,9 +107,16 @@ impl Text {
     /// One line where everything is alike, else one per subject, or those that fit in a line
     /// together.
     fn grid(&mut self, grid: &Grid) {
-        if let Some(common) = common(grid.rows.iter().flat_map(|(_, outcomes)| outcomes)) {
-            self.outcome(grid.title, common);
-            return self.fix(common.fix.as_deref());
+        let cells = || grid.rows.iter().flat_map(|(_, outcomes)| outcomes);
+        if let Some((answer, fix)) = common(cells().map(|cell| (cell.answer, &cell.fix))) {
+            let said = distinct(cells().filter_map(|cell| cell.said.as_deref())).join(", ");
+            let outcome = Outcome {
+                answer,
+                said: Some(said),
+                fix: fix.clone(),
+            };
+            self.outcome(grid.title, &outcome);
+            return self.fix(outcome.fix.as_deref());
         }
         self.head(grid.title, &grid.columns, ANSWER);
         let rows = grid.rows.iter();
@@ -157,7 +164,10 @@ impl Text {
             (_, Some(_)) => AnsiColor::Yellow.on_default().bold(),
             (_, None) => Style::new().dimmed(),
         };
-        self.painted(&format!("{:<ANSWER$}", outcome.answer), style)
+        let word = outcome.answer.to_string();
+        // Blanks are not painted: those at the end of a line are cut off.
+        let blanks = ANSWER.saturating_sub(word.len());
+        format!("{}{:blanks$}", self.painted(&word, style), "")
     }
 
     fn painted(&self, text: &str, style: Style) -> String {

@@ -46,7 +46,10 @@ impl Tun {
     pub fn probe() -> Self {
         let device = open();
         let found = device.as_ref().map_err(|errno| *errno).and_then(features);
-        let [tso, uso] = offloads_apart();
+        let [tso, uso] = match interface_apart() {
+            Ok(interface) => offloads(interface.as_fd()),
+            Err(errno) => [Answer::CannotTell(errno); 2],
+        };
         Self {
             device: Answer::of(device.as_ref().map_err(|errno| *errno)),
             vnet_hdr: has(found, libc::IFF_VNET_HDR),
@@ -126,20 +129,15 @@ fn set_offload(device: BorrowedFd<'_>, offloads: libc::c_uint) -> Result<(), Err
     if result == 0 { Ok(()) } else { Err(last()) }
 }
 
-/// [`offloads`] on a thread that has a network namespace of its own.
-fn offloads_apart() -> [Answer; 2] {
+/// An interface in a network namespace that only it is in. Both end with the descriptor.
+fn interface_apart() -> Result<OwnedFd, Errno> {
     let apart = thread::Builder::new().spawn(|| {
         // SAFETY: this thread leaves only its network namespace, and has no descriptor yet whose
         // meaning depends on it.
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.and_then(|()| open_interface())
     });
-    let device = apart
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
-        .and_then(|thread| thread.join().unwrap_or(Err(Errno::IO)));
-    match device {
-        Ok(device) => offloads(device.as_fd()),
-        Err(errno) => [Answer::CannotTell(errno); 2],
-    }
+    let apart = apart.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
+    apart.join().unwrap_or(Err(Errno::IO))
 }
 
 fn open_interface() -> Result<OwnedFd, Errno> {
@@ -192,11 +190,7 @@ mod tests {
                 .count()
         };
         let before = interfaces();
-        let device = thread::spawn(|| {
-            // SAFETY: this thread leaves only its network namespace.
-            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.and_then(|()| open_interface())
-        });
-        let device = device.join().unwrap();
-        assert_eq!(interfaces(), before, "{device:?}");
+        let interface = interface_apart();
+        assert_eq!(interfaces(), before, "{interface:?}");
     }
 }

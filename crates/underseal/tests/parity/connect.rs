@@ -1,6 +1,7 @@
 //! Established connections over TCP on the loopback.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock};
 use std::thread;
@@ -8,9 +9,9 @@ use std::thread;
 use underseal::rustls::client::Resumption;
 use underseal::rustls::pki_types::ServerName;
 use underseal::rustls::{ClientConfig, ServerConfig};
-use underseal::{ClientConnection, ServerConnection, TlsAcceptor, TlsConnector};
+use underseal::{ClientConnection, Offload, ServerConnection, TlsAcceptor, TlsConnector};
 use underseal::{blocking, client, server};
-use underseal_testkit::{Certificates, KeyType, RecordPeer, SERVER_NAME, Suite};
+use underseal_testkit::{Certificates, KeyType, PATIENCE, RecordPeer, SERVER_NAME, Suite};
 
 use crate::case::Case;
 
@@ -60,13 +61,15 @@ pub(crate) fn name() -> ServerName<'static> {
     SERVER_NAME.try_into().unwrap()
 }
 
-/// Both ends of a TCP connection.
+/// Both ends of a TCP connection on which nobody waits forever.
 pub(crate) fn sockets() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (theirs, _) = listener.accept().unwrap();
     for socket in [&ours, &theirs] {
         socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
     }
     (ours, theirs)
 }
@@ -99,8 +102,17 @@ impl Case {
     pub(crate) fn server_over(self, (ours, theirs): (TcpStream, TcpStream)) -> (Server, Peer) {
         let client = (*self.configs().client).clone();
         let peer = thread::spawn(move || RecordPeer::client(theirs, client));
-        let stream = self.acceptor().accept(ours).unwrap();
+        let stream = self.accept(ours);
         (stream, peer.join().unwrap())
+    }
+
+    /// [`server_over`](Self::server_over), for a handshake that may fail.
+    pub(crate) fn try_server(self, (ours, theirs): (TcpStream, TcpStream)) -> io::Result<Server> {
+        let client = (*self.configs().client).clone();
+        let peer = thread::spawn(move || RecordPeer::client(theirs, client));
+        let stream = self.acceptor().accept(ours);
+        peer.join().unwrap();
+        stream
     }
 
     /// A client under test, and a server whose records the test makes.
@@ -108,28 +120,34 @@ impl Case {
         let (ours, theirs) = sockets();
         let server = (*self.configs().server).clone();
         let peer = thread::spawn(move || RecordPeer::server(theirs, server));
-        let stream = self.connector().connect(name(), ours).unwrap();
+        let connector = blocking::TlsConnector::from(self.configs().client);
+        let connector = connector.offload(self.offloads());
+        let stream = connector.connect(name(), ours).unwrap();
+        // The other direction moves when the tickets that may have come have been read.
+        assert_eq!(stream.engines().tx, self.engines.tx);
         (stream, peer.join().unwrap())
     }
 
     /// Two streams of underseal's: a server under test, and a client on the user engine.
     pub(crate) fn both(self) -> (Server, Client) {
         let (ours, theirs) = sockets();
-        let connector = blocking::TlsConnector::from(self.configs().client);
+        let connector = blocking::TlsConnector::from(self.configs().client).offload(Offload::User);
         let client = thread::spawn(move || connector.connect(name(), theirs).unwrap());
-        let stream = self.acceptor().accept(ours).unwrap();
+        let stream = self.accept(ours);
         (stream, client.join().unwrap())
     }
 
     /// [`both`](Self::both) on tokio.
     pub(crate) async fn tokio_both(self) -> (TokioServer, TokioClient) {
         let (ours, theirs) = sockets();
-        let connector = TlsConnector::from(self.configs().client);
-        let acceptor = TlsAcceptor::from(self.configs().server);
+        let connector = TlsConnector::from(self.configs().client).offload(Offload::User);
+        let acceptor = self.tokio_acceptor();
         let accept = acceptor.accept(to_tokio(ours));
         let connect = connector.connect(name(), to_tokio(theirs));
         let (server, client) = tokio::join!(accept, connect);
-        (server.unwrap(), client.unwrap())
+        let server = server.unwrap();
+        assert_eq!(server.engines(), self.engines);
+        (server, client.unwrap())
     }
 
     /// A tokio server under test, and a client whose records the test makes.
@@ -137,16 +155,23 @@ impl Case {
         let (ours, theirs) = sockets();
         let client = (*self.configs().client).clone();
         let peer = thread::spawn(move || RecordPeer::client(theirs, client));
-        let acceptor = TlsAcceptor::from(self.configs().server);
-        let stream = acceptor.accept(to_tokio(ours)).await.unwrap();
+        let stream = self.tokio_acceptor().accept(to_tokio(ours)).await.unwrap();
+        assert_eq!(stream.engines(), self.engines);
         (stream, peer.join().unwrap())
     }
 
     pub(crate) fn acceptor(self) -> blocking::TlsAcceptor {
-        blocking::TlsAcceptor::from(self.configs().server)
+        blocking::TlsAcceptor::from(self.configs().server).offload(self.offloads())
     }
 
-    fn connector(self) -> blocking::TlsConnector {
-        blocking::TlsConnector::from(self.configs().client)
+    fn tokio_acceptor(self) -> TlsAcceptor {
+        TlsAcceptor::from(self.configs().server).offload(self.offloads())
+    }
+
+    /// Accepts on the engines of this case and no others.
+    pub(crate) fn accept(self, socket: TcpStream) -> Server {
+        let stream = self.acceptor().accept(socket).unwrap();
+        assert_eq!(stream.engines(), self.engines);
+        stream
     }
 }

@@ -5,7 +5,7 @@ use std::thread;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::record::{AlertDescription, Limits};
-use underseal::{Error, KeyUpdateRequest, PeerMisbehaved};
+use underseal::{Direction, Error, KeyUpdateRequest, PeerMisbehaved, Refusal};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
 use crate::case::Case;
@@ -31,7 +31,67 @@ fn send_update(peer: &mut Peer, request: u8, data: &[u8]) {
     peer.send(APPLICATION_DATA, data);
 }
 
+/// Whether the kernel can update the keys of these directions, as far as it holds them. Where it
+/// cannot, the documented end is seen instead.
+fn can_rekey(case: Case, directions: &[Direction]) -> bool {
+    let refused = directions
+        .iter()
+        .find_map(|direction| Some((*direction, case.cannot_rekey(*direction)?)));
+    let Some((direction, refusal)) = refused else {
+        return true;
+    };
+    match direction {
+        Direction::Tx => refuses_to_update(case, refusal),
+        Direction::Rx => ends_at_an_update(case, refusal),
+    }
+    case.unsupported(refusal);
+    false
+}
+
+/// The call fails and nothing else does: the key stays as good as it was.
+fn refuses_to_update(case: Case, refusal: Refusal) {
+    let (mut stream, mut peer) = case.server();
+    for request in [KeyUpdateRequest::NotRequested, KeyUpdateRequest::Requested] {
+        let error = stream.key_update(request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        is_refusal(&error, Direction::Tx, refusal);
+    }
+    stream.write_all(b"goes on").unwrap();
+    stream.shutdown().unwrap();
+    assert_eq!(peer.receive_data(), (b"goes on".to_vec(), true));
+}
+
+/// The peer's next record cannot be opened: the connection ends, and the peer is told.
+fn ends_at_an_update(case: Case, refusal: Refusal) {
+    let (mut stream, mut peer) = case.server();
+    peer.send(APPLICATION_DATA, b"before");
+    send_update(&mut peer, 0, b"after");
+    let mut received = [0; 6];
+    stream.read_exact(&mut received).unwrap();
+    assert_eq!(&received, b"before");
+    for _ in 0..2 {
+        is_refusal(
+            &stream.read(&mut received).unwrap_err(),
+            Direction::Rx,
+            refusal,
+        );
+    }
+    let error = stream.write(b"after").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    let alert = AlertDescription::INTERNAL_ERROR;
+    assert_eq!(peer.receive_alert(), Some(alert.0));
+}
+
+fn is_refusal(error: &std::io::Error, direction: Direction, refusal: Refusal) {
+    let expected = Error::Offload { direction, refusal };
+    let text = Error::of(error).map(ToString::to_string);
+    assert_eq!(text, Some(expected.to_string()), "{error}");
+}
+
 fn rounds(case: Case, rounds: u16) {
+    if !can_rekey(case, &Direction::ALL) {
+        return;
+    }
     let (mut stream, mut peer) = case.server();
     let peer = thread::spawn(move || {
         for round in 0..rounds {
@@ -58,6 +118,9 @@ pub(crate) fn a_thousand_key_updates_in_both_directions(case: Case) {
 }
 
 pub(crate) fn a_key_update_of_the_peer_is_answered_if_it_asks(case: Case) {
+    if !can_rekey(case, &Direction::ALL) {
+        return;
+    }
     let (mut stream, mut peer) = case.server();
     let mut received = [0];
     for round in 0..4_u8 {
@@ -81,6 +144,9 @@ pub(crate) fn a_key_update_of_the_peer_is_answered_if_it_asks(case: Case) {
 
 /// RFC 8446 section 5.1: a handshake message may be spread over records.
 pub(crate) fn a_key_update_in_pieces_is_followed(case: Case) {
+    if !can_rekey(case, &[Direction::Rx]) {
+        return;
+    }
     let (mut stream, mut peer) = case.server();
     let message = key_update(0);
     for piece in [&message[..1], &message[1..4], &message[4..]] {
@@ -96,6 +162,9 @@ pub(crate) fn a_key_update_in_pieces_is_followed(case: Case) {
 /// A key that has sealed as many records as it may is updated without being asked, in the middle
 /// of a write as well as between writes.
 pub(crate) fn key_updates_come_by_themselves_before_the_limit(case: Case) {
+    if !can_rekey(case, &[Direction::Tx]) {
+        return the_limit_is_the_end(case);
+    }
     let (mut stream, mut peer) = case.server();
     stream.lower_limits(Limits { soft: 10, hard: 12 });
     let data = pattern(500_000);
@@ -137,6 +206,9 @@ pub(crate) fn key_updates_come_by_themselves_before_the_limit(case: Case) {
 const ALLOWANCE: usize = 32;
 
 pub(crate) fn as_many_key_updates_as_are_allowed_are_followed(case: Case) {
+    if !can_rekey(case, &[Direction::Rx]) {
+        return;
+    }
     let (mut stream, mut peer) = case.server();
     for _ in 0..ALLOWANCE {
         peer.send(HANDSHAKE, &key_update(0));
@@ -149,6 +221,9 @@ pub(crate) fn as_many_key_updates_as_are_allowed_are_followed(case: Case) {
 }
 
 pub(crate) fn a_storm_of_key_updates_ends_the_connection(case: Case) {
+    if !can_rekey(case, &[Direction::Rx]) {
+        return;
+    }
     let (mut stream, mut peer) = case.server();
     for _ in 0..=ALLOWANCE {
         peer.send(HANDSHAKE, &key_update(0));
@@ -168,6 +243,9 @@ pub(crate) fn a_storm_of_key_updates_ends_the_connection(case: Case) {
 
 /// Both sides ask the other one all the time, and answer.
 pub(crate) fn key_updates_of_tokio_streams_cross(case: Case) {
+    if !can_rekey(case, &Direction::ALL) {
+        return;
+    }
     /// Ten rounds on either of two types of stream.
     macro_rules! exchange {
         ($stream:expr) => {

@@ -2,13 +2,27 @@
 
 /// One test in one cell.
 macro_rules! test {
-    ($suite:ident user user $theme:ident $test:ident) => {
+    ($suite:ident User User $theme:ident $test:ident) => {
         #[test]
         fn $test() {
-            let path = concat!(module_path!(), "::", stringify!($test));
-            let case = crate::case::Case::new(underseal_testkit::Suite::$suite, path);
-            case.run(crate::$theme::$test);
+            crate::matrix::run!($suite User User $theme $test);
         }
+    };
+    ($suite:ident $tx:ident $rx:ident $theme:ident $test:ident) => {
+        #[test]
+        #[ignore = "needs kernel TLS: cargo xtask vm"]
+        fn $test() {
+            crate::matrix::run!($suite $tx $rx $theme $test);
+        }
+    };
+}
+
+macro_rules! run {
+    ($suite:ident $tx:ident $rx:ident $theme:ident $test:ident) => {
+        let path = concat!(module_path!(), "::", stringify!($test));
+        let suite = underseal_testkit::Suite::$suite;
+        let (tx, rx) = (underseal::Engine::$tx, underseal::Engine::$rx);
+        crate::case::Case::new(suite, tx, rx, path).run(crate::$theme::$test)
     };
 }
 
@@ -23,7 +37,16 @@ macro_rules! tests {
 macro_rules! pairs {
     ($suite:ident: $($list:ident)+) => {
         mod user_user {
-            $(crate::matrix::$list!($suite user user);)+
+            $(crate::matrix::$list!($suite User User);)+
+        }
+        mod user_kernel {
+            $(crate::matrix::$list!($suite User Kernel);)+
+        }
+        mod kernel_user {
+            $(crate::matrix::$list!($suite Kernel User);)+
+        }
+        mod kernel_kernel {
+            $(crate::matrix::$list!($suite Kernel Kernel);)+
         }
     };
 }
@@ -164,5 +187,5 @@ macro_rules! once_in_tls13 {
 }
 
 pub(crate) use {
-    everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, test, tests,
+    everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, run, test, tests,
 };

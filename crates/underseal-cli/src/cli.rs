@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use underseal::Offloads;
 
 use crate::exit::{Exit, Failure, tolerate_closed_stdout};
 
@@ -98,6 +99,10 @@ pub(crate) struct ServeArgs {
     /// Worker threads [default: number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
+
+    /// Where records are sealed: auto, kernel or user, or as in `tx=kernel,rx=user`
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub(crate) offload: Offloads,
 
     /// Access log as JSON lines: a file, `-` for stdout, or `off`
     #[arg(long, value_name = "PATH", default_value = "-")]

@@ -45,6 +45,8 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::mpsc;
+use underseal::record::{Algorithm, ProtocolVersion};
+use underseal::{Direction, Offload, Offloads};
 
 use self::access_log::Sink;
 use self::banner::Banner;
@@ -65,6 +67,7 @@ use crate::live::{Registry, socket};
 /// What kept the server from starting, each with its exit code.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     diagnostics::install(args.log.as_deref())?;
+    check_offload(args.offload)?;
     let reserve = Reserve::set_up();
     let dot_names = if args.hidden {
         DotNames::Serve
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let shared = Shared {
         site,
         tls: tls::config(Arc::clone(&identity), provider)?,
+        offloads: args.offload,
         log: Arc::clone(&log),
         timeouts: timeouts(args),
         reserve,
@@ -112,6 +116,20 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         socket::answer_for(registry);
         say(&banner.to_string());
     })
+}
+
+/// A kernel that was asked for and is not to be had would fail every handshake: it fails the start.
+fn check_offload(offloads: Offloads) -> Result<(), Failure> {
+    let offloads = offloads.or_environment();
+    for (direction, offload) in [(Direction::Tx, offloads.tx), (Direction::Rx, offloads.rx)] {
+        let tried = offload.engine(direction, ProtocolVersion::Tls13, Algorithm::Aes128Gcm);
+        if let (Offload::Kernel, Err(refusal)) = (offload, tried) {
+            let message = format!("the kernel engine cannot be had for {direction}: {refusal}");
+            let hint = "`underseal doctor` says what is missing; `--offload auto` does without";
+            return Err(Failure::new(Exit::Failure, message, hint));
+        }
+    }
+    Ok(())
 }
 
 fn timeouts(args: &ServeArgs) -> Timeouts {

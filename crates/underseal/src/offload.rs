@@ -144,8 +144,8 @@ impl FromStr for Offloads {
 }
 
 impl Offloads {
-    /// These, or what the environment says instead.
-    pub(crate) fn or_environment(self) -> Self {
+    /// These, or what [`OFFLOAD_VARIABLE`] says instead: what a stream that is asked for these gets.
+    pub fn or_environment(self) -> Self {
         static READ: OnceLock<Option<Offloads>> = OnceLock::new();
         READ.get_or_init(from_environment).unwrap_or(self)
     }

@@ -17,6 +17,7 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use underseal::Offloads;
 
 use super::access_log::{AccessLog, Asked, Outcome, Session, Sink};
 use super::answer::{self, Reply};
@@ -41,6 +42,7 @@ const CLOSING_TICK: Duration = Duration::from_millis(20);
 pub(crate) struct Shared {
     pub(crate) site: Arc<Site>,
     pub(crate) tls: Arc<ServerConfig>,
+    pub(crate) offloads: Offloads,
     pub(crate) log: Arc<Sink>,
     pub(crate) timeouts: Timeouts,
     pub(crate) reserve: Reserve,
@@ -229,7 +231,7 @@ fn is_exhaustion(error: &io::Error) -> bool {
 impl Worker {
     fn new(shared: Shared, connections: Arc<Table>) -> Rc<Self> {
         Rc::new(Self {
-            acceptor: TlsAcceptor::from(shared.tls),
+            acceptor: TlsAcceptor::from(shared.tls).offload(shared.offloads),
             timeouts: shared.timeouts,
             watches: Watches::new(),
             buffers: Buffers::default(),

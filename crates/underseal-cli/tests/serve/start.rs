@@ -173,3 +173,27 @@ fn the_development_certificate_works_as_printed_and_stays() {
     assert_eq!(again.successful().text(), "it works");
     assert_eq!(shown, shown_again);
 }
+
+/// With a kernel that has TLS the server starts, and serves through it; without, it says so at
+/// once instead of failing every handshake.
+#[test]
+fn the_kernel_engine_is_used_or_missed_at_the_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let wanted = underseal::Offload::Kernel.engine(
+        underseal::Direction::Tx,
+        underseal::record::ProtocolVersion::Tls13,
+        underseal::record::Algorithm::Aes128Gcm,
+    );
+    if wanted.is_ok() {
+        Server::with(&["--offload", "tx=kernel"]);
+    } else {
+        let arguments = [text(dir.path()), "--offload", "tx=kernel"];
+        check(&arguments, 1, "the kernel engine cannot be had for tx");
+    }
+    let (exit, stderr) = refused(&[text(dir.path()), "--offload", "nic"]);
+    assert_eq!(exit, Some(2), "{stderr}");
+    assert!(
+        stderr.contains("expected `auto`, `kernel` or `user`"),
+        "{stderr}"
+    );
+}

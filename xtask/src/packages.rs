@@ -58,6 +58,8 @@ const PACKAGES: &[Package] = &[
         reason: "peer of the interop tests (module ssl)", needed_by: &[Unit] },
     Package { name: "qemu-system-x86", probe: Probe::Program("qemu-system-x86_64"),
         reason: "boots the kernels", needed_by: &[Vm] },
+    Package { name: "strace", probe: Probe::Program("strace"),
+        reason: "counts the system calls of a test", needed_by: &[Unit] },
     Package { name: "xz-utils", probe: Probe::Program("xz"),
         reason: "unpacks kernel modules", needed_by: &[Vm] },
     Package { name: "zstd", probe: Probe::Program("zstd"),

@@ -15,7 +15,8 @@ Example:
   underseal serve .                          development certificate, https://localhost:8443/
   underseal serve /srv/www --listen 0.0.0.0:443 --cert chain.pem --key key.pem
 
-SIGHUP reloads certificate, key and log file. SIGTERM lets downloads finish, a second one does not.";
+SIGHUP reloads certificate, key and log file. SIGTERM lets downloads finish, a second one does not.
+`underseal --help` lists the environment variables.";
 
 const CONNS_NOTES: &str = "\
 TX and RX say who seals and who opens: `user` is the process itself, `kernel-software` and
@@ -43,13 +44,28 @@ Exit codes:
   1  stdout cannot be written
   2  wrong command line";
 
+const NOTES: &str = "\
+Example:
+  underseal serve .      serve this directory on https://localhost:8443/
+
+Environment:
+  UNDERSEAL_OFFLOAD      the engine: auto, kernel or user, or by direction: tx=kernel,rx=user
+  UNDERSEAL_AEAD         the AEAD library of the user engine: ring or aws-lc-rs
+  UNDERSEAL_RUNTIME_DIR  where processes answer `underseal conns`
+  XDG_RUNTIME_DIR        the directory above that, where it is not set
+  XDG_STATE_HOME         the directory above the development certificate
+  RUST_LOG               messages on stderr, where there is no --log
+  NO_COLOR               no colours on a terminal either
+
+The first two are for every program that uses underseal.";
+
 /// TLS below the socket.
 #[derive(Debug, Parser)]
 #[command(
     name = "underseal",
     version,
     max_term_width = 100,
-    after_help = "Example:\n  underseal serve .      serve this directory on https://localhost:8443/"
+    after_help = NOTES
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -1,5 +1,6 @@
 //! The command line, compared with `tests/snapshots`. `UPDATE_SNAPSHOTS=1` writes them anew.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -120,6 +121,29 @@ fn man_page_of_doctor_has_its_option_variables_and_exit_codes() {
         "Exit codes",
     ] {
         assert!(text.contains(word), "{word} in {text}");
+    }
+}
+
+/// The words of `text` that are names of environment variables.
+fn variables(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let variables = words.filter(|word| {
+        let upper = word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        upper && word.contains('_')
+    });
+    variables.map(str::to_owned).collect()
+}
+
+#[test]
+fn help_and_readme_list_the_same_variables_and_those_that_the_library_reads() {
+    let help = shown(&["--help"]);
+    let (_, help) = help.split_once("Environment:").expect("a list");
+    let readme = include_str!("../README.md");
+    let (_, table) = readme.split_once("## Environment").expect("a section");
+    let (table, _) = table.split_once("## ").expect("another section");
+    assert_eq!(variables(help), variables(table));
+    for variable in [underseal::OFFLOAD_VARIABLE, underseal::BACKEND_VARIABLE] {
+        assert!(variables(help).contains(variable), "{variable}");
     }
 }
 

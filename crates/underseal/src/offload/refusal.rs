@@ -69,3 +69,34 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_has_every_message() {
+        let page = include_str!("../../../../docs/kernel-tls.md");
+        let mut refusals = vec![
+            Refusal::NotTcp,
+            Refusal::Ulp(Errno::NOENT),
+            Refusal::Ulp(Errno::EXIST),
+            Refusal::Ulp(Errno::NOTCONN),
+            Refusal::Keys(Errno::NOENT),
+            Refusal::Keys(Errno::INVAL),
+            Refusal::Rekey(Errno::BUSY),
+            Refusal::MaxPayload(Errno::NOPROTOOPT),
+            Refusal::Padding,
+            Refusal::ReceiveBuffer(4096),
+            Refusal::HeldByKernel,
+        ];
+        for refusal in &refusals {
+            assert!(page.contains(&format!("| `{refusal}` |")), "{refusal}");
+        }
+        // None is left out: their indices are without a gap, and the match over them is complete.
+        refusals.sort_by_key(|refusal| refusal.index());
+        refusals.dedup_by_key(|refusal| refusal.index());
+        let indices: Vec<_> = refusals.iter().map(|refusal| refusal.index()).collect();
+        assert_eq!(indices, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+}

@@ -34,6 +34,8 @@ const PACKAGES: &[Package] = &[
         reason: "the shell of the VMs", needed_by: &[Vm] },
     Package { name: "cpio", probe: Probe::Program("cpio"),
         reason: "packs what a VM starts with", needed_by: &[Vm] },
+    Package { name: "bsdutils", probe: Probe::Program("script"),
+        reason: "gives the command line a terminal", needed_by: &[Unit] },
     Package { name: "curl", probe: Probe::Program("curl"),
         reason: "peer of the interop tests; fetches from `serve`", needed_by: &[Unit, Readme] },
     Package { name: "ethtool", probe: Probe::Program("ethtool"),

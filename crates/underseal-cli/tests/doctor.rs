@@ -136,6 +136,34 @@ fn probing_leaves_nothing_behind() {
     assert_eq!(state(), before);
 }
 
+/// The same without what root may do.
+fn unprivileged() -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return underseal();
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--bounding-set=-all", "--inh-caps=-all"])
+        .args([env!("CARGO_BIN_EXE_underseal"), "doctor"]);
+    command
+}
+
+#[test]
+fn who_may_not_ask_is_told_to_ask_as_root() {
+    let report = json(&mut unprivileged());
+    assert_eq!(report["privileged"], false);
+    for program in ["sock_ops", "sk_msg", "cgroup_sock_addr", "sockmap"] {
+        let answer = &report["bpf"][program];
+        assert_eq!(answer["answer"], "cannot_tell", "{program}");
+        assert_eq!(answer["said"], "EPERM", "{program}");
+        assert_eq!(answer["fix"], "run as root to find out", "{program}");
+    }
+    // What everybody may ask is answered as for root.
+    assert_eq!(report["udp"], json(&mut underseal())["udp"]);
+    let text = String::from_utf8(run(&mut unprivileged()).stdout).expect("UTF-8");
+    assert!(text.contains(", not as root: "), "{text}");
+}
+
 #[test]
 fn the_environment_chooses_the_backend() {
     for backend in ["ring", "aws-lc-rs"] {

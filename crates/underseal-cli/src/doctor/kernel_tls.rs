@@ -119,7 +119,8 @@ fn ulp(facts: &Facts<'_>) -> Outcome {
         probe::Answer::CannotTell(Errno::PERM | Errno::ACCESS) => {
             outcome.or_fix("let the sandbox allow setsockopt(TCP_ULP)")
         }
-        probe::Answer::No(_) | probe::Answer::CannotTell(_) => {
+        probe::Answer::No(_) => outcome.or_fix("Linux 4.13 or newer with CONFIG_TLS, not emulated"),
+        probe::Answer::CannotTell(_) => {
             outcome.or_fix("bring the loopback interface up: ip link set lo up")
         }
     }
@@ -194,6 +195,21 @@ mod tests {
         assert_eq!((root.len(), other.len()), (1, 1));
         assert!(root[0].starts_with("kernel with CONFIG_TLS"), "{root:?}");
         assert!(other[0].starts_with("as root: modprobe tls"), "{other:?}");
+    }
+
+    #[test]
+    fn what_kept_the_probe_from_asking_is_what_is_to_be_mended() {
+        let fix = |ulp| ulp_fix(ulp).expect("there is no upper layer protocol");
+        let sandbox = fix(probe::Answer::CannotTell(Errno::PERM));
+        assert!(sandbox.contains("setsockopt(TCP_ULP)"), "{sandbox}");
+        let no_loopback = fix(probe::Answer::CannotTell(Errno::NETUNREACH));
+        assert!(no_loopback.contains("ip link set lo up"), "{no_loopback}");
+        let emulated = fix(probe::Answer::No(Errno::NOPROTOOPT));
+        assert!(emulated.contains("not emulated"), "{emulated}");
+    }
+
+    fn ulp_fix(ulp: probe::Answer) -> Option<String> {
+        super::ulp(&Facts { ulp, ..EVERYTHING }).fix
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One certificate for a whole run, and the configurations that force TLS 1.3 AES-128-GCM.
+//! One certificate for a whole run, and the configurations that force TLS 1.3 with one suite.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,16 +19,54 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// The provider with TLS_AES_128_GCM_SHA256 as its only suite.
-    fn with_one_suite(self) -> CryptoProvider {
+    /// The provider with `wanted` as its only suite.
+    fn with_one_suite(self, wanted: Suite) -> CryptoProvider {
         let mut provider = match self {
             Self::Ring => rustls::crypto::ring::default_provider(),
             Self::AwsLcRs => rustls::crypto::aws_lc_rs::default_provider(),
         };
         provider
             .cipher_suites
-            .retain(|suite| suite.suite() == CipherSuite::TLS13_AES_128_GCM_SHA256);
+            .retain(|suite| suite.suite() == wanted.rustls());
         provider
+    }
+}
+
+/// A suite that rows are measured with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Suite {
+    /// TLS_AES_128_GCM_SHA256.
+    #[default]
+    Aes128,
+    /// TLS_AES_256_GCM_SHA384.
+    Aes256,
+}
+
+impl Suite {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Aes128, Self::Aes256];
+
+    /// The name in IANA's registry, which OpenSSL takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aes128 => "TLS_AES_128_GCM_SHA256",
+            Self::Aes256 => "TLS_AES_256_GCM_SHA384",
+        }
+    }
+
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Aes128 => "aes128",
+            Self::Aes256 => "aes256",
+        }
+    }
+
+    fn rustls(self) -> CipherSuite {
+        match self {
+            Self::Aes128 => CipherSuite::TLS13_AES_128_GCM_SHA256,
+            Self::Aes256 => CipherSuite::TLS13_AES_256_GCM_SHA384,
+        }
     }
 }
 
@@ -39,6 +77,8 @@ pub struct Credentials {
     pub certificate_pem: String,
     /// The private key, PKCS #8.
     pub key_pem: String,
+    /// The only suite of both configurations.
+    pub suite: Suite,
 }
 
 impl Credentials {
@@ -54,6 +94,7 @@ impl Credentials {
         Ok(Self {
             certificate_pem: made.cert.pem(),
             key_pem: made.signing_key.serialize_pem(),
+            suite: Suite::default(),
         })
     }
 
@@ -81,7 +122,15 @@ impl Credentials {
         Ok(Self {
             certificate_pem: read("cert.pem")?,
             key_pem: read("key.pem")?,
+            suite: Suite::default(),
         })
+    }
+
+    /// The same certificate, with another suite.
+    #[must_use]
+    pub fn with_suite(mut self, suite: Suite) -> Self {
+        self.suite = suite;
+        self
     }
 
     /// A server's configuration.
@@ -91,10 +140,11 @@ impl Credentials {
     /// When rustls refuses the certificate.
     pub fn server(&self, provider: Provider) -> anyhow::Result<Arc<ServerConfig>> {
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())?;
-        let config = ServerConfig::builder_with_provider(Arc::new(provider.with_one_suite()))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
-            .with_single_cert(vec![self.certificate()?], key)?;
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(provider.with_one_suite(self.suite)))
+                .with_protocol_versions(&[&rustls::version::TLS13])?
+                .with_no_client_auth()
+                .with_single_cert(vec![self.certificate()?], key)?;
         Ok(Arc::new(config))
     }
 
@@ -107,10 +157,11 @@ impl Credentials {
     pub fn client(&self, provider: Provider) -> anyhow::Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate()?)?;
-        let mut config = ClientConfig::builder_with_provider(Arc::new(provider.with_one_suite()))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(provider.with_one_suite(self.suite)))
+                .with_protocol_versions(&[&rustls::version::TLS13])?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Arc::new(config))
     }

@@ -132,7 +132,11 @@ fn way<'a, R: BlockingRow>(
     })
 }
 
-fn read_and_write<S: Write>(stream: &mut S, file: &Arc<File>, _: u64) -> anyhow::Result<()> {
+pub(crate) fn read_and_write<S: Write>(
+    stream: &mut S,
+    file: &Arc<File>,
+    _: u64,
+) -> anyhow::Result<()> {
     let mut buffer = Aligned::filled(0, PIECE);
     loop {
         match file.as_ref().read(&mut buffer)? {
@@ -142,7 +146,11 @@ fn read_and_write<S: Write>(stream: &mut S, file: &Arc<File>, _: u64) -> anyhow:
     }
 }
 
-fn map_and_write<S: Write>(stream: &mut S, file: &Arc<File>, _: u64) -> anyhow::Result<()> {
+pub(crate) fn map_and_write<S: Write>(
+    stream: &mut S,
+    file: &Arc<File>,
+    _: u64,
+) -> anyhow::Result<()> {
     let map: vmap::Map = vmap::Map::with_options().map(file.as_ref())?;
     for piece in map.chunks(PIECE) {
         stream.write_all(piece)?;
@@ -150,7 +158,11 @@ fn map_and_write<S: Write>(stream: &mut S, file: &Arc<File>, _: u64) -> anyhow::
     Ok(stream.flush()?)
 }
 
-fn kernel_sendfile(stream: &mut TcpStream, file: &Arc<File>, bytes: u64) -> anyhow::Result<()> {
+pub(crate) fn kernel_sendfile(
+    stream: &mut TcpStream,
+    file: &Arc<File>,
+    bytes: u64,
+) -> anyhow::Result<()> {
     let mut left = bytes;
     while left > 0 {
         let wanted = usize::try_from(left)?;
@@ -162,7 +174,11 @@ fn kernel_sendfile(stream: &mut TcpStream, file: &Arc<File>, bytes: u64) -> anyh
     Ok(())
 }
 
-fn send_file(stream: &mut ServerStream, file: &Arc<File>, bytes: u64) -> anyhow::Result<()> {
+pub(crate) fn send_file(
+    stream: &mut ServerStream,
+    file: &Arc<File>,
+    bytes: u64,
+) -> anyhow::Result<()> {
     let sent = stream.send_file(file, 0..bytes)?;
     anyhow::ensure!(sent == bytes, "the file ended early");
     Ok(stream.flush()?)

@@ -24,3 +24,4 @@ pub mod run;
 pub mod streams;
 pub mod suite;
 pub mod tunables;
+pub mod vm;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
-use underseal_bench::{suite, tunables};
+use underseal_bench::{suite, tunables, vm};
 
 #[derive(Parser)]
 #[command(about = "Measures underseal beside its peers")]
@@ -17,6 +17,13 @@ struct Arguments {
 enum Suite {
     /// TLS streams: sockets, records, files, and `underseal serve` against nginx
     Streams(Options),
+    /// Guest instructions per MB; runs inside of the VM that `cargo xtask bench vm` boots
+    Vm(vm::Options),
+    /// One side of a transfer in the VM
+    #[command(hide = true)]
+    Side(vm::side::Options),
+    /// Makes the summary of a run in a VM
+    VmSummary(vm::report::Options),
 }
 
 fn main() -> ExitCode {
@@ -30,9 +37,15 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    let Suite::Streams(options) = Arguments::parse().suite;
-    if !options.stock_libc {
-        tunables::apply()?;
+    match Arguments::parse().suite {
+        Suite::Streams(options) => {
+            if !options.stock_libc {
+                tunables::apply()?;
+            }
+            suite::run(&options)
+        }
+        Suite::Vm(options) => vm::run(&options),
+        Suite::Side(options) => vm::side::run(&options),
+        Suite::VmSummary(options) => vm::report::run(&options),
     }
-    suite::run(&options)
 }

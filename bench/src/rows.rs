@@ -25,6 +25,10 @@ pub mod name {
     pub const ONE_LOOP: &str = "plain TCP and the AEAD in one loop";
     /// `underseal::blocking`.
     pub const UNDERSEAL: &str = "underseal";
+    /// `underseal::blocking` with the user engine in both directions.
+    pub const USER_ENGINE: &str = "underseal, user engine";
+    /// `underseal::blocking` with the kernel engine in both directions.
+    pub const KERNEL_ENGINE: &str = "underseal, kernel engine";
     /// `underseal` under tokio.
     pub const UNDERSEAL_TOKIO: &str = "underseal (tokio)";
     /// rustls over ring.

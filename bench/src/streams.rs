@@ -80,6 +80,11 @@ pub fn receive(context: &Context, round: u32, samples: &mut Samples) -> anyhow::
     Ok(())
 }
 
+/// Bytes of full records with `total` bytes of plaintext.
+pub(crate) fn on_the_wire(total: u64) -> u64 {
+    total + total.div_ceil(RECORD as u64) * OVERHEAD
+}
+
 /// Small writes cost much more per byte: fewer bytes of them take as long.
 fn whole_writes(total: u64, write_size: usize) -> u64 {
     let total = if write_size < RECORD {
@@ -151,7 +156,7 @@ fn receive_once(
     let encrypts = row.encrypts();
     let sealed = &context.sealed;
     // Plain TCP takes the very same bytes from the wire as everybody else.
-    let on_the_wire = total + total.div_ceil(RECORD as u64) * OVERHEAD;
+    let on_the_wire = on_the_wire(total);
     transfer(
         context,
         |tcp, ready| {

@@ -156,7 +156,7 @@ fn keep(options: &Options, run: &Run, summary: &str) -> anyhow::Result<PathBuf> 
 }
 
 /// `path`, or `path` with a number behind it: no run overwrites another.
-fn unused(path: &str) -> PathBuf {
+pub(crate) fn unused(path: &str) -> PathBuf {
     let numbered = (2..).map(|number| PathBuf::from(format!("{path}-{number}")));
     let mut candidates = std::iter::once(PathBuf::from(path)).chain(numbered);
     candidates

@@ -23,7 +23,7 @@ pub struct OpenSsl {
 }
 
 impl OpenSsl {
-    /// OpenSSL with TLS_AES_128_GCM_SHA256 as its only suite.
+    /// OpenSSL with the run's only suite.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl OpenSsl {
 fn context(credentials: &Credentials) -> anyhow::Result<SslContextBuilder> {
     let mut context = SslContext::builder(SslMethod::tls())?;
     context.set_min_proto_version(Some(SslVersion::TLS1_3))?;
-    context.set_ciphersuites("TLS_AES_128_GCM_SHA256")?;
+    context.set_ciphersuites(credentials.suite.name())?;
     let certificate = X509::from_pem(credentials.certificate_pem.as_bytes())?;
     let key = PKey::private_key_from_pem(credentials.key_pem.as_bytes())?;
     context.set_certificate(&certificate)?;

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use underseal::blocking::{TlsAcceptor, TlsConnector, TlsStream};
-use underseal::{ClientConnection, ServerConnection};
+use underseal::{ClientConnection, Offload, Offloads, ServerConnection};
 
 use super::blocking::BlockingRow;
 use super::{Tuning, name};
@@ -11,6 +11,7 @@ use crate::credentials::{Credentials, Provider, server_name};
 
 /// `underseal::blocking`, with the AEAD backend that it picks by itself.
 pub struct Underseal {
+    name: &'static str,
     acceptor: TlsAcceptor,
     connector: TlsConnector,
 }
@@ -19,15 +20,31 @@ pub struct Underseal {
 pub type ServerStream = TlsStream<TcpStream, ServerConnection>;
 
 impl Underseal {
-    /// underseal; the provider is for the handshake alone.
+    /// underseal with the engines that it picks by itself; the provider is for the handshake alone.
     ///
     /// # Errors
     ///
     /// When rustls refuses the certificate.
     pub fn new(credentials: &Credentials) -> anyhow::Result<Self> {
+        Self::with_engines(credentials, name::UNDERSEAL, Offload::Auto.into())
+    }
+
+    /// A row `name` with these engines.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses the certificate.
+    pub fn with_engines(
+        credentials: &Credentials,
+        name: &'static str,
+        offloads: Offloads,
+    ) -> anyhow::Result<Self> {
+        let acceptor = TlsAcceptor::from(credentials.server(Provider::Ring)?);
+        let connector = TlsConnector::from(credentials.client(Provider::Ring)?);
         Ok(Self {
-            acceptor: credentials.server(Provider::Ring)?.into(),
-            connector: credentials.client(Provider::Ring)?.into(),
+            name,
+            acceptor: acceptor.offload(offloads),
+            connector: connector.offload(offloads),
         })
     }
 }
@@ -37,7 +54,7 @@ impl BlockingRow for Underseal {
     type Client = TlsStream<TcpStream, ClientConnection>;
 
     fn name(&self) -> &'static str {
-        name::UNDERSEAL
+        self.name
     }
 
     fn accept(&self, tcp: TcpStream, _: Tuning) -> anyhow::Result<Self::Server> {

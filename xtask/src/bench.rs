@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: builds the bench and the binary that it measures, in release mode, and
 //! runs it from the root of the workspace.
 
+mod vm;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +25,9 @@ enum Suite {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Guest instructions per MB, in a VM that counts them: the kernel engine, the user engine,
+    /// rustls, and OpenSSL with and without its own kernel TLS
+    Vm(vm::Args),
 }
 
 /// Builds what the suite needs and runs it.
@@ -31,7 +36,13 @@ enum Suite {
 ///
 /// When the build or the bench fails; both have said why on stderr by then.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let Suite::Streams { options } = &args.suite;
+    match &args.suite {
+        Suite::Streams { options } => streams(options),
+        Suite::Vm(args) => vm::run(args),
+    }
+}
+
+fn streams(options: &[OsString]) -> anyhow::Result<()> {
     let root = workspace_root()?;
     let build = [
         "build",

@@ -4,14 +4,14 @@
 //! below `target/vm`: fetched packages and unpacked kernels, which later runs use again, and for
 //! each kernel an initramfs and two logs.
 
-mod apt;
+pub(crate) mod apt;
 mod binaries;
-mod initramfs;
-mod kernels;
-mod log;
-mod machine;
-mod mirror;
-mod modules;
+pub(crate) mod initramfs;
+pub(crate) mod kernels;
+pub(crate) mod log;
+pub(crate) mod machine;
+pub(crate) mod mirror;
+pub(crate) mod modules;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -28,7 +28,7 @@ use self::binaries::Binaries;
 use self::initramfs::{Program, Tree};
 use self::kernels::Name;
 use self::log::{Log, Run};
-use self::machine::{Machine, tail};
+use self::machine::{Emulation, LIMIT, Machine, tail};
 use self::modules::Kernel;
 use crate::test::StepName;
 use crate::{packages, shell};
@@ -96,7 +96,8 @@ pub(crate) fn step() -> Result<()> {
     })
 }
 
-fn directory() -> PathBuf {
+/// Where everything lies that has to do with VMs.
+pub(crate) fn directory() -> PathBuf {
     shell::root().join("target/vm")
 }
 
@@ -154,6 +155,8 @@ fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<()> {
         initramfs: place(".cpio"),
         log: place(".log"),
         console: place(".console.log"),
+        emulation: Emulation::Fast,
+        limit: LIMIT,
     };
     tree.pack(&machine.initramfs)?;
     eprintln!("xtask: vm {word}: booting Linux {}", kernel.release());
@@ -193,7 +196,7 @@ fn programs(name: Name, binaries: &Binaries, args: &Args) -> Vec<Program> {
 }
 
 /// Fails on the first program that did.
-fn check(log: &Log, expected: usize) -> Result<()> {
+pub(crate) fn check(log: &Log, expected: usize) -> Result<()> {
     if let Some(run) = log.runs.iter().find(|run| run.status != Some(0)) {
         let status = run
             .status

@@ -69,6 +69,36 @@ impl Apt {
         Ok(())
     }
 
+    /// Fetches and unpacks the packages `names` of `suite`, without what they depend on; returns the
+    /// directory that holds their files.
+    pub(crate) fn packages(&self, suite: &str, names: &[&str]) -> Result<PathBuf> {
+        let packages = || -> Result<Vec<Package>> {
+            let found = names.iter().map(|name| self.newest(name, suite));
+            let found = found.collect::<Result<Vec<_>>>()?;
+            self.download(&found)?;
+            Ok(found)
+        };
+        let found = packages().or_else(|_| {
+            self.update()?;
+            packages()
+        });
+        self.unpack(&found?)
+    }
+
+    fn newest(&self, name: &str, suite: &str) -> Result<Package> {
+        let stanza =
+            shell::output(self.command("apt-cache", &["show", &format!("{name}/{suite}")]))?;
+        let version = stanza
+            .lines()
+            .find_map(|line| line.strip_prefix("Version: "));
+        Ok(Package {
+            name: name.to_owned(),
+            version: version
+                .with_context(|| format!("{suite} has no {name}"))?
+                .to_owned(),
+        })
+    }
+
     /// Fetches and unpacks the kernel; returns the directory that holds its `boot` and `lib`.
     pub(crate) fn kernel(&self, name: Name) -> Result<PathBuf> {
         let packages = match self.resolve_and_download(name) {

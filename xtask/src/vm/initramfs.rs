@@ -70,16 +70,7 @@ impl Tree {
             script.push_str(&format!("export {name}={}\n", quoted(value)));
         }
         for program in programs {
-            let file = program
-                .file
-                .file_name()
-                .context("a program without a name")?;
-            let place = Path::new("vm/bin").join(file);
-            self.copy(&program.file, &place)?;
-            strip(&self.root.join(&place))?;
-            for library in libraries(&program.file)? {
-                self.copy(&library, library.strip_prefix("/")?)?;
-            }
+            let place = self.install(&program.file)?;
             let words = [program.name.clone(), format!("/{}", place.display())];
             let words: Vec<_> = words
                 .iter()
@@ -89,6 +80,18 @@ impl Tree {
             script.push_str(&format!("run {}\n", words.join(" ")));
         }
         self.write("vm/run", &script)
+    }
+
+    /// Adds a program and the libraries it needs; returns its place without the leading slash.
+    pub(crate) fn install(&self, program: &Path) -> Result<PathBuf> {
+        let file = program.file_name().context("a program without a name")?;
+        let place = Path::new("vm/bin").join(file);
+        self.copy(program, &place)?;
+        strip(&self.root.join(&place))?;
+        for library in libraries(program)? {
+            self.copy(&library, library.strip_prefix("/")?)?;
+        }
+        Ok(place)
     }
 
     /// Packs the tree into `archive`. It is not compressed: an emulated CPU would have to undo it.
@@ -122,7 +125,8 @@ impl Tree {
         Ok(())
     }
 
-    fn copy(&self, source: &Path, place: &Path) -> Result<()> {
+    /// Adds a file, unless there is one in its place.
+    pub(crate) fn copy(&self, source: &Path, place: &Path) -> Result<()> {
         let path = self.root.join(place);
         if path.exists() {
             return Ok(());

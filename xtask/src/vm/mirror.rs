@@ -12,11 +12,14 @@ use super::kernels::Name;
 /// Signs the lists of every suite.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// A `sources.list` with the suites that kernels come from.
+/// The suite that newer libraries come from: its OpenSSL has kernel TLS in both directions.
+pub(crate) const NEWER: &str = "trixie";
+
+/// A `sources.list` with the suites that kernels and libraries come from.
 pub(crate) fn sources() -> Result<String> {
     let mirror = mirror()?;
     let names = Name::value_variants().iter();
-    let suites: BTreeSet<_> = names.map(|name| name.suite()).collect();
+    let suites: BTreeSet<_> = names.map(|name| name.suite()).chain([NEWER]).collect();
     Ok(suites
         .iter()
         .map(|suite| format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))

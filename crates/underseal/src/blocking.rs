@@ -11,19 +11,18 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
-use underseal_record::{Backend, ContentType, Limits, Padding};
+use underseal_record::ContentType;
 use underseal_sys::stream::std_tcp_socket;
-use underseal_sys::tls::Direction;
 
-use crate::engine::{Connection, Counters, KeyUpdateRequest, Spliced};
+use crate::engine::{Connection, KeyUpdateRequest, Spliced};
+use crate::established::established_stream;
 use crate::file;
 use crate::handshake::{
     ClientHandshake, Handshake, ServerHandshake, prepare_client, prepare_server,
 };
-use crate::offload::{Engines, Offloads};
-use crate::parts::Parts;
+use crate::offload::Offloads;
 use crate::transport::Std;
-use crate::{ClientConnection, Error, ServerConnection};
+use crate::{ClientConnection, ServerConnection};
 
 /// An established TLS connection over a blocking stream.
 ///
@@ -66,7 +65,7 @@ impl TlsAcceptor {
     ///
     /// # Errors
     ///
-    /// [`Error::Handshake`] after the alert was sent; an error of the stream below. A non-blocking
+    /// [`crate::Error::Handshake`] after the alert was sent; an error of the stream below. A non-blocking
     /// stream is of no use here: the handshake ends at the first `WouldBlock`.
     pub fn accept<S: Read + Write>(&self, io: S) -> io::Result<TlsStream<S, ServerConnection>> {
         complete(
@@ -145,139 +144,13 @@ fn complete<S: Read + Write, H: Handshake>(
     established
         .connection
         .offload(std_tcp_socket(&io), offloads.or_environment())?;
-    let mut stream = TlsStream {
-        io,
-        session: established.session,
-        connection: Box::new(established.connection),
-    };
+    let mut stream = TlsStream::new(io, established.session, established.connection);
     stream.write_all(&established.unsent)?;
     Ok(stream)
 }
 
-impl<S, Session> TlsStream<S, Session> {
-    /// The stream below and what the handshake agreed on.
-    pub fn get_ref(&self) -> (&S, &Session) {
-        (&self.io, &self.session)
-    }
-
-    /// The stream below and what the handshake agreed on. Reading from or writing to the stream
-    /// below breaks the connection.
-    pub fn get_mut(&mut self) -> (&mut S, &mut Session) {
-        (&mut self.io, &mut self.session)
-    }
-
-    /// Ends TLS without a word to the peer, and gives back what is left.
-    pub fn into_inner(self) -> (S, Session) {
-        (self.io, self.session)
-    }
-
-    /// Sealed bytes that the stream below has not taken yet; `flush` sends them.
-    pub fn pending_bytes(&self) -> usize {
-        self.connection.tx.pending_len()
-    }
-
-    /// How records are padded from now on (TLS 1.3; none by default).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] if the kernel seals: it never pads. Choose [`crate::Offload::User`] for
-    /// streams that are to be padded.
-    pub fn set_padding(&mut self, padding: Padding) -> Result<(), Error> {
-        self.connection.tx.set_padding(padding)
-    }
-
-    /// Lowers the number of records that one key may seal, and with it when the automatic key
-    /// update comes.
-    pub fn lower_limits(&mut self, limits: Limits) {
-        self.connection.tx.lower_limits(limits);
-    }
-
-    /// Which engine seals and which opens, right now.
-    pub fn engines(&self) -> Engines {
-        self.connection.engines()
-    }
-
-    /// Chooses the engine of each direction anew. A direction moves into the kernel at once if
-    /// nothing of it is buffered, otherwise when that has been sent or read; [`engines`] tells.
-    /// [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word here too.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Offload`] if the kernel was asked for and refuses, or if it was not asked for
-    /// and holds the direction already.
-    ///
-    /// [`engines`]: Self::engines
-    pub fn set_offload(&mut self, offloads: impl Into<Offloads>) -> Result<(), Error> {
-        let socket = std_tcp_socket(&self.io);
-        let offloads = offloads.into().or_environment();
-        self.connection.offload(socket, offloads)
-    }
-
-    /// What went over the connection since its handshake.
-    pub fn counters(&self) -> Counters {
-        self.connection.counters()
-    }
-
-    /// Which AEAD library seals. `None` if the kernel does.
-    pub fn backend(&self) -> Option<Backend> {
-        self.connection.tx.backend()
-    }
-
-    /// Lets a network card that seals read file pages while `send_file` sends them, instead of
-    /// copies. Without such a card it does nothing.
-    ///
-    /// **Hazard**: a file that is written to while it is sent breaks the connection, because a
-    /// retransmission is sealed from other bytes under the same nonce; who sees both learns about
-    /// the key stream. Use it for files that nobody writes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] unless the kernel seals; otherwise what the kernel said.
-    #[doc(alias = "TLS_TX_ZEROCOPY_RO")]
-    pub fn set_zerocopy_send_file(&mut self, on: bool) -> io::Result<()> {
-        let socket = std_tcp_socket(&self.io);
-        let socket = self.connection.kernel_socket(Direction::Tx, socket)?;
-        Ok(underseal_sys::tls::set_zerocopy_ro(socket, on)?)
-    }
-
-    /// Promises the kernel that the peer does not pad its records (TLS 1.3): it then opens them
-    /// straight into the reader's memory.
-    ///
-    /// **Hazard**: a record that is padded after all, and every control record, is opened twice:
-    /// a peer can make its records cost double.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] unless the kernel opens; otherwise what the kernel said.
-    #[doc(alias = "TLS_RX_EXPECT_NO_PAD")]
-    pub fn set_expect_no_padding(&mut self, on: bool) -> io::Result<()> {
-        let socket = std_tcp_socket(&self.io);
-        let socket = self.connection.kernel_socket(Direction::Rx, socket)?;
-        Ok(underseal_sys::tls::set_expect_no_pad(socket, on)?)
-    }
-
-    /// Takes the stream apart; see [`Parts`].
-    ///
-    /// # Errors
-    ///
-    /// If the connection has failed: its keys protect nothing any more.
-    pub fn into_parts(self) -> Result<Parts<S, Session>, Error> {
-        Parts::take(self.io, self.session, *self.connection, std_tcp_socket)
-    }
-
-    /// Builds a stream from parts.
-    ///
-    /// # Errors
-    ///
-    /// If the keys of the two directions do not fit together.
-    pub fn from_parts(parts: Parts<S, Session>) -> Result<Self, Error> {
-        let (io, session, connection) = parts.put_together(std_tcp_socket)?;
-        Ok(Self {
-            io,
-            session,
-            connection: Box::new(connection),
-        })
-    }
+impl<IO, Session> TlsStream<IO, Session> {
+    established_stream!(std_tcp_socket);
 }
 
 impl<S: Read + Write, Session> TlsStream<S, Session> {
@@ -364,7 +237,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] under TLS 1.2.
+    /// [`crate::Error::Unsupported`] under TLS 1.2.
     pub fn key_update(&mut self, request: KeyUpdateRequest) -> io::Result<()> {
         self.connection.key_update(request)?;
         self.flush()
@@ -374,7 +247,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// # Errors
     ///
-    /// Of the stream below; [`Error::Record`] for a type that may not be sent.
+    /// Of the stream below; [`crate::Error::Record`] for a type that may not be sent.
     pub fn send_record(&mut self, content_type: ContentType, payload: &[u8]) -> io::Result<()> {
         let mut rest = payload;
         while !rest.is_empty() {

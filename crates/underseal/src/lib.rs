@@ -4,6 +4,7 @@ mod backend;
 mod buffers;
 mod engine;
 mod error;
+mod established;
 mod file;
 mod handover;
 mod handshake;

@@ -7,14 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-use underseal_record::{Backend, ContentType, Limits, Padding};
-use underseal_sys::tls::Direction;
+use underseal_record::ContentType;
 
-use crate::Error;
-use crate::engine::{Connection, Counters, KeyUpdateRequest, Spliced};
+use crate::engine::{Connection, KeyUpdateRequest, Spliced};
+use crate::established::established_stream;
 use crate::file;
-use crate::offload::{Engines, Offloads};
-use crate::parts::Parts;
 use crate::transport::{Polled, into_poll, tokio_socket};
 
 /// An established TLS connection over a tokio stream: [`crate::client::TlsStream`] or
@@ -30,7 +27,7 @@ use crate::transport::{Polled, into_poll, tokio_socket};
 /// # Reading
 ///
 /// Zero bytes mean that the peer sent close_notify. A TCP stream that ends without it is an error
-/// of kind `UnexpectedEof` ([`Error::Truncated`]).
+/// of kind `UnexpectedEof` ([`crate::Error::Truncated`]).
 ///
 /// # Cancellation
 ///
@@ -48,136 +45,7 @@ pub struct Stream<IO, Session> {
 }
 
 impl<IO, Session> Stream<IO, Session> {
-    pub(crate) fn new(io: IO, session: Session, connection: Connection) -> Self {
-        Self {
-            io,
-            session,
-            connection: Box::new(connection),
-        }
-    }
-
-    /// The stream below and what the handshake agreed on.
-    pub fn get_ref(&self) -> (&IO, &Session) {
-        (&self.io, &self.session)
-    }
-
-    /// The stream below and what the handshake agreed on. Reading from or writing to the stream
-    /// below breaks the connection.
-    pub fn get_mut(&mut self) -> (&mut IO, &mut Session) {
-        (&mut self.io, &mut self.session)
-    }
-
-    /// Ends TLS without a word to the peer, and gives back what is left.
-    pub fn into_inner(self) -> (IO, Session) {
-        (self.io, self.session)
-    }
-
-    /// Sealed bytes that the stream below has not taken yet; `flush` sends them.
-    pub fn pending_bytes(&self) -> usize {
-        self.connection.tx.pending_len()
-    }
-}
-
-impl<IO, Session> Stream<IO, Session> {
-    /// How records are padded from now on (TLS 1.3; none by default).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] if the kernel seals: it never pads. Choose [`crate::Offload::User`] for
-    /// streams that are to be padded.
-    pub fn set_padding(&mut self, padding: Padding) -> Result<(), Error> {
-        self.connection.tx.set_padding(padding)
-    }
-
-    /// Lowers the number of records that one key may seal, and with it when the automatic key
-    /// update comes. Limits cannot be raised over those of the suite.
-    pub fn lower_limits(&mut self, limits: Limits) {
-        self.connection.tx.lower_limits(limits);
-    }
-
-    /// Which engine seals and which opens, right now.
-    pub fn engines(&self) -> Engines {
-        self.connection.engines()
-    }
-
-    /// Chooses the engine of each direction anew. A direction moves into the kernel at once if
-    /// nothing of it is buffered, otherwise when that has been sent or read; [`engines`] tells.
-    /// [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word here too.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Offload`] if the kernel was asked for and refuses, or if it was not asked for
-    /// and holds the direction already.
-    ///
-    /// [`engines`]: Self::engines
-    pub fn set_offload(&mut self, offloads: impl Into<Offloads>) -> Result<(), Error> {
-        let socket = tokio_socket(&self.io);
-        let offloads = offloads.into().or_environment();
-        self.connection.offload(socket, offloads)
-    }
-
-    /// What went over the connection since its handshake.
-    pub fn counters(&self) -> Counters {
-        self.connection.counters()
-    }
-
-    /// Which AEAD library seals. `None` if the kernel does.
-    pub fn backend(&self) -> Option<Backend> {
-        self.connection.tx.backend()
-    }
-
-    /// Lets a network card that seals read file pages while `send_file` sends them, instead of
-    /// copies. Without such a card it does nothing.
-    ///
-    /// **Hazard**: a file that is written to while it is sent breaks the connection, because a
-    /// retransmission is sealed from other bytes under the same nonce; who sees both learns about
-    /// the key stream. Use it for files that nobody writes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] unless the kernel seals; otherwise what the kernel said.
-    #[doc(alias = "TLS_TX_ZEROCOPY_RO")]
-    pub fn set_zerocopy_send_file(&mut self, on: bool) -> io::Result<()> {
-        let socket = tokio_socket(&self.io);
-        let socket = self.connection.kernel_socket(Direction::Tx, socket)?;
-        Ok(underseal_sys::tls::set_zerocopy_ro(socket, on)?)
-    }
-
-    /// Promises the kernel that the peer does not pad its records (TLS 1.3): it then opens them
-    /// straight into the reader's memory.
-    ///
-    /// **Hazard**: a record that is padded after all, and every control record, is opened twice:
-    /// a peer can make its records cost double.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] unless the kernel opens; otherwise what the kernel said.
-    #[doc(alias = "TLS_RX_EXPECT_NO_PAD")]
-    pub fn set_expect_no_padding(&mut self, on: bool) -> io::Result<()> {
-        let socket = tokio_socket(&self.io);
-        let socket = self.connection.kernel_socket(Direction::Rx, socket)?;
-        Ok(underseal_sys::tls::set_expect_no_pad(socket, on)?)
-    }
-
-    /// Takes the stream apart: the stream below, the keys and sequence numbers of both directions,
-    /// and the bytes between them and the application.
-    ///
-    /// # Errors
-    ///
-    /// If the connection has failed: its keys protect nothing any more.
-    pub fn into_parts(self) -> Result<Parts<IO, Session>, Error> {
-        Parts::take(self.io, self.session, *self.connection, tokio_socket)
-    }
-
-    /// Builds a stream from parts.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Record`] if the keys of the two directions do not fit together.
-    pub fn from_parts(parts: Parts<IO, Session>) -> Result<Self, Error> {
-        let (io, session, connection) = parts.put_together(tokio_socket)?;
-        Ok(Self::new(io, session, connection))
-    }
+    established_stream!(tokio_socket);
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
@@ -298,7 +166,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] under TLS 1.2.
+    /// [`crate::Error::Unsupported`] under TLS 1.2.
     ///
     /// # Cancellation
     ///
@@ -333,7 +201,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
 
     /// Reads (a part of) one record: application data, or a record of a type that TLS itself does
     /// not use. `None` once the peer sent close_notify. From the first call on such records are
-    /// kept for this method, and `read` fails with [`Error::RecordPending`] at one; before that,
+    /// kept for this method, and `read` fails with [`crate::Error::RecordPending`] at one; before that,
     /// they are the protocol error that RFC 8446 section 5 makes of them.
     ///
     /// # Cancellation

@@ -1,0 +1,149 @@
+//! What the streams have in common that does not read or write: the blocking and the tokio stream
+//! say it by one macro.
+
+/// The methods of an established stream with the fields `io`, `session` and `connection`.
+/// `$socket_of` finds the TCP socket of its `io`.
+macro_rules! established_stream {
+    ($socket_of:path) => {
+        pub(crate) fn new(io: IO, session: Session, connection: crate::engine::Connection) -> Self {
+            Self {
+                io,
+                session,
+                connection: Box::new(connection),
+            }
+        }
+
+        /// The stream below and what the handshake agreed on.
+        pub fn get_ref(&self) -> (&IO, &Session) {
+            (&self.io, &self.session)
+        }
+
+        /// The stream below and what the handshake agreed on. Reading from or writing to the stream
+        /// below breaks the connection.
+        pub fn get_mut(&mut self) -> (&mut IO, &mut Session) {
+            (&mut self.io, &mut self.session)
+        }
+
+        /// Ends TLS without a word to the peer, and gives back what is left.
+        pub fn into_inner(self) -> (IO, Session) {
+            (self.io, self.session)
+        }
+
+        /// Sealed bytes that the stream below has not taken yet; `flush` sends them.
+        pub fn pending_bytes(&self) -> usize {
+            self.connection.tx.pending_len()
+        }
+
+        /// How records are padded from now on (TLS 1.3; none by default).
+        ///
+        /// # Errors
+        ///
+        /// [`crate::Error::Unsupported`] if the kernel seals: it never pads. Choose [`crate::Offload::User`] for
+        /// streams that are to be padded.
+        pub fn set_padding(
+            &mut self,
+            padding: underseal_record::Padding,
+        ) -> Result<(), crate::Error> {
+            self.connection.tx.set_padding(padding)
+        }
+
+        /// Lowers the number of records that one key may seal, and with it when the automatic key
+        /// update comes. Limits cannot be raised over those of the suite.
+        pub fn lower_limits(&mut self, limits: underseal_record::Limits) {
+            self.connection.tx.lower_limits(limits);
+        }
+
+        /// Which engine seals and which opens, right now.
+        pub fn engines(&self) -> crate::Engines {
+            self.connection.engines()
+        }
+
+        /// Chooses the engine of each direction anew. A direction moves into the kernel at once if
+        /// nothing of it is buffered, otherwise when that has been sent or read; [`engines`] tells.
+        /// [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word here too.
+        ///
+        /// # Errors
+        ///
+        /// [`crate::Error::Offload`] if the kernel was asked for and refuses, or if it was not asked for
+        /// and holds the direction already.
+        ///
+        /// [`engines`]: Self::engines
+        pub fn set_offload(
+            &mut self,
+            offloads: impl Into<crate::Offloads>,
+        ) -> Result<(), crate::Error> {
+            let socket = $socket_of(&self.io);
+            let offloads = offloads.into().or_environment();
+            self.connection.offload(socket, offloads)
+        }
+
+        /// What went over the connection since its handshake.
+        pub fn counters(&self) -> crate::Counters {
+            self.connection.counters()
+        }
+
+        /// Which AEAD library seals. `None` if the kernel does.
+        pub fn backend(&self) -> Option<underseal_record::Backend> {
+            self.connection.tx.backend()
+        }
+
+        /// Lets a network card that seals read file pages while `send_file` sends them, instead of
+        /// copies. Without such a card it does nothing.
+        ///
+        /// **Hazard**: a file that is written to while it is sent breaks the connection, because a
+        /// retransmission is sealed from other bytes under the same nonce; who sees both learns about
+        /// the key stream. Use it for files that nobody writes.
+        ///
+        /// # Errors
+        ///
+        /// [`crate::Error::Unsupported`] unless the kernel seals; otherwise what the kernel said.
+        #[doc(alias = "TLS_TX_ZEROCOPY_RO")]
+        pub fn set_zerocopy_send_file(&mut self, on: bool) -> std::io::Result<()> {
+            let socket = $socket_of(&self.io);
+            let socket = self
+                .connection
+                .kernel_socket(underseal_sys::tls::Direction::Tx, socket)?;
+            Ok(underseal_sys::tls::set_zerocopy_ro(socket, on)?)
+        }
+
+        /// Promises the kernel that the peer does not pad its records (TLS 1.3): it then opens them
+        /// straight into the reader's memory.
+        ///
+        /// **Hazard**: a record that is padded after all, and every control record, is opened twice:
+        /// a peer can make its records cost double.
+        ///
+        /// # Errors
+        ///
+        /// [`crate::Error::Unsupported`] unless the kernel opens; otherwise what the kernel said.
+        #[doc(alias = "TLS_RX_EXPECT_NO_PAD")]
+        pub fn set_expect_no_padding(&mut self, on: bool) -> std::io::Result<()> {
+            let socket = $socket_of(&self.io);
+            let socket = self
+                .connection
+                .kernel_socket(underseal_sys::tls::Direction::Rx, socket)?;
+            Ok(underseal_sys::tls::set_expect_no_pad(socket, on)?)
+        }
+
+        /// Takes the stream apart: the stream below, the keys and sequence numbers of both directions,
+        /// and the bytes between them and the application.
+        ///
+        /// # Errors
+        ///
+        /// If the connection has failed: its keys protect nothing any more.
+        pub fn into_parts(self) -> Result<crate::Parts<IO, Session>, crate::Error> {
+            crate::Parts::take(self.io, self.session, *self.connection, $socket_of)
+        }
+
+        /// Builds a stream from parts.
+        ///
+        /// # Errors
+        ///
+        /// [`crate::Error::Record`] if the keys of the two directions do not fit together.
+        pub fn from_parts(parts: crate::Parts<IO, Session>) -> Result<Self, crate::Error> {
+            let (io, session, connection) = parts.put_together($socket_of)?;
+            Ok(Self::new(io, session, connection))
+        }
+    };
+}
+
+pub(crate) use established_stream;

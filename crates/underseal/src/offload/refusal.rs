@@ -34,6 +34,10 @@ pub enum Refusal {
     /// The kernel holds the direction already, and does not give it back.
     #[error("the kernel holds this direction until the socket is closed")]
     HeldByKernel,
+    /// The kernel holds other keys than this stream gave it last: another process, which has the
+    /// socket too, updated them. To go on would use nonces twice.
+    #[error("another process has updated the keys of this socket")]
+    Shared,
 }
 
 impl Refusal {
@@ -66,6 +70,7 @@ impl Refusal {
             Self::Padding => 5,
             Self::ReceiveBuffer(_) => 6,
             Self::HeldByKernel => 7,
+            Self::Shared => 8,
         }
     }
 }

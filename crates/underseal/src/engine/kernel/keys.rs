@@ -3,7 +3,9 @@
 use std::os::fd::BorrowedFd;
 
 use rustix::net::sockopt;
-use underseal_record::{Algorithm, MAX_PLAINTEXT, MAX_RECORD, ProtocolVersion, SeqNo, TrafficKeys};
+use underseal_record::{
+    Algorithm, MAX_PLAINTEXT, MAX_RECORD, ProtocolVersion, SeqNo, TrafficKeys, TrafficSecret,
+};
 use underseal_sys::Errno;
 use underseal_sys::probe::KernelTls;
 use underseal_sys::tls::{self, Cipher, CryptoInfo, Direction, Version};
@@ -27,6 +29,20 @@ pub(crate) fn install(
 ) -> Result<(), Refusal> {
     attach(socket, direction)?;
     set(socket, direction, keys).map_err(Refusal::Keys)
+}
+
+/// Whether the kernel still seals under the keys of `secret`: a process that shares the socket may
+/// have replaced them, and the next keys of `secret` are then those that it has used.
+pub(super) fn check_own(
+    socket: BorrowedFd<'_>,
+    direction: Direction,
+    secret: &TrafficSecret,
+) -> Result<(), Refusal> {
+    let held = tls::get(socket, direction).map_err(Refusal::Rekey)?;
+    match held.dangerous_key() == secret.keys().dangerous_key() {
+        true => Ok(()),
+        false => Err(Refusal::Shared),
+    }
 }
 
 /// Replaces the keys of a direction that the kernel holds.

@@ -281,9 +281,10 @@ impl Transmit {
     ) -> io::Result<()> {
         // Asked before the message is out: after it there is no way back.
         crate::offload::rekey().map_err(refused)?;
-        if self.secret.is_none() {
+        let (Some(secret), Some(socket)) = (&self.secret, transport.socket()) else {
             return Err(Error::Unsupported("key update on this connection").into());
-        }
+        };
+        keys::check_own(socket, Direction::Tx, secret).map_err(refused)?;
         self.send_control(transport, ContentType::HANDSHAKE, &request.message())?;
         let (Some(secret), Some(socket)) = (&mut self.secret, transport.socket()) else {
             return Err(Errno::NOTSOCK.into());

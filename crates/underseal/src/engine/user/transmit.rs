@@ -123,10 +123,12 @@ impl Transmit {
         slices: &mut [IoSlice<'_>],
         more: bool,
     ) -> io::Result<usize> {
-        self.ready(transport)?;
-        if content_type != ContentType::APPLICATION_DATA {
+        let data = content_type == ContentType::APPLICATION_DATA;
+        if !data {
             self.close_record()?;
-        } else if more || !self.open.is_empty() {
+        }
+        self.ready(transport)?;
+        if data && (more || !self.open.is_empty()) {
             return self.write_joined(transport, slices, more);
         }
         self.write_batch(transport, content_type, slices)
@@ -218,8 +220,8 @@ impl Transmit {
         limit: u64,
         mut fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.ready(transport)?;
         self.close_record()?;
+        self.ready(transport)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let limit = limit.min(self.batch as usize);
         // Read here, sealed there: the kernel's copy wants an aligned place, which the plaintext
@@ -312,10 +314,14 @@ impl Transmit {
         if self.closed {
             self.key_update = None;
         }
-        if self.key_update.is_none() {
+        let wanted = self.key_update.take();
+        if wanted.is_none() {
             return Ok(());
         }
-        self.close_record()?;
+        // Put aside: the open record was written before the update was asked for.
+        let closed = self.close_record();
+        self.key_update = wanted;
+        closed?;
         let mut record = vec![0; self.sealer.record_len(KeyUpdateRequest::MESSAGE_LEN)];
         let len = self.seal_due_key_update(&mut record)?;
         self.queue(&record[..len]);

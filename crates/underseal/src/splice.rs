@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
 use rustix::pipe::{SpliceFlags, splice};
 
 use crate::engine::Spliced;
@@ -15,8 +16,10 @@ pub(crate) fn into_socket(
     socket: BorrowedFd<'_>,
     len: usize,
 ) -> Result<Spliced, Errno> {
-    let moved = moving(socket, |flags| splice(pipe, None, socket, None, len, flags));
-    spliced(moved, pipe, PollFlags::IN)
+    moving(socket, Timeout::Send, |flags| {
+        let moved = splice(pipe, None, socket, None, len, flags);
+        spliced(moved, pipe, PollFlags::IN)
+    })
 }
 
 /// Moves up to `len` bytes out of a socket into `pipe`.
@@ -25,21 +28,44 @@ pub(crate) fn out_of_socket(
     pipe: BorrowedFd<'_>,
     len: usize,
 ) -> Result<Spliced, Errno> {
-    let moved = moving(socket, |flags| splice(socket, None, pipe, None, len, flags));
-    spliced(moved, pipe, PollFlags::OUT)
+    moving(socket, Timeout::Recv, |flags| {
+        let moved = splice(socket, None, pipe, None, len, flags);
+        spliced(moved, pipe, PollFlags::OUT)
+    })
 }
 
-/// Splices as the socket does: a socket that does not wait makes the pipe not wait either.
+/// Splices as the socket does: one that does not wait makes the pipe not wait either, and one that
+/// waits does so beside a pipe that does not, which the kernel takes for a wish of both
+/// (`do_splice` in fs/splice.c).
 fn moving(
     socket: BorrowedFd<'_>,
-    mut call: impl FnMut(SpliceFlags) -> Result<usize, Errno>,
-) -> Result<usize, Errno> {
-    let waits = !fcntl_getfl(socket)?.contains(OFlags::NONBLOCK);
-    let flags = match waits {
-        true => SpliceFlags::empty(),
-        false => SpliceFlags::NONBLOCK,
+    timeout: Timeout,
+    mut call: impl FnMut(SpliceFlags) -> Result<Spliced, Errno>,
+) -> Result<Spliced, Errno> {
+    if fcntl_getfl(socket)?.contains(OFlags::NONBLOCK) {
+        return uninterrupted(|| call(SpliceFlags::NONBLOCK));
+    }
+    loop {
+        match uninterrupted(|| call(SpliceFlags::empty())) {
+            Err(Errno::AGAIN) => wait_for(socket, timeout)?,
+            result => return result,
+        }
+    }
+}
+
+/// Waits as long as the socket would: `EAGAIN` after its own time limit.
+fn wait_for(socket: BorrowedFd<'_>, timeout: Timeout) -> Result<(), Errno> {
+    let wanted = match timeout {
+        Timeout::Recv => PollFlags::IN,
+        Timeout::Send => PollFlags::OUT,
     };
-    uninterrupted(|| call(flags))
+    let limit = sockopt::socket_timeout(socket, timeout)?;
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    let mut polled = [PollFd::from_borrowed_fd(socket, wanted)];
+    match uninterrupted(|| poll(&mut polled, limit.as_ref()))? {
+        0 => Err(Errno::AGAIN),
+        _ => Ok(()),
+    }
 }
 
 /// `EAGAIN` does not say which of the two was not ready: the pipe is asked.
@@ -73,7 +99,7 @@ pub(crate) fn write(pipe: BorrowedFd<'_>, plaintext: &[u8]) -> Result<usize, Err
     uninterrupted(|| rustix::io::write(pipe, plaintext))
 }
 
-fn uninterrupted(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno> {
+fn uninterrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
             Err(Errno::INTR) => {}

@@ -137,8 +137,9 @@ impl Receive {
             transport.when_readable(|socket| crate::splice::out_of_socket(socket, pipe, len));
         match spliced {
             Ok(spliced) => Ok(Some(spliced)),
-            // A control record, or a record that does not open: recvmsg tells which.
-            Err(Errno::INVAL | Errno::BADMSG | Errno::MSGSIZE) => Ok(None),
+            // A control record, a part of a KeyUpdate before it, or a record that does not open:
+            // recvmsg tells which.
+            Err(Errno::INVAL | Errno::KEYEXPIRED | Errno::BADMSG | Errno::MSGSIZE) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }

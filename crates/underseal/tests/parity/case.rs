@@ -56,6 +56,15 @@ impl Case {
         }
     }
 
+    /// The same case before its engines are swapped.
+    pub(crate) fn on_user_engines(self) -> Self {
+        let engines = Engines {
+            tx: Engine::User,
+            rx: Engine::User,
+        };
+        Self { engines, ..self }
+    }
+
     /// What the stream under test is asked for: nothing is left to be chosen.
     pub(crate) fn offloads(self) -> Offloads {
         let offload = |engine| match engine {

@@ -11,7 +11,7 @@ use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 use crate::case::Case;
 use crate::connect::{on_tokio, pattern};
 
-fn file_of(bytes: &[u8]) -> File {
+pub(crate) fn file_of(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file

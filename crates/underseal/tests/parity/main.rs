@@ -10,24 +10,29 @@
 mod bad_records;
 mod case;
 mod connect;
+mod counters;
 mod endings;
 mod files;
 mod key_updates;
 mod matrix;
+mod more;
 mod moving;
 mod odd_records;
+mod peek;
 mod readiness;
 mod reading;
 mod record_types;
 mod sizes;
 mod slow_peers;
+mod splices;
+mod swaps;
 mod tickets;
 mod writing;
 
 mod parity {
     mod tls13 {
         mod aes128gcm {
-            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13 once_per_version once_in_tls13);
+            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13; once_per_version once_in_tls13);
         }
         mod aes256gcm {
             crate::matrix::pairs!(Tls13Aes256: everywhere in_tls13);
@@ -39,7 +44,7 @@ mod parity {
 
     mod tls12 {
         mod aes128gcm {
-            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12 once_per_version);
+            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12; once_per_version);
         }
         mod aes256gcm {
             crate::matrix::pairs!(Tls12Aes256: everywhere in_tls12);

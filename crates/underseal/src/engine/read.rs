@@ -5,7 +5,7 @@ use std::io;
 use underseal_record::ContentType;
 
 use super::control::Action;
-use super::{Connection, End, Filled, KeyUpdateRequest, Record};
+use super::{Connection, End, Filled, KeyUpdateRequest, Record, Transmit};
 use crate::Error;
 use crate::transport::Transport;
 
@@ -203,9 +203,12 @@ impl Connection {
             return Err(self.fail(transport, error).into());
         }
         let filled = self.rx.fill(transport, out).inspect_err(|error| {
-            if error.kind() == io::ErrorKind::ConnectionReset {
-                // A kernel that seals may take one more write before it says so.
-                self.tx.close_silently();
+            if error.kind() == io::ErrorKind::ConnectionReset
+                && let Transmit::Kernel(tx) = &mut self.tx
+            {
+                // A socket says so itself at the next write. One that seals has said it once, and
+                // from then on takes records as if it sent them.
+                tx.close_silently();
             }
         })?;
         let result = match filled {

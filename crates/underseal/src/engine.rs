@@ -23,7 +23,7 @@ use crate::handshake::Tickets;
 use crate::offload::{Engine, Engines};
 use crate::transport::Transport;
 use control::Control;
-use moving::Moving;
+use moving::{Moving, Occasion};
 use receive::{Filled, Record};
 
 pub(crate) use receive::Receive;
@@ -142,7 +142,7 @@ impl Connection {
             own[len] = *slice;
             len += 1;
         }
-        self.move_tx(transport.socket())?;
+        self.move_tx(transport.socket(), Occasion::Write)?;
         let data = ContentType::APPLICATION_DATA;
         let n = self.tx.write(transport, data, &mut own[..len], more)?;
         self.tx_bytes += n as u64;

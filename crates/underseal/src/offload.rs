@@ -22,9 +22,11 @@ pub const OFFLOAD_VARIABLE: &str = "UNDERSEAL_OFFLOAD";
 /// `tokio::net::TcpStream`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Offload {
-    /// Wherever it is cheaper and nothing is lost: the kernel if it takes the suite, can follow
-    /// key updates, and was measured to be faster in this direction; the user engine otherwise.
-    /// A kernel that refuses is no error: the user engine goes on, and the log says so once.
+    /// Wherever it is cheaper and nothing is lost. As measured (`cargo xtask bench vm`), the kernel is
+    /// the cheaper one for files and pipes alone: a connection starts in the user engine, and its
+    /// sending direction moves into the kernel at the first `send_file` of 256 KiB or more, or
+    /// the first `splice_from`, if the kernel takes the suite and can follow key updates. A kernel
+    /// that refuses is no error: the user engine goes on, and the log says so once.
     #[default]
     Auto,
     /// In the kernel. Where it refuses the connection fails, with [`crate::Error::Offload`]. A
@@ -36,8 +38,8 @@ pub enum Offload {
 }
 
 impl Offload {
-    /// The engine that a direction over a TCP socket gets, or why the kernel engine is not to be
-    /// had. The first call asks the kernel, later ones remember.
+    /// The engine that a direction over a TCP socket gets at the latest, or why the kernel engine is
+    /// not to be had. The first call asks the kernel, later ones remember.
     ///
     /// # Errors
     ///
@@ -162,8 +164,8 @@ fn from_environment() -> Option<Offloads> {
     }
 }
 
-/// Whether the kernel engine was measured to be the faster one (`cargo xtask bench vm`).
-const fn kernel_is_faster(direction: Direction) -> bool {
+/// Whether the kernel engine was measured to be the cheaper one for anything in this direction.
+const fn kernel_pays(direction: Direction) -> bool {
     match direction {
         Direction::Tx => true,
         Direction::Rx => false,
@@ -188,7 +190,7 @@ pub(crate) fn choose(
     if offload == Offload::User {
         return Ok(Engine::User);
     }
-    if offload == Offload::Auto && !kernel_is_faster(direction) {
+    if offload == Offload::Auto && !kernel_pays(direction) {
         return Ok(Engine::User);
     }
     crate::engine::kernel::probed(version, algorithm, direction)?;

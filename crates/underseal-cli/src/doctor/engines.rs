@@ -95,15 +95,12 @@ fn explained(
         Engine::User => "user",
         Engine::Kernel => "kernel",
     };
-    let doing = match direction {
-        Direction::Tx => "sending",
-        Direction::Rx => "receiving",
+    let measured = match direction {
+        Direction::Tx => "cheaper for files: from the first large one on",
+        Direction::Rx => "measured to be the cheaper one for receiving",
     };
     match (offload, engine) {
-        (Offload::Auto, Ok(engine)) => (
-            word(engine),
-            format!("measured to be the cheaper one for {doing}"),
-        ),
+        (Offload::Auto, Ok(engine)) => (word(engine), measured.to_owned()),
         (Offload::Kernel | Offload::User, Ok(engine)) => {
             (word(engine), format!("{OFFLOAD_VARIABLE} says so"))
         }
@@ -190,7 +187,7 @@ mod tests {
             kernel,
             (
                 "kernel",
-                "measured to be the cheaper one for sending".to_owned()
+                "cheaper for files: from the first large one on".to_owned()
             )
         );
     }

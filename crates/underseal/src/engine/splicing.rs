@@ -7,11 +7,16 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
+use super::moving::Occasion;
 use super::read::Step;
 use super::{Connection, Receive, Transmit};
 use crate::Error;
+use crate::buffers;
 use crate::splice::is_ready;
 use crate::transport::Transport;
+
+/// Bytes of a file from which on it pays to move the sending direction into the kernel for it.
+const LARGE: u64 = buffers::BATCH as u64;
 
 /// What moving bytes between a pipe and a socket came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +48,11 @@ impl Connection {
         limit: u64,
         fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.move_tx(transport.socket())?;
+        let occasion = match limit >= LARGE {
+            true => Occasion::Pages,
+            false => Occasion::Write,
+        };
+        self.move_tx(transport.socket(), occasion)?;
         let sent = match &mut self.tx {
             Transmit::User(tx) => tx.write_with(transport, limit, fill),
             Transmit::Kernel(tx) => tx.send_file(transport, file, offset, limit),
@@ -59,7 +68,7 @@ impl Connection {
         pipe: BorrowedFd<'_>,
         len: usize,
     ) -> io::Result<Spliced> {
-        self.move_tx(transport.socket())?;
+        self.move_tx(transport.socket(), Occasion::Pages)?;
         let spliced = match &mut self.tx {
             Transmit::User(tx) => {
                 let mut pipe_empty = false;

@@ -1,0 +1,263 @@
+use std::io::IoSlice;
+use std::num::NonZeroU64;
+use std::ops::{Bound, RangeBounds};
+
+use crate::{HelperError, Slices};
+
+mod edit;
+
+use edit::Edited;
+
+/// Bytes of one direction, as a program sees them: what is written or received now, behind what
+/// is held of before.
+///
+/// The bytes are borrowed. A program always sees what it judges: there is no second view for the
+/// writer to change after the verdict, which the borrow checker refuses to compile, so nothing has
+/// to be copied to rule it out.
+#[derive(Debug)]
+#[doc(alias = "sk_msg_md")]
+pub struct Message<'a> {
+    held: &'a [u8],
+    input: Slices<'a>,
+    edited: Option<Edited<'a>>,
+    /// What [`Self::pull`] had to copy.
+    linear: Vec<u8>,
+    apply: Option<NonZeroU64>,
+    cork: usize,
+    cork_limit: usize,
+}
+
+impl<'a> Message<'a> {
+    /// Most bytes that [`Self::push`] inserts into one message.
+    pub const MAX_PUSHED: usize = 64 * 1024;
+
+    /// A message of its own, to try a program on.
+    pub fn new(slices: &'a [IoSlice<'a>]) -> Self {
+        Self::joined(&[], Slices::new(slices), usize::MAX)
+    }
+
+    /// A message of `held` and `input`, of which up to `cork_limit` bytes may be held.
+    pub(crate) fn joined(held: &'a [u8], input: Slices<'a>, cork_limit: usize) -> Self {
+        Self {
+            held,
+            input,
+            edited: None,
+            linear: Vec::new(),
+            apply: None,
+            cork: 0,
+            cork_limit,
+        }
+    }
+
+    /// Bytes of the message as it stands.
+    pub fn len(&self) -> usize {
+        match &self.edited {
+            None => self.held.len() + self.input.len(),
+            Some(edited) => edited.len(),
+        }
+    }
+
+    /// Whether nothing is left of the message.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The slices of the message as it stands; none is empty.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let (held, input) = match self.edited {
+            None => (self.held, self.input),
+            Some(_) => Default::default(),
+        };
+        let held = Some(held).filter(|held| !held.is_empty());
+        let edited = self.edited.iter().flat_map(Edited::slices);
+        held.into_iter().chain(input.iter()).chain(edited)
+    }
+
+    /// The bytes of `range` in one piece: borrowed where they lie in one slice, copied where they
+    /// do not. The copy is reused by the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`HelperError::OutOfRange`] if the range is empty or does not lie in the message.
+    #[doc(alias = "bpf_msg_pull_data")]
+    pub fn pull(&mut self, range: impl RangeBounds<usize>) -> Result<&[u8], HelperError> {
+        let (start, end) = self.bounds(range)?;
+        if start == end {
+            return Err(self.out_of_range(start, end));
+        }
+        // Twice, because a slice that is found and returned would stay borrowed for the copy, too.
+        if self.within_one_slice(start, end).is_none() {
+            let mut linear = std::mem::take(&mut self.linear);
+            linear.clear();
+            self.copy_range(start, end, &mut linear);
+            self.linear = linear;
+            return Ok(&self.linear);
+        }
+        let found = self.within_one_slice(start, end);
+        Ok(found.expect("it was there a line above"))
+    }
+
+    /// Inserts `bytes` before the byte `at`; at the length of the message it appends them.
+    ///
+    /// The kernel inserts bytes of an undefined value and lets the program fill them in.
+    ///
+    /// # Errors
+    ///
+    /// [`HelperError::OutOfRange`] past the end, [`HelperError::TooLong`] past
+    /// [`Self::MAX_PUSHED`]. The message is then unchanged.
+    #[doc(alias = "bpf_msg_push_data")]
+    pub fn push(&mut self, at: usize, bytes: &[u8]) -> Result<(), HelperError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if at > self.len() {
+            return Err(self.out_of_range(at, at.saturating_add(bytes.len())));
+        }
+        self.edit().push(at, bytes)
+    }
+
+    /// Deletes the bytes of `range`. No bytes are no error, wherever they are.
+    ///
+    /// # Errors
+    ///
+    /// [`HelperError::OutOfRange`] if the range does not lie in the message, which is then
+    /// unchanged.
+    #[doc(alias = "bpf_msg_pop_data")]
+    pub fn pop(&mut self, range: impl RangeBounds<usize>) -> Result<(), HelperError> {
+        let (start, end) = match self.bounds(range) {
+            Err(HelperError::OutOfRange { start, end, .. }) if start == end => return Ok(()),
+            bounds => bounds?,
+        };
+        if start < end {
+            self.edit().pop(start, end);
+        }
+        Ok(())
+    }
+
+    /// Says that the verdict holds for `n` bytes from the start of this message, in this write and
+    /// in the ones after it; what lies behind them is judged as a message of its own. 0 stands
+    /// for the whole message, which is what holds without this call.
+    ///
+    /// Counted are the writer's bytes: what [`Self::pop`] deletes counts, what [`Self::push`]
+    /// inserts does not, and goes with the byte before it. Edits behind the last byte counted are
+    /// undone: the program meets those bytes again as they were written. With `u64::MAX` the
+    /// verdict is for good.
+    ///
+    /// (The kernel counts bytes as edited, shows what is left over with the edits in it, and with
+    /// TLS forgot the count at the end of a record.)
+    #[doc(alias = "bpf_msg_apply_bytes")]
+    pub fn apply_bytes(&mut self, n: u64) {
+        self.apply = NonZeroU64::new(n);
+    }
+
+    /// Asks for `n` bytes in all before this message is judged: what there is will be held, counts
+    /// as accepted, and comes back in front of what is written next. Verdict, edits and
+    /// [`Self::apply_bytes`] of this run are forgotten. With `n` bytes or more in the message it
+    /// does nothing.
+    ///
+    /// What is held is judged at the end of the stream at the latest, with what there is.
+    ///
+    /// # Errors
+    ///
+    /// [`HelperError::CannotCork`] if no further byte can be waited for, because the stream has
+    /// ended or as many bytes are held as may be ([`crate::Filter::cork_limit`]): then the verdict
+    /// of this run holds. A program that needs more bytes to allow a message answers
+    /// [`crate::Verdict::Drop`].
+    #[doc(alias = "bpf_msg_cork_bytes")]
+    pub fn cork_bytes(&mut self, n: usize) -> Result<(), HelperError> {
+        let len = self.written();
+        if len < n && len >= self.cork_limit {
+            return Err(HelperError::CannotCork);
+        }
+        self.cork = n.min(self.cork_limit);
+        Ok(())
+    }
+
+    /// Bytes that the writer wrote, whatever the program did to them.
+    pub(crate) fn written(&self) -> usize {
+        self.held.len() + self.input.len()
+    }
+
+    /// The answer of a program that has been run; `all_edits` keeps those that are not covered.
+    pub(crate) fn into_wishes(self, all_edits: bool) -> Wishes {
+        let written = self.written();
+        let covered = match self.apply {
+            None => written as u64,
+            Some(n) => n.get(),
+        };
+        Wishes {
+            cork: self.cork,
+            covered,
+            applied: self.apply.is_some(),
+            edited: self.edited.map(|edited| {
+                let covered = if all_edits { u64::MAX } else { covered };
+                edited.first(covered)
+            }),
+        }
+    }
+
+    fn edit(&mut self) -> &mut Edited<'a> {
+        let (held, input) = (self.held, self.input);
+        self.edited.get_or_insert_with(|| Edited::new(held, input))
+    }
+
+    fn within_one_slice(&self, start: usize, end: usize) -> Option<&[u8]> {
+        let mut offset = 0;
+        for slice in self.slices() {
+            if start < offset + slice.len() {
+                return slice.get(start - offset..end - offset);
+            }
+            offset += slice.len();
+        }
+        None
+    }
+
+    fn copy_range(&self, start: usize, end: usize, out: &mut Vec<u8>) {
+        let mut offset = 0;
+        for slice in self.slices() {
+            let from = start.saturating_sub(offset).min(slice.len());
+            let to = end.saturating_sub(offset).min(slice.len());
+            out.extend_from_slice(&slice[from..to]);
+            offset += slice.len();
+        }
+    }
+
+    /// Start and end of a range that lies in the message; empty ones must start inside of it.
+    fn bounds(&self, range: impl RangeBounds<usize>) -> Result<(usize, usize), HelperError> {
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(start) => start.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(end) => end.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => self.len(),
+        };
+        if start >= self.len() || end > self.len() || start > end {
+            return Err(self.out_of_range(start, end));
+        }
+        Ok((start, end))
+    }
+
+    fn out_of_range(&self, start: usize, end: usize) -> HelperError {
+        let len = self.len();
+        HelperError::OutOfRange { start, end, len }
+    }
+}
+
+/// What a program asked for besides its verdict.
+#[derive(Debug)]
+pub(crate) struct Wishes {
+    /// Bytes to wait for; 0 for none.
+    pub(crate) cork: usize,
+    /// Bytes of the writer that the verdict holds for.
+    pub(crate) covered: u64,
+    /// Whether the program gave that number.
+    pub(crate) applied: bool,
+    /// The covered bytes as the program wants them, if it edited the message.
+    pub(crate) edited: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+use crate::Message;
+
+/// What happens to a message, or to as many bytes as [`Message::apply_bytes`] says.
+///
+/// `K` is the key of another socket, by which the caller finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "sk_action")]
+pub enum Verdict<K = usize> {
+    /// The bytes go on their way.
+    #[doc(alias = "SK_PASS")]
+    Pass,
+    /// A write is refused with `PermissionDenied`; bytes that were received vanish.
+    #[doc(alias = "SK_DROP")]
+    Drop,
+    /// The bytes go to another socket.
+    #[doc(alias = "bpf_msg_redirect_map")]
+    #[doc(alias = "bpf_msg_redirect_hash")]
+    #[doc(alias = "bpf_sk_redirect_map")]
+    #[doc(alias = "bpf_sk_redirect_hash")]
+    Redirect {
+        /// The key of that socket.
+        to: K,
+        /// Whether it sends them or reads them.
+        direction: Direction,
+    },
+}
+
+/// A direction of a socket, seen from its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// What the owner sends.
+    Egress,
+    /// What the owner reads.
+    #[doc(alias = "BPF_F_INGRESS")]
+    Ingress,
+}
+
+/// Looks at the messages of one direction of one socket and decides what becomes of them.
+///
+/// Closures are programs:
+///
+/// ```
+/// use underseal_message::{Filter, Message, Verdict};
+///
+/// let no_secrets = |message: &mut Message<'_>| match message.pull(..) {
+///     Ok(bytes) if bytes.starts_with(b"secret") => Verdict::Drop,
+///     _ => Verdict::<usize>::Pass,
+/// };
+/// let filter = Filter::egress(no_secrets);
+/// # drop(filter);
+/// ```
+///
+/// A program that panics is never run again: its [`crate::Filter`] refuses everything from then on.
+pub trait Program<K = usize> {
+    /// Judges `message`. It is run once per write or per receive, again for the bytes that
+    /// [`Message::apply_bytes`] leaves over, and again with more bytes after
+    /// [`Message::cork_bytes`].
+    fn run(&mut self, message: &mut Message<'_>) -> Verdict<K>;
+}
+
+impl<K, F> Program<K> for F
+where
+    F: FnMut(&mut Message<'_>) -> Verdict<K>,
+{
+    fn run(&mut self, message: &mut Message<'_>) -> Verdict<K> {
+        self(message)
+    }
+}
+
+impl<K> Program<K> for Box<dyn Program<K> + Send> {
+    fn run(&mut self, message: &mut Message<'_>) -> Verdict<K> {
+        (**self).run(message)
+    }
+}

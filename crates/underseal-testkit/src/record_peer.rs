@@ -147,7 +147,8 @@ impl<S: Read + Write> RecordPeer<S> {
     /// Receives the next record: its type and plaintext, or `None` at the end of the stream below.
     ///
     /// # Panics
-    /// When it does not authenticate, or only a part of one comes.
+    /// When it does not authenticate, only a part of one comes, or an explicit nonce of TLS 1.2
+    /// comes twice.
     pub fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
         let record = read_record(&mut self.io).expect("the other end sends records")?;
         Some(if self.is_tls13() {

@@ -1,6 +1,8 @@
 //! Record protection of one direction, after RFC 8446 sections 5 and 7, RFC 5246 section 6.2.3.3,
 //! RFC 5288 and RFC 7905.
 
+use std::collections::HashSet;
+
 use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf;
 use rustls::ConnectionTrafficSecrets;
@@ -14,6 +16,8 @@ pub(super) struct Direction {
     iv: [u8; 12],
     pub(super) seq: u64,
     secret: Option<Vec<u8>>,
+    /// Explicit nonces of the records that were opened: one that comes again gives the key away.
+    explicit_nonces: HashSet<[u8; 8]>,
 }
 
 impl Direction {
@@ -35,6 +39,7 @@ impl Direction {
             iv: iv.as_ref().try_into().expect("a whole IV"),
             seq,
             secret,
+            explicit_nonces: HashSet::new(),
         }
     }
 
@@ -108,6 +113,10 @@ impl Direction {
         let seq = self.seq.to_be_bytes();
         let mut nonce = self.nonce();
         nonce[12 - explicit_len..].copy_from_slice(&record[5..]);
+        if let Ok(explicit) = record[5..].try_into() {
+            let fresh = self.explicit_nonces.insert(explicit);
+            assert!(fresh, "the nonce {explicit:02x?} comes twice under one key");
+        }
         let aad = [&seq[..], &header(record[0], body.len() - 16)].concat();
         let nonce = Nonce::assume_unique_for_key(nonce);
         let opened = self.key.open_in_place(nonce, Aad::from(aad), &mut body);

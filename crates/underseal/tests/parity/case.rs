@@ -125,6 +125,20 @@ impl Case {
         kernel.then_some(Refusal::Rekey(errno))
     }
 
+    /// Whether the keys of all `directions` can be updated. Where it is the kernel that cannot,
+    /// that is said.
+    pub(crate) fn can_update_keys(self, directions: &[Direction]) -> bool {
+        if !self.suite.is_tls13() {
+            return false;
+        }
+        let mut directions = directions.iter();
+        let refusal = directions.find_map(|direction| self.cannot_rekey(*direction));
+        if let Some(refusal) = refusal {
+            self.unsupported(refusal);
+        }
+        refusal.is_none()
+    }
+
     /// Says that the kernel cannot do what the test is about, after the test saw the documented
     /// end of it. KERNELS.md is made of these lines.
     pub(crate) fn unsupported(self, reason: impl Display) {

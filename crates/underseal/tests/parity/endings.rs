@@ -89,6 +89,23 @@ pub(crate) fn a_reset_is_an_error_of_the_socket(case: Case) {
     assert!(write.is_err());
 }
 
+/// A writer that never reads is told as well, and once it was told it stays so.
+pub(crate) fn a_reset_ends_a_writer(case: Case) {
+    let (mut stream, peer) = case.server();
+    set_socket_linger(peer.into_io(), Some(Duration::ZERO)).unwrap();
+    let failed = |stream: &mut Server| {
+        let write = stream.write_all(&[7; 1_000]).and_then(|()| stream.flush());
+        write.is_err()
+    };
+    // TCP takes what comes before the reset does.
+    while !failed(&mut stream) {
+        std::thread::yield_now();
+    }
+    for _ in 0..3 {
+        assert!(failed(&mut stream), "as if it had been sent");
+    }
+}
+
 pub(crate) fn a_fatal_alert_is_the_end_of_both_directions(case: Case) {
     let (mut stream, mut peer) = case.server();
     peer.send(APPLICATION_DATA, b"before");

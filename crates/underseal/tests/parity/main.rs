@@ -17,6 +17,7 @@ mod key_updates;
 mod matrix;
 mod more;
 mod moving;
+mod no_rekey;
 mod odd_records;
 mod peek;
 mod readiness;

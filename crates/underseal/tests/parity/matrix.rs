@@ -61,6 +61,7 @@ macro_rules! everywhere {
             sizes {
                 every_size_around_a_record_boundary_is_sent
                 every_size_around_a_record_boundary_is_received
+                records_are_as_short_as_the_configuration_has_them
             }
             writing {
                 slices_are_sent_in_order
@@ -85,6 +86,7 @@ macro_rules! everywhere {
                 a_fin_between_records_is_a_truncation
                 a_fin_inside_a_record_is_a_truncation
                 a_reset_is_an_error_of_the_socket
+                a_reset_ends_a_writer
                 a_fatal_alert_is_the_end_of_both_directions
                 this_side_closes_first_and_reads_on
                 the_peer_closes_first_and_is_written_to
@@ -128,6 +130,7 @@ macro_rules! everywhere {
                 a_full_record_is_closed_by_itself
                 control_records_close_an_open_record
                 a_file_follows_an_open_record
+                an_open_record_is_lost_with_its_stream
                 open_records_of_tokio_streams_are_merged
             }
             peek {
@@ -155,6 +158,7 @@ macro_rules! everywhere {
                 a_tokio_stream_swaps_engines_while_data_flows
                 a_direction_moves_between_two_records
                 a_direction_that_the_kernel_holds_stays_there
+                a_stream_over_memory_is_not_for_the_kernel
                 a_stream_that_left_its_socket_is_on_the_user_engine
             }
             counters {

@@ -88,7 +88,7 @@ pub(crate) fn control_records_close_an_open_record(case: Case) {
     write_all_more(&mut stream, b"before");
     stream.send_record(ContentType(24), b"beat").unwrap();
     write_all_more(&mut stream, b"between");
-    let rekeyed = case.suite.is_tls13() && case.cannot_rekey(Direction::Tx).is_none();
+    let rekeyed = case.can_update_keys(&[Direction::Tx]);
     if rekeyed {
         stream.key_update(KeyUpdateRequest::NotRequested).unwrap();
     }
@@ -122,6 +122,15 @@ pub(crate) fn a_file_follows_an_open_record(case: Case) {
     stream.shutdown().unwrap();
     let expected = [b"head", &content[1..], b"head", b"tail"].concat();
     assert!(peer.join().unwrap() == (expected, true));
+}
+
+/// As a kernel's `close` has it.
+pub(crate) fn an_open_record_is_lost_with_its_stream(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    stream.write_all(b"sent").unwrap();
+    write_all_more(&mut stream, b"never closed");
+    drop(stream);
+    assert_eq!(peer.receive_data(), (b"sent".to_vec(), false));
 }
 
 pub(crate) fn open_records_of_tokio_streams_are_merged(case: Case) {

@@ -1,13 +1,54 @@
 //! Every size around a record boundary.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::thread;
 
+use underseal::blocking::TlsAcceptor;
 use underseal::record::MAX_PLAINTEXT;
+use underseal::{Direction, Engine, Error, Refusal};
+use underseal_sys::probe::KernelTls;
+use underseal_testkit::RecordPeer;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
-use crate::connect::pattern;
+use crate::connect::{pattern, sockets};
+use crate::files::file_of;
+use crate::writing::receive_records;
+
+/// As the configuration says, which a kernel must have an option for.
+pub(crate) fn records_are_as_short_as_the_configuration_has_them(case: Case) {
+    let mut config = (*case.configs().server).clone();
+    config.max_fragment_size = Some(1_005);
+    let (ours, theirs) = sockets();
+    let client = (*case.configs().client).clone();
+    let peer = thread::spawn(move || RecordPeer::client(theirs, client));
+    let acceptor = TlsAcceptor::from(Arc::new(config)).offload(case.offloads());
+    let stream = acceptor.accept(ours);
+    let mut peer = peer.join().unwrap();
+    let refused = KernelTls::get().max_payload_len.errno();
+    let refused = refused.filter(|_| case.engines.tx == Engine::Kernel);
+    if let Some(errno) = refused {
+        let refusal = Refusal::MaxPayload(errno);
+        let expected = Error::Offload {
+            direction: Direction::Tx,
+            refusal,
+        };
+        assert_eq!(stream.unwrap_err().to_string(), expected.to_string());
+        return case.unsupported(refusal);
+    }
+    let mut stream = stream.unwrap();
+    assert_eq!(stream.engines(), case.engines);
+    let data = pattern(10_500);
+    stream.write_all(&data).unwrap();
+    let sent = stream.send_file(&file_of(&data), 0..3_000);
+    assert_eq!(sent.unwrap(), 3_000);
+    stream.shutdown().unwrap();
+    let records = receive_records(&mut peer);
+    assert!(records.iter().all(|record| record.len() <= 1_000));
+    assert_eq!(records.len(), 14, "and no shorter");
+    assert!(records.concat() == [&data[..], &data[..3_000]].concat());
+}
 
 const SIZES: [usize; 19] = [
     1, 2, 15, 16, 17, 255, 256, 1_400, 4_095, 4_096, 16_367, 16_383, 16_384, 16_385, 32_767,

@@ -4,8 +4,12 @@ use std::io::{self, ErrorKind, Read};
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use rustix::net::sockopt::{
+    set_socket_recv_buffer_size, set_socket_send_buffer_size, socket_recv_buffer_size,
+};
 use tokio::io::AsyncWriteExt;
+use underseal::Engine;
+use underseal::record::MAX_RECORD;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
@@ -78,6 +82,10 @@ pub(crate) fn a_small_receive_buffer_does_not_stop_a_stream(case: Case) {
     let (ours, theirs) = sockets();
     set_socket_recv_buffer_size(&ours, SMALL).unwrap();
     let (mut stream, mut peer) = case.server_over((ours, theirs));
+    if case.engines.rx == Engine::Kernel {
+        let size = socket_recv_buffer_size(stream.get_ref().0).unwrap();
+        assert!(size > 2 * MAX_RECORD, "receiving crawls with {size} bytes");
+    }
     let data = pattern(40_000);
     let own = data.clone();
     let peer = thread::spawn(move || {

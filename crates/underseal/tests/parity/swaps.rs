@@ -6,6 +6,7 @@ use std::thread;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::{Engine, Engines, Error, Offload, Refusal, blocking};
+use underseal_testkit::RecordPeer;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
@@ -88,6 +89,25 @@ pub(crate) fn a_direction_moves_between_two_records(case: Case) {
     assert_eq!(stream.engines(), case.engines);
     peer.send(ALERT, &CLOSE_NOTIFY);
     assert_eq!(stream.read(&mut received).unwrap(), 0);
+}
+
+/// Only TCP sockets can be handed to the kernel: whoever insists on it is told.
+pub(crate) fn a_stream_over_memory_is_not_for_the_kernel(case: Case) {
+    let (ours, theirs) = underseal_testkit::pair(1 << 16);
+    let client = (*case.configs().client).clone();
+    let peer = thread::spawn(move || RecordPeer::client(theirs, client));
+    let accepted = case.acceptor().accept(ours);
+    peer.join().unwrap();
+    let held = [case.engines.tx, case.engines.rx].contains(&Engine::Kernel);
+    match accepted {
+        Ok(stream) => assert_eq!((stream.engines(), held), (case.engines, false)),
+        Err(error) => {
+            let Some(Error::Offload { refusal, .. }) = Error::of(&error) else {
+                panic!("{error}");
+            };
+            assert!(matches!(refusal, Refusal::NotTcp), "{refusal}");
+        }
+    }
 }
 
 /// Linux does not give a direction back; asking for it harms nothing.

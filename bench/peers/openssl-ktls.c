@@ -18,6 +18,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+/* As in bench/src/vm/side.rs. */
+#define WARM_UP (256 << 10)
+
 static void fail(const char *what)
 {
 	fprintf(stderr, "openssl-ktls: %s\n", what);
@@ -102,6 +105,18 @@ static void receive(SSL *ssl, long long bytes, size_t piece)
 	}
 }
 
+static void transfer(SSL *ssl, const char *role, long long bytes, size_t piece, int file)
+{
+	if (!strcmp(role, "send"))
+		send_writes(ssl, bytes, piece);
+	else if (!strcmp(role, "file"))
+		send_file(ssl, bytes, file);
+	else if (!strcmp(role, "receive"))
+		receive(ssl, bytes, piece);
+	else
+		fail("no such role");
+}
+
 int main(int argc, char **argv)
 {
 	char go[16];
@@ -125,15 +140,9 @@ int main(int argc, char **argv)
 		BIO_get_ktls_recv(SSL_get_rbio(ssl)) ? "kernel" : "user");
 	if (read(1, go, sizeof(go)) <= 0)
 		fail("nobody says go");
+	transfer(ssl, argv[1], WARM_UP, piece, file);
 	began = cpu_ns();
-	if (!strcmp(argv[1], "send"))
-		send_writes(ssl, bytes, piece);
-	else if (!strcmp(argv[1], "file"))
-		send_file(ssl, bytes, file);
-	else if (!strcmp(argv[1], "receive"))
-		receive(ssl, bytes, piece);
-	else
-		fail("no such role");
+	transfer(ssl, argv[1], bytes, piece, file);
 	dprintf(1, "done %lld\n", cpu_ns() - began);
 	return 0;
 }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::aligned::Aligned;
 use crate::context::Context;
 use crate::credentials::Provider;
 use crate::pairs::{Cost, client_handshake, drain};
-use crate::rows::blocking::BlockingRow;
+use crate::rows::blocking::{BlockingRow, piece};
 use crate::rows::plain::Plain;
 use crate::rows::rustls::Rustls;
 use crate::rows::underseal::{ServerStream, Underseal};
@@ -135,15 +136,21 @@ fn way<'a, R: BlockingRow>(
 pub(crate) fn read_and_write<S: Write>(
     stream: &mut S,
     file: &Arc<File>,
-    _: u64,
+    bytes: u64,
 ) -> anyhow::Result<()> {
     let mut buffer = Aligned::filled(0, PIECE);
-    loop {
-        match file.as_ref().read(&mut buffer)? {
-            0 => return Ok(stream.flush()?),
-            count => stream.write_all(&buffer[..count])?,
+    let mut at = 0;
+    while at < bytes {
+        let wanted = piece(bytes - at, PIECE);
+        match file.read_at(&mut buffer[..wanted], at)? {
+            0 => anyhow::bail!("the file ended early"),
+            count => {
+                stream.write_all(&buffer[..count])?;
+                at += count as u64;
+            }
         }
     }
+    Ok(stream.flush()?)
 }
 
 pub(crate) fn map_and_write<S: Write>(
@@ -163,12 +170,11 @@ pub(crate) fn kernel_sendfile(
     file: &Arc<File>,
     bytes: u64,
 ) -> anyhow::Result<()> {
-    let mut left = bytes;
-    while left > 0 {
-        let wanted = usize::try_from(left)?;
-        match rustix::fs::sendfile(&*stream, file.as_ref(), None, wanted)? {
-            0 => anyhow::bail!("the file ended early"),
-            count => left -= count as u64,
+    let mut at = 0;
+    while at < bytes {
+        let wanted = usize::try_from(bytes - at)?;
+        if rustix::fs::sendfile(&*stream, file.as_ref(), Some(&mut at), wanted)? == 0 {
+            anyhow::bail!("the file ended early");
         }
     }
     Ok(())

@@ -135,6 +135,6 @@ fn reply_once(stream: &mut (impl Read + Write), message: &mut [u8]) -> io::Resul
 }
 
 /// How much of `left` to move at once, at most `most`.
-pub(super) fn piece(left: u64, most: usize) -> usize {
+pub(crate) fn piece(left: u64, most: usize) -> usize {
     usize::try_from(left).map_or(most, |left| left.min(most))
 }

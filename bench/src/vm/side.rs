@@ -2,8 +2,8 @@
 //! process, for C programs as for our own rows.
 //!
 //! Descriptor 0 is the connected TCP socket. On descriptor 1, a Unix socket, the side says `ready`
-//! when its handshake is over, waits until it is told `go`, and says `done` with the nanoseconds of
-//! CPU time that the transfer took it.
+//! when its handshake is over, waits until it is told `go`, moves 256 KiB, then what is to be measured,
+//! and says `done` with the nanoseconds of CPU time that the latter took it.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -25,8 +25,12 @@ use crate::rows::openssl::OpenSsl;
 use crate::rows::plain::Plain;
 use crate::rows::rustls::Rustls;
 use crate::rows::underseal::Underseal;
-use crate::rows::{Link, Row, Tuning, name};
+use crate::rows::{Row, Tuning, name};
 use crate::streams::on_the_wire;
+
+/// Bytes that are moved before the clock is started: a program's pages are read into memory when
+/// they are first run, and a large program has more of them. Whole records, as the bytes measured.
+const WARM_UP: u64 = 256 << 10;
 
 /// What a side does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -105,21 +109,20 @@ impl Side<'_> {
         match role {
             Role::Send => {
                 let mut link = self.row()?.accept(tcp, self.tuning())?;
-                self.measure(|| Ok(link.send(bytes)?))
+                self.measure(bytes, |bytes| Ok(link.send(bytes)?))
             }
             Role::Receive => {
                 let row = self.row()?;
-                let wanted = if row.encrypts() {
-                    bytes
-                } else {
-                    on_the_wire(bytes)
-                };
-                let link = row.accept(tcp, self.tuning())?;
-                self.receive(link, wanted)
+                let plain = !row.encrypts();
+                let mut link = row.accept(tcp, self.tuning())?;
+                self.measure(bytes, |bytes| {
+                    let wanted = if plain { on_the_wire(bytes) } else { bytes };
+                    Ok(link.receive(wanted)?)
+                })
             }
             Role::ReceiveAsClient => {
-                let link = self.row()?.connect(tcp, self.tuning())?;
-                self.receive(link, bytes)
+                let mut link = self.row()?.connect(tcp, self.tuning())?;
+                self.measure(bytes, |bytes| Ok(link.receive(bytes)?))
             }
             Role::File => self.send_file(tcp),
             Role::Drain => self.drain(tcp),
@@ -127,26 +130,23 @@ impl Side<'_> {
         }
     }
 
-    /// A sender must not meet a closed socket before it is done.
-    fn receive(&mut self, mut link: Box<dyn Link>, bytes: u64) -> anyhow::Result<()> {
-        self.measure(|| Ok(link.receive(bytes)?))
-    }
-
     fn drain(&mut self, mut tcp: TcpStream) -> anyhow::Result<()> {
         if self.row()?.encrypts() {
             let config = self.credentials.client(Provider::Ring)?;
             client_handshake(&config, &mut tcp)?;
         }
-        let bytes = self.options.bytes;
-        self.measure(|| {
+        let bytes = WARM_UP + self.options.bytes;
+        self.start()?;
+        let cost = Cost::of(|| {
             let count = drain(&mut tcp)?;
             ensure!(count >= bytes, "{count} of {bytes} bytes arrived");
             Ok(())
-        })
+        })?;
+        self.done(cost)
     }
 
     fn pour(&mut self, mut tcp: TcpStream) -> anyhow::Result<()> {
-        let bytes = self.options.bytes;
+        let bytes = WARM_UP + self.options.bytes;
         let mut sealed = Vec::new();
         if self.row()?.encrypts() {
             let config = self.credentials.client(Provider::Ring)?;
@@ -155,7 +155,9 @@ impl Side<'_> {
         } else {
             sealed.resize(usize::try_from(on_the_wire(bytes))?, 0);
         }
-        self.measure(|| pour(&mut tcp, &sealed))?;
+        self.start()?;
+        let cost = Cost::of(|| pour(&mut tcp, &sealed))?;
+        self.done(cost)?;
         // Closing with tickets unread would reset the connection under the receiver's feet.
         drain(&mut tcp)?;
         Ok(())
@@ -190,7 +192,7 @@ impl Side<'_> {
         let file = Arc::new(File::open(path).context("cannot open the file")?);
         let mut stream = row.accept(tcp, self.tuning())?;
         let bytes = self.options.bytes;
-        self.measure(|| push(&mut stream, &file, bytes))
+        self.measure(bytes, |bytes| push(&mut stream, &file, bytes))
     }
 
     fn row(&self) -> anyhow::Result<Box<dyn Row>> {
@@ -219,13 +221,27 @@ impl Side<'_> {
         }
     }
 
-    /// Waits for the other side, then takes the cost of `work`.
-    fn measure(&mut self, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    /// Waits for the other side, and takes the cost of moving `bytes` once the way is warm.
+    fn measure(
+        &mut self,
+        bytes: u64,
+        mut transfer: impl FnMut(u64) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.start()?;
+        transfer(WARM_UP)?;
+        let cost = Cost::of(|| transfer(bytes))?;
+        self.done(cost)
+    }
+
+    fn start(&mut self) -> anyhow::Result<()> {
         self.say("ready")?;
         let mut go = String::new();
         self.control.read_line(&mut go)?;
         ensure!(!go.is_empty(), "nobody says go");
-        let cost = Cost::of(work)?;
+        Ok(())
+    }
+
+    fn done(&mut self, cost: Cost) -> anyhow::Result<()> {
         self.say(&format!("done {}", cost.cpu.as_nanos()))
     }
 

@@ -19,8 +19,12 @@ use crate::engine::{KeyUpdateRequest, MAX_SLICES, Spliced};
 use crate::offload::Refusal;
 use crate::transport::Transport;
 
-/// Bytes of a file, or of a pipe, that one system call moves at most: the call does not return
-/// before, and other tasks of the thread wait for it.
+/// Bytes of a file that one system call is asked for at most: the kernel moves 2 GiB less a page
+/// (`MAX_RW_COUNT`), and refuses what is no `ssize_t`.
+const MAX_SENDFILE: usize = 1024 * 1024 * 1024;
+
+/// Bytes of a pipe that one system call moves at most: the call does not return before, and other
+/// tasks of the thread wait for it.
 pub(crate) const PIECE: usize = 1024 * 1024;
 
 /// Records beyond full ones that one splice may be cut into: a record ends after 17 buffers of the
@@ -144,7 +148,9 @@ impl Transmit {
         Ok(sent)
     }
 
-    /// Sends up to `len` bytes of `file` from `offset`, out of the page cache. Zero at its end.
+    /// Sends up to `len` bytes of `file` from `offset`, out of the page cache. Zero at its end. On
+    /// a blocking socket the call does not return before. It is one call for all of them: a
+    /// sendfile that ends pushes its last record out, for some 20 000 instructions more.
     #[doc(alias = "sendfile")]
     pub(crate) fn send_file(
         &mut self,
@@ -153,14 +159,14 @@ impl Transmit {
         offset: u64,
         len: u64,
     ) -> io::Result<usize> {
-        let len = usize::try_from(len).unwrap_or(usize::MAX).min(PIECE);
+        let len = len.min(MAX_SENDFILE as u64) as usize;
         let len = len.min(self.ready(transport)?);
         let sent = transport.when_writable(|socket| {
             let mut at = offset;
             rustix::fs::sendfile(socket, file, Some(&mut at), len)
         });
-        // sendfile leaves the last record open where it could not tell that it was the last.
-        self.open = true;
+        // sendfile closes the last record, but where it could not tell that it was the last.
+        self.open = sent != Ok(len);
         self.checked(sent, 1)
     }
 

@@ -1,0 +1,56 @@
+//! How lines end, and what is said about those that httparse refuses.
+
+use crate::refusal::Refusal;
+
+/// Refuses what httparse forgives: lines that end with LF alone, and empty lines before the first.
+/// `head` may be part of one.
+pub(super) fn check(head: &[u8]) -> Result<(), Refusal> {
+    if matches!(head.first(), Some(b'\r' | b'\n')) {
+        return Err(Refusal::RequestLine);
+    }
+    for end in memchr::memchr_iter(b'\n', head) {
+        if end == 0 || head[end - 1] != b'\r' {
+            return Err(Refusal::BareLineFeed);
+        }
+    }
+    Ok(())
+}
+
+/// The reason behind an error of httparse: it names the place, not the trick.
+pub(super) fn name(error: httparse::Error, head: &[u8]) -> Refusal {
+    if let Err(refusal) = check(head) {
+        return refusal;
+    }
+    match error {
+        httparse::Error::HeaderName => field_name(head),
+        httparse::Error::HeaderValue | httparse::Error::Status => field_value(head),
+        httparse::Error::NewLine => Refusal::BareCarriageReturn,
+        httparse::Error::Token => Refusal::RequestLine,
+        httparse::Error::TooManyHeaders => Refusal::TooManyFields,
+        httparse::Error::Version => Refusal::Version,
+    }
+}
+
+fn field_name(head: &[u8]) -> Refusal {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    for line in lines {
+        let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        if is_space(line.first()) {
+            return Refusal::LineFolding;
+        }
+        let colon = memchr::memchr(b':', line).unwrap_or(0);
+        if colon > 0 && is_space(line.get(colon - 1)) {
+            return Refusal::SpaceBeforeColon;
+        }
+    }
+    Refusal::FieldName
+}
+
+fn field_value(head: &[u8]) -> Refusal {
+    let lone = memchr::memchr_iter(b'\r', head).any(|at| head.get(at + 1) != Some(&b'\n'));
+    if lone {
+        Refusal::BareCarriageReturn
+    } else {
+        Refusal::FieldValue
+    }
+}

@@ -1,0 +1,127 @@
+//! A YAML value that knows where it stands. serde's derived readers stop at the first key they do
+//! not know; reading into this first lets the loader report all of them.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{MergeKeyPolicy, Spanned};
+
+use crate::load::Place;
+
+/// A value of any kind.
+#[derive(Debug)]
+pub(crate) enum Node {
+    Null,
+    Text(String),
+    /// A boolean or a number: what it is called, and how it is written.
+    Scalar(&'static str, String),
+    List(Vec<Spanned<Node>>),
+    Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
+}
+
+impl Node {
+    /// What a message calls it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Text(_) => "text",
+            Self::Scalar(kind, _) => kind,
+            Self::List(_) => "a list",
+            Self::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+/// Every document of `text` that is not empty.
+///
+/// # Errors
+/// Where the YAML is not well-formed, has a key twice, or would grow beyond the library's budget
+/// (depth, aliases). Nothing after that place can be read.
+pub(crate) fn documents(text: &str) -> Result<Vec<Spanned<Node>>, (Place, String)> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        merge_keys: MergeKeyPolicy::Error,
+    };
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let place = error.location().map_or(Place::START, Place::of);
+        (place, message(&error))
+    })
+}
+
+/// The library's words, without the place that is reported beside them.
+fn message(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let words = text
+        .rsplit_once(" at line ")
+        .map_or(&*text, |(words, _)| words);
+    words
+        .split_once(", set DuplicateKeyPolicy")
+        .map_or(words, |(words, _)| words)
+        .to_owned()
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyKind)
+    }
+}
+
+struct AnyKind;
+
+impl<'de> Visitor<'de> for AnyKind {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a number, a list or a mapping")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Scalar("a boolean", value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Scalar("a number", value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Scalar("a number", value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Scalar("a number", value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        Node::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let mut mapping = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            mapping.push(entry);
+        }
+        Ok(Node::Mapping(mapping))
+    }
+}

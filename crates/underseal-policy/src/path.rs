@@ -1,0 +1,307 @@
+//! Paths in normal form (RFC 3986 section 6.2.2), so that one resource has one name.
+
+use std::fmt;
+
+/// What a path may hold and how it is read. The default refuses whatever two programs may read
+/// differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathOptions {
+    /// `//` is read as `/`, as most servers do. Default: yes.
+    pub merge_slashes: bool,
+    /// `%2F` is let through, as itself: it is never read as `/`. Default: no.
+    pub encoded_slash: bool,
+    /// `%5C` is let through, as itself. Default: no.
+    pub encoded_backslash: bool,
+    /// `%00` to `%1F` and `%7F` are let through, as themselves. Default: no.
+    pub encoded_control: bool,
+}
+
+impl Default for PathOptions {
+    fn default() -> Self {
+        Self {
+            merge_slashes: true,
+            encoded_slash: false,
+            encoded_backslash: false,
+            encoded_control: false,
+        }
+    }
+}
+
+impl PathOptions {
+    /// Lets through all that can be: what a policy may name.
+    pub(crate) const LENIENT: Self = Self {
+        merge_slashes: true,
+        encoded_slash: true,
+        encoded_backslash: true,
+        encoded_control: true,
+    };
+}
+
+/// Why a path is refused: the fault of whoever sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathFault {
+    /// It does not begin with `/`.
+    NotAbsolute,
+    /// A byte that no URI has in its path: a control, a space, `"<>\^{}`, or none of ASCII.
+    Byte,
+    /// `%` without two hexadecimal digits.
+    Percent,
+    /// `%2F`: a separator to some, a letter to others.
+    EncodedSlash,
+    /// `%5C`.
+    EncodedBackslash,
+    /// `%00` or another control.
+    EncodedControl,
+    /// `.;` or `..;`: a dot segment to servers that cut off parameters first.
+    DotParameter,
+    /// More bytes than there is room for.
+    TooLong,
+}
+
+impl fmt::Display for PathFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAbsolute => "the path does not begin with `/`",
+            Self::Byte => "the path has a byte that URIs do not have there",
+            Self::Percent => "`%` is not followed by two hexadecimal digits",
+            Self::EncodedSlash => "the path has an encoded slash",
+            Self::EncodedBackslash => "the path has an encoded backslash",
+            Self::EncodedControl => "the path has an encoded control character",
+            Self::DotParameter => "the path has a dot segment with a parameter",
+            Self::TooLong => "the path is too long",
+        })
+    }
+}
+
+/// Brings `path` (no query) into normal form: unreserved characters decoded, `%XX` in capitals,
+/// dot segments resolved, slashes merged if `options` say so. It is returned as it is where
+/// nothing has to change, and otherwise written to `out`, which `path` always fits into.
+///
+/// # Errors
+/// Where the path could be read in more than one way, or `out` is shorter than `path`.
+pub fn normalise<'a>(
+    path: &'a [u8],
+    options: &PathOptions,
+    out: &'a mut [u8],
+) -> Result<&'a [u8], PathFault> {
+    if is_plain(path) {
+        return Ok(path);
+    }
+    let len = rewrite(path, options, out)?;
+    Ok(&out[..len])
+}
+
+/// Whether `path` is its own normal form.
+pub(crate) fn is_normal(path: &[u8], options: &PathOptions) -> Result<bool, PathFault> {
+    let mut out = vec![0; path.len()];
+    normalise(path, options, &mut out).map(|normal| normal == path)
+}
+
+/// What a byte of a path needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Plain,
+    /// Part of a path, and perhaps of something that has to be changed.
+    Special,
+    Bad,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Bad; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        classes[byte] = match byte as u8 {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'{' | b'}' | b'#' | b'?' => Class::Bad,
+            b'%' | b'/' | b'.' => Class::Special,
+            _ => Class::Plain,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Whether nothing in `path` can need a change: the usual case, in one pass.
+fn is_plain(path: &[u8]) -> bool {
+    let mut previous = Class::Plain;
+    for byte in path {
+        let class = CLASSES[usize::from(*byte)];
+        let suspicious = match byte {
+            b'%' => true,
+            b'/' | b'.' => previous == Class::Special,
+            _ => class == Class::Bad,
+        };
+        if suspicious {
+            return false;
+        }
+        // A dot within a segment begins nothing.
+        previous = if *byte == b'/' { class } else { Class::Plain };
+    }
+    path.first() == Some(&b'/')
+}
+
+fn rewrite(path: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, PathFault> {
+    let rest = path.strip_prefix(b"/").ok_or(PathFault::NotAbsolute)?;
+    if out.len() < path.len() {
+        return Err(PathFault::TooLong);
+    }
+    let mut len = 0;
+    let mut segments = rest.split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        out[len] = b'/';
+        let end = len + 1 + decode(segment, options, &mut out[len + 1..])?;
+        let kept = match &out[len + 1..end] {
+            b"." => len,
+            b".." => memchr::memrchr(b'/', &out[..len]).unwrap_or(0),
+            b"" if options.merge_slashes && !is_last => len,
+            decoded if is_dot_parameter(decoded) => return Err(PathFault::DotParameter),
+            _ => {
+                len = end;
+                continue;
+            }
+        };
+        len = kept;
+        if is_last {
+            out[len] = b'/';
+            len += 1;
+        }
+    }
+    Ok(len)
+}
+
+/// Decodes one segment into `out` and returns how long it is there.
+fn decode(segment: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, PathFault> {
+    let mut len = 0;
+    let mut bytes = segment.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte != b'%' {
+            if CLASSES[usize::from(*byte)] == Class::Bad {
+                return Err(PathFault::Byte);
+            }
+            out[len] = *byte;
+            len += 1;
+            continue;
+        }
+        let high = bytes.next().and_then(hex).ok_or(PathFault::Percent)?;
+        let low = bytes.next().and_then(hex).ok_or(PathFault::Percent)?;
+        let decoded = high << 4 | low;
+        if is_unreserved(decoded) {
+            out[len] = decoded;
+            len += 1;
+            continue;
+        }
+        check_encoded(decoded, options)?;
+        out[len..len + 3].copy_from_slice(&[b'%', HEX[usize::from(high)], HEX[usize::from(low)]]);
+        len += 3;
+    }
+    Ok(len)
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+fn check_encoded(decoded: u8, options: &PathOptions) -> Result<(), PathFault> {
+    match decoded {
+        b'/' if !options.encoded_slash => Err(PathFault::EncodedSlash),
+        b'\\' if !options.encoded_backslash => Err(PathFault::EncodedBackslash),
+        0..=0x1f | 0x7f if !options.encoded_control => Err(PathFault::EncodedControl),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 3986 section 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+fn hex(digit: &u8) -> Option<u8> {
+    char::from(*digit).to_digit(16).map(|value| value as u8)
+}
+
+fn is_dot_parameter(segment: &[u8]) -> bool {
+    let after = segment
+        .strip_prefix(b"..")
+        .or_else(|| segment.strip_prefix(b"."));
+    after.is_some_and(|after| after.starts_with(b";") || after.starts_with(b"%3B"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(path: &str, options: &PathOptions) -> Result<String, PathFault> {
+        let mut out = vec![0; path.len()];
+        let normal = normalise(path.as_bytes(), options, &mut out)?;
+        Ok(String::from_utf8(normal.to_vec()).expect("ASCII"))
+    }
+
+    #[test]
+    fn one_resource_has_one_name() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a.b/.c/...", "/a.b/.c/..."),
+            ("/%7Euser/%41", "/~user/A"),
+            ("/a%2eb", "/a.b"),
+            ("/a%c3%a4", "/a%C3%A4"),
+            ("/a/./b/../c", "/a/c"),
+            ("/a/%2e%2E/b", "/b"),
+            ("/../../a", "/a"),
+            ("/a/..", "/"),
+            ("/a/.", "/a/"),
+            ("/a/b/..", "/a/"),
+            ("//a///b//", "/a/b/"),
+            ("//", "/"),
+            ("/a//../b", "/b"),
+            ("/%252e%252e/a", "/%252e%252e/a"),
+            ("/a;x=1/b", "/a;x=1/b"),
+        ] {
+            assert_eq!(
+                normal(path, &PathOptions::default()).as_deref(),
+                Ok(expected),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn slashes_stay_apart_if_asked() {
+        let options = PathOptions {
+            merge_slashes: false,
+            ..PathOptions::default()
+        };
+        assert_eq!(normal("//a//../b/", &options).as_deref(), Ok("//a/b/"));
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for (path, fault) in [
+            ("", PathFault::NotAbsolute),
+            ("a", PathFault::NotAbsolute),
+            ("/a%2Fb", PathFault::EncodedSlash),
+            ("/a%2fb", PathFault::EncodedSlash),
+            ("/a%5cb", PathFault::EncodedBackslash),
+            ("/a\\b", PathFault::Byte),
+            ("/a%00", PathFault::EncodedControl),
+            ("/a%0d%0aX:", PathFault::EncodedControl),
+            ("/a%", PathFault::Percent),
+            ("/a%2", PathFault::Percent),
+            ("/a%2x", PathFault::Percent),
+            ("/a%+1", PathFault::Percent),
+            ("/a/..;/b", PathFault::DotParameter),
+            ("/a/.;x/b", PathFault::DotParameter),
+            ("/a/%2e.%3b/b", PathFault::DotParameter),
+            ("/ä", PathFault::Byte),
+            ("/a b", PathFault::Byte),
+            ("/a#b", PathFault::Byte),
+            ("/a\x7f", PathFault::Byte),
+        ] {
+            assert_eq!(normal(path, &PathOptions::default()), Err(fault), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_stays_encoded() {
+        let path = normal("/a%2fb%5c%00", &PathOptions::LENIENT);
+        assert_eq!(path.as_deref(), Ok("/a%2Fb%5C%00"));
+    }
+}

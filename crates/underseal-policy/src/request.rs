@@ -1,0 +1,105 @@
+//! What a decision is made of: the connection, and the request on it if HTTP is spoken there.
+
+use std::net::IpAddr;
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer<'a> {
+    /// The SPIFFE ID that its certificate proved; `None` if it proved none.
+    pub principal: Option<&'a str>,
+    /// Its address; `None` if it is not known, and then no rule is fulfilled by it.
+    pub ip: Option<IpAddr>,
+}
+
+impl<'a> Peer<'a> {
+    /// NAME of a principal whose path begins with `/ns/NAME/`.
+    pub(crate) fn namespace(&self) -> Option<&'a str> {
+        let id = self.principal?.strip_prefix("spiffe://")?;
+        let (_, path) = id.split_once('/')?;
+        let (namespace, _) = path.strip_prefix("ns/")?.split_once('/')?;
+        Some(namespace)
+    }
+}
+
+/// A connection: whoever opened it is its source, whichever end judges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection<'a> {
+    /// Who opened it.
+    pub source: Peer<'a>,
+    /// Who accepted it.
+    pub destination: Peer<'a>,
+    /// The port that it was opened to.
+    pub port: u16,
+    /// The server name that the source asked for in its ClientHello.
+    pub sni: Option<&'a str>,
+}
+
+/// An HTTP request, as rules see it. Only a head that was read and found unambiguous becomes one:
+/// see [`http1::Head::request`](crate::http1::Head::request) and [`http2::read`](crate::http2::read).
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub(crate) method: &'a [u8],
+    pub(crate) path: Option<&'a [u8]>,
+    pub(crate) host: &'a [u8],
+    pub(crate) fields: Fields<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// The method, as it was sent.
+    pub fn method(&self) -> &'a [u8] {
+        self.method
+    }
+
+    /// The path in normal form, without query; `None` for CONNECT, which has none.
+    pub fn path(&self) -> Option<&'a [u8]> {
+        self.path
+    }
+
+    /// The host in lower case, without port and without a dot at its end.
+    pub fn host(&self) -> &'a [u8] {
+        self.host
+    }
+
+    /// The values of all field lines named `name` (lower case), in their order.
+    pub fn header<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let fields = self.fields;
+        (0..fields.len()).filter_map(move |index| {
+            let (field, value) = fields.get(index);
+            field.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+/// Where a field line stands in a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) name: (u16, u16),
+    pub(crate) value: (u16, u16),
+}
+
+/// The field lines of a request, wherever they are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fields<'a> {
+    Head(&'a [u8], &'a [Span]),
+    Pairs(&'a [(&'a [u8], &'a [u8])]),
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Head(_, spans) => spans.len(),
+            Self::Pairs(pairs) => pairs.len(),
+        }
+    }
+
+    /// Name and value of a field line; `index` is less than [`Self::len`].
+    pub(crate) fn get(&self, index: usize) -> (&'a [u8], &'a [u8]) {
+        match self {
+            Self::Head(head, spans) => {
+                let part = |(from, to): (u16, u16)| &head[usize::from(from)..usize::from(to)];
+                (part(spans[index].name), part(spans[index].value))
+            }
+            Self::Pairs(pairs) => pairs[index],
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the keys of a policy must hold. A policy that is not valid does not load, so that none
+//! ever means something else than it says.
+
+use crate::condition::Key;
+use crate::model::{AuthorizationPolicy, Condition, Operation, Rule, Source};
+use crate::pattern::{self, Pattern};
+
+/// Something in a policy that is wrong: the fault of whoever wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Fault {
+    /// What it is about, as in `spec.rules[0].to[1].operation.paths[0]`.
+    pub path: String,
+    /// What is wrong with it. One line.
+    pub message: String,
+}
+
+impl Fault {
+    pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Everything that is wrong with what `policy` says. A text that is empty was reported when it was
+/// read.
+pub(crate) fn faults(policy: &AuthorizationPolicy, tcp_ports: &[u16]) -> Vec<Fault> {
+    let mut checks = Checks {
+        tcp_ports,
+        faults: Vec::new(),
+    };
+    checks.name(&policy.metadata.name);
+    for (index, rule) in policy.spec.rules.iter().enumerate() {
+        checks.rule(&format!("spec.rules[{index}]"), rule);
+    }
+    checks.faults
+}
+
+struct Checks<'a> {
+    tcp_ports: &'a [u16],
+    faults: Vec<Fault>,
+}
+
+impl Checks<'_> {
+    /// Names stand in logs and metrics.
+    fn name(&mut self, name: &str) {
+        let good = |b: u8| b.is_ascii_alphanumeric() || b"-._/".contains(&b);
+        if name.len() > 253 || !name.bytes().all(good) {
+            let message = "a name is up to 253 letters, digits, `-`, `.`, `_` and `/`";
+            self.faults.push(Fault::new("metadata.name", message));
+        }
+    }
+
+    fn rule(&mut self, path: &str, rule: &Rule) {
+        for (index, from) in rule.from.iter().enumerate() {
+            self.source(&format!("{path}.from[{index}].source"), &from.source);
+        }
+        for (index, to) in rule.to.iter().enumerate() {
+            self.operation(&format!("{path}.to[{index}].operation"), &to.operation);
+        }
+        let tcp_port = rule.to.iter().find_map(|to| self.tcp_port(&to.operation));
+        for (index, condition) in rule.when.iter().enumerate() {
+            self.condition(&format!("{path}.when[{index}]"), condition, tcp_port);
+        }
+    }
+
+    fn source(&mut self, path: &str, source: &Source) {
+        let principal = |text: &str| Pattern::principal(text).map(drop);
+        let text = |text: &str| Pattern::parse(text).map(drop);
+        let block = |text: &str| pattern::ip_block(text).map(drop);
+        self.values(path, "principals", &source.principals, principal);
+        self.values(path, "notPrincipals", &source.not_principals, principal);
+        self.values(path, "namespaces", &source.namespaces, text);
+        self.values(path, "notNamespaces", &source.not_namespaces, text);
+        self.values(path, "ipBlocks", &source.ip_blocks, block);
+        self.values(path, "notIpBlocks", &source.not_ip_blocks, block);
+    }
+
+    fn operation(&mut self, path: &str, operation: &Operation) {
+        let host = |text: &str| Pattern::host(text).map(drop);
+        let port = |text: &str| pattern::port(text).map(drop);
+        let method = |text: &str| Pattern::method(text).map(drop);
+        let url_path = |text: &str| Pattern::path(text).map(drop);
+        let tcp_port = self.tcp_port(operation);
+        self.values(path, "ports", &operation.ports, port);
+        self.values(path, "notPorts", &operation.not_ports, port);
+        self.http_values(path, tcp_port, "hosts", &operation.hosts, host);
+        self.http_values(path, tcp_port, "notHosts", &operation.not_hosts, host);
+        self.http_values(path, tcp_port, "methods", &operation.methods, method);
+        self.http_values(path, tcp_port, "notMethods", &operation.not_methods, method);
+        self.http_values(path, tcp_port, "paths", &operation.paths, url_path);
+        self.http_values(path, tcp_port, "notPaths", &operation.not_paths, url_path);
+    }
+
+    fn condition(&mut self, path: &str, condition: &Condition, tcp_port: Option<u16>) {
+        if condition.key.is_empty() {
+            return;
+        }
+        let key = match Key::parse(&condition.key) {
+            Ok(key) => key,
+            Err(message) => {
+                self.faults.push(Fault::new(format!("{path}.key"), message));
+                return;
+            }
+        };
+        if let (Key::Header(_), Some(port)) = (&key, tcp_port) {
+            let path = format!("{path}.key");
+            self.faults.push(not_http(path, &condition.key, port));
+        }
+        let value = |text: &str| key.check(text);
+        self.values(path, "values", &condition.values, value);
+        self.values(path, "notValues", &condition.not_values, value);
+    }
+
+    /// A port of `operation` on which no HTTP is spoken.
+    fn tcp_port(&self, operation: &Operation) -> Option<u16> {
+        let mut ports = operation.ports.iter().filter_map(|port| port.parse().ok());
+        ports.find(|port| self.tcp_ports.contains(port))
+    }
+
+    fn http_values(
+        &mut self,
+        path: &str,
+        tcp_port: Option<u16>,
+        key: &str,
+        values: &[String],
+        check: impl Fn(&str) -> Result<(), String>,
+    ) {
+        if let (Some(port), false) = (tcp_port, values.is_empty()) {
+            let path = format!("{path}.{key}");
+            self.faults.push(not_http(path, key, port));
+        }
+        self.values(path, key, values, check);
+    }
+
+    fn values(
+        &mut self,
+        path: &str,
+        key: &str,
+        values: &[String],
+        check: impl Fn(&str) -> Result<(), String>,
+    ) {
+        for (index, value) in values.iter().enumerate() {
+            if let (false, Err(message)) = (value.is_empty(), check(value)) {
+                let path = format!("{path}.{key}[{index}]");
+                self.faults.push(Fault::new(path, message));
+            }
+        }
+    }
+}
+
+fn not_http(path: String, key: &str, port: u16) -> Fault {
+    Fault::new(
+        path,
+        format!("`{key}` is known of HTTP only, and port {port} does not speak it"),
+    )
+}

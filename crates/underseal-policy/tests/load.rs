@@ -1,0 +1,317 @@
+//! Policy files: what loads, and every way in which one does not.
+
+use underseal_policy::model::{Action, Direction};
+use underseal_policy::{PolicyFile, load};
+
+/// A policy whose `spec` is `spec`, which begins in line 5.
+fn with_spec(spec: &str) -> String {
+    let spec = spec.replace('\n', "\n  ");
+    format!(
+        "apiVersion: underseal/v1alpha1\nkind: AuthorizationPolicy\nmetadata: {{ name: p }}\n\
+         spec:\n  {spec}\n"
+    )
+}
+
+fn errors(text: &str) -> Vec<String> {
+    let file = PolicyFile {
+        name: "p.yaml",
+        text,
+    };
+    let errors = load(&[file], &[5432]).expect_err("the policy must not load");
+    errors.iter().map(ToString::to_string).collect()
+}
+
+/// The errors of a policy with this spec, without the name of the file.
+fn spec_errors(spec: &str) -> Vec<String> {
+    let errors = errors(&with_spec(spec));
+    let without_name = errors.iter().map(|error| error.replacen("p.yaml:", "", 1));
+    without_name.collect()
+}
+
+#[test]
+fn every_key_loads() {
+    let text = with_spec(
+        "selector: { matchLabels: { app: orders, tier: 'back' } }
+direction: Egress
+action: AUDIT
+rules:
+- from:
+  - source:
+      principals: ['spiffe://corp/ns/shop/sa/web', 'spiffe://corp/*', '*/sa/web', '*']
+      notPrincipals: ['spiffe://corp/ns/evil/*']
+      namespaces: [shop, 'sh*']
+      notNamespaces: ['*-test']
+      ipBlocks: [10.1.0.0/16, '2001:db8::/32', 192.0.2.7]
+      notIpBlocks: ['10.1.2.0/24']
+  to:
+  - operation:
+      hosts: [Orders.example.com, '*.example.com']
+      notHosts: ['admin.*']
+      ports: [8080, '8443']
+      notPorts: ['1']
+      methods: [GET, 'P*']
+      notMethods: [PATCH]
+      paths: [/v1/orders, '/v1/*', '*.html', '*', '/v2/{*}/items/{**}']
+      notPaths: [/v1/admin]
+  when:
+  - { key: 'request.headers[X-Env]', values: [prod], notValues: [dev] }
+  - { key: source.ip, values: [10.0.0.0/8] }
+  - { key: source.namespace, values: [shop] }
+  - { key: source.principal, values: ['spiffe://corp/a'] }
+  - { key: destination.ip, notValues: ['::1'] }
+  - { key: destination.port, values: ['8080'] }
+  - { key: destination.principal, values: ['*'] }
+  - { key: connection.sni, values: ['*.example.com'] }
+- {}",
+    );
+    let file = PolicyFile {
+        name: "p.yaml",
+        text: &text,
+    };
+    let policies = load(&[file], &[5432]).expect("loads");
+    let spec = &policies[0].spec;
+    assert_eq!(
+        (spec.action, spec.direction),
+        (Action::Audit, Direction::Egress)
+    );
+    assert_eq!(spec.rules.len(), 2);
+    assert_eq!(spec.rules[0].to[0].operation.ports, ["8080", "8443"]);
+    assert_eq!(spec.rules[0].when.len(), 8);
+    let labels = &spec.selector.as_ref().expect("a selector").match_labels;
+    assert_eq!(labels["tier"], "back");
+}
+
+#[test]
+fn without_anything_said_it_is_ingress_and_allow() {
+    let text = with_spec("rules: []");
+    let file = PolicyFile {
+        name: "p.yaml",
+        text: &text,
+    };
+    let spec = &load(&[file], &[]).expect("loads")[0].spec;
+    assert_eq!(
+        (spec.action, spec.direction),
+        (Action::Allow, Direction::Ingress)
+    );
+    assert!(spec.selector.is_none());
+}
+
+#[test]
+fn several_documents_are_several_policies() {
+    let one = with_spec("action: DENY");
+    let text = format!(
+        "{one}---\n# nothing\n---\n{}",
+        one.replace("name: p", "name: q")
+    );
+    let file = PolicyFile {
+        name: "p.yaml",
+        text: &text,
+    };
+    let policies = load(&[file], &[]).expect("loads");
+    let names: Vec<_> = policies
+        .iter()
+        .map(|policy| &policy.metadata.name)
+        .collect();
+    assert_eq!(names, ["p", "q"]);
+}
+
+#[test]
+fn all_errors_of_all_files_are_reported_at_their_place() {
+    let one = with_spec("acton: DENY\nrules:\n- from: []\n  to:\n  - operation: { path: [/a] }");
+    let two = with_spec("rules:\n- to: [{ operation: { methods: [get], paths: [a] } }]");
+    let files = [("1.yaml", &one), ("2.yaml", &two)].map(|(name, text)| PolicyFile { name, text });
+    let errors = load(&files, &[]).expect_err("must not load");
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "1.yaml:5:3: spec.acton: no such key; did you mean `action`?",
+            "1.yaml:7:11: spec.rules[0].from: is empty; to match all, leave it out",
+            "1.yaml:9:20: spec.rules[0].to[0].operation.path: no such key; did you mean `paths`?",
+            "2.yaml:3:13: metadata.name: there is another `p`",
+            "2.yaml:6:35: spec.rules[0].to[0].operation.methods[0]: methods are case-sensitive: \
+             write `GET` for `get`",
+            "2.yaml:6:49: spec.rules[0].to[0].operation.paths[0]: a path begins with `/` or `*`: `a`",
+        ]
+    );
+}
+
+#[test]
+fn a_file_without_policy_is_an_error() {
+    for text in ["", "# nothing\n", "---\n---\n"] {
+        assert_eq!(
+            errors(text),
+            ["p.yaml:1:1: there is no policy in this file"]
+        );
+    }
+}
+
+#[test]
+fn what_is_no_yaml_has_a_place() {
+    for (text, error) in [
+        ("a: [1\n", "p.yaml:1:4: unclosed bracket"),
+        ("a: 1\na: 2\n", "p.yaml:2:1: duplicate mapping key: a"),
+        ("a: *x\n", "p.yaml:1:4"),
+        ("a:\n\tb: 1\n", "p.yaml:2:2"),
+        ("a: &a {b: 1}\nc:\n  <<: *a\n", "p.yaml:3:3"),
+        ("a: !x y\n", "p.yaml:1:"),
+    ] {
+        let errors = errors(text);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].starts_with(error), "{errors:?}");
+    }
+}
+
+#[test]
+fn another_kind_of_document_is_refused() {
+    let text = with_spec("rules: []").replace("underseal/v1alpha1", "security.istio.io/v1");
+    assert_eq!(
+        errors(&text),
+        ["p.yaml:1:13: apiVersion: expected `underseal/v1alpha1`"]
+    );
+    assert_eq!(
+        errors("[]"),
+        ["p.yaml:1:1: expected a mapping, found a list"]
+    );
+}
+
+#[test]
+fn an_http_key_on_a_port_without_http_is_refused() {
+    assert_eq!(
+        spec_errors(
+            "rules:\n- to: [{ operation: { ports: [5432], methods: [GET] } }]\n  \
+             when: [{ key: 'request.headers[a]', values: [b] }]"
+        ),
+        [
+            "6:40: spec.rules[0].to[0].operation.methods: `methods` is known of HTTP only, and \
+             port 5432 does not speak it",
+            "7:14: spec.rules[0].when[0].key: `request.headers[a]` is known of HTTP only, and \
+             port 5432 does not speak it",
+        ]
+    );
+}
+
+#[test]
+fn values_that_could_never_match_are_refused() {
+    for (operation, error) in [
+        ("paths: [/a/../b]", "is not in normal form"),
+        ("paths: ['/a//b']", "is not in normal form"),
+        ("paths: ['/%7Ea*']", "is not in normal form"),
+        ("paths: ['/a%2fb']", "is not in normal form"),
+        ("paths: ['/a?b']", "without query"),
+        ("paths: ['/a b']", "would never match"),
+        ("paths: ['/a*b']", "once"),
+        ("paths: ['/{id}']", "stand in a template"),
+        ("paths: ['/{**}/{*}']", "the last operator"),
+        ("hosts: ['a:80']", "without port"),
+        ("hosts: ['http://a']", "without port"),
+        ("hosts: ['a/b']", "not a host name"),
+        ("methods: [get]", "write `GET`"),
+        ("methods: ['G T']", "is not a method"),
+        ("ports: [0]", "from 1 to 65535"),
+        ("ports: ['+80']", "from 1 to 65535"),
+        ("ports: ['80-90']", "from 1 to 65535"),
+        ("ports: [1.5]", "from 1 to 65535"),
+        ("paths: []", "is empty"),
+        ("paths: ['']", "is empty"),
+        ("paths: /a", "expected a list, found text"),
+        ("paths: [1]", "expected text, found a number; write \"1\""),
+        ("paths: [[/a]]", "expected text, found a list"),
+        ("paths: ", "expected a list, found nothing"),
+    ] {
+        let errors = spec_errors(&format!("rules:\n- to:\n  - operation:\n      {operation}"));
+        assert_eq!(errors.len(), 1, "{operation}: {errors:?}");
+        assert!(errors[0].starts_with("8:"), "{operation}: {errors:?}");
+        assert!(errors[0].contains(error), "{operation}: {errors:?}");
+    }
+}
+
+#[test]
+fn sources_and_conditions_are_checked() {
+    for (rule, error) in [
+        (
+            "from: [{ source: { principals: [corp/a] } }]",
+            "begins with `spiffe://`",
+        ),
+        (
+            "from: [{ source: { principals: ['spiffe://Corp/a'] } }]",
+            "a trust domain is",
+        ),
+        (
+            "from: [{ source: { principals: ['spiffe://c/a/'] } }]",
+            "is not a SPIFFE ID",
+        ),
+        (
+            "from: [{ source: { principals: ['http*'] } }]",
+            "begins with `spiffe://`",
+        ),
+        (
+            "from: [{ source: { ipBlocks: [10.0.0.1/8] } }]",
+            "write `10.0.0.0/8`",
+        ),
+        (
+            "from: [{ source: { ipBlocks: [10.0.0] } }]",
+            "expected an address",
+        ),
+        ("from: [{ source: {} }]", "is empty"),
+        ("from: [{}]", "source is missing"),
+        ("to: [{ operation: {} }]", "is empty"),
+        (
+            "when: [{ key: source.ip }]",
+            "neither `values` nor `notValues`",
+        ),
+        ("when: [{ values: [a] }]", "key is missing"),
+        (
+            "when: [{ key: remote.ip, values: [a] }]",
+            "no such key: `remote.ip`; there are",
+        ),
+        (
+            "when: [{ key: 'request.headers[]', values: [a] }]",
+            "`request.headers[NAME]`",
+        ),
+        (
+            "when: [{ key: 'request.headers[a b]', values: [a] }]",
+            "`request.headers[NAME]`",
+        ),
+        (
+            "when: [{ key: 'request.headers[Host]', values: [a] }]",
+            "matched by `hosts`",
+        ),
+        (
+            "when: [{ key: source.ip, values: [x] }]",
+            "expected an address",
+        ),
+    ] {
+        let errors = spec_errors(&format!("rules:\n- {rule}"));
+        assert_eq!(errors.len(), 1, "{rule}: {errors:?}");
+        assert!(errors[0].starts_with("6:"), "{rule}: {errors:?}");
+        assert!(errors[0].contains(error), "{rule}: {errors:?}");
+    }
+}
+
+#[test]
+fn specs_are_checked() {
+    for (spec, error) in [
+        ("action: Allow", "expected `ALLOW` or `DENY` or `AUDIT`"),
+        ("direction: ingress", "expected `Ingress` or `Egress`"),
+        ("selector: {}", "matchLabels is missing"),
+        ("selector: { matchLabels: {} }", "leave out `selector`"),
+        ("selector: { matchLabels: { version: 1 } }", "write \"1\""),
+        ("rules: ", "expected a list, found nothing"),
+        ("rules: [~]", "expected a mapping, found nothing"),
+    ] {
+        let errors = spec_errors(spec);
+        assert_eq!(errors.len(), 1, "{spec}: {errors:?}");
+        assert!(errors[0].contains(error), "{spec}: {errors:?}");
+    }
+}
+
+#[test]
+fn an_alias_bomb_is_refused() {
+    let mut text = "a: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let below = format!("*a{}, ", level - 1).repeat(9);
+        text += &format!("b{level}: &a{level} [{below}]\n");
+    }
+    assert_eq!(errors(&text).len(), 1);
+}

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use underseal::Offloads;
 
 use crate::exit::{Exit, Failure, tolerate_closed_stdout};
+use crate::policy::PolicyArgs;
 
 const SERVE_EXAMPLES: &str = "\
 Example:
@@ -81,6 +82,8 @@ pub(crate) enum Command {
     Conns(ConnsArgs),
     /// Find out what this machine can do for TLS records
     Doctor(DoctorArgs),
+    /// Check policy files
+    Policy(PolicyArgs),
     /// Print completions for a shell
     Completions {
         /// Shell to complete for

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Listen = 4,
     /// The directory to serve: missing, unreadable, or no directory.
     Directory = 5,
+    /// A policy file: missing, unreadable, or no policy.
+    Policy = 6,
 }
 
 /// Why a subcommand gave up: one line on what happened, one on what to do.

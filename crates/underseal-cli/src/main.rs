@@ -9,6 +9,7 @@ mod diagnostics;
 mod doctor;
 mod exit;
 mod live;
+mod policy;
 mod serve;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         cli::Command::Serve(args) => serve::run(&args),
         cli::Command::Conns(args) => conns::run(&args),
         cli::Command::Doctor(args) => doctor::run(&args),
+        cli::Command::Policy(args) => policy::run(&args),
         cli::Command::Completions { shell } => cli::print_completions(shell),
         cli::Command::Man { command } => cli::print_man(command.as_deref()),
     };

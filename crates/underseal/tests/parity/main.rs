@@ -13,6 +13,7 @@ mod connect;
 mod counters;
 mod endings;
 mod files;
+mod first_data;
 mod key_updates;
 mod matrix;
 mod more;

@@ -63,6 +63,9 @@ macro_rules! everywhere {
                 every_size_around_a_record_boundary_is_received
                 records_are_as_short_as_the_configuration_has_them
             }
+            first_data {
+                data_behind_the_last_flight_is_delivered_first
+            }
             writing {
                 slices_are_sent_in_order
                 slices_of_one_write_share_a_record

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use underseal::blocking;
+use underseal::record::AlertDescription;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
@@ -81,6 +82,11 @@ pub(crate) fn a_failed_stream_cannot_be_taken_apart(case: Case) {
     let mut record = peer.record(APPLICATION_DATA, b"x");
     *record.last_mut().unwrap() ^= 1;
     peer.send_bytes(&record);
+    stream.read(&mut [0]).unwrap_err();
+    assert!(stream.into_parts().is_err());
+
+    let (mut stream, mut peer) = case.server();
+    peer.send(ALERT, &[2, AlertDescription::ACCESS_DENIED.0]);
     stream.read(&mut [0]).unwrap_err();
     assert!(stream.into_parts().is_err());
 }

@@ -3,5 +3,7 @@
 //! Each panics where an invariant is broken, whatever the bytes.
 
 mod filter;
+mod parser;
 
 pub use filter::filter;
+pub use parser::{http1, parsers};

@@ -24,11 +24,20 @@ pub(super) fn name(error: httparse::Error, head: &[u8]) -> Refusal {
     match error {
         httparse::Error::HeaderName => field_name(head),
         httparse::Error::HeaderValue | httparse::Error::Status => field_value(head),
-        httparse::Error::NewLine => Refusal::BareCarriageReturn,
-        httparse::Error::Token => Refusal::RequestLine,
         httparse::Error::TooManyHeaders => Refusal::TooManyFields,
+        _ if !has_three_words(head) => Refusal::RequestLine,
+        httparse::Error::NewLine => Refusal::BareCarriageReturn,
         httparse::Error::Version => Refusal::Version,
+        httparse::Error::Token => Refusal::RequestLine,
     }
+}
+
+/// Whether the first line is three words with one space between them.
+fn has_three_words(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut words = line.split(|byte| *byte == b' ');
+    words.clone().count() == 3 && words.all(|word| !word.is_empty())
 }
 
 fn field_name(head: &[u8]) -> Refusal {

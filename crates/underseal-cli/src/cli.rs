@@ -82,7 +82,7 @@ pub(crate) enum Command {
     Conns(ConnsArgs),
     /// Find out what this machine can do for TLS records
     Doctor(DoctorArgs),
-    /// Check policy files
+    /// Check policies, and explain what they decide
     Policy(PolicyArgs),
     /// Print completions for a shell
     Completions {

@@ -1,7 +1,8 @@
-//! `underseal policy`: whether policy files load.
+//! `underseal policy`: what policy files say, and what they would do with a request.
 
 mod arguments;
 mod check;
+mod explain;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -18,6 +19,7 @@ use crate::exit::{Exit, Failure, tolerate_closed_stdout};
 pub(crate) fn run(args: &PolicyArgs) -> Result<(), Failure> {
     match &args.command {
         Subcommand::Check(args) => check::run(args),
+        Subcommand::Explain(args) => explain::run(args),
         Subcommand::Schema => print(&format!("{:#}\n", underseal_policy::json_schema())),
     }
 }

@@ -42,6 +42,7 @@ fn check(name: &str, arguments: &[&str]) {
 fn help() {
     check("help-policy.txt", &["--help"]);
     check("help-policy-check.txt", &["check", "--help"]);
+    check("help-policy-explain.txt", &["explain", "--help"]);
 }
 
 #[test]
@@ -66,6 +67,78 @@ fn every_error_of_every_file_is_printed() {
         &[&files[..], &["--json"]].concat(),
     );
     check("policy-check-missing.txt", &["check", "missing.yaml"]);
+}
+
+/// A request to orders that rule 0 of `orders-read` allows, changed by `more`.
+fn explain(name: &str, request: &str, more: &[&str]) {
+    let arguments = [
+        "explain",
+        "orders.yaml",
+        "--labels",
+        "app=orders",
+        "--request",
+        request,
+        "--host",
+        "orders.example.com",
+        "--port",
+        "8080",
+        "--from",
+        "spiffe://corp/ns/shop/sa/web",
+    ];
+    check(name, &[&arguments, more].concat());
+}
+
+#[test]
+fn a_decision_is_explained_rule_by_rule() {
+    let allowed = ["--header", "X-Env: prod"];
+    let request = "GET /v1/./orders//7?x HTTP/1.1";
+    explain("policy-explain-allow.txt", request, &allowed);
+    explain(
+        "policy-explain-json.txt",
+        request,
+        &[&allowed[..], &["--json"]].concat(),
+    );
+    explain("policy-explain-default.txt", "POST /v1/orders/7", &[]);
+    explain(
+        "policy-explain-deny.txt",
+        "GET /x/../admin",
+        &["--from-ip", "10.1.2.3"],
+    );
+    let egress = [
+        "--direction",
+        "egress",
+        "--to",
+        "spiffe://corp/stock",
+        "--sni",
+        "stock",
+    ];
+    explain("policy-explain-egress.txt", "GET /v1/stock", &egress);
+}
+
+#[test]
+fn a_head_that_is_refused_is_explained_too() {
+    explain("policy-explain-refused.txt", "GET /a%2f..%2fadmin", &[]);
+    explain(
+        "policy-explain-refused-json.txt",
+        "GET /",
+        &["--header", "Host: b", "--json"],
+    );
+    explain("policy-explain-control.txt", "GET /\u{1b}[2J", &[]);
+}
+
+#[test]
+fn a_connection_without_http_is_explained() {
+    check(
+        "policy-explain-tcp.txt",
+        &["explain", "orders.yaml", "--labels", "app=orders"],
+    );
+}
+
+#[test]
+fn what_cannot_be_explained_says_why() {
+    check("policy-explain-wrong.txt", &["explain", "wrong.yaml"]);
+    let labels = ["explain", "orders.yaml", "--labels", "orders"];
+    check("policy-explain-labels.txt", &labels);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The command line of `underseal policy`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 const NOTES: &str = "\
 Exit codes:
-  0  done
+  0  done; for `explain`, whatever was decided
   1  stdout cannot be written
   2  wrong command line
   6  a file cannot be read, or is no policy";
@@ -21,6 +22,17 @@ Example:
 
 Exit codes: 0 all files load; 6 some do not, or cannot be read.";
 
+const EXPLAIN_NOTES: &str = "\
+The rules are shown in the order in which they are asked: DENY, ALLOW, AUDIT. Each names the key
+that was looked at last, its values, and what the request has. What is not given is not known, and
+is decided against the request. Without --request it is a connection that does not speak HTTP.
+
+Example:
+  underseal policy explain policies/*.yaml --labels app=orders --from spiffe://corp/ns/shop/sa/web \\
+    --request 'GET /v1/orders/7' --host orders --header 'x-env: prod' --port 8080
+
+Exit codes: 0 explained, whatever was decided; 6 a file does not load, or cannot be read.";
+
 /// Options of `underseal policy`.
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
@@ -34,6 +46,8 @@ pub(crate) struct PolicyArgs {
 pub(super) enum Subcommand {
     /// Say whether policy files load, and every reason why not
     Check(CheckArgs),
+    /// Say what is decided about a request, and why, rule by rule
+    Explain(ExplainArgs),
     /// Print the JSON Schema of a policy
     Schema,
 }
@@ -48,6 +62,74 @@ pub(super) struct CheckArgs {
     /// One JSON object per error and line
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Options of `underseal policy explain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_NOTES)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    pub(super) files: Files,
+
+    /// Request line; HTTP/1.1 if it says no version
+    #[arg(long, value_name = "LINE")]
+    pub(super) request: Option<String>,
+
+    /// Host field of the request
+    #[arg(long, value_name = "HOST", requires = "request")]
+    pub(super) host: Option<String>,
+
+    /// Field of the request, `name: value`; may be given several times
+    #[arg(long, value_name = "FIELD", requires = "request")]
+    pub(super) header: Vec<String>,
+
+    /// Port that the connection is to
+    #[arg(long, value_name = "PORT", default_value = "443")]
+    pub(super) port: u16,
+
+    /// SPIFFE ID of whoever opened the connection
+    #[arg(long, value_name = "ID")]
+    pub(super) from: Option<String>,
+
+    /// Its address
+    #[arg(long, value_name = "IP")]
+    pub(super) from_ip: Option<IpAddr>,
+
+    /// SPIFFE ID of whoever accepted the connection
+    #[arg(long, value_name = "ID")]
+    pub(super) to: Option<String>,
+
+    /// Its address
+    #[arg(long, value_name = "IP")]
+    pub(super) to_ip: Option<IpAddr>,
+
+    /// Server name of the ClientHello
+    #[arg(long, value_name = "NAME")]
+    pub(super) sni: Option<String>,
+
+    /// Labels of the workload that judges, `name=value`
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = label)]
+    pub(super) labels: Vec<(String, String)>,
+
+    /// Whether the workload receives the request or sends it
+    #[arg(long, value_enum, value_name = "WAY", default_value = "ingress")]
+    pub(super) direction: Way,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The direction of a request, as a command line says it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Way {
+    Ingress,
+    Egress,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Policy files and what must be known to read them.

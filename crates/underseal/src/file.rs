@@ -13,9 +13,12 @@ use rustix::io::{ReadWriteFlags, preadv2};
 #[cfg(feature = "tokio")]
 use crate::buffers::BATCH;
 use crate::engine::Connection;
-#[cfg(feature = "tokio")]
-use crate::offload::Engine;
 use crate::transport::Transport;
+
+/// Bytes that one call of a tokio stream sends at most: while the kernel seals them, other tasks of
+/// the thread wait.
+#[cfg(feature = "tokio")]
+const PIECE: u64 = 1024 * 1024;
 
 /// What one batch of a file came to.
 pub(crate) enum Batch {
@@ -36,9 +39,8 @@ pub(crate) fn send_batch(
     file: &File,
     range: Range<u64>,
 ) -> io::Result<Batch> {
-    let limit = (range.end - range.start).min(BATCH as u64);
-    let sealed_below = connection.engines().tx == Engine::Kernel;
-    if sealed_below && !is_cached(file, range.start + limit - 1) {
+    let limit = (range.end - range.start).min(PIECE);
+    if connection.sends_pages(limit) && !is_cached(file, range.start + limit - 1) {
         return Ok(Batch::NotCached);
     }
     let mut cached = true;
@@ -93,13 +95,18 @@ fn is_cached(file: &File, at: u64) -> bool {
     read != Err(Errno::AGAIN)
 }
 
-/// Reads the pages at `at` into memory on a blocking thread.
+/// Reads the pages of the next piece at `at` into memory on a blocking thread.
 #[cfg(feature = "tokio")]
 pub(crate) async fn warm(file: &File, at: u64) -> io::Result<()> {
     let file = file.try_clone()?;
     let read = tokio::task::spawn_blocking(move || {
         let mut pages = vec![0; BATCH];
-        read_at(&file, &mut pages, at).map(drop)
+        for offset in (0..PIECE).step_by(BATCH) {
+            if read_at(&file, &mut pages, at + offset)? < BATCH {
+                break;
+            }
+        }
+        Ok(())
     });
     read.await.map_err(io::Error::other)?
 }

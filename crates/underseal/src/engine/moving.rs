@@ -7,6 +7,7 @@ use underseal_sys::tls::Direction;
 
 use super::{Connection, Receive, Transmit, kernel, user};
 use crate::Error;
+use crate::buffers;
 use crate::offload::{self, Offload, Offloads, Refusal};
 
 /// Why a direction might move now.
@@ -16,6 +17,19 @@ pub(super) enum Occasion {
     Write,
     /// Pages are to be sent that the kernel has already: the kernel engine copies none of them.
     Pages,
+}
+
+/// Bytes of a file from which on it pays to move the sending direction into the kernel for it.
+const LARGE: u64 = buffers::BATCH as u64;
+
+impl Occasion {
+    /// What sending this many bytes of a file is.
+    pub(super) const fn of_file(len: u64) -> Self {
+        match len >= LARGE {
+            true => Self::Pages,
+            false => Self::Write,
+        }
+    }
 }
 
 /// The directions that are still to be moved, and whether they must be.
@@ -63,6 +77,16 @@ impl Connection {
         }
     }
 
+    /// Whether the sending direction is to move on this occasion.
+    pub(super) fn is_to_move(&self, occasion: Occasion) -> bool {
+        match self.moving.tx {
+            None => false,
+            // Measured: the kernel engine is the cheaper one for pages, not for writes.
+            Some(Offload::Auto) => occasion == Occasion::Pages,
+            Some(_) => true,
+        }
+    }
+
     /// Moves the sending direction, if it is to move on this occasion and everything before has been
     /// sent.
     pub(super) fn move_tx(
@@ -70,12 +94,13 @@ impl Connection {
         socket: Option<BorrowedFd<'_>>,
         occasion: Occasion,
     ) -> Result<(), Error> {
+        if !self.is_to_move(occasion) {
+            return Ok(());
+        }
         let (Some(offload), Transmit::User(tx)) = (self.moving.tx, &mut self.tx) else {
             return Ok(());
         };
-        // Measured: the kernel engine is the cheaper one for pages, not for writes.
-        let too_early = offload == Offload::Auto && occasion == Occasion::Write;
-        if too_early || !tx.is_idle() || tx.is_closed() {
+        if !tx.is_idle() || tx.is_closed() {
             return Ok(());
         }
         self.moving.tx = None;

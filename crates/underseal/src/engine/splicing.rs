@@ -7,16 +7,14 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
+#[cfg(feature = "tokio")]
+use super::Engine;
 use super::moving::Occasion;
 use super::read::Step;
 use super::{Connection, Receive, Transmit};
 use crate::Error;
-use crate::buffers;
 use crate::splice::is_ready;
 use crate::transport::Transport;
-
-/// Bytes of a file from which on it pays to move the sending direction into the kernel for it.
-const LARGE: u64 = buffers::BATCH as u64;
 
 /// What moving bytes between a pipe and a socket came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +36,12 @@ impl Spliced {
 }
 
 impl Connection {
+    /// Whether [`send_file`](Self::send_file) would have the kernel read `limit` bytes of a file.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn sends_pages(&self, limit: u64) -> bool {
+        self.tx.engine() == Engine::Kernel || self.is_to_move(Occasion::of_file(limit))
+    }
+
     /// Sends up to `limit` bytes of a file from `offset`: `fill` reads them for the user engine.
     /// Zero at the end of the file.
     pub(crate) fn send_file(
@@ -48,11 +52,7 @@ impl Connection {
         limit: u64,
         fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let occasion = match limit >= LARGE {
-            true => Occasion::Pages,
-            false => Occasion::Write,
-        };
-        self.move_tx(transport.socket(), occasion)?;
+        self.move_tx(transport.socket(), Occasion::of_file(limit))?;
         let sent = match &mut self.tx {
             Transmit::User(tx) => tx.write_with(transport, limit, fill),
             Transmit::Kernel(tx) => tx.send_file(transport, file, offset, limit),

@@ -88,6 +88,7 @@ impl ClientHandshake {
         })
     }
 
+    #[cfg(feature = "tokio")]
     pub(crate) fn connection(&mut self) -> &mut UnbufferedClientConnection {
         &mut self.connection
     }

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use underseal_sys::inet_diag::{self, Config, TcpSocket, TlsInfo};
@@ -26,8 +25,8 @@ pub(crate) fn join(rows: &mut Vec<Row>, others: Option<&[u32]>) -> io::Result<()
         })
         .collect();
     for row in rows.iter_mut() {
-        let pair = (canonical(row.local), canonical(row.peer));
-        if let Some((_, tls)) = with_tls.remove(&pair) {
+        // Both sides give an IPv4 client of an IPv6 socket its IPv4 address.
+        if let Some((_, tls)) = with_tls.remove(&(row.local, row.peer)) {
             row.tx_engine = engine(tls.tx);
             row.rx_engine = engine(tls.rx);
         }
@@ -56,11 +55,6 @@ fn engine(config: Config) -> Engine {
         Config::Device | Config::DeviceTcp => Engine::KernelDevice,
         _ => Engine::Kernel,
     }
-}
-
-/// An IPv4 client of an IPv6 socket has an IPv4 address for the kernel's list.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// A socket that no underseal process told of.
@@ -157,11 +151,5 @@ mod tests {
         ] {
             assert_eq!(engine(config).name(), name);
         }
-    }
-
-    #[test]
-    fn mapped_addresses_are_compared_as_what_they_are() {
-        let mapped = "[::ffff:192.0.2.1]:443".parse().expect("an address");
-        assert_eq!(canonical(mapped).to_string(), "192.0.2.1:443");
     }
 }

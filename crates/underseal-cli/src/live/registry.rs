@@ -129,8 +129,8 @@ impl Entry {
         Row {
             pid: Some(std::process::id()),
             command: Some(command.to_owned()),
-            local,
-            peer,
+            local: canonical(local),
+            peer: canonical(peer),
             age_seconds: Some(self.since.elapsed().as_millis() as f64 / 1000.0),
             tls: tls.map(str::to_owned),
             suite: suite.map(str::to_owned),
@@ -142,6 +142,11 @@ impl Entry {
             rx_key_updates: Some(key_updates(&self.rx_key_updates)),
         }
     }
+}
+
+/// Where an IPv6 socket serves IPv4 clients, their addresses are shown as what they are.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl Place {
@@ -241,6 +246,21 @@ mod tests {
         assert_eq!(row.pid, Some(std::process::id()));
         assert_eq!(row.command.as_deref(), Some("serve"));
         assert_eq!(row.suite.as_deref(), Some("TLS13_AES_128_GCM_SHA256"));
+    }
+
+    #[test]
+    fn ipv4_clients_of_an_ipv6_socket_have_ipv4_addresses() {
+        let registry = Registry::new("serve", 1);
+        let mapped = "[::ffff:192.0.2.1]:443".parse().expect("an address");
+        let real = "[2001:db8::1]:50000".parse().expect("an address");
+        let _place = registry.tables[0].add(Established {
+            local: mapped,
+            peer: real,
+            ..connection(1)
+        });
+        let row = rows(&registry).remove(0);
+        assert_eq!(row.local.to_string(), "192.0.2.1:443");
+        assert_eq!(row.peer, real);
     }
 
     #[test]

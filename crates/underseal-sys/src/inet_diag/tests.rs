@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use super::message::{Progress, read};
 use super::*;
+use crate::tls;
 
 /// A netlink message: its header and `body`.
 fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
@@ -197,6 +198,33 @@ fn this_machines_kernel_finds_one_socket_and_misses_what_is_not_there() {
         assert_eq!(tcp_socket(local, local), Ok(None));
         drop(client);
     }
+}
+
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn a_kernel_tls_socket_says_who_protects_each_direction() {
+    let (server, _client) = pair("127.0.0.1:0");
+    let (local, peer) = addresses(&server);
+    let ulp = || tcp_socket(local, peer).map(|found| found.expect("there").ulp);
+    assert_eq!(ulp(), Ok(None));
+    tls::attach(&server).expect("a kernel with TLS");
+    let attached = ulp().expect("the kernel answers").expect("a protocol");
+    assert_eq!(attached.name, "tls");
+    assert_eq!(attached.tls.expect("TLS").tx, Config::Base);
+
+    let (version, cipher) = (tls::Version::Tls13, tls::Cipher::Aes256Gcm);
+    let keys = tls::CryptoInfo::new(version, cipher, &[7; 32], &[8; 12], 0).expect("keys");
+    tls::set(&server, tls::Direction::Tx, &keys).expect("keys for sending");
+    let sealing = ulp().expect("the kernel answers").expect("a protocol");
+    let said = sealing.tls.expect("TLS");
+    assert_eq!((said.tx, said.rx), (Config::Software, Config::Base));
+    assert_eq!(said.version, Some(version.to_wire()));
+    assert_eq!(said.cipher, Some(cipher.id()));
+    assert!(!said.zerocopy_ro && !said.expect_no_pad);
+    // The dump says the same as the question for one socket.
+    let all = tcp_sockets().expect("the kernel answers");
+    let listed = all.into_iter().find(|socket| socket.local == local);
+    assert_eq!(listed.expect("listed").ulp, Some(sealing));
 }
 
 #[test]

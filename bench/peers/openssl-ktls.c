@@ -97,9 +97,10 @@ static void receive(SSL *ssl, long long bytes, size_t piece)
 		fail("no memory");
 	memset(data, 0, piece);
 	while (bytes > 0) {
+		size_t wanted = bytes < (long long)piece ? (size_t)bytes : piece;
 		size_t got;
 
-		if (SSL_read_ex(ssl, data, piece, &got) != 1)
+		if (SSL_read_ex(ssl, data, wanted, &got) != 1)
 			fail("SSL_read");
 		bytes -= got;
 	}

@@ -3,14 +3,13 @@
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::held::Held;
 use crate::message::Wishes;
 use crate::{Denied, Direction, Message, Program, Slices, Verdict};
 
-mod held;
 mod kernel;
 mod offer;
 
-use held::Held;
 use kernel::Kernel;
 pub use kernel::KernelCompat;
 use offer::Kind;
@@ -49,7 +48,8 @@ pub use offer::{Chunk, Decision, Offer};
 /// What the program changed, and what was held, is kept by the filter until it is taken. What the
 /// caller offered and was passed as it is stays the caller's until it is taken, and the verdict
 /// on the rest is forgotten with the [`Offer`]: the program judges it anew when it is offered
-/// again, unless it covered it with [`Message::apply_bytes`].
+/// again, or judges what is offered instead. Only where [`Message::apply_bytes`] covered the rest,
+/// and some of what it covered has gone on, the verdict holds: the message has begun.
 ///
 /// # Panics
 ///
@@ -85,6 +85,8 @@ struct Covered<K> {
     left: u64,
     /// Whether the program gave the number: then it holds for bytes not offered yet.
     applied: bool,
+    /// Whether a byte went on, or was refused, under it.
+    has_begun: bool,
 }
 
 impl<K> Covered<K> {
@@ -92,6 +94,7 @@ impl<K> Covered<K> {
         self.verdict = verdict;
         self.left = wishes.covered;
         self.applied = wishes.applied;
+        self.has_begun = false;
     }
 
     /// The decision on `chunk`; none if it is to be dropped.
@@ -109,6 +112,7 @@ impl<K> Covered<K> {
 
     fn consume(&mut self, len: usize) {
         self.left -= len as u64;
+        self.has_begun |= len > 0;
     }
 
     fn first(&self, len: usize) -> usize {
@@ -144,6 +148,7 @@ impl<P: Program<K>, K> Filter<P, K> {
                 verdict: Verdict::Pass,
                 left: 0,
                 applied: false,
+                has_begun: false,
             },
             output: Held::default(),
             refusal: None,

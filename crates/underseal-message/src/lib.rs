@@ -3,9 +3,12 @@
 
 mod error;
 mod filter;
+mod held;
 mod message;
 mod parser;
+mod redirect;
 mod slices;
+mod sock_map;
 mod verdict;
 
 pub use error::{Denied, HelperError};
@@ -15,7 +18,9 @@ pub use parser::{
     Boundary, ByteOrder, Delimiter, Head, Http1, Http2, LengthPrefixed, MessageParser, ParseError,
     Parsed, StreamParser, Width,
 };
+pub use redirect::{Inbox, Notify, Peer, RedirectError};
 pub use slices::Slices;
+pub use sock_map::{MapError, SockHash, SockMap, Update};
 pub use verdict::{Direction, Program, Verdict};
 
 #[doc(hidden)]

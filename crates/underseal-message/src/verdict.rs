@@ -2,7 +2,7 @@ use crate::Message;
 
 /// What happens to a message, or to as many bytes as [`Message::apply_bytes`] says.
 ///
-/// `K` is the key of another socket, by which the caller finds it.
+/// `K` is the key of another socket in a [`crate::SockMap`] or [`crate::SockHash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[doc(alias = "sk_action")]
 pub enum Verdict<K = usize> {

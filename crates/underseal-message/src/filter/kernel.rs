@@ -2,7 +2,7 @@
 //! (net/tls/tls_sw.c, until Linux 7.2) have them.
 
 use super::{Filter, Offer, offer::Kind};
-use crate::{Chunk, Decision, Denied, Program, Slices, Verdict};
+use crate::{Decision, Denied, Program, Slices, Verdict};
 
 /// Most bytes of a record, which kernel TLS judged as one message (RFC 8446 section 5.1).
 const RECORD: usize = 1 << 14;
@@ -123,10 +123,8 @@ impl<P: Program<K>, K> Offer<'_, '_, P, K> {
         }
         let len = self.filter.held.len();
         let to_send = self.filter.kernel().to_send(len);
-        self.filter.covered.decide(Chunk {
-            own: &self.filter.held.bytes()[..to_send],
-            offered: Slices::default(),
-        })
+        let chunk = &self.filter.held.bytes()[..to_send];
+        self.filter.covered.decide(chunk.into())
     }
 
     /// Copies what is offered into the message, as the kernel does before it judges.

@@ -1,7 +1,7 @@
 use std::io::IoSlice;
 
 use super::Filter;
-use super::held::Held;
+use crate::held::Held;
 use crate::{Denied, Direction, Program, Slices, Verdict};
 
 /// What brought the bytes.
@@ -40,15 +40,27 @@ impl<'o, K> Decision<'o, K> {
 /// Bytes that were judged: some of the filter's own, then some of the caller's.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk<'o> {
-    pub(super) own: &'o [u8],
-    pub(super) offered: Slices<'o>,
+    own: &'o [u8],
+    offered: Slices<'o>,
 }
 
 impl<'o> Chunk<'o> {
     /// Bytes in all; there is always one.
-    #[expect(clippy::len_without_is_empty, reason = "a chunk is never empty")]
     pub fn len(&self) -> usize {
         self.own.len() + self.offered.len()
+    }
+
+    /// Whether there is no byte, which is so of no chunk that a decision is about.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first `len` bytes, or all if there are fewer.
+    #[must_use]
+    pub fn first(self, len: usize) -> Self {
+        let own = &self.own[..self.own.len().min(len)];
+        let offered = self.offered.first(len - own.len());
+        Self { own, offered }
     }
 
     /// What the filter kept; the bytes offered come behind it.
@@ -77,6 +89,13 @@ impl<'o> Chunk<'o> {
             filled += 1;
         }
         &mut out[..filled]
+    }
+}
+
+impl<'o> From<&'o [u8]> for Chunk<'o> {
+    fn from(own: &'o [u8]) -> Self {
+        let offered = Slices::default();
+        Self { own, offered }
     }
 }
 
@@ -113,10 +132,11 @@ pub struct Offer<'f, 'a, P, K = usize> {
 impl<'f, 'a, P: Program<K>, K> Offer<'f, 'a, P, K> {
     pub(super) fn new(filter: &'f mut Filter<P, K>, input: Slices<'a>, kind: Kind) -> Self {
         let covered = &mut filter.covered;
-        if !covered.applied {
+        let held = filter.held.len() as u64;
+        if !(covered.applied && (covered.has_begun || held > 0)) {
             // The caller may come with other bytes than it was told about: only what was accepted
             // is still under that verdict.
-            covered.left = covered.left.min(filter.held.len() as u64);
+            covered.left = covered.left.min(held);
         }
         Self {
             stopped: kind == Kind::Write && filter.refusal.is_some(),
@@ -162,9 +182,9 @@ impl<'f, 'a, P: Program<K>, K> Offer<'f, 'a, P, K> {
         }
     }
 
-    /// Says that the last decision cannot be carried out for good, as there is no such socket to
-    /// redirect to: its bytes, and those that the verdict covers in advance, are refused as after
-    /// [`Verdict::Drop`].
+    /// Says that the last decision cannot be carried out for good: there is no such socket to
+    /// redirect to, or it is closed. Its bytes, and those that the verdict covers in advance, are
+    /// refused as after [`Verdict::Drop`]. Without this call they would be redirected again.
     pub fn refuse(&mut self) {
         self.filter.covered.verdict = Verdict::Drop;
         if !self.filter.output.is_empty() {
@@ -219,10 +239,7 @@ impl<'f, 'a, P: Program<K>, K> Offer<'f, 'a, P, K> {
                 own: &self.filter.held.bytes()[..own],
                 offered: self.input.first(offered),
             },
-            false => Chunk {
-                own: self.filter.output.bytes(),
-                offered: Slices::default(),
-            },
+            false => self.filter.output.bytes().into(),
         };
         self.filter.covered.decide(chunk)
     }

@@ -205,7 +205,7 @@ fn carry_out<P: Program<u8>>(mut offer: Offer<'_, '_, P, u8>, at_a_time: usize) 
             Decision::Redirect { to, .. } => Some(**to),
         };
         let chunk = decision.chunk();
-        assert!(chunk.len() > 0, "a decision about nothing");
+        assert!(!chunk.is_empty(), "a decision about nothing");
         let taken = chunk.len().min(at_a_time);
         let taken_bytes = chunk.slices().flatten().take(taken);
         bytes.extend(taken_bytes.map(|byte| (to, *byte)));

@@ -46,6 +46,35 @@ fn what_is_covered_in_advance_is_not_judged_anew() {
 }
 
 #[test]
+fn a_message_that_has_not_begun_is_judged_anew_however_much_is_covered() {
+    let seen = RefCell::new(Vec::new());
+    let mut filter = Filter::egress(|message: &mut Message<'_>| {
+        seen.borrow_mut().push(text(message));
+        message.apply_bytes(6);
+        Verdict::<usize>::Pass
+    });
+    let outcome = carry_out_up_to(filter.offer(&[IoSlice::new(b"abcdef")]), 0);
+    assert_eq!(outcome.result, Ok(0));
+    assert_eq!(write(&mut filter, "others").own(), ["others"]);
+    drop(filter);
+    assert_eq!(seen.into_inner(), ["abcdef", "others"]);
+}
+
+#[test]
+fn a_message_that_was_held_has_begun() {
+    let mut filter = Filter::egress(|message: &mut Message<'_>| {
+        assert!(text(message).starts_with("ab"), "judged within a message");
+        message.cork_bytes(4).expect("no limit is reached");
+        message.apply_bytes(6);
+        Verdict::<usize>::Pass
+    });
+    write(&mut filter, "ab");
+    let outcome = carry_out_up_to(filter.offer(&[IoSlice::new(b"cd")]), 0);
+    assert_eq!(outcome.result, Ok(0));
+    assert_eq!(write(&mut filter, "cdef").own(), ["abcdef"]);
+}
+
+#[test]
 fn what_was_held_and_judged_is_not_judged_again() {
     let seen = RefCell::new(Vec::new());
     let mut filter = Filter::egress(|message: &mut Message<'_>| {

@@ -1,25 +1,25 @@
-/// Bytes that a filter keeps between two calls. Empty, it owns no memory.
+/// Bytes that are kept between two calls. Empty, it owns no memory.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(crate) struct Held {
     bytes: Vec<u8>,
     /// Bytes at the front that are gone.
     start: usize,
 }
 
 impl Held {
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.start
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn extend<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>) {
+    pub(crate) fn extend<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>) {
         // What is gone is at most as long as what was held, so this is amortised.
         self.bytes.drain(..self.start);
         self.start = 0;
@@ -27,7 +27,7 @@ impl Held {
     }
 
     /// Leaves the first `len` bytes behind.
-    pub(super) fn consume(&mut self, len: usize) {
+    pub(crate) fn consume(&mut self, len: usize) {
         assert!(len <= self.len(), "consumed more than is held");
         self.start += len;
         if self.is_empty() {

@@ -6,19 +6,18 @@
 
 pub(crate) mod apt;
 mod binaries;
+mod document;
 pub(crate) mod initramfs;
 pub(crate) mod kernels;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod mirror;
 pub(crate) mod modules;
+mod results;
 
-use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
@@ -30,11 +29,12 @@ use self::kernels::Name;
 use self::log::{Log, Run};
 use self::machine::{Emulation, LIMIT, Machine, tail};
 use self::modules::Kernel;
+use self::results::Results;
 use crate::test::StepName;
 use crate::{packages, shell};
 
-/// How many VMs run at a time. One emulates two CPUs and seldom keeps both busy.
-const SIDE_BY_SIDE: usize = 2;
+/// In the names of tests that need a kernel without TLS.
+const WITHOUT_TLS: &str = "without_tls";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -44,9 +44,18 @@ pub(crate) struct Args {
     /// The kernels to boot, all of them by default
     #[arg(long = "kernel", value_name = "K")]
     kernels: Vec<Name>,
+    /// The test binaries to run, all of them by default
+    #[arg(long = "test", value_name = "NAME")]
+    binaries: Vec<String>,
     /// Shows the kernels and which are fetched, and boots none
     #[arg(long)]
     list: bool,
+    /// Writes KERNELS.md from the run, which must be of all tests on all kernels
+    #[arg(long, conflicts_with_all = ["tests", "kernels", "binaries", "list"])]
+    write: bool,
+    /// How long a kernel may take in all, from boot to power off
+    #[arg(long, value_name = "SECONDS", default_value_t = LIMIT.as_secs())]
+    limit: u64,
     /// Options of the test binaries, such as --nocapture
     #[arg(last = true, value_name = "OPTION")]
     options: Vec<String>,
@@ -63,22 +72,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     } else {
         &args.kernels
     };
-    let binaries = Binaries::build()?;
+    let binaries = Binaries::build(&args.binaries)?;
     let apt = Apt::open(directory().join("apt"))?;
     let kernels = names.iter().map(|name| {
         let root = apt.kernel(*name);
         let root = root.with_context(|| format!("cannot fetch kernel {}", name.word()))?;
         Kernel::open(*name, root)
     });
-    let kernels = kernels.collect::<Result<VecDeque<_>>>()?;
-    let failed = boot_all(kernels, &binaries, args);
+    let kernels = kernels.collect::<Result<Vec<_>>>()?;
+    let (results, failed) = boot_all(&kernels, &binaries, args);
     if failed.is_empty() {
-        return Ok(());
+        return if args.write {
+            document::write(results)
+        } else {
+            Ok(())
+        };
     }
-    for (name, error) in &failed {
-        eprintln!("xtask: vm {}: {error:#}", name.word());
-    }
-    let words: Vec<_> = failed.iter().map(|(name, _)| name.word()).collect();
+    let words: Vec<_> = failed.iter().map(|name| name.word()).collect();
     bail!(
         "failed on {}; again with `cargo xtask vm --kernel {}`",
         words.join(", "),
@@ -90,8 +100,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn step() -> Result<()> {
     run(&Args {
         tests: Vec::new(),
+        binaries: Vec::new(),
         kernels: Vec::new(),
         list: false,
+        write: false,
+        limit: LIMIT.as_secs(),
         options: Vec::new(),
     })
 }
@@ -115,35 +128,31 @@ fn list() -> Result<()> {
     Ok(())
 }
 
-/// Boots each kernel and returns what failed.
-fn boot_all(
-    kernels: VecDeque<Kernel>,
-    binaries: &Binaries,
-    args: &Args,
-) -> Vec<(Name, anyhow::Error)> {
-    let queue = Mutex::new(kernels);
-    let failed = Mutex::new(Vec::new());
-    let worker = || {
-        let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
-        while let Some(kernel) = next() {
-            if let Err(error) = boot(&kernel, binaries, args)
-                && let Ok(mut failed) = failed.lock()
-            {
-                failed.push((kernel.name(), error));
+/// Boots each kernel; returns what was found out, and what failed. One after the other: a VM keeps
+/// two CPUs busy, and two VMs that share them both take longer than either may.
+fn boot_all(kernels: &[Kernel], binaries: &Binaries, args: &Args) -> (Vec<Results>, Vec<Name>) {
+    let (mut results, mut failed) = (Vec::new(), Vec::new());
+    for kernel in kernels {
+        let start = Instant::now();
+        let outcome = boot(kernel, binaries, args);
+        let (word, seconds) = (kernel.name().word(), start.elapsed().as_secs_f64());
+        match outcome {
+            Ok(log) => {
+                let tests = tests_passed(&log);
+                eprintln!("xtask: vm {word}: {tests} tests passed ({seconds:.1} s)");
+                results.push(Results::read(kernel, &log));
+            }
+            Err(error) => {
+                eprintln!("xtask: vm {word}: {error:#} ({seconds:.1} s)");
+                failed.push(kernel.name());
             }
         }
-    };
-    thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
-            scope.spawn(worker);
-        }
-    });
-    failed.into_inner().unwrap_or_default()
+    }
+    (results, failed)
 }
 
 /// Boots one kernel and runs the tests in it.
-fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<()> {
-    let start = Instant::now();
+fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<Log> {
     let word = kernel.name().word();
     let place = |suffix: &str| directory().join(format!("{word}{suffix}"));
     let tree = Tree::new(place(".root"), kernel)?;
@@ -156,41 +165,60 @@ fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<()> {
         log: place(".log"),
         console: place(".console.log"),
         emulation: Emulation::Fast,
-        limit: LIMIT,
+        limit: Duration::from_secs(args.limit),
     };
     tree.pack(&machine.initramfs)?;
     eprintln!("xtask: vm {word}: booting Linux {}", kernel.release());
     let log = machine.run()?;
     check(&log, programs.len())
         .with_context(|| format!("the whole log is {}", machine.log.display()))?;
-    let seconds = start.elapsed().as_secs_f64();
-    eprintln!("xtask: vm {word}: {} ({seconds:.1} s)", summary(&log));
-    Ok(())
+    Ok(log)
 }
 
 /// What runs on a kernel. Tests that need kernel TLS are ignored elsewhere; those below
 /// `without_tls` need a kernel that lacks it.
 fn programs(name: Name, binaries: &Binaries, args: &Args) -> Vec<Program> {
+    let words = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (without, others): (Vec<_>, Vec<_>) = args
+        .tests
+        .iter()
+        .cloned()
+        .partition(|test| test.contains(WITHOUT_TLS));
+    let choices = if name.has_tls() {
+        let all = words(&["--include-ignored", "--skip", WITHOUT_TLS]);
+        vec![[all, args.tests.clone()].concat()]
+    } else {
+        // Names are alternatives to libtest: a second one would not narrow this choice down.
+        let only = if without.is_empty() {
+            words(&[WITHOUT_TLS])
+        } else {
+            without
+        };
+        vec![
+            [words(&["--skip", WITHOUT_TLS]), others].concat(),
+            [words(&["--ignored"]), only].concat(),
+        ]
+    };
     let mut programs = vec![Program {
         name: binaries.probe.name.to_owned(),
         file: binaries.probe.file.clone(),
         args: Vec::new(),
     }];
-    let choices: &[&[&str]] = if name.has_tls() {
-        &[&["--include-ignored", "--skip", "without_tls"]]
-    } else {
-        &[&["--skip", "without_tls"], &["--ignored", "without_tls"]]
-    };
-    for binary in &binaries.tests {
-        for choice in choices {
-            let own = choice.iter().map(|word| (*word).to_owned());
-            let given = args.tests.iter().chain(&args.options).cloned();
-            programs.push(Program {
-                name: binary.name.to_owned(),
-                file: binary.file.clone(),
-                args: own.chain(given).collect(),
-            });
-        }
+    let pairs = binaries.tests.iter();
+    let pairs = pairs.flat_map(|binary| choices.iter().map(move |choice| (binary, choice)));
+    for (binary, choice) in pairs {
+        // What tests say is part of the log where they pass, too: `unsupported: …`.
+        let fixed = words(&["--show-output"]);
+        programs.push(Program {
+            name: binary.name.to_owned(),
+            file: binary.file.clone(),
+            args: [choice.clone(), fixed, args.options.clone()].concat(),
+        });
     }
     programs
 }
@@ -207,11 +235,13 @@ pub(crate) fn check(log: &Log, expected: usize) -> Result<()> {
     if log.runs.len() != expected {
         bail!("{} of {expected} programs ran", log.runs.len());
     }
+    if tests_passed(log) == 0 {
+        bail!("no test has such a name");
+    }
     Ok(())
 }
 
-fn summary(log: &Log) -> String {
+fn tests_passed(log: &Log) -> usize {
     let passed = |run: &Run| run.output.matches(" ... ok\n").count();
-    let tests: usize = log.runs.iter().map(passed).sum();
-    format!("{tests} tests passed")
+    log.runs.iter().map(passed).sum()
 }

@@ -1,6 +1,7 @@
 //! Prints what the TLS of this machine's kernel can do, a line for each question: the word of the
 //! question, the answer, and the errno if the kernel refused.
 
+use underseal_sys::errno_name;
 use underseal_sys::probe::{Answer, KernelTls};
 use underseal_sys::tls::{Cipher, Direction, Version};
 
@@ -24,6 +25,6 @@ fn main() {
 fn print(question: &str, answer: Answer) {
     match answer.errno() {
         None => println!("{question}: {answer}"),
-        Some(errno) => println!("{question}: {answer}: {errno:?}"),
+        Some(errno) => println!("{question}: {answer}: {}", errno_name(errno)),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::shell;
@@ -41,6 +41,11 @@ const TESTS: &[Target] = &[
         switch: "--test",
         name: "parity",
     },
+    Target {
+        package: "underseal",
+        switch: "--test",
+        name: "kernel_faults",
+    },
 ];
 
 /// A binary, by the name that messages give it.
@@ -56,11 +61,22 @@ pub(crate) struct Binaries {
 }
 
 impl Binaries {
-    /// Builds everything that a VM runs.
-    pub(crate) fn build() -> Result<Self> {
+    /// Builds the probe and the tests named, all of them if none is.
+    pub(crate) fn build(names: &[String]) -> Result<Self> {
+        let unknown = |name: &&String| !TESTS.iter().any(|target| target.name == **name);
+        if let Some(unknown) = names.iter().find(unknown) {
+            let known: Vec<_> = TESTS.iter().map(|target| target.name).collect();
+            bail!(
+                "no test binary is called {unknown}; there are: {}",
+                known.join(", ")
+            );
+        }
+        let chosen = TESTS
+            .iter()
+            .filter(|target| names.is_empty() || names.iter().any(|name| name == target.name));
         Ok(Self {
             probe: build(&PROBE)?,
-            tests: TESTS.iter().map(build).collect::<Result<_>>()?,
+            tests: chosen.map(build).collect::<Result<_>>()?,
         })
     }
 }

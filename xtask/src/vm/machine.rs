@@ -20,9 +20,10 @@ const TICK: Duration = Duration::from_millis(250);
 /// How often someone who waits hears that something happens.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// A panic ends the VM at once, by the reboot that QEMU does not do.
+/// A panic ends the VM at once, by the reboot that QEMU does not do. Warnings are what a kernel
+/// reports its own faults by; the next level would be thousands of lines.
 const KERNEL_COMMAND_LINE: &str =
-    "console=ttyS0 quiet rdinit=/init panic=-1 oops=panic watchdog_thresh=30";
+    "console=ttyS0 loglevel=5 rdinit=/init panic=-1 oops=panic watchdog_thresh=30";
 
 /// Everything that QEMU emulates, but for one instruction: with CMPXCHG16B from QEMU 7.2 the
 /// allocator of Linux 6.12 corrupted its free lists in half of all boots.

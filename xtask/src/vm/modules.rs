@@ -47,6 +47,12 @@ impl Kernel {
         &self.release
     }
 
+    /// Debian's version: the packages were unpacked to a directory of that name.
+    pub(crate) fn version(&self) -> String {
+        let name = self.root.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// The compressed image that QEMU boots.
     pub(crate) fn image(&self) -> Result<PathBuf> {
         let places = [

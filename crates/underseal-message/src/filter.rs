@@ -171,6 +171,11 @@ impl<P: Program<K>, K> Filter<P, K> {
         self
     }
 
+    /// The program, to ask it for what it noted.
+    pub fn program(&self) -> &P {
+        &self.program
+    }
+
     /// The direction it is attached to.
     pub fn direction(&self) -> Direction {
         self.direction

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod by_message;
 mod error;
 mod filter;
 mod held;
@@ -11,6 +12,7 @@ mod slices;
 mod sock_map;
 mod verdict;
 
+pub use by_message::ByMessage;
 pub use error::{Denied, HelperError};
 pub use filter::{Chunk, Decision, Filter, KernelCompat, Offer};
 pub use message::Message;

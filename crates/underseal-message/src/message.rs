@@ -173,6 +173,19 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
+    /// Bytes that may be held; none at the end of the stream.
+    pub(crate) fn cork_limit(&self) -> usize {
+        self.cork_limit
+    }
+
+    /// Leaves the first `len` bytes of a message that was not changed, as a message that is whole:
+    /// nothing can be waited for.
+    pub(crate) fn narrow(&mut self, len: usize) {
+        self.held = &self.held[..self.held.len().min(len)];
+        self.input = self.input.first(len - self.held.len());
+        self.cork_limit = 0;
+    }
+
     /// Bytes that the writer wrote, whatever the program did to them.
     pub(crate) fn written(&self) -> usize {
         self.held.len() + self.input.len()

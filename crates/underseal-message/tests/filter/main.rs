@@ -1,6 +1,7 @@
 //! What a filter lets through, holds, changes and refuses.
 
 mod apply;
+mod by_message;
 mod cork;
 mod drop;
 mod edits;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod children;
+mod choice;
 mod connect;
 mod machine;
 mod memory;

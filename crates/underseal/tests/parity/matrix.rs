@@ -204,6 +204,9 @@ macro_rules! in_tls12 {
                 there_are_no_key_updates
                 the_limit_is_the_end
             }
+            swaps {
+                a_sender_that_moves_repeats_no_nonce
+            }
         }
     };
 }

@@ -10,7 +10,7 @@ use underseal_testkit::RecordPeer;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
-use crate::connect::{on_tokio, pattern};
+use crate::connect::{on_tokio, pattern, sockets};
 use crate::endings::CLOSE_NOTIFY;
 
 /// Sends and receives messages of all lengths, and moves in the middle of one: with plaintext not
@@ -64,6 +64,33 @@ pub(crate) fn a_tokio_stream_swaps_engines_while_data_flows(case: Case) {
         tokio::join!(upload, echo);
         assert_eq!(stream.engines(), case.engines);
     });
+}
+
+/// The peer sees to it that no explicit nonce comes twice. The first of a connection is random, and
+/// engines count on from it in different ways: half of all connections would repeat one if the
+/// direction moved as it is.
+pub(crate) fn a_sender_that_moves_repeats_no_nonce(case: Case) {
+    for _ in 0..6 {
+        let (mut stream, mut peer) = case.on_user_engines().server();
+        for round in 0..50 {
+            if round == 19 {
+                stream.set_offload(case.offloads()).unwrap();
+            }
+            stream.write_all(&[round]).unwrap();
+        }
+        assert_eq!(stream.engines().tx, case.engines.tx);
+        let received = (0..50).map(|_| peer.receive().unwrap().1);
+        assert!(received.eq((0..50).map(|round| [round])));
+        // And back into this process, on another socket.
+        let mut parts = stream.into_parts().unwrap();
+        (parts.io, *peer.io()) = sockets();
+        let mut stream = blocking::TlsStream::from_parts(parts).unwrap();
+        for round in 50..100 {
+            stream.write_all(&[round]).unwrap();
+        }
+        stream.shutdown().unwrap();
+        assert_eq!(peer.receive_data(), ((50..100).collect(), true));
+    }
 }
 
 /// A record has come in part: the direction moves behind it.
@@ -137,7 +164,7 @@ pub(crate) fn a_stream_that_left_its_socket_is_on_the_user_engine(case: Case) {
     let (stream, _peer) = case.server();
     let mut parts = stream.into_parts().unwrap();
     let again = parts.io.try_clone().unwrap();
-    (parts.io, _) = crate::connect::sockets();
+    (parts.io, _) = sockets();
     let user = Engines {
         tx: Engine::User,
         rx: Engine::User,

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod condition;
+mod convert;
 mod decision;
 mod explain;
 mod head;
@@ -21,6 +22,7 @@ mod schema;
 mod template;
 mod validate;
 
+pub use convert::{ConvertOptions, Converted, Note, convert, to_yaml};
 pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};
 pub use head::{Framing, ReadOptions, Scratch};
@@ -31,3 +33,6 @@ pub use refusal::Refusal;
 pub use request::{Connection, Peer, Request};
 pub use schema::json_schema;
 pub use validate::Fault;
+
+#[doc(hidden)]
+pub mod fuzz;

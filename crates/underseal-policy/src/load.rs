@@ -2,6 +2,8 @@
 
 mod node;
 mod reader;
+mod suggestion;
+mod values;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -9,7 +11,7 @@ use std::fmt;
 use crate::model::AuthorizationPolicy;
 use crate::validate::{Fault, faults};
 pub(crate) use node::{Node, documents};
-use reader::Reader;
+pub(crate) use values::{Fields, Reader, Value};
 
 /// A file: what messages call it, and its text. The crate opens none itself.
 #[derive(Clone, Copy, Debug)]

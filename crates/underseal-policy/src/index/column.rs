@@ -1,7 +1,7 @@
 //! The index of one attribute.
 
 use super::bits::Bits;
-use super::prefixes::Prefixes;
+use super::prefixes::{Backward, Prefixes};
 use crate::pattern::Pattern;
 
 /// Which rules a value of one attribute leaves.
@@ -57,10 +57,9 @@ impl Column {
         let mut left = self.any;
         if let Some(value) = value {
             left.add(&self.present);
-            self.forward
-                .each(value.iter().copied(), |found| found.add_to(&mut left));
+            self.forward.each(value, |found| found.add_to(&mut left));
             self.backward
-                .each(value.iter().rev().copied(), |found| found.add_to(&mut left));
+                .each(Backward(value), |found| found.add_to(&mut left));
         }
         candidates.keep(&left);
     }

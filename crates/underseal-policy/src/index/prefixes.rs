@@ -64,23 +64,14 @@ impl Prefixes {
 
     /// Calls `found` for all that `text` is or begins with. The last entry that is not greater
     /// begins with every such entry: what stands between a prefix and its text begins with it too.
-    pub(crate) fn each(
-        &self,
-        text: impl ExactSizeIterator<Item = u8> + Clone,
-        mut found: impl FnMut(&Postings),
-    ) {
-        let not_greater = self.entries.partition_point(|entry| {
-            entry.text.iter().copied().cmp(text.clone()) != Ordering::Greater
-        });
+    pub(crate) fn each(&self, text: impl Text, mut found: impl FnMut(&Postings)) {
+        let not_greater = self
+            .entries
+            .partition_point(|entry| text.compare(&entry.text) != Ordering::Less);
         let mut next = not_greater.checked_sub(1);
         while let Some(index) = next {
             let entry = &self.entries[index];
-            let begins = entry.text.len() <= text.len()
-                && text
-                    .clone()
-                    .take(entry.text.len())
-                    .eq(entry.text.iter().copied());
-            if begins {
+            if text.begins_with(&entry.text) {
                 found(&entry.prefix);
                 if entry.text.len() == text.len() {
                     found(&entry.exact);
@@ -88,6 +79,45 @@ impl Prefixes {
             }
             next = entry.parent.map(|parent| parent as usize);
         }
+    }
+}
+
+/// A text that is looked up.
+pub(crate) trait Text: Copy {
+    fn len(self) -> usize;
+    fn compare(self, other: &[u8]) -> Ordering;
+    fn begins_with(self, prefix: &[u8]) -> bool;
+}
+
+impl Text for &[u8] {
+    fn len(self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    fn compare(self, other: &[u8]) -> Ordering {
+        self.cmp(other)
+    }
+
+    fn begins_with(self, prefix: &[u8]) -> bool {
+        self.starts_with(prefix)
+    }
+}
+
+/// A text that is read from its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backward<'a>(pub(crate) &'a [u8]);
+
+impl Text for Backward<'_> {
+    fn len(self) -> usize {
+        self.0.len()
+    }
+
+    fn compare(self, other: &[u8]) -> Ordering {
+        self.0.iter().rev().cmp(other)
+    }
+
+    fn begins_with(self, prefix: &[u8]) -> bool {
+        prefix.len() <= self.0.len() && self.0.iter().rev().zip(prefix).all(|(a, b)| a == b)
     }
 }
 
@@ -107,8 +137,13 @@ mod tests {
         for text in [
             "", "/", "/a", "/a/", "/a/b", "/a/bc", "/abc", "/b/c", "/b/c/d", "x", "!",
         ] {
-            let mut found = Bits::default();
-            prefixes.each(text.bytes(), |postings| postings.add_to(&mut found));
+            let (mut found, mut backward) = (Bits::default(), Bits::default());
+            prefixes.each(text.as_bytes(), |postings| postings.add_to(&mut found));
+            let reversed: Vec<u8> = text.bytes().rev().collect();
+            prefixes.each(Backward(&reversed), |postings| {
+                postings.add_to(&mut backward);
+            });
+            assert_eq!(found, backward, "{text}");
             let expected = texts.iter().enumerate().filter(|(id, prefix)| {
                 text.starts_with(**prefix) && (id % 2 == 0 || text == **prefix)
             });

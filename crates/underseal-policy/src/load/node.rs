@@ -43,6 +43,10 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Spanned<Node>>, (Place, String
         strict_booleans: true,
         reject_unsupported_tags: true,
         merge_keys: MergeKeyPolicy::Error,
+        // More than any policy repeats, and little enough to be read in no time.
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 50_000,
+        },
     };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let place = error.location().map_or(Place::START, Place::of);

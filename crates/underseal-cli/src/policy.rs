@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod convert;
 mod explain;
 
 use std::fs;
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &PolicyArgs) -> Result<(), Failure> {
     match &args.command {
         Subcommand::Check(args) => check::run(args),
         Subcommand::Explain(args) => explain::run(args),
+        Subcommand::Convert(args) => convert::run(args),
         Subcommand::Schema => print(&format!("{:#}\n", underseal_policy::json_schema())),
     }
 }

@@ -42,6 +42,7 @@ fn check(name: &str, arguments: &[&str]) {
 fn help() {
     check("help-policy.txt", &["--help"]);
     check("help-policy-check.txt", &["check", "--help"]);
+    check("help-policy-convert.txt", &["convert", "--help"]);
     check("help-policy-explain.txt", &["explain", "--help"]);
 }
 
@@ -139,6 +140,16 @@ fn what_cannot_be_explained_says_why() {
     check("policy-explain-wrong.txt", &["explain", "wrong.yaml"]);
     let labels = ["explain", "orders.yaml", "--labels", "orders"];
     check("policy-explain-labels.txt", &labels);
+}
+
+#[test]
+fn foreign_policies_are_converted_or_refused_by_name() {
+    let domain = ["convert", "cilium.yaml", "--trust-domain", "cluster.local"];
+    check("policy-convert.txt", &domain);
+    check(
+        "policy-convert-wrong.txt",
+        &["convert", "cilium-wrong.yaml"],
+    );
 }
 
 #[test]

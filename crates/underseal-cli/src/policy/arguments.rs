@@ -33,6 +33,19 @@ Example:
 
 Exit codes: 0 explained, whatever was decided; 6 a file does not load, or cannot be read.";
 
+const CONVERT_NOTES: &str = "\
+Takes Istio's AuthorizationPolicy and Cilium's CiliumNetworkPolicy with its HTTP rules. What cannot
+be said exactly is refused by name, with its line and column on stderr, and nothing is printed.
+
+A policy of a namespace is for workloads with the label io.kubernetes.pod.namespace. Of the labels
+of a peer, a SPIFFE ID tells the namespace and the service account. Regular expressions become
+patterns where they are literal, have `.*` at one end, `[^/]+` for a segment, or alternatives.
+
+Example:
+  underseal policy convert cilium.yaml --trust-domain cluster.local > policy.yaml
+
+Exit codes: 0 converted; 6 something cannot be converted, or the file cannot be read.";
+
 /// Options of `underseal policy`.
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
@@ -48,6 +61,8 @@ pub(super) enum Subcommand {
     Check(CheckArgs),
     /// Say what is decided about a request, and why, rule by rule
     Explain(ExplainArgs),
+    /// Print the policies of Istio or Cilium in underseal's words
+    Convert(ConvertArgs),
     /// Print the JSON Schema of a policy
     Schema,
 }
@@ -130,6 +145,19 @@ pub(super) enum Way {
 fn label(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected name=value")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Options of `underseal policy convert`.
+#[derive(Debug, Args)]
+#[command(after_help = CONVERT_NOTES)]
+pub(super) struct ConvertArgs {
+    /// File with policies of Istio or Cilium; `-` is stdin
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+
+    /// Trust domain of the peers' SPIFFE IDs; without it, a service account is matched in any
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) trust_domain: Option<String>,
 }
 
 /// Policy files and what must be known to read them.

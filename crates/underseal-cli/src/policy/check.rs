@@ -48,10 +48,7 @@ pub(super) fn loaded(
 fn refused(errors: &[LoadError]) -> Failure {
     Failure::new(
         Exit::Policy,
-        format!(
-            "{}, nothing is loaded",
-            count(errors.len(), "error", "errors")
-        ),
+        format!("{}, nothing is loaded", self::errors(errors.len())),
         "`underseal policy schema` prints the JSON Schema of a policy",
     )
 }
@@ -69,6 +66,11 @@ fn json(error: &LoadError) -> String {
         "message": error.message,
     });
     format!("{object}\n")
+}
+
+/// `1 error`, `2 errors`.
+pub(super) fn errors(errors: usize) -> String {
+    count(errors, "error", "errors")
 }
 
 fn count(count: usize, one: &str, many: &str) -> String {

@@ -7,13 +7,15 @@ use crate::held::Held;
 use crate::message::Wishes;
 use crate::{Denied, Direction, Message, Program, Slices, Verdict};
 
+mod decision;
 mod kernel;
 mod offer;
 
+pub use decision::{Chunk, Decision};
 use kernel::Kernel;
 pub use kernel::KernelCompat;
 use offer::Kind;
-pub use offer::{Chunk, Decision, Offer};
+pub use offer::Offer;
 
 /// Runs a [`Program`] over the bytes of one direction of one socket and says what becomes of them.
 ///
@@ -55,7 +57,8 @@ pub use offer::{Chunk, Decision, Offer};
 ///
 /// A panic of the program is caught. What is held is dropped, and the filter refuses everything
 /// from then on with [`Denied::Panicked`]: only this direction of this socket is over. The program
-/// is not run again, so that nobody meets the state it was left in.
+/// is not run again, so that nobody meets the state it was left in. (Where panics abort, they end the
+/// process, and nothing goes on either.)
 #[derive(Debug)]
 #[doc(alias = "sk_psock")]
 pub struct Filter<P, K = usize> {
@@ -111,7 +114,8 @@ impl<K> Covered<K> {
     }
 
     fn consume(&mut self, len: usize) {
-        self.left -= len as u64;
+        let left = self.left.checked_sub(len as u64);
+        self.left = left.expect("no more goes on than the verdict covers");
         self.has_begun |= len > 0;
     }
 

@@ -8,11 +8,12 @@ proptest! {
     #[test]
     fn a_filter_does_as_its_model(
         start in vec(any::<u8>(), 3),
+        direction in prop_oneof![Just(0), Just(16)],
         writes in vec(0..40u8, 15),
         script in vec(any::<u8>(), 0..300),
     ) {
         let mut data = [start, writes, script].concat();
-        data[2] |= 15;
+        data[2] = 15 | direction;
         fuzz::filter(&data);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use crate::{Decision, Denied, Direction, Filter, Message, Offer, Program, Verdict};
 
@@ -193,6 +194,7 @@ fn byte_at(at: usize) -> u8 {
 /// What one offer came to.
 struct Carried {
     result: Result<usize, Denied>,
+    refused: usize,
     bytes: Vec<(Option<u8>, u8)>,
 }
 
@@ -212,14 +214,17 @@ fn carry_out<P: Program<u8>>(mut offer: Offer<'_, '_, P, u8>, at_a_time: usize) 
         offer.taken(taken);
     }
     Carried {
+        refused: offer.refused(),
         result: offer.finish(),
         bytes,
     }
 }
 
-/// Receives writes, under a program that looks, edits, corks, applies and decides, all as `data`
-/// says: byte 0 is the cork's limit, byte 1 how much is taken at a time, then come the lengths of
-/// up to 16 writes and what the program does.
+/// Writes, or receives, under a program that looks, edits, corks, applies and decides, all as
+/// `data` says: byte 0 is the cork's limit, byte 1 how much is taken at a time, byte 2 the number
+/// of writes and the direction, then come the lengths of the writes and what the program does.
+///
+/// The writer goes on behind what is refused.
 pub fn filter(data: &[u8]) {
     let Some(([limit, at_a_time, count], rest)) = data.split_first_chunk() else {
         return;
@@ -234,34 +239,61 @@ pub fn filter(data: &[u8]) {
         is_last: false,
     });
     let program = |message: &mut Message<'_>| model.borrow_mut().run(message);
-    // On ingress, so that a drop does not end the offer: what came is always accepted.
-    let mut filter = Filter::ingress(program).cork_limit(usize::from(*limit));
+    let filter = match count & 16 {
+        0 => Filter::ingress(program),
+        _ => Filter::egress(program),
+    };
+    let mut filter = filter.cork_limit(usize::from(*limit));
     let at_a_time = usize::from(*at_a_time) + 1;
-    let mut got = Vec::new();
+    let (mut got, mut end) = (Vec::new(), 0);
     for len in writes {
-        let start = model.borrow().stream.len();
-        let bytes: Vec<u8> = (start..start + usize::from(*len)).map(byte_at).collect();
-        model.borrow_mut().stream.extend(&bytes);
-        let (first, second) = bytes.split_at(bytes.len() / 3);
-        let carried = carry_out(filter.offer(&[first, second].map(IoSlice::new)), at_a_time);
-        assert_eq!(carried.result, Ok(bytes.len()), "all that came is accepted");
-        assert!(
-            filter.kept() < usize::from(*limit).max(1),
-            "more is held than may be"
-        );
-        got.extend(carried.bytes);
+        let start = end;
+        end += usize::from(*len);
+        got.extend(write(&mut filter, &model, start..end, at_a_time));
+        let most = usize::from(*limit).max(1);
+        assert!(filter.kept() < most, "more is held than may be");
     }
     model.borrow_mut().is_last = true;
     got.extend(carry_out(filter.shutdown(), at_a_time).bytes);
     assert_eq!(filter.kept(), 0, "something is left at the end");
     drop(filter);
-    let model = model.into_inner();
+    check(&model.into_inner(), &got);
+}
+
+/// Writes the bytes of `range` and returns what went on.
+fn write<P: Program<u8>>(
+    filter: &mut Filter<P, u8>,
+    model: &RefCell<Model<'_>>,
+    mut range: Range<usize>,
+    at_a_time: usize,
+) -> Vec<(Option<u8>, u8)> {
+    let mut got = Vec::new();
+    while !range.is_empty() {
+        let bytes: Vec<u8> = range.clone().map(byte_at).collect();
+        // What was offered before, and was neither accepted nor refused, is offered again.
+        model.borrow_mut().stream.truncate(range.start);
+        model.borrow_mut().stream.extend(&bytes);
+        let (first, second) = bytes.split_at(bytes.len() / 3);
+        let carried = carry_out(filter.offer(&[first, second].map(IoSlice::new)), at_a_time);
+        got.extend(carried.bytes);
+        let accepted = carried.result.unwrap_or(0);
+        let is_all = accepted == bytes.len();
+        match (filter.direction(), carried.result) {
+            (Direction::Ingress, _) => assert!(is_all, "all that came is accepted"),
+            (Direction::Egress, Ok(_)) => assert!(is_all || carried.refused > 0, "why not all?"),
+            (Direction::Egress, Err(denied)) => assert_eq!(denied, Denied::Dropped),
+        }
+        range.start += accepted + carried.refused;
+    }
+    got
+}
+
+/// That `got` is what the model expects.
+fn check(model: &Model<'_>, got: &[(Option<u8>, u8)]) {
     assert!(model.covered >= model.stream.len(), "a byte was not judged");
     // The last verdict may cover bytes that never came.
-    assert!(model.expected.starts_with(&got), "other bytes went on");
+    assert!(model.expected.starts_with(got), "other bytes went on");
     let missing = model.expected.len() - got.len();
-    assert!(
-        missing <= model.covered - model.stream.len(),
-        "bytes are missing"
-    );
+    let ahead = model.covered - model.stream.len();
+    assert!(missing <= ahead, "bytes are missing");
 }

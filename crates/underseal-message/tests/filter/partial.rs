@@ -133,3 +133,16 @@ fn who_has_the_bytes_in_place_need_not_move_them() {
     let first = chunk.offered().iter().next().expect("it is not empty");
     assert_eq!(first.as_ptr(), slices[0].as_ptr());
 }
+
+#[test]
+#[should_panic(expected = "no more goes on than the verdict covers")]
+fn no_more_is_taken_than_was_judged() {
+    let mut filter = Filter::egress(|message: &mut Message<'_>| {
+        message.apply_bytes(2);
+        Verdict::<usize>::Pass
+    });
+    let slices = [IoSlice::new(b"abc")];
+    let mut offer = filter.offer(&slices);
+    assert_eq!(offer.next().expect("two bytes pass").chunk().len(), 2);
+    offer.taken(3);
+}

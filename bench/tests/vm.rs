@@ -50,6 +50,8 @@ fn every_row_is_measured_and_shown() {
         "vm-summary",
         "--run",
         file,
+        "--commit",
+        "c0ffee",
         "--out",
         out.to_str().expect("UTF-8"),
     ]);
@@ -59,6 +61,7 @@ fn every_row_is_measured_and_shown() {
         fs::read_to_string(out.join("summary.md")).expect("kept"),
         printed
     );
+    assert!(printed.contains("commit c0ffee"), "{printed}");
     assert!(printed.contains("| underseal, user engine |"), "{printed}");
     assert_eq!(
         Run::read(&out).expect("kept").samples.all().len(),

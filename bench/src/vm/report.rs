@@ -25,6 +25,9 @@ pub struct Options {
     /// The run as the VM printed it
     #[arg(long, value_name = "FILE")]
     run: PathBuf,
+    /// The commit that was built
+    #[arg(long, value_name = "COMMIT")]
+    commit: String,
     /// Keep the run in DIR [default: bench/runs/DATE-vm-KERNEL]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -38,8 +41,8 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut run = Run::read(&options.run)?;
     // The guest knows neither the commit nor whether its clock is right.
-    let host = Machine::this()?;
-    (run.machine.date, run.machine.commit) = (host.date, host.commit);
+    run.machine.date = Machine::this()?.date;
+    run.machine.commit.clone_from(&options.commit);
     let summary = summary(&run);
     print!("{summary}");
     let directory = options.out.clone().unwrap_or_else(|| {

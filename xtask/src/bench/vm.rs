@@ -59,6 +59,8 @@ pub(crate) struct Args {
 /// When something cannot be fetched or built, or the bench fails in the VM.
 pub(crate) fn run(args: &Args) -> Result<()> {
     packages::install_for(&[StepName::Vm, StepName::Clippy])?;
+    // Now, and not when the run is over: the tree may be another one by then.
+    let commit = shell::output(shell::program("git", &["describe", "--always", "--dirty"]))?;
     shell::run(shell::cargo(&[
         "build",
         "--release",
@@ -75,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let file = directory().join("bench.json");
     fs::write(&file, found)?;
     let mut summary = shell::program(bench, &["vm-summary", "--run"]);
-    summary.arg(file);
+    summary.arg(file).args(["--commit", commit.trim()]);
     let quick = args.quick.then(|| PathBuf::from("target/bench-vm-quick"));
     if let Some(out) = args.out.clone().or(quick) {
         summary.arg("--out").arg(out);

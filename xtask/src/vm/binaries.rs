@@ -15,6 +15,8 @@ struct Target {
     switch: &'static str,
     /// Its name; for a library that of the crate.
     name: &'static str,
+    /// The program that its tests start, by the path that cargo gave it.
+    starts: Option<&'static str>,
 }
 
 /// Says what the kernel's TLS can do, for KERNELS.md.
@@ -22,6 +24,7 @@ const PROBE: Target = Target {
     package: "underseal-sys",
     switch: "--example",
     name: "kernel_tls",
+    starts: None,
 };
 
 /// The tests, in the order they run: what explains the others' failures comes first.
@@ -30,21 +33,31 @@ const TESTS: &[Target] = &[
         package: "underseal-sys",
         switch: "--lib",
         name: "underseal_sys",
+        starts: None,
     },
     Target {
         package: "underseal-sys",
         switch: "--test",
         name: "kernel",
+        starts: None,
     },
     Target {
         package: "underseal",
         switch: "--test",
         name: "parity",
+        starts: None,
     },
     Target {
         package: "underseal",
         switch: "--test",
         name: "kernel_faults",
+        starts: None,
+    },
+    Target {
+        package: "underseal-cli",
+        switch: "--test",
+        name: "serve",
+        starts: Some("underseal"),
     },
 ];
 
@@ -52,6 +65,9 @@ const TESTS: &[Target] = &[
 pub(crate) struct Binary {
     pub(crate) name: &'static str,
     pub(crate) file: PathBuf,
+    /// A program that its tests start. They need more of a machine than a VM is, but for those that
+    /// are ignored elsewhere.
+    pub(crate) starts: Option<PathBuf>,
 }
 
 /// What cargo built.
@@ -100,10 +116,12 @@ fn build(target: &Target) -> Result<Binary> {
         command.arg(target.name);
     }
     let messages = shell::output(command)?;
-    let file = executable(&messages, target.name);
+    let built =
+        |name: &str| executable(&messages, name).with_context(|| format!("cargo built no {name}"));
     Ok(Binary {
         name: target.name,
-        file: file.with_context(|| format!("cargo built no {}", target.name))?,
+        file: built(target.name)?,
+        starts: target.starts.map(built).transpose()?,
     })
 }
 

@@ -86,12 +86,19 @@ impl Tree {
     pub(crate) fn install(&self, program: &Path) -> Result<PathBuf> {
         let file = program.file_name().context("a program without a name")?;
         let place = Path::new("vm/bin").join(file);
-        self.copy(program, &place)?;
-        strip(&self.root.join(&place))?;
+        self.install_at(program, &Path::new("/").join(&place))?;
+        Ok(place)
+    }
+
+    /// The same, in an absolute place.
+    pub(crate) fn install_at(&self, program: &Path, place: &Path) -> Result<()> {
+        let place = place.strip_prefix("/")?;
+        self.copy(program, place)?;
+        strip(&self.root.join(place))?;
         for library in libraries(program)? {
             self.copy(&library, library.strip_prefix("/")?)?;
         }
-        Ok(place)
+        Ok(())
     }
 
     /// Packs the tree into `archive`. It is not compressed: an emulated CPU would have to undo it.

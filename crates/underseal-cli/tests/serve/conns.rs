@@ -32,9 +32,13 @@ impl Machine {
     }
 
     fn serve(&self) -> Server {
+        self.serve_with(&["--workers", "2"])
+    }
+
+    fn serve_with(&self, options: &[&str]) -> Server {
         let mut command = underseal();
         command.env("UNDERSEAL_RUNTIME_DIR", self.runtime());
-        Server::from_command(command, &["--workers", "2"])
+        Server::from_command(command, options)
     }
 
     fn conns(&self, options: &[&str]) -> Finished {
@@ -318,4 +322,51 @@ fn a_process_that_talks_nonsense_is_reported_and_the_rest_is_listed() {
         listed.stderr
     );
     assert!(!listed.stderr.contains('\u{1b}'));
+}
+
+/// A download by sendfile(2), small answers beside it, and what `conns` makes of the sockets.
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn a_server_in_the_kernel_is_listed_as_one() {
+    let machine = Machine::new();
+    let server = machine.serve_with(&["--offload", "kernel"]);
+    let big: Vec<u8> = (0..3_000_001_u32).map(|n| (n % 251) as u8).collect();
+    server.write("small", "in one record");
+    server.write("big", &big);
+    let suites = [Suite::Tls13Aes128, Suite::Tls12Aes256, Suite::Tls13ChaCha20];
+    let clients: Vec<_> = suites
+        .into_iter()
+        .map(|suite| {
+            let mut client = server.client_with(suite);
+            for _ in 0..2 {
+                client.get("/big");
+                assert!(client.response().body == big, "{suite:?}");
+                client.get("/small");
+                assert_eq!(client.response().body, b"in one record");
+            }
+            client
+        })
+        .collect();
+    let rows = machine.rows_when(|rows| rows.len() == clients.len());
+    for row in rows {
+        assert_eq!(row["tx_engine"], "kernel-software", "{row}");
+        assert_eq!(row["rx_engine"], "kernel-software", "{row}");
+    }
+}
+
+/// By itself `serve` leaves small answers to the user engine.
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn a_server_moves_into_the_kernel_at_a_large_file() {
+    let machine = Machine::new();
+    let server = machine.serve();
+    server.write("small", "in one record");
+    server.write("big", vec![7; 1 << 20]);
+    let mut client = server.client_with(Suite::Tls12Aes128);
+    for (path, engine) in [("/small", "user"), ("/big", "kernel-software")] {
+        client.get(path);
+        assert_eq!(client.response().status, 200);
+        let rows = machine.rows_when(|rows| rows.len() == 1 && rows[0]["tx_engine"] == engine);
+        assert_eq!(rows[0]["rx_engine"], "user", "{path}");
+    }
 }

@@ -22,11 +22,12 @@ pub const OFFLOAD_VARIABLE: &str = "UNDERSEAL_OFFLOAD";
 /// `tokio::net::TcpStream`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Offload {
-    /// Wherever it is cheaper and nothing is lost. As measured (`cargo xtask bench vm`), the kernel is
-    /// the cheaper one for files and pipes alone: a connection starts in the user engine, and its
-    /// sending direction moves into the kernel at the first `send_file` of 256 KiB or more, or
-    /// the first `splice_from`, if the kernel takes the suite and can follow key updates. A kernel
-    /// that refuses is no error: the user engine goes on, and the log says so once.
+    /// Wherever it is cheaper and nothing is lost. Measured (`cargo xtask bench vm`), the user engine
+    /// is the cheaper one for writes and for receiving; the kernel's sends files and pipes without
+    /// copying them. So a connection starts in the user engine, and its sending direction moves
+    /// into the kernel at the first `send_file` of 256 KiB or more, or the first `splice_from`, if
+    /// the kernel takes the suite and can follow key updates. A kernel that refuses is no error:
+    /// the user engine goes on, and the log says so once.
     #[default]
     Auto,
     /// In the kernel. Where it refuses the connection fails, with [`crate::Error::Offload`]. A
@@ -164,7 +165,7 @@ fn from_environment() -> Option<Offloads> {
     }
 }
 
-/// Whether the kernel engine was measured to be the cheaper one for anything in this direction.
+/// Whether there is anything in this direction for which `Auto` takes the kernel engine.
 const fn kernel_pays(direction: Direction) -> bool {
     match direction {
         Direction::Tx => true,

@@ -96,7 +96,7 @@ fn explained(
         Engine::Kernel => "kernel",
     };
     let measured = match direction {
-        Direction::Tx => "cheaper for files: from the first large one on",
+        Direction::Tx => "for large files, which it sends without copies",
         Direction::Rx => "measured to be the cheaper one for receiving",
     };
     match (offload, engine) {
@@ -187,7 +187,7 @@ mod tests {
             kernel,
             (
                 "kernel",
-                "cheaper for files: from the first large one on".to_owned()
+                "for large files, which it sends without copies".to_owned()
             )
         );
     }

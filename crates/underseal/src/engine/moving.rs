@@ -81,7 +81,7 @@ impl Connection {
     pub(super) fn is_to_move(&self, occasion: Occasion) -> bool {
         match self.moving.tx {
             None => false,
-            // Measured: the kernel engine is the cheaper one for pages, not for writes.
+            // Measured: the user engine is the cheaper one for writes.
             Some(Offload::Auto) => occasion == Occasion::Pages,
             Some(_) => true,
         }

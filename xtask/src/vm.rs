@@ -158,13 +158,6 @@ fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<Log> {
     let tree = Tree::new(place(".root"), kernel)?;
     let programs = programs(kernel.name(), binaries, args);
     tree.add(&programs, &[("UNDERSEAL_VM_KERNEL", &word)])?;
-    for started in binaries
-        .tests
-        .iter()
-        .filter_map(|test| test.starts.as_ref())
-    {
-        tree.install_at(started, started)?;
-    }
     let machine = Machine {
         name: word.clone(),
         image: kernel.image()?,
@@ -216,6 +209,7 @@ fn programs(name: Name, binaries: &Binaries, args: &Args) -> Vec<Program> {
         name: binaries.probe.name.to_owned(),
         file: binaries.probe.file.clone(),
         args: Vec::new(),
+        starts: None,
     }];
     let pairs = binaries.tests.iter();
     let pairs = pairs.flat_map(|binary| choices.iter().map(move |choice| (binary, choice)));
@@ -232,6 +226,7 @@ fn programs(name: Name, binaries: &Binaries, args: &Args) -> Vec<Program> {
             name: binary.name.to_owned(),
             file: binary.file.clone(),
             args: [choice, fixed, args.options.clone()].concat(),
+            starts: binary.starts.clone(),
         });
     }
     programs

@@ -100,6 +100,7 @@ fn boot(args: &Args, bench: &Path) -> Result<Log> {
         name: "bench".to_owned(),
         file: bench.to_owned(),
         args: arguments(args, &peer),
+        starts: None,
     };
     tree.add(&[program], &[])?;
     let machine = Machine {

@@ -35,6 +35,8 @@ pub(crate) struct Program {
     pub(crate) file: PathBuf,
     /// What it is started with.
     pub(crate) args: Vec<String>,
+    /// A program that it starts, by the path that it has on this machine.
+    pub(crate) starts: Option<PathBuf>,
 }
 
 /// The directory tree of an initramfs.
@@ -69,6 +71,12 @@ impl Tree {
         for (name, value) in environment {
             script.push_str(&format!("export {name}={}\n", quoted(value)));
         }
+        for started in programs
+            .iter()
+            .filter_map(|program| program.starts.as_deref())
+        {
+            script.push_str(&self.install_for_tests(started)?);
+        }
         for program in programs {
             let place = self.install(&program.file)?;
             let words = [program.name.clone(), format!("/{}", place.display())];
@@ -86,19 +94,25 @@ impl Tree {
     pub(crate) fn install(&self, program: &Path) -> Result<PathBuf> {
         let file = program.file_name().context("a program without a name")?;
         let place = Path::new("vm/bin").join(file);
-        self.install_at(program, &Path::new("/").join(&place))?;
-        Ok(place)
-    }
-
-    /// The same, in an absolute place.
-    pub(crate) fn install_at(&self, program: &Path, place: &Path) -> Result<()> {
-        let place = place.strip_prefix("/")?;
-        self.copy(program, place)?;
-        strip(&self.root.join(place))?;
+        self.copy(program, &place)?;
+        strip(&self.root.join(&place))?;
         for library in libraries(program)? {
             self.copy(&library, library.strip_prefix("/")?)?;
         }
-        Ok(())
+        Ok(place)
+    }
+
+    /// Adds a program that tests start by the path that it has here. The VM links it there, since a
+    /// file system of the VM may be mounted over that place.
+    fn install_for_tests(&self, program: &Path) -> Result<String> {
+        let place = self.install(program)?;
+        let directory = program.parent().context("a program without a directory")?;
+        Ok(format!(
+            "mkdir -p {} && ln -s /{} {}\n",
+            quoted(&directory.to_string_lossy()),
+            place.display(),
+            quoted(&program.to_string_lossy())
+        ))
     }
 
     /// Packs the tree into `archive`. It is not compressed: an emulated CPU would have to undo it.

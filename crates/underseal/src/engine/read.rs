@@ -199,9 +199,7 @@ impl Connection {
         transport: &mut impl Transport,
         out: &mut [u8],
     ) -> io::Result<Step> {
-        if let Err(error) = self.move_rx(transport.socket()) {
-            return Err(self.fail(transport, error).into());
-        }
+        self.move_rx_or_fail(transport)?;
         let filled = self.rx.fill(transport, out).inspect_err(|error| {
             if error.kind() == io::ErrorKind::ConnectionReset
                 && let Transmit::Kernel(tx) = &mut self.tx
@@ -221,6 +219,13 @@ impl Connection {
             }
         };
         Ok(result?)
+    }
+
+    /// Moves the receiving direction if it is to move; a kernel that was asked for and refuses ends
+    /// the connection.
+    pub(super) fn move_rx_or_fail(&mut self, transport: &mut impl Transport) -> Result<(), Error> {
+        let moved = self.move_rx(transport.socket());
+        moved.map_err(|error| self.fail(transport, error))
     }
 
     fn take_record(

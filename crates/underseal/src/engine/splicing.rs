@@ -105,7 +105,7 @@ impl Connection {
             }
             let mut step = self.step(transport, &mut [])?;
             if matches!(step, Step::Starved) {
-                self.move_rx(transport.socket())?;
+                self.move_rx_or_fail(transport)?;
                 if let Some(spliced) = self.splice_records(transport, pipe, len)? {
                     return Ok(spliced);
                 }

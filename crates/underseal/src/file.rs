@@ -6,9 +6,11 @@ use std::io;
 use std::io::IoSliceMut;
 use std::ops::Range;
 
-use rustix::io::{Errno, pread};
+#[cfg(feature = "tokio")]
+use rustix::io::Errno;
 #[cfg(feature = "tokio")]
 use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::io::{pread, retry_on_intr};
 
 #[cfg(feature = "tokio")]
 use crate::buffers::BATCH;
@@ -112,12 +114,7 @@ pub(crate) async fn warm(file: &File, at: u64) -> io::Result<()> {
 }
 
 fn read_at(file: &File, piece: &mut [u8], at: u64) -> io::Result<usize> {
-    loop {
-        match pread(file, &mut *piece, at) {
-            Err(Errno::INTR) => {}
-            result => return result.map_err(io::Error::from),
-        }
-    }
+    Ok(retry_on_intr(|| pread(file, &mut *piece, at))?)
 }
 
 fn batch(sent: usize) -> Batch {

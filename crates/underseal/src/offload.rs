@@ -52,7 +52,14 @@ impl Offload {
         version: ProtocolVersion,
         algorithm: Algorithm,
     ) -> Result<Engine, Refusal> {
-        choose(self, direction, version, algorithm)
+        if self == Self::User || (self == Self::Auto && !kernel_pays(direction)) {
+            return Ok(Engine::User);
+        }
+        crate::engine::kernel::probed(version, algorithm, direction)?;
+        if self == Self::Auto && version == ProtocolVersion::Tls13 {
+            rekey()?;
+        }
+        Ok(Engine::Kernel)
     }
 }
 
@@ -179,26 +186,6 @@ pub(crate) fn rekey() -> Result<(), Refusal> {
         None => Ok(()),
         Some(errno) => Err(Refusal::Rekey(errno)),
     }
-}
-
-/// The engine of a direction, as far as it can be told without its socket.
-pub(crate) fn choose(
-    offload: Offload,
-    direction: Direction,
-    version: ProtocolVersion,
-    algorithm: Algorithm,
-) -> Result<Engine, Refusal> {
-    if offload == Offload::User {
-        return Ok(Engine::User);
-    }
-    if offload == Offload::Auto && !kernel_pays(direction) {
-        return Ok(Engine::User);
-    }
-    crate::engine::kernel::probed(version, algorithm, direction)?;
-    if offload == Offload::Auto && version == ProtocolVersion::Tls13 {
-        rekey()?;
-    }
-    Ok(Engine::Kernel)
 }
 
 #[cfg(test)]

@@ -59,8 +59,8 @@ pub struct Parts<IO, Session> {
 }
 
 impl<IO, Session> Parts<IO, Session> {
-    /// Takes a stream apart. `socket` is the one of `io`, if it has one. Everything that was
-    /// written is flushed, or a part of `unsent`.
+    /// Takes a stream apart. `socket_of` finds the TCP socket that `io` is, if it is one. What was
+    /// written is with the kernel, or a part of `unsent`.
     pub(crate) fn take(
         io: IO,
         session: Session,

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{self, Timeout};
 use rustix::pipe::{SpliceFlags, splice};
 
@@ -43,10 +43,10 @@ fn moving(
     mut call: impl FnMut(SpliceFlags) -> Result<Spliced, Errno>,
 ) -> Result<Spliced, Errno> {
     if fcntl_getfl(socket)?.contains(OFlags::NONBLOCK) {
-        return uninterrupted(|| call(SpliceFlags::NONBLOCK));
+        return retry_on_intr(|| call(SpliceFlags::NONBLOCK));
     }
     loop {
-        match uninterrupted(|| call(SpliceFlags::empty())) {
+        match retry_on_intr(|| call(SpliceFlags::empty())) {
             Err(Errno::AGAIN) => wait_for(socket, timeout)?,
             result => return result,
         }
@@ -62,7 +62,7 @@ fn wait_for(socket: BorrowedFd<'_>, timeout: Timeout) -> Result<(), Errno> {
     let limit = sockopt::socket_timeout(socket, timeout)?;
     let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
     let mut polled = [PollFd::from_borrowed_fd(socket, wanted)];
-    match uninterrupted(|| poll(&mut polled, limit.as_ref()))? {
+    match retry_on_intr(|| poll(&mut polled, limit.as_ref()))? {
         0 => Err(Errno::AGAIN),
         _ => Ok(()),
     }
@@ -92,18 +92,9 @@ pub(crate) fn is_ready(pipe: BorrowedFd<'_>, wanted: PollFlags) -> bool {
 }
 
 pub(crate) fn read(pipe: BorrowedFd<'_>, piece: &mut [u8]) -> Result<usize, Errno> {
-    uninterrupted(|| rustix::io::read(pipe, &mut *piece))
+    retry_on_intr(|| rustix::io::read(pipe, &mut *piece))
 }
 
 pub(crate) fn write(pipe: BorrowedFd<'_>, plaintext: &[u8]) -> Result<usize, Errno> {
-    uninterrupted(|| rustix::io::write(pipe, plaintext))
-}
-
-fn uninterrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            result => return result,
-        }
-    }
+    retry_on_intr(|| rustix::io::write(pipe, plaintext))
 }

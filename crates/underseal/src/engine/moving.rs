@@ -8,7 +8,7 @@ use underseal_sys::tls::Direction;
 use super::{Connection, Receive, Transmit, kernel, user};
 use crate::Error;
 use crate::buffers;
-use crate::offload::{self, Offload, Offloads, Refusal};
+use crate::offload::{Engine, Offload, Offloads, Refusal};
 
 /// Why a direction might move now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,9 +70,9 @@ impl Connection {
                 Offload::Auto | Offload::Kernel => Ok(None),
             };
         };
-        match offload::choose(offload, direction, keys.version(), keys.algorithm()) {
-            Ok(offload::Engine::Kernel) => Ok(Some(offload)),
-            Ok(offload::Engine::User) => Ok(None),
+        match offload.engine(direction, keys.version(), keys.algorithm()) {
+            Ok(Engine::Kernel) => Ok(Some(offload)),
+            Ok(Engine::User) => Ok(None),
             Err(refusal) => settle(direction, offload, refusal).map(|()| None),
         }
     }

@@ -322,8 +322,9 @@ impl Transmit {
         Ok(())
     }
 
-    /// Counts the records of what was sent, and `more` that it may have been cut into. An error that is not just a full socket, or no memory,
-    /// ends the direction: the kernel may have sent a part of a record.
+    /// Counts the records of what was sent, and `more` that it may have been cut into. An error that
+    /// is not just a full socket, or no memory, ends the direction: the kernel may have sent a part
+    /// of a record.
     fn checked(&mut self, sent: Result<usize, Errno>, more: u64) -> io::Result<usize> {
         match sent {
             Ok(sent) => {

@@ -1,0 +1,11 @@
+//! Programs on tokio and blocking streams: what waits for whom, and what random programs come to.
+//!
+//! What must not depend on the engine is in the parity suite.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
+
+mod blocking;
+mod model;
+mod pairs;
+mod redirects;
+mod waiting;

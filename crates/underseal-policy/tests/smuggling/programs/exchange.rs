@@ -1,0 +1,101 @@
+//! A connection to a program: what was sent, what it answered, and what it sent on.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::proxy::Proxy;
+
+/// How long a program may be silent before it counts as waiting for more. None is: what they are
+/// sent is always enough.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A request as a backend was sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) method: String,
+    /// As the program normalised it, decoded.
+    pub(super) path: String,
+    /// Without port.
+    pub(super) host: String,
+    /// Bytes of its body.
+    pub(super) content: usize,
+}
+
+impl Seen {
+    /// The request that comes behind every case.
+    pub(super) fn next() -> Self {
+        Self {
+            method: "GET".to_owned(),
+            path: "/next".to_owned(),
+            host: "a".to_owned(),
+            content: 0,
+        }
+    }
+}
+
+const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+/// What came of a case.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// What the backend was sent.
+    pub(super) seen: Vec<Seen>,
+    /// The status codes of the answers.
+    pub(super) answers: Vec<String>,
+    /// Whether the program waited for more.
+    pub(super) waits: bool,
+}
+
+/// Sends a case and one more request behind it, and reads all answers.
+pub(super) fn exchange(proxy: &Proxy, sent: &[u8]) -> Exchange {
+    let mut stream = TcpStream::connect(proxy.address).expect("the program listens");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a timeout that is not zero");
+    stream.set_nodelay(true).expect("a TCP socket");
+    // It may have refused already, and closed.
+    let _ = stream.write_all(&[sent, NEXT].concat());
+    let mut answers = Vec::new();
+    let mut buffer = [0; 4096];
+    let waits = loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break false,
+            Ok(len) => answers.extend_from_slice(&buffer[..len]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break true,
+            // Reset: it closed while there was something to read.
+            Err(_) => break false,
+        }
+    };
+    Exchange {
+        seen: proxy.record.take(),
+        answers: statuses(&String::from_utf8_lossy(&answers)),
+        waits,
+    }
+}
+
+fn statuses(answers: &str) -> Vec<String> {
+    let starts = answers.split("HTTP/1.").skip(1);
+    starts
+        .filter_map(|start| Some(start.get(2..5)?.to_owned()))
+        .collect()
+}
+
+/// Decodes percent-encoding, a character per byte.
+pub(super) fn decode(path: &[u8]) -> String {
+    let mut out = String::new();
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after
+            .get(..2)
+            .and_then(|digits| str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let (byte, len) = match byte.filter(|_| *first == b'%') {
+            Some(byte) => (byte, 3),
+            None => (*first, 1),
+        };
+        out.push(char::from(byte));
+        rest = &rest[len..];
+    }
+    out
+}

@@ -38,6 +38,11 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Whether its sender sends nothing more on its stream.
+    pub(crate) fn ends_stream(&self) -> bool {
+        [DATA, HEADERS].contains(&self.kind) && self.flags & END_STREAM != 0
+    }
+
     /// The content of a DATA frame without its padding; nothing if there is more padding than frame.
     pub(crate) fn content(&self) -> Option<&'a [u8]> {
         if self.flags & PADDED == 0 {

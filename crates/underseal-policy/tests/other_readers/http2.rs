@@ -80,7 +80,11 @@ fn comes_from_frames(request: &SeenRequest, frames: &[Frame<'_>]) {
         .clone()
         .filter(|frame| frame.kind == frames::HEADERS);
     assert!(heads.next().is_some(), "a request from nowhere");
-    let data = of_stream.filter(|frame| frame.kind == frames::DATA);
+    // What follows the end of a stream is not of it.
+    let mut ended = false;
+    let data = of_stream
+        .take_while(|frame| !std::mem::replace(&mut ended, frame.ends_stream()))
+        .filter(|frame| frame.kind == frames::DATA);
     let content: usize = data.filter_map(Frame::content).map(<[u8]>::len).sum();
     assert!(request.content <= content, "a body from nowhere");
     assert!(

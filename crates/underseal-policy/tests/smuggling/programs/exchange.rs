@@ -1,7 +1,7 @@
 //! A connection to a program: what was sent, what it answered, and what it sent on.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use super::proxy::Proxy;
@@ -56,6 +56,10 @@ pub(super) fn exchange(proxy: &Proxy, sent: &[u8]) -> Exchange {
     stream.set_nodelay(true).expect("a TCP socket");
     // It may have refused already, and closed.
     let _ = stream.write_all(&[sent, NEXT].concat());
+    if sent.starts_with(b"CONNECT") {
+        // A tunnel stays open as long as either end does.
+        let _ = stream.shutdown(Shutdown::Write);
+    }
     let mut answers = Vec::new();
     let mut buffer = [0; 4096];
     let waits = loop {

@@ -11,6 +11,7 @@ mod exit;
 mod live;
 mod policy;
 mod serve;
+mod server;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::thread;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -9,6 +10,14 @@ use crate::exit::{Exit, Failure};
 
 /// Connections the kernel completes ahead of `accept`; it cuts this down to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
+
+/// How many workers there are: as many as asked for, or one per CPU.
+pub(crate) fn count(asked: Option<u16>) -> usize {
+    asked.map_or_else(
+        || thread::available_parallelism().map_or(1, usize::from),
+        usize::from,
+    )
+}
 
 /// Binds `count` listeners to `listen`. The kernel spreads connections over them, so a worker
 /// never has to wake another one.

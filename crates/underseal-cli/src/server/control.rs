@@ -1,4 +1,4 @@
-//! The main thread while the workers serve: signals, reload of the certificate, shutdown.
+//! The main thread while the workers serve: signals, reload of what was read from files, shutdown.
 
 use std::io;
 use std::pin::pin;
@@ -11,11 +11,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep};
 
 use super::access_log::Sink;
-use super::certificate::{Identity, Stamp};
+use super::certificate::Stamp;
 use super::worker::Order;
 use crate::exit::{Exit, Failure};
 
-/// How often the certificate files are looked at.
+/// How often the files are looked at.
 const RELOAD_POLL: Duration = Duration::from_secs(2);
 
 /// The ends that the main thread holds of what connects it with the workers.
@@ -25,9 +25,25 @@ pub(crate) struct Workers {
     pub(crate) ended: mpsc::Receiver<io::Error>,
 }
 
+/// What was read from files, and can be read again while connections go on.
+pub(crate) trait Reload {
+    /// What it is, as messages name it.
+    fn what(&self) -> &'static str;
+
+    /// The files as they are now.
+    fn stamp(&self) -> Stamp;
+
+    /// Loads them again, and says what was loaded if there is something to say. On failure what is
+    /// in use stays.
+    ///
+    /// # Errors
+    /// As at the start.
+    fn reload(&self) -> Result<Option<String>, Failure>;
+}
+
 /// What SIGHUP loads or opens again.
 pub(crate) struct Reloadable {
-    pub(crate) identity: Arc<Identity>,
+    pub(crate) files: Vec<Arc<dyn Reload>>,
     pub(crate) log: Arc<Sink>,
 }
 
@@ -92,19 +108,23 @@ async fn serve(
     signals: &mut Signals,
     reloadable: &Reloadable,
 ) -> Option<io::Error> {
-    let mut reload = Reload::new(&reloadable.identity);
+    let mut files: Vec<_> = reloadable
+        .files
+        .iter()
+        .map(|file| Watched::new(&**file))
+        .collect();
     let mut poll = interval(RELOAD_POLL);
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return None,
             _ = signals.interrupt.recv() => return None,
             _ = signals.hangup.recv() => {
-                reload.now();
+                files.iter_mut().for_each(Watched::reload);
                 if let Err(failure) = reloadable.log.reopen() {
                     tracing::warn!("the old access log stays: {}", failure.message());
                 }
             }
-            _ = poll.tick() => reload.if_changed(),
+            _ = poll.tick() => files.iter_mut().for_each(Watched::reload_if_changed),
             ended = workers.ended.recv() => {
                 return Some(ended.unwrap_or_else(|| io::Error::other("all workers ended")));
             }
@@ -138,20 +158,20 @@ async fn finish(
     }
 }
 
-/// Decides when to load the certificate again.
-struct Reload<'a> {
-    identity: &'a Identity,
+/// Decides when to load something again.
+struct Watched<'a> {
+    files: &'a dyn Reload,
     /// The files as they were when they were last loaded, or failed to load.
     loaded: Stamp,
     /// The files as they were at the last look.
     seen: Stamp,
 }
 
-impl<'a> Reload<'a> {
-    fn new(identity: &'a Identity) -> Self {
-        let stamp = identity.stamp();
+impl<'a> Watched<'a> {
+    fn new(files: &'a dyn Reload) -> Self {
+        let stamp = files.stamp();
         Self {
-            identity,
+            files,
             loaded: stamp.clone(),
             seen: stamp,
         }
@@ -159,20 +179,22 @@ impl<'a> Reload<'a> {
 
     /// Loads changed files once they look the same twice: certificate and key are two files, and
     /// whoever replaces them replaces one before the other.
-    fn if_changed(&mut self) {
-        let stamp = self.identity.stamp();
+    fn reload_if_changed(&mut self) {
+        let stamp = self.files.stamp();
         let settled = stamp == self.seen;
         self.seen = stamp;
         if settled && self.seen != self.loaded {
-            self.now();
+            self.reload();
         }
     }
 
-    fn now(&mut self) {
-        self.loaded = self.identity.stamp();
-        match self.identity.reload() {
-            Ok(fingerprint) => tracing::info!("certificate loaded again, SHA-256 {fingerprint}"),
-            Err(failure) => tracing::warn!("the old certificate stays: {}", failure.message()),
+    fn reload(&mut self) {
+        self.loaded = self.files.stamp();
+        let what = self.files.what();
+        match self.files.reload() {
+            Ok(None) => tracing::info!("{what} loaded again"),
+            Ok(Some(loaded)) => tracing::info!("{what} loaded again, {loaded}"),
+            Err(failure) => tracing::warn!("the old {what} stays: {}", failure.message()),
         }
     }
 }

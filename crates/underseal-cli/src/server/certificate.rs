@@ -13,6 +13,7 @@ use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 
+use super::control::Reload;
 use crate::exit::{Exit, Failure};
 
 /// Where certificate and key are read from.
@@ -34,9 +35,20 @@ pub(crate) struct Identity {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint([u8; 32]);
 
-/// What changes when a file is replaced or rewritten; `None` while one of the files is missing.
+/// What changes when one of several files is replaced or rewritten; `None` while one is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(Option<[(u64, u64, i64, i64); 2]>);
+pub(crate) struct Stamp(Option<Vec<(u64, u64, i64, i64)>>);
+
+impl Stamp {
+    /// The files as they are now.
+    pub(crate) fn of<'a>(files: impl IntoIterator<Item = &'a Path>) -> Self {
+        let of = |path: &Path| {
+            let meta = std::fs::metadata(path).ok()?;
+            Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+        };
+        Self(files.into_iter().map(of).collect())
+    }
+}
 
 impl Identity {
     /// Loads the pair for the first time.
@@ -52,35 +64,32 @@ impl Identity {
         })
     }
 
-    /// Loads the pair again. On failure the one in use stays.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub(crate) fn reload(&self) -> Result<Fingerprint, Failure> {
-        let pair = Arc::new(read_pair(&self.paths, &self.provider)?);
-        let fingerprint = Fingerprint::of(&pair);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
-        Ok(fingerprint)
-    }
-
     /// The fingerprint of the certificate in use.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.pair())
     }
 
-    /// The files as they are now.
-    pub(crate) fn stamp(&self) -> Stamp {
-        let of = |path: &Path| {
-            let meta = std::fs::metadata(path).ok()?;
-            Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
-        };
-        let both = of(&self.paths.certificate).zip(of(&self.paths.key));
-        Stamp(both.map(|(certificate, key)| [certificate, key]))
-    }
-
-    fn pair(&self) -> Arc<CertifiedKey> {
+    /// The pair in use.
+    pub(crate) fn pair(&self) -> Arc<CertifiedKey> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)
+    }
+}
+
+impl Reload for Identity {
+    fn what(&self) -> &'static str {
+        CERTIFICATE
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp::of([&*self.paths.certificate, &*self.paths.key])
+    }
+
+    fn reload(&self) -> Result<Option<String>, Failure> {
+        let pair = Arc::new(read_pair(&self.paths, &self.provider)?);
+        let fingerprint = Fingerprint::of(&pair);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        Ok(Some(format!("SHA-256 {fingerprint}")))
     }
 }
 
@@ -215,8 +224,10 @@ mod tests {
         assert!(identity.fingerprint() == first);
 
         write_pair(dir.path());
-        let second = identity.reload().expect("reload");
-        assert!(second != first && identity.fingerprint() == second);
+        let said = identity.reload().expect("reload");
+        let second = identity.fingerprint();
+        assert_eq!(said, Some(format!("SHA-256 {second}")));
+        assert!(second != first);
     }
 
     #[test]

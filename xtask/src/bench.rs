@@ -25,6 +25,20 @@ enum Suite {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Programs on a stream, and heads of requests against rules
+    #[command(disable_help_flag = true)]
+    Policy {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+    /// `underseal proxy` against HAProxy and nginx terminating TLS for the same backend
+    #[command(disable_help_flag = true)]
+    Proxy {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Guest instructions per MB, in a VM that counts them: the kernel engine, the user engine,
     /// rustls, and OpenSSL with and without its own kernel TLS
     Vm(vm::Args),
@@ -37,12 +51,14 @@ enum Suite {
 /// When the build or the bench fails; both have said why on stderr by then.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.suite {
-        Suite::Streams { options } => streams(options),
+        Suite::Streams { options } => suite("streams", options),
+        Suite::Policy { options } => suite("policy", options),
+        Suite::Proxy { options } => suite("proxy", options),
         Suite::Vm(args) => vm::run(args),
     }
 }
 
-fn streams(options: &[OsString]) -> anyhow::Result<()> {
+fn suite(name: &str, options: &[OsString]) -> anyhow::Result<()> {
     let root = workspace_root()?;
     let build = [
         "build",
@@ -59,10 +75,10 @@ fn streams(options: &[OsString]) -> anyhow::Result<()> {
     let bench = target_directory(&root).join("release/underseal-bench");
     finish(
         Command::new(bench)
-            .arg("streams")
+            .arg(name)
             .args(options)
             .current_dir(&root),
-        "underseal-bench streams",
+        "underseal-bench",
     )
 }
 

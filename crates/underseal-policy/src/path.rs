@@ -58,6 +58,22 @@ pub enum PathFault {
     TooLong,
 }
 
+impl PathFault {
+    /// A short name for logs and metrics, such as `path-encoded-slash`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAbsolute => "path-not-absolute",
+            Self::Byte => "path-byte",
+            Self::Percent => "path-percent",
+            Self::EncodedSlash => "path-encoded-slash",
+            Self::EncodedBackslash => "path-encoded-backslash",
+            Self::EncodedControl => "path-encoded-control",
+            Self::DotParameter => "path-dot-parameter",
+            Self::TooLong => "path-too-long",
+        }
+    }
+}
+
 impl fmt::Display for PathFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

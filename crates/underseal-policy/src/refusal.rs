@@ -72,6 +72,37 @@ impl Refusal {
             _ => 400,
         }
     }
+
+    /// A short name for logs and metrics, such as `both-lengths`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HeadTooLong => "head-too-long",
+            Self::TooManyFields => "too-many-fields",
+            Self::BareLineFeed => "bare-line-feed",
+            Self::BareCarriageReturn => "bare-carriage-return",
+            Self::LineFolding => "line-folding",
+            Self::SpaceBeforeColon => "space-before-colon",
+            Self::FieldName => "field-name",
+            Self::FieldValue => "field-value",
+            Self::RequestLine => "request-line",
+            Self::Version => "version",
+            Self::Method => "method",
+            Self::Target => "target",
+            Self::Path(fault) => fault.as_str(),
+            Self::NoHost => "no-host",
+            Self::SeveralHosts => "several-hosts",
+            Self::Host => "host",
+            Self::HostDisagrees => "host-disagrees",
+            Self::BothLengths => "both-lengths",
+            Self::SeveralLengths => "several-lengths",
+            Self::Length => "length",
+            Self::TransferEncoding => "transfer-encoding",
+            Self::Connection => "connection",
+            Self::Chunk => "chunk",
+            Self::PseudoField => "pseudo-field",
+            Self::ConnectionField => "connection-field",
+        }
+    }
 }
 
 impl From<PathFault> for Refusal {

@@ -10,6 +10,7 @@ mod doctor;
 mod exit;
 mod live;
 mod policy;
+mod proxy;
 mod serve;
 mod server;
 

@@ -1,4 +1,5 @@
 //! `underseal proxy`: policy on the plaintext between clients and a backend.
 
+mod admin;
 mod metrics;
 mod proxy_protocol;

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use underseal_policy::model::AuthorizationPolicy;
 
 use self::decisions::Loaded;
+#[cfg(test)]
+pub(crate) use self::exposition_check::check;
 pub(crate) use self::tally::Tally;
 
 /// The two sides of a proxy.

@@ -59,16 +59,16 @@ pub enum PathFault {
 }
 
 impl PathFault {
-    /// A short name for logs and metrics, such as `path-encoded-slash`.
-    pub const fn as_str(self) -> &'static str {
+    /// A word for logs and metrics.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::NotAbsolute => "path-not-absolute",
             Self::Byte => "path-byte",
             Self::Percent => "path-percent",
-            Self::EncodedSlash => "path-encoded-slash",
-            Self::EncodedBackslash => "path-encoded-backslash",
-            Self::EncodedControl => "path-encoded-control",
-            Self::DotParameter => "path-dot-parameter",
+            Self::EncodedSlash => "encoded-slash",
+            Self::EncodedBackslash => "encoded-backslash",
+            Self::EncodedControl => "encoded-control",
+            Self::DotParameter => "dot-parameter",
             Self::TooLong => "path-too-long",
         }
     }

@@ -63,19 +63,10 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status code to refuse with.
-    pub const fn status(self) -> u16 {
+    /// A word for logs and metrics: the name of the variant, in lower case and with hyphens.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::HeadTooLong | Self::TooManyFields => 431,
-            Self::Version => 505,
-            Self::TransferEncoding => 501,
-            _ => 400,
-        }
-    }
-
-    /// A short name for logs and metrics, such as `both-lengths`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
+            Self::Path(fault) => fault.name(),
             Self::HeadTooLong => "head-too-long",
             Self::TooManyFields => "too-many-fields",
             Self::BareLineFeed => "bare-line-feed",
@@ -88,7 +79,6 @@ impl Refusal {
             Self::Version => "version",
             Self::Method => "method",
             Self::Target => "target",
-            Self::Path(fault) => fault.as_str(),
             Self::NoHost => "no-host",
             Self::SeveralHosts => "several-hosts",
             Self::Host => "host",
@@ -101,6 +91,16 @@ impl Refusal {
             Self::Chunk => "chunk",
             Self::PseudoField => "pseudo-field",
             Self::ConnectionField => "connection-field",
+        }
+    }
+
+    /// The status code to refuse with.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::HeadTooLong | Self::TooManyFields => 431,
+            Self::Version => 505,
+            Self::TransferEncoding => 501,
+            _ => 400,
         }
     }
 }

@@ -154,7 +154,7 @@ impl Tally {
 
     /// A request was refused before any rule was asked.
     pub(crate) fn refused(&self, refusal: Refusal) {
-        *self.cells.refused().entry(refusal.as_str()).or_default() += 1;
+        *self.cells.refused().entry(refusal.name()).or_default() += 1;
     }
 
     /// Bytes of plaintext passed.

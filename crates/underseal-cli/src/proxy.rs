@@ -5,6 +5,7 @@
 //! handshake and finds out what is spoken: [`http1`], [`http2`], or bytes ([`tcp`]). All three judge
 //! by [`policy`], take connections to backends from [`backend`], and write [`log`] lines.
 
+mod admin;
 mod arguments;
 mod backend;
 mod chunk;
@@ -16,8 +17,10 @@ mod flow;
 mod http1;
 mod http2;
 mod log;
+mod metrics;
 mod policy;
 mod principal;
+mod proxy_protocol;
 mod session;
 mod stream;
 mod tcp;
@@ -34,10 +37,12 @@ use rustls_pki_types::ServerName;
 use tokio::sync::Semaphore;
 use underseal_policy::ReadOptions;
 
+use self::admin::Admin;
 pub(crate) use self::arguments::ProxyArgs;
 use self::arguments::{Protocol, ToProtocol};
 use self::backend::Address;
 use self::endpoint::Destination;
+use self::metrics::Metrics;
 use self::policy::{Loaded, Policies};
 use self::tls::{Backends, Clients, Configured};
 use self::worker::{Shared, Timeouts, Worker};
@@ -62,33 +67,67 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let log = Sink::open(&args.access_log)?;
     let count = listener::count(args.workers);
     let (listeners, address) = listener::bind(&args.listen.address, count)?;
+    let metrics = Metrics::new(count);
     let mut setup = Setup {
         args,
         address,
         provider: server::tls::provider(),
         reloads: Vec::new(),
         banner: String::new(),
+        metrics: Arc::clone(&metrics),
     };
     let shared = Arc::new(setup.shared(Arc::clone(&log))?);
+    let admin = args
+        .admin
+        .as_deref()
+        .map(|address| listener::bind(address, 1));
+    let admin = admin.transpose()?;
     let registry = Arc::new(Registry::new("proxy", count));
     let bounds = Bounds {
         reserve,
         connections: Some(Arc::new(Semaphore::new(args.max_connections as usize))),
     };
     let tables: Vec<_> = registry.tables().cloned().collect();
-    let make = move |index: usize| Worker::new(Arc::clone(&shared), Arc::clone(&tables[index]));
+    let make =
+        move |index: usize| Worker::new(Arc::clone(&shared), index, Arc::clone(&tables[index]));
     let workers = server::worker::start(listeners, &bounds, make).map_err(|error| {
         let message = format!("cannot start the workers: {error}");
         Failure::new(Exit::Failure, message, "try fewer `--workers`")
     })?;
-    let banner = setup.banner(count);
+    let mut banner = setup.banner(count);
+    if let Some((_, address)) = &admin {
+        let _ = writeln!(banner, "admin        http://{address}/metrics");
+    }
     let reloadable = Reloadable {
         files: setup.reloads,
         log,
+        observer: observer(Arc::clone(&metrics)),
     };
+    let orders = workers.orders.subscribe();
     control::run(workers, &reloadable, args.grace, || {
         socket::answer_for(registry);
+        for listener in admin.into_iter().flat_map(|(listeners, _)| listeners) {
+            let admin = Admin {
+                metrics: Arc::clone(&metrics),
+                orders: orders.clone(),
+            };
+            if let Err(error) = admin::spawn(listener, admin) {
+                tracing::error!("no admin port: {error}");
+            }
+        }
+        banner.push_str("ready\n");
         say(&banner);
+    })
+}
+
+/// Counts reloads.
+fn observer(metrics: Arc<Metrics>) -> Box<dyn Fn(&'static str, bool)> {
+    Box::new(move |what, done| {
+        let reload = match done {
+            true => metrics::Reload::Done,
+            false => metrics::Reload::Failed,
+        };
+        metrics.reloaded(what, reload);
     })
 }
 
@@ -102,6 +141,7 @@ struct Setup<'a> {
     reloads: Vec<Arc<dyn Reload>>,
     /// What is printed about the certificate.
     banner: String,
+    metrics: Arc<Metrics>,
 }
 
 impl Setup<'_> {
@@ -156,6 +196,9 @@ impl Setup<'_> {
                 tunnel: args.tunnel_timeout,
             },
             read_options: ReadOptions::default(),
+            accept_proxy: args.accept_proxy,
+            send_proxy: args.send_proxy,
+            metrics: Arc::clone(&self.metrics),
         })
     }
 
@@ -220,12 +263,15 @@ impl Setup<'_> {
         if args.policy.is_empty() {
             return Ok(None);
         }
-        let loaded = Arc::new(Loaded::load(Policies {
-            paths: args.policy.clone(),
-            labels: args.label.iter().cloned().collect(),
-            direction: args.way(),
-            tcp_port: (args.protocol == Protocol::Tcp).then_some(self.address.port()),
-        })?);
+        let loaded = Arc::new(Loaded::load(
+            Policies {
+                paths: args.policy.clone(),
+                labels: args.label.iter().cloned().collect(),
+                direction: args.way(),
+                tcp_port: (args.protocol == Protocol::Tcp).then_some(self.address.port()),
+            },
+            Arc::clone(&self.metrics),
+        )?);
         let current = Arc::clone(&loaded.current);
         self.reloads.push(loaded);
         Ok(Some(current))
@@ -290,7 +336,6 @@ impl Setup<'_> {
             }
         }
         text.push_str(&self.banner);
-        text.push_str("ready\n");
         text
     }
 }

@@ -104,6 +104,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let reloadable = Reloadable {
         files: vec![identity],
         log,
+        observer: Box::new(|_, _| ()),
     };
     control::run(workers, &reloadable, args.grace, || {
         socket::answer_for(registry);

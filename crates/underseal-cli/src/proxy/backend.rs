@@ -16,6 +16,7 @@ use underseal::TlsConnector;
 pub(crate) use self::connect::Unreachable;
 use self::idle::Idle;
 use super::current::Latest;
+use super::metrics::Open;
 use super::stream::Stream;
 
 /// How long a backend that refused a connection is passed over, if there are others.
@@ -55,6 +56,8 @@ pub(crate) struct Backend {
     /// Whether it served a request before: it may have died since, without anybody's fault.
     pub(crate) reused: bool,
     target: usize,
+    /// Counts it as open.
+    _open: Open,
 }
 
 impl Backends {
@@ -117,6 +120,14 @@ impl Backends {
     fn from(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
         let count = self.targets.len();
         (0..count).map(move |step| (first + step) % count)
+    }
+}
+
+impl Backend {
+    /// A connection that served before, if it can serve again: nothing has come since.
+    pub(crate) fn revived(mut self) -> Option<Self> {
+        self.reused = true;
+        idle::is_silent(&mut self).then_some(self)
     }
 }
 

@@ -12,10 +12,11 @@ use underseal_policy::model::Direction;
 
 use super::arguments::Protocol;
 use super::log::{self, Outcome};
+use super::metrics::{self, Handshake, Side};
 use super::session::Session;
 use super::stream::{Io, Stream};
 use super::worker::Worker;
-use super::{http1, http2, principal, tcp};
+use super::{http1, http2, principal, proxy_protocol, tcp};
 use crate::live::Established;
 use crate::server::certificate::Identity;
 use crate::server::linger::linger;
@@ -39,6 +40,7 @@ pub(crate) enum End {
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
     let watch = worker.watches.add();
+    let _open = worker.tally.connection(Side::Client);
     // Boxed because handshakes are large and over soon, and idle connections are many.
     let Some((stream, session)) = Box::pin(open(&worker, &watch, tcp, remote)).await else {
         return;
@@ -74,7 +76,7 @@ pub(crate) async fn close(watch: &Watch, mut stream: Stream, end: End) {
 async fn open(
     worker: &Rc<Worker>,
     watch: &Watch,
-    tcp: TcpStream,
+    mut tcp: TcpStream,
     remote: SocketAddr,
 ) -> Option<(Stream, Session)> {
     // A socket that was reset in this moment may have no address any more.
@@ -91,6 +93,9 @@ async fn open(
         destination: None,
         logged: Box::default(),
     };
+    if worker.shared.accept_proxy {
+        receive_proxy_header(worker, watch, &mut tcp, &mut session).await?;
+    }
     let stream = if worker.acceptor.is_some() {
         accept_tls(worker, watch, tcp, &mut session).await?
     } else {
@@ -99,6 +104,35 @@ async fn open(
     name_ourselves(worker, &mut session);
     session.logged = log::describe(&session, session.proven());
     Some((stream, session))
+}
+
+/// The addresses that the client speaks for. One that does not say whom gets nothing.
+async fn receive_proxy_header(
+    worker: &Worker,
+    watch: &Watch,
+    tcp: &mut TcpStream,
+    session: &mut Session,
+) -> Option<()> {
+    let remote = session.remote;
+    watch.enter(Phase::Busy, worker.timeouts().header);
+    let received = watch.until(pin!(proxy_protocol::receive(tcp))).await;
+    match received {
+        Ok(Ok(header)) => {
+            if let Some(addresses) = header.addresses {
+                session.remote = addresses.source;
+                session.local = addresses.destination;
+            }
+            Some(())
+        }
+        Ok(Err(error)) => {
+            tracing::info!("no connection with {remote}: {error}");
+            None
+        }
+        Err(stop) => {
+            tracing::info!("no connection with {remote}: no PROXY protocol header: {stop}");
+            None
+        }
+    }
 }
 
 /// Who the other end is, and who we are in its place: the workload behind us has no identity but
@@ -160,13 +194,19 @@ async fn accept_tls(
             });
             let stream = Stream::new(Io::Accepted(stream), Some(place));
             stream.take_down();
+            worker.tally.handshake(Side::Client, Handshake::Complete);
+            if let Some(engines) = stream.engines() {
+                worker.count_engines(Side::Client, engines);
+            }
             Some(stream)
         }
         Ok(Err(error)) => {
+            worker.tally.handshake(Side::Client, Handshake::Failed);
             tracing::info!("no connection with {remote}: {error}");
             None
         }
         Err(stop) => {
+            worker.tally.handshake(Side::Client, Handshake::TimedOut);
             tracing::info!("no connection with {remote}: handshake not finished: {stop}");
             None
         }
@@ -191,9 +231,7 @@ async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session
             error: Some("plain-http"),
             ..Outcome::default()
         };
-        log::finish(&mut line, &outcome);
-        worker.log.push(&line);
-        worker.buffers.give(line);
+        worker.conclude(line, Some(metrics::Protocol::Http1), &outcome);
     };
     plain_http::answer(watch, tcp, log).await;
 }

@@ -3,6 +3,7 @@
 //! Nothing is gathered: what was read is written before more is read, so that a slow sink holds
 //! back its source.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -120,6 +121,16 @@ fn take_chunks(chunks: &mut Chunks, bytes: &[u8], guarded: bool) -> Result<usize
 
 fn name_of(line: &[u8]) -> &[u8] {
     line.split(|byte| *byte == b':').next().unwrap_or_default()
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => write!(f, "cannot read a body: {error}"),
+            Self::Sink(error) => write!(f, "cannot write a body: {error}"),
+            Self::Framing(refusal) => refusal.fmt(f),
+        }
+    }
 }
 
 impl Broken {

@@ -18,12 +18,13 @@ use std::task::{Context, Poll, ready};
 use underseal_policy::Refusal;
 
 use self::exchange::{Exchange, Finished};
-use self::request::{Prepared, Step};
+use self::request::{Asked, Prepared, Read, Step};
 use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
 use super::connection::{End, close};
 use super::flow::{Body, Flow};
-use super::log::{self, Outcome};
+use super::log::Outcome;
+use super::metrics::Protocol;
 use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
@@ -53,6 +54,7 @@ pub(crate) async fn serve(
         discard: 0,
         is_first: true,
         own_backend: None,
+        acquired: None,
     };
     let end = connection.requests().await;
     let Connection {
@@ -67,6 +69,8 @@ pub(crate) async fn serve(
             close(watch, client, end).await;
             None
         }
+        // Never said of the connection as a whole.
+        Ended::NeedsBackend => None,
     }
 }
 
@@ -85,12 +89,16 @@ struct Connection<'a> {
     is_first: bool,
     /// A connection to a backend that carries this client's address, and is for nobody else.
     own_backend: Option<Backend>,
+    /// Who will answer the next request, where policies judge that; or why nobody will.
+    acquired: Option<Result<Backend, Unreachable>>,
 }
 
 /// How the requests of a connection come to an end.
 enum Ended {
     End(End),
     Http2,
+    /// Not at all: a backend has to be found first.
+    NeedsBackend,
 }
 
 impl From<End> for Ended {
@@ -112,6 +120,10 @@ impl Connection<'_> {
             wait = self.worker.timeouts().idle;
             let prepared = match poll_fn(|cx| self.poll_request(cx)).await {
                 Ok(prepared) => prepared,
+                Err(Ended::NeedsBackend) => {
+                    self.acquired = Some(self.backend(false).await);
+                    continue;
+                }
                 Err(ended) => return ended,
             };
             self.is_first = false;
@@ -119,6 +131,9 @@ impl Connection<'_> {
                 Step::Answer { .. } => self.answer(prepared).await,
                 Step::Forward => self.forward(prepared).await,
             };
+            if let Some(Ok(backend)) = self.acquired.take() {
+                self.keep(backend);
+            }
             self.client.take_down();
             if let Some(end) = end {
                 return end.into();
@@ -145,13 +160,19 @@ impl Connection<'_> {
                 return Poll::Ready(Err(Ended::Http2));
             }
             if self.may_hold_head() {
-                let bytes = self.read.bytes();
-                if let Some((prepared, used)) = request::prepare(self.worker, self.session, bytes) {
-                    self.read.consume(used);
-                    self.searched = 0;
-                    return Poll::Ready(Ok(prepared));
+                let asked = match &self.acquired {
+                    None => Asked::Nobody,
+                    Some(acquired) => Asked::Backend(acquired.as_ref().ok()),
+                };
+                match request::prepare(self.worker, self.session, self.read.bytes(), asked) {
+                    Read::Whole(prepared, used) => {
+                        self.read.consume(used);
+                        self.searched = 0;
+                        return Poll::Ready(Ok(prepared));
+                    }
+                    Read::NeedsBackend => return Poll::Ready(Err(Ended::NeedsBackend)),
+                    Read::Partial => self.searched = self.read.bytes().len(),
                 }
-                self.searched = self.read.bytes().len();
             }
             let begun = !self.read.is_empty();
             let filled = self.read.poll_fill(cx, Pin::new(&mut self.client));
@@ -267,7 +288,11 @@ impl Connection<'_> {
         let worker = self.worker;
         let mut fresh = false;
         loop {
-            let backend = match self.backend(fresh).await {
+            let backend = match self.acquired.take() {
+                Some(acquired) if !fresh => acquired,
+                _ => self.backend(fresh).await,
+            };
+            let backend = match backend {
                 Ok(backend) => backend,
                 Err(unreachable) => {
                     request::unreachable(worker, &mut prepared, unreachable);
@@ -287,12 +312,28 @@ impl Connection<'_> {
 
     async fn backend(&mut self, fresh: bool) -> Result<Backend, Unreachable> {
         let backends = &self.worker.backends;
+        let kept = self.own_backend.take();
         let index = backends.pick();
-        if !fresh && let Some(backend) = backends.kept(index) {
+        let header = self.worker.proxy_header(self.session);
+        let kept = match (&header, fresh) {
+            (_, true) => None,
+            (Some(_), false) => kept.and_then(Backend::revived),
+            (None, false) => backends.kept(index),
+        };
+        if let Some(backend) = kept {
             return Ok(backend);
         }
         // Boxed because it is rare and large.
-        Box::pin(backends.connect(self.worker, self.watch, index, None)).await
+        Box::pin(backends.connect(self.worker, self.watch, index, header.as_deref())).await
+    }
+
+    /// Keeps a backend's connection for the next request: of this client alone, if it carries the
+    /// client's address.
+    fn keep(&mut self, backend: Backend) {
+        match self.worker.shared.send_proxy {
+            true => self.own_backend = Some(backend),
+            false => self.worker.backends.keep(backend),
+        }
     }
 
     /// Runs one exchange to its end.
@@ -357,7 +398,7 @@ impl Connection<'_> {
         }
         self.log(&mut prepared, outcome);
         if finished.keep_backend {
-            worker.backends.keep(backend);
+            self.keep(backend);
         } else if finished.error.is_some() {
             backend.stream.abort();
         }
@@ -366,18 +407,13 @@ impl Connection<'_> {
 
     /// Completes the log line, and gives the buffers back.
     fn log(&self, prepared: &mut Prepared, outcome: Outcome<'_>) {
-        let worker = self.worker;
-        let mut line = std::mem::take(&mut prepared.line);
-        if !worker.log.is_off() {
-            let outcome = Outcome {
-                duration: prepared.started.elapsed(),
-                engines: self.client.engines(),
-                ..outcome
-            };
-            log::finish(&mut line, &outcome);
-            worker.log.push(&line);
-        }
-        worker.buffers.give(line);
+        let line = std::mem::take(&mut prepared.line);
+        let outcome = Outcome {
+            duration: prepared.started.elapsed(),
+            engines: self.client.engines(),
+            ..outcome
+        };
+        self.worker.conclude(line, Some(Protocol::Http1), &outcome);
     }
 }
 

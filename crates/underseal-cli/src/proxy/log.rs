@@ -39,7 +39,7 @@ pub(crate) fn describe(session: &Session, proven: Option<&str>) -> Box<[u8]> {
     part.into()
 }
 
-/// Begins a line.
+/// Begins a line; nothing is written where there is no log.
 pub(crate) fn begin(line: &mut Vec<u8>, time: &str, session: &Session, protocol: &str) {
     let _ = write!(line, "{{\"time\":\"{time}\"");
     line.extend_from_slice(&session.logged);
@@ -61,7 +61,11 @@ pub(crate) fn unread(line: &mut Vec<u8>) {
 
 /// What was decided and by what.
 pub(crate) fn judged(line: &mut Vec<u8>, judged: &Judged<'_>) {
-    let _ = write!(line, ",\"verdict\":\"{}\"", judged.verdict.as_str());
+    let _ = write!(
+        line,
+        ",\"verdict\":\"{}\"",
+        judged.decision.verdict.as_str()
+    );
     field(line, "policy", judged.found.map(|found| found.policy));
     match judged.found {
         Some(Match { rule, .. }) => {
@@ -74,7 +78,7 @@ pub(crate) fn judged(line: &mut Vec<u8>, judged: &Judged<'_>) {
         "attribute",
         judged.found.and_then(|found| found.attribute),
     );
-    match judged.audit {
+    match judged.decision.audit {
         Some(Match { policy, rule, .. }) => {
             line.extend_from_slice(b",\"audit\":");
             text(line, &format!("{policy}/{rule}"));
@@ -109,6 +113,14 @@ pub(crate) fn finish(line: &mut Vec<u8>, outcome: &Outcome<'_>) {
     field(line, "engine", engine);
     field(line, "error", outcome.error);
     line.extend_from_slice(b"}\n");
+}
+
+/// The kind of an error of a backend, for metrics: known words only, so that they are few.
+pub(crate) fn backend_error(word: &str) -> &'static str {
+    const KINDS: [&str; 5] = ["refused", "timeout", "handshake", "cut", "chunk"];
+    let kind = word.strip_prefix("backend-").unwrap_or(word);
+    let known = KINDS.iter().find(|known| **known == kind);
+    known.copied().unwrap_or("malformed")
 }
 
 /// As `underseal conns` names it.

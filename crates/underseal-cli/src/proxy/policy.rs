@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use underseal_policy::model::Direction;
+use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
     Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Request, Verdict, load,
 };
 
 use super::current::Current;
+use super::metrics::Metrics;
 use crate::exit::{Exit, Failure};
 use crate::server::certificate::Stamp;
 use crate::server::control::Reload;
@@ -28,27 +29,28 @@ pub(crate) struct Policies {
 /// The policies, and those in force.
 pub(crate) struct Loaded {
     policies: Policies,
+    /// Told which policies there are to be counted by.
+    metrics: Arc<Metrics>,
     pub(crate) current: Arc<Current<Matcher>>,
 }
 
 /// What was decided, as logs and metrics say it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judged<'p> {
-    pub(crate) verdict: Verdict,
+    pub(crate) decision: Decision<'p>,
     /// The rule that decided. If none allowed the request, the one that came nearest.
     pub(crate) found: Option<Match<'p>>,
-    /// Whether a rule matched, as opposed to none of those that allow.
-    pub(crate) by_rule: bool,
-    pub(crate) audit: Option<Match<'p>>,
 }
 
 impl Judged<'_> {
     /// Where there are no policies.
     pub(crate) const UNJUDGED: Self = Self {
-        verdict: Verdict::Allow,
+        decision: Decision {
+            verdict: Verdict::Allow,
+            reason: Reason::NoPolicy,
+            audit: None,
+        },
         found: None,
-        by_rule: false,
-        audit: None,
     };
 }
 
@@ -58,22 +60,13 @@ pub(crate) fn judge<'p>(
     connection: &Connection<'_>,
     request: Option<&Request<'_>>,
 ) -> Judged<'p> {
-    let Decision {
-        verdict,
-        reason,
-        audit,
-    } = matcher.decide(connection, request);
-    let (found, by_rule) = match reason {
-        Reason::Rule(found) => (Some(found), true),
-        Reason::Default => (matcher.nearest(connection, request), false),
-        Reason::NoPolicy => (None, false),
+    let decision = matcher.decide(connection, request);
+    let found = match decision.reason {
+        Reason::Rule(found) => Some(found),
+        Reason::Default => matcher.nearest(connection, request),
+        Reason::NoPolicy => None,
     };
-    Judged {
-        verdict,
-        found,
-        by_rule,
-        audit,
-    }
+    Judged { decision, found }
 }
 
 impl Loaded {
@@ -81,9 +74,14 @@ impl Loaded {
     ///
     /// # Errors
     /// [`Exit::Policy`], with the file at fault named.
-    pub(crate) fn load(policies: Policies) -> Result<Self, Failure> {
-        let current = Current::new(policies.compile()?);
-        Ok(Self { policies, current })
+    pub(crate) fn load(policies: Policies, metrics: Arc<Metrics>) -> Result<Self, Failure> {
+        let (matcher, loaded) = policies.compile()?;
+        metrics.set_policies(&loaded);
+        Ok(Self {
+            policies,
+            metrics,
+            current: Current::new(matcher),
+        })
     }
 }
 
@@ -98,16 +96,17 @@ impl Reload for Loaded {
     }
 
     fn reload(&self) -> Result<Option<String>, Failure> {
-        let matcher = self.policies.compile()?;
+        let (matcher, loaded) = self.policies.compile()?;
         let names: Vec<_> = matcher.policies().collect();
         let said = format!("in force: {}", names.join(", "));
         self.current.replace(matcher);
+        self.metrics.set_policies(&loaded);
         Ok(Some(said))
     }
 }
 
 impl Policies {
-    fn compile(&self) -> Result<Matcher, Failure> {
+    fn compile(&self) -> Result<(Matcher, Vec<AuthorizationPolicy>), Failure> {
         let files = self.files()?;
         let texts = files.iter().map(|file| read(file));
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
@@ -122,10 +121,12 @@ impl Policies {
             let first = errors.first().map(ToString::to_string);
             wrong(first.unwrap_or_default(), errors.len())
         })?;
-        Matcher::new(&policies, &self.labels, self.direction).map_err(|faults| {
+        let compiled = Matcher::new(&policies, &self.labels, self.direction);
+        let matcher = compiled.map_err(|faults| {
             let first = faults.first().map(|fault| format!("{fault:?}"));
             wrong(first.unwrap_or_default(), faults.len())
-        })
+        })?;
+        Ok((matcher, policies))
     }
 
     /// The files that are there now; those of a directory in the order of their names.

@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use underseal_policy::Verdict;
 
-use super::backend::Unreachable;
+use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
 use super::connection::{End, close};
 use super::log::{self, Outcome};
-use super::policy::{Judged, judge};
 use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
@@ -36,9 +35,7 @@ pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, se
         connection.run(&mut client, &mut line, &mut outcome).await
     };
     outcome.duration = started.elapsed();
-    log::finish(&mut line, &outcome);
-    worker.log.push(&line);
-    worker.buffers.give(line);
+    worker.conclude(line, None, &outcome);
     close(watch, client, end).await;
 }
 
@@ -60,7 +57,9 @@ impl<'a> Tcp<'a> {
         if !self.worker.judges_backend() && self.judge(line, None) == Verdict::Deny {
             return End::Close;
         }
-        let connected = backends.connect(self.worker, self.watch, backends.pick(), None);
+        let header = self.worker.proxy_header(self.session);
+        let connected =
+            backends.connect(self.worker, self.watch, backends.pick(), header.as_deref());
         let mut backend = match connected.await {
             Ok(backend) => backend,
             Err(unreachable) => {
@@ -93,14 +92,9 @@ impl<'a> Tcp<'a> {
         End::Close
     }
 
-    fn judge(&self, line: &mut Vec<u8>, backend: Option<&super::backend::Backend>) -> Verdict {
-        let Some(matcher) = &self.worker.matcher else {
-            log::judged(line, &Judged::UNJUDGED);
-            return Verdict::Allow;
-        };
-        let matcher = matcher.get();
-        let judged = judge(&matcher, &self.worker.judged(self.session, backend), None);
-        log::judged(line, &judged);
-        judged.verdict
+    fn judge(&self, line: &mut Vec<u8>, backend: Option<&Backend>) -> Verdict {
+        self.worker.judge(self.session, backend, None, |judged| {
+            log::judged(line, judged)
+        })
     }
 }

@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
-use underseal::{TlsAcceptor, TlsConnector};
+use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
 use underseal_policy::model::Direction;
-use underseal_policy::{Connection, Matcher, Peer, ReadOptions, Scratch};
+use underseal_policy::{Connection, Matcher, Peer, ReadOptions, Request, Scratch, Verdict};
 
 use super::arguments::Protocol;
 use super::backend::{Address, Backend, Backends};
 use super::connection;
 use super::current::{Current, Latest};
+use super::log;
+use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
+use super::policy::{Judged, judge};
+use super::proxy_protocol::{self, Addresses};
 use super::session::Session;
 use crate::live::Table;
 use crate::server::access_log::{AccessLog, Sink};
@@ -42,6 +46,10 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<Sink>,
     pub(crate) timeouts: Timeouts,
     pub(crate) read_options: ReadOptions,
+    /// Whether clients say by the PROXY protocol whom they speak for, and backends are told.
+    pub(crate) accept_proxy: bool,
+    pub(crate) send_proxy: bool,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The bounds of everybody's patience.
@@ -69,11 +77,12 @@ pub(crate) struct Worker {
     pub(crate) matcher: Option<Latest<Matcher>>,
     /// For reading a head; never borrowed while waiting.
     pub(crate) scratch: RefCell<Scratch>,
+    pub(crate) tally: Tally,
 }
 
 impl Worker {
     /// Made on the worker's own thread.
-    pub(crate) fn new(shared: Arc<Shared>, connections: Arc<Table>) -> Rc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, index: usize, connections: Arc<Table>) -> Rc<Self> {
         let connector = shared.connector.as_ref().map(Latest::of);
         Rc::new(Self {
             watches: Watches::new(),
@@ -85,6 +94,7 @@ impl Worker {
             acceptor: shared.acceptor.as_ref().map(Latest::of),
             matcher: shared.matcher.as_ref().map(Latest::of),
             scratch: RefCell::default(),
+            tally: shared.metrics.tally(index),
             shared,
         })
     }
@@ -97,6 +107,73 @@ impl Worker {
     /// first.
     pub(crate) fn judges_backend(&self) -> bool {
         self.shared.direction == Direction::Egress && self.matcher.is_some()
+    }
+
+    /// What a backend is told of a client before anything else.
+    pub(crate) fn proxy_header(&self, session: &Session) -> Option<Vec<u8>> {
+        self.shared.send_proxy.then(|| {
+            let mut header = Vec::new();
+            let addresses = Addresses {
+                source: session.remote,
+                destination: session.local,
+            };
+            proxy_protocol::write(Some(addresses), &mut header);
+            header
+        })
+    }
+
+    /// Decides on a request of `session`, or on the connection where no HTTP is spoken, by the
+    /// policies that are in force; `then` is told.
+    pub(crate) fn judge(
+        &self,
+        session: &Session,
+        backend: Option<&Backend>,
+        request: Option<&Request<'_>>,
+        then: impl FnOnce(&Judged<'_>),
+    ) -> Verdict {
+        let Some(matcher) = &self.matcher else {
+            self.tally.decision(&Judged::UNJUDGED.decision);
+            then(&Judged::UNJUDGED);
+            return Verdict::Allow;
+        };
+        let matcher = matcher.get();
+        let judged = judge(&matcher, &self.judged(session, backend), request);
+        self.tally.decision(&judged.decision);
+        then(&judged);
+        judged.decision.verdict
+    }
+
+    /// Counts who seals and opens for a TLS connection.
+    pub(crate) fn count_engines(&self, side: Side, engines: underseal::Engines) {
+        self.tally.engine(side, Way::Tx, engines.tx);
+        self.tally.engine(side, Way::Rx, engines.rx);
+    }
+
+    /// Completes and queues a log line, and counts what it says.
+    pub(crate) fn conclude(
+        &self,
+        mut line: Vec<u8>,
+        protocol: Option<Counted>,
+        outcome: &log::Outcome<'_>,
+    ) {
+        if let Some(protocol) = protocol {
+            let status = outcome.status.unwrap_or_default();
+            self.tally.request(protocol, status, outcome.duration);
+        }
+        self.tally.bytes(Side::Client, Way::Rx, outcome.bytes_in);
+        self.tally.bytes(Side::Client, Way::Tx, outcome.bytes_out);
+        if let Some(backend) = outcome.backend {
+            self.tally.bytes(Side::Backend, Way::Tx, outcome.bytes_in);
+            self.tally.bytes(Side::Backend, Way::Rx, outcome.bytes_out);
+            if let Some(error) = outcome.error.filter(|error| error.starts_with("backend-")) {
+                self.tally.backend_error(backend, log::backend_error(error));
+            }
+        }
+        if !self.log.is_off() {
+            log::finish(&mut line, outcome);
+            self.log.push(&line);
+        }
+        self.buffers.give(line);
     }
 
     /// The connection that a request is judged on: the client's, or for egress the one that goes

@@ -45,6 +45,8 @@ pub(crate) trait Reload {
 pub(crate) struct Reloadable {
     pub(crate) files: Vec<Arc<dyn Reload>>,
     pub(crate) log: Arc<Sink>,
+    /// Told what was loaded again, and whether that went well.
+    pub(crate) observer: Box<dyn Fn(&'static str, bool)>,
 }
 
 /// Calls `ready` once signals are taken care of, and runs until all workers have ended.
@@ -111,7 +113,7 @@ async fn serve(
     let mut files: Vec<_> = reloadable
         .files
         .iter()
-        .map(|file| Watched::new(&**file))
+        .map(|file| Watched::new(&**file, reloadable))
         .collect();
     let mut poll = interval(RELOAD_POLL);
     loop {
@@ -161,6 +163,7 @@ async fn finish(
 /// Decides when to load something again.
 struct Watched<'a> {
     files: &'a dyn Reload,
+    observer: &'a dyn Fn(&'static str, bool),
     /// The files as they were when they were last loaded, or failed to load.
     loaded: Stamp,
     /// The files as they were at the last look.
@@ -168,10 +171,11 @@ struct Watched<'a> {
 }
 
 impl<'a> Watched<'a> {
-    fn new(files: &'a dyn Reload) -> Self {
+    fn new(files: &'a dyn Reload, reloadable: &'a Reloadable) -> Self {
         let stamp = files.stamp();
         Self {
             files,
+            observer: &reloadable.observer,
             loaded: stamp.clone(),
             seen: stamp,
         }
@@ -191,7 +195,9 @@ impl<'a> Watched<'a> {
     fn reload(&mut self) {
         self.loaded = self.files.stamp();
         let what = self.files.what();
-        match self.files.reload() {
+        let reloaded = self.files.reload();
+        (self.observer)(what, reloaded.is_ok());
+        match reloaded {
             Ok(None) => tracing::info!("{what} loaded again"),
             Ok(Some(loaded)) => tracing::info!("{what} loaded again, {loaded}"),
             Err(failure) => tracing::warn!("the old {what} stays: {}", failure.message()),

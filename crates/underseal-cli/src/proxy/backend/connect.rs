@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 
 use super::{Backend, Backends, Target};
 use crate::live::Established;
+use crate::proxy::log;
+use crate::proxy::metrics::{Handshake, Side};
 use crate::proxy::principal;
 use crate::proxy::stream::{Io, Stream};
 use crate::proxy::worker::Worker;
@@ -75,15 +77,18 @@ impl Backends {
                         principal,
                         reused: false,
                         target: index,
+                        _open: worker.tally.connection(Side::Backend),
                     });
                 }
                 Ok(Err((why, error))) => {
                     tracing::warn!("backend {}: {error}", target.address.name);
                     failed = why;
+                    worker.fail(target, why);
                 }
                 Err(Stop::TimedOut) => {
                     tracing::warn!("backend {} did not accept in time", target.address.name);
                     failed = Unreachable::TimedOut;
+                    worker.fail(target, failed);
                     watch.enter(Phase::Busy, worker.timeouts().connect);
                 }
                 Err(Stop::Closing | Stop::Ending) => return Err(Unreachable::Ended),
@@ -111,9 +116,12 @@ impl Backends {
             return Ok((Stream::new(Io::Plain(tcp), None), None));
         };
         let connect = connector.get().connect(name.clone(), tcp);
-        let stream = Box::pin(connect)
-            .await
-            .map_err(|error| (Unreachable::Handshake, error))?;
+        let stream = Box::pin(connect).await.map_err(|error| {
+            worker.tally.handshake(Side::Backend, Handshake::Failed);
+            (Unreachable::Handshake, error)
+        })?;
+        worker.tally.handshake(Side::Backend, Handshake::Complete);
+        worker.count_engines(Side::Backend, stream.engines());
         let (tcp, tls) = stream.get_ref();
         let principal = principal::of(tls.peer_certificates()).map(Rc::from);
         let place = tcp.local_addr().and_then(|local| {
@@ -128,6 +136,13 @@ impl Backends {
             }))
         });
         Ok((Stream::new(Io::Connected(stream), place.ok()), principal))
+    }
+}
+
+impl Worker {
+    fn fail(&self, target: &Target, why: Unreachable) {
+        let kind = log::backend_error(why.word());
+        self.tally.backend_error(&target.address.name, kind);
     }
 }
 

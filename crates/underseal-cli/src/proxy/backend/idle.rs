@@ -31,9 +31,10 @@ impl Idle {
     /// A connection on which nothing has arrived since.
     pub(super) fn take(&self) -> Option<Backend> {
         let mut kept = self.0.borrow_mut();
-        while let Some((mut backend, since)) = kept.pop() {
-            if since.elapsed() < KEPT && is_silent(&mut backend) {
-                backend.reused = true;
+        while let Some((backend, since)) = kept.pop() {
+            if since.elapsed() < KEPT
+                && let Some(backend) = backend.revived()
+            {
                 return Some(backend);
             }
         }
@@ -48,7 +49,7 @@ impl Idle {
 
 /// Whether a backend has sent nothing that nobody asked for, nor its end. Costs a system call only
 /// if something has come: a ticket or a key update may.
-fn is_silent(backend: &mut Backend) -> bool {
+pub(super) fn is_silent(backend: &mut Backend) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     let mut byte = [0];
     let mut buffer = ReadBuf::new(&mut byte);

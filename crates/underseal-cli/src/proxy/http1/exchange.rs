@@ -263,6 +263,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn upload_broken(&mut self, broken: Broken) -> Option<Finished> {
+        tracing::debug!("request: {broken}");
         match broken {
             // It may have responded, and closed: with "413 Content Too Large", for one.
             Broken::Sink(_) => {
@@ -275,6 +276,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn download_broken(&mut self, broken: &Broken) -> Finished {
+        tracing::debug!("response: {broken}");
         let word = match broken {
             Broken::Framing(_) => "backend-chunk",
             other => other.word("backend-cut", "client-cut"),

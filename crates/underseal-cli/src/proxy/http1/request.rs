@@ -8,11 +8,10 @@ use underseal_policy::{Framing, Refusal, Verdict};
 
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
-use crate::proxy::backend::Unreachable;
+use crate::proxy::backend::{Backend, Unreachable};
 use crate::proxy::fields::{Kind, Options, kind, listed};
 use crate::proxy::flow::Body;
 use crate::proxy::log;
-use crate::proxy::policy::{Judged, judge};
 use crate::proxy::session::Session;
 use crate::proxy::worker::Worker;
 
@@ -52,19 +51,40 @@ pub(super) enum Step {
     },
 }
 
-/// Reads a head that `bytes` may begin with, and gives how long it is; `None` if it is not whole.
-pub(super) fn prepare(
-    worker: &Worker,
-    session: &Session,
-    bytes: &[u8],
-) -> Option<(Prepared, usize)> {
+/// What became of bytes that may begin with a head.
+pub(super) enum Read {
+    /// It is not whole.
+    Partial,
+    /// It is, and can only be judged when it is known who will answer.
+    NeedsBackend,
+    /// This many bytes were used.
+    Whole(Prepared, usize),
+}
+
+/// Who will answer, where policies judge that.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// Nobody has been asked yet.
+    Nobody,
+    /// Somebody, or in vain.
+    Backend(Option<&'a Backend>),
+}
+
+/// Reads a head that `bytes` may begin with, and prepares what is to be done about it.
+pub(super) fn prepare(worker: &Worker, session: &Session, bytes: &[u8], asked: Asked<'_>) -> Read {
     let mut scratch = worker.scratch.borrow_mut();
     match http1::read(bytes, &worker.shared.read_options, &mut scratch) {
-        Ok(None) => None,
-        Ok(Some(head)) => Some((decide(worker, session, &head), head.len())),
+        Ok(None) => Read::Partial,
+        Ok(Some(head)) => match asked {
+            Asked::Nobody if worker.judges_backend() => Read::NeedsBackend,
+            Asked::Nobody => Read::Whole(decide(worker, session, &head, None), head.len()),
+            Asked::Backend(backend) => {
+                Read::Whole(decide(worker, session, &head, backend), head.len())
+            }
+        },
         Err(refusal) => {
             let refused = refuse(worker, session, Fault::Refused(refusal));
-            Some((refused, bytes.len()))
+            Read::Whole(refused, bytes.len())
         }
     }
 }
@@ -97,7 +117,12 @@ fn refuse(worker: &Worker, session: &Session, fault: Fault) -> Prepared {
     prepared
 }
 
-fn decide(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared {
+fn decide(
+    worker: &Worker,
+    session: &Session,
+    head: &Head<'_>,
+    backend: Option<&Backend>,
+) -> Prepared {
     let request = head.request();
     let mut prepared = Prepared::new(worker);
     let options = prepared.note(worker, head);
@@ -114,20 +139,17 @@ fn decide(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared {
     }
     prepared.upgrade = options.upgrade && upgrades(worker, head);
     prepared.write_head(worker, session, head, options);
-    let matcher = worker.matcher.as_ref().map(|matcher| matcher.get());
-    let judged = match &matcher {
-        None => Judged::UNJUDGED,
-        Some(matcher) => judge(matcher, &worker.judged(session, None), Some(&request)),
-    };
-    if !worker.log.is_off() {
-        let Prepared { line, out, .. } = &mut prepared;
-        worker
-            .clock
-            .with_now(|_, time| log::begin(line, time, session, version(head)));
-        log::asked(line, request.method(), target_of(out), request.host());
-        log::judged(line, &judged);
-    }
-    if judged.verdict == Verdict::Deny {
+    let Prepared { line, out, .. } = &mut prepared;
+    let verdict = worker.judge(session, backend, Some(&request), |judged| {
+        if !worker.log.is_off() {
+            worker
+                .clock
+                .with_now(|_, time| log::begin(line, time, session, version(head)));
+            log::asked(line, request.method(), target_of(out), request.host());
+            log::judged(line, judged);
+        }
+    });
+    if verdict == Verdict::Deny {
         prepared.answer(worker, 403, None);
     }
     prepared
@@ -157,6 +179,9 @@ fn upgrades(worker: &Worker, head: &Head<'_>) -> bool {
 }
 
 fn answer_with(worker: &Worker, prepared: &mut Prepared, fault: Fault) {
+    if let Fault::Refused(refusal) = fault {
+        worker.tally.refused(refusal);
+    }
     prepared.answer(worker, fault.status(), Some(fault));
 }
 

@@ -68,6 +68,14 @@ pub struct Scale {
     pub file_bytes: u64,
     /// Request heads that are judged for one sample.
     pub heads: usize,
+    /// Connections to a proxy, all of them busy.
+    pub proxy_connections: usize,
+    /// Requests to a proxy, all connections together.
+    pub proxy_requests: usize,
+    /// Bodies that are fetched through a proxy.
+    pub proxy_bodies: usize,
+    /// Bytes of each.
+    pub proxy_body_bytes: u64,
 }
 
 impl Scale {
@@ -83,6 +91,10 @@ impl Scale {
         requests: 60_000,
         file_bytes: 1 << 30,
         heads: 100_000,
+        proxy_connections: 64,
+        proxy_requests: 32_000,
+        proxy_bodies: 8,
+        proxy_body_bytes: 64 << 20,
     };
 
     /// Just enough to run every line of code.
@@ -97,6 +109,10 @@ impl Scale {
         requests: 100,
         file_bytes: 4 << 20,
         heads: 100,
+        proxy_connections: 4,
+        proxy_requests: 40,
+        proxy_bodies: 1,
+        proxy_body_bytes: 1 << 20,
     };
 }
 

@@ -17,6 +17,7 @@ pub mod idle;
 pub mod machine;
 pub mod pairs;
 pub mod policy;
+pub mod proxy;
 pub mod records;
 pub mod report;
 pub mod round_trip;

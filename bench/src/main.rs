@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
-use underseal_bench::{policy, suite, tunables, vm};
+use underseal_bench::{policy, proxy, suite, tunables, vm};
 
 #[derive(Parser)]
 #[command(about = "Measures underseal beside its peers")]
@@ -19,6 +19,8 @@ enum Suite {
     Streams(Options),
     /// Programs on a stream, and heads of requests against rules
     Policy(Options),
+    /// `underseal proxy` against HAProxy and nginx terminating TLS for the same backend
+    Proxy(Options),
     /// Guest instructions per MB; runs inside of the VM that `cargo xtask bench vm` boots
     Vm(vm::Options),
     /// One side of a transfer in the VM
@@ -42,6 +44,7 @@ fn run() -> anyhow::Result<()> {
     match Arguments::parse().suite {
         Suite::Streams(options) => run_suite(&suite::STREAMS, &options),
         Suite::Policy(options) => run_suite(&policy::SUITE, &options),
+        Suite::Proxy(options) => run_suite(&proxy::SUITE, &options),
         Suite::Vm(options) => vm::run(&options),
         Suite::Side(options) => vm::side::run(&options),
         Suite::VmSummary(options) => vm::report::run(&options),

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
 use underseal_bench::policy::{self, heads, programs};
+use underseal_bench::proxy;
 use underseal_bench::report::figures::{Figure, figures};
 use underseal_bench::rows::name::{
     ONE_LOOP, OPENSSL, PLAIN, RUSTLS_AWS, RUSTLS_RING, TOKIO_RUSTLS_AWS, TOKIO_RUSTLS_RING,
@@ -74,6 +75,27 @@ fn a_quick_run_of_policy_measures_every_row_and_every_figure() {
         assert_eq!(rows(&run, measure), names(&judged), "{measure}");
     }
     all_are_there(&(policy::SUITE.figures)(&run), &summary);
+}
+
+#[test]
+fn a_quick_run_of_proxy_measures_every_row_and_every_figure() {
+    build_underseal();
+    let directory = tempfile::tempdir().unwrap();
+    let (run, summary) = quick_run("proxy", directory.path());
+    let proxies = [
+        proxy::name::UNDERSEAL,
+        proxy::name::HAPROXY,
+        proxy::name::NGINX,
+    ];
+    for measure in proxy::SUITE.measures {
+        assert_eq!(
+            rows(&run, measure.name),
+            names(&proxies),
+            "{}",
+            measure.name
+        );
+    }
+    all_are_there(&(proxy::SUITE.figures)(&run), &summary);
 }
 
 #[test]

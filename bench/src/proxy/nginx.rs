@@ -34,7 +34,8 @@ pub(super) const CONTENDERS: &[Contender] = &[
 const KEEPALIVE: &str = "keepalive 128; keepalive_requests 100000000;";
 const REUSE: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";";
 const UNBUFFERED: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";
-    proxy_buffering off; proxy_buffer_size 256k;";
+    proxy_buffering off; proxy_buffer_size 256k; proxy_buffers 8 256k;
+    proxy_busy_buffers_size 512k;";
 const LARGE: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";
     proxy_buffer_size 64k; proxy_buffers 16 256k; proxy_busy_buffers_size 1m;
     proxy_max_temp_file_size 0;";

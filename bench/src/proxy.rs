@@ -180,12 +180,12 @@ fn each_proxy(
     mut measure: impl FnMut(&Contender, &Server) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
     let wanted = contenders().filter(|contender| context.wants(contender.row));
-    for contender in context.in_turn(wanted.collect(), round) {
-        let run = || {
-            // Children inherit the pin of the thread that starts them.
-            pin_to(context.cores.peer)?;
-            let root = backend::document_root(context)?;
-            let backend = backend::start(context, &root)?;
+    let wanted = context.in_turn(wanted.collect(), round);
+    let run = || {
+        // Children inherit the pin of the thread that starts them.
+        pin_to(context.cores.peer)?;
+        let backend = backend::start(context)?;
+        for contender in wanted {
             let directory = tempfile::tempdir_in(context.directory.path())?;
             let place = Place {
                 context,
@@ -193,17 +193,16 @@ fn each_proxy(
                 backend: &backend,
                 with_rules,
             };
+            let name = || format!("{}, {}", contender.row, contender.setting);
             pin_to(context.cores.measured)?;
-            let proxy = (contender.start)(&place, contender)?;
+            let proxy = (contender.start)(&place, contender).with_context(name)?;
             pin_to(context.cores.peer)?;
-            proves_itself(context, &proxy, with_rules)?;
-            measure(contender, &proxy)
-        };
-        scope(|scope| scope.spawn(run).join())
-            .unwrap_or_else(|_| Err(anyhow!("the client panicked")))
-            .with_context(|| format!("{}, {}", contender.row, contender.setting))?;
-    }
-    Ok(())
+            proves_itself(context, &proxy, with_rules).with_context(name)?;
+            measure(contender, &proxy).with_context(name)?;
+        }
+        Ok(())
+    };
+    scope(|scope| scope.spawn(run).join()).unwrap_or_else(|_| Err(anyhow!("the client panicked")))
 }
 
 /// That a proxy judges as it should: one that lets everything pass would be fast.

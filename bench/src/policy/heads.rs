@@ -52,8 +52,7 @@ pub fn measure(context: &Context, round: u32, samples: &mut Samples) -> anyhow::
             let subject = Subject::new(rules)?;
             for row in context.in_turn(wanted(context), round) {
                 let took = nanoseconds(&subject, row, context.scale.heads)?;
-                let setting = rules.to_string();
-                samples.add(("heads", row.name, &setting, round), &[("ns", took)]);
+                samples.add(("heads", row.name, &setting(rules), round), &[("ns", took)]);
             }
         }
         Ok(())
@@ -61,6 +60,14 @@ pub fn measure(context: &Context, round: u32, samples: &mut Samples) -> anyhow::
     // On a thread of its own, so that the pin ends with the measure.
     std::thread::scope(|scope| scope.spawn(worker).join())
         .unwrap_or_else(|_| bail!("the measure panicked"))
+}
+
+/// How a number of rules is called in tables.
+pub(super) fn setting(rules: usize) -> String {
+    match rules {
+        1 => "1 rule".to_owned(),
+        rules => format!("{rules} rules"),
+    }
 }
 
 /// CPU time of one head.
@@ -107,7 +114,7 @@ pub fn count_allocations(
         .context("underseal-bench-allocations said something odd")?;
     for (row, rules, count) in counts {
         if context.wants(&row) {
-            let at = ("allocations", &*row, &*rules.to_string(), round);
+            let at = ("allocations", &*row, &*setting(rules), round);
             samples.add(at, &[("allocations", count as f64)]);
         }
     }

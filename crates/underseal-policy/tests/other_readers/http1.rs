@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use underseal_message::{Boundary, Http1, StreamParser};
 use underseal_policy::http1::{self, Chunks, Piece};
 use underseal_policy::{Framing, ReadOptions, Scratch};
 
@@ -28,7 +29,8 @@ pub(crate) struct Seen {
 }
 
 /// Gives arbitrary bytes to hyper, in pieces as byte 0 says: every request that we read, with its
-/// body, is the one that it reads, up to one that it refuses for its path.
+/// body, is the one that it reads, up to one that it refuses for its path. It ends where our parser
+/// of messages finds its end, too.
 pub fn http1_connection(data: &[u8]) {
     let Some((piece, bytes)) = data.split_first() else {
         return;
@@ -39,23 +41,40 @@ pub fn http1_connection(data: &[u8]) {
     };
     let ours = requests(bytes);
     let theirs = hyper(bytes, piece);
-    if let Some(unseen) = ours.get(theirs.len()) {
+    if let Some((unseen, _)) = ours.get(theirs.len()) {
         // Its crate `http` knows fewer bytes of paths.
         let path = Uri::try_from(&unseen.path[..]);
         assert!(path.is_err(), "unseen: {unseen:?}");
     }
-    for (ours, theirs) in ours.iter().zip(&theirs) {
+    for ((ours, _), theirs) in ours.iter().zip(&theirs) {
         assert_eq!(ours, theirs);
+    }
+    framed_alike(&ours, bytes);
+}
+
+/// The parser of messages finds the ends of the same requests, up to one that it does not take.
+fn framed_alike(ours: &[(Seen, usize)], mut bytes: &[u8]) {
+    let parser = Http1::requests().max_head(ReadOptions::default().max_head);
+    let mut parser = StreamParser::new(parser, u64::MAX);
+    for (seen, len) in ours {
+        match parser.next(bytes) {
+            Ok(boundary) => assert_eq!(boundary, Boundary::Ends(*len), "{seen:?}"),
+            Err(error) => assert_eq!(seen.method, b"CONNECT", "{error} in {seen:?}"),
+        }
+        bytes = &bytes[*len..];
     }
 }
 
-/// The requests that we read, up to one that is refused, not whole, or the last.
-pub(crate) fn requests(mut bytes: &[u8]) -> Vec<Seen> {
+/// The requests that we read, up to one that is refused, not whole, or the last; and their lengths.
+pub(crate) fn requests(mut bytes: &[u8]) -> Vec<(Seen, usize)> {
     let mut requests = Vec::new();
     while let Some((seen, rest)) = request(bytes) {
-        let is_last = seen.minor_version == 0 || names(&seen, "close") || seen.method == b"CONNECT";
-        requests.push(seen);
-        if is_last || names(requests.last().expect("pushed"), "upgrade") {
+        let is_last = seen.minor_version == 0
+            || seen.method == b"CONNECT"
+            || names(&seen, "close")
+            || names(&seen, "upgrade");
+        requests.push((seen, bytes.len() - rest.len()));
+        if is_last {
             break;
         }
         bytes = rest;

@@ -170,6 +170,11 @@ impl Flow {
         std::mem::replace(&mut self.head, head)
     }
 
+    /// Whether the sink has been given anything since the last head was put before it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.head_written > 0 || self.passed > 0
+    }
+
     /// What the sink has not taken of the head.
     pub(crate) fn unwritten(&self) -> &[u8] {
         &self.head[self.head_written..]

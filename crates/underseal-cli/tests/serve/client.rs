@@ -122,6 +122,13 @@ impl Client {
         ended.expect("close_notify");
     }
 
+    /// Sends close_notify; reading goes on.
+    pub(crate) fn close_notify(&mut self) {
+        let stream = self.stream.get_mut();
+        stream.conn.send_close_notify();
+        stream.flush().expect("send");
+    }
+
     /// The TCP connection below.
     pub(crate) fn tcp(&self) -> &TcpStream {
         &self.stream.get_ref().sock

@@ -277,8 +277,16 @@ impl<'a> Exchange<'a> {
 
     fn download_broken(&mut self, broken: &Broken) -> Finished {
         tracing::debug!("response: {broken}");
+        if let Broken::Framing(_) = broken
+            && !self.down.has_begun()
+        {
+            return Finished {
+                bytes_in: self.up.passed,
+                ..Finished::unanswered(Fault::BackendResponse(response::Bad::Chunk))
+            };
+        }
         let word = match broken {
-            Broken::Framing(_) => "backend-chunk",
+            Broken::Framing(_) => response::Bad::Chunk.word(),
             other => other.word("backend-cut", "client-cut"),
         };
         self.cut(Some(word), End::Abort)

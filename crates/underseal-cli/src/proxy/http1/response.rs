@@ -36,6 +36,8 @@ pub(crate) enum Bad {
     SeveralLengths,
     Length,
     TransferEncoding,
+    /// A chunk that is none.
+    Chunk,
     /// Another protocol, which nobody asked for.
     Upgrade,
 }
@@ -49,6 +51,7 @@ impl Bad {
             Self::SeveralLengths => "backend-several-lengths",
             Self::Length => "backend-length",
             Self::TransferEncoding => "backend-transfer-encoding",
+            Self::Chunk => "backend-chunk",
             Self::Upgrade => "backend-upgrade",
         }
     }

@@ -21,6 +21,7 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(&args),
+        cli::Command::Proxy(args) => proxy::run(&args),
         cli::Command::Conns(args) => conns::run(&args),
         cli::Command::Doctor(args) => doctor::run(&args),
         cli::Command::Policy(args) => policy::run(&args),

@@ -69,7 +69,8 @@ impl Identity {
         Fingerprint::of(&self.pair())
     }
 
-    fn pair(&self) -> Arc<CertifiedKey> {
+    /// The pair in use.
+    pub(crate) fn pair(&self) -> Arc<CertifiedKey> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)
     }

@@ -1,0 +1,435 @@
+//! HTTP/1.1 towards clients and backends.
+//!
+//! A request head is read, judged and written anew in one turn ([`request`]); it and its body go to
+//! a backend and the response comes back, both at once ([`exchange`]), as [`response`] says what the
+//! backend's head means. What is refused or cannot be had is answered here ([`answer`]).
+
+mod answer;
+mod exchange;
+mod request;
+mod response;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use underseal_policy::Refusal;
+
+use self::exchange::{Exchange, Finished};
+use self::request::{Prepared, Step};
+use super::backend::{Backend, Unreachable};
+use super::chunk::Chunk;
+use super::connection::{End, close};
+use super::flow::{Body, Flow};
+use super::log::{self, Outcome};
+use super::session::Session;
+use super::stream::Stream;
+use super::tunnel;
+use super::worker::Worker;
+use crate::server::watch::{Phase, Stop, Watch};
+
+/// What an HTTP/2 client that knows already sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Longest body that is read and thrown away so that a connection can be kept after a refusal.
+const MAX_DISCARD: u64 = 64 * 1024;
+
+/// Serves a client's connection until it ends; gives it back if HTTP/2 is spoken on it after all.
+pub(crate) async fn serve(
+    worker: &Worker,
+    watch: &Watch,
+    client: Stream,
+    session: &Session,
+) -> Option<Stream> {
+    let mut connection = Connection {
+        worker,
+        watch,
+        session,
+        client,
+        read: Chunk::default(),
+        searched: 0,
+        discard: 0,
+        is_first: true,
+        own_backend: None,
+    };
+    let end = connection.requests().await;
+    let Connection {
+        mut client, read, ..
+    } = connection;
+    match end {
+        Ended::Http2 => {
+            client.unread(read);
+            Some(client)
+        }
+        Ended::End(end) => {
+            close(watch, client, end).await;
+            None
+        }
+    }
+}
+
+struct Connection<'a> {
+    worker: &'a Worker,
+    watch: &'a Watch,
+    session: &'a Session,
+    client: Stream,
+    /// What was read of the client and not yet used.
+    read: Chunk,
+    /// How much of it has been searched for the end of a head.
+    searched: usize,
+    /// Bytes of a body still to be thrown away.
+    discard: u64,
+    /// Whether nothing has been asked yet.
+    is_first: bool,
+    /// A connection to a backend that carries this client's address, and is for nobody else.
+    own_backend: Option<Backend>,
+}
+
+/// How the requests of a connection come to an end.
+enum Ended {
+    End(End),
+    Http2,
+}
+
+impl From<End> for Ended {
+    fn from(end: End) -> Self {
+        Self::End(end)
+    }
+}
+
+impl Connection<'_> {
+    /// Serves requests until the connection has to end.
+    async fn requests(&mut self) -> Ended {
+        let mut wait = self.worker.timeouts().header;
+        loop {
+            let (phase, timeout) = match self.discard > 0 || !self.read.is_empty() {
+                true => (Phase::Busy, self.worker.timeouts().header),
+                false => (Phase::Idle, wait),
+            };
+            self.watch.enter(phase, timeout);
+            wait = self.worker.timeouts().idle;
+            let prepared = match poll_fn(|cx| self.poll_request(cx)).await {
+                Ok(prepared) => prepared,
+                Err(ended) => return ended,
+            };
+            self.is_first = false;
+            let end = match prepared.step {
+                Step::Answer { .. } => self.answer(prepared).await,
+                Step::Forward => self.forward(prepared).await,
+            };
+            self.client.take_down();
+            if let Some(end) = end {
+                return end.into();
+            }
+        }
+    }
+
+    /// Waits for a whole head, and prepares what is to be done about it.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, Ended>> {
+        // Reading goes first: a request that has arrived is answered, shutting down or not.
+        if let Poll::Ready(request) = self.poll_head(cx) {
+            return Poll::Ready(request);
+        }
+        match self.watch.check(cx) {
+            Some(stop) => Poll::Ready(self.stopped(stop)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, Ended>> {
+        loop {
+            self.throw_away();
+            if self.is_first && self.read.bytes().starts_with(PREFACE) {
+                return Poll::Ready(Err(Ended::Http2));
+            }
+            if self.may_hold_head() {
+                let bytes = self.read.bytes();
+                if let Some((prepared, used)) = request::prepare(self.worker, self.session, bytes) {
+                    self.read.consume(used);
+                    self.searched = 0;
+                    return Poll::Ready(Ok(prepared));
+                }
+                self.searched = self.read.bytes().len();
+            }
+            let begun = !self.read.is_empty();
+            let filled = self.read.poll_fill(cx, Pin::new(&mut self.client));
+            match ready!(filled) {
+                Ok(0) => return Poll::Ready(Err(self.client_closed().into())),
+                Ok(_) if !begun => {
+                    self.watch.enter(Phase::Busy, self.worker.timeouts().header);
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(self.client_failed(&error).into())),
+            }
+        }
+    }
+
+    /// Throws away what is left of a body that nobody wants.
+    fn throw_away(&mut self) {
+        if self.discard > 0 {
+            let dropped = self.discard.min(self.read.bytes().len() as u64);
+            self.discard -= dropped;
+            self.read.consume(dropped as usize);
+        }
+    }
+
+    /// Whether the bytes are worth reading as a head. Those that were read in vain are not, until
+    /// an empty line has come; else a head sent byte by byte would be read as often.
+    fn may_hold_head(&self) -> bool {
+        let bytes = self.read.bytes();
+        if bytes.is_empty() || (self.is_first && PREFACE.starts_with(bytes)) {
+            return false;
+        }
+        if self.searched == 0 || bytes.len() >= self.worker.shared.read_options.max_head {
+            return true;
+        }
+        let news = &bytes[self.searched.saturating_sub(3)..];
+        news.windows(2).any(|pair| pair == b"\n\n") || news.windows(3).any(|end| end == b"\n\r\n")
+    }
+
+    fn stopped(&mut self, stop: Stop) -> Result<Prepared, Ended> {
+        match stop {
+            Stop::TimedOut if !self.read.is_empty() && self.discard == 0 => {
+                let prepared = request::time_out(self.worker, self.session);
+                self.read = Chunk::default();
+                Ok(prepared)
+            }
+            Stop::TimedOut | Stop::Closing => Err(End::Close.into()),
+            Stop::Ending => Err(End::Abort.into()),
+        }
+    }
+
+    fn client_closed(&self) -> End {
+        if !self.read.is_empty() || self.discard > 0 {
+            tracing::info!("{} closed within a request", self.session.remote);
+        }
+        End::Close
+    }
+
+    fn client_failed(&self, error: &io::Error) -> End {
+        // Many clients leave without close_notify between requests; nothing is lost by it.
+        tracing::debug!("{} left: {error}", self.session.remote);
+        End::Abort
+    }
+
+    /// Sends an answer of our own; says how the connection ends if it does.
+    async fn answer(&mut self, mut prepared: Prepared) -> Option<End> {
+        let Step::Answer { status, error } = prepared.step else {
+            return Some(End::Abort);
+        };
+        let keep = prepared.persist;
+        let head = std::mem::take(&mut prepared.out);
+        let sent = self.send(head).await;
+        let word = error.map(|fault| fault.to_string());
+        let outcome = Outcome {
+            status: sent.then_some(status),
+            error: word.as_deref(),
+            ..Outcome::default()
+        };
+        self.log(&mut prepared, outcome);
+        match (sent, keep) {
+            (false, _) => Some(End::Abort),
+            (true, true) => {
+                if let Body::Length(length) = prepared.body {
+                    self.discard = length;
+                }
+                None
+            }
+            (true, false) => Some(End::Linger),
+        }
+    }
+
+    /// Writes something short to the client; says whether it took it.
+    async fn send(&mut self, bytes: Vec<u8>) -> bool {
+        let mut flow = Flow::new(Chunk::default(), Body::Done);
+        flow.set_head(bytes);
+        self.watch.enter(Phase::Busy, self.worker.timeouts().send);
+        let sent = poll_fn(|cx| {
+            if self.watch.check(cx).is_some() {
+                return Poll::Ready(false);
+            }
+            ready!(flow.poll_write(cx, &mut self.client)).map_or(Poll::Ready(false), |()| {
+                use tokio::io::AsyncWrite as _;
+                Pin::new(&mut self.client)
+                    .poll_flush(cx)
+                    .map(|flushed| flushed.is_ok())
+            })
+        })
+        .await;
+        self.worker.buffers.give(flow.set_head(Vec::new()));
+        sent
+    }
+
+    /// Has a backend answer; says how the connection ends if it does.
+    async fn forward(&mut self, mut prepared: Prepared) -> Option<End> {
+        let worker = self.worker;
+        let mut fresh = false;
+        loop {
+            let backend = match self.backend(fresh).await {
+                Ok(backend) => backend,
+                Err(unreachable) => {
+                    request::unreachable(worker, &mut prepared, unreachable);
+                    return self.answer(prepared).await;
+                }
+            };
+            let reused = backend.reused;
+            let (finished, backend) = self.exchange(&mut prepared, backend).await;
+            if finished.is_untouched() && reused && prepared.is_repeatable {
+                // It died while it waited: nobody's fault, and nothing was done.
+                fresh = true;
+                continue;
+            }
+            return self.conclude(prepared, finished, backend).await;
+        }
+    }
+
+    async fn backend(&mut self, fresh: bool) -> Result<Backend, Unreachable> {
+        let backends = &self.worker.backends;
+        let index = backends.pick();
+        if !fresh && let Some(backend) = backends.kept(index) {
+            return Ok(backend);
+        }
+        // Boxed because it is rare and large.
+        Box::pin(backends.connect(self.worker, self.watch, index, None)).await
+    }
+
+    /// Runs one exchange to its end.
+    async fn exchange(
+        &mut self,
+        prepared: &mut Prepared,
+        mut backend: Backend,
+    ) -> (Finished, Backend) {
+        let read = std::mem::take(&mut self.read);
+        let mut exchange = Exchange::new(self.worker, prepared, read);
+        let finished = {
+            let (client, backend) = (&mut self.client, &mut backend.stream);
+            let watch = self.watch;
+            poll_fn(|cx| exchange.poll(cx, watch, client, backend)).await
+        };
+        let (read, body) = exchange.give_back();
+        self.read = read;
+        prepared.body = body;
+        (finished, backend)
+    }
+
+    /// What follows from how an exchange ended.
+    async fn conclude(
+        &mut self,
+        mut prepared: Prepared,
+        finished: Finished,
+        mut backend: Backend,
+    ) -> Option<End> {
+        let worker = self.worker;
+        if let Some(failure) = finished.unanswered {
+            request::failed(worker, &mut prepared, failure);
+            return self.answer(prepared).await;
+        }
+        let mut outcome = Outcome {
+            status: finished.status,
+            bytes_in: finished.bytes_in,
+            bytes_out: finished.bytes_out,
+            backend: Some(worker.backends.name(&backend)),
+            error: finished.error,
+            ..Outcome::default()
+        };
+        if let Some(from_backend) = finished.tunnel {
+            let from_client = std::mem::take(&mut self.read);
+            let passed = Box::pin(tunnel::pass(
+                self.watch,
+                worker.timeouts().tunnel,
+                (&mut self.client, from_client),
+                (&mut backend.stream, from_backend),
+            ))
+            .await;
+            outcome.bytes_in = passed.from_client;
+            outcome.bytes_out = passed.to_client;
+            outcome.error = passed.error;
+            self.log(&mut prepared, outcome);
+            return Some(match passed.error {
+                None => End::Close,
+                Some(_) => {
+                    backend.stream.abort();
+                    End::Abort
+                }
+            });
+        }
+        self.log(&mut prepared, outcome);
+        if finished.keep_backend {
+            worker.backends.keep(backend);
+        } else if finished.error.is_some() {
+            backend.stream.abort();
+        }
+        finished.end
+    }
+
+    /// Completes the log line, and gives the buffers back.
+    fn log(&self, prepared: &mut Prepared, outcome: Outcome<'_>) {
+        let worker = self.worker;
+        let mut line = std::mem::take(&mut prepared.line);
+        if !worker.log.is_off() {
+            let outcome = Outcome {
+                duration: prepared.started.elapsed(),
+                engines: self.client.engines(),
+                ..outcome
+            };
+            log::finish(&mut line, &outcome);
+            worker.log.push(&line);
+        }
+        worker.buffers.give(line);
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Refused(_) = self {
+            f.write_str("refused:")?;
+        }
+        f.write_str(self.word())
+    }
+}
+
+/// Why we answer in the place of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The request can be read in several ways, or not at all.
+    Refused(Refusal),
+    /// CONNECT, which would hide what is asked for.
+    Connect,
+    /// The client did not finish its head, or its body, in time.
+    ClientTimeout,
+    Unreachable(Unreachable),
+    /// The backend ended before it responded.
+    BackendCut,
+    BackendTimeout,
+    /// Its response can be read in several ways, or not at all.
+    BackendResponse(response::Bad),
+}
+
+impl Fault {
+    /// For the log.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.name(),
+            Self::Connect => "connect",
+            Self::ClientTimeout => "client-timeout",
+            Self::Unreachable(unreachable) => unreachable.word(),
+            Self::BackendCut => "backend-cut",
+            Self::BackendTimeout => "backend-timeout",
+            Self::BackendResponse(bad) => bad.word(),
+        }
+    }
+
+    /// What the client is told.
+    fn status(self) -> u16 {
+        match self {
+            Self::Refused(refusal) => refusal.status(),
+            Self::Connect => 405,
+            Self::ClientTimeout => 408,
+            Self::Unreachable(unreachable) => unreachable.status(),
+            Self::BackendCut | Self::BackendResponse(_) => 502,
+            Self::BackendTimeout => 504,
+        }
+    }
+}

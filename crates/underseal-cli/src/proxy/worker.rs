@@ -1,0 +1,142 @@
+//! What the connections of a worker share.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use underseal::{TlsAcceptor, TlsConnector};
+use underseal_policy::model::Direction;
+use underseal_policy::{Connection, Matcher, Peer, ReadOptions, Scratch};
+
+use super::arguments::Protocol;
+use super::backend::{Address, Backend, Backends};
+use super::connection;
+use super::current::{Current, Latest};
+use super::session::Session;
+use crate::live::Table;
+use crate::server::access_log::{AccessLog, Sink};
+use crate::server::buffers::Buffers;
+use crate::server::certificate::Identity;
+use crate::server::clock::Clock;
+use crate::server::watch::Watches;
+use crate::server::worker::{Accept, Permit};
+
+/// What every worker is given.
+pub(crate) struct Shared {
+    /// `None` for a plaintext listener.
+    pub(crate) acceptor: Option<Arc<Current<TlsAcceptor>>>,
+    /// `None` if no backend has TLS.
+    pub(crate) connector: Option<Arc<Current<TlsConnector>>>,
+    /// `None` without policies: everything is allowed.
+    pub(crate) matcher: Option<Arc<Current<Matcher>>>,
+    pub(crate) backends: Vec<Address>,
+    /// What we show to clients, and to backends.
+    pub(crate) server_identity: Option<Arc<Identity>>,
+    pub(crate) client_identity: Option<Arc<Identity>>,
+    pub(crate) protocol: Protocol,
+    pub(crate) direction: Direction,
+    pub(crate) log: Arc<Sink>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) read_options: ReadOptions,
+}
+
+/// The bounds of everybody's patience.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) header: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) send: Duration,
+    pub(crate) connect: Duration,
+    pub(crate) response: Duration,
+    pub(crate) tunnel: Duration,
+}
+
+/// What the connections of a worker share.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) watches: Rc<Watches>,
+    pub(crate) buffers: Buffers,
+    pub(crate) log: AccessLog,
+    pub(crate) clock: Clock,
+    pub(crate) backends: Backends,
+    /// The TLS connections, of clients and to backends, for `underseal conns`.
+    pub(crate) connections: Arc<Table>,
+    pub(crate) acceptor: Option<Latest<TlsAcceptor>>,
+    pub(crate) matcher: Option<Latest<Matcher>>,
+    /// For reading a head; never borrowed while waiting.
+    pub(crate) scratch: RefCell<Scratch>,
+}
+
+impl Worker {
+    /// Made on the worker's own thread.
+    pub(crate) fn new(shared: Arc<Shared>, connections: Arc<Table>) -> Rc<Self> {
+        let connector = shared.connector.as_ref().map(Latest::of);
+        Rc::new(Self {
+            watches: Watches::new(),
+            buffers: Buffers::default(),
+            log: AccessLog::new(Arc::clone(&shared.log)),
+            clock: Clock::new(),
+            backends: Backends::new(&shared.backends, connector),
+            connections,
+            acceptor: shared.acceptor.as_ref().map(Latest::of),
+            matcher: shared.matcher.as_ref().map(Latest::of),
+            scratch: RefCell::default(),
+            shared,
+        })
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.shared.timeouts
+    }
+
+    /// Whether the backend's identity is a part of what policies judge: then it has to be known
+    /// first.
+    pub(crate) fn judges_backend(&self) -> bool {
+        self.shared.direction == Direction::Egress && self.matcher.is_some()
+    }
+
+    /// The connection that a request is judged on: the client's, or for egress the one that goes
+    /// out, as far as it is known.
+    pub(crate) fn judged<'a>(
+        &self,
+        session: &'a Session,
+        backend: Option<&'a Backend>,
+    ) -> Connection<'a> {
+        let connection = session.connection();
+        if self.shared.direction == Direction::Ingress {
+            return connection;
+        }
+        let address = backend.and_then(|backend| backend.stream.tcp().peer_addr().ok());
+        Connection {
+            destination: Peer {
+                principal: backend.and_then(|backend| backend.principal.as_deref()),
+                ip: address.map(|address| address.ip().to_canonical()),
+            },
+            port: address.map_or(self.backends.port(), |address| address.port()),
+            sni: None,
+            ..connection
+        }
+    }
+}
+
+impl Accept for Worker {
+    fn accept(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>) {
+        spawn_local(async move {
+            let _permit = permit;
+            connection::serve(self, tcp, remote).await;
+        });
+    }
+
+    fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    fn tick(&self) {
+        self.backends.sweep();
+        self.log.flush();
+    }
+}

@@ -19,6 +19,7 @@ use underseal_policy::Refusal;
 
 use self::exchange::{Exchange, Finished};
 use self::request::{Prepared, Step};
+pub(crate) use self::response::Bad;
 use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
 use super::connection::{End, close};
@@ -409,7 +410,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// For the log.
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.name(),
             Self::Connect => "connect",
@@ -422,7 +423,7 @@ impl Fault {
     }
 
     /// What the client is told.
-    fn status(self) -> u16 {
+    pub(crate) fn status(self) -> u16 {
         match self {
             Self::Refused(refusal) => refusal.status(),
             Self::Connect => 405,

@@ -70,12 +70,18 @@ impl Stream {
         }
     }
 
-    /// The application protocol that a client and we agreed on.
+    /// The application protocol that the other end and we agreed on.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         match &self.io {
             Io::Accepted(stream) => stream.get_ref().1.alpn_protocol(),
-            Io::Plain(_) | Io::Connected(_) => None,
+            Io::Connected(stream) => stream.get_ref().1.alpn_protocol(),
+            Io::Plain(_) => None,
         }
+    }
+
+    /// Whether it is TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        !matches!(self.io, Io::Plain(_))
     }
 
     /// The engines of a TLS stream, by direction.
@@ -138,6 +144,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Those who have given the stream away cannot do it.
+        self.take_down();
         each!(&mut self.get_mut().io, stream => Pin::new(stream).poll_flush(cx))
     }
 

@@ -16,7 +16,6 @@ use underseal::TlsConnector;
 pub(crate) use self::connect::Unreachable;
 use self::idle::Idle;
 use super::current::Latest;
-use super::metrics::Open;
 use super::stream::Stream;
 
 /// How long a backend that refused a connection is passed over, if there are others.
@@ -55,9 +54,8 @@ pub(crate) struct Backend {
     pub(crate) principal: Option<Rc<str>>,
     /// Whether it served a request before: it may have died since, without anybody's fault.
     pub(crate) reused: bool,
-    target: usize,
-    /// Counts it as open.
-    _open: Open,
+    /// Which of the backends it is to.
+    pub(crate) target: usize,
 }
 
 impl Backends {
@@ -78,6 +76,11 @@ impl Backends {
     /// The name of the backend that a connection is to, for logs.
     pub(crate) fn name(&self, backend: &Backend) -> &str {
         &self.targets[backend.target].address.name
+    }
+
+    /// How many backends there are.
+    pub(crate) fn count(&self) -> usize {
+        self.targets.len()
     }
 
     /// The port of the first backend: the one that an egress policy means.

@@ -40,7 +40,6 @@ pub(crate) enum End {
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
     let watch = worker.watches.add();
-    let _open = worker.tally.connection(Side::Client);
     // Boxed because handshakes are large and over soon, and idle connections are many.
     let Some((stream, session)) = Box::pin(open(&worker, &watch, tcp, remote)).await else {
         return;
@@ -99,7 +98,7 @@ async fn open(
     let stream = if worker.acceptor.is_some() {
         accept_tls(worker, watch, tcp, &mut session).await?
     } else {
-        Stream::new(Io::Plain(tcp), None)
+        Stream::new(Io::Plain(tcp), None, worker.tally.connection(Side::Client))
     };
     name_ourselves(worker, &mut session);
     session.logged = log::describe(&session, session.proven());
@@ -176,6 +175,7 @@ async fn accept_tls(
     }
     watch.enter(Phase::Busy, worker.timeouts().header);
     let accept = worker.acceptor.as_ref()?.get().accept(tcp);
+    let open = worker.tally.connection(Side::Client);
     match watch.until(pin!(accept)).await {
         Ok(Ok(stream)) => {
             let (tcp, tls) = stream.get_ref();
@@ -192,7 +192,7 @@ async fn accept_tls(
                 tls: session.tls,
                 suite: session.suite,
             });
-            let stream = Stream::new(Io::Accepted(stream), Some(place));
+            let stream = Stream::new(Io::Accepted(stream), Some(place), open);
             stream.take_down();
             worker.tally.handshake(Side::Client, Handshake::Complete);
             if let Some(engines) = stream.engines() {

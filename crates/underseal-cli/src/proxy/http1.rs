@@ -19,6 +19,7 @@ use underseal_policy::Refusal;
 
 use self::exchange::{Exchange, Finished};
 use self::request::{Asked, Prepared, Read, Step};
+pub(crate) use self::response::Bad;
 use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
 use super::connection::{End, close};
@@ -440,12 +441,12 @@ pub(crate) enum Fault {
     BackendCut,
     BackendTimeout,
     /// Its response can be read in several ways, or not at all.
-    BackendResponse(response::Bad),
+    BackendResponse(Bad),
 }
 
 impl Fault {
     /// For the log.
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.name(),
             Self::Connect => "connect",
@@ -458,7 +459,7 @@ impl Fault {
     }
 
     /// What the client is told.
-    fn status(self) -> u16 {
+    pub(crate) fn status(self) -> u16 {
         match self {
             Self::Refused(refusal) => refusal.status(),
             Self::Connect => 405,

@@ -77,7 +77,6 @@ impl Backends {
                         principal,
                         reused: false,
                         target: index,
-                        _open: worker.tally.connection(Side::Backend),
                     });
                 }
                 Ok(Err((why, error))) => {
@@ -112,8 +111,9 @@ impl Backends {
         if let Some(header) = header {
             tcp.write_all(header).await.map_err(refused)?;
         }
+        let open = worker.tally.connection(Side::Backend);
         let (Some(name), Some(connector)) = (&target.address.tls, &self.connector) else {
-            return Ok((Stream::new(Io::Plain(tcp), None), None));
+            return Ok((Stream::new(Io::Plain(tcp), None, open), None));
         };
         let connect = connector.get().connect(name.clone(), tcp);
         let stream = Box::pin(connect).await.map_err(|error| {
@@ -135,7 +135,10 @@ impl Backends {
                     .and_then(|suite| suite.suite().as_str()),
             }))
         });
-        Ok((Stream::new(Io::Connected(stream), place.ok()), principal))
+        Ok((
+            Stream::new(Io::Connected(stream), place.ok(), open),
+            principal,
+        ))
     }
 }
 

@@ -79,7 +79,7 @@ fn a_broken_chunk_of_a_backend_cuts_the_response_or_is_it() {
 
 #[test]
 fn responses_that_can_be_read_in_two_ways_are_not_passed_on() {
-    for (answer, word) in [
+    let cases = [
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "backend-both-lengths",
@@ -113,15 +113,22 @@ fn responses_that_can_be_read_in_two_ways_are_not_passed_on() {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
             "backend-upgrade",
         ),
-    ] {
-        let proxy = Proxy::start(Backend::answering(answer).address);
-        let mut client = proxy.client();
-        client.get("/bad");
-        assert_eq!(client.response().status, 502, "{answer:?}");
-        assert_eq!(proxy.logged_path("/bad")["error"], word);
+    ];
+    let backend = Backend::new(move |connection| {
+        while let Some(head) = connection.head() {
+            let case = head[5..].split(' ').next().expect("a path");
+            connection.send(cases[case.parse::<usize>().expect("a number")].0);
+        }
+    });
+    let proxy = Proxy::start(backend.address);
+    let mut client = proxy.client();
+    for (case, (answer, _)) in cases.iter().enumerate() {
+        client.get(&format!("/{case}"));
         // It was not the client's fault, so its connection goes on.
-        client.get("/next");
-        assert_eq!(client.response().status, 502);
+        assert_eq!(client.response().status, 502, "{answer:?}");
+    }
+    for (case, (_, word)) in cases.iter().enumerate() {
+        assert_eq!(proxy.logged_path(&format!("/{case}"))["error"], *word);
     }
 }
 

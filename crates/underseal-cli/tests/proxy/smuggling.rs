@@ -7,7 +7,7 @@ use crate::harness::Proxy;
 fn ambiguous_heads_are_refused_and_named_in_the_log() {
     let backend = Backend::echo();
     let proxy = Proxy::start(backend.address);
-    for (head, status, word) in [
+    let cases = [
         (
             "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             400,
@@ -72,11 +72,14 @@ fn ambiguous_heads_are_refused_and_named_in_the_log() {
             400,
             "connection",
         ),
-    ] {
+    ];
+    for (head, status, _) in cases {
         let mut client = proxy.client();
         client.send(head);
         assert_eq!(client.response().status, status, "{head:?}");
         client.expect_close();
+    }
+    for (.., word) in cases {
         proxy.logged(|line| line["error"] == format!("refused:{word}"));
     }
     assert_eq!(backend.heads(), Vec::<String>::new());

@@ -47,7 +47,7 @@ struct Target {
     idle: Idle,
 }
 
-/// A connection to a backend.
+/// A connection to a backend; boxed wherever it is handed on, since those who wait for one are many.
 pub(crate) struct Backend {
     pub(crate) stream: Stream,
     /// The SPIFFE ID that its certificate proved.
@@ -93,7 +93,7 @@ impl Backends {
     }
 
     /// Keeps a connection whose last exchange is complete for the next.
-    pub(crate) fn keep(&self, backend: Backend) {
+    pub(crate) fn keep(&self, backend: Box<Backend>) {
         self.targets[backend.target].idle.put(backend);
     }
 
@@ -115,7 +115,7 @@ impl Backends {
     }
 
     /// A connection to a backend that was kept, without waiting.
-    pub(crate) fn kept(&self, index: usize) -> Option<Backend> {
+    pub(crate) fn kept(&self, index: usize) -> Option<Box<Backend>> {
         self.targets[index].idle.take()
     }
 
@@ -128,7 +128,7 @@ impl Backends {
 
 impl Backend {
     /// A connection that served before, if it can serve again: nothing has come since.
-    pub(crate) fn revived(mut self) -> Option<Self> {
+    pub(crate) fn revived(mut self: Box<Self>) -> Option<Box<Self>> {
         self.reused = true;
         idle::is_silent(&mut self).then_some(self)
     }

@@ -45,12 +45,14 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr
         return;
     };
     match (worker.shared.protocol, stream.alpn()) {
-        (Protocol::Tcp, _) => tcp::serve(&worker, &watch, stream, &session).await,
-        (Protocol::Http, Some(b"h2")) => http2::serve(worker, watch, stream, session).await,
+        (Protocol::Tcp, _) => Box::pin(tcp::serve(&worker, &watch, stream, &session)).await,
+        (Protocol::Http, Some(b"h2")) => {
+            Box::pin(http2::serve(worker, watch, stream, session)).await;
+        }
         (Protocol::Http, _) => {
             // A client may say that it speaks HTTP/2 with its first bytes.
             if let Some(stream) = http1::serve(&worker, &watch, stream, &session).await {
-                http2::serve(worker, watch, stream, session).await;
+                Box::pin(http2::serve(worker, watch, stream, session)).await;
             }
         }
     }
@@ -234,4 +236,19 @@ async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session
         worker.conclude(line, Some(metrics::Protocol::Http1), &outcome);
     };
     plain_http::answer(watch, tcp, log).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: fn(Rc<Worker>, TcpStream, SocketAddr) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_is_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 3072, "{size} bytes");
+    }
 }

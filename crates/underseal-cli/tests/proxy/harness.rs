@@ -191,3 +191,9 @@ pub(crate) fn underseal() -> Command {
     command.env("UNDERSEAL_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command
 }
+
+/// Sends close_notify; reading goes on.
+pub(crate) fn close_notify(client: &mut Client) {
+    client.tls().conn.send_close_notify();
+    client.send("");
+}

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use underseal_testkit::CLIENT_ID;
 
 use crate::backend::Backend;
-use crate::harness::Start;
+use crate::harness::{Start, close_notify};
 
 /// Gives back what comes, byte by byte, until there is no more.
 fn parrot() -> Backend {
@@ -32,7 +32,7 @@ fn bytes_pass_both_ways_and_so_do_ends() {
     let mut body = [0; 5];
     client.read_body(&mut body);
     assert_eq!(&body, b"hello");
-    client.close_notify();
+    close_notify(&mut client);
     let (rest, ended) = client.rest();
     assert_eq!(rest, b"bye");
     ended.expect("close_notify");

@@ -1,7 +1,7 @@
 //! WebSocket and other protocols that a connection goes over to.
 
 use crate::backend::Backend;
-use crate::harness::Start;
+use crate::harness::{Start, close_notify};
 
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                       Sec-WebSocket-Accept: x\r\n\r\nfirst";
@@ -50,7 +50,7 @@ fn a_websocket_passes_both_ways_under_a_policy() {
     client.send("later");
     client.read_body(&mut body[..5]);
     assert_eq!(&body[..5], b"later");
-    client.close_notify();
+    close_notify(&mut client);
     client.expect_close();
     let line = proxy.logged_path("/chat");
     assert_eq!(

@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::AsyncWrite as _;
+
 use super::Fault;
 use super::request::{Prepared, broken_body};
 use super::response;
@@ -187,8 +189,18 @@ impl<'a> Exchange<'a> {
             match self.down.chunk.poll_fill(cx, Pin::new(backend)) {
                 Poll::Ready(Ok(read)) if read > 0 => self.is_touched = true,
                 Poll::Ready(_) => return Some(self.fail(Fault::BackendCut)),
-                Poll::Pending => return None,
+                Poll::Pending => return self.flush_interim(cx, client),
             }
+        }
+    }
+
+    /// A client that was sent an interim response may wait for it, and nothing else for long.
+    fn flush_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
+        let is_due = self.interim > 0;
+        let flushed = is_due.then(|| Pin::new(client).poll_flush(cx));
+        match flushed {
+            Some(Poll::Ready(Err(_))) => Some(self.cut(Some("client-cut"), End::Abort)),
+            _ => None,
         }
     }
 

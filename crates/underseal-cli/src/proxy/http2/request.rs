@@ -109,7 +109,7 @@ fn decide(
 /// it is the connection's.
 fn scheme_of(session: &Session, head: &Parts) -> Scheme {
     let known = head.uri.scheme().cloned();
-    known.unwrap_or_else(|| match session.tls {
+    known.unwrap_or(match session.tls {
         Some(_) => Scheme::HTTPS,
         None => Scheme::HTTP,
     })

@@ -98,7 +98,7 @@ impl Upstreams {
                 // Boxed because it is rare and large.
                 let backend = Box::pin(connected).await.map_err(Fault::Unreachable)?;
                 let target = backend.target;
-                (handshake(worker, backend).await?, false, target)
+                (handshake(worker, *backend).await?, false, target)
             }
         };
         let mut lent = Lent {

@@ -141,7 +141,7 @@ impl Upstreams {
         // Boxed because it is rare and large.
         let backend = Box::pin(connected).await.map_err(Fault::Unreachable)?;
         let target = backend.target;
-        let connection = handshake(worker, watch, backend).await?;
+        let connection = handshake(worker, watch, *backend).await?;
         let mut known = self.multiplexed[target].connections.borrow_mut();
         known.push(Rc::clone(&connection));
         Ok(connection)

@@ -361,3 +361,48 @@ fn a_slow_head_is_read_as_it_comes() {
     }
     assert!(client.response().text().starts_with("GET /slow "));
 }
+
+#[test]
+fn it_makes_no_difference_how_requests_are_cut_into_pieces() {
+    let requests = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
+                    GET /2 HTTP/1.1\r\nHost: a\r\n\r\n\
+                    POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                    a;x=y\r\n0123456789\r\n1\r\nx\r\n0\r\nT: u\r\n\r\n\
+                    GET /4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let proxy = Start::new(Backend::echo().address).plain().start();
+    let answer = |piece: usize| {
+        let mut tcp = proxy.tcp();
+        tcp.set_nodelay(true).expect("an option");
+        for bytes in requests.as_bytes().chunks(piece) {
+            tcp.write_all(bytes).expect("send");
+        }
+        let mut text = String::new();
+        tcp.read_to_string(&mut text).expect("responses");
+        text
+    };
+    let whole = answer(requests.len());
+    assert_eq!(whole.matches("HTTP/1.1 200 OK").count(), 4, "{whole}");
+    for piece in [1, 2, 3, 7, 31, 150] {
+        assert_eq!(answer(piece), whole, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn a_client_that_has_said_all_is_still_answered() {
+    let proxy = Start::new(Backend::echo().address).plain().start();
+    let mut tcp = proxy.tcp();
+    tcp.write_all(b"GET /half HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("send");
+    tcp.shutdown(std::net::Shutdown::Write).expect("shut down");
+    let mut text = String::new();
+    tcp.read_to_string(&mut text).expect("a response");
+    assert!(text.contains("GET /half HTTP/1.1"), "{text}");
+}
+
+#[test]
+fn an_old_client_is_not_sent_chunks() {
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let proxy = Proxy::start(Backend::answering(answer).address);
+    assert_eq!(proxy.status("GET / HTTP/1.0\r\nHost: a\r\n\r\n"), 502);
+    assert_eq!(proxy.logged_path("/")["error"], "backend-transfer-encoding");
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWrite as _;
 
 use super::Fault;
-use super::request::{Prepared, broken_body};
+use super::request::Prepared;
 use super::response;
 use crate::proxy::chunk::Chunk;
 use crate::proxy::connection::End;
@@ -283,7 +283,7 @@ impl<'a> Exchange<'a> {
                 None
             }
             Broken::Source(_) => Some(self.cut(Some("client-cut"), End::Abort)),
-            Broken::Framing(refusal) => Some(self.fail(broken_body(refusal))),
+            Broken::Framing(refusal) => Some(self.fail(Fault::Refused(refusal))),
         }
     }
 

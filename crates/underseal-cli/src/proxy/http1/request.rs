@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use underseal_policy::http1::{self, Chunks, Head};
-use underseal_policy::{Framing, Refusal, Verdict};
+use underseal_policy::{Framing, Verdict};
 
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
@@ -339,9 +339,4 @@ fn write_forwarded(out: &mut Vec<u8>, session: &Session) {
     if let Some(principal) = session.proven() {
         let _ = write!(out, "X-Underseal-Principal: {principal}\r\n");
     }
-}
-
-/// Where chunks are refused in the middle of a body, which `prepare` cannot see.
-pub(super) const fn broken_body(refusal: Refusal) -> Fault {
-    Fault::Refused(refusal)
 }

@@ -89,6 +89,8 @@ pub(super) fn read(
     if status < 100 || (status == 101 && !prepared.upgrade) {
         return Err(Bad::Upgrade);
     }
+    // A client of HTTP/1.0 knows no chunks, and was not said to be of another.
+    let minor_version = minor_version.min(prepared.minor_version);
     let body = noted.body(status, minor_version, prepared.is_head)?;
     let is_interim = status < 200;
     let keep_client = prepared.persist && may_persist && !matches!(body, Body::UntilClose);
@@ -122,9 +124,7 @@ pub(super) fn read(
     Ok(Some(Response {
         len,
         status,
-        keep_backend: backend_persists
-            && prepared.minor_version == 1
-            && !matches!(body, Body::UntilClose),
+        keep_backend: backend_persists && !matches!(body, Body::UntilClose),
         keep_client: keep_client && status != 426,
         body,
     }))

@@ -73,9 +73,14 @@ impl Backends {
         }
     }
 
-    /// The name of the backend that a connection is to, for logs.
+    /// The name of a backend, for logs.
+    pub(crate) fn name_of(&self, target: usize) -> &str {
+        &self.targets[target].address.name
+    }
+
+    /// The name of the backend that a connection is to.
     pub(crate) fn name(&self, backend: &Backend) -> &str {
-        &self.targets[backend.target].address.name
+        self.name_of(backend.target)
     }
 
     /// How many backends there are.

@@ -180,6 +180,13 @@ impl Flow {
         &self.head[self.head_written..]
     }
 
+    /// What was read beyond the body, if the body was read to its end, and what is missing of it.
+    pub(crate) fn into_rest(mut self) -> (Chunk, Body) {
+        // Bytes of the body that the sink did not take are not the beginning of something else.
+        self.chunk.consume(self.cleared);
+        (self.chunk, self.body)
+    }
+
     /// Passes bytes until the body has ended and the sink has taken all of it.
     ///
     /// # Errors

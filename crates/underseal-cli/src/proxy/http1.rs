@@ -15,6 +15,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tokio::io::AsyncWrite as _;
 use underseal_policy::Refusal;
 
 use self::exchange::{Exchange, Finished};
@@ -247,6 +248,7 @@ impl Connection<'_> {
         let word = error.map(|fault| fault.to_string());
         let outcome = Outcome {
             status: sent.then_some(status),
+            bytes_in: prepared.bytes_in,
             error: word.as_deref(),
             ..Outcome::default()
         };
@@ -272,12 +274,11 @@ impl Connection<'_> {
             if self.watch.check(cx).is_some() {
                 return Poll::Ready(false);
             }
-            ready!(flow.poll_write(cx, &mut self.client)).map_or(Poll::Ready(false), |()| {
-                use tokio::io::AsyncWrite as _;
-                Pin::new(&mut self.client)
-                    .poll_flush(cx)
-                    .map(|flushed| flushed.is_ok())
-            })
+            if ready!(flow.poll_write(cx, &mut self.client)).is_err() {
+                return Poll::Ready(false);
+            }
+            let flushed = ready!(Pin::new(&mut self.client).poll_flush(cx));
+            Poll::Ready(flushed.is_ok())
         })
         .await;
         self.worker.buffers.give(flow.set_head(Vec::new()));
@@ -349,6 +350,8 @@ impl Connection<'_> {
         let (read, body) = exchange.give_back();
         self.read = read;
         prepared.body = body;
+        prepared.backend = Some(backend.target);
+        prepared.bytes_in = finished.bytes_in;
         finished
     }
 
@@ -368,7 +371,6 @@ impl Connection<'_> {
             status: finished.status,
             bytes_in: finished.bytes_in,
             bytes_out: finished.bytes_out,
-            backend: Some(worker.backends.name(&backend)),
             error: finished.error,
             ..Outcome::default()
         };
@@ -408,6 +410,9 @@ impl Connection<'_> {
         let outcome = Outcome {
             duration: prepared.started.elapsed(),
             engines: self.client.engines(),
+            backend: prepared
+                .backend
+                .map(|backend| self.worker.backends.name_of(backend)),
             ..outcome
         };
         self.worker.conclude(line, Some(Protocol::Http1), &outcome);

@@ -24,7 +24,20 @@ pub(crate) struct Connection {
 impl Backend {
     /// Serves each connection by `serve`.
     pub(crate) fn new(serve: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").expect("a port"), serve)
+    }
+
+    /// The same, with sockets that hold little of what is not read.
+    pub(crate) fn with_small_buffer(
+        serve: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let socket = socket2::SockRef::from(&listener);
+        socket.set_recv_buffer_size(4096).expect("an option");
+        Self::on(listener, serve)
+    }
+
+    fn on(listener: TcpListener, serve: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
         let heads = Arc::new(Mutex::new(Vec::new()));

@@ -114,6 +114,34 @@ fn a_body_hides_no_request() {
 }
 
 #[test]
+fn what_the_backend_did_not_take_of_a_body_is_no_request() {
+    // It looks at the head alone, holds little more, and answers with something that is refused.
+    let backend = Backend::with_small_buffer(|connection| {
+        connection.head();
+        connection.send("nonsense\r\n\r\n");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    });
+    let proxy = Proxy::start(backend.address);
+    let mut client = proxy.client();
+    let inner = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n".repeat(5000);
+    client.send(format!(
+        "POST /outer HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{inner}",
+        inner.len()
+    ));
+    assert_eq!(client.response().status, 502);
+    let _ = client.try_send("GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let _ = client.rest();
+    let heads = backend.heads();
+    let paths = heads.iter().map(|head| head.split(' ').nth(1));
+    assert!(
+        paths.clone().all(|path| path != Some("/smuggled")),
+        "{heads:?}"
+    );
+    let line = proxy.logged_path("/outer");
+    assert_eq!(line["backend"], backend.address.to_string());
+}
+
+#[test]
 fn a_broken_chunk_ends_the_request_and_both_connections() {
     let backend = Backend::echo();
     let proxy = Proxy::start(backend.address);

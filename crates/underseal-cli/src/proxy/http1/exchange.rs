@@ -108,7 +108,7 @@ impl<'a> Exchange<'a> {
         for flow in [&mut self.up, &mut self.down] {
             self.worker.buffers.give(flow.set_head(Vec::new()));
         }
-        (self.up.chunk, self.up.body)
+        self.up.into_rest()
     }
 
     /// Goes on as far as both ends let it.
@@ -315,11 +315,12 @@ impl<'a> Exchange<'a> {
             return self.cut(Some("backend-cut"), End::Abort);
         };
         let is_sent = self.upload == Upload::Done;
+        let is_read = is_sent || self.up.body.is_done();
         Finished {
             status: Some(status),
             bytes_in: self.up.passed,
             bytes_out: self.down.passed,
-            end: match (keep_client, is_sent) {
+            end: match (keep_client, is_read) {
                 (true, true) => None,
                 (false, true) => Some(End::Close),
                 // The client is still sending: it is to read the response before it is cut off.
@@ -339,6 +340,7 @@ impl<'a> Exchange<'a> {
                 bytes_in: self.up.passed,
                 ..Finished::unanswered(fault)
             },
+            // Whatever was wrong with the request, its response was cut short.
             Download::Body { .. } => self.cut(Some(fault.word()), End::Abort),
         }
     }

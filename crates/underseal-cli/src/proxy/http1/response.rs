@@ -86,7 +86,10 @@ pub(super) fn read(
     for field in &*parsed.headers {
         noted.note(field)?;
     }
-    if status < 100 || (status == 101 && !prepared.upgrade) {
+    if status < 100 {
+        return Err(Bad::Malformed);
+    }
+    if status == 101 && !prepared.upgrade {
         return Err(Bad::Upgrade);
     }
     // A client of HTTP/1.0 knows no chunks, and was not said to be of another.

@@ -267,7 +267,11 @@ impl Flow {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+    use crate::proxy::metrics::{Metrics, Side};
+    use crate::proxy::stream::Io;
 
     fn take(body: &mut Body, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
         let taken = body.take(bytes, true)?;
@@ -297,5 +301,39 @@ mod tests {
             let mut response = Body::Chunked(Chunks::default());
             assert_eq!(response.take(bytes.as_bytes(), false), Ok(bytes.len()));
         }
+    }
+
+    /// Two ends of a connection whose buffers are as small as can be.
+    async fn narrow() -> (Stream, tokio::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let small = socket2::SockRef::from(&listener);
+        small.set_recv_buffer_size(1).expect("an option");
+        let near = std::net::TcpStream::connect(listener.local_addr().expect("an address"));
+        let near = near.expect("connect");
+        let small = socket2::SockRef::from(&near);
+        small.set_send_buffer_size(1).expect("an option");
+        let (far, _) = listener.accept().expect("a connection");
+        for tcp in [&near, &far] {
+            tcp.set_nonblocking(true).expect("an option");
+        }
+        let near = tokio::net::TcpStream::from_std(near).expect("a stream");
+        let far = tokio::net::TcpStream::from_std(far).expect("a stream");
+        let open = Metrics::new(1).tally(0).connection(Side::Backend);
+        (Stream::new(Io::Plain(near), None, open), far)
+    }
+
+    #[tokio::test]
+    async fn what_the_sink_did_not_take_is_not_what_comes_after_the_body() {
+        let (mut sink, _far) = narrow().await;
+        let (mut source, _other) = narrow().await;
+        let body = 200_000;
+        let mut bytes = vec![b'x'; body];
+        bytes.extend_from_slice(b"GET /next");
+        let mut flow = Flow::new(Chunk::copy_of(&bytes), Body::Length(body as u64));
+        let polled = poll_fn(|cx| Poll::Ready(flow.poll(cx, &mut source, &mut sink))).await;
+        assert!(polled.is_pending() && flow.passed < body as u64);
+        let (rest, left) = flow.into_rest();
+        assert_eq!(rest.bytes(), b"GET /next");
+        assert!(left.is_done());
     }
 }

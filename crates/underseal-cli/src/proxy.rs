@@ -185,6 +185,7 @@ impl Setup<'_> {
             server_identity,
             client_identity,
             protocol: args.protocol,
+            to_protocol: args.to_protocol,
             direction: args.way(),
             log,
             timeouts: Timeouts {
@@ -234,7 +235,7 @@ impl Setup<'_> {
             provider: Arc::clone(&self.provider),
             offloads: args.offload,
             alpn: match args.protocol {
-                Protocol::Http => vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
+                Protocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()],
                 Protocol::Tcp => Vec::new(),
             },
             ca: args.client_ca.clone().map(|file| (file, args.client_auth)),

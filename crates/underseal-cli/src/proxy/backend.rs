@@ -16,7 +16,6 @@ use underseal::TlsConnector;
 pub(crate) use self::connect::Unreachable;
 use self::idle::Idle;
 use super::current::Latest;
-use super::metrics::Open;
 use super::stream::Stream;
 
 /// How long a backend that refused a connection is passed over, if there are others.
@@ -48,16 +47,15 @@ struct Target {
     idle: Idle,
 }
 
-/// A connection to a backend.
+/// A connection to a backend; boxed wherever it is handed on, since those who wait for one are many.
 pub(crate) struct Backend {
     pub(crate) stream: Stream,
     /// The SPIFFE ID that its certificate proved.
     pub(crate) principal: Option<Rc<str>>,
     /// Whether it served a request before: it may have died since, without anybody's fault.
     pub(crate) reused: bool,
-    target: usize,
-    /// Counts it as open.
-    _open: Open,
+    /// Which of the backends it is to.
+    pub(crate) target: usize,
 }
 
 impl Backends {
@@ -75,9 +73,19 @@ impl Backends {
         }
     }
 
-    /// The name of the backend that a connection is to, for logs.
+    /// The name of a backend, for logs.
+    pub(crate) fn name_of(&self, target: usize) -> &str {
+        &self.targets[target].address.name
+    }
+
+    /// The name of the backend that a connection is to.
     pub(crate) fn name(&self, backend: &Backend) -> &str {
-        &self.targets[backend.target].address.name
+        self.name_of(backend.target)
+    }
+
+    /// How many backends there are.
+    pub(crate) fn count(&self) -> usize {
+        self.targets.len()
     }
 
     /// The port of the first backend: the one that an egress policy means.
@@ -90,7 +98,7 @@ impl Backends {
     }
 
     /// Keeps a connection whose last exchange is complete for the next.
-    pub(crate) fn keep(&self, backend: Backend) {
+    pub(crate) fn keep(&self, backend: Box<Backend>) {
         self.targets[backend.target].idle.put(backend);
     }
 
@@ -112,7 +120,7 @@ impl Backends {
     }
 
     /// A connection to a backend that was kept, without waiting.
-    pub(crate) fn kept(&self, index: usize) -> Option<Backend> {
+    pub(crate) fn kept(&self, index: usize) -> Option<Box<Backend>> {
         self.targets[index].idle.take()
     }
 
@@ -125,7 +133,7 @@ impl Backends {
 
 impl Backend {
     /// A connection that served before, if it can serve again: nothing has come since.
-    pub(crate) fn revived(mut self) -> Option<Self> {
+    pub(crate) fn revived(mut self: Box<Self>) -> Option<Box<Self>> {
         self.reused = true;
         idle::is_silent(&mut self).then_some(self)
     }

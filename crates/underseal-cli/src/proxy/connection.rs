@@ -40,18 +40,19 @@ pub(crate) enum End {
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
     let watch = worker.watches.add();
-    let _open = worker.tally.connection(Side::Client);
     // Boxed because handshakes are large and over soon, and idle connections are many.
     let Some((stream, session)) = Box::pin(open(&worker, &watch, tcp, remote)).await else {
         return;
     };
     match (worker.shared.protocol, stream.alpn()) {
-        (Protocol::Tcp, _) => tcp::serve(&worker, &watch, stream, &session).await,
-        (Protocol::Http, Some(b"h2")) => http2::serve(worker, watch, stream, session).await,
+        (Protocol::Tcp, _) => Box::pin(tcp::serve(&worker, &watch, stream, &session)).await,
+        (Protocol::Http, Some(b"h2")) => {
+            Box::pin(http2::serve(worker, watch, stream, session)).await;
+        }
         (Protocol::Http, _) => {
             // A client may say that it speaks HTTP/2 with its first bytes.
             if let Some(stream) = http1::serve(&worker, &watch, stream, &session).await {
-                http2::serve(worker, watch, stream, session).await;
+                Box::pin(http2::serve(worker, watch, stream, session)).await;
             }
         }
     }
@@ -99,7 +100,7 @@ async fn open(
     let stream = if worker.acceptor.is_some() {
         accept_tls(worker, watch, tcp, &mut session).await?
     } else {
-        Stream::new(Io::Plain(tcp), None)
+        Stream::new(Io::Plain(tcp), None, worker.tally.connection(Side::Client))
     };
     name_ourselves(worker, &mut session);
     session.logged = log::describe(&session, session.proven());
@@ -176,6 +177,7 @@ async fn accept_tls(
     }
     watch.enter(Phase::Busy, worker.timeouts().header);
     let accept = worker.acceptor.as_ref()?.get().accept(tcp);
+    let open = worker.tally.connection(Side::Client);
     match watch.until(pin!(accept)).await {
         Ok(Ok(stream)) => {
             let (tcp, tls) = stream.get_ref();
@@ -192,7 +194,7 @@ async fn accept_tls(
                 tls: session.tls,
                 suite: session.suite,
             });
-            let stream = Stream::new(Io::Accepted(stream), Some(place));
+            let stream = Stream::new(Io::Accepted(stream), Some(place), open);
             stream.take_down();
             worker.tally.handshake(Side::Client, Handshake::Complete);
             if let Some(engines) = stream.engines() {
@@ -234,4 +236,19 @@ async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session
         worker.conclude(line, Some(metrics::Protocol::Http1), &outcome);
     };
     plain_http::answer(watch, tcp, log).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: fn(Rc<Worker>, TcpStream, SocketAddr) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_is_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 3072, "{size} bytes");
+    }
 }

@@ -170,9 +170,21 @@ impl Flow {
         std::mem::replace(&mut self.head, head)
     }
 
+    /// Whether the sink has been given anything since the last head was put before it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.head_written > 0 || self.passed > 0
+    }
+
     /// What the sink has not taken of the head.
     pub(crate) fn unwritten(&self) -> &[u8] {
         &self.head[self.head_written..]
+    }
+
+    /// What was read beyond the body, if the body was read to its end, and what is missing of it.
+    pub(crate) fn into_rest(mut self) -> (Chunk, Body) {
+        // Bytes of the body that the sink did not take are not the beginning of something else.
+        self.chunk.consume(self.cleared);
+        (self.chunk, self.body)
     }
 
     /// Passes bytes until the body has ended and the sink has taken all of it.
@@ -255,7 +267,11 @@ impl Flow {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+    use crate::proxy::metrics::{Metrics, Side};
+    use crate::proxy::stream::Io;
 
     fn take(body: &mut Body, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
         let taken = body.take(bytes, true)?;
@@ -285,5 +301,39 @@ mod tests {
             let mut response = Body::Chunked(Chunks::default());
             assert_eq!(response.take(bytes.as_bytes(), false), Ok(bytes.len()));
         }
+    }
+
+    /// Two ends of a connection whose buffers are as small as can be.
+    async fn narrow() -> (Stream, tokio::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let small = socket2::SockRef::from(&listener);
+        small.set_recv_buffer_size(1).expect("an option");
+        let near = std::net::TcpStream::connect(listener.local_addr().expect("an address"));
+        let near = near.expect("connect");
+        let small = socket2::SockRef::from(&near);
+        small.set_send_buffer_size(1).expect("an option");
+        let (far, _) = listener.accept().expect("a connection");
+        for tcp in [&near, &far] {
+            tcp.set_nonblocking(true).expect("an option");
+        }
+        let near = tokio::net::TcpStream::from_std(near).expect("a stream");
+        let far = tokio::net::TcpStream::from_std(far).expect("a stream");
+        let open = Metrics::new(1).tally(0).connection(Side::Backend);
+        (Stream::new(Io::Plain(near), None, open), far)
+    }
+
+    #[tokio::test]
+    async fn what_the_sink_did_not_take_is_not_what_comes_after_the_body() {
+        let (mut sink, _far) = narrow().await;
+        let (mut source, _other) = narrow().await;
+        let body = 200_000;
+        let mut bytes = vec![b'x'; body];
+        bytes.extend_from_slice(b"GET /next");
+        let mut flow = Flow::new(Chunk::copy_of(&bytes), Body::Length(body as u64));
+        let polled = poll_fn(|cx| Poll::Ready(flow.poll(cx, &mut source, &mut sink))).await;
+        assert!(polled.is_pending() && flow.passed < body as u64);
+        let (rest, left) = flow.into_rest();
+        assert_eq!(rest.bytes(), b"GET /next");
+        assert!(left.is_done());
     }
 }

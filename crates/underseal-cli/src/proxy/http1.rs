@@ -15,10 +15,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tokio::io::AsyncWrite as _;
 use underseal_policy::Refusal;
 
 use self::exchange::{Exchange, Finished};
 use self::request::{Asked, Prepared, Read, Step};
+pub(crate) use self::response::Bad;
 use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
 use super::connection::{End, close};
@@ -88,9 +90,9 @@ struct Connection<'a> {
     /// Whether nothing has been asked yet.
     is_first: bool,
     /// A connection to a backend that carries this client's address, and is for nobody else.
-    own_backend: Option<Backend>,
+    own_backend: Option<Box<Backend>>,
     /// Who will answer the next request, where policies judge that; or why nobody will.
-    acquired: Option<Result<Backend, Unreachable>>,
+    acquired: Option<Result<Box<Backend>, Unreachable>>,
 }
 
 /// How the requests of a connection come to an end.
@@ -118,7 +120,7 @@ impl Connection<'_> {
             };
             self.watch.enter(phase, timeout);
             wait = self.worker.timeouts().idle;
-            let prepared = match poll_fn(|cx| self.poll_request(cx)).await {
+            let mut prepared = match poll_fn(|cx| self.poll_request(cx)).await {
                 Ok(prepared) => prepared,
                 Err(Ended::NeedsBackend) => {
                     self.acquired = Some(self.backend(false).await);
@@ -128,8 +130,8 @@ impl Connection<'_> {
             };
             self.is_first = false;
             let end = match prepared.step {
-                Step::Answer { .. } => self.answer(prepared).await,
-                Step::Forward => self.forward(prepared).await,
+                Step::Answer { .. } => self.answer(&mut prepared).await,
+                Step::Forward => self.forward(&mut prepared).await,
             };
             if let Some(Ok(backend)) = self.acquired.take() {
                 self.keep(backend);
@@ -162,7 +164,7 @@ impl Connection<'_> {
             if self.may_hold_head() {
                 let asked = match &self.acquired {
                     None => Asked::Nobody,
-                    Some(acquired) => Asked::Backend(acquired.as_ref().ok()),
+                    Some(acquired) => Asked::Backend(acquired.as_deref().ok()),
                 };
                 match request::prepare(self.worker, self.session, self.read.bytes(), asked) {
                     Read::Whole(prepared, used) => {
@@ -236,7 +238,7 @@ impl Connection<'_> {
     }
 
     /// Sends an answer of our own; says how the connection ends if it does.
-    async fn answer(&mut self, mut prepared: Prepared) -> Option<End> {
+    async fn answer(&mut self, prepared: &mut Prepared) -> Option<End> {
         let Step::Answer { status, error } = prepared.step else {
             return Some(End::Abort);
         };
@@ -246,10 +248,11 @@ impl Connection<'_> {
         let word = error.map(|fault| fault.to_string());
         let outcome = Outcome {
             status: sent.then_some(status),
+            bytes_in: prepared.bytes_in,
             error: word.as_deref(),
             ..Outcome::default()
         };
-        self.log(&mut prepared, outcome);
+        self.log(prepared, outcome);
         match (sent, keep) {
             (false, _) => Some(End::Abort),
             (true, true) => {
@@ -271,12 +274,11 @@ impl Connection<'_> {
             if self.watch.check(cx).is_some() {
                 return Poll::Ready(false);
             }
-            ready!(flow.poll_write(cx, &mut self.client)).map_or(Poll::Ready(false), |()| {
-                use tokio::io::AsyncWrite as _;
-                Pin::new(&mut self.client)
-                    .poll_flush(cx)
-                    .map(|flushed| flushed.is_ok())
-            })
+            if ready!(flow.poll_write(cx, &mut self.client)).is_err() {
+                return Poll::Ready(false);
+            }
+            let flushed = ready!(Pin::new(&mut self.client).poll_flush(cx));
+            Poll::Ready(flushed.is_ok())
         })
         .await;
         self.worker.buffers.give(flow.set_head(Vec::new()));
@@ -284,7 +286,7 @@ impl Connection<'_> {
     }
 
     /// Has a backend answer; says how the connection ends if it does.
-    async fn forward(&mut self, mut prepared: Prepared) -> Option<End> {
+    async fn forward(&mut self, prepared: &mut Prepared) -> Option<End> {
         let worker = self.worker;
         let mut fresh = false;
         loop {
@@ -292,15 +294,15 @@ impl Connection<'_> {
                 Some(acquired) if !fresh => acquired,
                 _ => self.backend(fresh).await,
             };
-            let backend = match backend {
+            let mut backend = match backend {
                 Ok(backend) => backend,
                 Err(unreachable) => {
-                    request::unreachable(worker, &mut prepared, unreachable);
+                    request::unreachable(worker, prepared, unreachable);
                     return self.answer(prepared).await;
                 }
             };
             let reused = backend.reused;
-            let (finished, backend) = self.exchange(&mut prepared, backend).await;
+            let finished = self.exchange(prepared, &mut backend).await;
             if finished.is_untouched() && reused && prepared.is_repeatable {
                 // It died while it waited: nobody's fault, and nothing was done.
                 fresh = true;
@@ -310,7 +312,7 @@ impl Connection<'_> {
         }
     }
 
-    async fn backend(&mut self, fresh: bool) -> Result<Backend, Unreachable> {
+    async fn backend(&mut self, fresh: bool) -> Result<Box<Backend>, Unreachable> {
         let backends = &self.worker.backends;
         let kept = self.own_backend.take();
         let index = backends.pick();
@@ -329,7 +331,7 @@ impl Connection<'_> {
 
     /// Keeps a backend's connection for the next request: of this client alone, if it carries the
     /// client's address.
-    fn keep(&mut self, backend: Backend) {
+    fn keep(&mut self, backend: Box<Backend>) {
         match self.worker.shared.send_proxy {
             true => self.own_backend = Some(backend),
             false => self.worker.backends.keep(backend),
@@ -337,11 +339,7 @@ impl Connection<'_> {
     }
 
     /// Runs one exchange to its end.
-    async fn exchange(
-        &mut self,
-        prepared: &mut Prepared,
-        mut backend: Backend,
-    ) -> (Finished, Backend) {
+    async fn exchange(&mut self, prepared: &mut Prepared, backend: &mut Backend) -> Finished {
         let read = std::mem::take(&mut self.read);
         let mut exchange = Exchange::new(self.worker, prepared, read);
         let finished = {
@@ -352,26 +350,27 @@ impl Connection<'_> {
         let (read, body) = exchange.give_back();
         self.read = read;
         prepared.body = body;
-        (finished, backend)
+        prepared.backend = Some(backend.target);
+        prepared.bytes_in = finished.bytes_in;
+        finished
     }
 
     /// What follows from how an exchange ended.
     async fn conclude(
         &mut self,
-        mut prepared: Prepared,
+        prepared: &mut Prepared,
         finished: Finished,
-        mut backend: Backend,
+        mut backend: Box<Backend>,
     ) -> Option<End> {
         let worker = self.worker;
         if let Some(failure) = finished.unanswered {
-            request::failed(worker, &mut prepared, failure);
+            request::failed(worker, prepared, failure);
             return self.answer(prepared).await;
         }
         let mut outcome = Outcome {
             status: finished.status,
             bytes_in: finished.bytes_in,
             bytes_out: finished.bytes_out,
-            backend: Some(worker.backends.name(&backend)),
             error: finished.error,
             ..Outcome::default()
         };
@@ -387,7 +386,7 @@ impl Connection<'_> {
             outcome.bytes_in = passed.from_client;
             outcome.bytes_out = passed.to_client;
             outcome.error = passed.error;
-            self.log(&mut prepared, outcome);
+            self.log(prepared, outcome);
             return Some(match passed.error {
                 None => End::Close,
                 Some(_) => {
@@ -396,7 +395,7 @@ impl Connection<'_> {
                 }
             });
         }
-        self.log(&mut prepared, outcome);
+        self.log(prepared, outcome);
         if finished.keep_backend {
             self.keep(backend);
         } else if finished.error.is_some() {
@@ -411,6 +410,9 @@ impl Connection<'_> {
         let outcome = Outcome {
             duration: prepared.started.elapsed(),
             engines: self.client.engines(),
+            backend: prepared
+                .backend
+                .map(|backend| self.worker.backends.name_of(backend)),
             ..outcome
         };
         self.worker.conclude(line, Some(Protocol::Http1), &outcome);
@@ -440,12 +442,12 @@ pub(crate) enum Fault {
     BackendCut,
     BackendTimeout,
     /// Its response can be read in several ways, or not at all.
-    BackendResponse(response::Bad),
+    BackendResponse(Bad),
 }
 
 impl Fault {
     /// For the log.
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.name(),
             Self::Connect => "connect",
@@ -458,7 +460,7 @@ impl Fault {
     }
 
     /// What the client is told.
-    fn status(self) -> u16 {
+    pub(crate) fn status(self) -> u16 {
         match self {
             Self::Refused(refusal) => refusal.status(),
             Self::Connect => 405,
@@ -466,6 +468,45 @@ impl Fault {
             Self::Unreachable(unreachable) => unreachable.status(),
             Self::BackendCut | Self::BackendResponse(_) => 502,
             Self::BackendTimeout => 504,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_page_knows_every_error() {
+        let page = include_str!("../../../../docs/proxy.md");
+        let unreachable = [
+            Unreachable::Refused,
+            Unreachable::TimedOut,
+            Unreachable::Handshake,
+            Unreachable::Ended,
+        ];
+        let bad = [
+            Bad::Malformed,
+            Bad::TooLong,
+            Bad::BothLengths,
+            Bad::SeveralLengths,
+            Bad::Length,
+            Bad::TransferEncoding,
+            Bad::Chunk,
+            Bad::Upgrade,
+        ];
+        let others = [
+            Fault::Connect,
+            Fault::ClientTimeout,
+            Fault::BackendCut,
+            Fault::BackendTimeout,
+        ];
+        let faults = others
+            .into_iter()
+            .chain(unreachable.map(Fault::Unreachable))
+            .chain(bad.map(Fault::BackendResponse));
+        for fault in faults {
+            assert!(page.contains(&format!("`{fault}`")), "{fault}");
         }
     }
 }

@@ -18,15 +18,15 @@ pub(crate) fn of(certificates: Option<&[CertificateDer<'_>]>) -> Option<Box<str>
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, Ia5String, KeyPair, SanType};
+    use rcgen::{CertificateParams, KeyPair, SanType};
 
     use super::*;
 
     fn principal(names: &[&str]) -> Option<Box<str>> {
         let mut params = CertificateParams::default();
         for name in names {
-            let name = Ia5String::try_from(*name).expect("ASCII");
-            params.subject_alt_names.push(SanType::URI(name));
+            let name = SanType::URI((*name).try_into().expect("ASCII"));
+            params.subject_alt_names.push(name);
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::chunk::Chunk;
+use super::metrics::Open;
 use crate::live::Place;
 
 /// A stream of a client or of a backend.
@@ -18,6 +19,8 @@ pub(crate) struct Stream {
     unread: Chunk,
     /// Its place among those that `underseal conns` lists, if it is TLS.
     place: Option<Place>,
+    /// Counts it as open.
+    _open: Open,
 }
 
 /// What a stream runs over.
@@ -40,10 +43,14 @@ macro_rules! each {
 }
 
 impl Stream {
-    /// A stream, and its place in the registry if it has one.
-    pub(crate) fn new(io: Io, place: Option<Place>) -> Self {
-        let unread = Chunk::default();
-        Self { io, unread, place }
+    /// A stream, its place in the registry if it has one, and what counts it.
+    pub(crate) fn new(io: Io, place: Option<Place>, open: Open) -> Self {
+        Self {
+            io,
+            unread: Chunk::default(),
+            place,
+            _open: open,
+        }
     }
 
     /// The TCP connection below.
@@ -70,12 +77,18 @@ impl Stream {
         }
     }
 
-    /// The application protocol that a client and we agreed on.
+    /// The application protocol that the other end and we agreed on.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         match &self.io {
             Io::Accepted(stream) => stream.get_ref().1.alpn_protocol(),
-            Io::Plain(_) | Io::Connected(_) => None,
+            Io::Connected(stream) => stream.get_ref().1.alpn_protocol(),
+            Io::Plain(_) => None,
         }
+    }
+
+    /// Whether it is TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        !matches!(self.io, Io::Plain(_))
     }
 
     /// The engines of a TLS stream, by direction.
@@ -138,6 +151,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Those who have given the stream away cannot do it.
+        self.take_down();
         each!(&mut self.get_mut().io, stream => Pin::new(stream).poll_flush(cx))
     }
 

@@ -94,7 +94,7 @@ impl<'a> Tcp<'a> {
 
     fn judge(&self, line: &mut Vec<u8>, backend: Option<&Backend>) -> Verdict {
         self.worker.judge(self.session, backend, None, |judged| {
-            log::judged(line, judged)
+            log::judged(line, judged);
         })
     }
 }

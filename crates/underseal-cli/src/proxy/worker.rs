@@ -12,10 +12,11 @@ use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
 use underseal_policy::model::Direction;
 use underseal_policy::{Connection, Matcher, Peer, ReadOptions, Request, Scratch, Verdict};
 
-use super::arguments::Protocol;
+use super::arguments::{Protocol, ToProtocol};
 use super::backend::{Address, Backend, Backends};
 use super::connection;
 use super::current::{Current, Latest};
+use super::http2::Upstreams;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
 use super::policy::{Judged, judge};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) server_identity: Option<Arc<Identity>>,
     pub(crate) client_identity: Option<Arc<Identity>>,
     pub(crate) protocol: Protocol,
+    pub(crate) to_protocol: ToProtocol,
     pub(crate) direction: Direction,
     pub(crate) log: Arc<Sink>,
     pub(crate) timeouts: Timeouts,
@@ -71,6 +73,8 @@ pub(crate) struct Worker {
     pub(crate) log: AccessLog,
     pub(crate) clock: Clock,
     pub(crate) backends: Backends,
+    /// Connections to backends as HTTP/2 uses them.
+    pub(crate) upstreams: Upstreams,
     /// The TLS connections, of clients and to backends, for `underseal conns`.
     pub(crate) connections: Arc<Table>,
     pub(crate) acceptor: Option<Latest<TlsAcceptor>>,
@@ -90,6 +94,7 @@ impl Worker {
             log: AccessLog::new(Arc::clone(&shared.log)),
             clock: Clock::new(),
             backends: Backends::new(&shared.backends, connector),
+            upstreams: Upstreams::new(shared.backends.len()),
             connections,
             acceptor: shared.acceptor.as_ref().map(Latest::of),
             matcher: shared.matcher.as_ref().map(Latest::of),

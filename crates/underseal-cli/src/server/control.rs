@@ -139,7 +139,7 @@ async fn finish(
     signals: &mut Signals,
     grace: Duration,
 ) -> Result<(), Failure> {
-    tracing::info!("shutting down: running downloads have {grace:?}, a second signal ends them");
+    tracing::info!("shutting down: what is under way has {grace:?}, a second signal ends it");
     workers.orders.send_replace(Order::Finish);
     let mut grace = pin!(sleep(grace));
     loop {

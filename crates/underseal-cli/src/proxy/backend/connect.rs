@@ -1,5 +1,6 @@
 //! Connections to backends: a kept one, or one that is made.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -64,7 +65,7 @@ impl Backends {
         watch: &Watch,
         first: usize,
         header: Option<&[u8]>,
-    ) -> Result<Backend, Unreachable> {
+    ) -> Result<Box<Backend>, Unreachable> {
         watch.enter(Phase::Busy, worker.timeouts().connect);
         let mut failed = Unreachable::Refused;
         for index in self.from(first) {
@@ -72,21 +73,20 @@ impl Backends {
             match watch.until(pin!(self.open(worker, target, header))).await {
                 Ok(Ok((stream, principal))) => {
                     target.refused.set(None);
-                    return Ok(Backend {
+                    return Ok(Box::new(Backend {
                         stream,
                         principal,
                         reused: false,
                         target: index,
-                        _open: worker.tally.connection(Side::Backend),
-                    });
+                    }));
                 }
                 Ok(Err((why, error))) => {
-                    tracing::warn!("backend {}: {error}", target.address.name);
+                    target.say(&error);
                     failed = why;
                     worker.fail(target, why);
                 }
                 Err(Stop::TimedOut) => {
-                    tracing::warn!("backend {} did not accept in time", target.address.name);
+                    target.say(&"did not accept in time");
                     failed = Unreachable::TimedOut;
                     worker.fail(target, failed);
                     watch.enter(Phase::Busy, worker.timeouts().connect);
@@ -112,8 +112,9 @@ impl Backends {
         if let Some(header) = header {
             tcp.write_all(header).await.map_err(refused)?;
         }
+        let open = worker.tally.connection(Side::Backend);
         let (Some(name), Some(connector)) = (&target.address.tls, &self.connector) else {
-            return Ok((Stream::new(Io::Plain(tcp), None), None));
+            return Ok((Stream::new(Io::Plain(tcp), None, open), None));
         };
         let connect = connector.get().connect(name.clone(), tcp);
         let stream = Box::pin(connect).await.map_err(|error| {
@@ -135,7 +136,21 @@ impl Backends {
                     .and_then(|suite| suite.suite().as_str()),
             }))
         });
-        Ok((Stream::new(Io::Connected(stream), place.ok()), principal))
+        Ok((
+            Stream::new(Io::Connected(stream), place.ok(), open),
+            principal,
+        ))
+    }
+}
+
+impl Target {
+    /// Says what is wrong with a backend: once, while it goes on.
+    fn say(&self, error: &dyn fmt::Display) {
+        let name = &self.address.name;
+        match self.refuses() {
+            false => tracing::warn!("backend {name}: {error}"),
+            true => tracing::debug!("backend {name}: {error}"),
+        }
     }
 }
 

@@ -18,10 +18,10 @@ const KEPT: Duration = Duration::from_secs(4);
 /// Connections to one backend: the one that was used last is used first, so that those which are
 /// not needed grow old.
 #[derive(Default)]
-pub(super) struct Idle(RefCell<Vec<(Backend, Instant)>>);
+pub(super) struct Idle(RefCell<Vec<(Box<Backend>, Instant)>>);
 
 impl Idle {
-    pub(super) fn put(&self, backend: Backend) {
+    pub(super) fn put(&self, backend: Box<Backend>) {
         let mut kept = self.0.borrow_mut();
         if kept.len() < MAX {
             kept.push((backend, Instant::now()));
@@ -29,7 +29,7 @@ impl Idle {
     }
 
     /// A connection on which nothing has arrived since.
-    pub(super) fn take(&self) -> Option<Backend> {
+    pub(super) fn take(&self) -> Option<Box<Backend>> {
         let mut kept = self.0.borrow_mut();
         while let Some((backend, since)) = kept.pop() {
             if since.elapsed() < KEPT

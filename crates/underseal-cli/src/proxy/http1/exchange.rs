@@ -4,8 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::AsyncWrite as _;
+
 use super::Fault;
-use super::request::{Prepared, broken_body};
+use super::request::Prepared;
 use super::response;
 use crate::proxy::chunk::Chunk;
 use crate::proxy::connection::End;
@@ -106,7 +108,7 @@ impl<'a> Exchange<'a> {
         for flow in [&mut self.up, &mut self.down] {
             self.worker.buffers.give(flow.set_head(Vec::new()));
         }
-        (self.up.chunk, self.up.body)
+        self.up.into_rest()
     }
 
     /// Goes on as far as both ends let it.
@@ -187,8 +189,18 @@ impl<'a> Exchange<'a> {
             match self.down.chunk.poll_fill(cx, Pin::new(backend)) {
                 Poll::Ready(Ok(read)) if read > 0 => self.is_touched = true,
                 Poll::Ready(_) => return Some(self.fail(Fault::BackendCut)),
-                Poll::Pending => return None,
+                Poll::Pending => return self.flush_interim(cx, client),
             }
+        }
+    }
+
+    /// A client that was sent an interim response may wait for it, and nothing else for long.
+    fn flush_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
+        let is_due = self.interim > 0;
+        let flushed = is_due.then(|| Pin::new(client).poll_flush(cx));
+        match flushed {
+            Some(Poll::Ready(Err(_))) => Some(self.cut(Some("client-cut"), End::Abort)),
+            _ => None,
         }
     }
 
@@ -271,14 +283,22 @@ impl<'a> Exchange<'a> {
                 None
             }
             Broken::Source(_) => Some(self.cut(Some("client-cut"), End::Abort)),
-            Broken::Framing(refusal) => Some(self.fail(broken_body(refusal))),
+            Broken::Framing(refusal) => Some(self.fail(Fault::Refused(refusal))),
         }
     }
 
     fn download_broken(&mut self, broken: &Broken) -> Finished {
         tracing::debug!("response: {broken}");
+        if let Broken::Framing(_) = broken
+            && !self.down.has_begun()
+        {
+            return Finished {
+                bytes_in: self.up.passed,
+                ..Finished::unanswered(Fault::BackendResponse(response::Bad::Chunk))
+            };
+        }
         let word = match broken {
-            Broken::Framing(_) => "backend-chunk",
+            Broken::Framing(_) => response::Bad::Chunk.word(),
             other => other.word("backend-cut", "client-cut"),
         };
         self.cut(Some(word), End::Abort)
@@ -295,11 +315,12 @@ impl<'a> Exchange<'a> {
             return self.cut(Some("backend-cut"), End::Abort);
         };
         let is_sent = self.upload == Upload::Done;
+        let is_read = is_sent || self.up.body.is_done();
         Finished {
             status: Some(status),
             bytes_in: self.up.passed,
             bytes_out: self.down.passed,
-            end: match (keep_client, is_sent) {
+            end: match (keep_client, is_read) {
                 (true, true) => None,
                 (false, true) => Some(End::Close),
                 // The client is still sending: it is to read the response before it is cut off.
@@ -319,6 +340,7 @@ impl<'a> Exchange<'a> {
                 bytes_in: self.up.passed,
                 ..Finished::unanswered(fault)
             },
+            // Whatever was wrong with the request, its response was cut short.
             Download::Body { .. } => self.cut(Some(fault.word()), End::Abort),
         }
     }

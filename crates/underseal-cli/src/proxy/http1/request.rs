@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use underseal_policy::http1::{self, Chunks, Head};
-use underseal_policy::{Framing, Refusal, Verdict};
+use underseal_policy::{Framing, Verdict};
 
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
@@ -35,6 +35,9 @@ pub(crate) struct Prepared {
     pub(super) expects: bool,
     /// Whether the backend may answer with another protocol.
     pub(super) upgrade: bool,
+    /// The backend that was asked, and what it was given of the body.
+    pub(super) backend: Option<usize>,
+    pub(super) bytes_in: u64,
     /// Whether it can be sent once more if the backend died before it answered: it has no body, and
     /// doing it twice is the same as once (RFC 9110 section 9.2.2).
     pub(super) is_repeatable: bool,
@@ -198,6 +201,8 @@ impl Prepared {
             body: Body::Done,
             expects: false,
             upgrade: false,
+            backend: None,
+            bytes_in: 0,
             is_repeatable: false,
         }
     }
@@ -339,9 +344,4 @@ fn write_forwarded(out: &mut Vec<u8>, session: &Session) {
     if let Some(principal) = session.proven() {
         let _ = write!(out, "X-Underseal-Principal: {principal}\r\n");
     }
-}
-
-/// Where chunks are refused in the middle of a body, which `prepare` cannot see.
-pub(super) const fn broken_body(refusal: Refusal) -> Fault {
-    Fault::Refused(refusal)
 }

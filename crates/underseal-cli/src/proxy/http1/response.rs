@@ -36,6 +36,8 @@ pub(crate) enum Bad {
     SeveralLengths,
     Length,
     TransferEncoding,
+    /// A chunk that is none.
+    Chunk,
     /// Another protocol, which nobody asked for.
     Upgrade,
 }
@@ -49,6 +51,7 @@ impl Bad {
             Self::SeveralLengths => "backend-several-lengths",
             Self::Length => "backend-length",
             Self::TransferEncoding => "backend-transfer-encoding",
+            Self::Chunk => "backend-chunk",
             Self::Upgrade => "backend-upgrade",
         }
     }
@@ -83,9 +86,14 @@ pub(super) fn read(
     for field in &*parsed.headers {
         noted.note(field)?;
     }
-    if status < 100 || (status == 101 && !prepared.upgrade) {
+    if status < 100 {
+        return Err(Bad::Malformed);
+    }
+    if status == 101 && !prepared.upgrade {
         return Err(Bad::Upgrade);
     }
+    // A client of HTTP/1.0 knows no chunks, and was not said to be of another.
+    let minor_version = minor_version.min(prepared.minor_version);
     let body = noted.body(status, minor_version, prepared.is_head)?;
     let is_interim = status < 200;
     let keep_client = prepared.persist && may_persist && !matches!(body, Body::UntilClose);
@@ -119,9 +127,7 @@ pub(super) fn read(
     Ok(Some(Response {
         len,
         status,
-        keep_backend: backend_persists
-            && prepared.minor_version == 1
-            && !matches!(body, Body::UntilClose),
+        keep_backend: backend_persists && !matches!(body, Body::UntilClose),
         keep_client: keep_client && status != 426,
         body,
     }))

@@ -4,6 +4,8 @@
 
 mod backend;
 mod exchange;
+mod haproxy;
+mod nginx;
 mod proxy;
 mod table;
 
@@ -45,8 +47,8 @@ fn difference(case: &Case, exchange: &Exchange) -> Option<String> {
 
 #[test]
 fn what_we_read_nginx_and_haproxy_read_alike_or_refuse() {
-    let haproxy = thread::spawn(|| run(Proxy::haproxy));
-    let nginx = run(Proxy::nginx);
+    let haproxy = thread::spawn(|| run(haproxy::start));
+    let nginx = run(nginx::start);
     let haproxy = haproxy.join().expect("HAProxy has read the corpus");
     let programs = [nginx, haproxy];
     for Outcomes { program, exchanges } in &programs {

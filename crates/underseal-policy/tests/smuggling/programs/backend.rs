@@ -10,7 +10,7 @@ use super::exchange::{Seen, decode};
 
 /// The requests that came in whole, in their order.
 #[derive(Clone, Default)]
-pub(super) struct Record(Arc<Mutex<Vec<Seen>>>);
+pub(crate) struct Record(Arc<Mutex<Vec<Seen>>>);
 
 impl Record {
     fn add(&self, seen: Seen) {
@@ -18,13 +18,13 @@ impl Record {
     }
 
     /// What came since it was asked last.
-    pub(super) fn take(&self) -> Vec<Seen> {
+    pub(crate) fn take(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.0.lock().expect("no reader panics"))
     }
 }
 
 /// Starts a server; it ends with the test.
-pub(super) fn start() -> (SocketAddr, Record) {
+pub(crate) fn start() -> (SocketAddr, Record) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener
         .local_addr()
@@ -81,8 +81,8 @@ fn request(reader: &mut impl BufRead) -> Option<Seen> {
             _ => "/".to_owned(),
         },
         (None, Some(path)) => decode(path.as_bytes()),
-        // In a tunnel nothing is added.
-        (None, None) => target.to_owned(),
+        // In a tunnel nothing is added; nor by a program that forwards what it normalised.
+        (None, None) => decode(target.split('?').next().unwrap_or_default().as_bytes()),
     };
     let content = match field("transfer-encoding") {
         Some(_) => chunks(reader)?,

@@ -12,19 +12,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A request as a backend was sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) method: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
     /// As the program normalised it, decoded.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Without port.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// Bytes of its body.
-    pub(super) content: usize,
+    pub(crate) content: usize,
 }
 
 impl Seen {
     /// The request that comes behind every case.
-    pub(super) fn next() -> Self {
+    pub(crate) fn next() -> Self {
         Self {
             method: "GET".to_owned(),
             path: "/next".to_owned(),
@@ -38,17 +38,17 @@ const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n
 
 /// What came of a case.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     /// What the backend was sent.
-    pub(super) seen: Vec<Seen>,
+    pub(crate) seen: Vec<Seen>,
     /// The status codes of the answers.
-    pub(super) answers: Vec<String>,
+    pub(crate) answers: Vec<String>,
     /// Whether the program waited for more.
-    pub(super) waits: bool,
+    pub(crate) waits: bool,
 }
 
 /// Sends a case and one more request behind it, and reads all answers.
-pub(super) fn exchange(proxy: &Proxy, sent: &[u8]) -> Exchange {
+pub(crate) fn exchange(proxy: &Proxy, sent: &[u8]) -> Exchange {
     let mut stream = TcpStream::connect(proxy.address).expect("the program listens");
     stream
         .set_read_timeout(Some(PATIENCE))
@@ -86,7 +86,7 @@ fn statuses(answers: &str) -> Vec<String> {
 }
 
 /// Decodes percent-encoding, a character per byte.
-pub(super) fn decode(path: &[u8]) -> String {
+pub(crate) fn decode(path: &[u8]) -> String {
     let mut out = String::new();
     let mut rest = path;
     while let Some((first, after)) = rest.split_first() {

@@ -48,6 +48,7 @@ did:
   program finds the end of the case elsewhere, it is smuggled
 
 What underseal reads, both programs read as the same method, path, host and body, or they refuse.
+`underseal proxy` refuses and forwards the same (`crates/underseal-cli/tests/smuggling`).
 
 ",
         nginx = version("nginx", "-v"),

@@ -41,9 +41,7 @@ pub fn http2_connection(data: &[u8]) {
 }
 
 fn ends_alike(seen: &Seen, frames: &[Frame<'_>], end: End) {
-    // A client that says goodbye is not listened to up to its last byte.
-    let is_goodbye = frames.iter().any(|frame| frame.kind == frames::GOAWAY);
-    if seen.is_clean && !is_goodbye {
+    if seen.is_clean && !has_goodbye(frames) {
         assert_eq!(end, End::Between, "it sees an end where we see none");
     }
 }
@@ -69,6 +67,7 @@ fn answers_are_frames(seen: &Seen, frames: &[Frame<'_>]) {
     );
 }
 
+/// A client that says goodbye is not listened to up to its last byte.
 fn has_goodbye(frames: &[Frame<'_>]) -> bool {
     frames.iter().any(|frame| frame.kind == frames::GOAWAY)
 }

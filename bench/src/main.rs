@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
-use underseal_bench::{suite, tunables, vm};
+use underseal_bench::{mux, suite, tunables, vm};
 
 #[derive(Parser)]
 #[command(about = "Measures underseal beside its peers")]
@@ -17,6 +17,8 @@ struct Arguments {
 enum Suite {
     /// TLS streams: sockets, records, files, and `underseal serve` against nginx
     Streams(Options),
+    /// A service with many connections of uneven load: `Mux` against pinned threads
+    Mux(mux::Options),
     /// Guest instructions per MB; runs inside of the VM that `cargo xtask bench vm` boots
     Vm(vm::Options),
     /// One side of a transfer in the VM
@@ -44,6 +46,7 @@ fn run() -> anyhow::Result<()> {
             }
             suite::run(&options)
         }
+        Suite::Mux(options) => mux::run(&options),
         Suite::Vm(options) => vm::run(&options),
         Suite::Side(options) => vm::side::run(&options),
         Suite::VmSummary(options) => vm::report::run(&options),

@@ -1,7 +1,7 @@
 //! Runs the measures round by round, keeps what they found, and prints it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use underseal_record::{Algorithm, Backend};
@@ -90,7 +90,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     };
     let summary = summary(&run);
     print!("{summary}");
-    let directory = keep(options, &run, &summary)?;
+    let directory = directory(options, &run);
+    keep(&directory, &run, &summary)?;
     if let Some(earlier) = earlier {
         print!("\n{}", compare::table(&earlier, &run));
     }
@@ -141,18 +142,21 @@ fn take_all(context: &Context, measures: &[&Measure]) -> anyhow::Result<Samples>
     Ok(samples)
 }
 
-fn keep(options: &Options, run: &Run, summary: &str) -> anyhow::Result<PathBuf> {
-    let directory = match &options.out {
+fn directory(options: &Options, run: &Run) -> PathBuf {
+    match &options.out {
         Some(directory) => directory.clone(),
         None if options.quick => PathBuf::from("target/bench-quick"),
         None => unused(&format!("bench/runs/{}", run.machine.slug())),
-    };
-    fs::create_dir_all(&directory)
+    }
+}
+
+/// Writes a run and its summary to `directory`.
+pub(crate) fn keep(directory: &Path, run: &Run, summary: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let raw = serde_json::to_string(run).context("cannot encode the run")?;
     fs::write(directory.join("raw.json"), raw).context("cannot write raw.json")?;
-    fs::write(directory.join("summary.md"), summary).context("cannot write summary.md")?;
-    Ok(directory)
+    fs::write(directory.join("summary.md"), summary).context("cannot write summary.md")
 }
 
 /// `path`, or `path` with a number behind it: no run overwrites another.

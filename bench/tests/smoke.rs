@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
+use underseal_bench::mux::MEASURE;
+use underseal_bench::mux::report::figures as mux_figures;
+use underseal_bench::mux::service::contenders;
 use underseal_bench::report::figures::figures;
 use underseal_bench::rows::name::{
     ONE_LOOP, OPENSSL, PLAIN, RUSTLS_AWS, RUSTLS_RING, TOKIO_RUSTLS_AWS, TOKIO_RUSTLS_RING,
@@ -16,7 +19,7 @@ use underseal_bench::run::Run;
 fn a_quick_run_measures_every_row_and_every_figure() {
     build_underseal();
     let directory = tempfile::tempdir().unwrap();
-    let output = bench(directory.path(), &["--quick"]);
+    let output = bench("streams", directory.path(), &["--quick"]);
     let summary = String::from_utf8(output).unwrap();
     let run = Run::read(directory.path()).unwrap();
 
@@ -60,15 +63,29 @@ fn a_quick_run_measures_every_row_and_every_figure() {
 }
 
 #[test]
+fn a_quick_run_of_mux_measures_every_row_and_its_figure() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = bench("mux", directory.path(), &["--quick"]);
+    let summary = String::from_utf8(output).unwrap();
+    let run = Run::read(directory.path()).unwrap();
+    let rows: Vec<_> = contenders().iter().map(|row| row.name()).collect();
+    assert_eq!(run.samples.rows(MEASURE), rows);
+    for figure in mux_figures(&run.samples) {
+        assert!(figure.reached().is_some() && summary.contains(&figure.what));
+    }
+}
+
+#[test]
 fn a_run_is_compared_with_an_earlier_one() {
     let directory = tempfile::tempdir().unwrap();
     let part = ["--quick", "--measure", "records"];
-    bench(directory.path(), &part);
+    bench("streams", directory.path(), &part);
     let earlier = directory.path().join("raw.json");
     let kept = directory.path().join("earlier.json");
     std::fs::rename(earlier, &kept).unwrap();
     let kept = kept.to_str().unwrap();
     let output = bench(
+        "streams",
         directory.path(),
         &[&part[..], &["--compare", kept]].concat(),
     );
@@ -82,7 +99,9 @@ fn a_run_is_compared_with_an_earlier_one() {
 fn a_row_that_does_not_exist_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let options = ["--quick", "--measure", "records", "--only", "no such row"];
-    let output = command(directory.path(), &options).output().unwrap();
+    let output = command("streams", directory.path(), &options)
+        .output()
+        .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         !output.status.success() && stderr.contains("nothing was measured"),
@@ -100,8 +119,8 @@ fn build_underseal() {
     assert!(build.status().expect("start cargo").success());
 }
 
-fn bench(directory: &Path, options: &[&str]) -> Vec<u8> {
-    let output = command(directory, options)
+fn bench(suite: &str, directory: &Path, options: &[&str]) -> Vec<u8> {
+    let output = command(suite, directory, options)
         .output()
         .expect("start the bench");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -109,12 +128,8 @@ fn bench(directory: &Path, options: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-fn command(directory: &Path, options: &[&str]) -> Command {
+fn command(suite: &str, directory: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_underseal-bench"));
-    command
-        .arg("streams")
-        .args(options)
-        .arg("--out")
-        .arg(directory);
+    command.arg(suite).args(options).arg("--out").arg(directory);
     command
 }

@@ -2,3 +2,12 @@
 
 mod bed;
 mod delivery;
+mod detaching;
+mod endings;
+mod model;
+mod ordering;
+mod replies;
+mod shutdown;
+mod threads;
+mod tls;
+mod workers;

@@ -1,5 +1,7 @@
 //! Many connections in, whole messages out to a few workers.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
+
 mod bed;
 mod delivery;
 mod detaching;

@@ -15,6 +15,7 @@ pub mod files;
 pub mod http;
 pub mod idle;
 pub mod machine;
+pub mod mux;
 pub mod pairs;
 pub mod policy;
 pub mod proxy;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
-use underseal_bench::{policy, proxy, suite, tunables, vm};
+use underseal_bench::{mux, policy, proxy, suite, tunables, vm};
 
 #[derive(Parser)]
 #[command(about = "Measures underseal beside its peers")]
@@ -17,6 +17,8 @@ struct Arguments {
 enum Suite {
     /// TLS streams: sockets, records, files, and `underseal serve` against nginx
     Streams(Options),
+    /// A service with many connections of uneven load: `Mux` against pinned threads
+    Mux(mux::Options),
     /// Programs on a stream, and heads of requests against rules
     Policy(Options),
     /// `underseal proxy` against HAProxy and nginx terminating TLS for the same backend
@@ -45,6 +47,7 @@ fn run() -> anyhow::Result<()> {
         Suite::Streams(options) => run_suite(&suite::STREAMS, &options),
         Suite::Policy(options) => run_suite(&policy::SUITE, &options),
         Suite::Proxy(options) => run_suite(&proxy::SUITE, &options),
+        Suite::Mux(options) => mux::run(&options),
         Suite::Vm(options) => vm::run(&options),
         Suite::Side(options) => vm::side::run(&options),
         Suite::VmSummary(options) => vm::report::run(&options),

@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
+use underseal_bench::mux::MEASURE;
+use underseal_bench::mux::report::figures as mux_figures;
+use underseal_bench::mux::service::contenders;
 use underseal_bench::policy::{self, heads, programs};
 use underseal_bench::proxy;
 use underseal_bench::report::figures::{Figure, figures};
@@ -96,6 +99,15 @@ fn a_quick_run_of_proxy_measures_every_row_and_every_figure() {
         );
     }
     all_are_there(&(proxy::SUITE.figures)(&run), &summary);
+}
+
+#[test]
+fn a_quick_run_of_mux_measures_every_row_and_its_figure() {
+    let directory = tempfile::tempdir().unwrap();
+    let (run, summary) = quick_run("mux", directory.path());
+    let rows: Vec<_> = contenders().iter().map(|row| row.name()).collect();
+    assert_eq!(run.samples.rows(MEASURE), rows);
+    all_are_there(&mux_figures(&run.samples), &summary);
 }
 
 #[test]

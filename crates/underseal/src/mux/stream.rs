@@ -1,0 +1,14 @@
+use std::any::Any;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A stream of any type, which its owner gets back as what it was.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}

@@ -192,7 +192,7 @@ impl Worker {
         if self.shared.direction == Direction::Ingress {
             return connection;
         }
-        let address = backend.and_then(|backend| backend.stream.tcp().peer_addr().ok());
+        let address = backend.and_then(|backend| backend.peer);
         Connection {
             destination: Peer {
                 principal: backend.and_then(|backend| backend.principal.as_deref()),

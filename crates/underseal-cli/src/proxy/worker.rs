@@ -142,7 +142,8 @@ impl Worker {
             return Verdict::Allow;
         };
         let matcher = matcher.get();
-        let judged = judge(&matcher, &self.judged(session, backend), request);
+        let connection = self.judged(session, backend);
+        let judged = judge(&matcher, &connection, request, !self.log.is_off());
         self.tally.decision(&judged.decision);
         then(&judged);
         judged.decision.verdict

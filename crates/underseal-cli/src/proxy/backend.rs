@@ -54,8 +54,9 @@ pub(crate) struct Backend {
     pub(crate) principal: Option<Rc<str>>,
     /// Whether it served a request before: it may have died since, without anybody's fault.
     pub(crate) reused: bool,
-    /// Which of the backends it is to.
+    /// Which of the backends it is to, and where that is.
     pub(crate) target: usize,
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 impl Backends {
@@ -99,7 +100,9 @@ impl Backends {
 
     /// Keeps a connection whose last exchange is complete for the next.
     pub(crate) fn keep(&self, backend: Box<Backend>) {
-        self.targets[backend.target].idle.put(backend);
+        if !backend.stream.is_bridged() {
+            self.targets[backend.target].idle.put(backend);
+        }
     }
 
     /// Drops the kept connections that ended or were kept for too long.

@@ -69,8 +69,10 @@ pub(crate) async fn close(watch: &Watch, mut stream: Stream, end: End) {
         tracing::debug!("a client did not take close_notify: {shut:?}");
         return;
     }
-    if end == End::Linger {
-        linger(watch, stream.tcp()).await;
+    if end == End::Linger
+        && let Some(tcp) = stream.tcp()
+    {
+        linger(watch, tcp).await;
     }
 }
 

@@ -13,6 +13,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite as _;
@@ -21,10 +22,12 @@ use underseal_policy::Refusal;
 use self::exchange::{Exchange, Finished};
 use self::request::{Asked, Prepared, Read, Step};
 pub(crate) use self::response::Bad;
+use super::arguments::ToProtocol;
 use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
 use super::connection::{End, close};
 use super::flow::{Body, Flow};
+use super::http2::{Upstreams, connect_bridged};
 use super::log::Outcome;
 use super::metrics::Protocol;
 use super::session::Session;
@@ -41,7 +44,7 @@ const MAX_DISCARD: u64 = 64 * 1024;
 
 /// Serves a client's connection until it ends; gives it back if HTTP/2 is spoken on it after all.
 pub(crate) async fn serve(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     watch: &Watch,
     client: Stream,
     session: &Session,
@@ -56,6 +59,7 @@ pub(crate) async fn serve(
         discard: 0,
         is_first: true,
         own_backend: None,
+        own_upstreams: None,
         acquired: None,
     };
     let end = connection.requests().await;
@@ -77,7 +81,7 @@ pub(crate) async fn serve(
 }
 
 struct Connection<'a> {
-    worker: &'a Worker,
+    worker: &'a Rc<Worker>,
     watch: &'a Watch,
     session: &'a Session,
     client: Stream,
@@ -91,6 +95,7 @@ struct Connection<'a> {
     is_first: bool,
     /// A connection to a backend that carries this client's address, and is for nobody else.
     own_backend: Option<Box<Backend>>,
+    own_upstreams: Option<Upstreams>,
     /// Who will answer the next request, where policies judge that; or why nobody will.
     acquired: Option<Result<Box<Backend>, Unreachable>>,
 }
@@ -315,8 +320,11 @@ impl Connection<'_> {
     async fn backend(&mut self, fresh: bool) -> Result<Box<Backend>, Unreachable> {
         let backends = &self.worker.backends;
         let kept = self.own_backend.take();
-        let index = backends.pick();
         let header = self.worker.proxy_header(self.session);
+        if self.worker.shared.to_protocol == ToProtocol::H2 {
+            return Box::pin(self.bridge(header.as_deref())).await;
+        }
+        let index = backends.pick();
         let kept = match (&header, fresh) {
             (_, true) => None,
             (Some(_), false) => kept.and_then(Backend::revived),
@@ -329,11 +337,24 @@ impl Connection<'_> {
         Box::pin(backends.connect(self.worker, self.watch, index, header.as_deref())).await
     }
 
+    /// A stream of a connection that speaks HTTP/2: one that carries the client's address is for
+    /// this client alone.
+    async fn bridge(&mut self, header: Option<&[u8]>) -> Result<Box<Backend>, Unreachable> {
+        let worker = self.worker;
+        let upstreams = match header {
+            None => &worker.upstreams,
+            Some(_) => self
+                .own_upstreams
+                .get_or_insert_with(|| Upstreams::new(worker.backends.count())),
+        };
+        connect_bridged(worker, self.watch, upstreams, header).await
+    }
+
     /// Keeps a backend's connection for the next request: of this client alone, if it carries the
     /// client's address.
     fn keep(&mut self, backend: Box<Backend>) {
         match self.worker.shared.send_proxy {
-            true => self.own_backend = Some(backend),
+            true => self.own_backend = Some(backend).filter(|own| !own.stream.is_bridged()),
             false => self.worker.backends.keep(backend),
         }
     }

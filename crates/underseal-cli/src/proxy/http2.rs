@@ -11,6 +11,7 @@
 //! [`underseal_policy::http2::read`] before anything is done with them.
 
 mod active;
+mod bridge;
 mod exchange;
 mod flood;
 mod limits;
@@ -31,6 +32,7 @@ use tokio::task::spawn_local;
 use underseal::Engines;
 
 use self::active::{Active, Presence};
+pub(crate) use self::bridge::connect as connect_bridged;
 use self::flood::{Flooded, Guarded};
 pub(crate) use self::upstream::Upstreams;
 use super::session::Session;

@@ -38,7 +38,8 @@ pub(crate) struct Loaded {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judged<'p> {
     pub(crate) decision: Decision<'p>,
-    /// The rule that decided. If none allowed the request, the one that came nearest.
+    /// The rule that decided. If none allowed the request, the one that came nearest, where
+    /// somebody wants to know.
     pub(crate) found: Option<Match<'p>>,
 }
 
@@ -54,17 +55,19 @@ impl Judged<'_> {
     };
 }
 
-/// Decides on a request, or on a connection that does not speak HTTP.
+/// Decides on a request, or on a connection that does not speak HTTP. To `explain` a denial, all
+/// rules are looked at.
 pub(crate) fn judge<'p>(
     matcher: &'p Matcher,
     connection: &Connection<'_>,
     request: Option<&Request<'_>>,
+    explain: bool,
 ) -> Judged<'p> {
     let decision = matcher.decide(connection, request);
     let found = match decision.reason {
         Reason::Rule(found) => Some(found),
-        Reason::Default => matcher.nearest(connection, request),
-        Reason::NoPolicy => None,
+        Reason::Default if explain => matcher.nearest(connection, request),
+        Reason::Default | Reason::NoPolicy => None,
     };
     Judged { decision, found }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::chunk::Chunk;
@@ -19,8 +19,8 @@ pub(crate) struct Stream {
     unread: Chunk,
     /// Its place among those that `underseal conns` lists, if it is TLS.
     place: Option<Place>,
-    /// Counts it as open.
-    _open: Open,
+    /// Counts it as open; `None` for what is no connection of its own.
+    _open: Option<Open>,
 }
 
 /// What a stream runs over.
@@ -30,6 +30,8 @@ pub(crate) enum Io {
     Accepted(underseal::server::TlsStream<TcpStream>),
     /// Of a backend.
     Connected(underseal::client::TlsStream<TcpStream>),
+    /// Of a backend that speaks HTTP/2, as HTTP/1.1 sees it.
+    Bridged(DuplexStream),
 }
 
 macro_rules! each {
@@ -38,6 +40,7 @@ macro_rules! each {
             Io::Plain($stream) => $call,
             Io::Accepted($stream) => $call,
             Io::Connected($stream) => $call,
+            Io::Bridged($stream) => $call,
         }
     };
 }
@@ -49,17 +52,33 @@ impl Stream {
             io,
             unread: Chunk::default(),
             place,
-            _open: open,
+            _open: Some(open),
         }
     }
 
-    /// The TCP connection below.
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        match &self.io {
-            Io::Plain(tcp) => tcp,
-            Io::Accepted(stream) => stream.get_ref().0,
-            Io::Connected(stream) => stream.get_ref().0,
+    /// One end of a pipe behind which HTTP/2 is spoken.
+    pub(crate) fn bridged(pipe: DuplexStream) -> Self {
+        Self {
+            io: Io::Bridged(pipe),
+            unread: Chunk::default(),
+            place: None,
+            _open: None,
         }
+    }
+
+    /// The TCP connection below, if it is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match &self.io {
+            Io::Plain(tcp) => Some(tcp),
+            Io::Accepted(stream) => Some(stream.get_ref().0),
+            Io::Connected(stream) => Some(stream.get_ref().0),
+            Io::Bridged(_) => None,
+        }
+    }
+
+    /// Whether it is for one request only.
+    pub(crate) fn is_bridged(&self) -> bool {
+        matches!(self.io, Io::Bridged(_))
     }
 
     /// Gives bytes back: the next read gives them first.
@@ -71,7 +90,7 @@ impl Stream {
     pub(crate) fn take_down(&self) {
         let Some(place) = &self.place else { return };
         match &self.io {
-            Io::Plain(_) => {}
+            Io::Plain(_) | Io::Bridged(_) => {}
             Io::Accepted(stream) => place.take_down(stream.counters(), stream.engines()),
             Io::Connected(stream) => place.take_down(stream.counters(), stream.engines()),
         }
@@ -82,19 +101,19 @@ impl Stream {
         match &self.io {
             Io::Accepted(stream) => stream.get_ref().1.alpn_protocol(),
             Io::Connected(stream) => stream.get_ref().1.alpn_protocol(),
-            Io::Plain(_) => None,
+            Io::Plain(_) | Io::Bridged(_) => None,
         }
     }
 
     /// Whether it is TLS.
     pub(crate) fn is_tls(&self) -> bool {
-        !matches!(self.io, Io::Plain(_))
+        matches!(self.io, Io::Accepted(_) | Io::Connected(_))
     }
 
     /// The engines of a TLS stream, by direction.
     pub(crate) fn engines(&self) -> Option<underseal::Engines> {
         match &self.io {
-            Io::Plain(_) => None,
+            Io::Plain(_) | Io::Bridged(_) => None,
             Io::Accepted(stream) => Some(stream.engines()),
             Io::Connected(stream) => Some(stream.engines()),
         }

@@ -142,7 +142,8 @@ impl Worker {
             return Verdict::Allow;
         };
         let matcher = matcher.get();
-        let judged = judge(&matcher, &self.judged(session, backend), request);
+        let connection = self.judged(session, backend);
+        let judged = judge(&matcher, &connection, request, !self.log.is_off());
         self.tally.decision(&judged.decision);
         then(&judged);
         judged.decision.verdict
@@ -192,7 +193,7 @@ impl Worker {
         if self.shared.direction == Direction::Ingress {
             return connection;
         }
-        let address = backend.and_then(|backend| backend.stream.tcp().peer_addr().ok());
+        let address = backend.and_then(|backend| backend.peer);
         Connection {
             destination: Peer {
                 principal: backend.and_then(|backend| backend.principal.as_deref()),

@@ -31,26 +31,35 @@ impl Clock {
         let now = SystemTime::now();
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut cached = self.cached.borrow_mut();
-        if cached.second != since_epoch.as_secs() {
-            cached.second = since_epoch.as_secs();
+        let second = since_epoch.as_secs();
+        if cached.second != second {
+            cached.second = second;
             cached.http_date = httpdate::fmt_http_date(now.max(UNIX_EPOCH));
+            cached.rfc3339.clear();
+            write_seconds(&mut cached.rfc3339, second);
         }
-        let second = cached.second;
-        cached.rfc3339.clear();
-        write_rfc3339(&mut cached.rfc3339, second, since_epoch.subsec_micros());
+        cached.rfc3339.truncate(SECONDS_LEN);
+        write_fraction(&mut cached.rfc3339, since_epoch.subsec_micros());
         write(&cached.http_date, &cached.rfc3339)
     }
 }
 
-fn write_rfc3339(out: &mut String, seconds: u64, micros: u32) {
+/// Bytes of a time without its fraction, until the year 10000.
+const SECONDS_LEN: usize = "2000-01-01T00:00:00".len();
+
+fn write_seconds(out: &mut String, seconds: u64) {
     let (year, month, day) = civil_date(seconds / 86_400);
     let of_day = seconds % 86_400;
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
     );
+}
+
+fn write_fraction(out: &mut String, micros: u32) {
+    let _ = write!(out, ".{micros:06}Z");
 }
 
 /// Gregorian date of a day counted from 1970-01-01, with years counted from March so that the
@@ -91,7 +100,9 @@ mod tests {
     #[test]
     fn rfc3339_is_padded() {
         let mut out = String::new();
-        write_rfc3339(&mut out, 951_782_401, 42);
+        write_seconds(&mut out, 951_782_401);
+        assert_eq!(out.len(), SECONDS_LEN);
+        write_fraction(&mut out, 42);
         assert_eq!(out, "2000-02-29T00:00:01.000042Z");
     }
 
@@ -101,7 +112,7 @@ mod tests {
         let parsed = httpdate::parse_http_date(&date).expect("own date");
         let seconds = parsed.duration_since(UNIX_EPOCH).expect("after 1970");
         let mut expected = String::new();
-        write_rfc3339(&mut expected, seconds.as_secs(), 0);
-        assert_eq!(rfc3339[..19], expected[..19]);
+        write_seconds(&mut expected, seconds.as_secs());
+        assert_eq!(rfc3339[..SECONDS_LEN], expected);
     }
 }

@@ -142,6 +142,25 @@ fn admin(proxy: &crate::harness::Proxy, path: &str) -> String {
 }
 
 #[test]
+fn a_proxy_that_is_ending_is_alive_and_not_ready() {
+    let backend = Backend::new(|connection| {
+        connection.head();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npartial");
+        connection.head();
+    });
+    let proxy = Start::new(backend.address)
+        .with(&["--admin", "127.0.0.1:0"])
+        .start();
+    let mut running = proxy.client();
+    running.get("/");
+    assert_eq!(running.head().status, 200);
+    proxy.signal(Signal::TERM);
+    proxy.peer.wait_for("shutting down");
+    assert!(admin(&proxy, "/readyz").starts_with("HTTP/1.1 503 "));
+    assert!(admin(&proxy, "/healthz").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
 fn what_cannot_be_started_says_why() {
     let backend = ["--to", "127.0.0.1:9"];
     for (options, code, text) in [

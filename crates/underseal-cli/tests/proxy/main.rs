@@ -9,6 +9,7 @@ mod client;
 mod faults;
 mod forwarding;
 mod harness;
+mod http2;
 mod limits;
 mod policy;
 mod programs;

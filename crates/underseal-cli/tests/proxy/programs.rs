@@ -133,6 +133,34 @@ for method in ('GET', 'HEAD', 'GET'):
 }
 
 #[test]
+fn a_load_balancer_speaks_for_python_before_tls() {
+    let proxy = Start::new(crate::backend::Backend::echo().address)
+        .policy("{ rules: [{ from: [{ source: { ipBlocks: ['192.0.2.0/24'] } }] }] }")
+        .with(&["--accept-proxy"])
+        .start();
+    let script = "
+import socket, ssl, struct, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+for address in ('192.0.2.7', '198.51.100.7'):
+    tcp = socket.create_connection(('127.0.0.1', int(sys.argv[2])))
+    ends = socket.inet_aton(address) + socket.inet_aton('127.0.0.1') + struct.pack('!HH', 4660, 443)
+    tcp.sendall(b'\\r\\n\\r\\n\\0\\r\\nQUIT\\n\\x21\\x11' + struct.pack('!H', len(ends)) + ends)
+    tls = context.wrap_socket(tcp, server_hostname='localhost')
+    tls.sendall(b'GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n')
+    print(b''.join(iter(lambda: tls.recv(4096), b'')).decode())
+";
+    let mut command = Command::new(require_program("python3"));
+    command
+        .args(["-c", script])
+        .arg(proxy.certificates.ca_file());
+    command.arg(proxy.address.port().to_string());
+    let said = Peer::spawn(&mut command).finish().successful().text();
+    assert!(said.contains("X-Forwarded-For: 192.0.2.7\r\n"), "{said}");
+    assert!(said.contains("HTTP/1.1 403 Forbidden\r\n"), "{said}");
+    proxy.logged(|line| line["remote"] == "198.51.100.7:4660" && line["verdict"] == "deny");
+}
+
+#[test]
 fn openssl_with_a_certificate_is_known() {
     let proxy = Start::new(crate::backend::Backend::echo().address)
         .mutual()

@@ -73,7 +73,9 @@ impl Backends {
             match watch.until(pin!(self.open(worker, target, header))).await {
                 Ok(Ok((stream, principal))) => {
                     target.refused.set(None);
+                    let tcp = stream.tcp();
                     return Ok(Box::new(Backend {
+                        peer: tcp.and_then(|tcp| tcp.peer_addr().ok()),
                         stream,
                         principal,
                         reused: false,

@@ -398,6 +398,7 @@ impl Exchange<'_> {
 impl Stopped {
     /// A response's body broke off.
     fn from_down(broken: Broken) -> Self {
+        tracing::debug!("response: {broken}");
         match broken {
             Broken::Sink(_) => Self::ClientCut,
             Broken::Source(_) | Broken::Trailers => Self::Lost(Lost::cut()),

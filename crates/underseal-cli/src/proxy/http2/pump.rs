@@ -1,6 +1,7 @@
 //! Bodies on their way: what has been read is passed on before more is read.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -37,6 +38,20 @@ pub(super) enum Broken {
     Sink(Option<Reason>),
     /// Its trailers say what only we may say.
     Trailers,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, reason) = match self {
+            Self::Source(reason) => ("a body broke off", reason),
+            Self::Sink(reason) => ("a body was not taken", reason),
+            Self::Trailers => return f.write_str("trailers say who the client is"),
+        };
+        match reason {
+            Some(reason) => write!(f, "{what}: {reason}"),
+            None => f.write_str(what),
+        }
+    }
 }
 
 impl From<RecvStream> for Source {

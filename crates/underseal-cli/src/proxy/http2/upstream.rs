@@ -2,7 +2,7 @@
 //! one that others share, and a response comes back.
 
 mod http1;
-mod multiplexed;
+pub(super) mod multiplexed;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -187,6 +187,7 @@ impl Upload {
             Poll::Pending => return Ok(()),
             Poll::Ready(Ok(()) | Err(Broken::Sink(_))) => {}
             Poll::Ready(Err(broken)) => {
+                tracing::debug!("request: {broken}");
                 pump.reset(Reason::CANCEL);
                 return Err(broken);
             }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -32,13 +33,17 @@ pub(super) struct Shared {
 }
 
 /// A connection that streams share.
-struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Bytes>,
     active: Rc<Active>,
     /// Whether it takes no more streams. Those that are open may go on.
     is_closed: Cell<bool>,
     was_used: Cell<bool>,
     name: Box<str>,
+    /// Which of the backends it is to, where that is, and what it proved.
+    target: usize,
+    peer: Option<SocketAddr>,
+    principal: Option<Rc<str>>,
 }
 
 /// A stream on a connection.
@@ -71,6 +76,59 @@ impl Connection {
         let most = self.sender.current_max_send_streams();
         self.active.count() < most.min(limits::BACKEND_STREAMS)
     }
+
+    pub(in crate::proxy::http2) fn target(&self) -> usize {
+        self.target
+    }
+
+    pub(in crate::proxy::http2) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    pub(in crate::proxy::http2) fn principal(&self) -> Option<&Rc<str>> {
+        self.principal.as_ref()
+    }
+
+    /// Begins a stream, and takes `body` for it; `None` if the connection has ended meanwhile.
+    ///
+    /// # Errors
+    /// If the backend does not let another stream begin in time.
+    pub(in crate::proxy::http2) async fn send(
+        self: &Rc<Self>,
+        worker: &Worker,
+        watch: &Watch,
+        head: &http::Request<()>,
+        body: &mut Option<Source>,
+    ) -> Result<Option<Begun>, Fault> {
+        let open = self.active.open();
+        let is_reused = self.was_used.replace(true);
+        let ready = self.sender.clone().ready();
+        watch.enter(Phase::Busy, worker.timeouts().connect);
+        let sender = watch.until(pin!(ready)).await;
+        let mut sender = match sender.map_err(timed_out)? {
+            Ok(sender) => sender,
+            Err(error) => {
+                tracing::debug!("backend {}: {error}", self.name);
+                self.is_closed.set(true);
+                return Ok(None);
+            }
+        };
+        let Ok((response, sink)) = sender.send_request(head.clone(), body.is_none()) else {
+            self.is_closed.set(true);
+            return Ok(None);
+        };
+        Ok(Some(Begun {
+            awaited: Awaited::Http2(response),
+            upload: body.take().map_or(Upload::Done { passed: 0 }, |body| {
+                Upload::Going(Pump::new(body, sink).guarded())
+            }),
+            link: Link::Http2(Stream {
+                connection: Rc::clone(self),
+                _open: open,
+            }),
+            is_reused,
+        }))
+    }
 }
 
 impl Upstreams {
@@ -80,47 +138,24 @@ impl Upstreams {
         worker: &Rc<Worker>,
         watch: &Watch,
         head: &http::Request<()>,
-        body: Option<Source>,
+        mut body: Option<Source>,
         proxied: Option<&[u8]>,
     ) -> Result<Begun, Fault> {
-        let unreachable = |_| Fault::Unreachable(Unreachable::Refused);
         // A connection may end in the moment that it is to be used; the next one is a new one.
         for _ in 0..2 {
             let connection = self.connection(worker, watch, proxied).await?;
-            let open = connection.active.open();
-            let is_reused = connection.was_used.replace(true);
-            let ready = connection.sender.clone().ready();
-            watch.enter(Phase::Busy, worker.timeouts().connect);
-            let sender = watch.until(pin!(ready)).await;
-            let mut sender = match sender.map_err(timed_out)? {
-                Ok(sender) => sender,
-                Err(error) => {
-                    tracing::debug!("backend {}: {error}", connection.name);
-                    connection.is_closed.set(true);
-                    continue;
-                }
-            };
-            let sent = sender.send_request(head.clone(), body.is_none());
-            let Ok((response, sink)) = sent else {
-                connection.is_closed.set(true);
-                continue;
-            };
-            return Ok(Begun {
-                awaited: Awaited::Http2(response),
-                upload: body.map_or(Upload::Done { passed: 0 }, |body| {
-                    Upload::Going(Pump::new(body, sink).guarded())
-                }),
-                link: Link::Http2(Stream {
-                    connection,
-                    _open: open,
-                }),
-                is_reused,
-            });
+            if let Some(begun) = connection.send(worker, watch, head, &mut body).await? {
+                return Ok(begun);
+            }
         }
-        Err(unreachable(()))
+        Err(Fault::Unreachable(Unreachable::Refused))
     }
 
-    async fn connection(
+    /// A connection that takes another stream.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(in crate::proxy::http2) async fn connection(
         &self,
         worker: &Rc<Worker>,
         watch: &Watch,
@@ -158,14 +193,21 @@ async fn handshake(
     watch: &Watch,
     backend: Backend,
 ) -> Result<Rc<Connection>, Fault> {
-    let name = worker.backends.name(&backend);
+    let name = worker.backends.name_of(backend.target);
     let failed = || Fault::Unreachable(Unreachable::Handshake);
     if backend.stream.is_tls() && backend.stream.alpn() != Some(b"h2") {
         tracing::warn!("backend {name} does not speak HTTP/2");
         return Err(failed());
     }
     let builder = limits::client();
-    let handshake = builder.handshake(backend.stream);
+    let Backend {
+        stream,
+        principal,
+        peer,
+        target,
+        ..
+    } = backend;
+    let handshake = builder.handshake(stream);
     watch.enter(Phase::Busy, worker.timeouts().connect);
     let (sender, driven) = watch
         .until(pin!(handshake))
@@ -181,6 +223,9 @@ async fn handshake(
         is_closed: Cell::new(false),
         was_used: Cell::new(false),
         name: name.into(),
+        target,
+        peer,
+        principal,
     });
     let own_watch = worker.watches.add();
     spawn_local(drive(driven, own_watch, Rc::clone(&connection)));

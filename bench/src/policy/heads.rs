@@ -104,14 +104,15 @@ pub fn count_allocations(
     round: u32,
     samples: &mut Samples,
 ) -> anyhow::Result<()> {
-    let mut command = Command::new(beside_this_program("underseal-bench-allocations")?);
+    let mut command = Command::new(beside_this_program("underseal-bench-counted")?);
+    command.arg("heads");
     let output = command.stderr(Stdio::inherit()).output();
-    let output = output.context("cannot start underseal-bench-allocations")?;
+    let output = output.context("cannot start underseal-bench-counted")?;
     if !output.status.success() {
-        bail!("underseal-bench-allocations: {}", output.status);
+        bail!("underseal-bench-counted: {}", output.status);
     }
     let counts: Vec<(String, usize, usize)> = serde_json::from_slice(&output.stdout)
-        .context("underseal-bench-allocations said something odd")?;
+        .context("underseal-bench-counted said something odd")?;
     for (row, rules, count) in counts {
         if context.wants(&row) {
             let at = ("allocations", &*row, &*setting(rules), round);

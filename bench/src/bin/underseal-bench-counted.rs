@@ -1,4 +1,4 @@
-//! Child processes of the bench that hold connections open; its allocator counts.
+//! Child processes of the bench whose allocator counts.
 //!
 //! A program of its own, because counting makes every allocation a little slower, and peers that
 //! allocate for each record would pay for it in the other measures.
@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use underseal_bench::idle::{clients, server};
+use underseal_bench::policy::heads;
 use underseal_bench::rows::Hold;
 
 #[global_allocator]
@@ -18,22 +19,26 @@ static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Started by underseal-bench; of no use by itself.
 #[derive(Parser)]
 struct Arguments {
-    /// Where cert.pem and key.pem are
-    credentials: PathBuf,
     #[command(subcommand)]
-    side: Side,
+    child: Child,
 }
 
 #[derive(Subcommand)]
-enum Side {
+enum Child {
+    /// Judges heads of requests, and prints row, number of rules and allocations of each as JSON
+    Heads,
     /// Holds connections
     Server {
+        /// Where cert.pem and key.pem are
+        credentials: PathBuf,
         row: String,
         hold: Held,
         count: usize,
     },
     /// Opens them
     Clients {
+        /// Where cert.pem and key.pem are
+        credentials: PathBuf,
         address: SocketAddr,
         kind: Kind,
         count: usize,
@@ -53,20 +58,36 @@ enum Kind {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let directory = &arguments.credentials;
-    match arguments.side {
-        Side::Server { row, hold, count } => {
+    match Arguments::parse().child {
+        Child::Heads => count_heads(),
+        Child::Server {
+            credentials,
+            row,
+            hold,
+            count,
+        } => {
             let hold = match hold {
                 Held::Stream => Hold::Stream,
                 Held::Task => Hold::Task,
             };
-            server::run(directory, &row, hold, count, HEAP)
+            server::run(&credentials, &row, hold, count, HEAP)
         }
-        Side::Clients {
+        Child::Clients {
+            credentials,
             address,
             kind,
             count,
-        } => clients::run(directory, address, kind == Kind::Tls, count),
+        } => clients::run(&credentials, address, kind == Kind::Tls, count),
     }
+}
+
+fn count_heads() -> anyhow::Result<()> {
+    let counts = heads::allocations(|work| {
+        let region = Region::new(HEAP);
+        work();
+        let change = region.change();
+        change.allocations + change.reallocations
+    })?;
+    println!("{}", serde_json::to_string(&counts)?);
+    Ok(())
 }

@@ -169,7 +169,7 @@ impl Connection<'_> {
             if self.may_hold_head() {
                 let asked = match &self.acquired {
                     None => Asked::Nobody,
-                    Some(acquired) => Asked::Backend(acquired.as_deref().ok()),
+                    Some(acquired) => Asked::Backend(acquired.as_deref().ok().map(Backend::known)),
                 };
                 match request::prepare(self.worker, self.session, self.read.bytes(), asked) {
                     Read::Whole(prepared, used) => {

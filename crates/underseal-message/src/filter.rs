@@ -190,6 +190,53 @@ impl<P: Program<K>, K> Filter<P, K> {
         self.held.len() + self.output.len()
     }
 
+    /// Bytes not offered yet that pass without being looked at, because the program covered them
+    /// with [`Message::apply_bytes`] and some of what it covered has gone on: a caller may send
+    /// them by another route, such as `sendfile`, and says so with [`Self::pass_ahead`]. None while
+    /// the filter keeps anything.
+    pub fn passes_ahead(&self) -> u64 {
+        let Covered {
+            verdict,
+            left,
+            applied,
+            has_begun,
+        } = &self.covered;
+        let passes = matches!(verdict, Verdict::Pass) && *applied && *has_begun;
+        match passes && self.kept() == 0 && self.refusal.is_none() && self.kernel.is_none() {
+            true => *left,
+            false => 0,
+        }
+    }
+
+    /// Says that `len` bytes went past the filter.
+    ///
+    /// # Panics
+    ///
+    /// If they were more than [`Self::passes_ahead`].
+    pub fn pass_ahead(&mut self, len: u64) {
+        assert!(len <= self.passes_ahead(), "passed more than was covered");
+        self.covered.left -= len;
+    }
+
+    /// The same filter with its program in a box, for those who keep filters of any program.
+    pub fn boxed(self) -> Filter<Box<dyn Program<K> + Send>, K>
+    where
+        P: Send + 'static,
+    {
+        Filter {
+            program: Box::new(self.program),
+            direction: self.direction,
+            cork_limit: self.cork_limit,
+            kernel: self.kernel,
+            held: self.held,
+            cork: self.cork,
+            covered: self.covered,
+            output: self.output,
+            refusal: self.refusal,
+            panicked: self.panicked,
+        }
+    }
+
     /// Offers the bytes of a write, or what was received.
     pub fn offer<'f, 'a>(&'f mut self, slices: &'a [IoSlice<'a>]) -> Offer<'f, 'a, P, K> {
         Offer::new(self, Slices::new(slices), Kind::Write)

@@ -124,6 +124,23 @@ impl Residue {
         }
     }
 
+    /// Puts `bytes` before what is there: in place where bytes that are gone left room, by a copy
+    /// of all where they did not.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        let len = bytes.len() as u32;
+        match self {
+            Self::Copied(all, start) if *start >= len => {
+                all[(*start - len) as usize..*start as usize].copy_from_slice(bytes);
+                *start -= len;
+            }
+            Self::Kept(buffer, range) if range.start >= len => {
+                buffer[(range.start - len) as usize..range.start as usize].copy_from_slice(bytes);
+                range.start -= len;
+            }
+            _ => *self = Self::copy_of(&[bytes, self.bytes()].concat()),
+        }
+    }
+
     /// Drops the first `n` bytes, at most all, and the allocation with the last of them.
     pub(crate) fn advance(&mut self, n: usize) {
         let left = self.bytes().len().saturating_sub(n);
@@ -190,6 +207,24 @@ mod tests {
         assert_eq!(free(), before);
         residue.advance(LEN);
         assert_eq!(free(), before + 1);
+    }
+
+    #[test]
+    fn bytes_are_put_back_where_others_were_or_by_a_copy() {
+        let mut buffer = lend();
+        buffer[10..16].copy_from_slice(b"abcdef");
+        for mut residue in [Residue::new(buffer, 10..16, 0), Residue::copy_of(b"abcdef")] {
+            residue.advance(4);
+            residue.put_back(b"xyz");
+            assert_eq!(residue.bytes(), b"xyzef");
+            residue.put_back(&[b'-'; 20]);
+            assert_eq!(residue.bytes(), b"--------------------xyzef");
+        }
+        let mut residue = Residue::Empty;
+        residue.put_back(b"a");
+        assert_eq!(residue.bytes(), b"a");
+        residue.put_back(b"");
+        assert_eq!(residue.bytes(), b"a");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod control;
 pub(crate) mod kernel;
 mod moving;
+mod programs;
 mod read;
 mod receive;
 mod splicing;
@@ -24,8 +25,10 @@ use crate::offload::{Engine, Engines};
 use crate::transport::Transport;
 use control::Control;
 use moving::{Moving, Occasion};
+use programs::Programs;
 use receive::{Filled, Record};
 
+pub(crate) use programs::Waiting;
 pub(crate) use receive::Receive;
 pub(crate) use splicing::Spliced;
 pub(crate) use transmit::Transmit;
@@ -81,6 +84,7 @@ pub(crate) struct Connection {
     pub(crate) control: Control,
     pub(crate) end: Option<End>,
     moving: Moving,
+    programs: Programs,
     tx_bytes: u64,
     rx_bytes: u64,
 }
@@ -94,6 +98,7 @@ impl Connection {
             control: Control::default(),
             end,
             moving: Moving::default(),
+            programs: Programs::default(),
             tx_bytes: 0,
             rx_bytes: 0,
         }
@@ -124,13 +129,19 @@ impl Connection {
         }
     }
 
-    /// Writes application data from up to [`MAX_SLICES`] of `slices`; see [`Transmit::write`].
+    /// Writes application data from up to [`MAX_SLICES`] of `slices`, as far as a program passes
+    /// it; see [`Transmit::write`].
     pub(crate) fn write_slices(
         &mut self,
         transport: &mut impl Transport,
         slices: &[IoSlice<'_>],
         more: bool,
     ) -> io::Result<usize> {
+        self.move_tx(transport.socket(), Occasion::Write)?;
+        self.send_redirected(transport)?;
+        if self.judges_egress() {
+            return self.write_judged(transport, slices, more);
+        }
         // A list of its own, because sealing advances it.
         let mut own = [IoSlice::new(&[]); MAX_SLICES];
         let mut len = 0;
@@ -142,25 +153,30 @@ impl Connection {
             own[len] = *slice;
             len += 1;
         }
-        self.move_tx(transport.socket(), Occasion::Write)?;
         let data = ContentType::APPLICATION_DATA;
         let n = self.tx.write(transport, data, &mut own[..len], more)?;
         self.tx_bytes += n as u64;
         Ok(n)
     }
 
-    /// Writes records of any type; see [`Transmit::write`].
+    /// Writes records of any type; see [`Transmit::write`]. Programs see application data only.
     pub(crate) fn write_typed(
         &mut self,
         transport: &mut impl Transport,
         content_type: ContentType,
         slices: &mut [IoSlice<'_>],
     ) -> io::Result<usize> {
+        if content_type == ContentType::APPLICATION_DATA {
+            return self.write_slices(transport, slices, false);
+        }
+        self.flush_judged(transport)?;
         self.tx.write(transport, content_type, slices, false)
     }
 
     /// Sends all that was sealed.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.send_redirected(transport)?;
+        self.flush_judged(transport)?;
         self.tx.queue_key_update()?;
         self.tx.flush(transport)
     }
@@ -179,6 +195,9 @@ impl Connection {
 
     /// Queues close_notify, once, and sends what is pending.
     pub(crate) fn close(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.close_inbox(underseal_message::Direction::Egress);
+        self.send_redirected(transport)?;
+        self.finish_judged(transport)?;
         self.tx
             .queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
         self.tx.flush(transport)
@@ -188,6 +207,8 @@ impl Connection {
     /// stay dead.
     fn fail(&mut self, transport: &mut impl Transport, error: Error) -> Error {
         self.end = Some(End::Failed(Box::new(error.clone())));
+        self.close_inbox(underseal_message::Direction::Egress);
+        self.close_inbox(underseal_message::Direction::Ingress);
         if let (Receive::Kernel(_), Some(socket)) = (&self.rx, transport.socket()) {
             kernel::clear_error(socket);
         }

@@ -1,6 +1,7 @@
 use std::io;
 use std::sync::Arc;
 
+use underseal_message::Denied;
 use underseal_record::{AlertDescription, ContentType};
 use underseal_sys::tls::Direction;
 
@@ -37,6 +38,16 @@ pub enum Error {
     /// A record of a type other than application data waits to be read with `read_record`.
     #[error("a record of {0} is pending, read it with `read_record`")]
     RecordPending(ContentType),
+    /// The program of this stream refuses data, see [`crate::message::Verdict::Drop`]. A writer is
+    /// told once, and its data was not taken.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The direction has a program already.
+    #[error("a program is attached to {0:?} already")]
+    ProgramAttached(underseal_message::Direction),
+    /// The program of the direction holds data that was not judged, or not sent.
+    #[error("the program of {0:?} holds data")]
+    ProgramHoldsData(underseal_message::Direction),
     /// The connection cannot do this.
     #[error("not supported: {0}")]
     Unsupported(&'static str),
@@ -121,6 +132,8 @@ impl Error {
             Self::WriteAfterClose => io::ErrorKind::BrokenPipe,
             Self::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
             Self::Unsupported(_) | Self::Offload { .. } => io::ErrorKind::Unsupported,
+            Self::Denied(_) => io::ErrorKind::PermissionDenied,
+            Self::ProgramAttached(_) | Self::ProgramHoldsData(_) => io::ErrorKind::ResourceBusy,
             Self::RecordPending(_) => io::ErrorKind::Other,
             Self::Handshake(_) | Self::Record(_) | Self::PeerMisbehaved(_) => {
                 io::ErrorKind::InvalidData

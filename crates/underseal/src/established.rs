@@ -77,6 +77,63 @@ macro_rules! established_stream {
             self.connection.offload(socket, offloads)
         }
 
+        /// Attaches a program to one direction: it sees the application data that is written before
+        /// it is sealed, or what is received after it was opened, and decides. Control records go
+        /// past it. It is the same for either engine.
+        ///
+        /// A write that the program refuses fails with `PermissionDenied`
+        /// ([`crate::Error::Denied`]), as [`Filter`](crate::message::Filter) says; a write of which
+        /// a part passes returns the length of that part, and the next one fails. Received data
+        /// that it drops is never read. What it redirects goes to another stream, see
+        /// [`redirect_peer`](Self::redirect_peer). `shutdown` has it judge what it holds; if it
+        /// refuses that, `shutdown` fails once and sends no close_notify, so that what the peer got
+        /// does not look complete.
+        ///
+        /// Data that was received already and not read is judged too. 0-RTT data is not part of
+        /// the stream, and is not.
+        ///
+        /// # Errors
+        ///
+        /// [`crate::Error::ProgramAttached`] if the direction has one.
+        #[doc(alias = "BPF_SK_MSG_VERDICT")]
+        #[doc(alias = "BPF_SK_SKB_VERDICT")]
+        pub fn attach<P>(
+            &mut self,
+            filter: underseal_message::Filter<P, underseal_message::Peer>,
+        ) -> Result<(), crate::Error>
+        where
+            P: underseal_message::Program<underseal_message::Peer> + Send + 'static,
+        {
+            self.connection.attach(filter)
+        }
+
+        /// Takes the program of a direction away, if there is one.
+        ///
+        /// # Errors
+        ///
+        /// [`crate::Error::ProgramHoldsData`] if it holds data that was not judged, or `flush` has
+        /// not sent.
+        pub fn detach(
+            &mut self,
+            direction: underseal_message::Direction,
+        ) -> Result<(), crate::Error> {
+            self.connection.detach(direction)
+        }
+
+        /// What programs of other streams redirect to this one with: data to be sent here (sealed
+        /// with this stream's keys) or to be read here. Up to `limit` bytes wait in each direction;
+        /// then the other stream's task waits, and its thread blocks if it is a blocking stream. The
+        /// limit of the first call holds.
+        ///
+        /// This stream takes what waits at its next read, write or flush, before its own data and
+        /// past its own programs. A tokio stream that is being read is woken for it; a blocking one
+        /// is not.
+        #[doc(alias = "bpf_msg_redirect_map")]
+        #[doc(alias = "bpf_sk_redirect_map")]
+        pub fn redirect_peer(&mut self, limit: usize) -> underseal_message::Peer {
+            self.connection.redirect_peer(limit)
+        }
+
         /// What went over the connection since its handshake.
         pub fn counters(&self) -> crate::Counters {
             self.connection.counters()

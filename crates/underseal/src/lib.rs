@@ -35,6 +35,7 @@ pub use offload::{Engine, Engines, OFFLOAD_VARIABLE, Offload, Offloads, Refusal,
 pub use parts::{InvalidParts, Movable, Parts};
 pub use rustls;
 pub use session::{ClientConnection, CommonState, ServerConnection};
+pub use underseal_message as message;
 pub use underseal_record as record;
 pub use underseal_sys::Errno;
 pub use underseal_sys::tls::Direction;

@@ -60,11 +60,11 @@ pub struct Parts<IO, Session> {
 
 impl<IO, Session> Parts<IO, Session> {
     /// Takes a stream apart. `socket_of` finds the TCP socket that `io` is, if it is one. What was
-    /// written is with the kernel, or a part of `unsent`.
+    /// written is with the kernel, or a part of `unsent`. Programs stay behind.
     pub(crate) fn take(
         io: IO,
         session: Session,
-        connection: Connection,
+        mut connection: Connection,
         socket_of: impl Fn(&IO) -> Option<BorrowedFd<'_>>,
     ) -> Result<Self, Error> {
         let rx_closed = match connection.end {
@@ -72,6 +72,11 @@ impl<IO, Session> Parts<IO, Session> {
             Some(End::CloseNotify) => true,
             Some(End::Failed(error)) => return Err(*error),
         };
+        if connection.programs_hold_data() {
+            return Err(Error::Unsupported(
+                "taking a stream apart whose program holds data",
+            ));
+        }
         if connection.control.holds_anything() {
             return Err(Error::Unsupported(
                 "taking a stream apart in the middle of a control message",

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
 
+use underseal_message::Direction;
 use underseal_sys::Errno;
 use underseal_sys::stream::std_tcp_socket;
 #[cfg(feature = "tokio")]
@@ -10,6 +11,8 @@ use {
     std::os::fd::AsFd, std::task::Poll, tokio::io::Interest,
     underseal_sys::stream::tokio_tcp_stream,
 };
+
+use crate::engine::Waiting;
 
 /// A byte stream below the records. `WouldBlock` means: come back when it is ready.
 pub(crate) trait Transport {
@@ -35,6 +38,13 @@ pub(crate) trait Transport {
         &mut self,
         call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
     ) -> Result<T, Errno>;
+
+    /// Notes who is to be woken by the next notification, on behalf of `direction`. What is waited
+    /// for is looked at after that.
+    fn note(&mut self, waiting: &Waiting, direction: Direction);
+
+    /// Waits for a notification. `WouldBlock` where it is a task that waits.
+    fn wait(&mut self, waiting: &Waiting) -> io::Result<()>;
 }
 
 /// A `std::io` stream. Interrupted calls are repeated.
@@ -65,6 +75,15 @@ impl<S: Read + Write> Transport for Std<'_, S> {
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         call(self.socket().ok_or(Errno::NOTSOCK)?)
+    }
+
+    fn note(&mut self, waiting: &Waiting, _direction: Direction) {
+        waiting.note_thread();
+    }
+
+    fn wait(&mut self, waiting: &Waiting) -> io::Result<()> {
+        waiting.block();
+        Ok(())
     }
 }
 
@@ -123,6 +142,14 @@ impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Transport for Pol
         call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         self.when(Interest::WRITABLE, call)
+    }
+
+    fn note(&mut self, waiting: &Waiting, direction: Direction) {
+        waiting.note_task(direction, self.cx.waker());
+    }
+
+    fn wait(&mut self, _waiting: &Waiting) -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

@@ -32,11 +32,19 @@ impl<'o, K> Decision<'o, K> {
 pub struct Chunk<'o> {
     own: &'o [u8],
     offered: Slices<'o>,
+    behind: usize,
 }
 
 impl<'o> Chunk<'o> {
-    pub(super) fn new(own: &'o [u8], offered: Slices<'o>) -> Self {
-        Self { own, offered }
+    /// The first `len` bytes of `input` behind `own`.
+    pub(super) fn new(own: &'o [u8], input: Slices<'o>, len: usize) -> Self {
+        let offered = input.first(len);
+        let behind = input.len() - offered.len();
+        Self {
+            own,
+            offered,
+            behind,
+        }
     }
 
     /// Bytes in all.
@@ -54,7 +62,17 @@ impl<'o> Chunk<'o> {
     pub fn first(self, len: usize) -> Self {
         let own = &self.own[..self.own.len().min(len)];
         let offered = self.offered.first(len - own.len());
-        Self { own, offered }
+        let behind = self.behind + self.offered.len() - offered.len();
+        Self {
+            own,
+            offered,
+            behind,
+        }
+    }
+
+    /// Bytes offered that come behind it, and were not accepted yet either.
+    pub fn behind(&self) -> usize {
+        self.behind
     }
 
     /// What the filter kept; the bytes offered come behind it.
@@ -88,6 +106,6 @@ impl<'o> Chunk<'o> {
 
 impl<'o> From<&'o [u8]> for Chunk<'o> {
     fn from(own: &'o [u8]) -> Self {
-        Self::new(own, Slices::default())
+        Self::new(own, Slices::default(), 0)
     }
 }

@@ -146,8 +146,8 @@ impl<'f, 'a, P: Program<K>, K> Offer<'f, 'a, P, K> {
     fn decision(&self) -> Option<Decision<'_, K>> {
         let (own, offered) = self.covered();
         let chunk = match self.filter.output.is_empty() {
-            true => Chunk::new(&self.filter.held.bytes()[..own], self.input.first(offered)),
-            false => self.filter.output.bytes().into(),
+            true => Chunk::new(&self.filter.held.bytes()[..own], self.input, offered),
+            false => Chunk::new(self.filter.output.bytes(), self.input, 0),
         };
         self.filter.covered.decide(chunk)
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use underseal_message::Direction;
 use underseal_record::ContentType;
 
 use super::control::Action;
@@ -163,8 +164,10 @@ impl Connection {
         Some((content_type, n))
     }
 
-    /// Sends what the last received records asked for. A socket that is full takes it later.
+    /// Sends what the last received records asked for, and what others redirected here. A socket
+    /// that is full takes it later.
     pub(super) fn answer(&mut self, transport: &mut impl Transport) {
+        self.tend_inbox(transport);
         if self.control.answer_due {
             // A failure to send shows again, with its reason, at the next write or flush.
             let sent = self.flush(transport);
@@ -181,16 +184,45 @@ impl Connection {
         if let Some(pending) = &self.control.pending {
             return Ok(Step::Pending(pending.0));
         }
-        match &self.end {
-            Some(End::CloseNotify) => return Ok(Step::End),
-            Some(End::Failed(error)) => return Err(Error::clone(error)),
-            None => {}
+        if let Some(End::Failed(error)) = &self.end {
+            return Err(Error::clone(error));
+        }
+        if let Some(step) = self.step_aside(transport, out)? {
+            return Ok(step);
+        }
+        if let Some(End::CloseNotify) = &self.end {
+            return Ok(Step::End);
         }
         match self.rx.next(out) {
             Ok(None) => Ok(Step::Starved),
-            Ok(Some(record)) => self.take_record(transport, record),
+            Ok(Some(record)) => self.take_record(transport, record, out),
             Err(error) => Err(self.fail(transport, error)),
         }
+    }
+
+    /// What is to be read before the next record: what others redirected here, what a program could
+    /// not judge to its end, and what it held to the end of the stream.
+    fn step_aside(
+        &mut self,
+        transport: &mut impl Transport,
+        out: &mut [u8],
+    ) -> Result<Option<Step>, Error> {
+        if !self.has_programs() {
+            return Ok(None);
+        }
+        let at_end = matches!(self.end, Some(End::CloseNotify));
+        let is_done = self.take_redirected() || {
+            let is_done = self.judge_waiting(transport)?;
+            match at_end && is_done && self.rx.plaintext().is_empty() {
+                true => self.finish_ingress(transport)?,
+                false => is_done,
+            }
+        };
+        Ok(match self.rx.plaintext().is_empty() {
+            false => Some(Step::Data(self.rx.take(out))),
+            true if !is_done => Some(Step::Starved),
+            true => None,
+        })
     }
 
     /// Asks the socket for more, and acts on a record if it gives one.
@@ -199,6 +231,10 @@ impl Connection {
         transport: &mut impl Transport,
         out: &mut [u8],
     ) -> io::Result<Step> {
+        if let Some(waiting) = self.waits_for_target() {
+            transport.wait(&waiting)?;
+            return Ok(Step::Starved);
+        }
         self.move_rx_or_fail(transport)?;
         let filled = self.rx.fill(transport, out).inspect_err(|error| {
             if error.kind() == io::ErrorKind::ConnectionReset
@@ -211,10 +247,11 @@ impl Connection {
         })?;
         let result = match filled {
             Filled::Ciphertext => Ok(Step::Starved),
-            Filled::Record(record) => self.take_record(transport, record),
+            Filled::Record(record) => self.take_record(transport, record, out),
             Filled::Failed(error) => Err(self.fail(transport, error)),
             Filled::Eof => {
                 self.end = Some(End::Failed(Box::new(Error::Truncated)));
+                self.close_inbox(Direction::Ingress);
                 Err(Error::Truncated)
             }
         };
@@ -232,6 +269,7 @@ impl Connection {
         &mut self,
         transport: &mut impl Transport,
         record: Record,
+        out: &mut [u8],
     ) -> Result<Step, Error> {
         let action = match record {
             Record::Data(n) => {
@@ -249,6 +287,7 @@ impl Connection {
             Ok(Action::AnswerKeyUpdate) if !self.tx.can_update_key() && !self.tx.is_closed() => {
                 Err(self.fail(transport, self.tx.cannot_update_key()))
             }
+            Ok(Action::Deliver(n)) => Ok(Step::Data(self.judge(transport, out, n)?)),
             Ok(action) => Ok(self.act(transport, action)),
             Err(error) => Err(self.fail(transport, error)),
         }
@@ -267,7 +306,10 @@ impl Connection {
                     .queue_alert(underseal_record::AlertLevel::Warning, description);
                 self.control.answer_due = true;
             }
-            Action::CloseNotify => self.end = Some(End::CloseNotify),
+            Action::CloseNotify => {
+                self.end = Some(End::CloseNotify);
+                self.close_inbox(Direction::Ingress);
+            }
         }
         self.answer(transport);
         Step::Control

@@ -71,6 +71,12 @@ impl Receive {
         either!(self, rx => rx.consume(n));
     }
 
+    /// Puts plaintext in front of the next record. There must be none left.
+    pub(crate) fn put_back(&mut self, plaintext: &[u8]) {
+        debug_assert!(self.plaintext().is_empty(), "plaintext keeps its order");
+        either!(self, rx => rx.put_back(plaintext));
+    }
+
     /// Gives the lent buffer back unless much is left in it.
     pub(crate) fn settle(&mut self) {
         either!(self, rx => rx.settle());

@@ -38,8 +38,10 @@ impl Spliced {
 impl Connection {
     /// Whether [`send_file`](Self::send_file) would have the kernel read `limit` bytes of a file.
     #[cfg(feature = "tokio")]
-    pub(crate) fn sends_pages(&self, limit: u64) -> bool {
-        self.tx.engine() == Engine::Kernel || self.is_to_move(Occasion::of_file(limit))
+    pub(crate) fn sends_pages(&mut self, limit: u64) -> bool {
+        let by_kernel = self.tx.engine() == Engine::Kernel;
+        let is_looked_at = self.judges_egress() && self.passes_ahead() == 0;
+        !is_looked_at && (by_kernel || self.is_to_move(Occasion::of_file(limit)))
     }
 
     /// Sends up to `limit` bytes of a file from `offset`: `fill` reads them for the user engine.
@@ -52,13 +54,26 @@ impl Connection {
         limit: u64,
         fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        self.send_redirected(transport)?;
+        let Some(limit) = self.goes_past(limit) else {
+            return self.send_judged(transport, limit, fill);
+        };
         self.move_tx(transport.socket(), Occasion::of_file(limit))?;
         let sent = match &mut self.tx {
             Transmit::User(tx) => tx.write_with(transport, limit, fill),
             Transmit::Kernel(tx) => tx.send_file(transport, file, offset, limit),
         }?;
+        self.pass_ahead(sent);
         self.tx_bytes += sent as u64;
         Ok(sent)
+    }
+
+    /// How many of the next `limit` bytes go past the program; `None` if it has to see them.
+    fn goes_past(&mut self, limit: u64) -> Option<u64> {
+        match self.judges_egress() {
+            false => Some(limit),
+            true => Some(self.passes_ahead().min(limit)).filter(|passes| *passes > 0),
+        }
     }
 
     /// Sends up to `len` bytes out of `pipe`.
@@ -68,6 +83,12 @@ impl Connection {
         pipe: BorrowedFd<'_>,
         len: usize,
     ) -> io::Result<Spliced> {
+        self.send_redirected(transport)?;
+        let Some(len) = self.goes_past(len as u64) else {
+            return self.splice_from_judged(transport, pipe, len);
+        };
+        // No more than was asked for.
+        let len = len as usize;
         self.move_tx(transport.socket(), Occasion::Pages)?;
         let spliced = match &mut self.tx {
             Transmit::User(tx) => {
@@ -85,9 +106,28 @@ impl Connection {
             Transmit::Kernel(tx) => tx.splice_from(transport, pipe, len)?,
         };
         if let Spliced::Moved(n) = spliced {
+            self.pass_ahead(n);
             self.tx_bytes += n as u64;
         }
         Ok(spliced)
+    }
+
+    fn splice_from_judged(
+        &mut self,
+        transport: &mut impl Transport,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> io::Result<Spliced> {
+        let mut pipe_empty = false;
+        let sent = self.send_judged_once(transport, len, |piece| {
+            let read = crate::splice::read(pipe, piece);
+            pipe_empty = read == Err(Errno::AGAIN);
+            Ok(read?)
+        });
+        match sent {
+            Err(_) if pipe_empty => Ok(Spliced::PipeNotReady),
+            sent => sent.map(Spliced::Moved),
+        }
     }
 
     /// Moves up to `len` bytes of data into `pipe`; control records on the way are handled as by a
@@ -106,7 +146,9 @@ impl Connection {
             let mut step = self.step(transport, &mut [])?;
             if matches!(step, Step::Starved) {
                 self.move_rx_or_fail(transport)?;
-                if let Some(spliced) = self.splice_records(transport, pipe, len)? {
+                if !self.judges_ingress()
+                    && let Some(spliced) = self.splice_records(transport, pipe, len)?
+                {
                     return Ok(spliced);
                 }
                 step = self.receive(transport, &mut [])?;

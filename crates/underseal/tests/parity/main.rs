@@ -21,6 +21,7 @@ mod moving;
 mod no_rekey;
 mod odd_records;
 mod peek;
+mod programs;
 mod readiness;
 mod reading;
 mod record_types;
@@ -34,7 +35,7 @@ mod writing;
 mod parity {
     mod tls13 {
         mod aes128gcm {
-            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13; once_per_version once_in_tls13);
+            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13 programs; once_per_version once_in_tls13);
         }
         mod aes256gcm {
             crate::matrix::pairs!(Tls13Aes256: everywhere in_tls13);
@@ -46,7 +47,7 @@ mod parity {
 
     mod tls12 {
         mod aes128gcm {
-            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12; once_per_version);
+            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12 programs; once_per_version);
         }
         mod aes256gcm {
             crate::matrix::pairs!(Tls12Aes256: everywhere in_tls12);

@@ -211,6 +211,32 @@ macro_rules! in_tls12 {
     };
 }
 
+/// Programs see plaintext: of one suite of each version.
+macro_rules! programs {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            programs {
+                a_program_sees_every_byte_in_both_directions
+                a_write_of_good_and_bad_messages_sends_the_good_ones
+                applied_bytes_end_with_a_record
+                corked_bytes_are_joined
+                a_refusal_at_the_end_is_no_clean_end
+                edited_messages_are_sent_as_edited
+                files_are_judged_or_passed_ahead
+                spliced_bytes_are_judged
+                received_messages_that_are_dropped_vanish
+                received_messages_are_read_as_edited
+                control_records_go_past_programs
+                data_from_before_the_program_is_judged
+                what_is_held_is_judged_when_the_peer_is_done
+                a_program_that_panics_ends_its_direction
+                data_is_redirected_to_another_streams_peer
+                data_is_redirected_to_another_streams_reader
+            }
+        }
+    };
+}
+
 /// What takes long, in one suite of each version.
 macro_rules! once_per_version {
     ($suite:ident $tx:ident $rx:ident) => {
@@ -234,5 +260,6 @@ macro_rules! once_in_tls13 {
 }
 
 pub(crate) use {
-    everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, run, test, tests,
+    everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, programs, run, test,
+    tests,
 };

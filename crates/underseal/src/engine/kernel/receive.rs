@@ -58,6 +58,11 @@ impl Receive {
         self.plaintext.advance(n);
     }
 
+    /// Puts plaintext where there is none left.
+    pub(crate) fn put_back(&mut self, plaintext: &[u8]) {
+        self.plaintext.put_back(plaintext);
+    }
+
     /// Gives the lent buffer back unless much is left in it.
     pub(crate) fn settle(&mut self) {
         self.plaintext.settle(MAX_PLAINTEXT);

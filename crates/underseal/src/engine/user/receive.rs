@@ -103,6 +103,12 @@ impl Receive {
         }
     }
 
+    /// Puts plaintext where the record was that it comes from. There must be none left.
+    pub(crate) fn put_back(&mut self, plaintext: &[u8]) {
+        self.residue.put_back(plaintext);
+        self.plain = plaintext.len();
+    }
+
     /// Opens the next record into `out`, if a whole one is there. There must be no plaintext left.
     pub(crate) fn next(&mut self, out: &mut [u8]) -> Result<Option<Record>, Error> {
         let ciphertext = self.residue.bytes_mut();

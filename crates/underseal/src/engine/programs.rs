@@ -1,0 +1,233 @@
+//! Programs on the plaintext of a connection, and what other connections' programs send it.
+//!
+//! 1. Data is judged before it is sealed and right after it was opened: whatever
+//!    [`Receive::plaintext`](super::Receive::plaintext) shows has been judged.
+//! 2. Control records go past programs.
+//! 3. A connection without programs owns one null pointer for them.
+
+mod egress;
+mod ingress;
+mod waiting;
+
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use underseal_message::{Chunk, Direction, Filter, Inbox, Notify, Peer, Program, RedirectError};
+use underseal_record::ContentType;
+
+use super::{Connection, Transmit};
+use crate::Error;
+use crate::transport::Transport;
+use egress::Egress;
+use ingress::Ingress;
+
+pub(crate) use waiting::Waiting;
+
+/// A filter of any program. What it redirects goes to a [`Peer`].
+type AnyFilter = Filter<Box<dyn Program<Peer> + Send>, Peer>;
+
+/// The programs of a connection. The mutex is never locked: it makes a connection `Sync` whose
+/// programs need not be.
+#[derive(Default)]
+pub(super) struct Programs(Option<Box<Mutex<Attached>>>);
+
+/// What belongs to the programs of one connection.
+#[derive(Default)]
+struct Attached {
+    egress: Option<Egress>,
+    ingress: Option<Ingress>,
+    /// What others redirect to this connection.
+    inbox: Option<Inbox>,
+    /// Whom targets of redirects, and the inbox, notify.
+    waiting: Arc<Waiting>,
+}
+
+impl Programs {
+    fn get(&mut self) -> Option<&mut Attached> {
+        let attached = self.0.as_mut()?;
+        Some(attached.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn get_or_make(&mut self) -> &mut Attached {
+        let attached = self.0.get_or_insert_default();
+        attached.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn egress(&mut self) -> Option<&mut Egress> {
+        self.get()?.egress.as_mut()
+    }
+
+    fn ingress(&mut self) -> Option<&mut Ingress> {
+        self.get()?.ingress.as_mut()
+    }
+
+    fn inbox(&mut self) -> Option<&mut Inbox> {
+        self.get()?.inbox.as_mut()
+    }
+}
+
+impl Connection {
+    /// Whether there is anything to ask before data is read.
+    pub(super) fn has_programs(&self) -> bool {
+        self.programs.0.is_some()
+    }
+
+    /// Attaches a program; data that was opened and not read yet is its first message.
+    pub(crate) fn attach<P>(&mut self, filter: Filter<P, Peer>) -> Result<(), Error>
+    where
+        P: Program<Peer> + Send + 'static,
+    {
+        let direction = filter.direction();
+        let attached = self.programs.get_or_make();
+        let is_taken = match direction {
+            Direction::Egress => attached.egress.is_some(),
+            Direction::Ingress => attached.ingress.is_some(),
+        };
+        if is_taken {
+            return Err(Error::ProgramAttached(direction));
+        }
+        match direction {
+            Direction::Egress => attached.egress = Some(Egress::new(filter.boxed())),
+            Direction::Ingress => {
+                let plaintext = self.rx.plaintext().to_vec();
+                self.rx.consume(plaintext.len());
+                attached.ingress = Some(Ingress::new(filter.boxed(), plaintext));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the program of `direction` away, unless bytes are kept for it.
+    pub(crate) fn detach(&mut self, direction: Direction) -> Result<(), Error> {
+        let Some(attached) = self.programs.get() else {
+            return Ok(());
+        };
+        let keeps = match direction {
+            Direction::Egress => attached.egress.as_ref().is_some_and(Egress::keeps_anything),
+            Direction::Ingress => {
+                let ingress = attached.ingress.as_ref();
+                ingress.is_some_and(Ingress::keeps_anything)
+            }
+        };
+        if keeps {
+            return Err(Error::ProgramHoldsData(direction));
+        }
+        match direction {
+            Direction::Egress => attached.egress = None,
+            Direction::Ingress => attached.ingress = None,
+        }
+        Ok(())
+    }
+
+    /// Whether bytes are kept for programs that belong to the application or the peer.
+    pub(crate) fn programs_hold_data(&mut self) -> bool {
+        let egress = self.programs.egress();
+        egress.is_some_and(|egress| egress.keeps_anything()) || {
+            let ingress = self.programs.ingress();
+            ingress.is_some_and(|ingress| ingress.keeps_anything())
+        }
+    }
+
+    /// What others redirect to this connection with.
+    pub(crate) fn redirect_peer(&mut self, limit: usize) -> Peer {
+        let attached = self.programs.get_or_make();
+        let owner: Arc<dyn Notify> = Arc::clone(&attached.waiting) as _;
+        let inbox = attached
+            .inbox
+            .get_or_insert_with(|| Inbox::new(limit, owner));
+        inbox.peer()
+    }
+
+    /// Sends what others redirected here to be sent, before anything of its owner.
+    pub(super) fn send_redirected(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        let Some(inbox) = self.programs.inbox() else {
+            return Ok(());
+        };
+        loop {
+            let chunk = inbox.chunk(Direction::Egress);
+            let n = match chunk.len() {
+                0 => return Ok(()),
+                // It is too late for it.
+                len if self.tx.is_closed() => len,
+                _ => send_data(&mut self.tx, transport, &mut [IoSlice::new(chunk)], false)?,
+            };
+            inbox.consume(Direction::Egress, n);
+        }
+    }
+
+    /// Takes care of the inbox on behalf of a reader: it is woken by what comes, and sends what is
+    /// to be sent.
+    pub(super) fn tend_inbox(&mut self, transport: &mut impl Transport) {
+        let Some(attached) = self.programs.get() else {
+            return;
+        };
+        if attached.inbox.is_some() {
+            transport.note(&attached.waiting, Direction::Ingress);
+            // A failure to send shows again, with its reason, at the next write or flush.
+            let _ = self.send_redirected(transport);
+        }
+    }
+
+    /// Puts what others redirected here to be read in front of the next record; whether there was
+    /// anything.
+    pub(super) fn take_redirected(&mut self) -> bool {
+        let Some(inbox) = self.programs.inbox() else {
+            return false;
+        };
+        let chunk = inbox.chunk(Direction::Ingress);
+        let len = chunk.len();
+        if len > 0 {
+            self.rx.put_back(chunk);
+            inbox.consume(Direction::Ingress, len);
+        }
+        len > 0
+    }
+
+    /// Takes nothing more that others redirect to this connection.
+    pub(super) fn close_inbox(&mut self, direction: Direction) {
+        if let Some(inbox) = self.programs.inbox() {
+            inbox.close(direction);
+        }
+    }
+}
+
+/// Seals and sends application data.
+fn send_data(
+    tx: &mut Transmit,
+    transport: &mut impl Transport,
+    slices: &mut [IoSlice<'_>],
+    more: bool,
+) -> io::Result<usize> {
+    tx.write(transport, ContentType::APPLICATION_DATA, slices, more)
+}
+
+/// What redirecting a chunk came to.
+enum Redirected {
+    Taken(usize),
+    /// The target has no room; it notifies whoever waits in `transport`'s direction.
+    Full,
+    Closed,
+}
+
+/// Gives `chunk` to `to`. `waiter` is the direction of this connection that waits for room.
+fn redirect(
+    transport: &mut impl Transport,
+    waiting: &Arc<Waiting>,
+    waiter: Direction,
+    to: &Peer,
+    direction: Direction,
+    chunk: Chunk<'_>,
+) -> Redirected {
+    let sender: Arc<dyn Notify> = Arc::clone(waiting) as _;
+    let mut sent = to.send(direction, chunk, &sender);
+    if sent == Err(RedirectError::Full) {
+        // Whom to wake is noted only now, and room made in between is looked for again.
+        transport.note(waiting, waiter);
+        sent = to.send(direction, chunk, &sender);
+    }
+    match sent {
+        Ok(n) => Redirected::Taken(n),
+        Err(RedirectError::Full) => Redirected::Full,
+        Err(_) => Redirected::Closed,
+    }
+}

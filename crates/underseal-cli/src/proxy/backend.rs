@@ -134,7 +134,23 @@ impl Backends {
     }
 }
 
+/// What is known of a backend before a request goes to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) peer: Option<SocketAddr>,
+    /// The SPIFFE ID that its certificate proved.
+    pub(crate) principal: Option<&'a str>,
+}
+
 impl Backend {
+    /// What policies may ask of it.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known {
+            peer: self.peer,
+            principal: self.principal.as_deref(),
+        }
+    }
+
     /// A connection that served before, if it can serve again: nothing has come since.
     pub(crate) fn revived(mut self: Box<Self>) -> Option<Box<Self>> {
         self.reused = true;

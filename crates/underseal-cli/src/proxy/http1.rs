@@ -6,10 +6,10 @@
 
 mod answer;
 mod exchange;
+mod fault;
 mod request;
 mod response;
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -17,9 +17,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite as _;
-use underseal_policy::Refusal;
 
 use self::exchange::{Exchange, Finished};
+pub(crate) use self::fault::Fault;
 use self::request::{Asked, Prepared, Read, Step};
 pub(crate) use self::response::Bad;
 use super::arguments::ToProtocol;
@@ -169,7 +169,7 @@ impl Connection<'_> {
             if self.may_hold_head() {
                 let asked = match &self.acquired {
                     None => Asked::Nobody,
-                    Some(acquired) => Asked::Backend(acquired.as_deref().ok()),
+                    Some(acquired) => Asked::Backend(acquired.as_deref().ok().map(Backend::known)),
                 };
                 match request::prepare(self.worker, self.session, self.read.bytes(), asked) {
                     Read::Whole(prepared, used) => {
@@ -437,97 +437,5 @@ impl Connection<'_> {
             ..outcome
         };
         self.worker.conclude(line, Some(Protocol::Http1), &outcome);
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Refused(_) = self {
-            f.write_str("refused:")?;
-        }
-        f.write_str(self.word())
-    }
-}
-
-/// Why we answer in the place of a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The request can be read in several ways, or not at all.
-    Refused(Refusal),
-    /// CONNECT, which would hide what is asked for.
-    Connect,
-    /// The client did not finish its head, or its body, in time.
-    ClientTimeout,
-    Unreachable(Unreachable),
-    /// The backend ended before it responded.
-    BackendCut,
-    BackendTimeout,
-    /// Its response can be read in several ways, or not at all.
-    BackendResponse(Bad),
-}
-
-impl Fault {
-    /// For the log.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Refused(refusal) => refusal.name(),
-            Self::Connect => "connect",
-            Self::ClientTimeout => "client-timeout",
-            Self::Unreachable(unreachable) => unreachable.word(),
-            Self::BackendCut => "backend-cut",
-            Self::BackendTimeout => "backend-timeout",
-            Self::BackendResponse(bad) => bad.word(),
-        }
-    }
-
-    /// What the client is told.
-    pub(crate) fn status(self) -> u16 {
-        match self {
-            Self::Refused(refusal) => refusal.status(),
-            Self::Connect => 405,
-            Self::ClientTimeout => 408,
-            Self::Unreachable(unreachable) => unreachable.status(),
-            Self::BackendCut | Self::BackendResponse(_) => 502,
-            Self::BackendTimeout => 504,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_operators_page_knows_every_error() {
-        let page = include_str!("../../../../docs/proxy.md");
-        let unreachable = [
-            Unreachable::Refused,
-            Unreachable::TimedOut,
-            Unreachable::Handshake,
-            Unreachable::Ended,
-        ];
-        let bad = [
-            Bad::Malformed,
-            Bad::TooLong,
-            Bad::BothLengths,
-            Bad::SeveralLengths,
-            Bad::Length,
-            Bad::TransferEncoding,
-            Bad::Chunk,
-            Bad::Upgrade,
-        ];
-        let others = [
-            Fault::Connect,
-            Fault::ClientTimeout,
-            Fault::BackendCut,
-            Fault::BackendTimeout,
-        ];
-        let faults = others
-            .into_iter()
-            .chain(unreachable.map(Fault::Unreachable))
-            .chain(bad.map(Fault::BackendResponse));
-        for fault in faults {
-            assert!(page.contains(&format!("`{fault}`")), "{fault}");
-        }
     }
 }

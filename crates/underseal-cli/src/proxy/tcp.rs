@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use underseal_policy::Verdict;
 
-use super::backend::{Backend, Unreachable};
+use super::backend::{Known, Unreachable};
 use super::chunk::Chunk;
 use super::connection::{End, close};
 use super::log::{self, Outcome};
@@ -71,7 +71,8 @@ impl<'a> Tcp<'a> {
             }
         };
         outcome.backend = Some(backends.name(&backend));
-        if self.worker.judges_backend() && self.judge(line, Some(&backend)) == Verdict::Deny {
+        if self.worker.judges_backend() && self.judge(line, Some(backend.known())) == Verdict::Deny
+        {
             return End::Close;
         }
         self.watch.enter(Phase::Busy, self.worker.timeouts().tunnel);
@@ -92,7 +93,7 @@ impl<'a> Tcp<'a> {
         End::Close
     }
 
-    fn judge(&self, line: &mut Vec<u8>, backend: Option<&Backend>) -> Verdict {
+    fn judge(&self, line: &mut Vec<u8>, backend: Option<Known<'_>>) -> Verdict {
         self.worker.judge(self.session, backend, None, |judged| {
             log::judged(line, judged);
         })

@@ -13,7 +13,7 @@ use underseal_policy::model::Direction;
 use underseal_policy::{Connection, Matcher, Peer, ReadOptions, Request, Scratch, Verdict};
 
 use super::arguments::{Protocol, ToProtocol};
-use super::backend::{Address, Backend, Backends};
+use super::backend::{Address, Backends, Known};
 use super::connection;
 use super::current::{Current, Latest};
 use super::http2::Upstreams;
@@ -132,7 +132,7 @@ impl Worker {
     pub(crate) fn judge(
         &self,
         session: &Session,
-        backend: Option<&Backend>,
+        backend: Option<Known<'_>>,
         request: Option<&Request<'_>>,
         then: impl FnOnce(&Judged<'_>),
     ) -> Verdict {
@@ -187,7 +187,7 @@ impl Worker {
     pub(crate) fn judged<'a>(
         &self,
         session: &'a Session,
-        backend: Option<&'a Backend>,
+        backend: Option<Known<'a>>,
     ) -> Connection<'a> {
         let connection = session.connection();
         if self.shared.direction == Direction::Ingress {
@@ -196,7 +196,7 @@ impl Worker {
         let address = backend.and_then(|backend| backend.peer);
         Connection {
             destination: Peer {
-                principal: backend.and_then(|backend| backend.principal.as_deref()),
+                principal: backend.and_then(|backend| backend.principal),
                 ip: address.map(|address| address.ip().to_canonical()),
             },
             port: address.map_or(self.backends.port(), |address| address.port()),

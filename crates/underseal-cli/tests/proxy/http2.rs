@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
-use underseal_testkit::{Peer, Suite, require_program};
+use underseal_testkit::{Certificates, KeyType, Peer, SERVER_ID, Suite, require_program};
 
 use crate::backend::Backend;
 use crate::client::Client;
@@ -25,9 +26,14 @@ fn runtime() -> runtime::Runtime {
         .expect("a runtime")
 }
 
-/// A server of HTTP/2 in plaintext that gives bodies back, and the trailers that came after them;
+/// A server of HTTP/2 that gives bodies back, and the trailers that came after them;
 /// `/cut` it leaves unfinished, `/refuse` it resets.
 fn h2_backend() -> SocketAddr {
+    h2_backend_with(None)
+}
+
+/// The same, over TLS if there is an acceptor.
+fn h2_backend_with(acceptor: Option<underseal::TlsAcceptor>) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     listener.set_nonblocking(true).expect("an option");
@@ -36,15 +42,25 @@ fn h2_backend() -> SocketAddr {
             let listener = TcpListener::from_std(listener).expect("a listener");
             loop {
                 let (tcp, _) = listener.accept().await.expect("a connection");
-                tokio::spawn(serve(tcp));
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    match acceptor {
+                        None => serve(tcp).await,
+                        Some(acceptor) => {
+                            if let Ok(tls) = acceptor.accept(tcp).await {
+                                serve(tls).await;
+                            }
+                        }
+                    }
+                });
             }
         });
     });
     address
 }
 
-async fn serve(tcp: TcpStream) {
-    let Ok(mut connection) = h2::server::handshake(tcp).await else {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else {
         return;
     };
     while let Some(Ok((request, respond))) = connection.accept().await {
@@ -297,6 +313,40 @@ fn a_client_of_http1_reaches_a_backend_of_http2() {
     assert_eq!(client.head().status, 200);
     client.rest().1.expect_err("no close_notify");
     assert_eq!(proxy.logged_path("/v1/cut")["error"], "backend-cut");
+}
+
+#[test]
+fn an_egress_policy_judges_the_backend_that_was_proved() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let mut config = certificates.server_config(Suite::Tls13Aes128);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let backend = h2_backend_with(Some(std::sync::Arc::new(config).into()));
+    let to = format!("tls:localhost:{}", backend.port());
+    let ca = certificates.ca_file().display().to_string();
+    for (id, expected) in [(SERVER_ID, 200), ("spiffe://other", 403)] {
+        let spec = format!(
+            "{{ direction: Egress, rules: [{{ when: [{{ key: destination.principal, values: ['{id}'] }}] }}] }}"
+        );
+        let proxy = Start::new(&to)
+            .plain()
+            .with(&["--to-protocol", "h2", "--to-ca", &ca])
+            .policy(&spec)
+            .start();
+        let (status, ..) = ask(proxy.address, "/h2", b"x", HeaderMap::new()).expect("an answer");
+        assert_eq!(status, expected, "{id}");
+        let mut tcp = proxy.tcp();
+        write!(
+            tcp,
+            "HEAD /h1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        .expect("send");
+        let mut text = String::new();
+        tcp.read_to_string(&mut text).expect("an answer");
+        assert!(
+            text.starts_with(&format!("HTTP/1.1 {expected} ")),
+            "{id}: {text}"
+        );
+    }
 }
 
 #[test]

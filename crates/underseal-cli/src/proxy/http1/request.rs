@@ -8,7 +8,7 @@ use underseal_policy::{Framing, Verdict};
 
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
-use crate::proxy::backend::{Backend, Unreachable};
+use crate::proxy::backend::{Known, Unreachable};
 use crate::proxy::fields::{Kind, Options, kind, listed};
 use crate::proxy::flow::Body;
 use crate::proxy::log;
@@ -70,7 +70,7 @@ pub(super) enum Asked<'a> {
     /// Nobody has been asked yet.
     Nobody,
     /// Somebody, or in vain.
-    Backend(Option<&'a Backend>),
+    Backend(Option<Known<'a>>),
 }
 
 /// Reads a head that `bytes` may begin with, and prepares what is to be done about it.
@@ -124,7 +124,7 @@ fn decide(
     worker: &Worker,
     session: &Session,
     head: &Head<'_>,
-    backend: Option<&Backend>,
+    backend: Option<Known<'_>>,
 ) -> Prepared {
     let request = head.request();
     let mut prepared = Prepared::new(worker);

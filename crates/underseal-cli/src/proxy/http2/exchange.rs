@@ -14,7 +14,9 @@ use super::active::Open;
 use super::pump::{Broken, Pump, Source, Waiting};
 use super::request::{self, Prepared, Step};
 use super::response;
+use super::upstream::multiplexed::Connection;
 use super::upstream::{Awaited, Begun, Event, Link, Lost, Upload};
+use crate::proxy::arguments::ToProtocol;
 use crate::proxy::http1::{Bad, Fault};
 use crate::proxy::log::Outcome;
 use crate::proxy::metrics::Protocol;
@@ -32,7 +34,11 @@ pub(super) async fn serve(
 ) {
     let (head, body) = request.into_parts();
     let body = (!body.is_end_stream()).then(|| Source::from(body));
-    let prepared = request::prepare(&client.worker, &client.session, &head);
+    let watch = client.worker.watches.add();
+    let found = find(&client, &watch).await;
+    let connection = found.as_ref().and_then(|found| found.as_ref().ok());
+    let known = connection.map(|connection| connection.known());
+    let prepared = request::prepare(&client.worker, &client.session, &head, known);
     let Prepared {
         started,
         line,
@@ -46,8 +52,8 @@ pub(super) async fn serve(
             ending
         }
         Step::Forward(forwarded) => {
-            let watch = client.worker.watches.add();
-            Box::pin(forward(&client, &watch, &mut respond, &forwarded, body)).await
+            let forward = forward(&client, &watch, &mut respond, (&forwarded, body), found);
+            Box::pin(forward).await
         }
     };
     client.finish(line, started, &ending);
@@ -106,23 +112,46 @@ impl Client {
     }
 }
 
+/// Where policies judge who will answer, that is found out first: the connection that the request
+/// goes out on, or why there is none. `None` where they do not, and for a backend of HTTP/1.1, of
+/// which nothing is known then.
+async fn find(client: &Client, watch: &Watch) -> Option<Result<Rc<Connection>, Fault>> {
+    let worker = &client.worker;
+    if !worker.judges_backend() || worker.shared.to_protocol != ToProtocol::H2 {
+        return None;
+    }
+    let upstreams = client.upstreams();
+    Some(Box::pin(upstreams.connection(worker, watch, client.proxied())).await)
+}
+
 /// Has a backend answer, and once more where it is certain that the first one did nothing.
 async fn forward(
     client: &Client,
     watch: &Watch,
     respond: &mut SendResponse<Bytes>,
-    head: &Request<()>,
-    mut body: Option<Source>,
+    (head, mut body): (&Request<()>, Option<Source>),
+    mut found: Option<Result<Rc<Connection>, Fault>>,
 ) -> Ending {
     let worker = &client.worker;
     let is_head = head.method() == Method::HEAD;
     let is_bare = body.is_none();
     let mut retried = false;
     loop {
-        let begun = client
-            .upstreams()
-            .begin(worker, watch, head, body.take(), client.proxied());
-        let begun = match begun.await {
+        let is_judged = found.is_some();
+        let begun = match found.take() {
+            None => {
+                let body = body.take();
+                let upstreams = client.upstreams();
+                let begun = upstreams.begin(worker, watch, head, body, client.proxied());
+                begun.await
+            }
+            Some(Ok(connection)) => {
+                let sent = connection.send(worker, watch, head, &mut body).await;
+                sent.and_then(|begun| begun.ok_or(Fault::BackendCut))
+            }
+            Some(Err(fault)) => Err(fault),
+        };
+        let begun = match begun {
             Ok(begun) => begun,
             Err(fault) => {
                 let mut ending = Ending::answered(client, respond, fault.status(), is_head);
@@ -153,7 +182,8 @@ async fn forward(
             Ok(found) => return exchange.body(found, link, is_head).await,
             Err(stopped) => stopped,
         };
-        let may_repeat = is_bare && !retried && exchange.interim == 0;
+        // Another connection may be to another backend than the one that was judged.
+        let may_repeat = is_bare && !retried && !is_judged && exchange.interim == 0;
         if let Stopped::Lost(lost) = stopped
             && may_repeat
             && (lost.is_unprocessed || is_reused && head.method().is_idempotent())

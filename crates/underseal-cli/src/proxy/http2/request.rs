@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use underseal_policy::http2::{self, Field};
 use underseal_policy::{Refusal, Request, Verdict};
 
+use crate::proxy::backend::Known;
 use crate::proxy::fields::{Kind, kind, listed};
 use crate::proxy::http1::Fault;
 use crate::proxy::log;
@@ -35,8 +36,13 @@ pub(super) enum Step {
     Answer { status: u16, fault: Option<Fault> },
 }
 
-/// Reads and judges a request.
-pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts) -> Prepared {
+/// Reads and judges a request; `backend` is who would answer, where that is known.
+pub(super) fn prepare(
+    worker: &Worker,
+    session: &Session,
+    head: &Parts,
+    backend: Option<Known<'_>>,
+) -> Prepared {
     let started = Instant::now();
     let mut line = worker.buffers.take();
     worker
@@ -46,7 +52,7 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts) -> Prepa
     let fields = fields(head, &scheme);
     let mut scratch = worker.scratch.borrow_mut();
     let step = match http2::read(&fields, &worker.shared.read_options, &mut scratch) {
-        Ok(request) => decide(worker, session, head, &request, &mut line),
+        Ok(request) => decide(worker, session, (head, &request), backend, &mut line),
         Err(refusal) => {
             log::unread(&mut line);
             refuse(worker, &mut line, Fault::Refused(refusal))
@@ -73,8 +79,8 @@ fn refuse(worker: &Worker, line: &mut Vec<u8>, fault: Fault) -> Step {
 fn decide(
     worker: &Worker,
     session: &Session,
-    head: &Parts,
-    request: &Request<'_>,
+    (head, request): (&Parts, &Request<'_>),
+    backend: Option<Known<'_>>,
     line: &mut Vec<u8>,
 ) -> Step {
     let Some(path) = request.path() else {
@@ -88,7 +94,7 @@ fn decide(
             return refuse(worker, line, Fault::Refused(refusal));
         }
     };
-    let verdict = worker.judge(session, None, Some(request), |judged| {
+    let verdict = worker.judge(session, backend, Some(request), |judged| {
         if !worker.log.is_off() {
             let target = forwarded.uri().path_and_query();
             let target = target.map_or("", PathAndQuery::as_str);

@@ -13,7 +13,7 @@ use hyper::body::Bytes;
 use tokio::task::spawn_local;
 
 use super::{Awaited, Begun, Link, Upload, Upstreams};
-use crate::proxy::backend::{Backend, Unreachable};
+use crate::proxy::backend::{Backend, Known, Unreachable};
 use crate::proxy::http1::Fault;
 use crate::proxy::http2::active::{Active, Open, Presence};
 use crate::proxy::http2::limits;
@@ -87,6 +87,14 @@ impl Connection {
 
     pub(in crate::proxy::http2) fn principal(&self) -> Option<&Rc<str>> {
         self.principal.as_ref()
+    }
+
+    /// What policies may ask of the backend.
+    pub(in crate::proxy::http2) fn known(&self) -> Known<'_> {
+        Known {
+            peer: self.peer,
+            principal: self.principal.as_deref(),
+        }
     }
 
     /// Begins a stream, and takes `body` for it; `None` if the connection has ended meanwhile.

@@ -91,6 +91,7 @@ use tokio::runtime::Runtime;
 use connection::Connection;
 use schedule::Schedule;
 use statistics::Counters;
+use stream::typed;
 
 pub use attached::{Attached, Detached};
 pub use builder::{Builder, Ordering};
@@ -252,13 +253,14 @@ impl Mux {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let most = self.shared.limits.max_connections;
-        let admission = match self.shared.schedule.admit(most) {
-            Ok(admission) => admission,
-            Err(refusal) => return Err(AttachError { stream, refusal }),
-        };
+        // The parsers are made before anything is locked: they are somebody else's code.
         let connection = Connection::new(&self.shared, Box::new(stream), received);
-        admission.insert(&connection);
+        let most = self.shared.limits.max_connections;
+        if let Err(refusal) = self.shared.schedule.insert(&connection, most) {
+            let stream = connection.refused().map(typed);
+            let stream = stream.expect("nobody else has had the connection");
+            return Err(AttachError { stream, refusal });
+        }
         self.shared.counters.attached();
         connection.look_after();
         Ok(Attached::new(connection))

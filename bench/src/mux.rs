@@ -12,6 +12,7 @@ mod tasks;
 mod workers;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rustix::time::{ClockId, clock_gettime};
@@ -55,7 +56,7 @@ pub struct Options {
     #[arg(long, value_name = "ROW")]
     pub only: Vec<String>,
 
-    /// How often each row is measured [default: 7]
+    /// How often each row is measured [default: 5]
     #[arg(long, value_name = "N")]
     pub rounds: Option<u32>,
 
@@ -66,6 +67,14 @@ pub struct Options {
     /// Requests per second, all connections together [default: 6000]
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
+
+    /// CPU time of a dear request, in microseconds [default: 5000]
+    #[arg(long, value_name = "N")]
+    pub dear: Option<u64>,
+
+    /// One request in N is dear [default: 250]
+    #[arg(long, value_name = "N")]
+    pub one_in: Option<u32>,
 
     /// Print ratios against an earlier run: its directory, or its raw.json
     #[arg(long, value_name = "OLD")]
@@ -88,16 +97,21 @@ impl Scale {
     fn of(options: &Options) -> Self {
         let (rounds, threads, load) = match options.quick {
             true => (1, vec![2], Load::QUICK),
-            false => (7, vec![2, 4, 8], Load::FULL),
+            false => (5, vec![2, 4, 8], Load::FULL),
         };
-        let rate = options.rate.unwrap_or(load.rate);
+        let load = Load {
+            rate: options.rate.unwrap_or(load.rate),
+            dear: options.dear.map_or(load.dear, Duration::from_micros),
+            one_in: options.one_in.unwrap_or(load.one_in),
+            ..load
+        };
         Self {
             rounds: options.rounds.unwrap_or(rounds),
             threads: match options.threads.is_empty() {
                 true => threads,
                 false => options.threads.clone(),
             },
-            load: Load { rate, ..load },
+            load,
         }
     }
 }

@@ -62,6 +62,19 @@
 //! - [`Mux::worker`] on a thread that has no runtime, with [`Worker::recv_blocking`]: it parks, and
 //!   the runtime's own threads wake it. For workers that must not run anything else.
 //!
+//! # What it gains, and costs
+//!
+//! Measured by `cargo xtask bench mux` (two cores, 1000 connections of uneven load over TLS, requests
+//! of 20 µs of CPU of which one in 250 takes 5 ms), against as many threads with a group of
+//! connections each: p99 is 0.48, 0.67 and 0.58 times theirs with 2, 4 and 8 threads, and p50 is
+//! theirs. **CPU per request is 1.1 to 1.15 times theirs**: for each message that the leader takes
+//! away another thread is woken to lead. Workers in tasks of tokio's threads cost no more CPU than
+//! pinned threads, but their p99 is 0.90 to 0.93 times that of pinned threads. Parked workers need a
+//! thread for the sockets: with 2 threads in all there is one worker, which is worse than pinned
+//! threads; from 4 on they do as well as those that drive.
+//!
+//! It gains little where more than one message in a hundred is long, since p99 is then that of the
+//! long ones: 0.92 and 0.96 with 2 and 4 threads and one in 20 of 1 ms.
 
 mod attached;
 mod builder;
@@ -91,6 +104,7 @@ use tokio::runtime::Runtime;
 use connection::Connection;
 use schedule::Schedule;
 use statistics::Counters;
+use stream::typed;
 
 pub use attached::{Attached, Detached};
 pub use builder::{Builder, Ordering};
@@ -252,13 +266,14 @@ impl Mux {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let most = self.shared.limits.max_connections;
-        let admission = match self.shared.schedule.admit(most) {
-            Ok(admission) => admission,
-            Err(refusal) => return Err(AttachError { stream, refusal }),
-        };
+        // The parsers are made before anything is locked: they are somebody else's code.
         let connection = Connection::new(&self.shared, Box::new(stream), received);
-        admission.insert(&connection);
+        let most = self.shared.limits.max_connections;
+        if let Err(refusal) = self.shared.schedule.insert(&connection, most) {
+            let stream = connection.refused().map(typed);
+            let stream = stream.expect("nobody else has had the connection");
+            return Err(AttachError { stream, refusal });
+        }
         self.shared.counters.attached();
         connection.look_after();
         Ok(Attached::new(connection))

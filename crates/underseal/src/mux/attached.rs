@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::connection::Connection;
+use super::stream::typed;
 use super::{Closed, ConnectionId};
 
 /// A connection of a [`super::Mux`], for whoever attached it. Dropping it leaves the connection
@@ -62,12 +63,8 @@ impl<S: 'static> Attached<S> {
     pub async fn detach(self) -> Result<Detached<S>, Closed> {
         let detaching = Detaching(&self.connection);
         let (stream, received) = poll_fn(|cx| detaching.0.poll_detach(cx)).await?;
-        let stream = stream.into_any().downcast();
-        let stream = stream.expect("a stream of this type was attached");
-        Ok(Detached {
-            stream: *stream,
-            received,
-        })
+        let stream = typed(stream);
+        Ok(Detached { stream, received })
     }
 }
 

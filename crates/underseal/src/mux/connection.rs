@@ -188,6 +188,11 @@ impl Connection {
         self.look_after();
     }
 
+    /// The stream of a connection that was not attached.
+    pub(super) fn refused(&self) -> Option<Box<dyn Stream>> {
+        self.with(|state, _| state.take_stream()).flatten()
+    }
+
     /// Ends at once: what waits to be sent is lost, and no close_notify is sent.
     pub(super) fn close(&self, why: Closed) {
         self.with(|state, _| state.close(why));

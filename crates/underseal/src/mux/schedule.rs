@@ -142,16 +142,18 @@ impl Schedule {
         self.wake(other);
     }
 
-    /// Room for a connection, unless there are `most` already.
-    pub(super) fn admit(&self, most: usize) -> Result<Admission<'_>, Refusal> {
-        let lists = self.lists();
+    /// Notes a connection, unless there are `most` already.
+    pub(super) fn insert(&self, connection: &Arc<Connection>, most: usize) -> Result<(), Refusal> {
+        let mut lists = self.lists();
         if lists.is_shut_down {
             return Err(Refusal::Shutdown);
         }
         if lists.connections.len() >= most {
             return Err(Refusal::TooManyConnections);
         }
-        Ok(Admission(lists))
+        let inserted = Arc::clone(connection);
+        lists.connections.insert(connection.id(), inserted);
+        Ok(())
     }
 
     /// Forgets a connection that ended or was detached.
@@ -203,15 +205,5 @@ impl Schedule {
     pub(super) fn add_to(&self, statistics: &mut Statistics) {
         statistics.waiting = self.lists().ready.len() as u64;
         statistics.woken = self.woken.load(Relaxed);
-    }
-}
-
-/// Room for one connection.
-pub(super) struct Admission<'a>(MutexGuard<'a, Lists>);
-
-impl Admission<'_> {
-    pub(super) fn insert(mut self, connection: &Arc<Connection>) {
-        let connection = Arc::clone(connection);
-        self.0.connections.insert(connection.id(), connection);
     }
 }

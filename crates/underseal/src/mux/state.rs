@@ -221,6 +221,10 @@ impl State {
         Some((stream, why.clone()))
     }
 
+    pub(super) fn take_stream(&mut self) -> Option<Box<dyn Stream>> {
+        self.stream.take()
+    }
+
     /// A worker has finished a message.
     pub(super) fn finish(&mut self) {
         self.in_flight -= 1;

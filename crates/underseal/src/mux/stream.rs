@@ -12,3 +12,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {
         self
     }
 }
+
+/// A stream as what it was, for who knows that.
+pub(super) fn typed<S: 'static>(stream: Box<dyn Stream>) -> S {
+    let stream = stream.into_any().downcast();
+    *stream.expect("a stream of this type was attached")
+}

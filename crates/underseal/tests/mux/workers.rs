@@ -71,6 +71,8 @@ async fn who_was_woken_and_leaves_passes_it_on() {
         settle().await;
         assert!(!other.is_finished());
     }
+    settle().await;
+    assert!(other.is_finished());
     assert_eq!(other.await.unwrap(), b"x");
 }
 

@@ -9,7 +9,7 @@ use crate::cpu_time::Cores;
 use crate::credentials::Credentials;
 use crate::rows::{self, Row};
 
-/// Options of `underseal-bench streams`.
+/// Options of every suite that goes round by round.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
     /// Smoke run of a few seconds: every measure and row once, too little of each to mean anything
@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, value_name = "OLD")]
     pub compare: Option<PathBuf>,
 
-    /// Keep the run in DIR [default: bench/runs/DATE-CPU, target/bench-quick with --quick]
+    /// Keep the run in DIR [default: below bench/runs, or target with --quick]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
@@ -66,6 +66,16 @@ pub struct Scale {
     pub requests: usize,
     /// Bytes of the file that is downloaded.
     pub file_bytes: u64,
+    /// Request heads that are judged for one sample.
+    pub heads: usize,
+    /// Connections to a proxy, all of them busy.
+    pub proxy_connections: usize,
+    /// Requests to a proxy, all connections together.
+    pub proxy_requests: usize,
+    /// Bodies that are fetched through a proxy.
+    pub proxy_bodies: usize,
+    /// Bytes of each.
+    pub proxy_body_bytes: u64,
 }
 
 impl Scale {
@@ -80,6 +90,11 @@ impl Scale {
         active: 200,
         requests: 60_000,
         file_bytes: 1 << 30,
+        heads: 100_000,
+        proxy_connections: 64,
+        proxy_requests: 32_000,
+        proxy_bodies: 8,
+        proxy_body_bytes: 64 << 20,
     };
 
     /// Just enough to run every line of code.
@@ -93,6 +108,11 @@ impl Scale {
         active: 10,
         requests: 100,
         file_bytes: 4 << 20,
+        heads: 100,
+        proxy_connections: 4,
+        proxy_requests: 40,
+        proxy_bodies: 1,
+        proxy_body_bytes: 1 << 20,
     };
 }
 

@@ -36,7 +36,7 @@ pub mod name {
 pub const SMALL_FILE: usize = 1024;
 
 /// How long a server has to become idle again: what it does after the last byte counts too.
-const SETTLE: Duration = Duration::from_millis(50);
+pub(crate) const SETTLE: Duration = Duration::from_millis(50);
 
 /// Measures the download of one big file.
 ///
@@ -70,23 +70,13 @@ pub fn download(context: &Context, round: u32, samples: &mut Samples) -> anyhow:
 /// When a server does not start. Requests that fail are counted, and are no error here.
 pub fn many(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
     each_server(context, round, |server| {
-        let load = load::run(context, server)?;
-        samples.add(
-            ("http load", server.name(), "", round),
-            &[
-                (
-                    "cpu_us_per_request",
-                    load.cpu.as_secs_f64() * 1e6 / load.requests as f64,
-                ),
-                ("errors", load.errors as f64),
-                (
-                    "requests_per_s",
-                    load.requests as f64 / load.elapsed.as_secs_f64(),
-                ),
-                ("p50_us", load.p50_us),
-                ("p99_us", load.p99_us),
-            ],
-        );
+        let shape = load::Shape {
+            connections: context.scale.connections,
+            active: context.scale.active,
+            requests: context.scale.requests,
+        };
+        let values = load::run(context, server, shape)?.values();
+        samples.add(("http load", server.name(), "", round), &values);
         Ok(())
     })
 }

@@ -1,6 +1,6 @@
 //! Memory of established connections that nobody uses at the moment.
 //!
-//! Server and clients are processes of their own (`underseal-bench-idle`): one row's memory is
+//! Server and clients are processes of their own (`underseal-bench-counted`): one row's memory is
 //! never seen by the next, and the clients' memory is never counted.
 
 use std::path::Path;
@@ -79,23 +79,23 @@ fn ways(row: &dyn Row) -> &'static [Hold] {
 
 fn run_child(context: &Context, row: &str, hold: Hold) -> anyhow::Result<Held> {
     let count = context.scale.connections.to_string();
-    let mut command = idle_program(context.directory.path())?;
+    let mut command = idle_program("server", context.directory.path())?;
     command
-        .args(["server", row, word(hold), &count])
+        .args([row, word(hold), &count])
         .stderr(Stdio::inherit());
     let output = command
         .output()
-        .context("cannot start underseal-bench-idle")?;
+        .context("cannot start underseal-bench-counted")?;
     if !output.status.success() {
-        bail!("underseal-bench-idle, {row}: {}", output.status);
+        bail!("underseal-bench-counted, {row}: {}", output.status);
     }
-    serde_json::from_slice(&output.stdout).context("underseal-bench-idle said something odd")
+    serde_json::from_slice(&output.stdout).context("underseal-bench-counted said something odd")
 }
 
-/// The program of both child processes, told where the certificate is.
-fn idle_program(directory: &Path) -> anyhow::Result<Command> {
-    let mut command = Command::new(beside_this_program("underseal-bench-idle")?);
+/// The program of both child processes, told which it is and where the certificate is.
+fn idle_program(child: &str, directory: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(beside_this_program("underseal-bench-counted")?);
     // Resident memory is that of the C library as shipped.
-    command.arg(directory).env_remove(VARIABLE);
+    command.arg(child).arg(directory).env_remove(VARIABLE);
     Ok(command)
 }

@@ -1,4 +1,4 @@
-//! Measures underseal beside its peers: `cargo xtask bench streams`.
+//! Measures underseal beside its peers: `cargo xtask bench`.
 //!
 //! `README.md` says which measure answers which question and what each of them hides. A measure is
 //! a function that takes every row once; the suite calls them round by round, so that what is
@@ -15,7 +15,10 @@ pub mod files;
 pub mod http;
 pub mod idle;
 pub mod machine;
+pub mod mux;
 pub mod pairs;
+pub mod policy;
+pub mod proxy;
 pub mod records;
 pub mod report;
 pub mod round_trip;

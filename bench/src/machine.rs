@@ -142,6 +142,7 @@ fn versions() -> Vec<(String, String)> {
         .collect();
     versions.push(("OpenSSL".to_owned(), openssl::version::version().to_owned()));
     versions.push(("nginx".to_owned(), first_line("nginx", &["-v"])));
+    versions.push(("HAProxy".to_owned(), first_line("haproxy", &["-v"])));
     versions.push(("rustc".to_owned(), first_line("rustc", &["-V"])));
     versions
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
-use underseal_bench::{suite, tunables, vm};
+use underseal_bench::{mux, policy, proxy, suite, tunables, vm};
 
 #[derive(Parser)]
 #[command(about = "Measures underseal beside its peers")]
@@ -17,6 +17,12 @@ struct Arguments {
 enum Suite {
     /// TLS streams: sockets, records, files, and `underseal serve` against nginx
     Streams(Options),
+    /// A service with many connections of uneven load: `Mux` against pinned threads
+    Mux(mux::Options),
+    /// Programs on a stream, and heads of requests against rules
+    Policy(Options),
+    /// `underseal proxy` against HAProxy and nginx terminating TLS for the same backend
+    Proxy(Options),
     /// Guest instructions per MB; runs inside of the VM that `cargo xtask bench vm` boots
     Vm(vm::Options),
     /// One side of a transfer in the VM
@@ -38,14 +44,19 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     match Arguments::parse().suite {
-        Suite::Streams(options) => {
-            if !options.stock_libc {
-                tunables::apply()?;
-            }
-            suite::run(&options)
-        }
+        Suite::Streams(options) => run_suite(&suite::STREAMS, &options),
+        Suite::Policy(options) => run_suite(&policy::SUITE, &options),
+        Suite::Proxy(options) => run_suite(&proxy::SUITE, &options),
+        Suite::Mux(options) => mux::run(&options),
         Suite::Vm(options) => vm::run(&options),
         Suite::Side(options) => vm::side::run(&options),
         Suite::VmSummary(options) => vm::report::run(&options),
     }
+}
+
+fn run_suite(suite: &suite::Suite, options: &Options) -> anyhow::Result<()> {
+    if !options.stock_libc {
+        tunables::apply()?;
+    }
+    suite::run(suite, options)
 }

@@ -3,19 +3,20 @@
 use std::fmt::Write as _;
 
 use crate::run::{Run, Series};
+use crate::suite::Suite;
 
 pub mod compare;
 pub mod figures;
 pub mod tables;
 
 /// The summary of a run: the machine, the figures to reach, and a table per measure.
-pub fn summary(run: &Run) -> String {
-    let mut text = String::from("# underseal: bench streams\n\n");
+pub fn summary(suite: &Suite, run: &Run) -> String {
+    let mut text = format!("# underseal: bench {}\n\n", suite.name);
     text.push_str(&run.machine.to_markdown());
     let _ = writeln!(text, "- AEAD backend of underseal here: {}", run.backend);
     let _ = writeln!(text, "- command: `underseal-bench {}`\n", run.command);
-    text.push_str(&figures::table(run));
-    text.push_str(&tables::all(run));
+    text.push_str(&figures::table_of(&(suite.figures)(run)));
+    text.push_str(&(suite.tables)(run));
     text
 }
 

@@ -86,7 +86,7 @@ pub(crate) fn on_the_wire(total: u64) -> u64 {
 }
 
 /// Small writes cost much more per byte: fewer bytes of them take as long.
-fn whole_writes(total: u64, write_size: usize) -> u64 {
+pub(crate) fn whole_writes(total: u64, write_size: usize) -> u64 {
     let total = if write_size < RECORD {
         total / 4
     } else {
@@ -95,7 +95,7 @@ fn whole_writes(total: u64, write_size: usize) -> u64 {
     total - total % write_size as u64
 }
 
-fn keep(
+pub(crate) fn keep(
     samples: &mut Samples,
     at: (&str, &str, &str, u32),
     own: Cost,
@@ -113,7 +113,7 @@ fn keep(
     );
 }
 
-fn send_once(
+pub(crate) fn send_once(
     context: &Context,
     row: &dyn Row,
     tuning: Tuning,
@@ -146,7 +146,7 @@ fn arrived(count: u64, total: u64) -> anyhow::Result<()> {
     }
 }
 
-fn receive_once(
+pub(crate) fn receive_once(
     context: &Context,
     row: &dyn Row,
     tuning: Tuning,

@@ -1,25 +1,52 @@
 //! Runs the measures round by round, keeps what they found, and prints it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use underseal_record::{Algorithm, Backend};
 
 use crate::context::{Context, Options, Scale};
 use crate::machine::Machine;
-use crate::report::{compare, summary};
+use crate::report::figures::{Figure, figures};
+use crate::report::{compare, summary, tables};
 use crate::run::{Run, Samples};
 use crate::{files, http, idle, records, round_trip, streams};
 
 type Take = fn(&Context, u32, &mut Samples) -> anyhow::Result<()>;
 
-/// A measure: its name, how many rounds it takes, and itself.
-struct Measure {
-    name: &'static str,
-    rounds: fn(&Scale) -> u32,
-    take: Take,
+/// Measures that are taken in one run, and what is made of them.
+pub struct Suite {
+    /// The word behind `cargo xtask bench`.
+    pub name: &'static str,
+    /// What is measured.
+    pub measures: &'static [Measure],
+    /// Fails if a program is missing that these measures need.
+    pub check: fn(&Context, &[&Measure]) -> anyhow::Result<()>,
+    /// The figures to reach.
+    pub figures: fn(&Run) -> Vec<Figure>,
+    /// The other tables.
+    pub tables: fn(&Run) -> String,
 }
+
+/// A measure: its name, how many rounds it takes, and itself.
+pub struct Measure {
+    /// What `--measure` takes a part of.
+    pub name: &'static str,
+    /// How many rounds it takes.
+    pub rounds: fn(&Scale) -> u32,
+    /// Takes every row once.
+    pub take: Take,
+}
+
+/// `cargo xtask bench streams`.
+pub const STREAMS: Suite = Suite {
+    name: "streams",
+    measures: &MEASURES,
+    check: check_servers,
+    figures,
+    tables: tables::all,
+};
 
 const MEASURES: [Measure; 8] = [
     Measure {
@@ -70,16 +97,11 @@ const MEASURES: [Measure; 8] = [
 /// # Errors
 ///
 /// When a program that is measured is missing, or a row fails.
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub fn run(suite: &Suite, options: &Options) -> anyhow::Result<()> {
     let earlier = options.compare.as_deref().map(Run::read).transpose()?;
-    let measures = wanted(options)?;
+    let measures = wanted(suite, options)?;
     let context = Context::new(options)?;
-    if measures
-        .iter()
-        .any(|measure| measure.name.starts_with("http"))
-    {
-        check_servers(&context)?;
-    }
+    (suite.check)(&context, &measures)?;
     let machine = Machine::this()?;
     let samples = take_all(&context, &measures)?;
     let run = Run {
@@ -88,9 +110,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         machine,
         samples,
     };
-    let summary = summary(&run);
+    let summary = summary(suite, &run);
     print!("{summary}");
-    let directory = keep(options, &run, &summary)?;
+    let directory = directory(suite, options, &run);
+    keep(&directory, &run, &summary)?;
     if let Some(earlier) = earlier {
         print!("\n{}", compare::table(&earlier, &run));
     }
@@ -98,19 +121,29 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn wanted(options: &Options) -> anyhow::Result<Vec<&'static Measure>> {
+fn wanted(suite: &Suite, options: &Options) -> anyhow::Result<Vec<&'static Measure>> {
     let wants = |measure: &Measure| {
         options.measure.is_empty() || options.measure.iter().any(|m| measure.name.contains(m))
     };
-    let measures: Vec<_> = MEASURES.iter().filter(|measure| wants(measure)).collect();
+    let measures: Vec<_> = suite
+        .measures
+        .iter()
+        .filter(|measure| wants(measure))
+        .collect();
     if measures.is_empty() {
-        let names: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
+        let names: Vec<_> = suite.measures.iter().map(|measure| measure.name).collect();
         bail!("no such measure; hint: one of {}", names.join(", "));
     }
     Ok(measures)
 }
 
-fn check_servers(context: &Context) -> anyhow::Result<()> {
+fn check_servers(context: &Context, measures: &[&Measure]) -> anyhow::Result<()> {
+    if !measures
+        .iter()
+        .any(|measure| measure.name.starts_with("http"))
+    {
+        return Ok(());
+    }
     if context.wants(http::name::NGINX_TLS) || context.wants(http::name::NGINX_PLAIN) {
         http::nginx::check_installed()?;
     }
@@ -141,18 +174,26 @@ fn take_all(context: &Context, measures: &[&Measure]) -> anyhow::Result<Samples>
     Ok(samples)
 }
 
-fn keep(options: &Options, run: &Run, summary: &str) -> anyhow::Result<PathBuf> {
-    let directory = match &options.out {
-        Some(directory) => directory.clone(),
-        None if options.quick => PathBuf::from("target/bench-quick"),
-        None => unused(&format!("bench/runs/{}", run.machine.slug())),
+fn directory(suite: &Suite, options: &Options, run: &Run) -> PathBuf {
+    // Runs of streams came first, and have no name behind the machine's.
+    let suffix = match suite.name {
+        "streams" => String::new(),
+        name => format!("-{name}"),
     };
-    fs::create_dir_all(&directory)
+    match &options.out {
+        Some(directory) => directory.clone(),
+        None if options.quick => PathBuf::from(format!("target/bench-quick{suffix}")),
+        None => unused(&format!("bench/runs/{}{suffix}", run.machine.slug())),
+    }
+}
+
+/// Writes a run and its summary to `directory`.
+pub(crate) fn keep(directory: &Path, run: &Run, summary: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let raw = serde_json::to_string(run).context("cannot encode the run")?;
     fs::write(directory.join("raw.json"), raw).context("cannot write raw.json")?;
-    fs::write(directory.join("summary.md"), summary).context("cannot write summary.md")?;
-    Ok(directory)
+    fs::write(directory.join("summary.md"), summary).context("cannot write summary.md")
 }
 
 /// `path`, or `path` with a number behind it: no run overwrites another.

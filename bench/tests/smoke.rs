@@ -5,7 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
-use underseal_bench::report::figures::figures;
+use underseal_bench::mux::MEASURE;
+use underseal_bench::mux::report::figures as mux_figures;
+use underseal_bench::mux::service::contenders;
+use underseal_bench::policy::{self, heads, programs};
+use underseal_bench::proxy;
+use underseal_bench::report::figures::{Figure, figures};
 use underseal_bench::rows::name::{
     ONE_LOOP, OPENSSL, PLAIN, RUSTLS_AWS, RUSTLS_RING, TOKIO_RUSTLS_AWS, TOKIO_RUSTLS_RING,
     UNDERSEAL, UNDERSEAL_TOKIO,
@@ -16,16 +21,8 @@ use underseal_bench::run::Run;
 fn a_quick_run_measures_every_row_and_every_figure() {
     build_underseal();
     let directory = tempfile::tempdir().unwrap();
-    let output = bench(directory.path(), &["--quick"]);
-    let summary = String::from_utf8(output).unwrap();
-    let run = Run::read(directory.path()).unwrap();
-
-    let rows = |measure: &str| {
-        run.samples
-            .rows(measure)
-            .into_iter()
-            .collect::<BTreeSet<_>>()
-    };
+    let (run, summary) = quick_run("streams", directory.path());
+    let rows = |measure: &str| rows(&run, measure);
     let streams = BTreeSet::from(
         [
             PLAIN,
@@ -48,27 +45,82 @@ fn a_quick_run_measures_every_row_and_every_figure() {
     for measure in ["send", "receive", "round trip"] {
         assert_eq!(rows(measure), streams, "{measure}");
     }
-    for figure in figures(&run) {
-        assert!(figure.reached().is_some(), "not measured: {}", figure.what);
-        assert!(
-            summary.contains(&figure.what),
-            "not printed: {}",
-            figure.what
+    all_are_there(&figures(&run), &summary);
+    assert!(summary.contains("**limit**"));
+}
+
+#[test]
+fn a_quick_run_of_policy_measures_every_row_and_every_figure() {
+    let directory = tempfile::tempdir().unwrap();
+    let (run, summary) = quick_run("policy", directory.path());
+    let on_streams = [
+        programs::name::NONE,
+        programs::name::PASS,
+        programs::name::LOOK,
+        programs::name::APPLY,
+        programs::name::CORK,
+        programs::name::MESSAGES,
+    ];
+    for measure in ["program send", "program receive"] {
+        assert_eq!(rows(&run, measure), names(&on_streams), "{measure}");
+    }
+    let judged = [
+        heads::name::HTTPARSE,
+        heads::name::HTTP1_READ,
+        heads::name::HTTP1_ALLOWED,
+        heads::name::HTTP1_DENIED,
+        heads::name::NEAREST,
+        heads::name::HTTP2_READ,
+        heads::name::HTTP2_ALLOWED,
+        heads::name::HTTP2_DENIED,
+    ];
+    for measure in ["heads", "allocations"] {
+        assert_eq!(rows(&run, measure), names(&judged), "{measure}");
+    }
+    all_are_there(&(policy::SUITE.figures)(&run), &summary);
+}
+
+#[test]
+fn a_quick_run_of_proxy_measures_every_row_and_every_figure() {
+    build_underseal();
+    let directory = tempfile::tempdir().unwrap();
+    let (run, summary) = quick_run("proxy", directory.path());
+    let proxies = [
+        proxy::name::UNDERSEAL,
+        proxy::name::HAPROXY,
+        proxy::name::NGINX,
+    ];
+    for measure in proxy::SUITE.measures {
+        assert_eq!(
+            rows(&run, measure.name),
+            names(&proxies),
+            "{}",
+            measure.name
         );
     }
-    assert!(summary.contains("**limit**"));
+    all_are_there(&(proxy::SUITE.figures)(&run), &summary);
+}
+
+#[test]
+fn a_quick_run_of_mux_measures_every_row_and_its_figure() {
+    let directory = tempfile::tempdir().unwrap();
+    let (run, summary) = quick_run("mux", directory.path());
+    let rows: Vec<_> = contenders().iter().map(|row| row.name()).collect();
+    assert_eq!(run.samples.rows(MEASURE), rows);
+    all_are_there(&mux_figures(&run.samples), &summary);
 }
 
 #[test]
 fn a_run_is_compared_with_an_earlier_one() {
     let directory = tempfile::tempdir().unwrap();
     let part = ["--quick", "--measure", "records"];
-    bench(directory.path(), &part);
+    bench("streams", directory.path(), &part);
     let earlier = directory.path().join("raw.json");
     let kept = directory.path().join("earlier.json");
     std::fs::rename(earlier, &kept).unwrap();
     let kept = kept.to_str().unwrap();
     let output = bench(
+        "streams",
         directory.path(),
         &[&part[..], &["--compare", kept]].concat(),
     );
@@ -82,7 +134,9 @@ fn a_run_is_compared_with_an_earlier_one() {
 fn a_row_that_does_not_exist_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let options = ["--quick", "--measure", "records", "--only", "no such row"];
-    let output = command(directory.path(), &options).output().unwrap();
+    let output = command("streams", directory.path(), &options)
+        .output()
+        .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         !output.status.success() && stderr.contains("nothing was measured"),
@@ -100,8 +154,32 @@ fn build_underseal() {
     assert!(build.status().expect("start cargo").success());
 }
 
-fn bench(directory: &Path, options: &[&str]) -> Vec<u8> {
-    let output = command(directory, options)
+/// A run of every measure of a suite, in its smallest size, and its summary.
+fn quick_run(suite: &str, directory: &Path) -> (Run, String) {
+    let output = bench(suite, directory, &["--quick"]);
+    let summary = String::from_utf8(output).expect("a summary is text");
+    (Run::read(directory).expect("a run is kept"), summary)
+}
+
+fn rows(run: &Run, measure: &str) -> BTreeSet<String> {
+    run.samples.rows(measure).into_iter().collect()
+}
+
+fn names(rows: &[&str]) -> BTreeSet<String> {
+    rows.iter().map(|row| (*row).to_owned()).collect()
+}
+
+/// That every figure was measured, and is printed.
+fn all_are_there(figures: &[Figure], summary: &str) {
+    for figure in figures {
+        let what = &figure.what;
+        assert!(figure.reached().is_some(), "not measured: {what}");
+        assert!(summary.contains(what), "not printed: {what}");
+    }
+}
+
+fn bench(suite: &str, directory: &Path, options: &[&str]) -> Vec<u8> {
+    let output = command(suite, directory, options)
         .output()
         .expect("start the bench");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -109,12 +187,8 @@ fn bench(directory: &Path, options: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-fn command(directory: &Path, options: &[&str]) -> Command {
+fn command(suite: &str, directory: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_underseal-bench"));
-    command
-        .arg("streams")
-        .args(options)
-        .arg("--out")
-        .arg(directory);
+    command.arg(suite).args(options).arg("--out").arg(directory);
     command
 }

@@ -25,6 +25,27 @@ enum Suite {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// A service with many connections of uneven load: `Mux` against pinned threads
+    #[command(disable_help_flag = true)]
+    Mux {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+    /// Programs on a stream, and heads of requests against rules
+    #[command(disable_help_flag = true)]
+    Policy {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+    /// `underseal proxy` against HAProxy and nginx terminating TLS for the same backend
+    #[command(disable_help_flag = true)]
+    Proxy {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Guest instructions per MB, in a VM that counts them: the kernel engine, the user engine,
     /// rustls, and OpenSSL with and without its own kernel TLS
     Vm(vm::Args),
@@ -37,32 +58,28 @@ enum Suite {
 /// When the build or the bench fails; both have said why on stderr by then.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.suite {
-        Suite::Streams { options } => streams(options),
+        Suite::Streams { options } => measure("streams", &["underseal-cli"], options),
+        Suite::Mux { options } => measure("mux", &[], options),
+        Suite::Policy { options } => measure("policy", &[], options),
+        Suite::Proxy { options } => measure("proxy", &["underseal-cli"], options),
         Suite::Vm(args) => vm::run(args),
     }
 }
 
-fn streams(options: &[OsString]) -> anyhow::Result<()> {
+/// Builds the bench, and the packages with binaries that it measures, and runs one suite.
+fn measure(suite: &str, packages: &[&str], options: &[OsString]) -> anyhow::Result<()> {
     let root = workspace_root()?;
-    let build = [
-        "build",
-        "--release",
-        "-p",
-        "underseal-bench",
-        "-p",
-        "underseal-cli",
-    ];
-    finish(
-        Command::new(cargo()).args(build).current_dir(&root),
-        "cargo build",
-    )?;
+    let mut build = Command::new(cargo());
+    build.args(["build", "--release", "-p", "underseal-bench"]);
+    build.args(packages.iter().flat_map(|package| ["-p", package]));
+    finish(build.current_dir(&root), "cargo build")?;
     let bench = target_directory(&root).join("release/underseal-bench");
     finish(
         Command::new(bench)
-            .arg("streams")
+            .arg(suite)
             .args(options)
             .current_dir(&root),
-        "underseal-bench streams",
+        &format!("underseal-bench {suite}"),
     )
 }
 

@@ -137,5 +137,8 @@ fn docs() -> Result<()> {
 
 fn bench_smoke() -> Result<()> {
     let xtask = std::env::current_exe().context("this program has no path")?;
-    shell::run(shell::program(xtask, &["bench", "streams", "--quick"]))
+    for suite in ["streams", "mux"] {
+        shell::run(shell::program(&xtask, &["bench", suite, "--quick"]))?;
+    }
+    Ok(())
 }

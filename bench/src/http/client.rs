@@ -1,6 +1,6 @@
 //! The client of the big download: asks through rustls and then only counts what comes.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -54,4 +54,26 @@ pub fn download(mut open: Open, path: &str, bytes: u64) -> anyhow::Result<Durati
         "{count} bytes came, not the {bytes} of {path}"
     );
     Ok(began.elapsed())
+}
+
+/// Asks for `path` and returns the status of the answer.
+///
+/// # Errors
+///
+/// When there is no answer.
+pub fn status(context: &Context, server: &Server, path: &str) -> anyhow::Result<u16> {
+    let Open { mut tcp, tls } = open(context, server)?;
+    let mut tls = tls.context("a server without TLS")?;
+    let mut stream = Stream::new(&mut tls, &mut tcp);
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    let status = line
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    status.with_context(|| format!("an odd answer: {line:?}"))
 }

@@ -17,6 +17,17 @@ use crate::cpu_time::{ProcessCpu, raise_open_files};
 use crate::credentials::{Provider, server_name};
 use crate::round_trip::quantile;
 
+/// How many connections do what.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Connections that are held open.
+    pub connections: usize,
+    /// Connections, of these, that ask for files.
+    pub active: usize,
+    /// Requests, all active connections together.
+    pub requests: usize,
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Load {
@@ -34,6 +45,23 @@ pub struct Load {
     pub p99_us: f64,
 }
 
+impl Load {
+    /// What is kept of it, by name with unit.
+    pub fn values(&self) -> [(&'static str, f64); 5] {
+        let requests = self.requests as f64;
+        [
+            (
+                "cpu_us_per_request",
+                self.cpu.as_secs_f64() * 1e6 / requests,
+            ),
+            ("errors", self.errors as f64),
+            ("requests_per_s", requests / self.elapsed.as_secs_f64()),
+            ("p50_us", self.p50_us),
+            ("p99_us", self.p99_us),
+        ]
+    }
+}
+
 /// Handshakes under way at one time while the connections are opened.
 const OPENING: usize = 32;
 /// No reply may take longer.
@@ -45,33 +73,28 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// # Errors
 ///
 /// When a connection cannot be opened.
-pub fn run(context: &Context, server: &Server) -> anyhow::Result<Load> {
-    raise_open_files(context.scale.connections as u64 + 500)?;
+pub fn run(context: &Context, server: &Server, shape: Shape) -> anyhow::Result<Load> {
+    raise_open_files(shape.connections as u64 + 500)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let config = context.credentials.client(Provider::Ring)?;
-    runtime.block_on(drive(context, server, config))
+    runtime.block_on(drive(server, config, shape))
 }
 
-async fn drive(
-    context: &Context,
-    server: &Server,
-    config: Arc<ClientConfig>,
-) -> anyhow::Result<Load> {
-    let scale = context.scale;
-    let mut idle = open_all(server, &config, scale.connections).await?;
-    let busy = idle.split_off(scale.connections - scale.active);
+async fn drive(server: &Server, config: Arc<ClientConfig>, shape: Shape) -> anyhow::Result<Load> {
+    let mut idle = open_all(server, &config, shape.connections).await?;
+    let busy = idle.split_off(shape.connections - shape.active);
 
     tokio::time::sleep(super::SETTLE).await;
     let before = ProcessCpu::of(server.pid())?;
     let began = Instant::now();
     let mut tasks = JoinSet::new();
-    let each = scale.requests / scale.active;
+    let each = shape.requests / shape.active;
     for connection in busy {
         tasks.spawn(ask_repeatedly(connection, each));
     }
-    let mut latencies = Vec::with_capacity(scale.requests);
+    let mut latencies = Vec::with_capacity(shape.requests);
     let mut errors = 0;
     while let Some(done) = tasks.join_next().await {
         let (mut took, failed) = done.context("a client panicked")?;
@@ -87,7 +110,7 @@ async fn drive(
     }
     latencies.sort_unstable();
     Ok(Load {
-        requests: each * scale.active,
+        requests: each * shape.active,
         errors,
         cpu,
         elapsed,

@@ -59,60 +59,83 @@ pub fn check_installed() -> anyhow::Result<()> {
 pub fn start(context: &Context, root: &Path, variant: Variant) -> anyhow::Result<Server> {
     let directory = context.directory.path();
     let address = free_address()?;
-    let path = directory.join("nginx.conf");
-    std::fs::write(&path, configuration(directory, root, address, variant))
-        .context("cannot write nginx.conf")?;
-    let errors = directory.join("nginx.err");
+    write(
+        directory,
+        &WORKERS.to_string(),
+        &files(directory, root, address, variant),
+    )?;
+    let command = &mut command(directory);
+    Server::start(variant.row(), command, address, variant != Variant::Plain)
+        .with_context(|| errors(directory))
+}
+
+/// How nginx is started with the configuration in `directory`.
+pub(crate) fn command(directory: &Path) -> Command {
     let mut command = Command::new("nginx");
     // Before the configuration is read, errors go where -e says, and not to /var/log.
     command
         .arg("-e")
-        .arg(&errors)
+        .arg(directory.join("nginx.err"))
         .arg("-c")
-        .arg(&path)
+        .arg(directory.join("nginx.conf"))
         .arg("-p")
         .arg(directory);
-    Server::start(
-        variant.row(),
-        &mut command,
-        address,
-        variant != Variant::Plain,
-    )
-    .with_context(|| std::fs::read_to_string(&errors).unwrap_or_default())
+    command
 }
 
-fn configuration(directory: &Path, root: &Path, address: SocketAddr, variant: Variant) -> String {
-    let directory = directory.display();
-    let root = root.display();
+/// What it complained of.
+pub(crate) fn errors(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join("nginx.err")).unwrap_or_default()
+}
+
+/// Writes a configuration with this content of its `http` block.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub(crate) fn write(directory: &Path, workers: &str, http: &str) -> anyhow::Result<()> {
+    let path = directory.join("nginx.conf");
     // Workers of a root-started nginx become nobody otherwise, and could not read the files.
     let user = if rustix::process::geteuid().is_root() {
         "user root;"
     } else {
         ""
     };
+    let directory = directory.display();
+    let text = format!(
+        "{user}
+daemon off;
+worker_processes {workers};
+worker_rlimit_nofile 20000;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.err warn;
+events {{ worker_connections 16384; }}
+http {{
+    client_body_temp_path {directory}/nginx-body;
+    proxy_temp_path {directory}/nginx-proxy;
+    fastcgi_temp_path {directory}/nginx-fastcgi;
+    scgi_temp_path {directory}/nginx-scgi;
+    uwsgi_temp_path {directory}/nginx-uwsgi;
+    {http}
+}}
+"
+    );
+    std::fs::write(path, text).context("cannot write nginx.conf")
+}
+
+/// A server of files.
+fn files(directory: &Path, root: &Path, address: SocketAddr, variant: Variant) -> String {
+    let root = root.display();
     let (ssl, tls) = match variant {
         Variant::Plain => ("", String::new()),
-        Variant::Stock | Variant::Tuned => (" ssl", tls(&directory.to_string())),
+        Variant::Stock | Variant::Tuned => (" ssl", tls(directory)),
     };
     let (log, tuned) = match variant {
         Variant::Tuned => (" combined buffer=64k", TUNED),
         Variant::Stock | Variant::Plain => ("", ""),
     };
     format!(
-        "{user}
-daemon off;
-worker_processes {WORKERS};
-worker_rlimit_nofile 20000;
-pid {directory}/nginx.pid;
-error_log {directory}/nginx.err warn;
-events {{ worker_connections 16384; }}
-http {{
-    access_log {directory}/nginx.log{log};
-    client_body_temp_path {directory}/nginx-body;
-    proxy_temp_path {directory}/nginx-proxy;
-    fastcgi_temp_path {directory}/nginx-fastcgi;
-    scgi_temp_path {directory}/nginx-scgi;
-    uwsgi_temp_path {directory}/nginx-uwsgi;
+        "access_log {directory}/nginx.log{log};
     sendfile on;
     tcp_nopush on;
     keepalive_requests 100000000;
@@ -122,16 +145,17 @@ http {{
         listen {address}{ssl} backlog=4096;
         root {root};
         {tls}
-    }}
-}}
-"
+    }}",
+        directory = directory.display()
     )
 }
 
 const TUNED: &str = "open_file_cache max=1000 inactive=3600s; open_file_cache_valid 3600s;
     output_buffers 4 256k;";
 
-fn tls(directory: &str) -> String {
+/// The certificate of the run, TLS 1.3 and its one suite.
+pub(crate) fn tls(directory: &Path) -> String {
+    let directory = directory.display();
     format!(
         "ssl_certificate {directory}/cert.pem;
         ssl_certificate_key {directory}/key.pem;

@@ -54,8 +54,8 @@ fn hold_all(
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
     let address = listener.local_addr()?.to_string();
     let kind = if row.encrypts() { "tls" } else { "plain" };
-    let mut clients = idle_program(directory)?
-        .args(["clients", &address, kind, &count.to_string()])
+    let mut clients = idle_program("clients", directory)?
+        .args([&address, kind, &count.to_string()])
         .stdin(Stdio::piped())
         .spawn()
         .context("cannot start the clients")?;

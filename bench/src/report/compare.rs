@@ -4,8 +4,9 @@ use super::{Table, number, spread};
 use crate::run::Run;
 
 /// Values worth comparing: those that figures are made of.
-const VALUES: [&str; 6] = [
+const VALUES: [&str; 7] = [
     "cpu_s_per_gb",
+    "ns",
     "cpu_us",
     "cpu_us_per_request",
     "heap_bytes",

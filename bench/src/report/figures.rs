@@ -55,8 +55,8 @@ pub fn figures(run: &Run) -> Vec<Figure> {
     figures
 }
 
-/// The figures as a Markdown table.
-pub fn table(run: &Run) -> String {
+/// Figures as a Markdown table.
+pub fn table_of(figures: &[Figure]) -> String {
     let titles = [
         "figure",
         "target",
@@ -65,7 +65,7 @@ pub fn table(run: &Run) -> String {
         "best round ÷ best round",
     ];
     let mut table = Table::new(&titles.map(str::to_owned));
-    for figure in figures(run) {
+    for figure in figures {
         let target = match figure.target {
             Target::AtMost(bound) => format!("≤ {bound}"),
             Target::AtLeast(bound) => format!("≥ {bound}"),
@@ -76,7 +76,7 @@ pub fn table(run: &Run) -> String {
             None => "not measured",
         };
         table.row(&[
-            figure.what,
+            figure.what.clone(),
             target,
             spread(&figure.measured),
             reached.to_owned(),
@@ -106,7 +106,7 @@ fn best(samples: &Samples, measure: &str, row: &str) -> Series {
 }
 
 /// A figure that is a number by itself.
-fn plain(what: impl Into<String>, target: Target, measured: Series) -> Figure {
+pub(crate) fn plain(what: impl Into<String>, target: Target, measured: Series) -> Figure {
     Figure {
         what: what.into(),
         target,
@@ -116,7 +116,12 @@ fn plain(what: impl Into<String>, target: Target, measured: Series) -> Figure {
 }
 
 /// A figure that is the ratio of two series: costs where little is good, rates where much is.
-fn ratio(what: impl Into<String>, target: Target, own: &Series, other: &Series) -> Figure {
+pub(crate) fn ratio(
+    what: impl Into<String>,
+    target: Target,
+    own: &Series,
+    other: &Series,
+) -> Figure {
     let of_the_best = match target {
         Target::AtMost(_) => own.min() / other.min(),
         Target::AtLeast(_) => own.max() / other.max(),

@@ -64,7 +64,8 @@ pub fn all(run: &Run) -> String {
     text
 }
 
-fn titled(title: &str, table: Option<String>) -> String {
+/// A table below its title, if there is one.
+pub(crate) fn titled(title: &str, table: Option<String>) -> String {
     table.map_or_else(String::new, |table| format!("## {title}\n\n{table}"))
 }
 
@@ -113,7 +114,7 @@ fn settings(samples: &Samples, measure: &str) -> Vec<String> {
 }
 
 /// Rows by settings, one value in each cell.
-fn grid(samples: &Samples, measure: &str, value: &str) -> Option<String> {
+pub(crate) fn grid(samples: &Samples, measure: &str, value: &str) -> Option<String> {
     let settings = settings(samples, measure);
     if settings.is_empty() {
         return None;
@@ -138,7 +139,7 @@ fn grid(samples: &Samples, measure: &str, value: &str) -> Option<String> {
 }
 
 /// Rows with their settings by values.
-fn list(samples: &Samples, measure: &str, values: &[(&str, &str)]) -> Option<String> {
+pub(crate) fn list(samples: &Samples, measure: &str, values: &[(&str, &str)]) -> Option<String> {
     let rows = samples.rows(measure);
     if rows.is_empty() {
         return None;

@@ -10,6 +10,7 @@ use underseal::Offloads;
 
 use crate::exit::{Exit, Failure, tolerate_closed_stdout};
 use crate::policy::PolicyArgs;
+use crate::proxy::ProxyArgs;
 
 const SERVE_EXAMPLES: &str = "\
 Example:
@@ -78,6 +79,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a directory over HTTPS
     Serve(ServeArgs),
+    /// Seal and open for services and clients that do not, and judge what they say
+    Proxy(Box<ProxyArgs>),
     /// List the live connections of underseal processes
     Conns(ConnsArgs),
     /// Find out what this machine can do for TLS records
@@ -179,11 +182,17 @@ pub(crate) struct DoctorArgs {
 }
 
 /// Seconds with an optional fraction, at most a day, so that sums of them cannot overflow.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=86_400.0).contains(&value) => Ok(Duration::from_secs_f64(value)),
         _ => Err("expected seconds between 0 and 86400".to_owned()),
     }
+}
+
+/// A label of a workload.
+pub(crate) fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Writes the completion script of `shell` to stdout.

@@ -10,7 +10,9 @@ mod doctor;
 mod exit;
 mod live;
 mod policy;
+mod proxy;
 mod serve;
+mod server;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,7 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(&args),
+        cli::Command::Proxy(args) => proxy::run(&args),
         cli::Command::Conns(args) => conns::run(&args),
         cli::Command::Doctor(args) => doctor::run(&args),
         cli::Command::Policy(args) => policy::run(&args),

@@ -1,28 +1,21 @@
 //! `underseal serve`: a directory over HTTPS.
 //!
 //! The main thread sets everything up, starts the workers, and then only waits for signals and
-//! watches the certificate files ([`control`]). Each [`worker`] accepts connections of its own and
+//! watches the certificate files ([`control`]). Each [`worker`] is given connections of its own and
 //! runs one task per [`connection`]; a request goes through [`inbox`] and [`request`] to
 //! [`answer`], which opens the file in the [`site`], and its answer through [`transfer`] to the
 //! TLS stream.
 
-mod access_log;
 mod answer;
 mod banner;
-mod buffers;
-mod certificate;
-mod clock;
 mod conditions;
 mod connection;
-mod control;
-mod descriptors;
-mod development;
 mod encoding;
 mod entity;
 mod inbox;
 mod inline;
-mod listener;
 mod listing;
+mod log;
 mod mime;
 mod multipart;
 mod open_files;
@@ -32,34 +25,26 @@ mod range;
 mod request;
 mod response;
 mod site;
-mod stream;
-mod tls;
 mod transfer;
-mod watch;
 mod worker;
 
-use std::io;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 
-use tokio::sync::mpsc;
-use underseal::record::{Algorithm, ProtocolVersion};
-use underseal::{Direction, Offload, Offloads};
-
-use self::access_log::Sink;
 use self::banner::Banner;
-use self::certificate::{Identity, Paths};
-use self::control::{Reloadable, Workers};
-use self::descriptors::Reserve;
 use self::path::DotNames;
 use self::site::Site;
-use self::worker::{Order, Shared, Timeouts};
+use self::worker::{Shared, Timeouts, Worker};
 use crate::cli::ServeArgs;
 use crate::diagnostics;
 use crate::exit::{Exit, Failure, say};
 use crate::live::{Registry, socket};
+use crate::server::access_log::Sink;
+use crate::server::certificate::{Identity, Paths};
+use crate::server::control::{self, Reloadable};
+use crate::server::descriptors::Reserve;
+use crate::server::worker::Bounds;
+use crate::server::{self, development, listener, offload, tls};
 
 /// Serves until a signal ends it.
 ///
@@ -67,7 +52,7 @@ use crate::live::{Registry, socket};
 /// What kept the server from starting, each with its exit code.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     diagnostics::install(args.log.as_deref())?;
-    check_offload(args.offload)?;
+    offload::check(args.offload)?;
     let reserve = Reserve::set_up();
     let dot_names = if args.hidden {
         DotNames::Serve
@@ -76,7 +61,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     };
     let site = Arc::new(Site::open(&args.dir, dot_names)?);
     let log = Sink::open(&args.access_log)?;
-    let count = args.workers.map_or_else(cpus, usize::from);
+    let count = listener::count(args.workers);
     let (listeners, address) = listener::bind(&args.listen, count)?;
     let (paths, development) = match (&args.cert, &args.key) {
         (Some(certificate), Some(key)) => {
@@ -93,10 +78,15 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         offloads: args.offload,
         log: Arc::clone(&log),
         timeouts: timeouts(args),
-        reserve,
     };
     let registry = Arc::new(Registry::new("serve", count));
-    let workers = start(listeners, &shared, &registry).map_err(|error| {
+    let bounds = Bounds {
+        reserve,
+        connections: None,
+    };
+    let tables: Vec<_> = registry.tables().cloned().collect();
+    let make = move |index: usize| Worker::new(shared.clone(), Arc::clone(&tables[index]));
+    let workers = server::worker::start(listeners, &bounds, make).map_err(|error| {
         let message = format!("cannot start the workers: {error}");
         Failure::new(Exit::Failure, message, "try fewer `--workers`")
     })?;
@@ -111,25 +101,15 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         certificate: paths.certificate,
         development,
     };
-    let reloadable = Reloadable { identity, log };
+    let reloadable = Reloadable {
+        files: vec![identity],
+        log,
+        observer: Box::new(|_, _| ()),
+    };
     control::run(workers, &reloadable, args.grace, || {
         socket::answer_for(registry);
         say(&banner.to_string());
     })
-}
-
-/// A kernel that was asked for and is not to be had would fail every handshake: it fails the start.
-fn check_offload(offloads: Offloads) -> Result<(), Failure> {
-    let offloads = offloads.or_environment();
-    for (direction, offload) in [(Direction::Tx, offloads.tx), (Direction::Rx, offloads.rx)] {
-        let tried = offload.engine(direction, ProtocolVersion::Tls13, Algorithm::Aes128Gcm);
-        if let (Offload::Kernel, Err(refusal)) = (offload, tried) {
-            let message = format!("the kernel engine cannot be had for {direction}: {refusal}");
-            let hint = "`underseal doctor` says what is missing; `--offload auto` does without";
-            return Err(Failure::new(Exit::Failure, message, hint));
-        }
-    }
-    Ok(())
 }
 
 fn timeouts(args: &ServeArgs) -> Timeouts {
@@ -138,24 +118,4 @@ fn timeouts(args: &ServeArgs) -> Timeouts {
         idle: args.idle_timeout,
         send: args.send_timeout,
     }
-}
-
-fn cpus() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn start(listeners: Vec<TcpListener>, shared: &Shared, registry: &Registry) -> io::Result<Workers> {
-    let (orders, order) = tokio::sync::watch::channel(Order::Serve);
-    let (failed, ended) = mpsc::channel(1);
-    for (index, (listener, table)) in listeners.into_iter().zip(registry.tables()).enumerate() {
-        worker::spawn(
-            index,
-            listener,
-            shared.clone(),
-            Arc::clone(table),
-            order.clone(),
-            failed.clone(),
-        )?;
-    }
-    Ok(Workers { orders, ended })
 }

@@ -50,6 +50,11 @@ fn help_of_serve() {
 }
 
 #[test]
+fn help_of_proxy() {
+    check("help-proxy.txt", &["proxy", "--help"]);
+}
+
+#[test]
 fn help_of_conns() {
     check("help-conns.txt", &["conns", "--help"]);
 }

@@ -58,6 +58,22 @@ pub enum PathFault {
     TooLong,
 }
 
+impl PathFault {
+    /// A word for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotAbsolute => "path-not-absolute",
+            Self::Byte => "path-byte",
+            Self::Percent => "path-percent",
+            Self::EncodedSlash => "encoded-slash",
+            Self::EncodedBackslash => "encoded-backslash",
+            Self::EncodedControl => "encoded-control",
+            Self::DotParameter => "dot-parameter",
+            Self::TooLong => "path-too-long",
+        }
+    }
+}
+
 impl fmt::Display for PathFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -63,6 +63,37 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// A word for logs and metrics: the name of the variant, in lower case and with hyphens.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Path(fault) => fault.name(),
+            Self::HeadTooLong => "head-too-long",
+            Self::TooManyFields => "too-many-fields",
+            Self::BareLineFeed => "bare-line-feed",
+            Self::BareCarriageReturn => "bare-carriage-return",
+            Self::LineFolding => "line-folding",
+            Self::SpaceBeforeColon => "space-before-colon",
+            Self::FieldName => "field-name",
+            Self::FieldValue => "field-value",
+            Self::RequestLine => "request-line",
+            Self::Version => "version",
+            Self::Method => "method",
+            Self::Target => "target",
+            Self::NoHost => "no-host",
+            Self::SeveralHosts => "several-hosts",
+            Self::Host => "host",
+            Self::HostDisagrees => "host-disagrees",
+            Self::BothLengths => "both-lengths",
+            Self::SeveralLengths => "several-lengths",
+            Self::Length => "length",
+            Self::TransferEncoding => "transfer-encoding",
+            Self::Connection => "connection",
+            Self::Chunk => "chunk",
+            Self::PseudoField => "pseudo-field",
+            Self::ConnectionField => "connection-field",
+        }
+    }
+
     /// The status code to refuse with.
     pub const fn status(self) -> u16 {
         match self {

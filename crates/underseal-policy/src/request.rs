@@ -60,6 +60,12 @@ impl<'a> Request<'a> {
         self.host
     }
 
+    /// All field lines, name and value as they were sent, in their order.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let fields = self.fields;
+        (0..fields.len()).map(move |index| fields.get(index))
+    }
+
     /// The values of all field lines named `name` (lower case), in their order.
     pub fn header<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let fields = self.fields;

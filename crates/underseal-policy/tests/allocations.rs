@@ -17,7 +17,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 #[test]
 fn deciding_allocates_nothing() {
-    let text = thousand::policy();
+    let text = thousand::policy(1000);
     let file = PolicyFile {
         name: "thousand.yaml",
         text: &text,

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, SanType,
 };
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject as _;
@@ -20,6 +20,12 @@ pub const SERVER_NAME: &str = "localhost";
 
 /// The common name in the client's certificate.
 pub const CLIENT_NAME: &str = "underseal test client";
+
+/// The SPIFFE ID in the client's certificate.
+pub const CLIENT_ID: &str = "spiffe://underseal.test/ns/test/sa/client";
+
+/// The SPIFFE ID in the server's certificate.
+pub const SERVER_ID: &str = "spiffe://underseal.test/ns/test/sa/server";
 
 /// What kind of key the certificates have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +186,7 @@ fn server_parameters() -> CertificateParams {
     let names = [SERVER_NAME.to_owned(), "127.0.0.1".to_owned()];
     let mut parameters = CertificateParams::new(names).expect("valid names");
     parameters.distinguished_name = named(SERVER_NAME).distinguished_name;
+    parameters.subject_alt_names.push(uri(SERVER_ID));
     parameters.use_authority_key_identifier_extension = true;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -188,10 +195,15 @@ fn server_parameters() -> CertificateParams {
 
 fn client_parameters() -> CertificateParams {
     let mut parameters = named(CLIENT_NAME);
+    parameters.subject_alt_names.push(uri(CLIENT_ID));
     parameters.use_authority_key_identifier_extension = true;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     parameters
+}
+
+fn uri(text: &str) -> SanType {
+    SanType::URI(text.try_into().expect("ASCII"))
 }
 
 fn named(common_name: &str) -> CertificateParams {

@@ -21,7 +21,7 @@ mod program;
 pub mod record_peer;
 mod records;
 
-pub use certificates::{CLIENT_NAME, Certificates, KeyType, SERVER_NAME};
+pub use certificates::{CLIENT_ID, CLIENT_NAME, Certificates, KeyType, SERVER_ID, SERVER_NAME};
 pub use configs::Suite;
 pub use faults::{Faults, FaultyStream};
 pub use memory::{Pipe, pair};

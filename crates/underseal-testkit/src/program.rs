@@ -8,6 +8,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("gnutls-cli", "gnutls-bin"),
     ("gnutls-serv", "gnutls-bin"),
+    ("haproxy", "haproxy"),
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("python3", "python3"),

@@ -22,6 +22,8 @@ mod lazy;
 #[cfg(feature = "tokio")]
 mod mid_handshake;
 #[cfg(feature = "tokio")]
+pub mod mux;
+#[cfg(feature = "tokio")]
 pub mod server;
 #[cfg(feature = "tokio")]
 mod stream;
@@ -44,6 +46,8 @@ pub use underseal_sys::tls::Direction;
 pub use client::{Connect, FallibleConnect, TlsConnector, TlsConnectorWithAlpn};
 #[cfg(feature = "tokio")]
 pub use lazy::{LazyConfigAcceptor, StartHandshake};
+#[cfg(feature = "tokio")]
+pub use mux::Mux;
 #[cfg(feature = "tokio")]
 pub use server::{Accept, FallibleAccept, TlsAcceptor};
 #[cfg(feature = "tokio")]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::label;
+
 const NOTES: &str = "\
 Exit codes:
   0  done; for `explain`, whatever was decided
@@ -140,11 +142,6 @@ pub(super) struct ExplainArgs {
 pub(super) enum Way {
     Ingress,
     Egress,
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected name=value")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Options of `underseal policy convert`.

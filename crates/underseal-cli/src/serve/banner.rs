@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use underseal::record::Algorithm;
 
-use super::certificate::Fingerprint;
+use crate::server::certificate::Fingerprint;
+use crate::server::shell;
 
 /// The effective configuration, and how to try it.
 pub(crate) struct Banner<'a> {
@@ -52,29 +53,8 @@ impl fmt::Display for Banner<'_> {
         writeln!(f, "sha256       {}", self.fingerprint)?;
         if self.development {
             let path = self.certificate.to_string_lossy();
-            writeln!(f, "try          curl --cacert {} {url}", shell_word(&path))?;
+            writeln!(f, "try          curl --cacert {} {url}", shell::word(&path))?;
         }
         Ok(())
-    }
-}
-
-/// Quotes what a shell would take apart.
-fn shell_word(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_when_a_shell_would_split_them() {
-        assert_eq!(shell_word("/a/b-c.pem"), "/a/b-c.pem");
-        assert_eq!(shell_word("/a b"), "'/a b'");
-        assert_eq!(shell_word("it's"), "'it'\\''s'");
     }
 }

@@ -15,21 +15,19 @@ use std::time::Duration;
 use tokio::io::{AsyncBufRead as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::access_log::{Outcome, Session};
 use super::inbox::Inbox;
+use super::log::{self, Outcome, Session};
 use super::plain_http;
 use super::request::Refused;
-use super::stream::TlsStream;
 use super::transfer::{self, Cut, Sender};
-use super::watch::{Phase, Stop, Watch};
 use super::worker::{Prepared, Worker};
 use crate::live::{Established, Place};
+use crate::server::linger::linger;
+use crate::server::stream::TlsStream;
+use crate::server::watch::{Phase, Stop, Watch};
 
 /// Longest wait for a client to take a close_notify.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// After a refusal: longest wait for the client to read it, and most bytes thrown away meanwhile.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
@@ -284,7 +282,7 @@ impl Connection {
             error: why.as_deref().or(prepared.reply.error),
         };
         let worker = &self.worker;
-        worker.log.finish(&mut prepared.line, &outcome);
+        log::finish(&worker.log, &mut prepared.line, &outcome);
         worker.buffers.give(mem::take(&mut prepared.out));
         worker.buffers.give(mem::take(&mut prepared.line));
     }
@@ -304,23 +302,6 @@ impl Connection {
         }
         if end == End::Linger {
             linger(&self.watch, self.stream.get_ref().0).await;
-        }
-    }
-}
-
-/// Reads and throws away until the client closes, within bounds.
-pub(crate) async fn linger(watch: &Watch, tcp: &TcpStream) {
-    watch.enter(Phase::Busy, LINGER_TIMEOUT);
-    let mut left = LINGER_BYTES;
-    while left > 0 {
-        if !matches!(watch.until(pin!(tcp.readable())).await, Ok(Ok(()))) {
-            return;
-        }
-        match tcp.try_read(&mut [0; 4096]) {
-            Ok(0) => return,
-            Ok(read) => left = left.saturating_sub(read),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
         }
     }
 }

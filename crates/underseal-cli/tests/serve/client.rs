@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use underseal_testkit::{PATIENCE, SERVER_NAME};
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 pub(crate) struct Client {
     stream: BufReader<Tls>,
@@ -57,14 +57,14 @@ impl Client {
     }
 
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        let stream = self.stream.get_mut();
+        let stream = self.tls();
         stream.write_all(bytes.as_ref())?;
         stream.flush()
     }
 
     /// Updates the keys of both directions, with the next bytes that are sent.
     pub(crate) fn update_keys(&mut self) {
-        let connection = &mut self.stream.get_mut().conn;
+        let connection = &mut self.tls().conn;
         connection.refresh_traffic_keys().expect("TLS 1.3");
     }
 
@@ -125,6 +125,11 @@ impl Client {
     /// The TCP connection below.
     pub(crate) fn tcp(&self) -> &TcpStream {
         &self.stream.get_ref().sock
+    }
+
+    /// The TLS connection.
+    pub(crate) fn tls(&mut self) -> &mut Tls {
+        self.stream.get_mut()
     }
 
     fn line(&mut self) -> String {

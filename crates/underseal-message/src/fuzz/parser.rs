@@ -106,21 +106,35 @@ fn check(
     stream: &[u8],
     at_a_time: usize,
 ) -> Vec<usize> {
-    let whole = split(parser(), stream, usize::MAX);
+    let whole = split(parser(), stream, &mut || usize::MAX);
     for at_a_time in [1, at_a_time] {
-        let pieces = split(parser(), stream, at_a_time);
+        let pieces = split(parser(), stream, &mut || at_a_time);
         assert_eq!(pieces, whole, "{at_a_time} bytes at a time");
     }
+    let mut seed = at_a_time;
+    let pieces = split(parser(), stream, &mut || uneven(&mut seed));
+    assert_eq!(pieces, whole, "uneven pieces from {at_a_time}");
     whole.messages
 }
 
-fn split(parser: Box<dyn MessageParser>, stream: &[u8], at_a_time: usize) -> Split {
+/// The lengths of pieces that follow no pattern of any protocol: most are short, some are long.
+fn uneven(seed: &mut usize) -> usize {
+    *seed = seed.wrapping_mul(75).wrapping_add(74) % 65_537;
+    let long = if seed.is_multiple_of(5) { 64 } else { 1 };
+    (*seed / 5 % 8 + 1) * long
+}
+
+fn split(
+    parser: Box<dyn MessageParser>,
+    stream: &[u8],
+    next_piece: &mut dyn FnMut() -> usize,
+) -> Split {
     let mut parser = StreamParser::new(parser, MAX);
     let mut messages = Vec::new();
     let (mut start, mut promised) = (0, 0);
     let mut at = 0;
     while at < stream.len() {
-        let piece = &stream[at..stream.len().min(at.saturating_add(at_a_time))];
+        let piece = &stream[at..stream.len().min(at.saturating_add(next_piece()))];
         match parser.next(piece) {
             Ok(Boundary::Ends(len)) => {
                 at += len;

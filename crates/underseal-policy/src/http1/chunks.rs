@@ -41,6 +41,16 @@ pub enum Piece {
 }
 
 impl Chunks {
+    /// Whether the last chunk has gone by, so that what comes are lines of the trailer section.
+    pub fn is_in_trailers(&self) -> bool {
+        matches!(self.state, State::Trailers(_))
+    }
+
+    /// Whether the body has ended.
+    pub fn has_ended(&self) -> bool {
+        self.state == State::End
+    }
+
     /// What `bytes`, the body from where the last piece ended, begins with.
     ///
     /// # Errors

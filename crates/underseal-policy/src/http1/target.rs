@@ -16,7 +16,7 @@ pub(crate) enum Target<'a> {
 
 impl<'a> Target<'a> {
     /// Reads `text`; a target that names a host must name the one that the Host field does.
-    pub(super) fn read(
+    pub(crate) fn read(
         method: &[u8],
         text: &'a [u8],
         host: &Authority<'_>,

@@ -1,13 +1,15 @@
-//! A thousand rules as a mesh may have them, and a head of 600 bytes as a browser sends it.
+//! A thousand rules as a mesh may have them, or fewer, and a head of 600 bytes as a browser sends it.
 
 use std::fmt::Write as _;
 
-/// The policy file: a rule in three names an exact path, one a prefix, one a template.
-pub(crate) fn policy() -> String {
+/// The policy file: a rule in three names an exact path, one a prefix, one a template. The rule that
+/// allows [`head`] is the last, or the third from the end of a thousand.
+pub(crate) fn policy(rules: usize) -> String {
     let mut text = "apiVersion: underseal/v1alpha1\nkind: AuthorizationPolicy\n\
                     metadata: { name: thousand }\nspec:\n  rules:\n"
         .to_owned();
-    for index in 0..1000 {
+    let first = 998_usize.saturating_sub(rules);
+    for index in first..first + rules {
         let service = index / 10;
         let path = match index % 3 {
             0 => format!("/v1/service{service}/items/{index}"),
@@ -29,7 +31,7 @@ pub(crate) fn policy() -> String {
     text
 }
 
-/// Who sends [`head`]: rule 997 allows it, and no other.
+/// Who sends [`head`]: the rule of item 997 allows it, and no other.
 pub(crate) const PRINCIPAL: &str = "spiffe://corp.example/ns/shop3/sa/web47";
 
 /// A GET whose path is not in normal form.

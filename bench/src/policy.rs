@@ -1,0 +1,86 @@
+//! What policy costs: programs on the plaintext of a stream, and heads of requests against rules.
+
+use crate::report::figures::{Figure, Target, plain, ratio};
+use crate::report::tables::{grid, titled};
+use crate::run::{Run, Samples};
+use crate::suite::{Measure, Suite};
+
+pub mod heads;
+pub mod programs;
+
+/// `cargo xtask bench policy`.
+pub const SUITE: Suite = Suite {
+    name: "policy",
+    measures: &[
+        Measure {
+            name: "program send",
+            rounds: |scale| scale.rounds,
+            take: programs::send,
+        },
+        Measure {
+            name: "program receive",
+            rounds: |scale| scale.rounds,
+            take: programs::receive,
+        },
+        Measure {
+            name: "heads",
+            rounds: |scale| scale.rounds,
+            take: heads::measure,
+        },
+        // Counted and not timed: one round says everything.
+        Measure {
+            name: "allocations",
+            rounds: |_| 1,
+            take: heads::count_allocations,
+        },
+    ],
+    check: |_, _| Ok(()),
+    figures,
+    tables,
+};
+
+fn figures(run: &Run) -> Vec<Figure> {
+    let samples = &run.samples;
+    let mut figures = vec![program(samples)];
+    let setting = heads::setting(1000);
+    for row in [heads::name::HTTP1_ALLOWED, heads::name::HTTP1_DENIED] {
+        let took = samples.series("heads", row, &setting, "ns");
+        let what = format!("{row}, 600 bytes, 1000 rules: µs");
+        let microseconds = took.with(&took, |ns, _| ns / 1e3);
+        figures.push(plain(what, Target::AtMost(2.0), microseconds));
+        let count = samples.series("allocations", row, &setting, "allocations");
+        let what = format!("{row}, 1000 rules: allocations");
+        figures.push(plain(what, Target::AtMost(0.0), count));
+    }
+    figures
+}
+
+fn program(samples: &Samples) -> Figure {
+    let cpu = |row| samples.series("program send", row, "16384", "cpu_s_per_gb");
+    let what = "a program that passes everything, 16 KiB messages: CPU ÷ no program";
+    let (passes, none) = (cpu(programs::name::PASS), cpu(programs::name::NONE));
+    ratio(what, Target::AtMost(1.02), &passes, &none)
+}
+
+fn tables(run: &Run) -> String {
+    let samples = &run.samples;
+    let mut text = String::new();
+    for (measure, of, varied) in [
+        ("program send", "the sender", "write size"),
+        ("program receive", "the receiver", "read buffer"),
+    ] {
+        let title = format!("{measure}, CPU-s per GB of {of} by {varied}");
+        text.push_str(&titled(&title, grid(samples, measure, "cpu_s_per_gb")));
+    }
+    for (measure, value, title) in [
+        (
+            "heads",
+            "ns",
+            "reading a head of 600 bytes and finding its rule, ns",
+        ),
+        ("allocations", "allocations", "allocations of the same"),
+    ] {
+        text.push_str(&titled(title, grid(samples, measure, value)));
+    }
+    text
+}

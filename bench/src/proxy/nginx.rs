@@ -1,0 +1,98 @@
+//! Debian's nginx as a reverse proxy, with a configuration made for the run.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, bail};
+
+use super::{Contender, Place, name, rules};
+use crate::http::nginx;
+use crate::http::server::{Server, free_address};
+
+/// Workers, the access log, lines of `upstream`, and lines beside `proxy_pass`.
+pub(super) const CONTENDERS: &[Contender] = &[
+    with("as shipped", &["auto", "off", "", ""]),
+    with("upstream keepalive", &["1", "off", KEEPALIVE, REUSE]),
+    with(
+        "upstream keepalive, not buffered",
+        &["1", "off", KEEPALIVE, UNBUFFERED],
+    ),
+    with(
+        "upstream keepalive, large buffers",
+        &["1", "off", KEEPALIVE, LARGE],
+    ),
+    with(
+        "upstream keepalive, access log",
+        &[
+            "1",
+            "DIRECTORY/access.log combined buffer=64k",
+            KEEPALIVE,
+            REUSE,
+        ],
+    ),
+];
+
+const KEEPALIVE: &str = "keepalive 128; keepalive_requests 100000000;";
+const REUSE: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";";
+const UNBUFFERED: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";
+    proxy_buffering off; proxy_buffer_size 256k; proxy_buffers 8 256k;
+    proxy_busy_buffers_size 512k;";
+const LARGE: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";
+    proxy_buffer_size 64k; proxy_buffers 16 256k; proxy_busy_buffers_size 1m;
+    proxy_max_temp_file_size 0;";
+
+const fn with(setting: &'static str, lines: &'static [&'static str]) -> Contender {
+    Contender {
+        row: name::NGINX,
+        setting,
+        start,
+        lines,
+    }
+}
+
+fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
+    let address = free_address()?;
+    let directory = place.directory;
+    let [workers, log, upstream, location] = contender.lines else {
+        bail!("a contender has workers, a log, and lines of two blocks");
+    };
+    let http = format!(
+        "access_log {log};
+    keepalive_requests 100000000;
+    keepalive_timeout 3600s;
+    upstream files {{ server {backend}; {upstream} }}
+    {location}
+    server {{
+        listen {address} ssl backlog=4096;
+        {tls}
+        {locations}
+    }}",
+        log = log.replace("DIRECTORY", &directory.display().to_string()),
+        backend = place.backend.address(),
+        tls = nginx::tls(place.context.directory.path()),
+        locations = locations(place.with_rules),
+    );
+    nginx::write(directory, workers, &http)?;
+    Server::start(contender.row, &mut nginx::command(directory), address, true)
+        .with_context(|| nginx::errors(directory))
+}
+
+/// The rules as locations: the most exact decides.
+fn locations(with_rules: bool) -> String {
+    const PASS: &str = "proxy_pass http://files;";
+    if !with_rules {
+        return format!("location / {{ {PASS} }}");
+    }
+    let mut text = String::from(
+        "location / { return 403; }
+        location = /admin { return 403; }
+        location /admin/ { return 403; }
+",
+    );
+    for prefix in rules::prefixes() {
+        let _ = writeln!(text, "        location {prefix} {{ {PASS} }}");
+    }
+    for path in rules::FILES {
+        let _ = writeln!(text, "        location = {path} {{ {PASS} }}");
+    }
+    text
+}

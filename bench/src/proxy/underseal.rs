@@ -1,0 +1,55 @@
+//! `underseal proxy`, the release binary.
+
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+
+use super::{Contender, Place, name, rules};
+use crate::http::server::{Server, free_address};
+
+/// The setting that has the defaults, but for the log: nobody keeps one.
+pub(super) const STOCK: &str = "as shipped";
+
+/// Options behind the others.
+pub(super) const CONTENDERS: &[Contender] = &[
+    with(STOCK, &["--access-log", "off"]),
+    with("access log", &["--access-log", "access.log"]),
+];
+
+const fn with(setting: &'static str, lines: &'static [&'static str]) -> Contender {
+    Contender {
+        row: name::UNDERSEAL,
+        setting,
+        start,
+        lines,
+    }
+}
+
+fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
+    let address = free_address()?;
+    let credentials = place.context.directory.path();
+    let errors = place.directory.join("proxy.err");
+    let mut command = Command::new(fs::canonicalize(place.context.underseal()?)?);
+    command
+        .current_dir(place.directory)
+        .arg("proxy")
+        .args(["--listen", &address.to_string()])
+        .args(["--to", &place.backend.address().to_string()])
+        .arg("--cert")
+        .arg(credentials.join("cert.pem"))
+        .arg("--key")
+        .arg(credentials.join("key.pem"))
+        .args(["--grace", "1"])
+        .args(contender.lines)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(&errors).context("cannot create a log")?);
+    if place.with_rules {
+        let policies = place.directory.join("policies.yaml");
+        fs::write(&policies, rules::policies()).context("cannot write policies.yaml")?;
+        command.arg("--policy").arg(policies);
+    }
+    Server::start(contender.row, &mut command, address, true)
+        .with_context(|| fs::read_to_string(&errors).unwrap_or_default())
+}

@@ -1,0 +1,151 @@
+//! The admin port: metrics, health and readiness, over HTTP/1.1 without TLS.
+//!
+//! It is served by the main thread, so that it never waits for a worker, nor a worker for it.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use super::metrics::Metrics;
+use crate::server::worker::Order;
+
+/// Most connections at once; others wait to be accepted.
+const MAX_CONNECTIONS: usize = 16;
+
+/// How long a connection may take, its request and answer included: each is for one request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most bytes of a request's head.
+const MAX_HEAD: usize = 8192;
+
+/// Most fields of a request's head.
+const MAX_FIELDS: usize = 64;
+
+/// How long to wait for descriptors after there were none.
+const EXHAUSTED: Duration = Duration::from_millis(250);
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+type Reply = Response<Full<Bytes>>;
+
+/// What the admin port tells.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) metrics: Arc<Metrics>,
+    /// What the workers were told last: connections are wanted as long as that is to serve.
+    pub(crate) orders: watch::Receiver<Order>,
+}
+
+/// Answers on `listener`, which does not block, until the runtime ends. To be called within a
+/// runtime.
+///
+/// # Errors
+/// When the listener cannot be registered with the runtime.
+pub(crate) fn spawn(listener: TcpListener, admin: Admin) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::spawn(accept(listener, Arc::new(admin)));
+    Ok(())
+}
+
+async fn accept(listener: tokio::net::TcpListener, admin: Arc<Admin>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let place = place.expect("nobody closes the semaphore");
+        match listener.accept().await {
+            Ok((tcp, _)) => {
+                let admin = Arc::clone(&admin);
+                tokio::spawn(async move {
+                    serve(tcp, admin).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!("cannot accept a connection to the admin port: {error}");
+                sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+async fn serve(tcp: TcpStream, admin: Arc<Admin>) {
+    let answer = service_fn(|request: Request<Incoming>| {
+        let reply = admin.answer(&request);
+        async { Ok::<_, Infallible>(reply) }
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_FIELDS)
+        .serve_connection(TokioIo::new(tcp), answer);
+    match timeout(TIMEOUT, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("a connection to the admin port failed: {error}"),
+        Err(_) => tracing::debug!("a connection to the admin port took too long"),
+    }
+}
+
+impl Admin {
+    fn answer<B>(&self, request: &Request<B>) -> Reply {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut reply = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let methods = HeaderValue::from_static("GET, HEAD");
+            reply.headers_mut().insert(ALLOW, methods);
+            return reply;
+        }
+        match request.uri().path() {
+            "/metrics" => self.metrics(),
+            "/healthz" => plain(StatusCode::OK, "alive\n"),
+            "/readyz" => self.readiness(),
+            _ => plain(StatusCode::NOT_FOUND, "/metrics, /healthz or /readyz\n"),
+        }
+    }
+
+    fn metrics(&self) -> Reply {
+        match self.metrics.expose() {
+            Ok(text) => reply(StatusCode::OK, OPENMETRICS, text),
+            Err(error) => {
+                tracing::warn!("cannot write metrics: {error}");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, "cannot write metrics\n")
+            }
+        }
+    }
+
+    fn readiness(&self) -> Reply {
+        match *self.orders.borrow() {
+            Order::Serve => plain(StatusCode::OK, "ready\n"),
+            Order::Finish | Order::Quit => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+            }
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Reply {
+    reply(status, PLAIN, text)
+}
+
+fn reply(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    let media_type = HeaderValue::from_static(media_type);
+    reply.headers_mut().insert(CONTENT_TYPE, media_type);
+    reply
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! The command line of `underseal proxy`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use underseal::Offloads;
+use underseal_policy::model::Direction;
+
+use super::endpoint::{Destination, Listen};
+use crate::cli::{label, seconds};
+
+const NOTES: &str = "\
+Examples:
+  underseal proxy --listen 0.0.0.0:8443 --to 127.0.0.1:8080 --cert chain.pem --key key.pem
+      TLS in front of a plain service; without --cert, with a development certificate
+  underseal proxy --listen 0.0.0.0:8443 --to 127.0.0.1:8080 --cert chain.pem --key key.pem \\
+      --client-ca clients.pem --policy policies/
+      the same for clients with certificates, and a policy on each request
+  underseal proxy --listen plain:127.0.0.1:8080 --to tls:api.example.com:443
+      TLS towards a service, for a plain client
+
+Changed certificates and policies are loaded without dropping a connection, SIGHUP does it at once
+and opens the log file again; what does not load leaves the old in force. SIGTERM lets running
+requests finish, a second one does not.
+
+Exit codes: 0 ended by a signal; 1 failed; 2 wrong command line; 3 certificate or key; 4 the address
+to listen on; 6 a policy file. `underseal --help` lists the environment variables.";
+
+/// Options of `underseal proxy`.
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(crate) struct ProxyArgs {
+    /// Where clients connect: `ADDR:PORT` for TLS, `plain:ADDR:PORT` for none
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Listen,
+
+    /// Backend: `HOST:PORT` without TLS, `tls:HOST:PORT` with it; several are used in turn
+    #[arg(long, value_name = "ADDR", required = true)]
+    pub(crate) to: Vec<Destination>,
+
+    /// What is spoken: with tcp, bytes pass and policies judge the connection
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "http")]
+    pub(crate) protocol: Protocol,
+
+    /// What the backend speaks: HTTP/1.1, or HTTP/2 without upgrade (gRPC)
+    #[arg(long, value_enum, value_name = "VERSION", default_value = "http1")]
+    pub(crate) to_protocol: ToProtocol,
+
+    /// Certificate chain, PEM: shown to clients, and to a TLS backend that asks
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "key",
+        help_heading = "Certificates"
+    )]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// Private key of the certificate, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "cert",
+        help_heading = "Certificates"
+    )]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Ask clients for a certificate that one of these CAs signed, PEM
+    #[arg(long, value_name = "FILE", help_heading = "Certificates")]
+    pub(crate) client_ca: Option<PathBuf>,
+
+    /// Whether a client may come without
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHETHER",
+        default_value = "required",
+        requires = "client_ca",
+        help_heading = "Certificates"
+    )]
+    pub(crate) client_auth: ClientAuth,
+
+    /// Certificate chain for TLS backends, instead of --cert
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "to_key",
+        help_heading = "Certificates"
+    )]
+    pub(crate) to_cert: Option<PathBuf>,
+
+    /// Private key of --to-cert
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "to_cert",
+        help_heading = "Certificates"
+    )]
+    pub(crate) to_key: Option<PathBuf>,
+
+    /// CAs that TLS backends are verified with, PEM [default: the system's]
+    #[arg(long, value_name = "FILE", help_heading = "Certificates")]
+    pub(crate) to_ca: Option<PathBuf>,
+
+    /// Name that TLS backends have to prove, and SNI [default: the host of --to]
+    #[arg(long, value_name = "NAME", help_heading = "Certificates")]
+    pub(crate) to_name: Option<String>,
+
+    /// Policy file, or a directory with `*.yaml`; may be given several times
+    #[arg(long, value_name = "PATH", help_heading = "Policy")]
+    pub(crate) policy: Vec<PathBuf>,
+
+    /// Label of the workload, for selectors of policies; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label, help_heading = "Policy")]
+    pub(crate) label: Vec<(String, String)>,
+
+    /// Which policies judge [default: egress if only the backend has TLS, else ingress]
+    #[arg(long, value_enum, value_name = "WAY", help_heading = "Policy")]
+    pub(crate) direction: Option<Way>,
+
+    /// Require the PROXY protocol v2 from clients, before TLS
+    #[arg(long, help_heading = "Addresses")]
+    pub(crate) accept_proxy: bool,
+
+    /// Send the PROXY protocol v2 to backends, before TLS
+    #[arg(long, help_heading = "Addresses")]
+    pub(crate) send_proxy: bool,
+
+    /// Answer /metrics, /healthz and /readyz here, in plain HTTP
+    #[arg(long, value_name = "ADDR", help_heading = "Observation")]
+    pub(crate) admin: Option<String>,
+
+    /// Access log as JSON lines: a file, `-` for stdout, or `off`
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "-",
+        help_heading = "Observation"
+    )]
+    pub(crate) access_log: PathBuf,
+
+    /// Messages on stderr: level or filter, as RUST_LOG
+    #[arg(long, value_name = "FILTER", help_heading = "Observation")]
+    pub(crate) log: Option<String>,
+
+    /// Longest TLS handshake or request head
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Limits")]
+    pub(crate) header_timeout: Duration,
+
+    /// Longest wait for the next request
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds, help_heading = "Limits")]
+    pub(crate) idle_timeout: Duration,
+
+    /// Longest stall of a client within a body
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
+    pub(crate) send_timeout: Duration,
+
+    /// Longest wait for a backend to accept, TLS handshake included
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "Limits")]
+    pub(crate) connect_timeout: Duration,
+
+    /// Longest stall of a backend that is to respond
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
+    pub(crate) response_timeout: Duration,
+
+    /// Longest silence of both ends of a tunnel: WebSocket, or --protocol tcp
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds, help_heading = "Limits")]
+    pub(crate) tunnel_timeout: Duration,
+
+    /// How long running requests may go on after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Limits")]
+    pub(crate) grace: Duration,
+
+    /// Most connections of clients at once; beyond it, they wait
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = clap::value_parser!(u32).range(1..=16_777_216), help_heading = "Limits")]
+    pub(crate) max_connections: u32,
+
+    /// Worker threads [default: number of CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Limits")]
+    pub(crate) workers: Option<u16>,
+
+    /// Where records are sealed: auto, kernel or user, or as in `tx=kernel,rx=user`
+    #[arg(
+        long,
+        value_name = "ENGINE",
+        default_value = "auto",
+        help_heading = "Limits"
+    )]
+    pub(crate) offload: Offloads,
+}
+
+/// What is spoken on the connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    Http,
+    Tcp,
+}
+
+/// What is spoken to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ToProtocol {
+    Http1,
+    H2,
+}
+
+/// Whether clients have to prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientAuth {
+    Required,
+    Optional,
+}
+
+/// The direction of a request, as seen from the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    Ingress,
+    Egress,
+}
+
+impl ProxyArgs {
+    /// Whether any backend is spoken to in TLS.
+    pub(crate) fn originates(&self) -> bool {
+        self.to.iter().any(|to| to.tls)
+    }
+
+    /// The policies that judge. Whoever seals for a workload that does not is on its way out.
+    pub(crate) fn way(&self) -> Direction {
+        let way = self.direction.unwrap_or_else(|| {
+            if self.originates() && !self.listen.tls {
+                Way::Egress
+            } else {
+                Way::Ingress
+            }
+        });
+        match way {
+            Way::Ingress => Direction::Ingress,
+            Way::Egress => Direction::Egress,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Connections to backends: a kept one, or one that is made.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::{Backend, Backends, Target};
+use crate::live::Established;
+use crate::proxy::log;
+use crate::proxy::metrics::{Handshake, Side};
+use crate::proxy::principal;
+use crate::proxy::stream::{Io, Stream};
+use crate::proxy::worker::Worker;
+use crate::server::watch::{Phase, Stop, Watch};
+
+/// Why there is no connection to any backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreachable {
+    /// None accepts connections.
+    Refused,
+    /// None accepted in time.
+    TimedOut,
+    /// TLS failed: its certificate, most likely.
+    Handshake,
+    /// The proxy is ending.
+    Ended,
+}
+
+impl Unreachable {
+    /// For logs and metrics.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "backend-refused",
+            Self::TimedOut => "backend-timeout",
+            Self::Handshake => "backend-handshake",
+            Self::Ended => "proxy-ended",
+        }
+    }
+
+    /// What a client is told.
+    pub(crate) const fn status(self) -> u16 {
+        match self {
+            Self::Refused | Self::Ended => 503,
+            Self::TimedOut => 504,
+            Self::Handshake => 502,
+        }
+    }
+}
+
+impl Backends {
+    /// Makes a connection to a backend, or if it takes none to the next that does. `header` is what
+    /// is sent first, before TLS.
+    ///
+    /// # Errors
+    /// What the last of them did.
+    pub(crate) async fn connect(
+        &self,
+        worker: &Worker,
+        watch: &Watch,
+        first: usize,
+        header: Option<&[u8]>,
+    ) -> Result<Box<Backend>, Unreachable> {
+        watch.enter(Phase::Busy, worker.timeouts().connect);
+        let mut failed = Unreachable::Refused;
+        for index in self.from(first) {
+            let target = &self.targets[index];
+            match watch.until(pin!(self.open(worker, target, header))).await {
+                Ok(Ok((stream, principal))) => {
+                    target.refused.set(None);
+                    let tcp = stream.tcp();
+                    return Ok(Box::new(Backend {
+                        peer: tcp.and_then(|tcp| tcp.peer_addr().ok()),
+                        stream,
+                        principal,
+                        reused: false,
+                        target: index,
+                    }));
+                }
+                Ok(Err((why, error))) => {
+                    target.say(&error);
+                    failed = why;
+                    worker.fail(target, why);
+                }
+                Err(Stop::TimedOut) => {
+                    target.say(&"did not accept in time");
+                    failed = Unreachable::TimedOut;
+                    worker.fail(target, failed);
+                    watch.enter(Phase::Busy, worker.timeouts().connect);
+                }
+                Err(Stop::Closing | Stop::Ending) => return Err(Unreachable::Ended),
+            }
+            target.refused.set(Some(Instant::now()));
+        }
+        Err(failed)
+    }
+
+    async fn open(
+        &self,
+        worker: &Worker,
+        target: &Target,
+        header: Option<&[u8]>,
+    ) -> Result<(Stream, Option<Rc<str>>), (Unreachable, io::Error)> {
+        let refused = |error| (Unreachable::Refused, error);
+        let mut tcp = connect_any(&target.address.sockets)
+            .await
+            .map_err(refused)?;
+        tcp.set_nodelay(true).map_err(refused)?;
+        if let Some(header) = header {
+            tcp.write_all(header).await.map_err(refused)?;
+        }
+        let open = worker.tally.connection(Side::Backend);
+        let (Some(name), Some(connector)) = (&target.address.tls, &self.connector) else {
+            return Ok((Stream::new(Io::Plain(tcp), None, open), None));
+        };
+        let connect = connector.get().connect(name.clone(), tcp);
+        let stream = Box::pin(connect).await.map_err(|error| {
+            worker.tally.handshake(Side::Backend, Handshake::Failed);
+            (Unreachable::Handshake, error)
+        })?;
+        worker.tally.handshake(Side::Backend, Handshake::Complete);
+        worker.count_engines(Side::Backend, stream.engines());
+        let (tcp, tls) = stream.get_ref();
+        let principal = principal::of(tls.peer_certificates()).map(Rc::from);
+        let place = tcp.local_addr().and_then(|local| {
+            let peer = tcp.peer_addr()?;
+            Ok(worker.connections.add(Established {
+                local,
+                peer,
+                tls: tls.protocol_version().and_then(|version| version.as_str()),
+                suite: tls
+                    .negotiated_cipher_suite()
+                    .and_then(|suite| suite.suite().as_str()),
+            }))
+        });
+        Ok((
+            Stream::new(Io::Connected(stream), place.ok(), open),
+            principal,
+        ))
+    }
+}
+
+impl Target {
+    /// Says what is wrong with a backend: once, while it goes on.
+    fn say(&self, error: &dyn fmt::Display) {
+        let name = &self.address.name;
+        match self.refuses() {
+            false => tracing::warn!("backend {name}: {error}"),
+            true => tracing::debug!("backend {name}: {error}"),
+        }
+    }
+}
+
+impl Worker {
+    fn fail(&self, target: &Target, why: Unreachable) {
+        let kind = log::backend_error(why.word());
+        self.tally.backend_error(&target.address.name, kind);
+    }
+}
+
+/// Connects to the first address that accepts.
+async fn connect_any(sockets: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for socket in sockets {
+        match TcpStream::connect(socket).await {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}

@@ -1,0 +1,177 @@
+//! Bytes on their way, in buffers that the thread lends.
+//!
+//! A connection that waits owns no buffer: one is lent when there is something to read, and goes
+//! back when it has been written. What has to wait meanwhile is copied into an allocation of its own
+//! size if it is little.
+
+use std::cell::RefCell;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Bytes of a lent buffer: what one read takes and one write of a TLS stream seals at most.
+const LEN: usize = 256 * 1024;
+
+/// Buffers that a thread keeps when nobody uses them.
+const KEPT: usize = 8;
+
+/// Up to this many bytes are copied, so that what waits gives the large buffer back.
+const COPIED: usize = 32 * 1024;
+
+thread_local! {
+    static FREE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes that were read and not yet written. Empty, it owns nothing.
+#[derive(Default)]
+pub(crate) struct Chunk {
+    allocation: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Chunk {
+    /// A copy of `bytes`.
+    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
+        Self {
+            allocation: bytes.into(),
+            start: 0,
+            end: bytes.len(),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.allocation[self.start..self.end]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Drops the first `n` bytes, and gives the buffer back with the last of them.
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.start = self.end.min(self.start + n);
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Reads behind what is there; zero bytes are the end of `source`.
+    ///
+    /// # Errors
+    /// Those of `source`; `OutOfMemory` where a whole buffer has been read and nothing consumed.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: Pin<&mut impl AsyncRead>,
+    ) -> Poll<io::Result<usize>> {
+        self.make_room();
+        if self.end == LEN {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
+        let mut room = ReadBuf::new(&mut self.allocation[self.end..]);
+        let polled = source.poll_read(cx, &mut room);
+        let read = room.filled().len();
+        self.end += read;
+        if read == 0 {
+            self.settle();
+        }
+        ready!(polled)?;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Gives a lent buffer back where little is in it.
+    pub(crate) fn settle(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        } else if self.allocation.len() == LEN && self.bytes().len() <= COPIED {
+            *self = Self::copy_of(self.bytes());
+        }
+    }
+
+    /// Moves the bytes to the start of a lent buffer, unless there is room behind them.
+    fn make_room(&mut self) {
+        if self.allocation.len() == LEN {
+            if self.end == LEN && self.start > 0 {
+                self.allocation.copy_within(self.start..self.end, 0);
+                self.end -= mem::take(&mut self.start);
+            }
+            return;
+        }
+        let mut lent = lend();
+        let bytes = self.bytes();
+        let len = bytes.len();
+        lent[..len].copy_from_slice(bytes);
+        *self = Self {
+            allocation: lent,
+            start: 0,
+            end: len,
+        };
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if self.allocation.len() != LEN {
+            return;
+        }
+        let buffer = mem::take(&mut self.allocation);
+        // A thread that is shutting down has no pool any more; the buffer is freed then.
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free.len() < KEPT {
+                free.push(buffer);
+            }
+        });
+    }
+}
+
+fn lend() -> Box<[u8]> {
+    let free = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
+    free.unwrap_or_else(|| vec![0; LEN].into_boxed_slice())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn fill(chunk: &mut Chunk, mut source: &[u8]) -> Poll<io::Result<usize>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        chunk.poll_fill(&mut cx, Pin::new(&mut source))
+    }
+
+    #[test]
+    fn bytes_are_read_behind_those_that_wait() {
+        let mut chunk = Chunk::copy_of(b"abc");
+        assert!(matches!(fill(&mut chunk, b"def"), Poll::Ready(Ok(3))));
+        chunk.consume(1);
+        chunk.settle();
+        assert_eq!(chunk.bytes(), b"bcdef");
+        assert_eq!(chunk.allocation.len(), 5);
+        chunk.consume(9);
+        assert!(chunk.is_empty() && chunk.allocation.is_empty());
+    }
+
+    #[test]
+    fn a_full_buffer_takes_no_more_and_makes_room_for_what_was_consumed() {
+        let mut chunk = Chunk::default();
+        let source = vec![7; LEN + 1];
+        assert!(matches!(fill(&mut chunk, &source), Poll::Ready(Ok(LEN))));
+        assert!(matches!(fill(&mut chunk, &source), Poll::Ready(Err(_))));
+        chunk.consume(10);
+        assert!(matches!(fill(&mut chunk, &source), Poll::Ready(Ok(10))));
+        assert_eq!(chunk.bytes().len(), LEN);
+    }
+
+    #[test]
+    fn an_empty_source_leaves_no_buffer() {
+        let mut chunk = Chunk::default();
+        assert!(matches!(fill(&mut chunk, b""), Poll::Ready(Ok(0))));
+        assert!(chunk.allocation.is_empty());
+    }
+}

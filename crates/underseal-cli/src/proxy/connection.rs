@@ -1,0 +1,256 @@
+//! A connection of a client, from when it was accepted until it is known what is spoken on it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use rustls_pki_types::CertificateDer;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use underseal_policy::model::Direction;
+
+use super::arguments::Protocol;
+use super::log::{self, Outcome};
+use super::metrics::{self, Handshake, Side};
+use super::session::Session;
+use super::stream::{Io, Stream};
+use super::worker::Worker;
+use super::{http1, http2, principal, proxy_protocol, tcp};
+use crate::live::Established;
+use crate::server::certificate::Identity;
+use crate::server::linger::linger;
+use crate::server::plain_http;
+use crate::server::watch::{Phase, Watch};
+
+/// Longest wait for a client to take a close_notify.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With close_notify.
+    Close,
+    /// With close_notify, and after the client had time to read what was sent.
+    Linger,
+    /// Such that what was sent cannot be taken for complete.
+    Abort,
+}
+
+/// Serves a connection that was just accepted, until it ends.
+pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
+    let watch = worker.watches.add();
+    // Boxed because handshakes are large and over soon, and idle connections are many.
+    let Some((stream, session)) = Box::pin(open(&worker, &watch, tcp, remote)).await else {
+        return;
+    };
+    match (worker.shared.protocol, stream.alpn()) {
+        (Protocol::Tcp, _) => Box::pin(tcp::serve(&worker, &watch, stream, &session)).await,
+        (Protocol::Http, Some(b"h2")) => {
+            Box::pin(http2::serve(worker, watch, stream, session)).await;
+        }
+        (Protocol::Http, _) => {
+            // A client may say that it speaks HTTP/2 with its first bytes.
+            if let Some(stream) = http1::serve(&worker, &watch, stream, &session).await {
+                Box::pin(http2::serve(worker, watch, stream, session)).await;
+            }
+        }
+    }
+}
+
+/// Ends a connection.
+pub(crate) async fn close(watch: &Watch, mut stream: Stream, end: End) {
+    if end == End::Abort {
+        return stream.abort();
+    }
+    watch.enter(Phase::Busy, CLOSE_TIMEOUT);
+    let shut = watch.until(pin!(stream.shutdown())).await;
+    if !matches!(shut, Ok(Ok(()))) {
+        tracing::debug!("a client did not take close_notify: {shut:?}");
+        return;
+    }
+    if end == End::Linger
+        && let Some(tcp) = stream.tcp()
+    {
+        linger(watch, tcp).await;
+    }
+}
+
+async fn open(
+    worker: &Rc<Worker>,
+    watch: &Watch,
+    mut tcp: TcpStream,
+    remote: SocketAddr,
+) -> Option<(Stream, Session)> {
+    // A socket that was reset in this moment may have no address any more.
+    let local = tcp
+        .local_addr()
+        .unwrap_or_else(|_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    let mut session = Session {
+        remote,
+        local,
+        tls: None,
+        suite: None,
+        sni: None,
+        source: None,
+        destination: None,
+        logged: Box::default(),
+    };
+    if worker.shared.accept_proxy {
+        receive_proxy_header(worker, watch, &mut tcp, &mut session).await?;
+    }
+    let stream = if worker.acceptor.is_some() {
+        accept_tls(worker, watch, tcp, &mut session).await?
+    } else {
+        Stream::new(Io::Plain(tcp), None, worker.tally.connection(Side::Client))
+    };
+    name_ourselves(worker, &mut session);
+    session.logged = log::describe(&session, session.proven());
+    Some((stream, session))
+}
+
+/// The addresses that the client speaks for. One that does not say whom gets nothing.
+async fn receive_proxy_header(
+    worker: &Worker,
+    watch: &Watch,
+    tcp: &mut TcpStream,
+    session: &mut Session,
+) -> Option<()> {
+    let remote = session.remote;
+    watch.enter(Phase::Busy, worker.timeouts().header);
+    let received = watch.until(pin!(proxy_protocol::receive(tcp))).await;
+    match received {
+        Ok(Ok(header)) => {
+            if let Some(addresses) = header.addresses {
+                session.remote = addresses.source;
+                session.local = addresses.destination;
+            }
+            Some(())
+        }
+        Ok(Err(error)) => {
+            tracing::info!("no connection with {remote}: {error}");
+            None
+        }
+        Err(stop) => {
+            tracing::info!("no connection with {remote}: no PROXY protocol header: {stop}");
+            None
+        }
+    }
+}
+
+/// Who the other end is, and who we are in its place: the workload behind us has no identity but
+/// ours.
+fn name_ourselves(worker: &Worker, session: &mut Session) {
+    let shared = &worker.shared;
+    match shared.direction {
+        Direction::Ingress => session.destination = own(shared.server_identity.as_deref()),
+        Direction::Egress if session.tls.is_none() => {
+            session.source = own(shared.client_identity.as_deref());
+        }
+        Direction::Egress => {}
+    }
+}
+
+fn own(identity: Option<&Identity>) -> Option<Box<str>> {
+    let pair = identity?.pair();
+    principal::of(Some(&pair.cert))
+}
+
+async fn accept_tls(
+    worker: &Rc<Worker>,
+    watch: &Watch,
+    tcp: TcpStream,
+    session: &mut Session,
+) -> Option<Stream> {
+    let remote = session.remote;
+    watch.enter(Phase::Idle, worker.timeouts().header);
+    let mut first = [0];
+    let peeked = watch.until(pin!(tcp.peek(&mut first))).await;
+    match peeked {
+        Ok(Ok(1)) if first[0].is_ascii_alphabetic() => {
+            answer_in_plain(worker, watch, tcp, session).await;
+            return None;
+        }
+        Ok(Ok(1)) => {}
+        ended => {
+            tracing::debug!("{remote} sent nothing: {ended:?}");
+            return None;
+        }
+    }
+    watch.enter(Phase::Busy, worker.timeouts().header);
+    let accept = worker.acceptor.as_ref()?.get().accept(tcp);
+    let open = worker.tally.connection(Side::Client);
+    match watch.until(pin!(accept)).await {
+        Ok(Ok(stream)) => {
+            let (tcp, tls) = stream.get_ref();
+            session.tls = tls.protocol_version().and_then(|version| version.as_str());
+            session.suite = tls
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str());
+            session.sni = tls.server_name().map(Box::from);
+            let certificates: Option<&[CertificateDer<'_>]> = tls.peer_certificates();
+            session.source = principal::of(certificates);
+            let place = worker.connections.add(Established {
+                local: tcp.local_addr().unwrap_or(session.local),
+                peer: remote,
+                tls: session.tls,
+                suite: session.suite,
+            });
+            let stream = Stream::new(Io::Accepted(stream), Some(place), open);
+            stream.take_down();
+            worker.tally.handshake(Side::Client, Handshake::Complete);
+            if let Some(engines) = stream.engines() {
+                worker.count_engines(Side::Client, engines);
+            }
+            Some(stream)
+        }
+        Ok(Err(error)) => {
+            worker.tally.handshake(Side::Client, Handshake::Failed);
+            tracing::info!("no connection with {remote}: {error}");
+            None
+        }
+        Err(stop) => {
+            worker.tally.handshake(Side::Client, Handshake::TimedOut);
+            tracing::info!("no connection with {remote}: handshake not finished: {stop}");
+            None
+        }
+    }
+}
+
+/// A client that speaks plain HTTP where TLS is expected is told so.
+async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session: &mut Session) {
+    let started = Instant::now();
+    session.logged = log::describe(session, None);
+    let log = |method: Option<&str>, path: Option<&str>| {
+        let mut line = worker.buffers.take();
+        worker
+            .clock
+            .with_now(|_, time| log::begin(&mut line, time, session, "http/1.1"));
+        let (method, path) = (method.unwrap_or_default(), path.unwrap_or_default());
+        log::asked(&mut line, method.as_bytes(), path.as_bytes(), b"");
+        log::refused(&mut line);
+        let outcome = Outcome {
+            status: Some(400),
+            duration: started.elapsed(),
+            error: Some("plain-http"),
+            ..Outcome::default()
+        };
+        worker.conclude(line, Some(metrics::Protocol::Http1), &outcome);
+    };
+    plain_http::answer(watch, tcp, log).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: fn(Rc<Worker>, TcpStream, SocketAddr) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_is_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 3072, "{size} bytes");
+    }
+}

@@ -1,0 +1,134 @@
+//! What becomes of a field on its way through: RFC 9110 section 7.6.1, and fields that only we may
+//! say.
+
+/// What a field is to a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// For the other end.
+    EndToEnd,
+    /// For this connection alone; dropped.
+    Hop,
+    Connection,
+    Upgrade,
+    /// Settings of an upgrade to HTTP/2 in plaintext.
+    Http2Settings,
+    Te,
+    ContentLength,
+    TransferEncoding,
+    /// Said by us, and by nobody else.
+    Ours,
+}
+
+/// What the field `name` is.
+pub(crate) fn kind(name: &[u8]) -> Kind {
+    let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+    match name.len() {
+        2 if is(b"te") => Kind::Te,
+        7 if is(b"upgrade") => Kind::Upgrade,
+        10 if is(b"connection") => Kind::Connection,
+        10 if is(b"keep-alive") => Kind::Hop,
+        14 if is(b"content-length") => Kind::ContentLength,
+        14 if is(b"http2-settings") => Kind::Http2Settings,
+        16 if is(b"proxy-connection") => Kind::Hop,
+        17 if is(b"transfer-encoding") => Kind::TransferEncoding,
+        _ if is_ours(name) => Kind::Ours,
+        _ => Kind::EndToEnd,
+    }
+}
+
+/// Whether `name` says who the client is or how it came. An underscore counts as a hyphen: programs
+/// that hand fields on as environment variables cannot tell them apart.
+pub(crate) fn is_ours(name: &[u8]) -> bool {
+    const PREFIXES: [&[u8]; 2] = [b"x-forwarded-", b"x-underseal-"];
+    let folds_to = |bytes: &[u8], wanted: &[u8]| {
+        bytes.len() == wanted.len()
+            && bytes.iter().zip(wanted).all(|(byte, wanted)| {
+                let folded = if *byte == b'_' { b'-' } else { *byte };
+                folded.eq_ignore_ascii_case(wanted)
+            })
+    };
+    match name.first() {
+        Some(b'x' | b'X') => {
+            let starts = |prefix: &&[u8]| {
+                let start = name.get(..prefix.len());
+                start.is_some_and(|start| folds_to(start, prefix))
+            };
+            folds_to(name, b"x-real-ip") || PREFIXES.iter().any(starts)
+        }
+        Some(b'f' | b'F') => folds_to(name, b"forwarded"),
+        _ => false,
+    }
+}
+
+/// What Connection fields say, all of them together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) close: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) upgrade: bool,
+    /// Whether fields are named that would pass if they were not.
+    pub(crate) names_fields: bool,
+}
+
+impl Options {
+    /// Adds what one Connection field says.
+    pub(crate) fn note(&mut self, value: &[u8]) {
+        for option in listed(value) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else if kind(option) == Kind::EndToEnd {
+                self.names_fields = true;
+            }
+        }
+    }
+}
+
+/// The members of a comma-separated list.
+pub(crate) fn listed(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let members = value.split(|byte| *byte == b',');
+    members
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_is_ours_however_it_is_spelt() {
+        for name in [
+            "X-Forwarded-For",
+            "x_forwarded_for",
+            "X-Forwarded_Proto",
+            "x-forwarded-client-cert",
+            "X-UNDERSEAL-PRINCIPAL",
+            "X_Real_IP",
+            "Forwarded",
+        ] {
+            assert_eq!(kind(name.as_bytes()), Kind::Ours, "{name}");
+        }
+        for name in [
+            "X-Forward",
+            "X-Request-Id",
+            "Forwarded-By",
+            "Host",
+            "Cookie",
+        ] {
+            assert_eq!(kind(name.as_bytes()), Kind::EndToEnd, "{name}");
+        }
+    }
+
+    #[test]
+    fn connection_options_add_up() {
+        let mut options = Options::default();
+        options.note(b" Keep-Alive,, upgrade");
+        assert!(options.keep_alive && options.upgrade && !options.names_fields);
+        options.note(b"close, X-Secret");
+        assert!(options.close && options.names_fields);
+    }
+}

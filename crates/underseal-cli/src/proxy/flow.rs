@@ -1,0 +1,339 @@
+//! One direction of an exchange: a head, and then the bytes of a body as they come.
+//!
+//! Nothing is gathered: what was read is written before more is read, so that a slow sink holds
+//! back its source.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncWrite as _;
+use underseal_policy::Refusal;
+use underseal_policy::http1::{Chunks, Piece};
+
+use super::chunk::Chunk;
+use super::stream::Stream;
+
+/// Reads in a row before other connections have their turn.
+const TURN: usize = 8;
+
+/// What is left of a body, and how its end is known.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// There is no more of it.
+    Done,
+    /// This many bytes.
+    Length(u64),
+    /// Chunks, which pass as they are.
+    Chunked(Chunks),
+    /// All until the source ends in order.
+    UntilClose,
+}
+
+/// Why a body did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The source failed, or ended too early.
+    Source(io::Error),
+    /// The sink failed.
+    Sink(io::Error),
+    /// The source does not keep to its own framing.
+    Framing(Refusal),
+}
+
+/// Which end a flow waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    Source,
+    Sink,
+}
+
+/// Bytes from a source to a sink.
+pub(crate) struct Flow {
+    /// Written before anything else.
+    head: Vec<u8>,
+    head_written: usize,
+    /// What was read.
+    pub(crate) chunk: Chunk,
+    /// How many bytes of it belong to the body, and are to be written.
+    cleared: usize,
+    pub(crate) body: Body,
+    /// Bytes of body that the sink took.
+    pub(crate) passed: u64,
+    pub(crate) waiting: Waiting,
+    /// Whether a trailer section is looked through for fields that nobody may say but us.
+    guarded: bool,
+}
+
+impl Body {
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    /// How many of `bytes` belong to the body and can be passed on. The others belong to what comes
+    /// after it, or cannot be told yet.
+    ///
+    /// # Errors
+    /// [`Refusal::Chunk`] where chunks are broken.
+    pub(crate) fn take(&mut self, bytes: &[u8], guarded: bool) -> Result<usize, Refusal> {
+        match self {
+            Self::Done => Ok(0),
+            Self::UntilClose => Ok(bytes.len()),
+            Self::Length(left) => {
+                let taken = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
+                *left -= taken as u64;
+                if *left == 0 {
+                    *self = Self::Done;
+                }
+                Ok(taken)
+            }
+            Self::Chunked(chunks) => {
+                let taken = take_chunks(chunks, bytes, guarded)?;
+                if chunks.has_ended() {
+                    *self = Self::Done;
+                }
+                Ok(taken)
+            }
+        }
+    }
+}
+
+fn take_chunks(chunks: &mut Chunks, bytes: &[u8], guarded: bool) -> Result<usize, Refusal> {
+    let mut taken = 0;
+    loop {
+        let in_trailers = chunks.is_in_trailers();
+        match chunks.next(&bytes[taken..])? {
+            Piece::Framing(len) => {
+                let line = &bytes[taken..taken + len];
+                if guarded && in_trailers && super::fields::is_ours(name_of(line)) {
+                    return Err(Refusal::Chunk);
+                }
+                taken += len;
+            }
+            Piece::Data(len) => taken += len,
+            Piece::Incomplete | Piece::End => return Ok(taken),
+        }
+    }
+}
+
+fn name_of(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b':').next().unwrap_or_default()
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => write!(f, "cannot read a body: {error}"),
+            Self::Sink(error) => write!(f, "cannot write a body: {error}"),
+            Self::Framing(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl Broken {
+    /// A word for logs, from the words for either end.
+    pub(crate) fn word(&self, source: &'static str, sink: &'static str) -> &'static str {
+        match self {
+            Self::Source(_) | Self::Framing(_) => source,
+            Self::Sink(_) => sink,
+        }
+    }
+}
+
+impl Flow {
+    /// A flow that begins with what was read already.
+    pub(crate) fn new(read: Chunk, body: Body) -> Self {
+        Self {
+            head: Vec::new(),
+            head_written: 0,
+            chunk: read,
+            cleared: 0,
+            body,
+            passed: 0,
+            waiting: Waiting::Source,
+            guarded: false,
+        }
+    }
+
+    /// The same, for a client's body.
+    pub(crate) fn guarded(mut self) -> Self {
+        self.guarded = true;
+        self
+    }
+
+    /// Puts a head before what is to be written; what was there before has been written.
+    pub(crate) fn set_head(&mut self, head: Vec<u8>) -> Vec<u8> {
+        self.head_written = 0;
+        std::mem::replace(&mut self.head, head)
+    }
+
+    /// Whether the sink has been given anything since the last head was put before it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.head_written > 0 || self.passed > 0
+    }
+
+    /// What the sink has not taken of the head.
+    pub(crate) fn unwritten(&self) -> &[u8] {
+        &self.head[self.head_written..]
+    }
+
+    /// What was read beyond the body, if the body was read to its end, and what is missing of it.
+    pub(crate) fn into_rest(mut self) -> (Chunk, Body) {
+        // Bytes of the body that the sink did not take are not the beginning of something else.
+        self.chunk.consume(self.cleared);
+        (self.chunk, self.body)
+    }
+
+    /// Passes bytes until the body has ended and the sink has taken all of it.
+    ///
+    /// # Errors
+    /// Which end failed.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Stream,
+        sink: &mut Stream,
+    ) -> Poll<Result<(), Broken>> {
+        for _ in 0..TURN {
+            if self.cleared == 0 && !self.chunk.is_empty() {
+                let taken = self.body.take(self.chunk.bytes(), self.guarded);
+                self.cleared = taken.map_err(Broken::Framing)?;
+            }
+            self.waiting = Waiting::Sink;
+            ready!(self.poll_write(cx, sink)).map_err(Broken::Sink)?;
+            if self.body.is_done() {
+                return Pin::new(sink).poll_flush(cx).map_err(Broken::Sink);
+            }
+            let read = match self.chunk.poll_fill(cx, Pin::new(source)) {
+                Poll::Ready(read) => read.map_err(Broken::Source)?,
+                Poll::Pending => {
+                    let flushed = Pin::new(sink).poll_flush(cx).map_err(Broken::Sink)?;
+                    if flushed.is_ready() {
+                        self.waiting = Waiting::Source;
+                    }
+                    return Poll::Pending;
+                }
+            };
+            if read == 0 {
+                let Body::UntilClose = self.body else {
+                    return Poll::Ready(Err(Broken::Source(io::ErrorKind::UnexpectedEof.into())));
+                };
+                self.body = Body::Done;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes the head and what is cleared, together where it can.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut Stream,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let head = &self.head[self.head_written..];
+            if head.is_empty() && self.cleared == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let body = &self.chunk.bytes()[..self.cleared];
+            let head_len = head.len();
+            let sink = Pin::new(&mut *sink);
+            let polled = match (head_len, self.cleared) {
+                (0, _) => sink.poll_write(cx, body),
+                (_, 0) => sink.poll_write(cx, head),
+                _ => sink.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]),
+            };
+            let written = match polled {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    self.chunk.settle();
+                    return Poll::Pending;
+                }
+            };
+            let of_head = written.min(head_len);
+            self.head_written += of_head;
+            let of_body = written - of_head;
+            self.cleared -= of_body;
+            self.passed += of_body as u64;
+            self.chunk.consume(of_body);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::proxy::metrics::{Metrics, Side};
+    use crate::proxy::stream::Io;
+
+    fn take(body: &mut Body, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
+        let taken = body.take(bytes, true)?;
+        Ok((taken, body.is_done()))
+    }
+
+    #[test]
+    fn a_body_ends_where_its_framing_says() {
+        assert_eq!(take(&mut Body::Length(3), b"abcdef"), Ok((3, true)));
+        assert_eq!(take(&mut Body::Length(9), b"abcdef"), Ok((6, false)));
+        assert_eq!(take(&mut Body::UntilClose, b"abc"), Ok((3, false)));
+        let mut chunked = Body::Chunked(Chunks::default());
+        assert_eq!(take(&mut chunked, b"3\r\nabc\r\n0"), Ok((8, false)));
+        assert_eq!(take(&mut chunked, b"0\r\nA: b\r\n\r\nGET"), Ok((11, true)));
+    }
+
+    #[test]
+    fn a_trailer_cannot_say_who_the_client_is() {
+        for name in [
+            "X-Underseal-Principal",
+            "x_underseal_principal",
+            "X-Forwarded-For",
+        ] {
+            let bytes = format!("0\r\n{name}: spiffe://corp/admin\r\n\r\n");
+            let mut chunked = Body::Chunked(Chunks::default());
+            assert_eq!(take(&mut chunked, bytes.as_bytes()), Err(Refusal::Chunk));
+            let mut response = Body::Chunked(Chunks::default());
+            assert_eq!(response.take(bytes.as_bytes(), false), Ok(bytes.len()));
+        }
+    }
+
+    /// Two ends of a connection whose buffers are as small as can be.
+    async fn narrow() -> (Stream, tokio::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let small = socket2::SockRef::from(&listener);
+        small.set_recv_buffer_size(1).expect("an option");
+        let near = std::net::TcpStream::connect(listener.local_addr().expect("an address"));
+        let near = near.expect("connect");
+        let small = socket2::SockRef::from(&near);
+        small.set_send_buffer_size(1).expect("an option");
+        let (far, _) = listener.accept().expect("a connection");
+        for tcp in [&near, &far] {
+            tcp.set_nonblocking(true).expect("an option");
+        }
+        let near = tokio::net::TcpStream::from_std(near).expect("a stream");
+        let far = tokio::net::TcpStream::from_std(far).expect("a stream");
+        let open = Metrics::new(1).tally(0).connection(Side::Backend);
+        (Stream::new(Io::Plain(near), None, open), far)
+    }
+
+    #[tokio::test]
+    async fn what_the_sink_did_not_take_is_not_what_comes_after_the_body() {
+        let (mut sink, _far) = narrow().await;
+        let (mut source, _other) = narrow().await;
+        let body = 200_000;
+        let mut bytes = vec![b'x'; body];
+        bytes.extend_from_slice(b"GET /next");
+        let mut flow = Flow::new(Chunk::copy_of(&bytes), Body::Length(body as u64));
+        let polled = poll_fn(|cx| Poll::Ready(flow.poll(cx, &mut source, &mut sink))).await;
+        assert!(polled.is_pending() && flow.passed < body as u64);
+        let (rest, left) = flow.into_rest();
+        assert_eq!(rest.bytes(), b"GET /next");
+        assert!(left.is_done());
+    }
+}

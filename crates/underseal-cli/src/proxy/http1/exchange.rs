@@ -1,0 +1,403 @@
+//! One request and its response: the body goes up while the response comes down.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::AsyncWrite as _;
+
+use super::Fault;
+use super::request::Prepared;
+use super::response;
+use crate::proxy::chunk::Chunk;
+use crate::proxy::connection::End;
+use crate::proxy::flow::{Body, Broken, Flow, Waiting};
+use crate::proxy::stream::Stream;
+use crate::proxy::worker::Worker;
+use crate::server::watch::{Phase, Stop, Watch};
+
+/// Most interim responses (1xx) to one request.
+const MAX_INTERIM: u8 = 16;
+
+/// An exchange under way.
+pub(super) struct Exchange<'a> {
+    worker: &'a Worker,
+    prepared: &'a Prepared,
+    up: Flow,
+    upload: Upload,
+    down: Flow,
+    download: Download,
+    interim: u8,
+    /// Whether a byte of the response, interim ones included, has come.
+    is_touched: bool,
+}
+
+/// How far the request has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    Going,
+    Done,
+    /// The backend takes no more of it; it may respond all the same.
+    Refused,
+}
+
+/// How far the response has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Download {
+    Head,
+    Body {
+        status: u16,
+        keep_backend: bool,
+        keep_client: bool,
+    },
+}
+
+/// What came of an exchange.
+#[derive(Default)]
+pub(super) struct Finished {
+    pub(super) status: Option<u16>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) error: Option<&'static str>,
+    /// How the client's connection ends, if it does.
+    pub(super) end: Option<End>,
+    pub(super) keep_backend: bool,
+    /// Nothing was sent to the client, and this is why.
+    pub(super) unanswered: Option<Fault>,
+    /// The backend has gone over to another protocol, and this is what it has sent of it.
+    pub(super) tunnel: Option<Chunk>,
+    /// The backend's connection ended before a byte of the response.
+    untouched: bool,
+}
+
+impl Finished {
+    /// Whether the backend ended before it said anything.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.untouched
+    }
+
+    fn unanswered(fault: Fault) -> Self {
+        Self {
+            unanswered: Some(fault),
+            ..Self::default()
+        }
+    }
+}
+
+impl<'a> Exchange<'a> {
+    /// The request of `prepared`, whose body begins with what was `read` already.
+    pub(super) fn new(worker: &'a Worker, prepared: &'a Prepared, read: Chunk) -> Self {
+        let mut head = worker.buffers.take();
+        head.extend_from_slice(&prepared.out);
+        let mut up = Flow::new(read, prepared.body.clone()).guarded();
+        up.set_head(head);
+        Self {
+            worker,
+            prepared,
+            up,
+            upload: Upload::Going,
+            down: Flow::new(Chunk::default(), Body::Done),
+            download: Download::Head,
+            interim: 0,
+            is_touched: false,
+        }
+    }
+
+    /// Gives the buffers back, and what was read beyond the request.
+    pub(super) fn give_back(mut self) -> (Chunk, Body) {
+        for flow in [&mut self.up, &mut self.down] {
+            self.worker.buffers.give(flow.set_head(Vec::new()));
+        }
+        self.up.into_rest()
+    }
+
+    /// Goes on as far as both ends let it.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        watch: &Watch,
+        client: &mut Stream,
+        backend: &mut Stream,
+    ) -> Poll<Finished> {
+        if let Some(finished) = self.advance(cx, client, backend) {
+            return Poll::Ready(finished);
+        }
+        match watch.check(cx) {
+            Some(stop) => Poll::Ready(self.stopped(stop)),
+            None => {
+                watch.enter(Phase::Busy, self.patience());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Stream,
+        backend: &mut Stream,
+    ) -> Option<Finished> {
+        if self.upload == Upload::Going {
+            match self.up.poll(cx, client, backend) {
+                Poll::Ready(Ok(())) => self.upload = Upload::Done,
+                Poll::Ready(Err(broken)) => {
+                    if let Some(finished) = self.upload_broken(broken) {
+                        return Some(finished);
+                    }
+                }
+                Poll::Pending => {}
+            }
+        }
+        if self.download == Download::Head
+            && let Some(finished) = self.poll_response(cx, client, backend)
+        {
+            return Some(finished);
+        }
+        let Download::Body { .. } = self.download else {
+            return None;
+        };
+        match self.down.poll(cx, backend, client) {
+            Poll::Ready(Ok(())) => Some(self.complete()),
+            Poll::Ready(Err(broken)) => Some(self.download_broken(&broken)),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Reads heads of responses until there is a final one. `None` if that is so, or if there is
+    /// nothing to read.
+    fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Stream,
+        backend: &mut Stream,
+    ) -> Option<Finished> {
+        loop {
+            match self.down.poll_write(cx, client) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Some(self.cut(Some("client-cut"), End::Abort)),
+                Poll::Pending => return None,
+            }
+            if !self.down.chunk.is_empty() {
+                match self.read_head() {
+                    Ok(Head::Final) => return None,
+                    Ok(Head::Interim) => continue,
+                    Ok(Head::Upgraded) => return self.upgraded(cx, client),
+                    Ok(Head::Partial) => {}
+                    Err(bad) => return Some(self.fail(Fault::BackendResponse(bad))),
+                }
+            }
+            match self.down.chunk.poll_fill(cx, Pin::new(backend)) {
+                Poll::Ready(Ok(read)) if read > 0 => self.is_touched = true,
+                Poll::Ready(_) => return Some(self.fail(Fault::BackendCut)),
+                Poll::Pending => return self.flush_interim(cx, client),
+            }
+        }
+    }
+
+    /// A client that was sent an interim response may wait for it, and nothing else for long.
+    fn flush_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
+        let is_due = self.interim > 0;
+        let flushed = is_due.then(|| Pin::new(client).poll_flush(cx));
+        match flushed {
+            Some(Poll::Ready(Err(_))) => Some(self.cut(Some("client-cut"), End::Abort)),
+            _ => None,
+        }
+    }
+
+    fn read_head(&mut self) -> Result<Head, response::Bad> {
+        let may_persist = !self.worker.watches.closing();
+        let mut out = self.worker.buffers.take();
+        let read = response::read(
+            self.down.chunk.bytes(),
+            self.prepared,
+            may_persist,
+            &mut out,
+        );
+        let response = match read {
+            Ok(Some(response)) => response,
+            Ok(None) => {
+                self.worker.buffers.give(out);
+                return Ok(Head::Partial);
+            }
+            Err(bad) => {
+                self.worker.buffers.give(out);
+                return Err(bad);
+            }
+        };
+        self.down.chunk.consume(response.len);
+        if response.status == 101 {
+            self.put(out);
+            return Ok(Head::Upgraded);
+        }
+        if response.status < 200 {
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                self.worker.buffers.give(out);
+                return Err(response::Bad::Malformed);
+            }
+            match self.prepared.minor_version {
+                // HTTP/1.0 has none of them.
+                0 => self.worker.buffers.give(out),
+                _ => self.put(out),
+            }
+            return Ok(Head::Interim);
+        }
+        self.put(out);
+        self.down.body = response.body;
+        self.download = Download::Body {
+            status: response.status,
+            keep_backend: response.keep_backend,
+            keep_client: response.keep_client,
+        };
+        Ok(Head::Final)
+    }
+
+    fn put(&mut self, head: Vec<u8>) {
+        self.worker.buffers.give(self.down.set_head(head));
+    }
+
+    /// The client is told, and then has the backend to itself.
+    fn upgraded(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
+        // A head of a response fits into any socket that has room at all; what it did not take at
+        // once goes first in the tunnel.
+        match self.down.poll_write(cx, client) {
+            Poll::Ready(Err(_)) => return Some(self.cut(Some("client-cut"), End::Abort)),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        let mut first = self.down.unwritten().to_vec();
+        first.extend_from_slice(self.down.chunk.bytes());
+        Some(Finished {
+            status: Some(101),
+            end: Some(End::Close),
+            tunnel: Some(Chunk::copy_of(&first)),
+            ..Finished::default()
+        })
+    }
+
+    fn upload_broken(&mut self, broken: Broken) -> Option<Finished> {
+        tracing::debug!("request: {broken}");
+        match broken {
+            // It may have responded, and closed: with "413 Content Too Large", for one.
+            Broken::Sink(_) => {
+                self.upload = Upload::Refused;
+                None
+            }
+            Broken::Source(_) => Some(self.cut(Some("client-cut"), End::Abort)),
+            Broken::Framing(refusal) => Some(self.fail(Fault::Refused(refusal))),
+        }
+    }
+
+    fn download_broken(&mut self, broken: &Broken) -> Finished {
+        tracing::debug!("response: {broken}");
+        if let Broken::Framing(_) = broken
+            && !self.down.has_begun()
+        {
+            return Finished {
+                bytes_in: self.up.passed,
+                ..Finished::unanswered(Fault::BackendResponse(response::Bad::Chunk))
+            };
+        }
+        let word = match broken {
+            Broken::Framing(_) => response::Bad::Chunk.word(),
+            other => other.word("backend-cut", "client-cut"),
+        };
+        self.cut(Some(word), End::Abort)
+    }
+
+    /// The response came to its end.
+    fn complete(&mut self) -> Finished {
+        let Download::Body {
+            status,
+            keep_backend,
+            keep_client,
+        } = self.download
+        else {
+            return self.cut(Some("backend-cut"), End::Abort);
+        };
+        let is_sent = self.upload == Upload::Done;
+        let is_read = is_sent || self.up.body.is_done();
+        Finished {
+            status: Some(status),
+            bytes_in: self.up.passed,
+            bytes_out: self.down.passed,
+            end: match (keep_client, is_read) {
+                (true, true) => None,
+                (false, true) => Some(End::Close),
+                // The client is still sending: it is to read the response before it is cut off.
+                (_, false) => Some(End::Linger),
+            },
+            // More than was announced belongs to nobody's request.
+            keep_backend: keep_backend && is_sent && self.down.chunk.is_empty(),
+            ..Finished::default()
+        }
+    }
+
+    /// Ends the exchange with an answer of our own, if the client has not had the backend's.
+    fn fail(&mut self, fault: Fault) -> Finished {
+        match self.download {
+            Download::Head => Finished {
+                untouched: !self.is_touched && fault == Fault::BackendCut,
+                bytes_in: self.up.passed,
+                ..Finished::unanswered(fault)
+            },
+            // Whatever was wrong with the request, its response was cut short.
+            Download::Body { .. } => self.cut(Some(fault.word()), End::Abort),
+        }
+    }
+
+    fn cut(&mut self, error: Option<&'static str>, end: End) -> Finished {
+        let status = match self.download {
+            Download::Head => None,
+            Download::Body { status, .. } => Some(status),
+        };
+        Finished {
+            status,
+            bytes_in: self.up.passed,
+            bytes_out: self.down.passed,
+            error,
+            end: Some(end),
+            ..Finished::default()
+        }
+    }
+
+    fn stopped(&mut self, stop: Stop) -> Finished {
+        match (stop, self.waits_for_client()) {
+            (Stop::TimedOut, true) => self.fail_or_cut(Fault::ClientTimeout),
+            (Stop::TimedOut, false) => self.fail_or_cut(Fault::BackendTimeout),
+            (Stop::Closing | Stop::Ending, _) => self.cut(Some("proxy-ended"), End::Abort),
+        }
+    }
+
+    fn fail_or_cut(&mut self, fault: Fault) -> Finished {
+        match self.down.unwritten().is_empty() {
+            true => self.fail(fault),
+            // An interim response stands half written before it.
+            false => self.cut(Some(fault.word()), End::Abort),
+        }
+    }
+
+    /// Whose turn it is.
+    fn waits_for_client(&self) -> bool {
+        match self.download {
+            Download::Body { .. } => self.down.waiting == Waiting::Sink,
+            Download::Head if !self.down.unwritten().is_empty() => true,
+            Download::Head => self.upload == Upload::Going && self.up.waiting == Waiting::Source,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let timeouts = self.worker.timeouts();
+        match self.waits_for_client() {
+            true => timeouts.send,
+            false => timeouts.response,
+        }
+    }
+}
+
+/// What a head of a response was.
+enum Head {
+    Partial,
+    Interim,
+    Final,
+    Upgraded,
+}

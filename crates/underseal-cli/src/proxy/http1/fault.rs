@@ -1,0 +1,100 @@
+//! What an answer of our own says, and what the log says of it.
+
+use std::fmt;
+
+use underseal_policy::Refusal;
+
+use super::response::Bad;
+use crate::proxy::backend::Unreachable;
+
+/// Why we answer in the place of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The request can be read in several ways, or not at all.
+    Refused(Refusal),
+    /// CONNECT, which would hide what is asked for.
+    Connect,
+    /// The client did not finish its head, or its body, in time.
+    ClientTimeout,
+    Unreachable(Unreachable),
+    /// The backend ended before it responded.
+    BackendCut,
+    BackendTimeout,
+    /// Its response can be read in several ways, or not at all.
+    BackendResponse(Bad),
+}
+
+impl Fault {
+    /// For the log.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.name(),
+            Self::Connect => "connect",
+            Self::ClientTimeout => "client-timeout",
+            Self::Unreachable(unreachable) => unreachable.word(),
+            Self::BackendCut => "backend-cut",
+            Self::BackendTimeout => "backend-timeout",
+            Self::BackendResponse(bad) => bad.word(),
+        }
+    }
+
+    /// What the client is told.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::Refused(refusal) => refusal.status(),
+            Self::Connect => 405,
+            Self::ClientTimeout => 408,
+            Self::Unreachable(unreachable) => unreachable.status(),
+            Self::BackendCut | Self::BackendResponse(_) => 502,
+            Self::BackendTimeout => 504,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Refused(_) = self {
+            f.write_str("refused:")?;
+        }
+        f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_page_knows_every_error() {
+        let page = include_str!("../../../../../docs/proxy.md");
+        let unreachable = [
+            Unreachable::Refused,
+            Unreachable::TimedOut,
+            Unreachable::Handshake,
+            Unreachable::Ended,
+        ];
+        let bad = [
+            Bad::Malformed,
+            Bad::TooLong,
+            Bad::BothLengths,
+            Bad::SeveralLengths,
+            Bad::Length,
+            Bad::TransferEncoding,
+            Bad::Chunk,
+            Bad::Upgrade,
+        ];
+        let others = [
+            Fault::Connect,
+            Fault::ClientTimeout,
+            Fault::BackendCut,
+            Fault::BackendTimeout,
+        ];
+        let faults = others
+            .into_iter()
+            .chain(unreachable.map(Fault::Unreachable))
+            .chain(bad.map(Fault::BackendResponse));
+        for fault in faults {
+            assert!(page.contains(&format!("`{fault}`")), "{fault}");
+        }
+    }
+}

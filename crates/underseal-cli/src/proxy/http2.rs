@@ -1,0 +1,188 @@
+//! HTTP/2, towards clients and backends.
+//!
+//! A client's connection is a task ([`serve`]), and each of its streams another one ([`exchange`]):
+//! the request is judged ([`request`]), sent to a backend of either version ([`upstream`]), and the
+//! response passed on ([`response`]). Bodies go both ways at once and are read no faster than they
+//! are taken ([`pump`]). What a client may make the proxy hold and do is bounded ([`limits`],
+//! [`flood`]).
+//!
+//! Frames, fields and flow control are those of the `h2` library. Heads that it cannot read are
+//! refused by it, with a reset of the stream; those that it reads are judged by
+//! [`underseal_policy::http2::read`] before anything is done with them.
+
+mod active;
+mod bridge;
+mod exchange;
+mod flood;
+mod limits;
+mod pump;
+mod request;
+mod response;
+mod upstream;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use h2::{Reason, server};
+use hyper::body::Bytes;
+use tokio::task::spawn_local;
+use underseal::Engines;
+
+use self::active::{Active, Presence};
+pub(crate) use self::bridge::connect as connect_bridged;
+use self::flood::{Flooded, Guarded};
+pub(crate) use self::upstream::Upstreams;
+use super::session::Session;
+use super::stream::Stream;
+use super::worker::Worker;
+use crate::server::watch::{Phase, Stop, Watch};
+
+/// Longest wait for a client to take what is said last.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the streams of a client's connection share.
+struct Client {
+    worker: Rc<Worker>,
+    session: Session,
+    engines: Option<Engines>,
+    /// What a connection that is made for it carries first, and connections that are for nobody
+    /// else because they carry it.
+    own: Option<(Vec<u8>, Upstreams)>,
+}
+
+impl Client {
+    /// The connections that its requests go out on.
+    fn upstreams(&self) -> &Upstreams {
+        let own = self.own.as_ref().map(|(_, upstreams)| upstreams);
+        own.unwrap_or(&self.worker.upstreams)
+    }
+
+    /// What a connection that is made for it carries first.
+    fn proxied(&self) -> Option<&[u8]> {
+        self.own.as_ref().map(|(header, _)| &**header)
+    }
+}
+
+/// Serves a client's connection on which HTTP/2 is spoken, until it ends. Called after the TLS
+/// handshake if ALPN chose `h2`, and for a client that began with the connection preface: the bytes
+/// of it that were read already come out of `stream` again.
+pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, session: Session) {
+    let engines = stream.engines();
+    let flooded = Flooded::default();
+    let guarded = Guarded::new(stream, flooded.clone());
+    let builder = limits::server(worker.shared.read_options.max_head);
+    watch.enter(Phase::Busy, worker.timeouts().header);
+    let handshake = builder.handshake(guarded);
+    let connection = match watch.until(pin!(handshake)).await {
+        Ok(Ok(connection)) => connection,
+        ended => {
+            let ended = ended.map(|handshake| handshake.err());
+            tracing::info!("{} did not begin HTTP/2: {ended:?}", session.remote);
+            return;
+        }
+    };
+    let active = Rc::<Active>::default();
+    let mut serving = Serving {
+        connection,
+        presence: Presence::new(watch, Rc::clone(&active)),
+        client: Rc::new(Client {
+            own: worker
+                .proxy_header(&session)
+                .map(|header| (header, Upstreams::new(worker.backends.count()))),
+            worker,
+            session,
+            engines,
+        }),
+        active,
+        flooded,
+        state: State::Open,
+    };
+    poll_fn(|cx| serving.poll(cx)).await;
+}
+
+/// A client's connection.
+struct Serving {
+    connection: server::Connection<Guarded, Bytes>,
+    presence: Presence,
+    client: Rc<Client>,
+    active: Rc<Active>,
+    flooded: Flooded,
+    state: State,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The client has been told to begin nothing more.
+    Draining,
+    /// It has been told that it is over.
+    Ending,
+}
+
+impl Serving {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    let client = Rc::clone(&self.client);
+                    let open = self.active.open();
+                    spawn_local(exchange::serve(client, request, respond, open));
+                    continue;
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::info!("{}: HTTP/2 ended: {error}", self.client.session.remote);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+            match self.next(cx) {
+                Next::Wait => return Poll::Pending,
+                Next::End => return Poll::Ready(()),
+                Next::Again => {}
+            }
+        }
+    }
+
+    /// What to do where nothing has come.
+    fn next(&mut self, cx: &mut Context<'_>) -> Next {
+        if self.flooded.is_so() && self.state != State::Ending {
+            let remote = self.client.session.remote;
+            tracing::warn!("{remote} sends more HTTP/2 frames of control than it may");
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            self.presence.end_within(CLOSE_TIMEOUT);
+            self.state = State::Ending;
+            return Next::Again;
+        }
+        let worker = &self.client.worker;
+        if worker.watches.closing() && self.state == State::Open {
+            return self.drain();
+        }
+        let (phase, patience) = match self.state {
+            State::Open => (Phase::Idle, worker.timeouts().idle),
+            State::Draining | State::Ending => (Phase::Busy, CLOSE_TIMEOUT),
+        };
+        match self.presence.check(cx, phase, patience) {
+            None => Next::Wait,
+            Some(Stop::TimedOut | Stop::Closing) if self.state == State::Open => self.drain(),
+            Some(_) => Next::End,
+        }
+    }
+
+    fn drain(&mut self) -> Next {
+        self.connection.graceful_shutdown();
+        self.presence.restart();
+        self.state = State::Draining;
+        Next::Again
+    }
+}
+
+enum Next {
+    Wait,
+    Again,
+    End,
+}

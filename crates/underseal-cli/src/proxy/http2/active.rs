@@ -1,0 +1,111 @@
+//! Which streams of a connection are open: as long as one is, it is busy.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use crate::server::watch::{Phase, Stop, Watch};
+
+/// The open streams of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Active {
+    count: Cell<usize>,
+    /// The connection's task, which is to learn of the end of a stream.
+    task: RefCell<Option<Waker>>,
+}
+
+/// A stream that is open until this is dropped.
+#[derive(Debug)]
+pub(super) struct Open(Rc<Active>);
+
+impl Active {
+    /// Counts another stream.
+    pub(super) fn open(self: &Rc<Self>) -> Open {
+        self.count.set(self.count.get() + 1);
+        self.wake();
+        Open(Rc::clone(self))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.borrow().as_ref() {
+            task.wake_by_ref();
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.wake();
+    }
+}
+
+/// The watch over a connection of streams. The streams have watches of their own: this one's
+/// deadline is that of a connection without any.
+pub(super) struct Presence {
+    watch: Watch,
+    active: Rc<Active>,
+    found: Found,
+}
+
+/// What was found last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Busy,
+    Idle,
+    /// Streams do not count any more.
+    Ending,
+}
+
+impl Presence {
+    pub(super) fn new(watch: Watch, active: Rc<Active>) -> Self {
+        Self {
+            watch,
+            active,
+            found: Found::Nothing,
+        }
+    }
+
+    /// To be called in each poll of the connection: says whether to stop, which may be so after
+    /// `patience` without a stream. In [`Phase::Idle`], a shutdown ends that time.
+    pub(super) fn check(
+        &mut self,
+        cx: &Context<'_>,
+        phase: Phase,
+        patience: Duration,
+    ) -> Option<Stop> {
+        let mut task = self.active.task.borrow_mut();
+        if !task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            *task = Some(cx.waker().clone());
+        }
+        let found = match self.active.count() {
+            0 => Found::Idle,
+            _ => Found::Busy,
+        };
+        if self.found != Found::Ending && self.found != found {
+            self.found = found;
+            match found {
+                Found::Idle => self.watch.enter(phase, patience),
+                _ => self.watch.enter(Phase::Busy, Duration::MAX),
+            }
+        }
+        self.watch.check(cx)
+    }
+
+    /// Begins to wait anew.
+    pub(super) fn restart(&mut self) {
+        self.found = Found::Nothing;
+    }
+
+    /// Sets the last deadline, whatever becomes of the streams.
+    pub(super) fn end_within(&mut self, patience: Duration) {
+        self.found = Found::Ending;
+        self.watch.enter(Phase::Busy, patience);
+    }
+}

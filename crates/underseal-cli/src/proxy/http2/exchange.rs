@@ -1,0 +1,437 @@
+//! One stream of a client: its request goes to a backend, body and all, while the response comes.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Bytes;
+
+use super::Client;
+use super::active::Open;
+use super::pump::{Broken, Pump, Source, Waiting};
+use super::request::{self, Prepared, Step};
+use super::response;
+use super::upstream::multiplexed::Connection;
+use super::upstream::{Awaited, Begun, Event, Link, Lost, Upload};
+use crate::proxy::arguments::ToProtocol;
+use crate::proxy::http1::{Bad, Fault};
+use crate::proxy::log::Outcome;
+use crate::proxy::metrics::Protocol;
+use crate::server::watch::{Phase, Stop, Watch};
+
+/// Most interim responses (1xx) to one request.
+const MAX_INTERIM: u8 = 16;
+
+/// Serves one request, and holds `open` until that is done.
+pub(super) async fn serve(
+    client: Rc<Client>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    open: Open,
+) {
+    let (head, body) = request.into_parts();
+    let body = (!body.is_end_stream()).then(|| Source::from(body));
+    let watch = client.worker.watches.add();
+    let found = find(&client, &watch).await;
+    let connection = found.as_ref().and_then(|found| found.as_ref().ok());
+    let known = connection.map(|connection| connection.known());
+    let prepared = request::prepare(&client.worker, &client.session, &head, known);
+    let Prepared {
+        started,
+        line,
+        step,
+    } = prepared;
+    let ending = match step {
+        Step::Answer { status, fault } => {
+            let is_head = head.method == Method::HEAD;
+            let mut ending = Ending::answered(&client, &mut respond, status, is_head);
+            ending.fault = fault;
+            ending
+        }
+        Step::Forward(forwarded) => {
+            let forward = forward(&client, &watch, &mut respond, (&forwarded, body), found);
+            Box::pin(forward).await
+        }
+    };
+    client.finish(line, started, &ending);
+    drop(open);
+}
+
+/// How an exchange ended.
+#[derive(Default)]
+pub(super) struct Ending {
+    pub(super) status: Option<u16>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) backend: Option<Box<str>>,
+    /// Why the answer is our own.
+    pub(super) fault: Option<Fault>,
+    /// Why it was cut short.
+    pub(super) cut: Option<&'static str>,
+}
+
+impl Ending {
+    /// Sends an answer of our own.
+    fn answered(
+        client: &Client,
+        respond: &mut SendResponse<Bytes>,
+        status: u16,
+        is_head: bool,
+    ) -> Self {
+        let clock = &client.worker.clock;
+        let (head, body) = clock.with_now(|date, _| response::own(status, date));
+        let sent = respond.send_response(head, is_head);
+        let sent = sent.and_then(|mut stream| match is_head {
+            true => Ok(()),
+            false => stream.send_data(body, true),
+        });
+        Self {
+            status: sent.is_ok().then_some(status),
+            ..Self::default()
+        }
+    }
+}
+
+impl Client {
+    /// Completes the log line of an exchange.
+    fn finish(&self, line: Vec<u8>, started: std::time::Instant, ending: &Ending) {
+        let fault = ending.fault.map(|fault| fault.to_string());
+        let outcome = Outcome {
+            status: ending.status,
+            bytes_in: ending.bytes_in,
+            bytes_out: ending.bytes_out,
+            duration: started.elapsed(),
+            backend: ending.backend.as_deref(),
+            engines: self.engines,
+            error: fault.as_deref().or(ending.cut),
+        };
+        self.worker.conclude(line, Some(Protocol::Http2), &outcome);
+    }
+}
+
+/// Where policies judge who will answer, that is found out first: the connection that the request
+/// goes out on, or why there is none. `None` where they do not, and for a backend of HTTP/1.1, of
+/// which nothing is known then.
+async fn find(client: &Client, watch: &Watch) -> Option<Result<Rc<Connection>, Fault>> {
+    let worker = &client.worker;
+    if !worker.judges_backend() || worker.shared.to_protocol != ToProtocol::H2 {
+        return None;
+    }
+    let upstreams = client.upstreams();
+    Some(Box::pin(upstreams.connection(worker, watch, client.proxied())).await)
+}
+
+/// Has a backend answer, and once more where it is certain that the first one did nothing.
+async fn forward(
+    client: &Client,
+    watch: &Watch,
+    respond: &mut SendResponse<Bytes>,
+    (head, mut body): (&Request<()>, Option<Source>),
+    mut found: Option<Result<Rc<Connection>, Fault>>,
+) -> Ending {
+    let worker = &client.worker;
+    let is_head = head.method() == Method::HEAD;
+    let is_bare = body.is_none();
+    let mut retried = false;
+    loop {
+        let is_judged = found.is_some();
+        let begun = match found.take() {
+            None => {
+                let body = body.take();
+                let upstreams = client.upstreams();
+                let begun = upstreams.begin(worker, watch, head, body, client.proxied());
+                begun.await
+            }
+            Some(Ok(connection)) => {
+                let sent = connection.send(worker, watch, head, &mut body).await;
+                sent.and_then(|begun| begun.ok_or(Fault::BackendCut))
+            }
+            Some(Err(fault)) => Err(fault),
+        };
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(fault) => {
+                let mut ending = Ending::answered(client, respond, fault.status(), is_head);
+                ending.fault = Some(fault);
+                return ending;
+            }
+        };
+        let Begun {
+            awaited,
+            upload,
+            link,
+            is_reused,
+        } = begun;
+        let backend = Some(link.name().into());
+        let mut exchange = Exchange {
+            client,
+            watch,
+            respond: &mut *respond,
+            upload,
+            down: None,
+            wait: None,
+            passed: 0,
+            interim: 0,
+        };
+        let found = exchange.head(awaited).await;
+        let bytes_in = exchange.upload.passed();
+        let stopped = match found {
+            Ok(found) => return exchange.body(found, link, is_head).await,
+            Err(stopped) => stopped,
+        };
+        // Another connection may be to another backend than the one that was judged.
+        let may_repeat = is_bare && !retried && !is_judged && exchange.interim == 0;
+        if let Stopped::Lost(lost) = stopped
+            && may_repeat
+            && (lost.is_unprocessed || is_reused && head.method().is_idempotent())
+            && lost.fault == Fault::BackendCut
+        {
+            retried = true;
+            continue;
+        }
+        let mut ending = stopped.unanswered(client, respond, link, is_head);
+        ending.bytes_in = bytes_in;
+        ending.backend = backend;
+        return ending;
+    }
+}
+
+/// Why an exchange goes no further.
+#[derive(Clone, Copy, Debug)]
+enum Stopped {
+    /// The backend does not answer.
+    Lost(Lost),
+    /// The client reset its stream, or its connection ended.
+    ClientCut,
+    ClientTimeout,
+    BackendTimeout,
+    /// The client's trailers say what only we may say.
+    Trailers,
+    /// The proxy is ending.
+    Ended,
+}
+
+impl Stopped {
+    /// Answers in the place of a backend, if anybody still waits for it.
+    fn unanswered(
+        self,
+        client: &Client,
+        respond: &mut SendResponse<Bytes>,
+        link: Link,
+        is_head: bool,
+    ) -> Ending {
+        let fault = match self {
+            Self::Lost(lost) => lost.fault,
+            Self::ClientTimeout => Fault::ClientTimeout,
+            Self::BackendTimeout => {
+                link.distrust();
+                Fault::BackendTimeout
+            }
+            Self::ClientCut | Self::Trailers | Self::Ended => {
+                respond.send_reset(self.reason());
+                return Ending {
+                    cut: Some(self.word()),
+                    ..Ending::default()
+                };
+            }
+        };
+        let mut ending = Ending::answered(client, respond, fault.status(), is_head);
+        ending.fault = Some(fault);
+        ending
+    }
+
+    /// What the client's stream is reset with.
+    fn reason(self) -> Reason {
+        match self {
+            Self::ClientCut | Self::ClientTimeout => Reason::CANCEL,
+            Self::Trailers => Reason::PROTOCOL_ERROR,
+            Self::Lost(_) | Self::BackendTimeout | Self::Ended => Reason::INTERNAL_ERROR,
+        }
+    }
+
+    /// For the log.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Lost(lost) => lost.fault.word(),
+            Self::ClientCut => "client-cut",
+            Self::ClientTimeout => "client-timeout",
+            Self::BackendTimeout => "backend-timeout",
+            Self::Trailers => "trailers",
+            Self::Ended => "proxy-ended",
+        }
+    }
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Client,
+    Backend,
+    /// Either's: both bodies are open, and may be silent for long.
+    Either,
+}
+
+/// A request that is with a backend.
+struct Exchange<'a> {
+    client: &'a Client,
+    watch: &'a Watch,
+    respond: &'a mut SendResponse<Bytes>,
+    upload: Upload,
+    /// The response's body, once there is one.
+    down: Option<Pump>,
+    /// What the deadline is for.
+    wait: Option<Wait>,
+    /// Bytes that had passed when it was set.
+    passed: u64,
+    interim: u8,
+}
+
+impl Exchange<'_> {
+    /// Waits for the head of the response.
+    async fn head(&mut self, mut awaited: Awaited) -> Result<Response<Source>, Stopped> {
+        poll_fn(|cx| {
+            self.poll_request(cx)?;
+            while let Poll::Ready(event) = awaited.poll(cx) {
+                match event.map_err(Stopped::Lost)? {
+                    Event::Final(response) => return Poll::Ready(Ok(response)),
+                    Event::Interim(interim) => self.pass_interim(&interim)?,
+                }
+            }
+            let wait = match self.upload.waits_for_client() {
+                true => Wait::Client,
+                false => Wait::Backend,
+            };
+            self.poll_deadline(cx, wait)
+        })
+        .await
+    }
+
+    /// Passes the response on, to its end.
+    async fn body(mut self, found: Response<Source>, link: Link, is_head: bool) -> Ending {
+        let mut ending = Ending {
+            backend: Some(link.name().into()),
+            ..Ending::default()
+        };
+        let head = match response::forwarded(&found) {
+            Ok(head) => head,
+            Err(bad) => {
+                let stopped = Stopped::Lost(Lost::bad(bad));
+                let answered = stopped.unanswered(self.client, self.respond, link, is_head);
+                return Ending {
+                    backend: ending.backend,
+                    bytes_in: self.upload.passed(),
+                    ..answered
+                };
+            }
+        };
+        let status = head.status();
+        let source = found.into_body();
+        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let is_whole = is_head || bodiless || source.is_at_end();
+        let Ok(sink) = self.respond.send_response(head, is_whole) else {
+            ending.cut = Some(Stopped::ClientCut.word());
+            return ending;
+        };
+        ending.status = Some(status.as_u16());
+        let stopped = match is_whole {
+            true => None,
+            false => self.pass(Pump::new(source, sink)).await.err(),
+        };
+        ending.bytes_in = self.upload.passed();
+        ending.bytes_out = self.down.as_ref().map_or(0, |down| down.passed);
+        ending.cut = stopped.map(Stopped::word);
+        match stopped {
+            None => link.keep(),
+            Some(Stopped::BackendTimeout) => link.distrust(),
+            Some(_) => {}
+        }
+        ending
+    }
+
+    /// Passes the body on. Whatever keeps it from its end resets the client's stream, so that it
+    /// is not taken for whole.
+    async fn pass(&mut self, down: Pump) -> Result<(), Stopped> {
+        self.down = Some(down);
+        let passed = poll_fn(|cx| {
+            self.poll_request(cx)?;
+            let Some(down) = &mut self.down else {
+                return Poll::Ready(Ok(()));
+            };
+            if let Poll::Ready(passed) = down.poll(cx) {
+                return Poll::Ready(passed.map_err(Stopped::from_down));
+            }
+            let wait = match down.waiting {
+                Waiting::Sink => Wait::Client,
+                Waiting::Source if self.upload.waits_for_client() => Wait::Either,
+                Waiting::Source => Wait::Backend,
+            };
+            self.poll_deadline(cx, wait)
+        })
+        .await;
+        if let (Err(stopped), Some(down)) = (&passed, &mut self.down) {
+            down.reset(stopped.reason());
+        }
+        passed
+    }
+
+    /// Goes on with the request's body, and looks whether the client is still there.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Result<(), Stopped> {
+        let reset = match &mut self.down {
+            Some(down) => down.poll_reset(cx).is_ready(),
+            None => self.respond.poll_reset(cx).is_ready(),
+        };
+        if reset {
+            return Err(Stopped::ClientCut);
+        }
+        self.upload.poll(cx).map_err(|broken| match broken {
+            Broken::Trailers => Stopped::Trailers,
+            Broken::Source(_) | Broken::Sink(_) => Stopped::ClientCut,
+        })
+    }
+
+    fn pass_interim(&mut self, interim: &Response<()>) -> Result<(), Stopped> {
+        self.interim += 1;
+        let head = response::forwarded(interim);
+        let head = head.map_err(|bad| Stopped::Lost(Lost::bad(bad)))?;
+        if self.interim > MAX_INTERIM {
+            return Err(Stopped::Lost(Lost::bad(Bad::Malformed)));
+        }
+        let sent = self.respond.send_informational(head);
+        sent.map_err(|_| Stopped::ClientCut)
+    }
+
+    /// Sets the deadline anew where something has passed, and says when it is over.
+    fn poll_deadline<T>(&mut self, cx: &Context<'_>, wait: Wait) -> Poll<Result<T, Stopped>> {
+        let passed = self.upload.passed() + self.down.as_ref().map_or(0, |down| down.passed);
+        if self.wait != Some(wait) || self.passed != passed {
+            (self.wait, self.passed) = (Some(wait), passed);
+            let timeouts = self.client.worker.timeouts();
+            let patience = match wait {
+                Wait::Client => timeouts.send,
+                Wait::Backend => timeouts.response,
+                Wait::Either => timeouts.tunnel,
+            };
+            self.watch.enter(Phase::Busy, patience);
+        }
+        match (self.watch.check(cx), wait) {
+            (None, _) => Poll::Pending,
+            (Some(Stop::Closing | Stop::Ending), _) => Poll::Ready(Err(Stopped::Ended)),
+            (Some(Stop::TimedOut), Wait::Client) => Poll::Ready(Err(Stopped::ClientTimeout)),
+            (Some(Stop::TimedOut), _) => Poll::Ready(Err(Stopped::BackendTimeout)),
+        }
+    }
+}
+
+impl Stopped {
+    /// A response's body broke off.
+    fn from_down(broken: Broken) -> Self {
+        tracing::debug!("response: {broken}");
+        match broken {
+            Broken::Sink(_) => Self::ClientCut,
+            Broken::Source(_) | Broken::Trailers => Self::Lost(Lost::cut()),
+        }
+    }
+}

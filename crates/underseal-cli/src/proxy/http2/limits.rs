@@ -1,0 +1,74 @@
+//! The limits of HTTP/2 connections, all in one place.
+//!
+//! What one client can make the proxy hold: a window of data per connection, as many heads as there
+//! are streams, and what is on its way to it. What it can make the proxy do beyond that is rationed
+//! in [`super::flood`].
+
+use h2::{client, server};
+
+/// Most streams of a client at once.
+pub(super) const CLIENT_STREAMS: u32 = 128;
+
+/// Bytes of a client's uploads that are read ahead: of one, and of all of them.
+const CLIENT_STREAM_WINDOW: u32 = 256 * 1024;
+const CLIENT_WINDOW: u32 = 1024 * 1024;
+
+/// Most streams on a connection to a backend; beyond them another connection is made.
+pub(super) const BACKEND_STREAMS: usize = 100;
+
+/// Bytes of a backend's responses that are read ahead: of one, and of all of them. Clients share
+/// the connection, so there is room for all of it: one that reads nothing holds up nobody else.
+const BACKEND_STREAM_WINDOW: u32 = 128 * 1024;
+const BACKEND_WINDOW: u32 = BACKEND_STREAM_WINDOW * BACKEND_STREAMS as u32;
+
+/// Bytes of a stream that wait for the socket.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// Longest payload of a frame (the least that RFC 9113 section 6.5.2 allows to ask for).
+const MAX_FRAME: u32 = 16 * 1024;
+
+/// Longest list of fields that a backend may answer with.
+const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
+
+/// Streams that were reset and are still remembered, so that what was under way is told from a
+/// fault.
+const REMEMBERED_RESETS: usize = 64;
+
+/// Streams that the other end made us reset by breaking the protocol: the connection ends with the
+/// next one.
+pub(super) const FAULTS: usize = 100;
+
+/// Streams that a client reset before we had looked at them.
+const UNSEEN_RESETS: usize = 20;
+
+/// The server's side, with heads of up to `max_head` bytes.
+pub(super) fn server(max_head: usize) -> server::Builder {
+    let mut builder = server::Builder::new();
+    builder
+        .max_concurrent_streams(CLIENT_STREAMS)
+        .initial_window_size(CLIENT_STREAM_WINDOW)
+        .initial_connection_window_size(CLIENT_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .max_local_error_reset_streams(Some(FAULTS))
+        .max_pending_accept_reset_streams(UNSEEN_RESETS);
+    builder
+}
+
+/// The client's side.
+pub(super) fn client() -> client::Builder {
+    let mut builder = client::Builder::new();
+    builder
+        .enable_push(false)
+        .initial_max_send_streams(BACKEND_STREAMS)
+        .initial_window_size(BACKEND_STREAM_WINDOW)
+        .initial_connection_window_size(BACKEND_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_header_list_size(MAX_RESPONSE_HEAD)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .max_local_error_reset_streams(Some(FAULTS));
+    builder
+}

@@ -1,0 +1,241 @@
+//! Backends, as one HTTP/2 stream sees them: a request goes out, on a connection of its own or on
+//! one that others share, and a response comes back.
+
+mod http1;
+pub(super) mod multiplexed;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use h2::Reason;
+use http::Response;
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+
+use self::http1::Idle;
+use self::multiplexed::Shared;
+use super::pump::{Broken, Progress, Pump, Source, Waiting};
+use crate::proxy::arguments::ToProtocol;
+use crate::proxy::http1::{Bad, Fault};
+use crate::proxy::worker::Worker;
+use crate::server::watch::Watch;
+
+/// Connections to backends: those of a worker, or where each carries the address of a client, those
+/// of that client.
+pub(crate) struct Upstreams {
+    /// By backend.
+    http1: Box<[Rc<Idle>]>,
+    multiplexed: Box<[Shared]>,
+}
+
+/// A request that is on its way.
+pub(super) struct Begun {
+    pub(super) awaited: Awaited,
+    pub(super) upload: Upload,
+    pub(super) link: Link,
+    /// Whether the connection served a request before: it may have died since.
+    pub(super) is_reused: bool,
+}
+
+/// The response that is waited for.
+pub(super) enum Awaited {
+    Http2(h2::client::ResponseFuture),
+    Http1 {
+        future: Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>>,
+        interim: mpsc::Receiver<Response<()>>,
+    },
+}
+
+/// What has come of a response.
+pub(super) enum Event {
+    /// A head with a status of 1xx; another one follows.
+    Interim(Response<()>),
+    Final(Response<Source>),
+}
+
+/// Why no response comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    pub(super) fault: Fault,
+    /// Whether the backend says that it has not looked at the request.
+    pub(super) is_unprocessed: bool,
+}
+
+/// The body of a request, on its way.
+pub(super) enum Upload {
+    Done {
+        passed: u64,
+    },
+    Going(Pump),
+    /// The connection's own task sends it.
+    Task(Rc<Progress>),
+}
+
+/// What an exchange holds of a connection.
+pub(super) enum Link {
+    Http1(http1::Lent),
+    Http2(multiplexed::Stream),
+}
+
+impl Upstreams {
+    /// For this many backends.
+    pub(crate) fn new(backends: usize) -> Self {
+        Self {
+            http1: (0..backends).map(|_| Rc::default()).collect(),
+            multiplexed: (0..backends).map(|_| Shared::default()).collect(),
+        }
+    }
+
+    /// Sends a request to a backend, and begins to send its body. `proxied` is what a new connection
+    /// is to carry first.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub(super) async fn begin(
+        &self,
+        worker: &Rc<Worker>,
+        watch: &Watch,
+        head: &http::Request<()>,
+        body: Option<Source>,
+        proxied: Option<&[u8]>,
+    ) -> Result<Begun, Fault> {
+        match worker.shared.to_protocol {
+            ToProtocol::Http1 => self.begin_http1(worker, watch, head, body, proxied).await,
+            ToProtocol::H2 => self.begin_http2(worker, watch, head, body, proxied).await,
+        }
+    }
+}
+
+impl Awaited {
+    /// What comes next.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Lost>> {
+        match self {
+            Self::Http2(future) => {
+                if let Poll::Ready(Some(interim)) = future.poll_informational(cx) {
+                    return Poll::Ready(interim.map(Event::Interim).map_err(lost_http2));
+                }
+                let response = ready!(Pin::new(future).poll(cx)).map_err(lost_http2)?;
+                Poll::Ready(Ok(Event::Final(response.map(Source::from))))
+            }
+            Self::Http1 { future, interim } => {
+                let response = future.as_mut().poll(cx);
+                // Those that came go first.
+                if let Poll::Ready(Some(interim)) = interim.poll_recv(cx) {
+                    if response.is_pending() {
+                        return Poll::Ready(Ok(Event::Interim(interim)));
+                    }
+                    tracing::debug!("an interim response came too late to be passed on");
+                }
+                let response = ready!(response).map_err(|error| lost_http1(&error))?;
+                Poll::Ready(Ok(Event::Final(response.map(Source::Http1))))
+            }
+        }
+    }
+}
+
+fn lost_http2(error: h2::Error) -> Lost {
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    tracing::debug!("a backend did not answer: {error}");
+    Lost {
+        fault: Fault::BackendCut,
+        is_unprocessed: error.is_remote() && (refused || error.is_go_away()),
+    }
+}
+
+fn lost_http1(error: &hyper::Error) -> Lost {
+    tracing::debug!("a backend did not answer: {error}");
+    if error.is_parse_too_large() {
+        Lost::bad(Bad::TooLong)
+    } else if error.is_parse() {
+        Lost::bad(Bad::Malformed)
+    } else {
+        Lost::cut()
+    }
+}
+
+impl Lost {
+    /// A response that is none.
+    pub(super) fn bad(bad: Bad) -> Self {
+        Self {
+            fault: Fault::BackendResponse(bad),
+            is_unprocessed: false,
+        }
+    }
+
+    /// A response that breaks off.
+    pub(super) fn cut() -> Self {
+        Self {
+            fault: Fault::BackendCut,
+            is_unprocessed: false,
+        }
+    }
+}
+
+impl Upload {
+    /// Goes on with the body. Where the backend takes no more of it, that is the end of it: it may
+    /// respond all the same.
+    ///
+    /// # Errors
+    /// [`Broken::Source`] and [`Broken::Trailers`]: the client's fault.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        let Self::Going(pump) = self else {
+            return Ok(());
+        };
+        match pump.poll(cx) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Ok(()) | Err(Broken::Sink(_))) => {}
+            Poll::Ready(Err(broken)) => {
+                tracing::debug!("request: {broken}");
+                pump.reset(Reason::CANCEL);
+                return Err(broken);
+            }
+        }
+        let passed = pump.passed;
+        *self = Self::Done { passed };
+        Ok(())
+    }
+
+    /// Bytes of the body that were sent.
+    pub(super) fn passed(&self) -> u64 {
+        match self {
+            Self::Done { passed } => *passed,
+            Self::Going(pump) => pump.passed,
+            Self::Task(progress) => progress.passed.get(),
+        }
+    }
+
+    /// Whether the client is to send more, and what it sent has been taken.
+    pub(super) fn waits_for_client(&self) -> bool {
+        match self {
+            Self::Done { .. } => false,
+            Self::Going(pump) => pump.waiting == Waiting::Source,
+            Self::Task(progress) => !progress.ended.get() && progress.starved.get(),
+        }
+    }
+}
+
+impl Link {
+    /// The backend's name, for logs.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Http1(lent) => lent.name(),
+            Self::Http2(stream) => stream.name(),
+        }
+    }
+
+    /// Gives the connection back after a whole exchange.
+    pub(super) fn keep(self) {
+        if let Self::Http1(lent) = self {
+            lent.keep();
+        }
+    }
+
+    /// Has nobody else use the connection: its other end does not answer.
+    pub(super) fn distrust(self) {
+        if let Self::Http2(stream) = self {
+            stream.distrust();
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Connections to backends that speak HTTP/2: many streams share one.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future as _, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use h2::client::{self, SendRequest};
+use hyper::body::Bytes;
+use tokio::task::spawn_local;
+
+use super::{Awaited, Begun, Link, Upload, Upstreams};
+use crate::proxy::backend::{Backend, Known, Unreachable};
+use crate::proxy::http1::Fault;
+use crate::proxy::http2::active::{Active, Open, Presence};
+use crate::proxy::http2::limits;
+use crate::proxy::http2::pump::{Pump, Source};
+use crate::proxy::worker::Worker;
+use crate::server::watch::{Phase, Watch};
+
+/// How long a connection without streams is kept.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// The connections to one backend.
+#[derive(Default)]
+pub(super) struct Shared {
+    connections: RefCell<Vec<Rc<Connection>>>,
+    /// Held while one is made, so that those who wait share it.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+/// A connection that streams share.
+pub(crate) struct Connection {
+    sender: SendRequest<Bytes>,
+    active: Rc<Active>,
+    /// Whether it takes no more streams. Those that are open may go on.
+    is_closed: Cell<bool>,
+    was_used: Cell<bool>,
+    name: Box<str>,
+    /// Which of the backends it is to, where that is, and what it proved.
+    target: usize,
+    peer: Option<SocketAddr>,
+    principal: Option<Rc<str>>,
+}
+
+/// A stream on a connection.
+pub(crate) struct Stream {
+    connection: Rc<Connection>,
+    _open: Open,
+}
+
+impl Stream {
+    pub(super) fn name(&self) -> &str {
+        &self.connection.name
+    }
+
+    pub(super) fn distrust(&self) {
+        self.connection.is_closed.set(true);
+    }
+}
+
+impl Shared {
+    /// A connection that takes another stream.
+    fn usable(&self) -> Option<Rc<Connection>> {
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|connection| !connection.is_closed.get());
+        connections.iter().find(|known| known.has_room()).cloned()
+    }
+}
+
+impl Connection {
+    fn has_room(&self) -> bool {
+        let most = self.sender.current_max_send_streams();
+        self.active.count() < most.min(limits::BACKEND_STREAMS)
+    }
+
+    pub(in crate::proxy::http2) fn target(&self) -> usize {
+        self.target
+    }
+
+    pub(in crate::proxy::http2) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    pub(in crate::proxy::http2) fn principal(&self) -> Option<&Rc<str>> {
+        self.principal.as_ref()
+    }
+
+    /// What policies may ask of the backend.
+    pub(in crate::proxy::http2) fn known(&self) -> Known<'_> {
+        Known {
+            peer: self.peer,
+            principal: self.principal.as_deref(),
+        }
+    }
+
+    /// Begins a stream, and takes `body` for it; `None` if the connection has ended meanwhile.
+    ///
+    /// # Errors
+    /// If the backend does not let another stream begin in time.
+    pub(in crate::proxy::http2) async fn send(
+        self: &Rc<Self>,
+        worker: &Worker,
+        watch: &Watch,
+        head: &http::Request<()>,
+        body: &mut Option<Source>,
+    ) -> Result<Option<Begun>, Fault> {
+        let open = self.active.open();
+        let is_reused = self.was_used.replace(true);
+        let ready = self.sender.clone().ready();
+        watch.enter(Phase::Busy, worker.timeouts().connect);
+        let sender = watch.until(pin!(ready)).await;
+        let mut sender = match sender.map_err(timed_out)? {
+            Ok(sender) => sender,
+            Err(error) => {
+                tracing::debug!("backend {}: {error}", self.name);
+                self.is_closed.set(true);
+                return Ok(None);
+            }
+        };
+        let Ok((response, sink)) = sender.send_request(head.clone(), body.is_none()) else {
+            self.is_closed.set(true);
+            return Ok(None);
+        };
+        Ok(Some(Begun {
+            awaited: Awaited::Http2(response),
+            upload: body.take().map_or(Upload::Done { passed: 0 }, |body| {
+                Upload::Going(Pump::new(body, sink).guarded())
+            }),
+            link: Link::Http2(Stream {
+                connection: Rc::clone(self),
+                _open: open,
+            }),
+            is_reused,
+        }))
+    }
+}
+
+impl Upstreams {
+    /// As [`Self::begin`], to a backend that speaks HTTP/2.
+    pub(super) async fn begin_http2(
+        &self,
+        worker: &Rc<Worker>,
+        watch: &Watch,
+        head: &http::Request<()>,
+        mut body: Option<Source>,
+        proxied: Option<&[u8]>,
+    ) -> Result<Begun, Fault> {
+        // A connection may end in the moment that it is to be used; the next one is a new one.
+        for _ in 0..2 {
+            let connection = self.connection(worker, watch, proxied).await?;
+            if let Some(begun) = connection.send(worker, watch, head, &mut body).await? {
+                return Ok(begun);
+            }
+        }
+        Err(Fault::Unreachable(Unreachable::Refused))
+    }
+
+    /// A connection that takes another stream.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(in crate::proxy::http2) async fn connection(
+        &self,
+        worker: &Rc<Worker>,
+        watch: &Watch,
+        proxied: Option<&[u8]>,
+    ) -> Result<Rc<Connection>, Fault> {
+        let index = worker.backends.pick();
+        let shared = &self.multiplexed[index];
+        if let Some(connection) = shared.usable() {
+            return Ok(connection);
+        }
+        watch.enter(Phase::Busy, worker.timeouts().connect);
+        let alone = watch.until(pin!(shared.connecting.lock())).await;
+        let _alone = alone.map_err(timed_out)?;
+        if let Some(connection) = shared.usable() {
+            return Ok(connection);
+        }
+        let connected = worker.backends.connect(worker, watch, index, proxied);
+        // Boxed because it is rare and large.
+        let backend = Box::pin(connected).await.map_err(Fault::Unreachable)?;
+        let target = backend.target;
+        let connection = handshake(worker, watch, *backend).await?;
+        let mut known = self.multiplexed[target].connections.borrow_mut();
+        known.push(Rc::clone(&connection));
+        Ok(connection)
+    }
+}
+
+fn timed_out(_: crate::server::watch::Stop) -> Fault {
+    Fault::Unreachable(Unreachable::TimedOut)
+}
+
+/// Begins to speak HTTP/2 on a connection, and has a task go on with it.
+async fn handshake(
+    worker: &Rc<Worker>,
+    watch: &Watch,
+    backend: Backend,
+) -> Result<Rc<Connection>, Fault> {
+    let name = worker.backends.name_of(backend.target);
+    let failed = || Fault::Unreachable(Unreachable::Handshake);
+    if backend.stream.is_tls() && backend.stream.alpn() != Some(b"h2") {
+        tracing::warn!("backend {name} does not speak HTTP/2");
+        return Err(failed());
+    }
+    let builder = limits::client();
+    let Backend {
+        stream,
+        principal,
+        peer,
+        target,
+        ..
+    } = backend;
+    let handshake = builder.handshake(stream);
+    watch.enter(Phase::Busy, worker.timeouts().connect);
+    let (sender, driven) = watch
+        .until(pin!(handshake))
+        .await
+        .map_err(timed_out)?
+        .map_err(|error| {
+            tracing::warn!("backend {name}: {error}");
+            failed()
+        })?;
+    let connection = Rc::new(Connection {
+        sender,
+        active: Rc::default(),
+        is_closed: Cell::new(false),
+        was_used: Cell::new(false),
+        name: name.into(),
+        target,
+        peer,
+        principal,
+    });
+    let own_watch = worker.watches.add();
+    spawn_local(drive(driven, own_watch, Rc::clone(&connection)));
+    Ok(connection)
+}
+
+/// Runs a connection until it ends, or is not used any more.
+async fn drive(
+    mut driven: client::Connection<crate::proxy::stream::Stream, Bytes>,
+    watch: Watch,
+    connection: Rc<Connection>,
+) {
+    let mut presence = Presence::new(watch, Rc::clone(&connection.active));
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = Pin::new(&mut driven).poll(cx) {
+            if let Err(error) = ended {
+                tracing::debug!("backend {}: {error}", connection.name);
+            }
+            return Poll::Ready(());
+        }
+        match presence.check(cx, Phase::Idle, KEPT) {
+            Some(_) => Poll::Ready(()),
+            None => Poll::Pending,
+        }
+    })
+    .await;
+    connection.is_closed.set(true);
+}

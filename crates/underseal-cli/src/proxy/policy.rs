@@ -1,0 +1,184 @@
+//! The policies: read from files, judged by on each request, read again while requests go on.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use underseal_policy::model::{AuthorizationPolicy, Direction};
+use underseal_policy::{
+    Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Request, Verdict, load,
+};
+
+use super::current::Current;
+use super::metrics::Metrics;
+use crate::exit::{Exit, Failure};
+use crate::server::certificate::Stamp;
+use crate::server::control::Reload;
+
+/// What policies are loaded from, and for whom.
+pub(crate) struct Policies {
+    /// Files, and directories of files.
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) labels: Labels,
+    pub(crate) direction: Direction,
+    /// The port, where no HTTP is spoken on it.
+    pub(crate) tcp_port: Option<u16>,
+}
+
+/// The policies, and those in force.
+pub(crate) struct Loaded {
+    policies: Policies,
+    /// Told which policies there are to be counted by.
+    metrics: Arc<Metrics>,
+    pub(crate) current: Arc<Current<Matcher>>,
+}
+
+/// What was decided, as logs and metrics say it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judged<'p> {
+    pub(crate) decision: Decision<'p>,
+    /// The rule that decided. If none allowed the request, the one that came nearest, where
+    /// somebody wants to know.
+    pub(crate) found: Option<Match<'p>>,
+}
+
+impl Judged<'_> {
+    /// Where there are no policies.
+    pub(crate) const UNJUDGED: Self = Self {
+        decision: Decision {
+            verdict: Verdict::Allow,
+            reason: Reason::NoPolicy,
+            audit: None,
+        },
+        found: None,
+    };
+}
+
+/// Decides on a request, or on a connection that does not speak HTTP. To `explain` a denial, all
+/// rules are looked at.
+pub(crate) fn judge<'p>(
+    matcher: &'p Matcher,
+    connection: &Connection<'_>,
+    request: Option<&Request<'_>>,
+    explain: bool,
+) -> Judged<'p> {
+    let decision = matcher.decide(connection, request);
+    let found = match decision.reason {
+        Reason::Rule(found) => Some(found),
+        Reason::Default if explain => matcher.nearest(connection, request),
+        Reason::Default | Reason::NoPolicy => None,
+    };
+    Judged { decision, found }
+}
+
+impl Loaded {
+    /// Loads the policies for the first time.
+    ///
+    /// # Errors
+    /// [`Exit::Policy`], with the file at fault named.
+    pub(crate) fn load(policies: Policies, metrics: Arc<Metrics>) -> Result<Self, Failure> {
+        let (matcher, loaded) = policies.compile()?;
+        metrics.set_policies(&loaded);
+        Ok(Self {
+            policies,
+            metrics,
+            current: Current::new(matcher),
+        })
+    }
+}
+
+impl Reload for Loaded {
+    fn what(&self) -> &'static str {
+        "policy"
+    }
+
+    fn stamp(&self) -> Stamp {
+        let files = self.policies.files().unwrap_or_default();
+        Stamp::of(files.iter().map(|file| &**file))
+    }
+
+    fn reload(&self) -> Result<Option<String>, Failure> {
+        let (matcher, loaded) = self.policies.compile()?;
+        let names: Vec<_> = matcher.policies().collect();
+        let said = format!("in force: {}", names.join(", "));
+        self.current.replace(matcher);
+        self.metrics.set_policies(&loaded);
+        Ok(Some(said))
+    }
+}
+
+impl Policies {
+    fn compile(&self) -> Result<(Matcher, Vec<AuthorizationPolicy>), Failure> {
+        let files = self.files()?;
+        let texts = files.iter().map(|file| read(file));
+        let texts = texts.collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
+        let named: Vec<_> = names
+            .iter()
+            .zip(&texts)
+            .map(|(name, text)| PolicyFile { name, text })
+            .collect();
+        let tcp_ports: Vec<_> = self.tcp_port.into_iter().collect();
+        let policies = load(&named, &tcp_ports).map_err(|errors| {
+            let first = errors.first().map(ToString::to_string);
+            wrong(first.unwrap_or_default(), errors.len())
+        })?;
+        let compiled = Matcher::new(&policies, &self.labels, self.direction);
+        let matcher = compiled.map_err(|faults| {
+            let first = faults.first().map(|fault| format!("{fault:?}"));
+            wrong(first.unwrap_or_default(), faults.len())
+        })?;
+        Ok((matcher, policies))
+    }
+
+    /// The files that are there now; those of a directory in the order of their names.
+    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let mut files = Vec::new();
+        for path in &self.paths {
+            if !path.is_dir() {
+                files.push(path.clone());
+                continue;
+            }
+            let before = files.len();
+            for entry in fs::read_dir(path).map_err(|error| unreadable(path, &error))? {
+                let file = entry.map_err(|error| unreadable(path, &error))?.path();
+                let extension = file.extension().and_then(OsStr::to_str);
+                if matches!(extension, Some("yaml" | "yml")) {
+                    files.push(file);
+                }
+            }
+            if files.len() == before {
+                let message = format!("no policy in `{}`", path.display());
+                let hint = "put files called *.yaml there, or leave `--policy` out to allow all";
+                return Err(Failure::new(Exit::Policy, message, hint));
+            }
+            files[before..].sort();
+        }
+        Ok(files)
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Exit::Policy,
+        format!("cannot read policy `{}`: {error}", path.display()),
+        "check the path, and that this user may read the file",
+    )
+}
+
+fn wrong(first: String, count: usize) -> Failure {
+    let more = match count {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    Failure::new(
+        Exit::Policy,
+        format!("{first}{more}"),
+        "`underseal policy check FILE` lists every error of a file",
+    )
+}

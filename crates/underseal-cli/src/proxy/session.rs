@@ -1,0 +1,48 @@
+//! What is known of a client's connection before it says anything.
+
+use std::net::SocketAddr;
+
+use underseal_policy::{Connection, Peer};
+
+/// A connection of a client.
+pub(crate) struct Session {
+    /// The client, as the PROXY protocol says if that is required.
+    pub(crate) remote: SocketAddr,
+    /// Where it connected to, as the PROXY protocol says if that is required.
+    pub(crate) local: SocketAddr,
+    /// `None` without TLS.
+    pub(crate) tls: Option<&'static str>,
+    pub(crate) suite: Option<&'static str>,
+    pub(crate) sni: Option<Box<str>>,
+    /// The SPIFFE ID that the client's certificate proved; for egress, our own, because it is the
+    /// workload behind us that opened the connection.
+    pub(crate) source: Option<Box<str>>,
+    /// The SPIFFE ID of our own certificate, for ingress.
+    pub(crate) destination: Option<Box<str>>,
+    /// The part of each log line that says all this.
+    pub(crate) logged: Box<[u8]>,
+}
+
+impl Session {
+    /// The connection as policies see it.
+    pub(crate) fn connection(&self) -> Connection<'_> {
+        Connection {
+            source: Peer {
+                principal: self.source.as_deref(),
+                ip: Some(self.remote.ip().to_canonical()),
+            },
+            destination: Peer {
+                principal: self.destination.as_deref(),
+                ip: Some(self.local.ip().to_canonical()),
+            },
+            port: self.local.port(),
+            sni: self.sni.as_deref(),
+        }
+    }
+
+    /// The principal that the client proved.
+    pub(crate) fn proven(&self) -> Option<&str> {
+        // Without TLS nobody proved anything: what is there is our own.
+        self.tls.and(self.source.as_deref())
+    }
+}

@@ -1,0 +1,181 @@
+//! The streams that requests come in by and go out by: TCP, or TLS of either side.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::chunk::Chunk;
+use super::metrics::Open;
+use crate::live::Place;
+
+/// A stream of a client or of a backend.
+pub(crate) struct Stream {
+    io: Io,
+    /// What was read too early, and comes first.
+    unread: Chunk,
+    /// Its place among those that `underseal conns` lists, if it is TLS.
+    place: Option<Place>,
+    /// Counts it as open; `None` for what is no connection of its own.
+    _open: Option<Open>,
+}
+
+/// What a stream runs over.
+pub(crate) enum Io {
+    Plain(TcpStream),
+    /// Of a client.
+    Accepted(underseal::server::TlsStream<TcpStream>),
+    /// Of a backend.
+    Connected(underseal::client::TlsStream<TcpStream>),
+    /// Of a backend that speaks HTTP/2, as HTTP/1.1 sees it.
+    Bridged(DuplexStream),
+}
+
+macro_rules! each {
+    ($io:expr, $stream:ident => $call:expr) => {
+        match $io {
+            Io::Plain($stream) => $call,
+            Io::Accepted($stream) => $call,
+            Io::Connected($stream) => $call,
+            Io::Bridged($stream) => $call,
+        }
+    };
+}
+
+impl Stream {
+    /// A stream, its place in the registry if it has one, and what counts it.
+    pub(crate) fn new(io: Io, place: Option<Place>, open: Open) -> Self {
+        Self {
+            io,
+            unread: Chunk::default(),
+            place,
+            _open: Some(open),
+        }
+    }
+
+    /// One end of a pipe behind which HTTP/2 is spoken.
+    pub(crate) fn bridged(pipe: DuplexStream) -> Self {
+        Self {
+            io: Io::Bridged(pipe),
+            unread: Chunk::default(),
+            place: None,
+            _open: None,
+        }
+    }
+
+    /// The TCP connection below, if it is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match &self.io {
+            Io::Plain(tcp) => Some(tcp),
+            Io::Accepted(stream) => Some(stream.get_ref().0),
+            Io::Connected(stream) => Some(stream.get_ref().0),
+            Io::Bridged(_) => None,
+        }
+    }
+
+    /// Whether it is for one request only.
+    pub(crate) fn is_bridged(&self) -> bool {
+        matches!(self.io, Io::Bridged(_))
+    }
+
+    /// Gives bytes back: the next read gives them first.
+    pub(crate) fn unread(&mut self, bytes: Chunk) {
+        self.unread = bytes;
+    }
+
+    /// Takes down, for `underseal conns`, how far a TLS stream has come.
+    pub(crate) fn take_down(&self) {
+        let Some(place) = &self.place else { return };
+        match &self.io {
+            Io::Plain(_) | Io::Bridged(_) => {}
+            Io::Accepted(stream) => place.take_down(stream.counters(), stream.engines()),
+            Io::Connected(stream) => place.take_down(stream.counters(), stream.engines()),
+        }
+    }
+
+    /// The application protocol that the other end and we agreed on.
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        match &self.io {
+            Io::Accepted(stream) => stream.get_ref().1.alpn_protocol(),
+            Io::Connected(stream) => stream.get_ref().1.alpn_protocol(),
+            Io::Plain(_) | Io::Bridged(_) => None,
+        }
+    }
+
+    /// Whether it is TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.io, Io::Accepted(_) | Io::Connected(_))
+    }
+
+    /// The engines of a TLS stream, by direction.
+    pub(crate) fn engines(&self) -> Option<underseal::Engines> {
+        match &self.io {
+            Io::Plain(_) | Io::Bridged(_) => None,
+            Io::Accepted(stream) => Some(stream.engines()),
+            Io::Connected(stream) => Some(stream.engines()),
+        }
+    }
+
+    /// Ends the stream such that what was sent cannot be taken for complete: TLS without
+    /// close_notify, TCP by a reset.
+    pub(crate) fn abort(self) {
+        if let Io::Plain(tcp) = self.io
+            && let Err(error) = socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!("cannot reset a connection: {error}");
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.unread.is_empty() {
+            let bytes = this.unread.bytes();
+            let len = bytes.len().min(buf.remaining());
+            buf.put_slice(&bytes[..len]);
+            this.unread.consume(len);
+            return Poll::Ready(Ok(()));
+        }
+        each!(&mut this.io, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(&mut self.get_mut().io, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(&mut self.get_mut().io, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Those who have given the stream away cannot do it.
+        self.take_down();
+        each!(&mut self.get_mut().io, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(&mut self.get_mut().io, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,101 @@
+//! Connections of another protocol than HTTP: judged once, then bytes pass both ways.
+
+use std::time::Instant;
+
+use underseal_policy::Verdict;
+
+use super::backend::{Known, Unreachable};
+use super::chunk::Chunk;
+use super::connection::{End, close};
+use super::log::{self, Outcome};
+use super::session::Session;
+use super::stream::Stream;
+use super::tunnel;
+use super::worker::Worker;
+use crate::server::watch::{Phase, Watch};
+
+/// Serves a client's connection, until it ends.
+pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, session: &Session) {
+    let mut line = worker.buffers.take();
+    worker
+        .clock
+        .with_now(|_, time| log::begin(&mut line, time, session, "tcp"));
+    log::unread(&mut line);
+    let mut outcome = Outcome {
+        engines: client.engines(),
+        ..Outcome::default()
+    };
+    let started = Instant::now();
+    let end = {
+        let mut connection = Tcp {
+            worker,
+            watch,
+            session,
+        };
+        connection.run(&mut client, &mut line, &mut outcome).await
+    };
+    outcome.duration = started.elapsed();
+    worker.conclude(line, None, &outcome);
+    close(watch, client, end).await;
+}
+
+struct Tcp<'a> {
+    worker: &'a Worker,
+    watch: &'a Watch,
+    session: &'a Session,
+}
+
+impl<'a> Tcp<'a> {
+    /// Judges the connection and, if it is allowed, passes its bytes.
+    async fn run(
+        &mut self,
+        client: &mut Stream,
+        line: &mut Vec<u8>,
+        outcome: &mut Outcome<'a>,
+    ) -> End {
+        let backends = &self.worker.backends;
+        if !self.worker.judges_backend() && self.judge(line, None) == Verdict::Deny {
+            return End::Close;
+        }
+        let header = self.worker.proxy_header(self.session);
+        let connected =
+            backends.connect(self.worker, self.watch, backends.pick(), header.as_deref());
+        let mut backend = match connected.await {
+            Ok(backend) => backend,
+            Err(unreachable) => {
+                outcome.error = Some(Unreachable::word(unreachable));
+                if self.worker.judges_backend() {
+                    log::refused(line);
+                }
+                return End::Close;
+            }
+        };
+        outcome.backend = Some(backends.name(&backend));
+        if self.worker.judges_backend() && self.judge(line, Some(backend.known())) == Verdict::Deny
+        {
+            return End::Close;
+        }
+        self.watch.enter(Phase::Busy, self.worker.timeouts().tunnel);
+        let passed = tunnel::pass(
+            self.watch,
+            self.worker.timeouts().tunnel,
+            (client, Chunk::default()),
+            (&mut backend.stream, Chunk::default()),
+        )
+        .await;
+        outcome.bytes_in = passed.from_client;
+        outcome.bytes_out = passed.to_client;
+        outcome.error = passed.error;
+        if passed.error.is_some() {
+            backend.stream.abort();
+            return End::Abort;
+        }
+        End::Close
+    }
+
+    fn judge(&self, line: &mut Vec<u8>, backend: Option<Known<'_>>) -> Verdict {
+        self.worker.judge(self.session, backend, None, |judged| {
+            log::judged(line, judged);
+        })
+    }
+}

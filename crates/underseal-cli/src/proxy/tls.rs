@@ -1,0 +1,204 @@
+//! The TLS configurations: towards clients and towards backends, rebuilt when a CA file changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::{self, PemObject as _};
+use underseal::{Offloads, TlsAcceptor, TlsConnector};
+
+use super::arguments::ClientAuth;
+use super::current::Current;
+use crate::exit::{Exit, Failure};
+use crate::server::certificate::{Identity, Stamp};
+use crate::server::control::Reload;
+
+/// What connections of clients are accepted with.
+pub(crate) struct Clients {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) offloads: Offloads,
+    pub(crate) alpn: Vec<Vec<u8>>,
+    /// The CAs of their certificates, and whether they must have one.
+    pub(crate) ca: Option<(PathBuf, ClientAuth)>,
+}
+
+/// What connections to backends are made with.
+pub(crate) struct Backends {
+    /// Shown to a backend that asks for a certificate.
+    pub(crate) identity: Option<Arc<Identity>>,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) offloads: Offloads,
+    pub(crate) alpn: Vec<Vec<u8>>,
+    /// Without it, the CAs of the system.
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// A configuration in force, and how it is made again.
+pub(crate) struct Configured<C, T> {
+    from: C,
+    what: &'static str,
+    pub(crate) current: Arc<Current<T>>,
+}
+
+/// How a configuration is made from files.
+pub(crate) trait Configure<T> {
+    /// The file of CAs, if there is one to be watched.
+    fn ca(&self) -> Option<&Path>;
+
+    /// Makes the configuration.
+    ///
+    /// # Errors
+    /// [`Exit::Certificate`] when CAs cannot be read.
+    fn make(&self) -> Result<T, Failure>;
+}
+
+impl<T, C: Configure<T>> Configured<C, T> {
+    /// Makes the configuration for the first time; `what` it is, as messages name its files.
+    ///
+    /// # Errors
+    /// As [`Configure::make`].
+    pub(crate) fn new(what: &'static str, from: C) -> Result<Arc<Self>, Failure> {
+        let current = Current::new(from.make()?);
+        Ok(Arc::new(Self {
+            from,
+            what,
+            current,
+        }))
+    }
+}
+
+impl<T, C: Configure<T>> Reload for Configured<C, T> {
+    fn what(&self) -> &'static str {
+        self.what
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp::of(self.from.ca())
+    }
+
+    fn reload(&self) -> Result<Option<String>, Failure> {
+        self.current.replace(self.from.make()?);
+        Ok(None)
+    }
+}
+
+impl Configure<TlsAcceptor> for Clients {
+    fn ca(&self) -> Option<&Path> {
+        self.ca.as_ref().map(|(file, _)| &**file)
+    }
+
+    /// With tickets that need no state here, so that any worker can resume what another one began.
+    /// Their key is made anew with the configuration: a client whose CA is gone cannot resume.
+    fn make(&self) -> Result<TlsAcceptor, Failure> {
+        let provider = Arc::clone(&self.provider);
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| defect(&error))?;
+        let builder = match &self.ca {
+            None => builder.with_no_client_auth(),
+            Some((file, auth)) => {
+                let roots = Arc::new(read_roots(file)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = match auth {
+                    ClientAuth::Required => verifier,
+                    ClientAuth::Optional => verifier.allow_unauthenticated(),
+                };
+                let verifier = verifier.build().map_err(|error| {
+                    let message = format!("cannot use CAs of `{}`: {error}", file.display());
+                    Failure::new(Exit::Certificate, message, CA_HINT)
+                })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(&self.identity) as _);
+        config.alpn_protocols.clone_from(&self.alpn);
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| defect(&error))?;
+        Ok(TlsAcceptor::from(Arc::new(config)).offload(self.offloads))
+    }
+}
+
+impl Configure<TlsConnector> for Backends {
+    fn ca(&self) -> Option<&Path> {
+        self.ca.as_deref()
+    }
+
+    fn make(&self) -> Result<TlsConnector, Failure> {
+        let roots = match &self.ca {
+            Some(file) => read_roots(file)?,
+            None => system_roots()?,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| defect(&error))?
+            .with_root_certificates(roots);
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder.with_client_cert_resolver(Arc::clone(identity) as _),
+        };
+        config.alpn_protocols.clone_from(&self.alpn);
+        Ok(TlsConnector::from(Arc::new(config)).offload(self.offloads))
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let pair = self.pair();
+        pair.key.choose_scheme(schemes).is_some().then_some(pair)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+const CA_HINT: &str = "the file must be PEM, with one or more `-----BEGIN CERTIFICATE-----`";
+
+fn defect(error: &rustls::Error) -> Failure {
+    Failure::new(
+        Exit::Failure,
+        format!("cannot set up TLS: {error}"),
+        "this is a defect of underseal or of the system's random generator",
+    )
+}
+
+fn read_roots(file: &Path) -> Result<RootCertStore, Failure> {
+    let refused = |why: String| {
+        let message = format!("cannot read CAs of `{}`: {why}", file.display());
+        Failure::new(Exit::Certificate, message, CA_HINT)
+    };
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| match error {
+        pem::Error::Io(error) => refused(error.to_string()),
+        other => refused(other.to_string()),
+    })?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| refused(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(refused("no certificate in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, Failure> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err(Failure::new(
+            Exit::Certificate,
+            "the system has no CAs to verify TLS backends with",
+            "install `ca-certificates`, or give `--to-ca`",
+        ));
+    }
+    Ok(roots)
+}

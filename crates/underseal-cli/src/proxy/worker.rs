@@ -1,0 +1,225 @@
+//! What the connections of a worker share.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
+use underseal_policy::model::Direction;
+use underseal_policy::{Connection, Matcher, Peer, ReadOptions, Request, Scratch, Verdict};
+
+use super::arguments::{Protocol, ToProtocol};
+use super::backend::{Address, Backends, Known};
+use super::connection;
+use super::current::{Current, Latest};
+use super::http2::Upstreams;
+use super::log;
+use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
+use super::policy::{Judged, judge};
+use super::proxy_protocol::{self, Addresses};
+use super::session::Session;
+use crate::live::Table;
+use crate::server::access_log::{AccessLog, Sink};
+use crate::server::buffers::Buffers;
+use crate::server::certificate::Identity;
+use crate::server::clock::Clock;
+use crate::server::watch::Watches;
+use crate::server::worker::{Accept, Permit};
+
+/// What every worker is given.
+pub(crate) struct Shared {
+    /// `None` for a plaintext listener.
+    pub(crate) acceptor: Option<Arc<Current<TlsAcceptor>>>,
+    /// `None` if no backend has TLS.
+    pub(crate) connector: Option<Arc<Current<TlsConnector>>>,
+    /// `None` without policies: everything is allowed.
+    pub(crate) matcher: Option<Arc<Current<Matcher>>>,
+    pub(crate) backends: Vec<Address>,
+    /// What we show to clients, and to backends.
+    pub(crate) server_identity: Option<Arc<Identity>>,
+    pub(crate) client_identity: Option<Arc<Identity>>,
+    pub(crate) protocol: Protocol,
+    pub(crate) to_protocol: ToProtocol,
+    pub(crate) direction: Direction,
+    pub(crate) log: Arc<Sink>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) read_options: ReadOptions,
+    /// Whether clients say by the PROXY protocol whom they speak for, and backends are told.
+    pub(crate) accept_proxy: bool,
+    pub(crate) send_proxy: bool,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// The bounds of everybody's patience.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) header: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) send: Duration,
+    pub(crate) connect: Duration,
+    pub(crate) response: Duration,
+    pub(crate) tunnel: Duration,
+}
+
+/// What the connections of a worker share.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) watches: Rc<Watches>,
+    pub(crate) buffers: Buffers,
+    pub(crate) log: AccessLog,
+    pub(crate) clock: Clock,
+    pub(crate) backends: Backends,
+    /// Connections to backends as HTTP/2 uses them.
+    pub(crate) upstreams: Upstreams,
+    /// The TLS connections, of clients and to backends, for `underseal conns`.
+    pub(crate) connections: Arc<Table>,
+    pub(crate) acceptor: Option<Latest<TlsAcceptor>>,
+    pub(crate) matcher: Option<Latest<Matcher>>,
+    /// For reading a head; never borrowed while waiting.
+    pub(crate) scratch: RefCell<Scratch>,
+    pub(crate) tally: Tally,
+}
+
+impl Worker {
+    /// Made on the worker's own thread.
+    pub(crate) fn new(shared: Arc<Shared>, index: usize, connections: Arc<Table>) -> Rc<Self> {
+        let connector = shared.connector.as_ref().map(Latest::of);
+        Rc::new(Self {
+            watches: Watches::new(),
+            buffers: Buffers::default(),
+            log: AccessLog::new(Arc::clone(&shared.log)),
+            clock: Clock::new(),
+            backends: Backends::new(&shared.backends, connector),
+            upstreams: Upstreams::new(shared.backends.len()),
+            connections,
+            acceptor: shared.acceptor.as_ref().map(Latest::of),
+            matcher: shared.matcher.as_ref().map(Latest::of),
+            scratch: RefCell::default(),
+            tally: shared.metrics.tally(index),
+            shared,
+        })
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.shared.timeouts
+    }
+
+    /// Whether the backend's identity is a part of what policies judge: then it has to be known
+    /// first.
+    pub(crate) fn judges_backend(&self) -> bool {
+        self.shared.direction == Direction::Egress && self.matcher.is_some()
+    }
+
+    /// What a backend is told of a client before anything else.
+    pub(crate) fn proxy_header(&self, session: &Session) -> Option<Vec<u8>> {
+        self.shared.send_proxy.then(|| {
+            let mut header = Vec::new();
+            let addresses = Addresses {
+                source: session.remote,
+                destination: session.local,
+            };
+            proxy_protocol::write(Some(addresses), &mut header);
+            header
+        })
+    }
+
+    /// Decides on a request of `session`, or on the connection where no HTTP is spoken, by the
+    /// policies that are in force; `then` is told.
+    pub(crate) fn judge(
+        &self,
+        session: &Session,
+        backend: Option<Known<'_>>,
+        request: Option<&Request<'_>>,
+        then: impl FnOnce(&Judged<'_>),
+    ) -> Verdict {
+        let Some(matcher) = &self.matcher else {
+            self.tally.decision(&Judged::UNJUDGED.decision);
+            then(&Judged::UNJUDGED);
+            return Verdict::Allow;
+        };
+        let matcher = matcher.get();
+        let connection = self.judged(session, backend);
+        let judged = judge(&matcher, &connection, request, !self.log.is_off());
+        self.tally.decision(&judged.decision);
+        then(&judged);
+        judged.decision.verdict
+    }
+
+    /// Counts who seals and opens for a TLS connection.
+    pub(crate) fn count_engines(&self, side: Side, engines: underseal::Engines) {
+        self.tally.engine(side, Way::Tx, engines.tx);
+        self.tally.engine(side, Way::Rx, engines.rx);
+    }
+
+    /// Completes and queues a log line, and counts what it says.
+    pub(crate) fn conclude(
+        &self,
+        mut line: Vec<u8>,
+        protocol: Option<Counted>,
+        outcome: &log::Outcome<'_>,
+    ) {
+        if let Some(protocol) = protocol {
+            let status = outcome.status.unwrap_or_default();
+            self.tally.request(protocol, status, outcome.duration);
+        }
+        self.tally.bytes(Side::Client, Way::Rx, outcome.bytes_in);
+        self.tally.bytes(Side::Client, Way::Tx, outcome.bytes_out);
+        if let Some(backend) = outcome.backend {
+            self.tally.bytes(Side::Backend, Way::Tx, outcome.bytes_in);
+            self.tally.bytes(Side::Backend, Way::Rx, outcome.bytes_out);
+            if let Some(error) = outcome.error.filter(|error| error.starts_with("backend-")) {
+                self.tally.backend_error(backend, log::backend_error(error));
+            }
+        }
+        if !self.log.is_off() {
+            log::finish(&mut line, outcome);
+            self.log.push(&line);
+        }
+        self.buffers.give(line);
+    }
+
+    /// The connection that a request is judged on: the client's, or for egress the one that goes
+    /// out, as far as it is known.
+    pub(crate) fn judged<'a>(
+        &self,
+        session: &'a Session,
+        backend: Option<Known<'a>>,
+    ) -> Connection<'a> {
+        let connection = session.connection();
+        if self.shared.direction == Direction::Ingress {
+            return connection;
+        }
+        let address = backend.and_then(|backend| backend.peer);
+        Connection {
+            destination: Peer {
+                principal: backend.and_then(|backend| backend.principal),
+                ip: address.map(|address| address.ip().to_canonical()),
+            },
+            port: address.map_or(self.backends.port(), |address| address.port()),
+            sni: None,
+            ..connection
+        }
+    }
+}
+
+impl Accept for Worker {
+    fn accept(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>) {
+        spawn_local(async move {
+            let _permit = permit;
+            connection::serve(self, tcp, remote).await;
+        });
+    }
+
+    fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    fn tick(&self) {
+        self.backends.sweep();
+        self.log.flush();
+    }
+}

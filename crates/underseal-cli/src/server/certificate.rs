@@ -1,0 +1,273 @@
+//! The certificate and key served, and their reload while connections go on.
+
+use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
+use rustls_pki_types::pem::{self, PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
+
+use super::control::Reload;
+use crate::exit::{Exit, Failure};
+
+/// Where certificate and key are read from.
+#[derive(Clone, Debug)]
+pub(crate) struct Paths {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// The pair in use. New handshakes take whatever was loaded last; connections that are already
+/// established keep what they began with.
+pub(crate) struct Identity {
+    paths: Paths,
+    provider: Arc<CryptoProvider>,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+/// SHA-256 of a certificate, shown as `openssl x509 -fingerprint -sha256` shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint([u8; 32]);
+
+/// What changes when one of several files is replaced or rewritten; `None` while one is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(Option<Vec<(u64, u64, i64, i64)>>);
+
+impl Stamp {
+    /// The files as they are now.
+    pub(crate) fn of<'a>(files: impl IntoIterator<Item = &'a Path>) -> Self {
+        let of = |path: &Path| {
+            let meta = std::fs::metadata(path).ok()?;
+            Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+        };
+        Self(files.into_iter().map(of).collect())
+    }
+}
+
+impl Identity {
+    /// Loads the pair for the first time.
+    ///
+    /// # Errors
+    /// [`Exit::Certificate`], with the file at fault named.
+    pub(crate) fn load(paths: Paths, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
+        let pair = read_pair(&paths, &provider)?;
+        Ok(Self {
+            paths,
+            provider,
+            current: RwLock::new(Arc::new(pair)),
+        })
+    }
+
+    /// The fingerprint of the certificate in use.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.pair())
+    }
+
+    /// The pair in use.
+    pub(crate) fn pair(&self) -> Arc<CertifiedKey> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+}
+
+impl Reload for Identity {
+    fn what(&self) -> &'static str {
+        CERTIFICATE
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp::of([&*self.paths.certificate, &*self.paths.key])
+    }
+
+    fn reload(&self) -> Result<Option<String>, Failure> {
+        let pair = Arc::new(read_pair(&self.paths, &self.provider)?);
+        let fingerprint = Fingerprint::of(&pair);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        Ok(Some(format!("SHA-256 {fingerprint}")))
+    }
+}
+
+impl ResolvesServerCert for Identity {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.pair())
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fingerprint {
+    fn of(pair: &CertifiedKey) -> Self {
+        let certificate = pair.cert.first().map_or(&[][..], |der| der.as_ref());
+        Self(Sha256::digest(certificate).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ":" };
+            write!(f, "{separator}{byte:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+fn read_pair(paths: &Paths, provider: &CryptoProvider) -> Result<CertifiedKey, Failure> {
+    let chain = CertificateDer::pem_file_iter(&paths.certificate)
+        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
+        .map_err(|error| unreadable(CERTIFICATE, &paths.certificate, error))?;
+    if chain.is_empty() {
+        let error = pem::Error::NoItemsFound;
+        return Err(unreadable(CERTIFICATE, &paths.certificate, error));
+    }
+    let key = PrivateKeyDer::from_pem_file(&paths.key)
+        .map_err(|error| unreadable("key", &paths.key, error))?;
+    let key = provider.key_provider.load_private_key(key).map_err(|error| {
+        Failure::new(
+            Exit::Certificate,
+            format!("cannot use key `{}`: {error}", paths.key.display()),
+            "RSA (2048 bits and up), ECDSA (P-256, P-384, P-521) and Ed25519 keys are supported",
+        )
+    })?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+        Err(error) => Err(not_a_pair(paths, &error)),
+    }
+}
+
+const CERTIFICATE: &str = "certificate";
+
+fn unreadable(what: &str, path: &Path, error: pem::Error) -> Failure {
+    let (why, hint) = match &error {
+        pem::Error::Io(error) => (
+            error.to_string(),
+            "check the path, and that this user may read the file",
+        ),
+        pem::Error::NoItemsFound if what == CERTIFICATE => (
+            format!("no {what} in it"),
+            "the file must be PEM, with `-----BEGIN CERTIFICATE-----`",
+        ),
+        pem::Error::NoItemsFound => (
+            format!("no {what} in it"),
+            "the file must be PEM, with `-----BEGIN PRIVATE KEY-----`; \
+             `openssl pkey -in FILE` takes the password off an encrypted key",
+        ),
+        other => (other.to_string(), "the file must be well-formed PEM"),
+    };
+    let message = format!("cannot read {what} `{}`: {why}", path.display());
+    Failure::new(Exit::Certificate, message, hint)
+}
+
+fn not_a_pair(paths: &Paths, error: &Error) -> Failure {
+    let (certificate, key) = (paths.certificate.display(), paths.key.display());
+    match error {
+        Error::InconsistentKeys(_) => Failure::new(
+            Exit::Certificate,
+            format!("certificate `{certificate}` and key `{key}` do not belong together"),
+            "the server's own certificate must come first in the file, before its issuers",
+        ),
+        other => Failure::new(
+            Exit::Certificate,
+            format!("cannot use certificate `{certificate}`: {other}"),
+            "`openssl x509 -in FILE -noout -text` shows whether it is a certificate",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_pair(dir: &Path) -> Paths {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("make");
+        let paths = Paths {
+            certificate: dir.join("c.pem"),
+            key: dir.join("k.pem"),
+        };
+        std::fs::write(&paths.certificate, made.cert.pem()).expect("write");
+        std::fs::write(&paths.key, made.signing_key.serialize_pem()).expect("write");
+        paths
+    }
+
+    fn provider() -> Arc<CryptoProvider> {
+        Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+    }
+
+    fn refusal(paths: &Paths) -> String {
+        let failure = read_pair(paths, &provider()).expect_err("refused");
+        failure.message().to_owned()
+    }
+
+    #[test]
+    fn a_bad_new_pair_keeps_the_old_one() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let paths = write_pair(dir.path());
+        let identity = Identity::load(paths.clone(), provider()).expect("load");
+        let (first, stamp) = (identity.fingerprint(), identity.stamp());
+
+        std::fs::write(&paths.key, "nonsense").expect("write");
+        assert!(identity.stamp() != stamp);
+        assert!(identity.reload().is_err());
+        assert!(identity.fingerprint() == first);
+
+        write_pair(dir.path());
+        let said = identity.reload().expect("reload");
+        let second = identity.fingerprint();
+        assert_eq!(said, Some(format!("SHA-256 {second}")));
+        assert!(second != first);
+    }
+
+    #[test]
+    fn each_fault_names_its_file() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let good = write_pair(dir.path());
+        let other = tempfile::tempdir().expect("temporary directory");
+        let mixed = Paths {
+            key: write_pair(other.path()).key,
+            ..good.clone()
+        };
+        assert!(
+            refusal(&mixed).contains("do not belong together"),
+            "{}",
+            refusal(&mixed)
+        );
+        let swapped = Paths {
+            certificate: good.key.clone(),
+            key: good.certificate.clone(),
+        };
+        assert!(
+            refusal(&swapped).contains("no certificate in it"),
+            "{}",
+            refusal(&swapped)
+        );
+        let missing = Paths {
+            key: dir.path().join("none.pem"),
+            ..good
+        };
+        assert!(
+            refusal(&missing).contains("none.pem`: No such file"),
+            "{}",
+            refusal(&missing)
+        );
+    }
+
+    #[test]
+    fn fingerprints_are_shown_in_pairs() {
+        let shown = Fingerprint([0xab; 32]).to_string();
+        assert_eq!(shown.len(), 95);
+        assert!(shown.starts_with("AB:AB:"));
+    }
+}

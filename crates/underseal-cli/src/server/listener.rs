@@ -1,0 +1,139 @@
+//! The sockets that connections come in by: one per worker, all on the same address.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::thread;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::exit::{Exit, Failure};
+
+/// Connections the kernel completes ahead of `accept`; it cuts this down to net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// How many workers there are: as many as asked for, or one per CPU.
+pub(crate) fn count(asked: Option<u16>) -> usize {
+    asked.map_or_else(
+        || thread::available_parallelism().map_or(1, usize::from),
+        usize::from,
+    )
+}
+
+/// Binds `count` listeners to `listen`. The kernel spreads connections over them, so a worker
+/// never has to wake another one.
+///
+/// # Errors
+/// [`Exit::Listen`] when the address is malformed, unknown, in use or not permitted.
+pub(crate) fn bind(listen: &str, count: usize) -> Result<(Vec<TcpListener>, SocketAddr), Failure> {
+    let wanted = resolve(listen)?;
+    let refused = |error: io::Error| {
+        let message = format!("cannot listen on {wanted}: {error}");
+        Failure::new(Exit::Listen, message, hint(&error))
+    };
+    // The first socket binds without SO_REUSEPORT: with it, the address of another server of the
+    // same user would be shared in silence instead of reported as in use.
+    let first = socket(wanted).map_err(refused)?;
+    first.bind(&wanted.into()).map_err(refused)?;
+    first.set_reuse_port(true).map_err(refused)?;
+    let address = bound_to(&first).map_err(refused)?;
+    first.listen(BACKLOG).map_err(refused)?;
+    let mut listeners = vec![TcpListener::from(first)];
+    for _ in 1..count {
+        let next = socket(address).map_err(refused)?;
+        next.set_reuse_port(true).map_err(refused)?;
+        next.bind(&address.into()).map_err(refused)?;
+        next.listen(BACKLOG).map_err(refused)?;
+        listeners.push(TcpListener::from(next));
+    }
+    Ok((listeners, address))
+}
+
+fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
+    let refused = |why: String| {
+        Failure::new(
+            Exit::Listen,
+            format!("cannot listen on `{listen}`: {why}"),
+            "write ADDRESS:PORT, for example `127.0.0.1:8443`, `[::1]:8443` or `0.0.0.0:443`",
+        )
+    };
+    let mut addresses = listen
+        .to_socket_addrs()
+        .map_err(|error| refused(error.to_string()))?;
+    addresses
+        .next()
+        .ok_or_else(|| refused("the name has no address".to_owned()))
+}
+
+/// Options set here are inherited by accepted sockets, which saves a system call for each.
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn bound_to(socket: &Socket) -> io::Result<SocketAddr> {
+    socket
+        .local_addr()?
+        .as_socket()
+        .ok_or_else(|| io::Error::other("not an IP address"))
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another server has this port; choose another `--listen`, or port 0 for any free one"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one"
+        }
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address",
+        _ => "choose another address with `--listen`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_listeners_share_one_free_port() {
+        let (listeners, address) = bind("127.0.0.1:0", 3).expect("bind");
+        assert_eq!(listeners.len(), 3);
+        assert_ne!(address.port(), 0);
+        for listener in &listeners {
+            assert_eq!(listener.local_addr().expect("address"), address);
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_is_reported_even_if_it_could_be_shared() {
+        let (_held, address) = bind("127.0.0.1:0", 2).expect("bind");
+        let failure = bind(&address.to_string(), 2).expect_err("in use");
+        assert_eq!(
+            failure.message(),
+            format!("cannot listen on {address}: Address already in use")
+        );
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_nodelay() {
+        let (listeners, address) = bind("127.0.0.1:0", 1).expect("bind");
+        listeners[0].set_nonblocking(false).expect("blocking");
+        let _client = std::net::TcpStream::connect(address).expect("connect");
+        let (accepted, _) = listeners[0].accept().expect("accept");
+        assert!(accepted.nodelay().expect("option"));
+    }
+
+    #[test]
+    fn addresses_that_make_no_sense_are_refused() {
+        for bad in ["", "8443", "127.0.0.1", "127.0.0.1:port", "[::1:1"] {
+            assert!(bind(bad, 1).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The answer to clients that speak plain HTTP on a TLS port.
+
+use std::io::Write as _;
+use std::pin::pin;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::linger::linger;
+use super::watch::Watch;
+
+/// For the log.
+pub(crate) const WHY: &str = "plain HTTP on the HTTPS port";
+
+/// Tells the client in words what is wrong; a TLS alert would be noise to it. Calls `log` with the
+/// method and the target, as far as they can be read, unless nothing came.
+pub(crate) async fn answer(
+    watch: &Watch,
+    mut tcp: TcpStream,
+    log: impl FnOnce(Option<&str>, Option<&str>),
+) {
+    let mut received = [0; 1024];
+    let Ok(Ok(length)) = watch.until(pin!(tcp.read(&mut received))).await else {
+        return;
+    };
+    let port = tcp.local_addr().map_or(0, |address| address.port());
+    let response = response(port);
+    let sent = watch.until(pin!(tcp.write_all(&response))).await;
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut request = httparse::Request::new(&mut fields);
+    // Only what could be read of it is logged, so a failure here needs no answer of its own.
+    let _ = request.parse(&received[..length]);
+    log(request.method, request.path);
+    if matches!(sent, Ok(Ok(()))) && matches!(watch.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
+        linger(watch, &tcp).await;
+    }
+}
+
+fn response(port: u16) -> Vec<u8> {
+    let body = format!(
+        "400 Bad Request\nThis is an HTTPS port: use https:// instead of http://, port {port}.\n"
+    );
+    let mut response = Vec::new();
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        response,
+        "HTTP/1.1 400 Bad Request\r\nServer: underseal\r\nConnection: close\r\n\
+         Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    response
+}

@@ -1,0 +1,254 @@
+//! A worker: one thread, one listener, one single-threaded runtime.
+//!
+//! Connections are tasks of the worker that accepted them, so no worker ever wakes another. What
+//! they share is theirs alone: it lives and dies on the worker's thread.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::LocalSet;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::control::Workers;
+use super::descriptors::Reserve;
+use super::intake::{Intake, is_exhaustion};
+use super::watch::Watches;
+
+/// How often deadlines are looked at and the log is written out.
+const TICK: Duration = Duration::from_millis(250);
+/// The same while shutting down, when the last connection's end is waited for.
+const CLOSING_TICK: Duration = Duration::from_millis(20);
+
+/// What workers are to do, as told by the control thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Serve,
+    /// Accept nothing more, close idle connections, end when the last one has ended.
+    Finish,
+    /// End every connection, then end.
+    Quit,
+}
+
+/// What a subcommand does with the connections that one of its workers accepted.
+pub(crate) trait Accept: 'static {
+    /// Starts to serve a connection, as a task of the current [`LocalSet`] that holds `permit`, if
+    /// there is one, until the connection has ended.
+    fn accept(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>);
+
+    /// The connections there are.
+    fn watches(&self) -> &Watches;
+
+    /// What is to be done a few times a second; the deadlines have been looked at.
+    fn tick(&self);
+}
+
+/// The right to one of a bounded number of connections; given back when it is dropped.
+pub(crate) type Permit = OwnedSemaphorePermit;
+
+/// What bounds how many connections there are.
+#[derive(Clone)]
+pub(crate) struct Bounds {
+    pub(crate) reserve: Reserve,
+    /// Of the whole process; without it, only descriptors do.
+    pub(crate) connections: Option<Arc<Semaphore>>,
+}
+
+/// Makes what the worker of the given number is made of, on the worker's own thread.
+pub(crate) trait Make<W>: FnOnce(usize) -> Rc<W> + Clone + Send + 'static {}
+
+impl<W, F: FnOnce(usize) -> Rc<W> + Clone + Send + 'static> Make<W> for F {}
+
+/// Starts one worker thread per listener.
+///
+/// # Errors
+/// When a runtime or a thread cannot be made.
+pub(crate) fn start<W: Accept>(
+    listeners: Vec<TcpListener>,
+    bounds: &Bounds,
+    make: impl Make<W>,
+) -> io::Result<Workers> {
+    let (orders, order) = watch::channel(Order::Serve);
+    let (failed, ended) = mpsc::channel(1);
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let make = make.clone();
+        spawn(
+            index,
+            listener,
+            bounds.clone(),
+            make,
+            order.clone(),
+            Ended(failed.clone()),
+        )?;
+    }
+    Ok(Workers { orders, ended })
+}
+
+/// Starts a worker thread. It holds `ended` until it is done.
+fn spawn<W: Accept>(
+    index: usize,
+    listener: TcpListener,
+    bounds: Bounds,
+    make: impl Make<W>,
+    orders: watch::Receiver<Order>,
+    ended: Ended,
+) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || {
+            let ended = ended;
+            let worker = make(index);
+            let ran = LocalSet::new().block_on(&runtime, run(worker, listener, bounds, orders));
+            if let Err(error) = ran {
+                ended.report(error);
+            }
+        })?;
+    Ok(())
+}
+
+/// Tells the control thread that a worker is gone: by its drop, and why, if it was not told to.
+struct Ended(mpsc::Sender<io::Error>);
+
+impl Ended {
+    fn report(&self, error: io::Error) {
+        // Full means that another worker's failure is ending the process already.
+        let _ = self.0.try_send(error);
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.report(io::Error::other("a worker panicked"));
+        }
+    }
+}
+
+async fn run<W: Accept>(
+    worker: Rc<W>,
+    listener: TcpListener,
+    bounds: Bounds,
+    mut orders: watch::Receiver<Order>,
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut door = Door {
+        worker: Rc::clone(&worker),
+        bounds,
+        intake: Intake::Open,
+        waiting: None,
+    };
+    let mut ticks = ticker(TICK);
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if door.is_open() => door.admit(accepted),
+            permit = permit(&door.bounds), if door.waiting.is_some() => door.let_in(permit),
+            _ = ticks.tick() => {
+                tick(&*worker);
+                let reserve = door.bounds.reserve;
+                door.intake = door.intake.after_tick(|| reserve.has_room(&listener));
+            }
+            _ = orders.wait_for(|order| *order != Order::Serve) => break,
+        }
+    }
+    drop((listener, door));
+    finish(&*worker, orders).await;
+    Ok(())
+}
+
+/// Waits for the right to another connection. A future that is dropped has taken none.
+async fn permit(bounds: &Bounds) -> Option<Permit> {
+    let connections = Arc::clone(bounds.connections.as_ref()?);
+    // Nobody closes it.
+    connections.acquire_owned().await.ok()
+}
+
+/// Where connections come in.
+struct Door<W> {
+    worker: Rc<W>,
+    bounds: Bounds,
+    intake: Intake,
+    /// Accepted when there were as many connections as may be: it goes first when one has ended.
+    waiting: Option<(TcpStream, SocketAddr)>,
+}
+
+impl<W: Accept> Door<W> {
+    fn is_open(&self) -> bool {
+        self.intake != Intake::Full && self.waiting.is_none()
+    }
+
+    /// Starts to serve a connection, if another one may be.
+    fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        match accepted {
+            Ok((tcp, remote)) => {
+                if self.bounds.reserve.is_reached_by(&tcp) {
+                    self.intake = self.intake.exhausted();
+                }
+                self.place(tcp, remote);
+            }
+            Err(error) => {
+                tracing::debug!("cannot accept a connection: {error}");
+                if is_exhaustion(&error) {
+                    self.intake = self.intake.exhausted();
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, tcp: TcpStream, remote: SocketAddr) {
+        let Some(connections) = &self.bounds.connections else {
+            return Rc::clone(&self.worker).accept(tcp, remote, None);
+        };
+        match Arc::clone(connections).try_acquire_owned() {
+            Ok(permit) => Rc::clone(&self.worker).accept(tcp, remote, Some(permit)),
+            Err(_) => {
+                tracing::debug!("{remote} waits: there are as many connections as may be");
+                self.waiting = Some((tcp, remote));
+            }
+        }
+    }
+
+    fn let_in(&mut self, permit: Option<Permit>) {
+        if let Some((tcp, remote)) = self.waiting.take() {
+            Rc::clone(&self.worker).accept(tcp, remote, permit);
+        }
+    }
+}
+
+/// Waits for the connections that are left, and ends them when that is ordered.
+async fn finish(worker: &impl Accept, mut orders: watch::Receiver<Order>) {
+    let mut ticks = ticker(CLOSING_TICK);
+    let mut quitting = false;
+    worker.watches().close_idle();
+    while worker.watches().len() > 0 {
+        tokio::select! {
+            _ = ticks.tick() => tick(worker),
+            // An error means that the control thread is gone, which ends the process anyway.
+            _ = orders.wait_for(|order| *order == Order::Quit), if !quitting => {
+                quitting = true;
+                worker.watches().end_all();
+            }
+        }
+    }
+    worker.tick();
+}
+
+fn tick(worker: &impl Accept) {
+    worker.watches().sweep();
+    worker.tick();
+}
+
+fn ticker(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,20 @@
+//! `underseal proxy` as its clients, its backends and its operators see it: the real binary on
+//! loopback, between clients and backends that say exactly what a test wants said, and between
+//! programs that others wrote.
+
+mod backend;
+#[path = "../serve/client.rs"]
+#[allow(dead_code, reason = "the tests of serve use the rest of it")]
+mod client;
+mod faults;
+mod forwarding;
+mod harness;
+mod http2;
+mod limits;
+mod policy;
+mod programs;
+mod reload;
+mod smuggling;
+mod tcp;
+mod tls;
+mod upgrade;

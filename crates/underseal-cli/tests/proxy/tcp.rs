@@ -1,0 +1,121 @@
+//! Another protocol than HTTP.
+
+use std::io::{Read as _, Write as _};
+
+use underseal_testkit::CLIENT_ID;
+
+use crate::backend::Backend;
+use crate::harness::{Start, close_notify};
+
+/// Gives back what comes, byte by byte, until there is no more.
+fn parrot() -> Backend {
+    Backend::new(|connection| {
+        loop {
+            let byte = connection.read(1);
+            if byte.is_empty() {
+                break;
+            }
+            connection.send(byte);
+        }
+        connection.send("bye");
+    })
+}
+
+#[test]
+fn bytes_pass_both_ways_and_so_do_ends() {
+    let backend = parrot();
+    let proxy = Start::new(backend.address)
+        .with(&["--protocol", "tcp"])
+        .start();
+    let mut client = proxy.client();
+    client.send("hello");
+    let mut body = [0; 5];
+    client.read_body(&mut body);
+    assert_eq!(&body, b"hello");
+    close_notify(&mut client);
+    let (rest, ended) = client.rest();
+    assert_eq!(rest, b"bye");
+    ended.expect("close_notify");
+    let line = proxy.logged(|line| line["protocol"] == "tcp");
+    assert_eq!(
+        (&line["bytes_in"], &line["bytes_out"]),
+        (&5.into(), &8.into())
+    );
+    assert!(line["error"].is_null());
+}
+
+#[test]
+fn a_denied_connection_is_closed_cleanly_and_reaches_nobody() {
+    let spec =
+        format!("{{ rules: [{{ from: [{{ source: {{ principals: ['{CLIENT_ID}'] }} }}] }}] }}");
+    let backend = parrot();
+    let proxy = Start::new(backend.address)
+        .mutual()
+        .with(&["--protocol", "tcp", "--client-auth", "optional"])
+        .policy(&spec)
+        .start();
+    let mut stranger = proxy.client();
+    stranger.expect_close();
+    assert_eq!(backend.connections(), 0);
+    let line = proxy.logged(|line| line["verdict"] == "deny");
+    assert_eq!(line["attribute"], "source.principals");
+    let mut known = proxy.mutual_client();
+    known.send("x");
+    let mut byte = [0];
+    known.read_body(&mut byte);
+    assert_eq!(&byte, b"x");
+}
+
+#[test]
+fn a_backend_that_is_reset_cuts_the_client_off() {
+    let backend = Backend::new(|connection| {
+        connection.read(1);
+        connection.send("partial");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        connection.reset();
+    });
+    let proxy = Start::new(backend.address)
+        .with(&["--protocol", "tcp"])
+        .start();
+    let mut client = proxy.client();
+    client.send("x");
+    client.rest().1.expect_err("no close_notify");
+}
+
+#[test]
+fn a_silent_tunnel_ends() {
+    let proxy = Start::new(parrot().address)
+        .with(&["--protocol", "tcp", "--tunnel-timeout", "0.3"])
+        .start();
+    let mut client = proxy.client();
+    client.rest().1.expect_err("no close_notify");
+    let line = proxy.logged(|line| line["protocol"] == "tcp");
+    assert_eq!(line["error"], "tunnel-silent");
+}
+
+#[test]
+fn a_client_can_speak_for_another_address_and_the_backend_is_told() {
+    let backend = Backend::new(|connection| {
+        let header = connection.read(28);
+        connection.send(header);
+    });
+    let proxy = Start::new(backend.address)
+        .plain()
+        .with(&["--protocol", "tcp", "--accept-proxy", "--send-proxy"])
+        .start();
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend([192, 0, 2, 1, 198, 51, 100, 2, 0x12, 0x34, 0x01, 0xbb]);
+    let mut tcp = proxy.tcp();
+    tcp.write_all(&header).expect("send");
+    let mut told = Vec::new();
+    tcp.read_to_end(&mut told).expect("a header");
+    assert_eq!(told, header);
+    drop(tcp);
+    proxy.logged(|line| line["remote"] == "192.0.2.1:4660");
+
+    let mut silent = proxy.tcp();
+    silent.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("send");
+    let mut nothing = Vec::new();
+    let _ = silent.read_to_end(&mut nothing);
+    assert_eq!(nothing, b"");
+}

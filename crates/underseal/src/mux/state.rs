@@ -1,0 +1,299 @@
+//! What a connection received and replied, and what a turn with it does.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite;
+
+use super::inbound::{Inbound, Next};
+use super::outbound::Outbound;
+use super::stream::Stream;
+use super::{Builder, Closed, ReplyError};
+
+/// Reads of one turn, so that a peer that sends one long message does not keep a worker for
+/// itself: 1 MiB.
+const READS: usize = 16;
+
+/// A stream that is free again, and what was read of it and not handed out.
+pub(super) type Released = (Box<dyn Stream>, Vec<u8>);
+
+pub(super) struct State {
+    stream: Option<Box<dyn Stream>>,
+    inbound: Inbound,
+    outbound: Outbound,
+    /// Messages that workers have in hand.
+    in_flight: usize,
+    intent: Intent,
+    closed: Option<Closed>,
+}
+
+enum Intent {
+    Serve,
+    /// Hand out nothing more, and give the stream back.
+    Detach,
+    /// Read nothing more, and end.
+    End {
+        why: Closed,
+        /// Whether what was read holds no whole message any more.
+        is_exhausted: bool,
+    },
+}
+
+/// What a turn is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A worker wants a message.
+    Take,
+    /// Somebody else looks after the connection; if there may be a message, a worker is woken.
+    LookAfter,
+}
+
+/// What came of a turn.
+pub(super) struct Turned {
+    pub(super) message: Option<Vec<u8>>,
+    /// Whether there may be more to have at once.
+    pub(super) again: bool,
+}
+
+impl Turned {
+    pub(super) const NOTHING: Self = Self {
+        message: None,
+        again: false,
+    };
+    const AGAIN: Self = Self {
+        message: None,
+        again: true,
+    };
+}
+
+impl State {
+    pub(super) fn new(limits: &Builder, stream: Box<dyn Stream>, received: Vec<u8>) -> Self {
+        Self {
+            stream: Some(stream),
+            inbound: Inbound::new(&limits.framing, received),
+            outbound: Outbound::new(limits.replies.as_ref()),
+            in_flight: 0,
+            intent: Intent::Serve,
+            closed: None,
+        }
+    }
+
+    pub(super) fn serve(&mut self, limits: &Builder, turn: Turn, cx: &mut Context<'_>) -> Turned {
+        match self.try_serve(limits, turn, cx) {
+            Ok(turned) => turned,
+            Err(why) => {
+                self.close(why);
+                Turned::NOTHING
+            }
+        }
+    }
+
+    fn try_serve(
+        &mut self,
+        limits: &Builder,
+        turn: Turn,
+        cx: &mut Context<'_>,
+    ) -> Result<Turned, Closed> {
+        self.flush(cx)?;
+        for _ in 0..READS {
+            if !self.may_hand_out(limits) {
+                return self.end_if_done(cx);
+            }
+            if turn == Turn::LookAfter && self.inbound.has_unseen() {
+                return Ok(Turned::AGAIN);
+            }
+            match self.inbound.next() {
+                Ok(Next::Message(bytes)) => {
+                    self.in_flight += 1;
+                    let again = self.may_hand_out(limits) && self.has_more(cx);
+                    let message = Some(bytes);
+                    return Ok(Turned { message, again });
+                }
+                Ok(Next::NeedMore) => self.exhausted(),
+                Ok(Next::End) => self.end(Closed::ByPeer, true),
+                Err(why @ Closed::Framing(_)) => self.end(why, true),
+                Err(why) => return Err(why),
+            }
+            if matches!(self.intent, Intent::End { .. }) {
+                return self.end_if_done(cx);
+            }
+            if self.fill(cx).is_pending() {
+                return Ok(Turned::NOTHING);
+            }
+        }
+        Ok(Turned::AGAIN)
+    }
+
+    /// Whether the next message may be handed out, if there is one.
+    fn may_hand_out(&self, limits: &Builder) -> bool {
+        let is_wanted = match self.intent {
+            Intent::Serve => true,
+            Intent::Detach => false,
+            Intent::End { is_exhausted, .. } => !is_exhausted,
+        };
+        is_wanted
+            && self.stream.is_some()
+            && self.in_flight < limits.most_in_flight()
+            && self.outbound.waiting() < limits.reply_limit
+    }
+
+    /// Whether another message may be there; if not, the stream wakes the connection.
+    fn has_more(&mut self, cx: &mut Context<'_>) -> bool {
+        self.inbound.has_unseen()
+            || matches!(self.intent, Intent::End { .. })
+            || self.fill(cx).is_ready()
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.stream {
+            Some(stream) => self.inbound.poll_fill(stream, cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match &mut self.stream {
+            Some(stream) => match self.outbound.poll_flush(stream, cx) {
+                Poll::Ready(result) => result,
+                Poll::Pending => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+
+    fn exhausted(&mut self) {
+        if let Intent::End { is_exhausted, .. } = &mut self.intent {
+            *is_exhausted = true;
+        }
+    }
+
+    /// Reads nothing more, finishes what is in hand, and ends. The first reason is the one that is
+    /// told.
+    fn end(&mut self, why: Closed, exhausted: bool) {
+        match &mut self.intent {
+            Intent::End { is_exhausted, .. } => *is_exhausted |= exhausted,
+            intent => {
+                *intent = Intent::End {
+                    why,
+                    is_exhausted: exhausted,
+                };
+            }
+        }
+    }
+
+    fn end_if_done(&mut self, cx: &mut Context<'_>) -> Result<Turned, Closed> {
+        let Intent::End { why, is_exhausted } = &self.intent else {
+            return Ok(Turned::NOTHING);
+        };
+        let is_done = *is_exhausted && self.in_flight == 0 && self.outbound.is_empty();
+        let Some(stream) = self.stream.as_mut().filter(|_| is_done) else {
+            return Ok(Turned::NOTHING);
+        };
+        // An error of saying goodbye changes nothing: everything was said.
+        match Pin::new(stream).poll_shutdown(cx) {
+            Poll::Ready(_) => Err(why.clone()),
+            Poll::Pending => Ok(Turned::NOTHING),
+        }
+    }
+
+    /// Reads nothing more; what was read is still handed out.
+    pub(super) fn end_here(&mut self, why: Closed) {
+        let is_exhausted = !self.inbound.has_unseen();
+        self.end(why, is_exhausted);
+    }
+
+    /// Ends at once. [`Self::take_ended`] is to follow.
+    pub(super) fn close(&mut self, why: Closed) {
+        self.closed.get_or_insert(why);
+    }
+
+    pub(super) fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
+    }
+
+    /// The stream of a connection that ended, once, and why. What was kept for it is freed.
+    pub(super) fn take_ended(&mut self) -> Option<(Box<dyn Stream>, Closed)> {
+        let why = self.closed.as_ref()?;
+        let stream = self.stream.take()?;
+        self.inbound.free();
+        self.outbound.free();
+        Some((stream, why.clone()))
+    }
+
+    pub(super) fn take_stream(&mut self) -> Option<Box<dyn Stream>> {
+        self.stream.take()
+    }
+
+    /// A worker has finished a message.
+    pub(super) fn finish(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    pub(super) fn send(
+        &mut self,
+        reply: &[u8],
+        limit: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ReplyError> {
+        let sent = self.flush(cx).map_err(Closed::from);
+        let sent = sent.and_then(|()| self.push(reply, limit, cx));
+        if let Err(why) = &sent {
+            self.close(why.clone());
+        }
+        match (sent, &self.closed) {
+            (_, Some(why)) => Err(ReplyError::Closed(why.clone())),
+            (Ok(Pushed::Sent), None) => Ok(()),
+            (_, None) => Err(ReplyError::Full),
+        }
+    }
+
+    fn push(&mut self, reply: &[u8], limit: usize, cx: &mut Context<'_>) -> Result<Pushed, Closed> {
+        let Some(stream) = self.stream.as_mut().filter(|_| self.closed.is_none()) else {
+            return Ok(Pushed::Full);
+        };
+        if self.outbound.waiting() >= limit {
+            return Ok(Pushed::Full);
+        }
+        self.outbound.check(reply).map_err(Closed::BadReply)?;
+        if !reply.is_empty() {
+            self.outbound.push(reply, stream, cx)?;
+        }
+        Ok(Pushed::Sent)
+    }
+
+    pub(super) fn poll_detach(&mut self, cx: &mut Context<'_>) -> Poll<Result<Released, Closed>> {
+        if let Err(error) = self.flush(cx) {
+            self.close(error.into());
+        }
+        if let Some(why) = &self.closed {
+            return Poll::Ready(Err(why.clone()));
+        }
+        if matches!(self.intent, Intent::Serve) {
+            self.intent = Intent::Detach;
+        }
+        let is_done = self.in_flight == 0 && self.outbound.is_empty();
+        if !is_done || !matches!(self.intent, Intent::Detach) {
+            return Poll::Pending;
+        }
+        let Some(stream) = self.stream.take() else {
+            return Poll::Pending;
+        };
+        let received = self.inbound.take_rest();
+        Poll::Ready(Ok((stream, received)))
+    }
+
+    /// Serves again what was to be detached.
+    pub(super) fn resume(&mut self) {
+        if matches!(self.intent, Intent::Detach) {
+            self.intent = Intent::Serve;
+        }
+    }
+}
+
+/// What became of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pushed {
+    Sent,
+    Full,
+}

@@ -466,3 +466,26 @@ fn a_request_gets_the_same_verdict_in_both_versions() {
         assert_eq!(status, other, "{method} {path} {host}");
     }
 }
+
+#[test]
+fn a_client_has_so_many_streams_at_once_and_no_more() {
+    let backend = Backend::new(|connection| while connection.head().is_some() {});
+    let proxy = Proxy::start(backend.address);
+    let mut client = raw(&proxy);
+    for stream in 0..140 {
+        client.send(frame(1, 5, 2 * stream + 1, &get_head()));
+    }
+    let mut refused = 0;
+    while refused < 140 - 128 {
+        let mut head = [0; 9];
+        client.read_body(&mut head);
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(len).expect("short")];
+        client.read_body(&mut payload);
+        if head[3] == 3 {
+            assert_eq!(payload, 7_u32.to_be_bytes(), "REFUSED_STREAM");
+            refused += 1;
+        }
+    }
+    assert!(backend.heads().len() <= 128);
+}

@@ -23,7 +23,7 @@ impl Nginx {
         let root = directory.path().display().to_string();
         let (peer, address) = peers::spawn_on_free_port(|port| {
             let config = format!(
-                "user root root; daemon off; worker_processes 1; pid {root}/pid; error_log stderr notice;
+                "user root root; daemon off; master_process off; pid {root}/pid; error_log stderr notice;
                 events {{ worker_connections 64; }}
                 http {{
                     access_log off; client_max_body_size 64m;

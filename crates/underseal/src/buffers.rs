@@ -159,6 +159,19 @@ impl Residue {
         }
     }
 
+    /// The bytes in a lent buffer, and where they are in it: there may be room behind them.
+    pub(crate) fn into_lent(self) -> (Lent, Range<usize>) {
+        match self {
+            Self::Kept(buffer, range) => (buffer, range.start as usize..range.end as usize),
+            other => {
+                let mut buffer = lend();
+                let len = other.bytes().len();
+                buffer[..len].copy_from_slice(other.bytes());
+                (buffer, 0..len)
+            }
+        }
+    }
+
     /// The bytes in a lent buffer, right before [`HEADROOM`], and where they start. They must be
     /// less than one record.
     pub(crate) fn into_headroom(self) -> (Lent, usize) {

@@ -116,6 +116,30 @@ impl Transmit {
         }
     }
 
+    /// As [`write`](Self::write), for a caller that comes with more at once: what is small may wait
+    /// for [`send_gathered`](Self::send_gathered). The kernel is never told to wait.
+    pub(crate) fn gather(
+        &mut self,
+        transport: &mut impl Transport,
+        slices: &mut [IoSlice<'_>],
+    ) -> io::Result<usize> {
+        if let Self::User(tx) = self {
+            let taken = tx.gather(slices)?;
+            if taken > 0 {
+                return Ok(taken);
+            }
+        }
+        self.write(transport, ContentType::APPLICATION_DATA, slices, false)
+    }
+
+    /// Sends what [`gather`](Self::gather) left behind, as far as the socket takes it.
+    pub(crate) fn send_gathered(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        match self {
+            Self::User(tx) => tx.send_gathered(transport),
+            Self::Kernel(_) => Ok(()),
+        }
+    }
+
     /// Sends all that was sealed, and closes the record that `more` left open.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         either!(self, tx => tx.flush(transport))

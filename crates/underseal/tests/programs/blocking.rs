@@ -1,8 +1,9 @@
 //! Blocking streams: a redirect without room blocks the thread.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -12,8 +13,38 @@ use underseal::{ClientConnection, ServerConnection};
 
 use crate::pairs::{CONFIGS, name, pattern};
 
+/// A socket that counts what is sent on it.
+struct Counted(TcpStream, Arc<AtomicUsize>);
+
+impl Read for Counted {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 fn pair() -> (
     TlsStream<TcpStream, ServerConnection>,
+    TlsStream<TcpStream, ClientConnection>,
+) {
+    pair_over(|socket| socket)
+}
+
+/// A pair whose server is over what `wrap` makes of its socket.
+fn pair_over<S: Read + Write>(
+    wrap: impl FnOnce(TcpStream) -> S,
+) -> (
+    TlsStream<S, ServerConnection>,
     TlsStream<TcpStream, ClientConnection>,
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -29,7 +60,7 @@ fn pair() -> (
         connector.connect(name(), theirs).unwrap()
     });
     let acceptor = TlsAcceptor::from(Arc::clone(&CONFIGS.0));
-    (acceptor.accept(ours).unwrap(), client.join().unwrap())
+    (acceptor.accept(wrap(ours)).unwrap(), client.join().unwrap())
 }
 
 #[test]
@@ -100,4 +131,25 @@ fn a_thread_that_reads_blocks_until_the_target_has_room() {
     assert!(got == data);
     sender.join().unwrap();
     flusher.join().unwrap();
+}
+
+/// A verdict costs a record, and not a system call.
+#[test]
+fn small_messages_of_one_write_are_sent_together() {
+    let sends = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&sends);
+    let (mut stream, mut peer) = pair_over(|socket| Counted(socket, counter));
+    let by_kib = |message: &mut Message<'_>| {
+        message.apply_bytes(1024);
+        Verdict::Pass
+    };
+    stream.attach(Filter::egress(by_kib)).unwrap();
+    sends.store(0, Ordering::Relaxed);
+    let data = pattern(64 * 1024);
+    stream.write_all(&data).unwrap();
+    let sends = sends.load(Ordering::Relaxed);
+    assert!((1..=4).contains(&sends), "{sends} sends for 64 messages");
+    let mut got = vec![0; data.len()];
+    peer.read_exact(&mut got).unwrap();
+    assert!(got == data);
 }

@@ -119,3 +119,24 @@ async fn held_data_does_not_hold_up_control_records() {
         (ContentType::APPLICATION_DATA, &b"1234567890"[..])
     );
 }
+
+/// What was gathered of one write goes out in order, whatever the socket takes of it.
+#[tokio::test(start_paused = true)]
+async fn small_messages_survive_a_socket_that_takes_little() {
+    let (mut server, mut client) = pair(1000).await;
+    let one_byte = |message: &mut Message<'_>| {
+        message.apply_bytes(1);
+        Verdict::<Peer>::Pass
+    };
+    server.attach(Filter::egress(one_byte)).unwrap();
+    let data = pattern(20_000);
+    let send = async {
+        server.write_all(&data).await.unwrap();
+        server.flush().await.unwrap();
+        assert_eq!(server.pending_bytes(), 0);
+    };
+    let mut got = vec![0; data.len()];
+    let ((), read) = soon(async { tokio::join!(send, client.read_exact(&mut got)) }).await;
+    read.unwrap();
+    assert!(got == data);
+}

@@ -226,6 +226,15 @@ impl<T: Transport> Out<'_, T> {
         &mut self,
         offer: &mut Offer<'_, '_, P, Peer>,
     ) -> io::Result<()> {
+        let carried_out = self.carry_out_each(offer);
+        self.tx.send_gathered(self.transport)?;
+        carried_out
+    }
+
+    fn carry_out_each<P: Program<Peer>>(
+        &mut self,
+        offer: &mut Offer<'_, '_, P, Peer>,
+    ) -> io::Result<()> {
         while let Some(decision) = offer.next() {
             let (to, direction, chunk) = match decision {
                 Decision::Pass(chunk) => {
@@ -252,13 +261,14 @@ impl<T: Transport> Out<'_, T> {
         Ok(())
     }
 
-    /// Seals and sends a chunk, or a part of it.
+    /// Seals and sends a chunk, or a part of it. A verdict ends where a record does.
     fn send(&mut self, chunk: Chunk<'_>) -> io::Result<usize> {
-        // A verdict ends where a record does: only what is last may leave one open.
-        let more = self.more && chunk.behind() == 0;
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let slices = chunk.gather(&mut slices);
-        let n = send_data(self.tx, self.transport, slices, more)?;
+        let n = match chunk.behind() {
+            0 => send_data(self.tx, self.transport, slices, self.more)?,
+            _ => self.tx.gather(self.transport, slices)?,
+        };
         *self.tx_bytes += n as u64;
         Ok(n)
     }

@@ -4,7 +4,8 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use underseal_record::{
-    AlertDescription, AlertLevel, ContentType, Limits, MAX_RECORD, Sealer, TrafficSecret,
+    AlertDescription, AlertLevel, ContentType, Limits, MAX_PLAINTEXT, MAX_RECORD, Sealer,
+    TrafficSecret,
 };
 
 use crate::Error;
@@ -207,6 +208,48 @@ impl Transmit {
             Some(error) if taken == 0 => Err(error.into()),
             // The next call reports it.
             _ => Ok(taken),
+        }
+    }
+
+    /// Seals data behind what is pending and sends nothing, for a caller that comes with more at
+    /// once: see [`send_gathered`](Self::send_gathered). Zero if there is no room for all of it.
+    pub(crate) fn gather(&mut self, slices: &mut [IoSlice<'_>]) -> Result<usize, Error> {
+        if self.closed {
+            return Err(Error::WriteAfterClose);
+        }
+        self.close_record()?;
+        let len: usize = slices.iter().map(|slice| slice.len()).sum();
+        if len > MAX_PLAINTEXT || self.pending.bytes().len() + len > BATCH {
+            return Ok(0);
+        }
+        let (mut buffer, mut range) = std::mem::take(&mut self.pending).into_lent();
+        let mut taken = 0;
+        let mut sealed = Ok(());
+        // A record with all of it, and a key update before it.
+        if buffer.len() - range.end >= 2 * MAX_RECORD {
+            let out = &mut buffer[range.end..];
+            sealed = self.seal_due_key_update(out).and_then(|update| {
+                range.end += update;
+                let data = ContentType::APPLICATION_DATA;
+                let sealed = self
+                    .sealer
+                    .seal_vectored(data, slices, &mut out[update..])?;
+                range.end += sealed.written;
+                taken = sealed.consumed;
+                Ok(())
+            });
+        }
+        self.pending = Residue::new(buffer, range, 0);
+        sealed.map(|()| taken)
+    }
+
+    /// Sends what was gathered, as far as the socket takes it.
+    pub(crate) fn send_gathered(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        let sent = self.send_pending(transport);
+        self.pending.settle(COPIED);
+        match sent {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -170,8 +170,9 @@ impl Connection {
         is_blocked.then(|| Arc::clone(&attached.waiting))
     }
 
-    /// Ends the receiving direction: nobody can judge what comes.
+    /// Ends the receiving direction: nobody can judge what comes, nor what is left of a record.
     fn end_ingress(&mut self, denied: Denied) -> Error {
+        self.rx.consume(usize::MAX);
         let error = Error::from(denied);
         self.end = Some(End::Failed(Box::new(error.clone())));
         error

@@ -61,6 +61,16 @@ impl Programs {
         self.get()?.ingress.as_mut()
     }
 
+    fn egress_and_waiting(&mut self) -> Option<(&mut Egress, &Arc<Waiting>)> {
+        let attached = self.get()?;
+        Some((attached.egress.as_mut()?, &attached.waiting))
+    }
+
+    fn ingress_and_waiting(&mut self) -> Option<(&mut Ingress, &Arc<Waiting>)> {
+        let attached = self.get()?;
+        Some((attached.ingress.as_mut()?, &attached.waiting))
+    }
+
     fn inbox(&mut self) -> Option<&mut Inbox> {
         self.get()?.inbox.as_mut()
     }

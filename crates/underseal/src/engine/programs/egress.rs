@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use underseal_message::{Chunk, Decision, Direction, Offer, Peer, Program};
 
-use super::{AnyFilter, Attached, Redirected, Waiting, redirect, send_data};
+use super::{AnyFilter, Redirected, Waiting, redirect, send_data};
 use crate::Error;
 use crate::buffers;
 use crate::engine::{Connection, MAX_SLICES, Transmit};
@@ -187,12 +187,7 @@ impl Connection {
         more: bool,
         call: impl FnOnce(&mut Egress, &mut Out<'_, T>) -> io::Result<R>,
     ) -> io::Result<Option<R>> {
-        let Some(Attached {
-            egress: Some(egress),
-            waiting,
-            ..
-        }) = self.programs.get()
-        else {
+        let Some((egress, waiting)) = self.programs.egress_and_waiting() else {
             return Ok(None);
         };
         let mut out = Out {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use underseal_message::{Decision, Denied, Direction, Offer, Peer, Program};
 
-use super::{AnyFilter, Attached, Redirected, Waiting, redirect};
+use super::{AnyFilter, Redirected, Waiting, redirect};
 use crate::Error;
 use crate::engine::{Connection, End};
 use crate::transport::Transport;
@@ -66,12 +66,7 @@ impl Connection {
         out: &mut [u8],
         n: usize,
     ) -> Result<usize, Error> {
-        let Some(Attached {
-            ingress: Some(ingress),
-            waiting,
-            ..
-        }) = self.programs.get()
-        else {
+        let Some((ingress, waiting)) = self.programs.ingress_and_waiting() else {
             return Ok(n);
         };
         let slices = [&out[..n], self.rx.plaintext()];
@@ -103,12 +98,7 @@ impl Connection {
         &mut self,
         transport: &mut impl Transport,
     ) -> Result<bool, Error> {
-        let Some(Attached {
-            ingress: Some(ingress),
-            waiting,
-            ..
-        }) = self.programs.get()
-        else {
+        let Some((ingress, waiting)) = self.programs.ingress_and_waiting() else {
             return Ok(true);
         };
         if ingress.waiting.is_empty() && !ingress.is_blocked {
@@ -139,12 +129,7 @@ impl Connection {
         &mut self,
         transport: &mut impl Transport,
     ) -> Result<bool, Error> {
-        let Some(Attached {
-            ingress: Some(ingress),
-            waiting,
-            ..
-        }) = self.programs.get()
-        else {
+        let Some((ingress, waiting)) = self.programs.ingress_and_waiting() else {
             return Ok(true);
         };
         if ingress.finished {

@@ -177,6 +177,12 @@ impl Connection {
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         self.send_redirected(transport)?;
         self.flush_judged(transport)?;
+        self.flush_sealed(transport)
+    }
+
+    /// Sends what no program has to be asked about: a reader may do that, who could not be told
+    /// what a program refuses.
+    fn flush_sealed(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         self.tx.queue_key_update()?;
         self.tx.flush(transport)
     }

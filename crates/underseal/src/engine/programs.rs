@@ -129,13 +129,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether bytes are kept for programs that belong to the application or the peer.
+    /// Whether bytes are kept for programs, or by them for this connection, that belong to
+    /// somebody.
     pub(crate) fn programs_hold_data(&mut self) -> bool {
-        let egress = self.programs.egress();
-        egress.is_some_and(|egress| egress.keeps_anything()) || {
-            let ingress = self.programs.ingress();
-            ingress.is_some_and(|ingress| ingress.keeps_anything())
-        }
+        let Some(attached) = self.programs.get() else {
+            return false;
+        };
+        let egress = attached.egress.as_ref().map(Egress::keeps_anything);
+        let ingress = attached.ingress.as_ref().map(Ingress::keeps_anything);
+        let inbox = attached.inbox.as_ref().map(|inbox| {
+            let peer = inbox.peer();
+            peer.waiting(Direction::Egress) + peer.waiting(Direction::Ingress) > 0
+        });
+        [egress, ingress, inbox].contains(&Some(true))
     }
 
     /// What others redirect to this connection with.

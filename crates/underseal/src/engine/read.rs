@@ -170,7 +170,7 @@ impl Connection {
         self.tend_inbox(transport);
         if self.control.answer_due {
             // A failure to send shows again, with its reason, at the next write or flush.
-            let sent = self.flush(transport);
+            let sent = self.flush_sealed(transport);
             self.control.answer_due = sent.is_err();
         }
     }

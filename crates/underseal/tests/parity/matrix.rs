@@ -232,6 +232,7 @@ macro_rules! programs {
                 a_program_that_panics_ends_its_direction
                 data_is_redirected_to_another_streams_peer
                 data_is_redirected_to_another_streams_reader
+                a_stream_with_redirected_data_is_not_taken_apart
             }
         }
     };

@@ -453,3 +453,19 @@ pub(crate) fn data_is_redirected_to_another_streams_reader(case: Case) {
     from.shutdown().unwrap();
     assert_eq!(receive_records(&mut from_peer), [b""; 0]);
 }
+
+/// Bytes that nobody would send or read any more keep a stream together.
+pub(crate) fn a_stream_with_redirected_data_is_not_taken_apart(case: Case) {
+    let (mut from, _from_peer) = case.server();
+    let (mut to, _to_peer) = case.server();
+    let target = to.redirect_peer(100);
+    let all = move |_: &mut Message<'_>| Verdict::Redirect {
+        to: target.clone(),
+        direction: Direction::Ingress,
+    };
+    from.attach(Filter::egress(all)).unwrap();
+    from.write_all(b"redirected").unwrap();
+    let refused = to.into_parts().map(drop).unwrap_err();
+    assert!(matches!(refused, Error::Unsupported(_)), "{refused}");
+    from.into_parts().map(drop).unwrap();
+}

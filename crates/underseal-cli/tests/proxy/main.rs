@@ -10,6 +10,7 @@ mod faults;
 mod forwarding;
 mod harness;
 mod http2;
+mod http2_floods;
 mod limits;
 mod policy;
 mod programs;

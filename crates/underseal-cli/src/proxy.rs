@@ -18,6 +18,7 @@ mod http1;
 mod http2;
 mod log;
 mod metrics;
+mod pipe;
 mod policy;
 mod principal;
 mod proxy_protocol;

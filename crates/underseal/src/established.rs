@@ -58,6 +58,17 @@ macro_rules! established_stream {
             self.connection.engines()
         }
 
+        /// Whether splicing in `direction` (`splice_from` is to send, `splice_to` to receive) moves
+        /// pages that this process never sees: the kernel has the direction or, to send, will take
+        /// it on for them. Where it does not, a splice goes through a buffer, and reading or
+        /// writing does the same without a pipe.
+        ///
+        /// A kernel that refuses the direction when it comes to it makes this `false` from then on.
+        #[doc(alias = "splice")]
+        pub fn splices(&mut self, direction: crate::Direction) -> bool {
+            self.connection.splices(direction)
+        }
+
         /// Chooses the engine of each direction anew. A direction moves into the kernel at once if
         /// nothing of it is buffered, otherwise when that has been sent or read; [`engines`] tells.
         /// [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word here too.

@@ -129,13 +129,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// A dropped future has moved nothing.
     #[doc(alias = "splice")]
     pub async fn splice_to(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
-        let pipe = pipe.as_fd();
-        let spliced = poll_fn(|cx| {
-            self.with(cx, |connection, transport| {
-                connection.splice_to(transport, pipe, len)
-            })
+        poll_fn(|cx| self.poll_splice_to(cx, &pipe, len)).await
+    }
+
+    /// [`splice_to`](Self::splice_to), for those who poll.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn poll_splice_to(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: impl AsFd,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let spliced = self.with(cx, |connection, transport| {
+            connection.splice_to(transport, pipe.as_fd(), len)
         });
-        spliced.await.and_then(Spliced::into_result)
+        spliced.map(|spliced| spliced.and_then(Spliced::into_result))
     }
 
     /// Sends up to `len` bytes out of `pipe`, and returns how many; zero at the pipe's end. Where
@@ -151,13 +162,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// A dropped future has moved nothing.
     #[doc(alias = "splice")]
     pub async fn splice_from(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
-        let pipe = pipe.as_fd();
-        let spliced = poll_fn(|cx| {
-            self.with(cx, |connection, transport| {
-                connection.splice_from(transport, pipe, len)
-            })
+        poll_fn(|cx| self.poll_splice_from(cx, &pipe, len)).await
+    }
+
+    /// [`splice_from`](Self::splice_from), for those who poll.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn poll_splice_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: impl AsFd,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let spliced = self.with(cx, |connection, transport| {
+            connection.splice_from(transport, pipe.as_fd(), len)
         });
-        spliced.await.and_then(Spliced::into_result)
+        spliced.map(|spliced| spliced.and_then(Spliced::into_result))
     }
 
     /// Starts a key update: the next record is sealed under a new key and, if the peer is asked

@@ -59,6 +59,12 @@ const TESTS: &[Target] = &[
         name: "serve",
         starts: Some("underseal"),
     },
+    Target {
+        package: "underseal-cli",
+        switch: "--test",
+        name: "proxy",
+        starts: Some("underseal"),
+    },
 ];
 
 /// A binary, by the name that messages give it.

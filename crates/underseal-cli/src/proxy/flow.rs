@@ -1,7 +1,7 @@
 //! One direction of an exchange: a head, and then the bytes of a body as they come.
 //!
 //! Nothing is gathered: what was read is written before more is read, so that a slow sink holds
-//! back its source.
+//! back its source. Long bodies go through a pipe where the kernel moves their pages at both ends.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -13,10 +13,18 @@ use underseal_policy::Refusal;
 use underseal_policy::http1::{Chunks, Piece};
 
 use super::chunk::Chunk;
+use super::pipe::{Pipe, can_splice};
 use super::stream::Stream;
 
 /// Reads in a row before other connections have their turn.
 const TURN: usize = 8;
+
+/// Bytes to come from which on a body is spliced. TLS that is to send it moves into the kernel for
+/// that, as for a file of this length.
+const LONG: u64 = 256 * 1024;
+
+/// Bytes read at once that make what has no announced length worth splicing.
+const BULK: usize = 128 * 1024;
 
 /// What is left of a body, and how its end is known.
 #[derive(Clone, Debug)]
@@ -58,6 +66,11 @@ pub(crate) struct Flow {
     pub(crate) chunk: Chunk,
     /// How many bytes of it belong to the body, and are to be written.
     cleared: usize,
+    /// What was read past this process. At most one of the two holds anything.
+    pipe: Pipe,
+    /// Whether the last read was a long one.
+    is_bulk: bool,
+    is_spliced: bool,
     pub(crate) body: Body,
     /// Bytes of body that the sink took.
     pub(crate) passed: u64,
@@ -81,14 +94,10 @@ impl Body {
             Self::Done => Ok(0),
             Self::UntilClose => Ok(bytes.len()),
             Self::Length(left) => {
-                let taken = usize::try_from(*left)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                *left -= taken as u64;
-                if *left == 0 {
-                    *self = Self::Done;
-                }
-                Ok(taken)
+                let taken = (*left).min(bytes.len() as u64);
+                self.pass(taken);
+                // No more than there are.
+                Ok(taken as usize)
             }
             Self::Chunked(chunks) => {
                 let taken = take_chunks(chunks, bytes, guarded)?;
@@ -96,6 +105,16 @@ impl Body {
                     *self = Self::Done;
                 }
                 Ok(taken)
+            }
+        }
+    }
+
+    /// Bytes of a body without framing of its own have passed.
+    fn pass(&mut self, bytes: u64) {
+        if let Self::Length(left) = self {
+            *left = left.saturating_sub(bytes);
+            if *left == 0 {
+                *self = Self::Done;
             }
         }
     }
@@ -151,6 +170,9 @@ impl Flow {
             head_written: 0,
             chunk: read,
             cleared: 0,
+            pipe: Pipe::default(),
+            is_bulk: false,
+            is_spliced: false,
             body,
             passed: 0,
             waiting: Waiting::Source,
@@ -204,11 +226,12 @@ impl Flow {
             }
             self.waiting = Waiting::Sink;
             ready!(self.poll_write(cx, sink)).map_err(Broken::Sink)?;
+            ready!(self.poll_drain(cx, sink)).map_err(Broken::Sink)?;
             if self.body.is_done() {
                 return Pin::new(sink).poll_flush(cx).map_err(Broken::Sink);
             }
-            let read = match self.chunk.poll_fill(cx, Pin::new(source)) {
-                Poll::Ready(read) => read.map_err(Broken::Source)?,
+            let read = match self.poll_read(cx, source, sink) {
+                Poll::Ready(read) => read?,
                 Poll::Pending => {
                     let flushed = Pin::new(sink).poll_flush(cx).map_err(Broken::Sink)?;
                     if flushed.is_ready() {
@@ -226,6 +249,53 @@ impl Flow {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Reads more of the body; zero is the end of `source`.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Stream,
+        sink: &mut Stream,
+    ) -> Poll<Result<usize, Broken>> {
+        let read = match self.spliceable(source, sink) {
+            Some(len) => {
+                // A sender moves into the kernel when nothing of it is pending.
+                if !self.is_spliced {
+                    ready!(Pin::new(sink).poll_flush(cx)).map_err(Broken::Sink)?;
+                }
+                self.is_spliced = true;
+                let moved = self.pipe.poll_fill(cx, source, len);
+                let moved = ready!(moved).map_err(Broken::Source)?;
+                self.body.pass(moved as u64);
+                moved
+            }
+            None => {
+                let read = self.chunk.poll_fill(cx, Pin::new(source));
+                ready!(read).map_err(Broken::Source)?
+            }
+        };
+        self.is_bulk = read >= BULK;
+        Poll::Ready(Ok(read))
+    }
+
+    /// How many of the next bytes are to be spliced at most; `None` if they go through a buffer.
+    fn spliceable(&mut self, source: &mut Stream, sink: &mut Stream) -> Option<u64> {
+        let len = match self.body {
+            Body::Length(left) if self.is_spliced || left >= LONG => left,
+            Body::UntilClose if self.is_bulk => u64::MAX,
+            _ => return None,
+        };
+        let splices = self.chunk.is_empty() && can_splice(source, sink) && self.pipe.open();
+        splices.then_some(len)
+    }
+
+    /// Writes what is in the pipe.
+    fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> Poll<io::Result<()>> {
+        while !self.pipe.is_empty() {
+            self.passed += ready!(self.pipe.poll_drain(cx, sink))? as u64;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes the head and what is cleared, together where it can.

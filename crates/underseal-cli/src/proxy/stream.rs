@@ -1,12 +1,15 @@
 //! The streams that requests come in by and go out by: TCP, or TLS of either side.
 
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use rustix::pipe::{SpliceFlags, splice};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use underseal::Direction;
 
 use super::chunk::Chunk;
 use super::metrics::Open;
@@ -20,7 +23,7 @@ pub(crate) struct Stream {
     /// Its place among those that `underseal conns` lists, if it is TLS.
     place: Option<Place>,
     /// Counts it as open; `None` for what is no connection of its own.
-    _open: Option<Open>,
+    open: Option<Open>,
 }
 
 /// What a stream runs over.
@@ -52,7 +55,7 @@ impl Stream {
             io,
             unread: Chunk::default(),
             place,
-            _open: Some(open),
+            open: Some(open),
         }
     }
 
@@ -62,7 +65,7 @@ impl Stream {
             io: Io::Bridged(pipe),
             unread: Chunk::default(),
             place: None,
-            _open: None,
+            open: None,
         }
     }
 
@@ -119,6 +122,70 @@ impl Stream {
         }
     }
 
+    /// Whether [`poll_splice_to`](Self::poll_splice_to) (to receive) or
+    /// [`poll_splice_from`](Self::poll_splice_from) (to send) moves pages that this process never
+    /// sees. The others do not splice at all.
+    pub(crate) fn splices(&mut self, direction: Direction) -> bool {
+        let is_next = direction == Direction::Tx || self.unread.is_empty();
+        is_next
+            && match &mut self.io {
+                Io::Plain(_) => true,
+                Io::Accepted(stream) => stream.splices(direction),
+                Io::Connected(stream) => stream.splices(direction),
+                Io::Bridged(_) => false,
+            }
+    }
+
+    /// Moves up to `len` received bytes into `pipe`, which has room; zero at the end.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) fn poll_splice_to(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let moved = ready!(match &mut self.io {
+            Io::Plain(tcp) => poll_splice(tcp, cx, Interest::READABLE, |tcp| {
+                splice(tcp, None, pipe, None, len, SpliceFlags::NONBLOCK)
+            }),
+            Io::Accepted(stream) => stream.poll_splice_to(cx, pipe, len),
+            Io::Connected(stream) => stream.poll_splice_to(cx, pipe, len),
+            Io::Bridged(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        })?;
+        self.count(Direction::Rx, moved);
+        Poll::Ready(Ok(moved))
+    }
+
+    /// Sends up to `len` bytes out of `pipe`, which holds as many.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(crate) fn poll_splice_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let moved = ready!(match &mut self.io {
+            Io::Plain(tcp) => poll_splice(tcp, cx, Interest::WRITABLE, |tcp| {
+                splice(pipe, None, tcp, None, len, SpliceFlags::NONBLOCK)
+            }),
+            Io::Accepted(stream) => stream.poll_splice_from(cx, pipe, len),
+            Io::Connected(stream) => stream.poll_splice_from(cx, pipe, len),
+            Io::Bridged(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        })?;
+        self.count(Direction::Tx, moved);
+        Poll::Ready(Ok(moved))
+    }
+
+    fn count(&self, direction: Direction, spliced: usize) {
+        if let Some(open) = &self.open {
+            open.spliced(direction, spliced as u64);
+        }
+    }
+
     /// Ends the stream such that what was sent cannot be taken for complete: TLS without
     /// close_notify, TCP by a reset.
     pub(crate) fn abort(self) {
@@ -126,6 +193,26 @@ impl Stream {
             && let Err(error) = socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!("cannot reset a connection: {error}");
+        }
+    }
+}
+
+/// Splices once `tcp` is ready; the pipe is, so that `EAGAIN` is the socket's.
+fn poll_splice(
+    tcp: &TcpStream,
+    cx: &mut Context<'_>,
+    interest: Interest,
+    call: impl Fn(&TcpStream) -> rustix::io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(match interest {
+            Interest::READABLE => tcp.poll_read_ready(cx),
+            _ => tcp.poll_write_ready(cx),
+        })?;
+        match tcp.try_io(interest, || Ok(call(tcp)?)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return Poll::Ready(result),
         }
     }
 }

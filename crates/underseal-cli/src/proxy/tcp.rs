@@ -21,10 +21,7 @@ pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, se
         .clock
         .with_now(|_, time| log::begin(&mut line, time, session, "tcp"));
     log::unread(&mut line);
-    let mut outcome = Outcome {
-        engines: client.engines(),
-        ..Outcome::default()
-    };
+    let mut outcome = Outcome::default();
     let started = Instant::now();
     let end = {
         let mut connection = Tcp {
@@ -35,6 +32,7 @@ pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, se
         connection.run(&mut client, &mut line, &mut outcome).await
     };
     outcome.duration = started.elapsed();
+    outcome.engines = client.engines();
     worker.conclude(line, None, &outcome);
     close(watch, client, end).await;
 }

@@ -1,6 +1,7 @@
 //! A running proxy.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
@@ -161,6 +162,19 @@ impl Proxy {
     /// Waits for the line of a path.
     pub(crate) fn logged_path(&self, path: &str) -> Value {
         self.logged(|line| line["path"] == path)
+    }
+
+    /// What the admin port answers; `--admin` is an option to start with.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let line = self.peer.wait_for("admin        http://");
+        let address = line.split("http://").nth(1).expect("an address");
+        let address = address.split('/').next().expect("an address");
+        let mut tcp = tcp(address.parse().expect("an address"));
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        tcp.write_all(request.as_bytes()).expect("send");
+        let mut text = String::new();
+        tcp.read_to_string(&mut text).expect("an answer");
+        text
     }
 
     /// Sends a signal to the proxy.

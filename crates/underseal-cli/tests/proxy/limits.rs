@@ -7,7 +7,6 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::backend::Backend;
-use crate::client::tcp;
 use crate::harness::Start;
 
 #[test]
@@ -99,7 +98,7 @@ fn the_admin_port_tells_what_happened() {
     assert_eq!(client.response().status, 403);
     assert_eq!(proxy.status("GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
     fs_write_broken(&proxy);
-    let metrics = admin(&proxy, "/metrics");
+    let metrics = proxy.admin("/metrics");
     for series in [
         "underseal_requests_total{protocol=\"http1\",code=\"200\"} 1",
         "underseal_requests_total{protocol=\"http1\",code=\"403\"} 1",
@@ -115,30 +114,14 @@ fn the_admin_port_tells_what_happened() {
             "{series} is not in {metrics}"
         );
     }
-    assert!(admin(&proxy, "/healthz").starts_with("HTTP/1.1 200 "));
-    assert!(admin(&proxy, "/readyz").starts_with("HTTP/1.1 200 "));
+    assert!(proxy.admin("/healthz").starts_with("HTTP/1.1 200 "));
+    assert!(proxy.admin("/readyz").starts_with("HTTP/1.1 200 "));
 }
 
 fn fs_write_broken(proxy: &crate::harness::Proxy) {
     std::fs::write(proxy.policy_file(), "nonsense").expect("write");
     proxy.signal(Signal::HUP);
     proxy.peer.wait_for("the old policy stays");
-}
-
-/// What the admin port answers.
-fn admin(proxy: &crate::harness::Proxy, path: &str) -> String {
-    let line = proxy.peer.wait_for("admin        http://");
-    let address = line.split("http://").nth(1).expect("an address");
-    let address = address.split('/').next().expect("an address");
-    let mut tcp = tcp(address.parse().expect("an address"));
-    write!(
-        tcp,
-        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    )
-    .expect("send");
-    let mut text = String::new();
-    tcp.read_to_string(&mut text).expect("an answer");
-    text
 }
 
 #[test]
@@ -156,8 +139,8 @@ fn a_proxy_that_is_ending_is_alive_and_not_ready() {
     assert_eq!(running.head().status, 200);
     proxy.signal(Signal::TERM);
     proxy.peer.wait_for("shutting down");
-    assert!(admin(&proxy, "/readyz").starts_with("HTTP/1.1 503 "));
-    assert!(admin(&proxy, "/healthz").starts_with("HTTP/1.1 200 "));
+    assert!(proxy.admin("/readyz").starts_with("HTTP/1.1 503 "));
+    assert!(proxy.admin("/healthz").starts_with("HTTP/1.1 200 "));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod policy;
 mod programs;
 mod reload;
 mod smuggling;
+mod splices;
 mod tcp;
 mod tls;
 mod upgrade;

@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
+use underseal_sys::tls::Direction;
 
-#[cfg(feature = "tokio")]
 use super::Engine;
 use super::moving::Occasion;
 use super::read::Step;
@@ -36,6 +36,21 @@ impl Spliced {
 }
 
 impl Connection {
+    /// Whether a splice in `direction` passes no byte through this process: the kernel has the
+    /// direction or, to send, takes it on for pages, and no program looks at what passes.
+    pub(crate) fn splices(&mut self, direction: Direction) -> bool {
+        match direction {
+            Direction::Tx => {
+                let by_kernel = self.tx.engine() == Engine::Kernel;
+                !self.judges_egress() && (by_kernel || self.is_to_move(Occasion::Pages))
+            }
+            Direction::Rx => {
+                let by_kernel = matches!(self.rx, Receive::Kernel(_));
+                !self.judges_ingress() && by_kernel && self.rx.plaintext().is_empty()
+            }
+        }
+    }
+
     /// Whether [`send_file`](Self::send_file) would have the kernel read `limit` bytes of a file.
     #[cfg(feature = "tokio")]
     pub(crate) fn sends_pages(&mut self, limit: u64) -> bool {

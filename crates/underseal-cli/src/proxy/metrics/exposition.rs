@@ -137,6 +137,10 @@ impl Metrics {
     fn encode_connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         const DIRECTIONS: [(Direction, &str); 2] = [(Direction::Rx, "rx"), (Direction::Tx, "tx")];
         let mut bytes = Family::new("underseal_bytes", "Bytes of plaintext that passed");
+        let mut spliced = Family::new(
+            "underseal_spliced_bytes",
+            "Bytes of underseal_bytes that the kernel moved without a copy into this process",
+        );
         let mut handshakes = Family::new("underseal_handshakes", "TLS handshakes");
         let mut engines = Family::new(
             "underseal_connections_by_engine",
@@ -149,6 +153,8 @@ impl Metrics {
                 let direction_label = || ("direction", name.into());
                 let count = self.sum(|cells| cells.bytes(side, direction));
                 bytes.add([side_label(), direction_label()], count);
+                let count = self.sum(|cells| cells.spliced(side, direction));
+                spliced.add([side_label(), direction_label()], count);
                 for engine in [Engine::User, Engine::Kernel] {
                     let count = self.sum(|cells| cells.engines(side, direction, engine));
                     let engine = ("engine", engine.to_string().as_str().into());
@@ -165,6 +171,7 @@ impl Metrics {
             open.push(([side_label()], opened.saturating_sub(closed)));
         }
         bytes.encode(encoder)?;
+        spliced.encode(encoder)?;
         handshakes.encode(encoder)?;
         engines.encode(encoder)?;
         encode_gauge(encoder, "underseal_connections", "Open connections", &open)

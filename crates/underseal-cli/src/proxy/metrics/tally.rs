@@ -46,6 +46,8 @@ pub(super) struct Cells {
     requests: [Box<[Counter]>; 2],
     /// By side: received, sent.
     bytes: [[Counter; 2]; 2],
+    /// Those of them that no buffer of ours held.
+    spliced: [[Counter; 2]; 2],
     handshakes: [[Counter; 3]; 2],
     /// By side: opened, closed.
     connections: [[Counter; 2]; 2],
@@ -64,6 +66,7 @@ impl Default for Cells {
         Self {
             requests: array::from_fn(|_| (0..=CODES).map(|_| Counter::default()).collect()),
             bytes: Default::default(),
+            spliced: Default::default(),
             handshakes: Default::default(),
             connections: Default::default(),
             engines: Default::default(),
@@ -87,6 +90,10 @@ impl Cells {
 
     pub(super) fn bytes(&self, side: Side, direction: Direction) -> &Counter {
         &self.bytes[side as usize][direction_index(direction)]
+    }
+
+    pub(super) fn spliced(&self, side: Side, direction: Direction) -> &Counter {
+        &self.spliced[side as usize][direction_index(direction)]
     }
 
     pub(super) fn handshakes(&self, side: Side, result: Handshake) -> &Counter {
@@ -191,6 +198,13 @@ impl Tally {
 pub(crate) struct Open {
     cells: Arc<Cells>,
     side: Side,
+}
+
+impl Open {
+    /// Bytes passed that the kernel moved by itself.
+    pub(crate) fn spliced(&self, direction: Direction, bytes: u64) {
+        self.cells.spliced(self.side, direction).add(bytes);
+    }
 }
 
 impl Drop for Open {

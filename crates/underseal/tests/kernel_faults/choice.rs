@@ -63,6 +63,31 @@ fn auto_moves_at_the_first_large_file() {
     }
 }
 
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn auto_moves_at_the_first_splice() {
+    let _machine = alone();
+    for suite in Suite::ALL {
+        let (mut server, mut peer) = accept_over(sockets(), suite, Offload::Auto).unwrap();
+        assert_alive(&mut server, &mut peer);
+        let will_move = expected(suite) == Engine::Kernel;
+        assert_eq!(server.splices(Direction::Tx), will_move, "{suite:?}");
+        assert!(
+            !server.splices(Direction::Rx),
+            "{suite:?}: nothing moves that"
+        );
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::write(&writer, b"spliced").unwrap();
+        assert_eq!(server.splice_from(&reader, 7).unwrap(), 7, "{suite:?}");
+        server.flush().unwrap();
+        assert_eq!(server.engines().tx, expected(suite), "{suite:?}");
+        assert_eq!(server.splices(Direction::Tx), will_move, "{suite:?}");
+        let received = peer.receive();
+        assert_eq!(received, Some((APPLICATION_DATA, b"spliced".to_vec())));
+        assert_alive(&mut server, &mut peer);
+    }
+}
+
 /// A key update of the peer must not end a connection that nobody asked to put into the kernel.
 #[test]
 #[ignore = "needs kernel TLS: cargo xtask vm"]

@@ -1,6 +1,6 @@
 //! The module `tls` comes and goes while this process lives.
 
-use underseal::{Engine, Engines, Errno, Error, Offload, Refusal};
+use underseal::{Direction, Engine, Engines, Errno, Error, Offload, Refusal};
 use underseal_sys::probe::KernelTls;
 use underseal_testkit::Suite;
 
@@ -42,8 +42,10 @@ fn a_module_that_is_gone_for_good_leaves_the_user_engine() {
     let no_modprobe = machine.set("kernel/modprobe", NO_MODPROBE);
     machine.unload_tls();
     let (mut server, peer) = accept_over(sockets(), SUITE, Offload::Auto).unwrap();
+    assert!(server.splices(Direction::Tx), "it was not tried");
     let mut peer = send_large_file(&mut server, peer);
     assert_eq!(server.engines(), USER);
+    assert!(!server.splices(Direction::Tx), "it was refused");
     assert_alive(&mut server, &mut peer);
     let error = accept_over(sockets(), SUITE, Offload::Kernel).unwrap_err();
     let refusal = match Error::of(&error) {

@@ -237,6 +237,9 @@ pub(crate) fn spliced_bytes_are_judged(case: Case) {
     let (sent, received) = (Seen::default(), Seen::default());
     stream.attach(Filter::egress(witness(&sent))).unwrap();
     stream.attach(Filter::ingress(witness(&received))).unwrap();
+    for direction in underseal::Direction::ALL {
+        assert!(!stream.splices(direction), "a program looks at it");
+    }
     let (mut reader, mut writer) = pipe();
     peer.send(APPLICATION_DATA, b"into the pipe");
     assert_eq!(stream.splice_to(&writer, 100).unwrap(), 13);

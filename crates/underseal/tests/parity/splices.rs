@@ -7,11 +7,11 @@ use std::thread;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::record::{AlertDescription, ContentType};
-use underseal::{Direction, Error};
+use underseal::{Direction, Engine, Error};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
 use crate::case::Case;
-use crate::connect::{on_tokio, pattern};
+use crate::connect::{Server, on_tokio, pattern};
 use crate::endings::CLOSE_NOTIFY;
 
 /// The reading and the writing end of a pipe that does not wait.
@@ -29,10 +29,17 @@ fn drain(pipe: &mut File, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Pages pass only where the kernel has the direction.
+fn assert_splices(stream: &mut Server, case: Case, direction: Direction) {
+    let by_kernel = case.engine(direction) == Engine::Kernel;
+    assert_eq!(stream.splices(direction), by_kernel, "{direction}");
+}
+
 /// With what may come between data: a key update in pieces where there are any, a warning where there are
 /// none, and close_notify at the end.
 pub(crate) fn data_is_spliced_into_a_pipe(case: Case) {
     let (mut stream, mut peer) = case.server();
+    assert_splices(&mut stream, case, Direction::Rx);
     let data = pattern(100_003);
     let own = data.clone();
     let key_update = key_update(0);
@@ -183,6 +190,7 @@ pub(crate) fn a_pipe_is_spliced_into_a_stream(case: Case) {
     let (mut stream, mut peer) = case.server();
     let peer = thread::spawn(move || peer.receive_data());
     let (reader, mut writer) = pipe();
+    assert_splices(&mut stream, case, Direction::Tx);
     let error = stream.splice_from(&reader, 100).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
     let mut sent = Vec::new();

@@ -144,7 +144,7 @@ impl Metrics {
         let mut handshakes = Family::new("underseal_handshakes", "TLS handshakes");
         let mut engines = Family::new(
             "underseal_connections_by_engine",
-            "TLS connections, by what seals or opens their records",
+            "TLS connections, by what seals or opens their records after the handshake",
         );
         let mut open = Vec::new();
         for side in Side::ALL {

@@ -95,6 +95,7 @@ async fn open(
         source: None,
         destination: None,
         logged: Box::default(),
+        forwarded: Box::default(),
     };
     if worker.shared.accept_proxy {
         receive_proxy_header(worker, watch, &mut tcp, &mut session).await?;
@@ -106,6 +107,7 @@ async fn open(
     };
     name_ourselves(worker, &mut session);
     session.logged = log::describe(&session, session.proven());
+    session.forwarded = session.describe_forwarded();
     Some((stream, session))
 }
 

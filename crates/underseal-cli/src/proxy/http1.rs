@@ -428,6 +428,8 @@ impl Connection<'_> {
     /// Completes the log line, and gives the buffers back.
     fn log(&self, prepared: &mut Prepared, outcome: Outcome<'_>) {
         let line = std::mem::take(&mut prepared.line);
+        let head = std::mem::take(&mut prepared.out);
+        self.worker.buffers.give(head);
         let outcome = Outcome {
             duration: prepared.started.elapsed(),
             engines: self.client.engines(),

@@ -1,5 +1,6 @@
 //! What is known of a client's connection before it says anything.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use underseal_policy::{Connection, Peer};
@@ -21,6 +22,9 @@ pub(crate) struct Session {
     pub(crate) destination: Option<Box<str>>,
     /// The part of each log line that says all this.
     pub(crate) logged: Box<[u8]>,
+    /// The fields of each request of HTTP/1.1 that say whose it is and how it came, which only we
+    /// may say.
+    pub(crate) forwarded: Box<[u8]>,
 }
 
 impl Session {
@@ -38,6 +42,19 @@ impl Session {
             port: self.local.port(),
             sni: self.sni.as_deref(),
         }
+    }
+
+    /// The fields of a request that [`Session::forwarded`] holds.
+    pub(crate) fn describe_forwarded(&self) -> Box<[u8]> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let client = self.remote.ip().to_canonical();
+        let mut fields =
+            format!("X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {scheme}\r\n");
+        if let Some(principal) = self.proven() {
+            // Writing to a String cannot fail.
+            let _ = write!(fields, "X-Underseal-Principal: {principal}\r\n");
+        }
+        fields.into_bytes().into()
     }
 
     /// The principal that the client proved.

@@ -1,6 +1,5 @@
 //! Requests: read, judged, and written anew for the backend, in one turn and without allocating.
 
-use std::io::Write as _;
 use std::time::Instant;
 
 use underseal_policy::http1::{self, Chunks, Head};
@@ -295,7 +294,7 @@ impl Prepared {
                 write_field(out, name, value);
             }
         }
-        write_forwarded(out, session);
+        out.extend_from_slice(&session.forwarded);
         self.write_connection(trailers);
         self.out.extend_from_slice(b"\r\n");
     }
@@ -326,22 +325,4 @@ pub(super) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
-}
-
-/// What only we may say: whose request it is and how it came.
-fn write_forwarded(out: &mut Vec<u8>, session: &Session) {
-    let scheme = if session.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    // Writing to a Vec cannot fail.
-    let _ = write!(
-        out,
-        "X-Forwarded-For: {}\r\nX-Forwarded-Proto: {scheme}\r\n",
-        session.remote.ip().to_canonical()
-    );
-    if let Some(principal) = session.proven() {
-        let _ = write!(out, "X-Underseal-Principal: {principal}\r\n");
-    }
 }

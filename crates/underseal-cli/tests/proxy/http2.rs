@@ -360,7 +360,7 @@ fn a_backend_of_http2_that_is_gone_is_said_to_be() {
 }
 
 /// A client of HTTP/2 over TLS that sends whatever frames it likes.
-fn raw(proxy: &Proxy) -> Client {
+pub(crate) fn raw(proxy: &Proxy) -> Client {
     let mut config = proxy.certificates.client_config(Suite::Tls13Aes128);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let mut client = Client::connect(proxy.address, config);

@@ -257,6 +257,29 @@ fn a_list_of_fields_that_is_too_long_is_answered_431() {
     assert!(!heads[0].contains("vvv"), "{heads:?}");
 }
 
+/// Long heads need several frames each, which are no frames of control: the limit of a head bounds
+/// them.
+#[test]
+fn long_heads_are_no_flood() {
+    let (proxy, _backend) = proxy();
+    let mut client = connect(&proxy);
+    let fields: Vec<_> = (0..15).map(long_field).collect();
+    let (some, others) = fields.split_at(8);
+    for n in 0..20 {
+        let stream = 2 * n + 1;
+        let head = [
+            frame(HEADERS, END_STREAM, stream, &get_head()),
+            frame(CONTINUATION, 0, stream, &some.concat()),
+            frame(CONTINUATION, END_HEADERS, stream, &others.concat()),
+        ];
+        client.write_all(&head.concat()).expect("send");
+        let (came, end) = read(&mut client, |frame| frame.0 == DATA);
+        assert_eq!(end, None, "request {n}: {came:?}");
+        let head = came.iter().find(|frame| frame.0 == HEADERS);
+        assert_eq!(head.map(|head| head.2[0]), Some(STATUS_200), "request {n}");
+    }
+}
+
 /// A list of fields that is scattered over more frames than it needs is read no further, and so is
 /// one that goes on and on.
 #[test]

@@ -44,6 +44,7 @@ const HEADER: usize = 9;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
+const CONTINUATION: u8 = 0x9;
 const END_STREAM: u8 = 0x1;
 
 #[derive(Clone, Copy, Debug)]
@@ -182,6 +183,8 @@ impl Guarded {
             let allowed = match frame.kind {
                 HEADERS => true,
                 DATA if frame.length > 0 || frame.flags & END_STREAM != 0 => true,
+                // `h2` bounds how many a head has and how long it is.
+                CONTINUATION => self.control.take(1),
                 RST_STREAM => self.resets.take(1),
                 _ => self.control.take(1 + frame.length / COUNTED_BY),
             };

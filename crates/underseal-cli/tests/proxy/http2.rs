@@ -19,7 +19,7 @@ use crate::harness::{Proxy, Start};
 const READERS: &str = "
   rules: [{ to: [{ operation: { methods: [GET, POST], paths: ['/v1/*'] } }] }]";
 
-fn runtime() -> runtime::Runtime {
+pub(crate) fn runtime() -> runtime::Runtime {
     runtime::Builder::new_current_thread()
         .enable_all()
         .build()

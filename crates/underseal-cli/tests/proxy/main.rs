@@ -13,6 +13,7 @@ mod http2;
 mod http2_floods;
 mod http2_uploads;
 mod limits;
+mod nghttp2;
 mod policy;
 mod programs;
 mod reload;

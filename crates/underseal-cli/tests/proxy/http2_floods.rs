@@ -28,38 +28,31 @@ const BEGUN: u32 = 500;
 const HELD: u32 = 3000;
 
 /// The code of a GOAWAY to who sends too much (RFC 9113 section 7).
-const ENHANCE_YOUR_CALM: u32 = 11;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
+pub(crate) const CONTINUATION: u8 = 9;
 const UNKNOWN: u8 = 0xbb;
 
-/// `:status: 431`: a name of the static table, put into the dynamic one with this value, which is
-/// Huffman-coded (RFC 7541 section 6.2.1, appendices A and B).
-const STATUS_431: [u8; 5] = [0x48, 0x83, 0x69, 0x90, 0xff];
-
-/// `:status: 200`, an entry of the static table.
-const STATUS_200: u8 = 0x88;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
 /// Type, flags and payload of each frame that came.
-type Came = Vec<(u8, u8, Vec<u8>)>;
+pub(crate) type Came = Vec<(u8, u8, Vec<u8>)>;
 
-fn proxy() -> (Proxy, Backend) {
+pub(crate) fn proxy() -> (Proxy, Backend) {
     let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     (Start::new(backend.address).plain().start(), backend)
 }
 
-fn connect(proxy: &Proxy) -> TcpStream {
+pub(crate) fn connect(proxy: &Proxy) -> TcpStream {
     let mut client = proxy.tcp();
     client.set_read_timeout(Some(SOON)).expect("a timeout");
     let start = [
@@ -73,7 +66,7 @@ fn connect(proxy: &Proxy) -> TcpStream {
 
 /// The frames that `client` is sent until the connection ends or `is_last` says so; what ended it,
 /// where something did.
-fn read(
+pub(crate) fn read(
     client: &mut impl Read,
     is_last: impl Fn(&(u8, u8, Vec<u8>)) -> bool,
 ) -> (Came, Option<ErrorKind>) {
@@ -144,7 +137,7 @@ fn flood(proxy: &Proxy, frames: impl Fn(u32) -> Vec<u8> + Send) -> Came {
 }
 
 /// Somebody else's request on a connection of its own.
-fn bystander(proxy: &Proxy) -> String {
+pub(crate) fn bystander(proxy: &Proxy) -> String {
     let mut tcp = proxy.tcp();
     let request = b"GET /other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     tcp.write_all(request).expect("send");
@@ -153,13 +146,13 @@ fn bystander(proxy: &Proxy) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
-fn count(came: &Came, kind: u8, flags: u8) -> usize {
+pub(crate) fn count(came: &Came, kind: u8, flags: u8) -> usize {
     let is = |frame: &&(u8, u8, Vec<u8>)| frame.0 == kind && frame.1 & flags == flags;
     came.iter().filter(is).count()
 }
 
 /// The code of the GOAWAY that came, if one did (RFC 9113 section 7).
-fn goaway(came: &Came) -> Option<u32> {
+pub(crate) fn goaway(came: &Came) -> Option<u32> {
     let frame = came.iter().find(|frame| frame.0 == GOAWAY)?;
     let code = frame.2.get(4..8)?;
     Some(u32::from_be_bytes(code.try_into().ok()?))
@@ -226,87 +219,6 @@ fn frames_that_say_nothing_are_rationed() {
         0 => frame(HEADERS, END_HEADERS, 1, &get_head()),
         _ => frame(DATA, 0, 1, b""),
     });
-}
-
-/// The list of fields may be as long as a head of HTTP/1.1, and no longer: its stream is refused, and
-/// the connection goes on.
-#[test]
-fn a_list_of_fields_that_is_too_long_is_answered_431() {
-    let (proxy, backend) = proxy();
-    let mut client = connect(&proxy);
-    // 17 fields of two KiB are more than 32 KiB; eight of them fit into a frame.
-    let fields: Vec<_> = (0..17).map(long_field).collect();
-    let mut heads = vec![frame(HEADERS, END_STREAM, 1, &get_head())];
-    for (n, some) in fields.chunks(8).enumerate() {
-        let flags = if n == 2 { END_HEADERS } else { 0 };
-        heads.push(frame(CONTINUATION, flags, 1, &some.concat()));
-    }
-    let next = frame(HEADERS, END_HEADERS | END_STREAM, 3, &get_head());
-    heads.push(next);
-    client.write_all(&heads.concat()).expect("send");
-    // Nothing but the 431 is in the table of fields when the 200 comes.
-    let (came, end) = read(&mut client, |frame| frame.0 == DATA);
-    assert_eq!(end, None, "{came:?}");
-    let heads: Vec<_> = came.iter().filter(|frame| frame.0 == HEADERS).collect();
-    assert_eq!(heads[0].2, STATUS_431);
-    assert_ne!(heads[0].1 & END_STREAM, 0);
-    assert_eq!(heads[1].2[0], STATUS_200);
-    assert_eq!(heads.len(), 2);
-    let heads = backend.heads();
-    assert_eq!(heads.len(), 1, "{heads:?}");
-    assert!(!heads[0].contains("vvv"), "{heads:?}");
-}
-
-/// Long heads need several frames each, which are no frames of control: the limit of a head bounds
-/// them.
-#[test]
-fn long_heads_are_no_flood() {
-    let (proxy, _backend) = proxy();
-    let mut client = connect(&proxy);
-    let fields: Vec<_> = (0..15).map(long_field).collect();
-    let (some, others) = fields.split_at(8);
-    for n in 0..20 {
-        let stream = 2 * n + 1;
-        let head = [
-            frame(HEADERS, END_STREAM, stream, &get_head()),
-            frame(CONTINUATION, 0, stream, &some.concat()),
-            frame(CONTINUATION, END_HEADERS, stream, &others.concat()),
-        ];
-        client.write_all(&head.concat()).expect("send");
-        let (came, end) = read(&mut client, |frame| frame.0 == DATA);
-        assert_eq!(end, None, "request {n}: {came:?}");
-        let head = came.iter().find(|frame| frame.0 == HEADERS);
-        assert_eq!(head.map(|head| head.2[0]), Some(STATUS_200), "request {n}");
-    }
-}
-
-/// A list of fields that is scattered over more frames than it needs is read no further, and neither
-/// is one that is much too long, however short it is on the wire.
-#[test]
-fn a_list_of_fields_that_is_scattered_or_unpacks_ends_the_connection() {
-    let mut scattered = vec![frame(HEADERS, END_STREAM, 1, &get_head())];
-    scattered.extend((0..6).map(|n| frame(CONTINUATION, 0, 1, &long_field(n))));
-    // The field is the newest of the dynamic table then, and each byte says it once more.
-    let unpacks = [get_head(), long_field(0), vec![0xbe; 100]].concat();
-    let unpacks = frame(HEADERS, END_STREAM | END_HEADERS, 1, &unpacks);
-    for sent in [scattered.concat(), unpacks] {
-        let (proxy, backend) = proxy();
-        let mut client = connect(&proxy);
-        client.write_all(&sent).expect("send");
-        let (came, end) = read(&mut client, |_| false);
-        assert_eq!(end, Some(ErrorKind::UnexpectedEof), "{came:?}");
-        assert_eq!(goaway(&came), Some(ENHANCE_YOUR_CALM), "{came:?}");
-        assert_eq!(count(&came, HEADERS, 0), 0, "{came:?}");
-        assert_eq!(bystander(&proxy), "HTTP/1.1 200 OK");
-        assert!(backend.heads().iter().all(|head| !head.contains("a.test")));
-    }
-}
-
-/// A field of two KiB, spelt out: a literal without a name in the table.
-fn long_field(n: u8) -> Vec<u8> {
-    // 2000 in seven bits and a rest: 127, then 1873 as 0xd1 0x0e.
-    let name = [0x40, 2, b'x', b'a' + n % 26, 0x7f, 0xd1, 0x0e];
-    [&name[..], &[b'v'; 2000]].concat()
 }
 
 /// In TLS, close_notify follows the GOAWAY.

@@ -53,6 +53,8 @@ const PACKAGES: &[Package] = &[
         reason: "says which kernel modules need which", needed_by: &[Vm] },
     Package { name: "libssl-dev", probe: Probe::Library("openssl"),
         reason: "OpenSSL as a peer of the bench", needed_by: COMPILES_BENCH },
+    Package { name: "nghttp2-client", probe: Probe::Program("h2load"),
+        reason: "peer of the tests of `proxy`: HTTP/2 that others wrote", needed_by: &[Unit] },
     Package { name: "nginx", probe: Probe::Program("nginx"),
         reason: "reads the smuggling corpus; peer of `serve` and `proxy` in the bench",
         needed_by: &[Unit, BenchSmoke] },

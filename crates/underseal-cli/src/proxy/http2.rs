@@ -20,6 +20,7 @@ mod request;
 mod response;
 mod upstream;
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -38,6 +39,7 @@ pub(crate) use self::upstream::Upstreams;
 use super::session::Session;
 use super::stream::Stream;
 use super::worker::Worker;
+use crate::server::linger::linger;
 use crate::server::watch::{Phase, Stop, Watch};
 
 /// Longest wait for a client to take what is said last.
@@ -72,7 +74,8 @@ impl Client {
 pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, session: Session) {
     let engines = stream.engines();
     let flooded = Flooded::default();
-    let guarded = Guarded::new(stream, flooded.clone());
+    let stream = Rc::new(RefCell::new(stream));
+    let guarded = Guarded::new(Rc::clone(&stream), flooded.clone());
     let builder = limits::server(worker.shared.read_options.max_head);
     watch.enter(Phase::Busy, worker.timeouts().header);
     let handshake = builder.handshake(guarded);
@@ -100,7 +103,29 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
         flooded,
         state: State::Open,
     };
-    poll_fn(|cx| serving.poll(cx)).await;
+    let end = poll_fn(|cx| serving.poll(cx)).await;
+    let Serving {
+        connection,
+        presence,
+        ..
+    } = serving;
+    drop(connection);
+    // It was the only other owner.
+    let stream = Rc::into_inner(stream).map(RefCell::into_inner);
+    if end == End::Said
+        && let Some(tcp) = stream.as_ref().and_then(Stream::tcp)
+    {
+        linger(&presence.into_watch(), tcp).await;
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client was told, or told us: what was said last is to reach it, whatever it still sends.
+    Said,
+    /// It is gone, or takes nothing.
+    Lost,
 }
 
 /// A client's connection.
@@ -124,7 +149,7 @@ enum State {
 }
 
 impl Serving {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
@@ -135,14 +160,17 @@ impl Serving {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::info!("{}: HTTP/2 ended: {error}", self.client.session.remote);
-                    return Poll::Ready(());
+                    return Poll::Ready(match error.is_io() {
+                        true => End::Lost,
+                        false => End::Said,
+                    });
                 }
-                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Ready(None) => return Poll::Ready(End::Said),
                 Poll::Pending => {}
             }
             match self.next(cx) {
                 Next::Wait => return Poll::Pending,
-                Next::End => return Poll::Ready(()),
+                Next::End => return Poll::Ready(End::Lost),
                 Next::Again => {}
             }
         }

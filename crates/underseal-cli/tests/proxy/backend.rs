@@ -131,6 +131,12 @@ impl Connection {
     /// The next head and, as it was framed, its body.
     pub(crate) fn request(&mut self) -> Option<(String, Vec<u8>)> {
         let head = self.head()?;
+        let body = self.body(&head)?;
+        Some((head, body))
+    }
+
+    /// The body behind `head`, as it was framed.
+    pub(crate) fn body(&mut self, head: &str) -> Option<Vec<u8>> {
         let lower = head.to_ascii_lowercase();
         let mut body = Vec::new();
         if let Some((_, rest)) = lower.split_once("content-length: ") {
@@ -140,7 +146,7 @@ impl Connection {
         } else if lower.contains("transfer-encoding: chunked") {
             self.chunks(&mut body)?;
         }
-        Some((head, body))
+        Some(body)
     }
 
     fn chunks(&mut self, body: &mut Vec<u8>) -> Option<()> {

@@ -19,7 +19,7 @@ use crate::harness::{Proxy, Start};
 const READERS: &str = "
   rules: [{ to: [{ operation: { methods: [GET, POST], paths: ['/v1/*'] } }] }]";
 
-fn runtime() -> runtime::Runtime {
+pub(crate) fn runtime() -> runtime::Runtime {
     runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -28,7 +28,7 @@ fn runtime() -> runtime::Runtime {
 
 /// A server of HTTP/2 that gives bodies back, and the trailers that came after them;
 /// `/cut` it leaves unfinished, `/refuse` it resets.
-fn h2_backend() -> SocketAddr {
+pub(crate) fn h2_backend() -> SocketAddr {
     h2_backend_with(None)
 }
 
@@ -360,7 +360,7 @@ fn a_backend_of_http2_that_is_gone_is_said_to_be() {
 }
 
 /// A client of HTTP/2 over TLS that sends whatever frames it likes.
-fn raw(proxy: &Proxy) -> Client {
+pub(crate) fn raw(proxy: &Proxy) -> Client {
     let mut config = proxy.certificates.client_config(Suite::Tls13Aes128);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let mut client = Client::connect(proxy.address, config);
@@ -452,4 +452,18 @@ fn a_client_has_so_many_streams_at_once_and_no_more() {
         }
     }
     assert!(backend.heads().len() <= 128);
+}
+
+/// In HTTP/1.1, a trailer that the head did not announce is not sent on; what was announced is, as
+/// the tests with nghttp say.
+#[test]
+fn trailers_that_nobody_announced_do_not_reach_a_backend_of_http1() {
+    let proxy = Start::new(Backend::echo().address).plain().start();
+    let (status, body, _) = ask(proxy.address, "/", b"message", trailers()).expect("an answer");
+    let said = String::from_utf8_lossy(&body);
+    assert_eq!(status, 200);
+    assert!(
+        said.ends_with("\r\n\r\n7\r\nmessage\r\n0\r\n\r\n"),
+        "{said}"
+    );
 }

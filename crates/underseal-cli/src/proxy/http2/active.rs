@@ -98,6 +98,11 @@ impl Presence {
         self.watch.check(cx)
     }
 
+    /// The watch, once there are no streams any more.
+    pub(super) fn into_watch(self) -> Watch {
+        self.watch
+    }
+
     /// Begins to wait anew.
     pub(super) fn restart(&mut self) {
         self.found = Found::Nothing;

@@ -5,7 +5,7 @@
 //! that nobody knows do nothing at all. Their number is rationed here, where they come in; `h2`
 //! bounds what they can make the proxy hold ([`super::limits`]).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -44,6 +44,7 @@ const HEADER: usize = 9;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
+const CONTINUATION: u8 = 0x9;
 const END_STREAM: u8 = 0x1;
 
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +155,8 @@ impl Flooded {
 /// The stream of a client, with an eye on its frames. Once it has sent more than its rations,
 /// nothing more is read.
 pub(super) struct Guarded {
-    stream: Stream,
+    /// Shared with who serves the connection, and has it back at the end.
+    stream: Rc<RefCell<Stream>>,
     frames: Frames,
     control: Ration,
     resets: Ration,
@@ -164,7 +166,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn new(stream: Stream, flooded: Flooded) -> Self {
+    pub(super) fn new(stream: Rc<RefCell<Stream>>, flooded: Flooded) -> Self {
         Self {
             stream,
             frames: Frames::of_client(),
@@ -181,6 +183,8 @@ impl Guarded {
             let allowed = match frame.kind {
                 HEADERS => true,
                 DATA if frame.length > 0 || frame.flags & END_STREAM != 0 => true,
+                // `h2` bounds how many a head has and how long it is.
+                CONTINUATION => self.control.take(1),
                 RST_STREAM => self.resets.take(1),
                 _ => self.control.take(1 + frame.length / COUNTED_BY),
             };
@@ -213,7 +217,7 @@ impl AsyncRead for Guarded {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let read = Pin::new(&mut *this.stream.borrow_mut()).poll_read(cx, buf);
         if !this.allows(&buf.filled()[before..]) {
             this.flooded.0.set(true);
             buf.set_filled(before);
@@ -230,7 +234,7 @@ impl AsyncWrite for Guarded {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        let written = Pin::new(&mut *this.stream.borrow_mut()).poll_write(cx, buf);
         this.note_sent(&written);
         written
     }
@@ -241,21 +245,21 @@ impl AsyncWrite for Guarded {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut *this.stream.borrow_mut()).poll_write_vectored(cx, bufs);
         this.note_sent(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.borrow().is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)
     }
 }
 

@@ -83,6 +83,23 @@ impl Chunk {
         Poll::Ready(Ok(read))
     }
 
+    /// Whether a whole buffer waits, so that nothing can be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.end - self.start == LEN
+    }
+
+    /// Adds as much of `bytes` as there is room for behind what is there, and says how much.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
+        if bytes.is_empty() {
+            return 0;
+        }
+        self.make_room();
+        let len = bytes.len().min(LEN - self.end);
+        self.allocation[self.end..self.end + len].copy_from_slice(&bytes[..len]);
+        self.end += len;
+        len
+    }
+
     /// Gives a lent buffer back where little is in it.
     pub(crate) fn settle(&mut self) {
         if self.is_empty() {
@@ -166,6 +183,22 @@ mod tests {
         chunk.consume(10);
         assert!(matches!(fill(&mut chunk, &source), Poll::Ready(Ok(10))));
         assert_eq!(chunk.bytes().len(), LEN);
+    }
+
+    #[test]
+    fn bytes_are_appended_as_far_as_there_is_room() {
+        let mut chunk = Chunk::default();
+        assert_eq!(chunk.append(b""), 0);
+        assert!(chunk.allocation.is_empty(), "nothing needs no buffer");
+        assert_eq!(chunk.append(b"abc"), 3);
+        chunk.consume(1);
+        assert_eq!(chunk.append(&vec![7; LEN]), LEN - 3);
+        assert!(!chunk.is_full());
+        assert_eq!(chunk.append(b"de"), 1);
+        assert!(chunk.is_full());
+        assert_eq!(chunk.append(b"e"), 0);
+        assert_eq!(&chunk.bytes()[..3], b"bc\x07");
+        assert_eq!(chunk.bytes().last(), Some(&b'd'));
     }
 
     #[test]

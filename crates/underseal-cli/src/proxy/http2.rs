@@ -14,13 +14,13 @@ mod active;
 mod bridge;
 mod exchange;
 mod flood;
+mod gathered;
 mod limits;
 mod pump;
 mod request;
 mod response;
 mod upstream;
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -35,6 +35,7 @@ use underseal::Engines;
 use self::active::{Active, Presence};
 pub(crate) use self::bridge::connect as connect_bridged;
 use self::flood::{Flooded, Guarded};
+use self::gathered::Gathered;
 pub(crate) use self::upstream::Upstreams;
 use super::session::Session;
 use super::stream::Stream;
@@ -74,8 +75,8 @@ impl Client {
 pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, session: Session) {
     let engines = stream.engines();
     let flooded = Flooded::default();
-    let stream = Rc::new(RefCell::new(stream));
-    let guarded = Guarded::new(Rc::clone(&stream), flooded.clone());
+    let stream = Gathered::new(stream);
+    let guarded = Guarded::new(stream.clone(), flooded.clone());
     let builder = limits::server(worker.shared.read_options.max_head);
     watch.enter(Phase::Busy, worker.timeouts().header);
     let handshake = builder.handshake(guarded);
@@ -87,9 +88,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
             return;
         }
     };
+    stream.defer();
     let active = Rc::<Active>::default();
     let mut serving = Serving {
         connection,
+        stream,
         presence: Presence::new(watch, Rc::clone(&active)),
         client: Rc::new(Client {
             own: worker
@@ -106,12 +109,13 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
     let end = poll_fn(|cx| serving.poll(cx)).await;
     let Serving {
         connection,
+        stream,
         presence,
         ..
     } = serving;
+    // It has the only other handle.
     drop(connection);
-    // It was the only other owner.
-    let stream = Rc::into_inner(stream).map(RefCell::into_inner);
+    let stream = stream.into_stream();
     if end == End::Said
         && let Some(tcp) = stream.as_ref().and_then(Stream::tcp)
     {
@@ -131,6 +135,7 @@ enum End {
 /// A client's connection.
 struct Serving {
     connection: server::Connection<Guarded, Bytes>,
+    stream: Gathered,
     presence: Presence,
     client: Rc<Client>,
     active: Rc<Active>,
@@ -167,6 +172,10 @@ impl Serving {
                 }
                 Poll::Ready(None) => return Poll::Ready(End::Said),
                 Poll::Pending => {}
+            }
+            if let Poll::Ready(Err(error)) = self.stream.poll_send(cx) {
+                tracing::info!("{}: HTTP/2 ended: {error}", self.client.session.remote);
+                return Poll::Ready(End::Lost);
             }
             match self.next(cx) {
                 Next::Wait => return Poll::Pending,

@@ -48,8 +48,7 @@ impl Session {
     pub(crate) fn describe_forwarded(&self) -> Box<[u8]> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let client = self.remote.ip().to_canonical();
-        let mut fields =
-            format!("X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {scheme}\r\n");
+        let mut fields = format!("X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {scheme}\r\n");
         if let Some(principal) = self.proven() {
             // Writing to a String cannot fail.
             let _ = write!(fields, "X-Underseal-Principal: {principal}\r\n");

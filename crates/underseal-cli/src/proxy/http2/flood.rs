@@ -5,7 +5,7 @@
 //! that nobody knows do nothing at all. Their number is rationed here, where they come in; `h2`
 //! bounds what they can make the proxy hold ([`super::limits`]).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::proxy::stream::Stream;
+use super::gathered::Gathered;
 
 /// Frames of control: how many in a row, and how many a second in the long run.
 const CONTROL: Rate = Rate {
@@ -155,8 +155,7 @@ impl Flooded {
 /// The stream of a client, with an eye on its frames. Once it has sent more than its rations,
 /// nothing more is read.
 pub(super) struct Guarded {
-    /// Shared with who serves the connection, and has it back at the end.
-    stream: Rc<RefCell<Stream>>,
+    stream: Gathered,
     frames: Frames,
     control: Ration,
     resets: Ration,
@@ -166,7 +165,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn new(stream: Rc<RefCell<Stream>>, flooded: Flooded) -> Self {
+    pub(super) fn new(stream: Gathered, flooded: Flooded) -> Self {
         Self {
             stream,
             frames: Frames::of_client(),
@@ -217,7 +216,7 @@ impl AsyncRead for Guarded {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let read = Pin::new(&mut *this.stream.borrow_mut()).poll_read(cx, buf);
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         if !this.allows(&buf.filled()[before..]) {
             this.flooded.0.set(true);
             buf.set_filled(before);
@@ -234,7 +233,7 @@ impl AsyncWrite for Guarded {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut *this.stream.borrow_mut()).poll_write(cx, buf);
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.note_sent(&written);
         written
     }
@@ -245,21 +244,21 @@ impl AsyncWrite for Guarded {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut *this.stream.borrow_mut()).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note_sent(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.borrow().is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx)
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
 

@@ -16,6 +16,7 @@ use super::{Awaited, Begun, Link, Upload, Upstreams};
 use crate::proxy::backend::{Backend, Known, Unreachable};
 use crate::proxy::http1::Fault;
 use crate::proxy::http2::active::{Active, Open, Presence};
+use crate::proxy::http2::gathered::Gathered;
 use crate::proxy::http2::limits;
 use crate::proxy::http2::pump::{Pump, Source};
 use crate::proxy::worker::Worker;
@@ -215,7 +216,8 @@ async fn handshake(
         target,
         ..
     } = backend;
-    let handshake = builder.handshake(stream);
+    let stream = Gathered::new(stream);
+    let handshake = builder.handshake(stream.clone());
     watch.enter(Phase::Busy, worker.timeouts().connect);
     let (sender, driven) = watch
         .until(pin!(handshake))
@@ -235,14 +237,17 @@ async fn handshake(
         peer,
         principal,
     });
+    stream.defer();
     let own_watch = worker.watches.add();
-    spawn_local(drive(driven, own_watch, Rc::clone(&connection)));
+    let driving = drive(driven, stream, own_watch, Rc::clone(&connection));
+    spawn_local(driving);
     Ok(connection)
 }
 
 /// Runs a connection until it ends, or is not used any more.
 async fn drive(
-    mut driven: client::Connection<crate::proxy::stream::Stream, Bytes>,
+    mut driven: client::Connection<Gathered, Bytes>,
+    stream: Gathered,
     watch: Watch,
     connection: Rc<Connection>,
 ) {
@@ -252,6 +257,10 @@ async fn drive(
             if let Err(error) = ended {
                 tracing::debug!("backend {}: {error}", connection.name);
             }
+            return Poll::Ready(());
+        }
+        if let Poll::Ready(Err(error)) = stream.poll_send(cx) {
+            tracing::debug!("backend {}: {error}", connection.name);
             return Poll::Ready(());
         }
         match presence.check(cx, Phase::Idle, KEPT) {

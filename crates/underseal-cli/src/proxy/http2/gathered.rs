@@ -1,0 +1,218 @@
+//! Frames of one turn, sent together.
+//!
+//! `h2` writes and flushes each frame of data by itself. A frame is a little longer than a record
+//! of TLS may be, so each would take two records and a system call. Here they wait until `h2` has
+//! nothing more to say, or a buffer is full.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::proxy::chunk::Chunk;
+use crate::proxy::stream::Stream;
+
+/// A stream that `h2` writes to, shared with who has to [send](Self::poll_send) what is written.
+#[derive(Clone)]
+pub(super) struct Gathered(Rc<RefCell<Inner>>);
+
+struct Inner {
+    stream: Stream,
+    /// What was written and not sent.
+    chunk: Chunk,
+    /// Whether flushing is left to [`Gathered::poll_send`].
+    is_deferred: bool,
+}
+
+impl Gathered {
+    /// Until [`Self::defer`] is called, it flushes when it is told to.
+    pub(super) fn new(stream: Stream) -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            stream,
+            chunk: Chunk::default(),
+            is_deferred: false,
+        })))
+    }
+
+    /// From now on only [`Self::poll_send`] flushes: to be called after each turn of `h2`.
+    pub(super) fn defer(&self) {
+        self.0.borrow_mut().is_deferred = true;
+    }
+
+    /// Sends what was written.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_send(cx)
+    }
+
+    /// The stream; `None` if somebody else still has a handle to it.
+    pub(super) fn into_stream(self) -> Option<Stream> {
+        Some(Rc::into_inner(self.0)?.into_inner().stream)
+    }
+}
+
+impl Inner {
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.chunk.is_empty() {
+            ready!(self.poll_send_some(cx))?;
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_send_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = Pin::new(&mut self.stream).poll_write(cx, self.chunk.bytes());
+        let Poll::Ready(sent) = sent? else {
+            self.chunk.settle();
+            return Poll::Pending;
+        };
+        self.chunk.consume(sent);
+        Poll::Ready(match sent {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            _ => Ok(()),
+        })
+    }
+
+    /// Takes bytes of `bufs`: at least one, if there are any.
+    fn poll_gather(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.chunk.is_full() {
+            ready!(self.poll_send_some(cx))?;
+        }
+        Poll::Ready(Ok(bufs.iter().map(|buf| self.chunk.append(buf)).sum()))
+    }
+}
+
+impl AsyncRead for Gathered {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Gathered {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.borrow_mut().poll_gather(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.borrow_mut().poll_gather(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.0.borrow_mut();
+        match inner.is_deferred {
+            true => Poll::Ready(Ok(())),
+            false => inner.poll_send(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.0.borrow_mut();
+        ready!(inner.poll_send(cx))?;
+        Pin::new(&mut inner.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::proxy::metrics::{Metrics, Side};
+    use crate::proxy::stream::Io;
+
+    async fn pair() -> (Gathered, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let near = TcpStream::connect(listener.local_addr().expect("an address"));
+        let near = near.await.expect("connect");
+        let (far, _) = listener.accept().await.expect("a connection");
+        let open = Metrics::new(1).tally(0).connection(Side::Client);
+        let stream = Stream::new(Io::Plain(near), None, open);
+        (Gathered::new(stream), far)
+    }
+
+    fn waits(gathered: &Gathered) -> usize {
+        gathered.0.borrow().chunk.bytes().len()
+    }
+
+    #[tokio::test]
+    async fn frames_wait_for_the_end_of_a_turn() {
+        let (mut gathered, mut far) = pair().await;
+        gathered.write_all(b"hello").await.expect("memory");
+        gathered.flush().await.expect("at once");
+        assert_eq!(waits(&gathered), 0);
+        gathered.defer();
+        for frame in [&b" one"[..], b" two"] {
+            gathered.write_all(frame).await.expect("memory");
+            gathered.flush().await.expect("later");
+        }
+        assert_eq!(waits(&gathered), 8);
+        poll_fn(|cx| gathered.poll_send(cx)).await.expect("sent");
+        assert_eq!(waits(&gathered), 0);
+        gathered.write_all(b" end").await.expect("memory");
+        gathered.shutdown().await.expect("an end sends too");
+        let mut all = String::new();
+        far.read_to_string(&mut all).await.expect("all of it");
+        assert_eq!(all, "hello one two end");
+        assert!(gathered.into_stream().is_some());
+    }
+
+    #[tokio::test]
+    async fn more_than_a_buffer_is_sent_as_it_comes() {
+        let (mut gathered, mut far) = pair().await;
+        gathered.defer();
+        let bytes: Vec<u8> = (0..3_000_001_u32).map(|n| (n % 251) as u8).collect();
+        let mut all = vec![0; bytes.len()];
+        let send = async {
+            gathered.write_all(&bytes).await.expect("sent");
+            poll_fn(|cx| gathered.poll_send(cx)).await.expect("sent");
+        };
+        let (_, read) = tokio::join!(send, far.read_exact(&mut all));
+        read.expect("all of it");
+        assert!(all == bytes);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_is_an_error_of_sending() {
+        let (mut gathered, far) = pair().await;
+        gathered.defer();
+        socket2::SockRef::from(&far)
+            .set_linger(Some(std::time::Duration::ZERO))
+            .expect("an option");
+        drop(far);
+        let error = loop {
+            gathered.write_all(b"frame").await.expect("memory");
+            if let Err(error) = poll_fn(|cx| gathered.poll_send(cx)).await {
+                break error;
+            }
+        };
+        let gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+        assert!(gone.contains(&error.kind()), "{error}");
+    }
+}

@@ -362,14 +362,17 @@ impl Connection<'_> {
     /// Runs one exchange to its end.
     async fn exchange(&mut self, prepared: &mut Prepared, backend: &mut Backend) -> Finished {
         let read = std::mem::take(&mut self.read);
-        let mut exchange = Exchange::new(self.worker, prepared, read);
+        let head = std::mem::take(&mut prepared.out);
+        let mut exchange = Exchange::new(self.worker, prepared, head, read);
         let finished = {
             let (client, backend) = (&mut self.client, &mut backend.stream);
             let watch = self.watch;
             poll_fn(|cx| exchange.poll(cx, watch, client, backend)).await
         };
-        let (read, body) = exchange.give_back();
+        let (head, read, body) = exchange.give_back();
         self.read = read;
+        // It may be sent once more.
+        prepared.out = head;
         prepared.body = body;
         prepared.backend = Some(backend.target);
         prepared.bytes_in = finished.bytes_in;

@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
-/// Most buffers kept; a worker rarely has more exchanges under way in the same turn.
-const KEEP: usize = 64;
+/// Most buffers kept: a proxy's exchange holds three until its backend has answered, and a worker
+/// has a hundred of them under way at times.
+const KEEP: usize = 320;
 /// Buffers that grew beyond this many bytes (listings) are not kept.
 const KEEP_CAPACITY: usize = 64 * 1024;
 

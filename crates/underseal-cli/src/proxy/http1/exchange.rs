@@ -85,10 +85,13 @@ impl Finished {
 }
 
 impl<'a> Exchange<'a> {
-    /// The request of `prepared`, whose body begins with what was `read` already.
-    pub(super) fn new(worker: &'a Worker, prepared: &'a Prepared, read: Chunk) -> Self {
-        let mut head = worker.buffers.take();
-        head.extend_from_slice(&prepared.out);
+    /// The request of `prepared` with this `head`, whose body begins with what was `read` already.
+    pub(super) fn new(
+        worker: &'a Worker,
+        prepared: &'a Prepared,
+        head: Vec<u8>,
+        read: Chunk,
+    ) -> Self {
         let mut up = Flow::new(read, prepared.body.clone()).guarded();
         up.set_head(head);
         Self {
@@ -103,12 +106,12 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Gives the buffers back, and what was read beyond the request.
-    pub(super) fn give_back(mut self) -> (Chunk, Body) {
-        for flow in [&mut self.up, &mut self.down] {
-            self.worker.buffers.give(flow.set_head(Vec::new()));
-        }
-        self.up.into_rest()
+    /// Gives the buffers back: the head, and what was read beyond the request.
+    pub(super) fn give_back(mut self) -> (Vec<u8>, Chunk, Body) {
+        self.worker.buffers.give(self.down.set_head(Vec::new()));
+        let head = self.up.set_head(Vec::new());
+        let (read, body) = self.up.into_rest();
+        (head, read, body)
     }
 
     /// Goes on as far as both ends let it.

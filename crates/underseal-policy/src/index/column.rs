@@ -52,8 +52,8 @@ impl Column {
         self.trivial
     }
 
-    /// Takes out of `candidates` what does not match `value`.
-    pub(crate) fn narrow(&self, value: Option<&[u8]>, candidates: &mut Bits) {
+    /// What matches `value`.
+    pub(crate) fn left(&self, value: Option<&[u8]>) -> Bits {
         let mut left = self.any;
         if let Some(value) = value {
             left.add(&self.present);
@@ -61,6 +61,6 @@ impl Column {
             self.backward
                 .each(Backward(value), |found| found.add_to(&mut left));
         }
-        candidates.keep(&left);
+        left
     }
 }

@@ -244,7 +244,12 @@ impl Connection<'_> {
 
     /// Sends an answer of our own; says how the connection ends if it does.
     async fn answer(&mut self, prepared: &mut Prepared) -> Option<End> {
-        let Step::Answer { status, error } = prepared.step else {
+        let Step::Answer {
+            status,
+            error,
+            length,
+        } = prepared.step
+        else {
             return Some(End::Abort);
         };
         let keep = prepared.persist;
@@ -254,6 +259,8 @@ impl Connection<'_> {
         let outcome = Outcome {
             status: sent.then_some(status),
             bytes_in: prepared.bytes_in,
+            bytes_out: if sent { length } else { 0 },
+            is_own: true,
             error: word.as_deref(),
             ..Outcome::default()
         };

@@ -126,7 +126,7 @@ fn fs_write_broken(proxy: &crate::harness::Proxy) {
 }
 
 /// What the admin port answers.
-fn admin(proxy: &crate::harness::Proxy, path: &str) -> String {
+pub(crate) fn admin(proxy: &crate::harness::Proxy, path: &str) -> String {
     let line = proxy.peer.wait_for("admin        http://");
     let address = line.split("http://").nth(1).expect("an address");
     let address = address.split('/').next().expect("an address");

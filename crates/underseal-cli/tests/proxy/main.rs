@@ -12,6 +12,7 @@ mod harness;
 mod http2;
 mod http2_floods;
 mod limits;
+mod log;
 mod policy;
 mod programs;
 mod reload;

@@ -8,6 +8,7 @@ mod backend;
 mod client;
 mod faults;
 mod forwarding;
+mod haproxy;
 mod harness;
 mod http2;
 mod http2_floods;

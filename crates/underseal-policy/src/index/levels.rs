@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{ATTRIBUTES, Bits, Left};
+use super::attribute::ATTRIBUTES;
+use super::{Bits, Left};
 use crate::rule::Reached;
 
 /// Rules that come this far even if an attribute leaves them out, for each attribute.

@@ -25,7 +25,7 @@ pub(crate) use self::response::Bad;
 use super::arguments::ToProtocol;
 use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
-use super::connection::{End, close};
+use super::connection::close;
 use super::flow::{Body, Flow};
 use super::http2::{Upstreams, connect_bridged};
 use super::log::Outcome;
@@ -34,6 +34,7 @@ use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
 use super::worker::Worker;
+use crate::server::closing::End;
 use crate::server::watch::{Phase, Stop, Watch};
 
 /// What an HTTP/2 client that knows already sends first (RFC 9113 section 3.4).

@@ -17,6 +17,9 @@ mod log;
 mod policy;
 mod programs;
 mod reload;
+#[path = "../serve/running.rs"]
+#[allow(dead_code, reason = "the tests of serve use the rest of it")]
+mod running;
 mod smuggling;
 mod tcp;
 mod tls;

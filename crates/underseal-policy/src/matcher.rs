@@ -146,9 +146,9 @@ impl Matcher {
     /// which it failed: first by parts of a rule (`from`, `to`, `when`), then by keys, then the
     /// first. `None` if a rule matches or there is none.
     ///
-    /// For logs and people, but no dearer than a denial that is counted: the index says how far
-    /// rules can come at most, and those that can come furthest are tried first. Where they fail by
-    /// what is not indexed (addresses, `not…`, `when`), others are tried, each once at the most.
+    /// Costs about as much as deciding: the index says how far rules can come at most, and those that
+    /// can come furthest are tried first. Where they fail by what is not indexed (`not…` keys, `when`,
+    /// the end of a template), others are tried too, each rule once at the most.
     pub fn nearest(
         &self,
         connection: &Connection<'_>,

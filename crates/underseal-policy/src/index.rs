@@ -4,108 +4,89 @@
 //! efficient multi-dimensional range matching", SIGCOMM 1998. The index never leaves out a rule
 //! that matches; whether one does is for [`Rule::check`](crate::rule::Rule::check) to say.
 
+mod attribute;
 mod bits;
 mod column;
+mod levels;
 mod prefixes;
 
+use self::attribute::{ADDRESS, ATTRIBUTES};
 pub(crate) use self::bits::{BLOCK, Bits};
 use self::column::Column;
-use crate::rule::{Clause, Facts, Rule, Subject, Values};
+use self::levels::Bounds;
+pub(crate) use self::levels::Level;
+use crate::rule::{Facts, Rule};
 
-/// The attributes that are indexed, those that tell most rules apart first.
-const SUBJECTS: [Subject; 4] = [
-    Subject::Path,
-    Subject::SourcePrincipal,
-    Subject::Host,
-    Subject::Method,
-];
+/// For each attribute the rules that its value leaves.
+pub(crate) type Left = [Bits; ATTRIBUTES.len()];
 
 /// The index of up to [`BLOCK`] rules.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     all: Bits,
-    texts: [Column; SUBJECTS.len()],
-    ports: Column,
+    columns: [Column; ATTRIBUTES.len()],
+    levels: Vec<Level>,
 }
 
 impl Index {
     /// The index of `rules`, of which there are at most [`BLOCK`].
     pub(crate) fn new(rules: &[Rule]) -> Self {
-        let mut index = Self {
-            all: Bits::first(rules.len()),
-            texts: SUBJECTS.map(|_| Column::default()),
-            ports: Column::default(),
-        };
+        let mut columns = ATTRIBUTES.map(|_| Column::default());
+        let mut bounds = Bounds::default();
         for (id, rule) in rules.iter().enumerate() {
-            for (subject, column) in SUBJECTS.iter().zip(&mut index.texts) {
-                index_texts(column, id, subject, rule);
+            for (place, attribute) in ATTRIBUTES.iter().enumerate() {
+                if let Some(reached) = attribute.add(&mut columns[place], id, rule) {
+                    bounds.add(place, id, reached);
+                }
             }
-            index_ports(&mut index.ports, id, rule);
         }
-        for column in index.texts.iter_mut().chain([&mut index.ports]) {
+        for column in &mut columns {
             column.finish(rules.len());
         }
-        index
+        Self {
+            all: Bits::first(rules.len()),
+            columns,
+            levels: bounds.levels(),
+        }
     }
 
     /// Every rule that may match. `lean` is what an unknown truth is taken for.
     pub(crate) fn candidates(&self, facts: &Facts<'_>, lean: bool) -> Bits {
         let mut candidates = self.all;
-        for (subject, column) in SUBJECTS.iter().zip(&self.texts) {
-            if column.is_trivial() || (lean && subject.is_unknown(facts)) {
+        let mut out = [0; ADDRESS];
+        for (attribute, column) in ATTRIBUTES.iter().zip(&self.columns) {
+            if column.is_trivial() || (lean && attribute.is_unknown(facts)) {
                 continue;
             }
-            column.narrow(subject.text(facts), &mut candidates);
+            candidates.keep(&column.left(attribute.value(facts, &mut out)));
             if candidates.is_empty() {
-                return candidates;
+                break;
             }
-        }
-        if !self.ports.is_trivial() {
-            let port = facts.connection.port.to_be_bytes();
-            self.ports.narrow(Some(&port), &mut candidates);
         }
         candidates
     }
-}
 
-fn index_texts(column: &mut Column, id: usize, subject: &Subject, rule: &Rule) {
-    let clauses = match subject {
-        Subject::SourcePrincipal => &rule.from,
-        _ => &rule.to,
-    };
-    let patterns = |clause: &Clause| {
-        clause.tests.iter().find_map(|test| match &test.values {
-            Values::Texts(found, patterns) if !test.negated && found == subject => {
-                Some(patterns.clone())
-            }
-            _ => None,
-        })
-    };
-    // An alternative that does not ask for it makes the rule one that may match any.
-    let asked: Option<Vec<_>> = clauses.iter().map(patterns).collect();
-    match asked.filter(|asked| !asked.is_empty()) {
-        Some(asked) => asked
-            .iter()
-            .flatten()
-            .for_each(|pattern| column.add(id, pattern)),
-        None => column.add_any(id),
-    }
-}
-
-fn index_ports(column: &mut Column, id: usize, rule: &Rule) {
-    let ports = |clause: &Clause| {
-        clause.tests.iter().find_map(|test| match &test.values {
-            Values::Ports(ports) if !test.negated => Some(ports.clone()),
-            _ => None,
-        })
-    };
-    let asked: Option<Vec<_>> = rule.to.iter().map(ports).collect();
-    match asked.filter(|asked| !asked.is_empty()) {
-        Some(asked) => {
-            for port in asked.iter().flatten() {
-                column.add_exact(id, &port.to_be_bytes());
+    /// What each attribute leaves, where an unknown truth is taken for no.
+    pub(crate) fn left(&self, facts: &Facts<'_>) -> Left {
+        let mut out = [0; ADDRESS];
+        let mut left = [self.all; ATTRIBUTES.len()];
+        for ((attribute, column), left) in ATTRIBUTES.iter().zip(&self.columns).zip(&mut left) {
+            if !column.is_trivial() {
+                *left = column.left(attribute.value(facts, &mut out));
             }
         }
-        None => column.add_any(id),
+        left
+    }
+
+    /// The rules that no attribute leaves out.
+    pub(crate) fn in_all(&self, left: &Left) -> Bits {
+        let mut rules = self.all;
+        left.iter().for_each(|left| rules.keep(left));
+        rules
+    }
+
+    /// How far rules that do not match can come, the furthest first.
+    pub(crate) fn levels(&self) -> &[Level] {
+        &self.levels
     }
 }

@@ -26,15 +26,18 @@ pub(crate) struct Rule {
     pub(crate) when: Clause,
 }
 
+/// How far a rule came that does not match: how many parts of it (from, to, when) held, and how many
+/// tests of the part that did not.
+pub(crate) type Reached = (usize, usize);
+
 /// What came of a rule.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Checked<'p> {
     /// It holds; the last test that was looked at, if it has any.
     Held(Option<&'p Test>),
-    /// It does not: the test that failed, and how many parts of the rule (from, to, when) held
-    /// before it, and how many tests of that part. Of several alternatives, the one that came
-    /// furthest.
-    Failed(&'p Test, (usize, usize)),
+    /// It does not: the test that failed, and what held before it. Of several alternatives, the one
+    /// that came furthest.
+    Failed(&'p Test, Reached),
 }
 
 impl Rule {

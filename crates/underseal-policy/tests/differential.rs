@@ -183,33 +183,38 @@ proptest! {
             Reason::Rule(rule) => Some(rule),
             Reason::Default | Reason::NoPolicy => None,
         });
-        if let Some(nearest) = explanation.nearest {
-            prop_assert!(explanation.rules.iter().any(|rule| !rule.matches && rule.rule == nearest));
-        }
+        let nearest = explanation.nearest.map(|rule| {
+            let attribute = rule.attribute.unwrap_or_default();
+            (rule.policy, rule.rule, attribute.to_owned())
+        });
+        prop_assert_eq!(nearest, naive::nearest(&policies, &connection, request.as_ref()));
     }
+}
+
+fn to(operation: Operation) -> Vec<To> {
+    vec![To { operation }]
+}
+
+fn compiled(rules: Vec<Rule>) -> Matcher {
+    let spec = Spec {
+        rules,
+        ..Spec::default()
+    };
+    let policy = AuthorizationPolicy::new("p", spec);
+    Matcher::new(&[policy], &Labels::new(), Direction::Ingress).expect("valid")
 }
 
 /// More rules than one block of the index holds.
 #[test]
 fn rules_beyond_the_first_block_are_found() {
     let rule = |index: usize| Rule {
-        to: vec![To {
-            operation: Operation {
-                paths: vec![format!("/{index}")],
-                ..Operation::default()
-            },
-        }],
+        to: to(Operation {
+            paths: vec![format!("/{index}")],
+            ..Operation::default()
+        }),
         ..Rule::default()
     };
-    let rules = (0..3000).map(rule).collect();
-    let policy = AuthorizationPolicy::new(
-        "p",
-        Spec {
-            rules,
-            ..Spec::default()
-        },
-    );
-    let matcher = Matcher::new(&[policy], &Labels::new(), Direction::Ingress).expect("valid");
+    let matcher = compiled((0..3000).map(rule).collect());
     for index in [0, 1023, 1024, 2047, 2048, 2999] {
         let mut sent = Sent::new(&format!("GET /{index}"), "a", &[]);
         let decision = matcher.decide(&Connection::default(), Some(&sent.request()));
@@ -218,4 +223,38 @@ fn rules_beyond_the_first_block_are_found() {
         };
         assert_eq!(rule.rule, index);
     }
+}
+
+/// The first of the rules that came furthest, in whichever block it is.
+#[test]
+fn the_nearest_rule_is_found_beyond_the_first_block() {
+    let rule = |index: usize| Rule {
+        to: to(Operation {
+            methods: vec![
+                if index.is_multiple_of(1500) {
+                    "GET"
+                } else {
+                    "PUT"
+                }
+                .to_owned(),
+            ],
+            paths: vec![format!("/{index}")],
+            ..Operation::default()
+        }),
+        ..Rule::default()
+    };
+    let mut sent = Sent::new("GET /", "a", &[]);
+    let request = sent.request();
+    for (rules, expected) in [(1..3001, 1499), (0..3001, 0), (1..1400, 0)] {
+        let matcher = compiled(rules.map(rule).collect());
+        let nearest = matcher.nearest(&Connection::default(), Some(&request));
+        assert_eq!(nearest.map(|rule| rule.rule), Some(expected));
+    }
+    let mut rules: Vec<_> = (1..3001).map(rule).collect();
+    rules.push(Rule::default());
+    let matcher = compiled(rules);
+    assert_eq!(
+        matcher.nearest(&Connection::default(), Some(&request)),
+        None
+    );
 }

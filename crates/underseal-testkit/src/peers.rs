@@ -3,6 +3,7 @@
 //! The functions return a `Command`, to which a test adds what it is about.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -83,6 +84,14 @@ pub fn curl(certificates: &Certificates, address: SocketAddr) -> Command {
 #[must_use]
 pub fn url(address: SocketAddr, path: &str) -> String {
     format!("https://{SERVER_NAME}:{}{path}", address.port())
+}
+
+/// HAProxy with this configuration, in the foreground; see [`spawn_on_free_port`].
+#[must_use]
+pub fn haproxy(configuration: &Path) -> Command {
+    let mut command = Command::new(require_program("haproxy"));
+    command.args(["-db", "-q", "-f"]).arg(configuration);
+    command
 }
 
 /// Python running `script`, whose first argument is the certificates' directory.

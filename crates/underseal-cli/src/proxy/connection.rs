@@ -3,10 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls_pki_types::CertificateDer;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use underseal_policy::model::Direction;
 
@@ -19,23 +18,9 @@ use super::worker::Worker;
 use super::{http1, http2, principal, proxy_protocol, tcp};
 use crate::live::Established;
 use crate::server::certificate::Identity;
-use crate::server::linger::linger;
+use crate::server::closing::{self, End};
 use crate::server::plain_http;
 use crate::server::watch::{Phase, Watch};
-
-/// Longest wait for a client to take a close_notify.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// With close_notify.
-    Close,
-    /// With close_notify, and after the client had time to read what was sent.
-    Linger,
-    /// Such that what was sent cannot be taken for complete.
-    Abort,
-}
 
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
@@ -63,17 +48,7 @@ pub(crate) async fn close(watch: &Watch, mut stream: Stream, end: End) {
     if end == End::Abort {
         return stream.abort();
     }
-    watch.enter(Phase::Busy, CLOSE_TIMEOUT);
-    let shut = watch.until(pin!(stream.shutdown())).await;
-    if !matches!(shut, Ok(Ok(()))) {
-        tracing::debug!("a client did not take close_notify: {shut:?}");
-        return;
-    }
-    if end == End::Linger
-        && let Some(tcp) = stream.tcp()
-    {
-        linger(watch, tcp).await;
-    }
+    closing::close(watch, &mut stream, Stream::tcp, end).await;
 }
 
 async fn open(

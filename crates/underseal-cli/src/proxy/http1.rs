@@ -25,7 +25,7 @@ pub(crate) use self::response::Bad;
 use super::arguments::ToProtocol;
 use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
-use super::connection::{End, close};
+use super::connection::close;
 use super::flow::{Body, Flow};
 use super::http2::{Upstreams, connect_bridged};
 use super::log::Outcome;
@@ -34,6 +34,7 @@ use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
 use super::worker::Worker;
+use crate::server::closing::End;
 use crate::server::watch::{Phase, Stop, Watch};
 
 /// What an HTTP/2 client that knows already sends first (RFC 9113 section 3.4).
@@ -244,7 +245,12 @@ impl Connection<'_> {
 
     /// Sends an answer of our own; says how the connection ends if it does.
     async fn answer(&mut self, prepared: &mut Prepared) -> Option<End> {
-        let Step::Answer { status, error } = prepared.step else {
+        let Step::Answer {
+            status,
+            error,
+            length,
+        } = prepared.step
+        else {
             return Some(End::Abort);
         };
         let keep = prepared.persist;
@@ -254,6 +260,8 @@ impl Connection<'_> {
         let outcome = Outcome {
             status: sent.then_some(status),
             bytes_in: prepared.bytes_in,
+            bytes_out: if sent { length } else { 0 },
+            is_own: true,
             error: word.as_deref(),
             ..Outcome::default()
         };

@@ -40,7 +40,7 @@ pub(crate) use self::upstream::Upstreams;
 use super::session::Session;
 use super::stream::Stream;
 use super::worker::Worker;
-use crate::server::linger::linger;
+use crate::server::closing::linger;
 use crate::server::watch::{Phase, Stop, Watch};
 
 /// Longest wait for a client to take what is said last.

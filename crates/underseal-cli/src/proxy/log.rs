@@ -18,6 +18,8 @@ pub(crate) struct Outcome<'a> {
     /// Bytes of body, or of a tunnel, from the client and to it.
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// Whether the body to the client is our own, of which no backend sent a byte.
+    pub(crate) is_own: bool,
     pub(crate) duration: Duration,
     /// The backend that was asked.
     pub(crate) backend: Option<&'a str>,

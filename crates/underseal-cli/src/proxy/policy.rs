@@ -55,8 +55,8 @@ impl Judged<'_> {
     };
 }
 
-/// Decides on a request, or on a connection that does not speak HTTP. To `explain` a denial, all
-/// rules are looked at.
+/// Decides on a request, or on a connection that does not speak HTTP. To `explain` a denial, the
+/// rules are asked once more.
 pub(crate) fn judge<'p>(
     matcher: &'p Matcher,
     connection: &Connection<'_>,

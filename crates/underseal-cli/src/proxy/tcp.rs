@@ -6,12 +6,13 @@ use underseal_policy::Verdict;
 
 use super::backend::{Known, Unreachable};
 use super::chunk::Chunk;
-use super::connection::{End, close};
+use super::connection::close;
 use super::log::{self, Outcome};
 use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
 use super::worker::Worker;
+use crate::server::closing::End;
 use crate::server::watch::{Phase, Watch};
 
 /// Serves a client's connection, until it ends.

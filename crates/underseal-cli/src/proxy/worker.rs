@@ -170,7 +170,8 @@ impl Worker {
         self.tally.bytes(Side::Client, Way::Tx, outcome.bytes_out);
         if let Some(backend) = outcome.backend {
             self.tally.bytes(Side::Backend, Way::Tx, outcome.bytes_in);
-            self.tally.bytes(Side::Backend, Way::Rx, outcome.bytes_out);
+            let received = if outcome.is_own { 0 } else { outcome.bytes_out };
+            self.tally.bytes(Side::Backend, Way::Rx, received);
             if let Some(error) = outcome.error.filter(|error| error.starts_with("backend-")) {
                 self.tally.backend_error(backend, log::backend_error(error));
             }

@@ -10,9 +10,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use tokio::io::{AsyncBufRead as _, AsyncWriteExt as _};
+use tokio::io::AsyncBufRead as _;
 use tokio::net::TcpStream;
 
 use super::inbox::Inbox;
@@ -22,12 +21,9 @@ use super::request::Refused;
 use super::transfer::{self, Cut, Sender};
 use super::worker::{Prepared, Worker};
 use crate::live::{Established, Place};
-use crate::server::linger::linger;
+use crate::server::closing::{End, close};
 use crate::server::stream::TlsStream;
 use crate::server::watch::{Phase, Stop, Watch};
-
-/// Longest wait for a client to take a close_notify.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
@@ -128,18 +124,6 @@ struct Connection {
     inbox: Inbox,
     /// Bytes of request body still to be thrown away.
     discard: u64,
-}
-
-/// How a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// With close_notify.
-    Close,
-    /// With close_notify, and after the client had time to read what was sent: closing while its
-    /// bytes are unread would reset the connection and may destroy the answer.
-    Linger,
-    /// Without close_notify, so that what was sent cannot be taken for complete.
-    Abort,
 }
 
 /// Why no request came.
@@ -288,21 +272,13 @@ impl Connection {
     }
 
     async fn close(&mut self, end: End) {
-        if end == End::Abort {
-            return;
-        }
-        self.watch.enter(Phase::Busy, CLOSE_TIMEOUT);
-        let shut = self.watch.until(pin!(self.stream.shutdown())).await;
-        if !matches!(shut, Ok(Ok(()))) {
-            tracing::debug!(
-                "{} did not take close_notify: {shut:?}",
-                self.session.remote
-            );
-            return;
-        }
-        if end == End::Linger {
-            linger(&self.watch, self.stream.get_ref().0).await;
-        }
+        close(
+            &self.watch,
+            &mut self.stream,
+            |stream| Some(stream.get_ref().0),
+            end,
+        )
+        .await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::pin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::linger::linger;
+use super::closing::linger;
 use super::watch::Watch;
 
 /// For the log.

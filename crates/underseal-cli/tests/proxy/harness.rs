@@ -2,24 +2,29 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use underseal_testkit::{Certificates, Finished, KeyType, PATIENCE, Peer, Suite, peers};
+use underseal_testkit::{Certificates, KeyType, Suite};
 
 use crate::client::{Client, tcp};
+use crate::running::{Running, underseal};
 
 /// `underseal proxy` with certificates of its own; killed when dropped.
 pub(crate) struct Proxy {
-    pub(crate) peer: Peer,
-    pub(crate) address: SocketAddr,
-    pub(crate) certificates: Certificates,
+    pub(crate) running: Running,
     directory: TempDir,
+}
+
+impl Deref for Proxy {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
 }
 
 /// What a proxy is started with.
@@ -82,14 +87,8 @@ impl Start {
                 .arg(self.certificates.server_key_file());
         }
         command.args(&self.options);
-        let peer = Peer::spawn(&mut command);
-        peer.wait_for("ready\n");
-        let line = peer.wait_for("listen       ");
-        let address = line.split_whitespace().nth(1).expect("an address");
         Proxy {
-            address: address.parse().expect("an address"),
-            peer,
-            certificates: self.certificates,
+            running: Running::start(&mut command, self.certificates, "ready\n"),
             directory: self.directory,
         }
     }
@@ -109,14 +108,7 @@ impl Proxy {
         Start::new(backend).start()
     }
 
-    /// Connects with TLS 1.3.
-    pub(crate) fn client(&self) -> Client {
-        let mut config = self.certificates.client_config(Suite::Tls13Aes128);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Client::connect(self.address, config)
-    }
-
-    /// The same, with the client's certificate.
+    /// Connects with TLS 1.3 and the client's certificate.
     pub(crate) fn mutual_client(&self) -> Client {
         let config = self.certificates.mutual_client_config(Suite::Tls13Aes128);
         Client::connect(self.address, config)
@@ -127,36 +119,9 @@ impl Proxy {
         tcp(self.address)
     }
 
-    /// One request on a connection of its own, for tests that care about its status only.
-    pub(crate) fn status(&self, head: &str) -> u16 {
-        let mut client = self.client();
-        client.send(head);
-        client.response().status
-    }
-
-    /// Runs curl on `path` and gives what it wrote.
-    pub(crate) fn curl(&self, options: &[&str], path: &str) -> Finished {
-        let mut command = peers::curl(&self.certificates, self.address);
-        command.args(options).arg(peers::url(self.address, path));
-        Peer::spawn(&mut command).finish()
-    }
-
     /// The file of the policy.
     pub(crate) fn policy_file(&self) -> PathBuf {
         self.directory.path().join("policy.yaml")
-    }
-
-    /// Waits for a line of the access log, from stdout, that `wanted` accepts.
-    pub(crate) fn logged(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let lines = log_lines(&self.peer.stdout());
-            if let Some(line) = lines.iter().find(|line| wanted(line)) {
-                return line.clone();
-            }
-            assert!(Instant::now() < deadline, "no such line in {lines:#?}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 
     /// Waits for the line of a path.
@@ -176,34 +141,6 @@ impl Proxy {
         tcp.read_to_string(&mut text).expect("an answer");
         text
     }
-
-    /// Sends a signal to the proxy.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.peer.id()).expect("a process id");
-        let pid = Pid::from_raw(id).expect("not zero");
-        kill_process(pid, signal).expect("the proxy takes signals");
-    }
-}
-
-/// Parses the complete lines of an access log.
-pub(crate) fn log_lines(bytes: &[u8]) -> Vec<Value> {
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let lines = whole.lines().filter(|line| !line.is_empty());
-    lines
-        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
-        .collect()
-}
-
-/// The binary, in an environment that the tests decide.
-pub(crate) fn underseal() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_underseal"));
-    for variable in ["RUST_LOG", "NO_COLOR", "XDG_STATE_HOME", "COLUMNS"] {
-        command.env_remove(variable);
-    }
-    // Out of the way of servers that somebody uses on this machine.
-    command.env("UNDERSEAL_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
-    command
 }
 
 /// Sends close_notify; reading goes on.

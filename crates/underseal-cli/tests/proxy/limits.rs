@@ -62,7 +62,7 @@ fn a_running_request_is_finished_and_an_idle_connection_closed() {
     assert_eq!(&body, b"slow");
     running.expect_close();
     let address = proxy.address;
-    let finished = proxy.peer.finish();
+    let finished = proxy.running.peer.finish();
     assert!(finished.successful().text().contains("/slow"));
     TcpStream::connect(address).expect_err("nobody listens");
 }
@@ -82,7 +82,7 @@ fn a_second_signal_cuts_what_is_left() {
     proxy.peer.wait_for("shutting down");
     proxy.signal(Signal::TERM);
     client.rest().1.expect_err("no close_notify");
-    proxy.peer.finish();
+    proxy.running.peer.finish();
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn what_cannot_be_started_says_why() {
         (&["--listen", "192.0.2.1:1"], 4, "cannot listen on"),
     ] {
         let state = tempfile::tempdir().expect("a directory");
-        let output = crate::harness::underseal()
+        let output = crate::running::underseal()
             .env("XDG_STATE_HOME", state.path())
             .arg("proxy")
             .args(backend)

@@ -8,16 +8,21 @@ mod backend;
 mod client;
 mod faults;
 mod forwarding;
+mod haproxy;
 mod harness;
 mod http2;
 mod http2_floods;
 mod http2_heads;
 mod http2_uploads;
 mod limits;
+mod log;
 mod nghttp2;
 mod policy;
 mod programs;
 mod reload;
+#[path = "../serve/running.rs"]
+#[allow(dead_code, reason = "the tests of serve use the rest of it")]
+mod running;
 mod smuggling;
 mod splices;
 mod tcp;

@@ -177,11 +177,11 @@ fn both_sides_have_tls_and_the_listing_shows_both() {
     client.get("/both");
     assert_eq!(client.response().status, 200);
     let pid = proxy.peer.id().to_string();
-    let output = crate::harness::underseal()
+    let output = crate::running::underseal()
         .args(["conns", "--json", "--pid", &pid])
         .output()
         .expect("underseal runs");
-    let rows = crate::harness::log_lines(&output.stdout);
+    let rows = crate::running::log_lines(&output.stdout);
     let local = proxy.address.to_string();
     assert!(rows.iter().any(|row| row["local"] == local), "{rows:#?}");
     let peer = address.to_string();

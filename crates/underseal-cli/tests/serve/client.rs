@@ -32,9 +32,14 @@ pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr, config: ClientConfig) -> Self {
+        Self::over(tcp(address), config)
+    }
+
+    /// The same on a connection that may have said something before.
+    pub(crate) fn over(tcp: TcpStream, config: ClientConfig) -> Self {
         let name = ServerName::try_from(SERVER_NAME).expect("a name");
         let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let mut stream = StreamOwned::new(connection, tcp(address));
+        let mut stream = StreamOwned::new(connection, tcp);
         while stream.conn.is_handshaking() {
             stream
                 .conn

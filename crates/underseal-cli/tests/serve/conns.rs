@@ -14,7 +14,8 @@ use tempfile::TempDir;
 use underseal_testkit::{Finished, PATIENCE, Peer, Suite};
 
 use crate::client::Client;
-use crate::harness::{Server, underseal};
+use crate::harness::Server;
+use crate::running::underseal;
 
 /// A runtime directory of a test's own, which no other test's servers are in.
 struct Machine {
@@ -175,7 +176,7 @@ fn key_updates_are_counted_in_each_direction() {
 fn every_process_is_asked_and_one_can_be_chosen() {
     let machine = Machine::new();
     let servers = [machine.serve(), machine.serve(), machine.serve()];
-    let _clients = servers.each_ref().map(Server::client);
+    let _clients = servers.each_ref().map(|server| server.client());
     let mut pids = servers.each_ref().map(|server| server.peer.id());
     pids.sort_unstable();
     let rows = machine.rows_when(|rows| rows.len() == 3);
@@ -196,7 +197,7 @@ fn what_a_killed_process_left_does_no_harm_and_is_swept() {
     let (mut killed, left) = (machine.serve(), machine.serve());
     let _client = left.client();
     assert_eq!(machine.sockets().len(), 2);
-    killed.peer.kill();
+    killed.running.peer.kill();
     assert_eq!(machine.sockets().len(), 2, "it could not tidy up");
     let rows = machine.rows_when(|rows| !rows.is_empty());
     assert_eq!(rows.iter().map(pid).collect::<Vec<_>>(), [left.peer.id()]);

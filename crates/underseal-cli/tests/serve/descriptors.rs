@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use crate::client::tcp;
-use crate::harness::{Server, in_clean_environment};
+use crate::harness::Server;
+use crate::running::in_clean_environment;
 
 /// The binary with a limit of 64 descriptors, hard and soft.
 fn limited() -> Command {

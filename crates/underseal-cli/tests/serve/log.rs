@@ -9,7 +9,8 @@ use rustix::process::Signal;
 use underseal_testkit::{Certificates, KeyType, PATIENCE, Peer, Suite, free_port, require_program};
 
 use crate::client::{Client, tcp};
-use crate::harness::{Server, in_clean_environment, log_lines};
+use crate::harness::Server;
+use crate::running::{in_clean_environment, log_lines};
 
 #[test]
 fn a_line_says_who_asked_for_what_and_how_it_went() {

@@ -11,6 +11,7 @@ mod http;
 mod log;
 mod ranges;
 mod reload;
+mod running;
 mod shutdown;
 mod start;
 mod timeouts;

@@ -43,7 +43,7 @@ fn downloads_finish_and_idle_connections_are_closed() {
         busy.read_body(&mut body);
         assert!(body.iter().all(|&byte| byte == 0));
         busy.expect_close();
-        let finished = server.peer.finish().successful();
+        let finished = server.running.peer.finish().successful();
         assert!(
             finished.text().contains("\"path\":\"/f\""),
             "logged at the end"
@@ -70,7 +70,7 @@ fn a_request_that_has_begun_is_answered_and_told_to_close() {
         (200, Some("close"))
     );
     begun.expect_close();
-    let _ = server.peer.finish().successful();
+    let _ = server.running.peer.finish().successful();
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_second_signal_ends_at_once() {
     server.signal(Signal::TERM);
     server.peer.wait_for("shutting down");
     server.signal(Signal::TERM);
-    let finished = server.peer.finish().successful();
+    let finished = server.running.peer.finish().successful();
     assert!(
         finished.text().contains("cut short: server ended"),
         "{}",
@@ -95,7 +95,7 @@ fn grace_bounds_the_wait() {
     let server = Server::with(&["--grace", "0.2"]);
     let _busy = downloading(&server);
     server.signal(Signal::TERM);
-    let finished = server.peer.finish().successful();
+    let finished = server.running.peer.finish().successful();
     assert!(
         finished.stderr.contains("time is up"),
         "{}",

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use underseal_testkit::{Certificates, Finished, KeyType, Peer, require_program};
 
-use crate::harness::{Server, fingerprint, underseal};
+use crate::harness::{Server, fingerprint};
+use crate::running::underseal;
 
 fn refused(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = underseal();

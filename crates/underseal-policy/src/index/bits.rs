@@ -10,6 +10,9 @@ const WORDS: usize = BLOCK / 64;
 pub(crate) struct Bits([u64; WORDS]);
 
 impl Bits {
+    /// All that a set can hold.
+    pub(crate) const FULL: Self = Self([u64::MAX; WORDS]);
+
     /// The first `count`.
     pub(crate) fn first(count: usize) -> Self {
         let mut bits = Self::default();
@@ -30,6 +33,12 @@ impl Bits {
     pub(crate) fn keep(&mut self, other: &Self) {
         for (word, other) in self.0.iter_mut().zip(other.0) {
             *word &= other;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, other: &Self) {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word &= !other;
         }
     }
 
@@ -103,6 +112,8 @@ mod tests {
         assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 64, 700, 1023]);
         bits.keep(&Bits::first(64));
         assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63]);
+        bits.remove(&Bits::first(63));
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [63]);
     }
 
     #[test]

@@ -26,18 +26,22 @@ impl Column {
         match pattern {
             Pattern::Present => self.present.insert(id),
             Pattern::Exact(text) => self.add_exact(id, text),
-            Pattern::Prefix(text) => self.forward.add(text, false, id),
+            Pattern::Prefix(text) => self.add_prefix(id, text),
             Pattern::Suffix(text) => {
                 let reversed: Vec<u8> = text.iter().rev().copied().collect();
                 self.backward.add(&reversed, false, id);
             }
             // Fewer than these do not match; the rest of the template is looked at later.
-            Pattern::Template(template) => self.forward.add(template.prefix(), false, id),
+            Pattern::Template(template) => self.add_prefix(id, template.prefix()),
         }
     }
 
     pub(crate) fn add_exact(&mut self, id: usize, text: &[u8]) {
         self.forward.add(text, true, id);
+    }
+
+    pub(crate) fn add_prefix(&mut self, id: usize, text: &[u8]) {
+        self.forward.add(text, false, id);
     }
 
     /// To be called once, when all of `rules` are in.
@@ -52,8 +56,8 @@ impl Column {
         self.trivial
     }
 
-    /// Takes out of `candidates` what does not match `value`.
-    pub(crate) fn narrow(&self, value: Option<&[u8]>, candidates: &mut Bits) {
+    /// What matches `value`.
+    pub(crate) fn left(&self, value: Option<&[u8]>) -> Bits {
         let mut left = self.any;
         if let Some(value) = value {
             left.add(&self.present);
@@ -61,6 +65,6 @@ impl Column {
             self.backward
                 .each(Backward(value), |found| found.add_to(&mut left));
         }
-        candidates.keep(&left);
+        left
     }
 }

@@ -35,6 +35,63 @@ pub(crate) fn decide<'p>(
     (!any_allow, None)
 }
 
+/// Of the rules that allow, the first of those that hold longest: its policy, its place and the key
+/// at which it fails. `None` if a rule holds.
+pub(crate) fn nearest<'p>(
+    policies: &'p [AuthorizationPolicy],
+    connection: &Connection<'_>,
+    request: Option<&Request<'_>>,
+) -> Option<(&'p str, usize, String)> {
+    let mut nearest: Option<((usize, usize), _)> = None;
+    let allow = policies
+        .iter()
+        .filter(|policy| policy.spec.action == Action::Allow);
+    for policy in allow {
+        for (index, rule) in policy.spec.rules.iter().enumerate() {
+            let (held, key) = failed(&parts(rule, connection, request))?;
+            if nearest.as_ref().is_none_or(|(most, _)| held > *most) {
+                nearest = Some((held, (policy.metadata.name.as_str(), index, key)));
+            }
+        }
+    }
+    nearest.map(|(_, rule)| rule)
+}
+
+/// How many parts hold and how many keys of the next one, and the key that does not; of several
+/// alternatives in that part, the first of those that hold longest.
+fn failed(parts: &[Vec<Keys>]) -> Option<((usize, usize), String)> {
+    let falls = |keys: &Keys| keys.iter().position(|(_, truth)| *truth != Some(true));
+    let (part, alternatives) = parts.iter().enumerate().find(|(_, alternatives)| {
+        !alternatives.is_empty() && alternatives.iter().all(|keys| falls(keys).is_some())
+    })?;
+    let held = alternatives.iter().filter_map(falls).max()?;
+    let keys = alternatives.iter().find(|keys| falls(keys) == Some(held))?;
+    Some(((part, held), keys[held].0.clone()))
+}
+
+/// The keys that are written, in the order in which they are looked at.
+type Keys = Vec<(String, Truth)>;
+
+/// `from`, `to` and `when` with their alternatives.
+fn parts(
+    rule: &Rule,
+    connection: &Connection<'_>,
+    request: Option<&Request<'_>>,
+) -> [Vec<Keys>; 3] {
+    let from = rule.from.iter();
+    let to = rule.to.iter();
+    let when = rule.when.iter();
+    [
+        from.map(|from| source(&from.source, connection)).collect(),
+        to.map(|to| operation(&to.operation, connection, request))
+            .collect(),
+        vec![
+            when.flat_map(|when| condition(when, connection, request))
+                .collect(),
+        ],
+    ]
+}
+
 /// Kleene's logic: `None` is what nobody knows.
 type Truth = Option<bool>;
 
@@ -59,27 +116,16 @@ fn not(truth: Truth) -> Truth {
 }
 
 fn matches(rule: &Rule, connection: &Connection<'_>, request: Option<&Request<'_>>) -> Truth {
-    let from = rule
-        .from
-        .iter()
-        .map(|from| source(&from.source, connection));
-    let to = rule
-        .to
-        .iter()
-        .map(|to| operation(&to.operation, connection, request));
-    let when = rule
-        .when
-        .iter()
-        .map(|when| condition(when, connection, request));
-    let some = |empty: bool, truths: Truth| if empty { Some(true) } else { truths };
-    and([
-        some(rule.from.is_empty(), or(from)),
-        some(rule.to.is_empty(), or(to)),
-        and(when),
-    ])
+    and(parts(rule, connection, request).map(|alternatives| {
+        let empty = alternatives.is_empty();
+        let truths = alternatives
+            .into_iter()
+            .map(|keys| and(keys.into_iter().map(|(_, truth)| truth)));
+        if empty { Some(true) } else { or(truths) }
+    }))
 }
 
-fn source(source: &Source, connection: &Connection<'_>) -> Truth {
+fn source(source: &Source, connection: &Connection<'_>) -> Keys {
     let principal = connection.source.principal.map(str::as_bytes);
     let namespace = namespace(connection);
     let ip = connection.source.ip.map(|ip| ip.to_string());
@@ -87,43 +133,63 @@ fn source(source: &Source, connection: &Connection<'_>) -> Truth {
         let ip = ip.as_ref()?;
         Some(ip == block || (block == "10.0.0.0/8" && ip.starts_with("10.")))
     };
-    and([
-        listed(&source.principals, |p| present(principal, p)),
-        unlisted(&source.not_principals, |p| present(principal, p)),
-        listed(&source.namespaces, |p| present(namespace, p)),
-        unlisted(&source.not_namespaces, |p| present(namespace, p)),
-        listed(&source.ip_blocks, in_block),
-        unlisted(&source.not_ip_blocks, in_block),
-    ])
+    let keys = [
+        (
+            "source.principals",
+            listed(&source.principals, |p| present(principal, p)),
+        ),
+        (
+            "source.notPrincipals",
+            unlisted(&source.not_principals, |p| present(principal, p)),
+        ),
+        (
+            "source.namespaces",
+            listed(&source.namespaces, |p| present(namespace, p)),
+        ),
+        (
+            "source.notNamespaces",
+            unlisted(&source.not_namespaces, |p| present(namespace, p)),
+        ),
+        ("source.ipBlocks", listed(&source.ip_blocks, in_block)),
+        (
+            "source.notIpBlocks",
+            unlisted(&source.not_ip_blocks, in_block),
+        ),
+    ];
+    written(keys)
 }
 
 fn operation(
     operation: &Operation,
     connection: &Connection<'_>,
     request: Option<&Request<'_>>,
-) -> Truth {
+) -> Keys {
     let port = |port: &String| Some(*port == connection.port.to_string());
     let of = |text: Option<&[u8]>, pattern: &str| text.map(|text| is(text, pattern));
     let host = |pattern: &String| of(request.map(Request::host), &pattern.to_ascii_lowercase());
     let method = |pattern: &String| of(request.map(Request::method), pattern);
     let path = |pattern: &String| of(request.and_then(Request::path), pattern);
-    and([
-        listed(&operation.ports, port),
-        unlisted(&operation.not_ports, port),
-        listed(&operation.hosts, host),
-        unlisted(&operation.not_hosts, host),
-        listed(&operation.methods, method),
-        unlisted(&operation.not_methods, method),
-        listed(&operation.paths, path),
-        unlisted(&operation.not_paths, path),
-    ])
+    let keys = [
+        ("operation.ports", listed(&operation.ports, port)),
+        ("operation.notPorts", unlisted(&operation.not_ports, port)),
+        ("operation.hosts", listed(&operation.hosts, host)),
+        ("operation.notHosts", unlisted(&operation.not_hosts, host)),
+        ("operation.methods", listed(&operation.methods, method)),
+        (
+            "operation.notMethods",
+            unlisted(&operation.not_methods, method),
+        ),
+        ("operation.paths", listed(&operation.paths, path)),
+        ("operation.notPaths", unlisted(&operation.not_paths, path)),
+    ];
+    written(keys)
 }
 
 fn condition(
     condition: &Condition,
     connection: &Connection<'_>,
     request: Option<&Request<'_>>,
-) -> Truth {
+) -> Keys {
     let any_of = |patterns: &[String]| match &*condition.key {
         "source.namespace" => or(patterns.iter().map(|p| present(namespace(connection), p))),
         "request.headers[x]" => {
@@ -141,22 +207,22 @@ fn condition(
     };
     let values = (!condition.values.is_empty()).then(|| any_of(&condition.values));
     let not_values = (!condition.not_values.is_empty()).then(|| not(any_of(&condition.not_values)));
-    and([
-        values.unwrap_or(Some(true)),
-        not_values.unwrap_or(Some(true)),
-    ])
+    written([(&*condition.key, values), (&*condition.key, not_values)])
 }
 
-fn listed(values: &[String], holds: impl Fn(&String) -> Truth) -> Truth {
-    if values.is_empty() {
-        Some(true)
-    } else {
-        or(values.iter().map(holds))
-    }
+fn written<'k>(keys: impl IntoIterator<Item = (&'k str, Option<Truth>)>) -> Keys {
+    let keys = keys.into_iter();
+    keys.filter_map(|(key, truth)| Some((key.to_owned(), truth?)))
+        .collect()
 }
 
-fn unlisted(values: &[String], holds: impl Fn(&String) -> Truth) -> Truth {
-    not(or(values.iter().map(holds)))
+/// Whether one of `values` holds; `None` if there are none.
+fn listed(values: &[String], holds: impl Fn(&String) -> Truth) -> Option<Truth> {
+    (!values.is_empty()).then(|| or(values.iter().map(holds)))
+}
+
+fn unlisted(values: &[String], holds: impl Fn(&String) -> Truth) -> Option<Truth> {
+    listed(values, holds).map(not)
 }
 
 fn namespace<'a>(connection: &Connection<'a>) -> Option<&'a [u8]> {

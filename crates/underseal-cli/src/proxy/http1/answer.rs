@@ -3,8 +3,14 @@
 use std::io::Write as _;
 
 /// Writes a whole answer; `keep` says whether the client may go on. There is no body for HEAD, and
-/// the length is that of the one there would be.
-pub(super) fn write(out: &mut Vec<u8>, status: u16, date: &str, keep: Keep, with_body: bool) {
+/// the length is that of the one there would be. Returns how long the body is that there is.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    status: u16,
+    date: &str,
+    keep: Keep,
+    with_body: bool,
+) -> u64 {
     let reason = reason(status);
     // Three digits, a space, the reason, a line feed.
     let length = reason.len() + 5;
@@ -21,9 +27,11 @@ pub(super) fn write(out: &mut Vec<u8>, status: u16, date: &str, keep: Keep, with
     }
     out.extend_from_slice(keep.field());
     out.extend_from_slice(b"\r\n");
+    let head = out.len();
     if with_body {
         let _ = writeln!(out, "{status} {reason}");
     }
+    (out.len() - head) as u64
 }
 
 /// What a response says about the connection.

@@ -10,10 +10,10 @@ use super::Fault;
 use super::request::Prepared;
 use super::response;
 use crate::proxy::chunk::Chunk;
-use crate::proxy::connection::End;
 use crate::proxy::flow::{Body, Broken, Flow, Waiting};
 use crate::proxy::stream::Stream;
 use crate::proxy::worker::Worker;
+use crate::server::closing::End;
 use crate::server::watch::{Phase, Stop, Watch};
 
 /// Most interim responses (1xx) to one request.

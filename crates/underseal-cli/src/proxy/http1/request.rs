@@ -50,6 +50,8 @@ pub(super) enum Step {
     Answer {
         status: u16,
         error: Option<Fault>,
+        /// Of the body.
+        length: u64,
     },
 }
 
@@ -247,13 +249,17 @@ impl Prepared {
             Body::Chunked(_) | Body::UntilClose => false,
         };
         self.persist &= keeps;
-        self.step = Step::Answer { status, error };
         self.out.clear();
         let keep = Keep::of(self.persist, self.minor_version);
         let Self { out, is_head, .. } = self;
-        worker
+        let length = worker
             .clock
             .with_now(|date, _| answer::write(out, status, date, keep, !*is_head));
+        self.step = Step::Answer {
+            status,
+            error,
+            length,
+        };
     }
 
     /// Writes the head for the backend: the path that was judged, the fields that are for it, and

@@ -66,6 +66,7 @@ pub(super) struct Ending {
     pub(super) status: Option<u16>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    is_own: bool,
     pub(super) backend: Option<Box<str>>,
     /// Why the answer is our own.
     pub(super) fault: Option<Fault>,
@@ -83,6 +84,7 @@ impl Ending {
     ) -> Self {
         let clock = &client.worker.clock;
         let (head, body) = clock.with_now(|date, _| response::own(status, date));
+        let length = if is_head { 0 } else { body.len() as u64 };
         let sent = respond.send_response(head, is_head);
         let sent = sent.and_then(|mut stream| match is_head {
             true => Ok(()),
@@ -90,6 +92,8 @@ impl Ending {
         });
         Self {
             status: sent.is_ok().then_some(status),
+            bytes_out: sent.map_or(0, |()| length),
+            is_own: true,
             ..Self::default()
         }
     }
@@ -103,6 +107,7 @@ impl Client {
             status: ending.status,
             bytes_in: ending.bytes_in,
             bytes_out: ending.bytes_out,
+            is_own: ending.is_own,
             duration: started.elapsed(),
             backend: ending.backend.as_deref(),
             engines: self.engines,

@@ -2,18 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
-use underseal_testkit::require_program;
+use underseal_testkit::peers;
 
 use super::proxy::Proxy;
 
 pub(super) fn start() -> Proxy {
-    Proxy::start("HAProxy", configuration, |_, file| {
-        let mut command = Command::new(require_program("haproxy"));
-        command.arg("-db").arg("-q").arg("-f").arg(file);
-        command
-    })
+    Proxy::start("HAProxy", configuration, |_, file| peers::haproxy(file))
 }
 
 /// It normalises paths as far as it can and is told to.

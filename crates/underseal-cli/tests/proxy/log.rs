@@ -1,0 +1,114 @@
+//! What the access log says of answers that are the proxy's own.
+
+use std::net::{SocketAddr, TcpListener};
+
+use serde_json::Value;
+
+use crate::backend::Backend;
+use crate::harness::{Proxy, Start};
+
+const ONLY_GET: &str = "{ rules: [{ to: [{ operation: { methods: [GET, HEAD] } }] }] }";
+
+/// An address that nobody listens on.
+fn nobody() -> SocketAddr {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    free.local_addr().expect("an address")
+}
+
+fn silent() -> Backend {
+    Backend::new(|connection| while connection.head().is_some() {})
+}
+
+/// Sends a request, and holds what the log says against the body of the answer.
+fn expect_counted(proxy: &Proxy, request: &str, status: u16) {
+    let mut client = proxy.client();
+    client.send(request);
+    let response = client.response();
+    assert_eq!(response.status, status, "{request}");
+    assert!(!response.body.is_empty(), "{request}");
+    let line = proxy.logged(|line| line["status"] == status);
+    assert_eq!(line["bytes_out"], response.body.len(), "{line}");
+}
+
+#[test]
+fn bodies_of_the_proxy_s_own_are_counted() {
+    let refusing = Start::new(Backend::echo().address)
+        .policy(ONLY_GET)
+        .with(&["--header-timeout", "0.3"])
+        .start();
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+        "x".repeat(99_000)
+    );
+    for (request, status) in [
+        ("PUT / HTTP/1.1\r\nHost: a\r\n\r\n", 403),
+        ("GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost", 408),
+        (&long, 431),
+    ] {
+        expect_counted(&refusing, request, status);
+    }
+    let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    expect_counted(&Proxy::start(nobody()), get, 503);
+    let malformed = Backend::answering("nonsense\r\n\r\n");
+    expect_counted(&Proxy::start(malformed.address), get, 502);
+    let silent = silent();
+    let impatient = Start::new(silent.address).with(&["--response-timeout", "0.3"]);
+    expect_counted(&impatient.start(), get, 504);
+}
+
+#[test]
+fn an_answer_to_head_has_no_bytes() {
+    let proxy = Proxy::start(nobody());
+    let mut client = proxy.client();
+    client.send("HEAD /gone HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 503);
+    assert_eq!(proxy.logged_path("/gone")["bytes_out"], 0);
+    let head = ["--http2", "--head", "--no-fail"];
+    proxy.curl(&head, "/over-h2").successful();
+    assert_eq!(proxy.logged_path("/over-h2")["bytes_out"], 0);
+}
+
+#[test]
+fn bodies_of_the_proxy_s_own_are_counted_over_http2() {
+    let curl = |proxy: &Proxy, options: &[&str]| -> (usize, Value) {
+        let options = [&["--http2", "--no-fail"], options].concat();
+        let body = proxy.curl(&options, "/h2").successful().stdout;
+        (body.len(), proxy.logged_path("/h2"))
+    };
+    let denying = Start::new(Backend::echo().address).policy(ONLY_GET).start();
+    let silent = silent();
+    let impatient = Start::new(silent.address).with(&["--response-timeout", "0.3"]);
+    for (proxy, options, status) in [
+        (denying, &["-X", "PUT"][..], 403),
+        (Proxy::start(nobody()), &[], 503),
+        (impatient.start(), &[], 504),
+    ] {
+        let (length, line) = curl(&proxy, options);
+        assert_eq!(
+            (&line["protocol"], &line["status"]),
+            (&"h2".into(), &status.into())
+        );
+        assert!(length > 0, "{line}");
+        assert_eq!(line["bytes_out"], length, "{line}");
+    }
+}
+
+#[test]
+fn no_backend_is_said_to_have_sent_them() {
+    let silent = silent();
+    let proxy = Start::new(silent.address)
+        .with(&["--response-timeout", "0.3", "--admin", "127.0.0.1:0"])
+        .start();
+    let mut client = proxy.client();
+    client.get("/silent");
+    let length = client.response().body.len();
+    let line = proxy.logged_path("/silent");
+    assert_eq!(line["backend"], silent.address.to_string());
+    let metrics = proxy.admin("/metrics");
+    for (side, direction, bytes) in [("client", "tx", length), ("backend", "rx", 0)] {
+        let series =
+            format!("underseal_bytes_total{{side=\"{side}\",direction=\"{direction}\"}} {bytes}\n");
+        assert!(metrics.contains(&series), "{series} is not in {metrics}");
+    }
+}

@@ -11,6 +11,7 @@ mod forwarding;
 mod harness;
 mod http2;
 mod http2_floods;
+mod http2_uploads;
 mod limits;
 mod policy;
 mod programs;

@@ -8,6 +8,7 @@ mod detaching;
 mod endings;
 mod model;
 mod ordering;
+mod parking;
 mod peer;
 mod replies;
 #[expect(

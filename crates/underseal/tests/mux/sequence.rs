@@ -77,7 +77,7 @@ impl Sequence<'_> {
     }
 
     fn step(&mut self, step: u8) {
-        if step % 12 == 0 || self.peers.is_empty() {
+        if step.is_multiple_of(12) || self.peers.is_empty() {
             return self.open();
         }
         let chosen = usize::from(step / 12) % self.peers.len();

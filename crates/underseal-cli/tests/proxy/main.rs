@@ -10,8 +10,9 @@ mod faults;
 mod forwarding;
 mod harness;
 mod http2;
+mod http2_backends;
 mod http2_floods;
-mod http2_uploads;
+
 mod limits;
 mod policy;
 mod programs;

@@ -12,27 +12,10 @@ pub mod programs;
 pub const SUITE: Suite = Suite {
     name: "policy",
     measures: &[
-        Measure {
-            name: "program send",
-            rounds: |scale| scale.rounds,
-            take: programs::send,
-        },
-        Measure {
-            name: "program receive",
-            rounds: |scale| scale.rounds,
-            take: programs::receive,
-        },
-        Measure {
-            name: "heads",
-            rounds: |scale| scale.rounds,
-            take: heads::measure,
-        },
-        // Counted and not timed: one round says everything.
-        Measure {
-            name: "allocations",
-            rounds: |_| 1,
-            take: heads::count_allocations,
-        },
+        Measure::each_round("program send", programs::send),
+        Measure::each_round("program receive", programs::receive),
+        Measure::each_round("heads", heads::measure),
+        Measure::once("allocations", heads::count_allocations),
     ],
     check: |_, _| Ok(()),
     figures,

@@ -47,21 +47,9 @@ pub mod measure {
 pub const SUITE: Suite = Suite {
     name: "proxy",
     measures: &[
-        Measure {
-            name: measure::REQUESTS,
-            rounds: |scale| scale.rounds,
-            take: requests,
-        },
-        Measure {
-            name: measure::JUDGED,
-            rounds: |scale| scale.rounds,
-            take: judged_requests,
-        },
-        Measure {
-            name: measure::BODIES,
-            rounds: |scale| scale.rounds,
-            take: bodies,
-        },
+        Measure::each_round(measure::REQUESTS, requests),
+        Measure::each_round(measure::JUDGED, judged_requests),
+        Measure::each_round(measure::BODIES, bodies),
     ],
     check,
     figures,

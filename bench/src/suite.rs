@@ -39,6 +39,26 @@ pub struct Measure {
     pub take: Take,
 }
 
+impl Measure {
+    /// What is timed, in every round.
+    pub const fn each_round(name: &'static str, take: Take) -> Self {
+        Self {
+            name,
+            rounds: |scale| scale.rounds,
+            take,
+        }
+    }
+
+    /// What is counted and not timed: one round says everything.
+    pub const fn once(name: &'static str, take: Take) -> Self {
+        Self {
+            name,
+            rounds: |_| 1,
+            take,
+        }
+    }
+}
+
 /// `cargo xtask bench streams`.
 pub const STREAMS: Suite = Suite {
     name: "streams",
@@ -49,47 +69,22 @@ pub const STREAMS: Suite = Suite {
 };
 
 const MEASURES: [Measure; 8] = [
-    Measure {
-        name: "send",
-        rounds: |scale| scale.rounds,
-        take: streams::send,
-    },
-    Measure {
-        name: "receive",
-        rounds: |scale| scale.rounds,
-        take: streams::receive,
-    },
-    Measure {
-        name: "records",
-        rounds: |scale| scale.rounds,
-        take: records::measure,
-    },
-    Measure {
-        name: "round trip",
-        rounds: |scale| scale.rounds,
-        take: round_trip::measure,
-    },
+    Measure::each_round("send", streams::send),
+    Measure::each_round("receive", streams::receive),
+    Measure::each_round("records", records::measure),
+    Measure::each_round("round trip", round_trip::measure),
     Measure {
         name: "file",
         rounds: |scale| scale.rounds.div_ceil(2),
         take: files::measure,
     },
-    Measure {
-        name: "http download",
-        rounds: |scale| scale.rounds,
-        take: http::download,
-    },
+    Measure::each_round("http download", http::download),
     Measure {
         name: "http load",
         rounds: |scale| scale.long_rounds,
         take: http::many,
     },
-    // Heap bytes are counted and not timed: one round says everything.
-    Measure {
-        name: "idle",
-        rounds: |_| 1,
-        take: idle::measure,
-    },
+    Measure::once("idle", idle::measure),
 ];
 
 /// Takes the measures that `options` ask for, prints the summary, and keeps the run.

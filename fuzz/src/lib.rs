@@ -1,6 +1,6 @@
-//! Entry points of the targets that compare with other libraries: the crates that they drive must
-//! not depend on these, so they lie among the tests of `underseal-policy`, which run them over the
-//! corpora, too.
+//! Entry points of the targets that lie among the tests of the crates that they drive, which run
+//! them over the corpora, too: those that compare with other libraries, which the crates must not
+//! depend on, and the one that does to a `Mux` what only its public interface lets it.
 
 #[path = "../../crates/underseal-policy/tests/other_readers/frames.rs"]
 mod frames;
@@ -12,3 +12,9 @@ pub mod http1;
 pub mod http2;
 #[path = "../../crates/underseal-policy/tests/other_readers/memory.rs"]
 mod memory;
+#[path = "../../crates/underseal/tests/mux/peer.rs"]
+mod peer;
+#[path = "../../crates/underseal/tests/mux/sequence.rs"]
+pub mod sequence;
+#[path = "../../crates/underseal/tests/mux/wire.rs"]
+mod wire;

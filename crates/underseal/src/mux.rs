@@ -257,7 +257,7 @@ impl Mux {
     ///
     /// # Errors
     ///
-    /// Those of [`Self::attach`].
+    /// Those of [`Self::attach`]; `received` comes back, too.
     pub fn attach_with<S>(
         &self,
         stream: S,
@@ -270,9 +270,13 @@ impl Mux {
         let connection = Connection::new(&self.shared, Box::new(stream), received);
         let most = self.shared.limits.max_connections;
         if let Err(refusal) = self.shared.schedule.insert(&connection, most) {
-            let stream = connection.refused().map(typed);
-            let stream = stream.expect("nobody else has had the connection");
-            return Err(AttachError { stream, refusal });
+            let released = connection.refused();
+            let (stream, received) = released.expect("nobody else has had the connection");
+            return Err(AttachError {
+                stream: typed(stream),
+                received,
+                refusal,
+            });
         }
         self.shared.counters.attached();
         connection.look_after();

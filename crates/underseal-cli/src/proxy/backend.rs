@@ -116,10 +116,15 @@ impl Backends {
     pub(crate) fn pick(&self) -> usize {
         let first = self.next.get();
         self.next.set((first + 1) % self.targets.len());
-        let mut order = self.from(first);
+        self.pick_over(first)
+    }
+
+    /// The same backend again, or if it refused meanwhile the next that did not.
+    pub(crate) fn pick_over(&self, picked: usize) -> usize {
+        let mut order = self.from(picked);
         order
             .find(|index| !self.targets[*index].refuses())
-            .unwrap_or(first)
+            .unwrap_or(picked)
     }
 
     /// A connection to a backend that was kept, without waiting.

@@ -1,5 +1,6 @@
 //! The streams that requests come in by and go out by: TCP, or TLS of either side.
 
+use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot::Sender;
 use underseal::Direction;
 
 use super::chunk::Chunk;
@@ -24,6 +26,8 @@ pub(crate) struct Stream {
     place: Option<Place>,
     /// Counts it as open; `None` for what is no connection of its own.
     open: Option<Open>,
+    /// Tells the task behind a pipe that nobody is at this end any more.
+    _held: Option<Sender<Infallible>>,
 }
 
 /// What a stream runs over.
@@ -56,16 +60,18 @@ impl Stream {
             unread: Chunk::default(),
             place,
             open: Some(open),
+            _held: None,
         }
     }
 
-    /// One end of a pipe behind which HTTP/2 is spoken.
-    pub(crate) fn bridged(pipe: DuplexStream) -> Self {
+    /// One end of a pipe behind which HTTP/2 is spoken; `held` is dropped with it.
+    pub(crate) fn bridged(pipe: DuplexStream, held: Sender<Infallible>) -> Self {
         Self {
             io: Io::Bridged(pipe),
             unread: Chunk::default(),
             place: None,
             open: None,
+            _held: Some(held),
         }
     }
 

@@ -11,6 +11,7 @@ mod forwarding;
 mod haproxy;
 mod harness;
 mod http2;
+mod http2_backends;
 mod http2_floods;
 mod http2_heads;
 mod http2_uploads;

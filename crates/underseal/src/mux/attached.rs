@@ -54,7 +54,7 @@ impl<S: 'static> Attached<S> {
     ///
     /// # Errors
     ///
-    /// [`Closed`] if the connection ended before.
+    /// [`Closed`] if the connection ended before, or its stream failed.
     ///
     /// # Cancellation
     ///

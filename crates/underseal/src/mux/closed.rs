@@ -71,6 +71,8 @@ impl From<ReplyError> for io::Error {
 pub struct AttachError<S> {
     /// The stream.
     pub stream: S,
+    /// Its first bytes, as [`super::Mux::attach_with`] was given them.
+    pub received: Vec<u8>,
     /// Why.
     pub refusal: Refusal,
 }

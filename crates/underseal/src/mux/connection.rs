@@ -155,7 +155,9 @@ impl Connection {
         let sent = self.with(|state, cx| state.send(reply, limit, cx));
         match sent {
             Some(Ok(())) => {
-                self.shared.counters.replied(reply.len());
+                if !reply.is_empty() {
+                    self.shared.counters.replied(reply.len());
+                }
                 Ok(())
             }
             Some(Err(error)) => Err(error),
@@ -188,9 +190,9 @@ impl Connection {
         self.look_after();
     }
 
-    /// The stream of a connection that was not attached.
-    pub(super) fn refused(&self) -> Option<Box<dyn Stream>> {
-        self.with(|state, _| state.take_stream()).flatten()
+    /// What a connection was made of that was not attached.
+    pub(super) fn refused(&self) -> Option<Released> {
+        self.with(|state, _| state.release()).flatten()
     }
 
     /// Ends at once: what waits to be sent is lost, and no close_notify is sent.

@@ -124,6 +124,17 @@ impl Inbound {
         Poll::Ready(())
     }
 
+    /// Why the stream failed, if it did and [`Self::next`] has not told.
+    pub(super) fn take_failure(&mut self) -> Option<Closed> {
+        match self.end.take() {
+            Some(End::Failed(error)) => Some(error.into()),
+            end => {
+                self.end = end;
+                None
+            }
+        }
+    }
+
     /// What was not handed out: the stream goes on with it, at the first byte of a message. Nothing
     /// is to be parsed after it.
     pub(super) fn take_rest(&mut self) -> Vec<u8> {

@@ -1,8 +1,11 @@
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Runtime;
+use tokio::task::coop::unconstrained;
 
 use super::connection::Connection;
 use super::worker::block_on;
@@ -130,7 +133,14 @@ impl Reply {
     ///
     /// [`ReplyError::Full`] if the peer does not read its replies; [`ReplyError::Closed`].
     pub fn try_send(&mut self, reply: &[u8]) -> Result<(), ReplyError> {
-        self.target().try_send(reply)
+        // To a task that did much tokio says that its streams are not ready, and the peer would be
+        // blamed for it.
+        let target = self.target();
+        let sent = unconstrained(poll_fn(|_| Poll::Ready(target.try_send(reply))));
+        match pin!(sent).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(ReplyError::Full),
+        }
     }
 
     /// [`Self::send`] for threads. A thread that drives a runtime goes on to do so while it waits.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -56,6 +57,11 @@ impl Lists {
         self.is_shut_down || self.muxes == 0
     }
 
+    /// Whether nobody is left to serve the connections.
+    fn is_orphaned(&self) -> bool {
+        self.is_closing() && self.workers == 0
+    }
+
     /// Takes the worker to wake: the one that last went idle on this thread, which is awake and has
     /// run the reactor, or else the one that went idle last.
     fn take_idle(&mut self) -> Option<Waker> {
@@ -90,6 +96,10 @@ impl Schedule {
     /// Puts a connection behind those that wait, and wakes one idle worker, if there is one.
     pub(super) fn push(&self, connection: Arc<Connection>) {
         let mut lists = self.lists();
+        // Nobody would take it out again, and it keeps what is shared.
+        if lists.is_orphaned() {
+            return;
+        }
         lists.ready.push_back(connection);
         let idle = lists.take_idle();
         drop(lists);
@@ -171,14 +181,19 @@ impl Schedule {
     }
 
     /// Changes how many muxes and workers there are, and says whether nobody is left to serve the
-    /// connections.
+    /// connections. Then none waits any more, either.
     pub(super) fn count(&self, muxes: isize, workers: isize) -> bool {
         let mut lists = self.lists();
         lists.muxes = lists.muxes.saturating_add_signed(muxes);
         lists.workers = lists.workers.saturating_add_signed(workers);
         let wakers = lists.take_all_if_over();
-        let is_orphaned = lists.is_closing() && lists.workers == 0;
+        let is_orphaned = lists.is_orphaned();
+        let ready = match is_orphaned {
+            true => mem::take(&mut lists.ready),
+            false => VecDeque::new(),
+        };
         drop(lists);
+        drop(ready);
         wakers.into_iter().for_each(Waker::wake);
         is_orphaned
     }

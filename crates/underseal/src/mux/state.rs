@@ -221,8 +221,10 @@ impl State {
         Some((stream, why.clone()))
     }
 
-    pub(super) fn take_stream(&mut self) -> Option<Box<dyn Stream>> {
-        self.stream.take()
+    /// The stream, once, and what was read of it and not handed out.
+    pub(super) fn release(&mut self) -> Option<Released> {
+        let stream = self.stream.take()?;
+        Some((stream, self.inbound.take_rest()))
     }
 
     /// A worker has finished a message.
@@ -276,11 +278,15 @@ impl State {
         if !is_done || !matches!(self.intent, Intent::Detach) {
             return Poll::Pending;
         }
-        let Some(stream) = self.stream.take() else {
-            return Poll::Pending;
-        };
-        let received = self.inbound.take_rest();
-        Poll::Ready(Ok((stream, received)))
+        // A stream may tell of its failure once: whoever had it back would take that for its end.
+        if let Some(why) = self.inbound.take_failure() {
+            self.close(why.clone());
+            return Poll::Ready(Err(why));
+        }
+        match self.release() {
+            Some(released) => Poll::Ready(Ok(released)),
+            None => Poll::Pending,
+        }
     }
 
     /// Serves again what was to be detached.

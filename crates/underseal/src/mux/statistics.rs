@@ -28,7 +28,7 @@ pub struct Statistics {
     pub waiting: u64,
     /// Workers that were woken.
     pub woken: u64,
-    /// Messages that were dropped before they were finished, each with its connection.
+    /// Connections that ended because a message was dropped before it was finished.
     pub dropped: u64,
     /// Streams that ended because a message was longer than it may be.
     pub too_long: u64,

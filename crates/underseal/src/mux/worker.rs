@@ -105,14 +105,13 @@ struct Idle<'a> {
 impl Idle<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         for _ in 0..TURNS {
-            // Without budget no stream of tokio is ever ready.
-            if !coop::has_budget_remaining() {
-                break;
-            }
+            // Many messages may come out of one read: the stream does not count them.
+            let budget = ready!(coop::poll_proceed(cx));
             self.is_noted = true;
             let next = self.worker.shared.schedule.poll_next(self.worker.slot, cx);
             let next = ready!(next);
             self.is_noted = false;
+            budget.made_progress();
             let Some(connection) = next else {
                 return Poll::Ready(None);
             };

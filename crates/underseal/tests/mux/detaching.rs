@@ -1,8 +1,11 @@
 //! Giving a stream back.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use underseal::Mux;
 use underseal::mux::Closed;
 
@@ -91,4 +94,57 @@ async fn what_has_ended_does_not_come_back() {
     assert!(worker.try_recv().is_none());
     let ended = within(attached.detach()).await;
     assert!(matches!(ended, Err(Closed::ByPeer)));
+}
+
+/// Gives a message, fails once, and then says that it is at its end: as a socket that was reset.
+struct FailsOnce(Vec<Option<Vec<u8>>>);
+
+impl AsyncRead for FailsOnce {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.0.pop() {
+            Some(Some(bytes)) => buf.put_slice(&bytes),
+            Some(None) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            None => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for FailsOnce {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        all: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(all.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_failed_does_not_come_back_as_one_that_ended() {
+    let mux = Mux::new(framing());
+    let mut worker = mux.worker();
+    let stream = FailsOnce(vec![None, Some(frame(b"1"))]);
+    let attached = mux.attach(stream).expect("attach");
+    let message = recv(&mut worker).await;
+    // Finding nothing to hand out, this reads, and the failure waits for a worker.
+    message.into_parts().1.finish();
+    assert_eq!(mux.statistics().waiting, 1);
+    let Err(Closed::Io(error)) = within(attached.detach()).await else {
+        panic!("the failure is lost");
+    };
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(mux.statistics().failed, 1);
 }

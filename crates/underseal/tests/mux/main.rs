@@ -8,8 +8,17 @@ mod detaching;
 mod endings;
 mod model;
 mod ordering;
+mod parking;
+mod peer;
 mod replies;
+#[expect(
+    unreachable_pub,
+    reason = "the fuzz target reaches it from another crate"
+)]
+mod sequence;
+mod sequences;
 mod shutdown;
 mod threads;
 mod tls;
+mod wire;
 mod workers;

@@ -104,6 +104,24 @@ async fn a_peer_that_does_not_read_fills_its_queue_and_delays_only_itself() {
 }
 
 #[tokio::test]
+async fn a_peer_that_reads_is_not_taken_for_one_that_does_not() {
+    let mux = Mux::builder(framing()).reply_limit(1000).build();
+    let (mut peer, _attached) = client(&mux, 64 * 1024);
+    let mut worker = mux.worker();
+    send(&mut peer, b"?").await;
+    let (_, mut replier) = recv(&mut worker).await.into_parts();
+    // The pipe has room for all of them, and far more than a task of tokio may do in one poll.
+    for number in 0..400 {
+        let sent = replier.try_send(&frame(&[1; 90]));
+        assert!(sent.is_ok(), "reply {number}: {sent:?}");
+    }
+    replier.finish();
+    for _ in 0..400 {
+        assert_eq!(reply(&mut peer).await, [1; 90]);
+    }
+}
+
+#[tokio::test]
 async fn a_reply_waits_for_room_and_needs_no_other_worker_for_it() {
     let mux = Mux::builder(framing()).reply_limit(100).build();
     let (mut peer, _attached) = client(&mux, 16);
@@ -179,6 +197,7 @@ async fn replies_are_checked_to_be_whole_messages() {
     let two = [frame(b"one"), frame(b"two")].concat();
     replier.send(&two).await.unwrap();
     replier.send(b"").await.unwrap();
+    assert_eq!(mux.statistics().tx_messages, 1, "no bytes are no reply");
     assert_eq!(reply(&mut peer).await, b"one");
     assert_eq!(reply(&mut peer).await, b"two");
     let cut = &frame(b"three")[..4];

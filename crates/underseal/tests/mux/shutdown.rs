@@ -1,8 +1,9 @@
 //! The end of a mux.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::Mux;
 use underseal::mux::{Closed, Refusal};
 
@@ -68,11 +69,40 @@ async fn a_shutdown_without_workers_ends_what_nobody_will_answer() {
     send(&mut peer, b"1").await;
     within(mux.shutdown()).await;
     assert!(matches!(within(attached.closed()).await, Closed::Shutdown));
-    let worker = mux.worker();
-    let (mut second, _) = tokio::io::duplex(1);
+    assert_eq!(within(peer.read(&mut [0])).await.unwrap(), 0);
+    // It stays so, whoever comes later.
+    let mut worker = mux.worker();
     assert!(mux.attach(tokio::io::duplex(1).0).is_err());
-    drop(worker);
-    assert_eq!(within(second.read(&mut [0])).await.unwrap(), 0);
+    assert!(within(worker.recv()).await.is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_kept_when_nobody_is_left() {
+    let kept = Arc::new(());
+    let witness = Arc::downgrade(&kept);
+    let mux = Mux::builder(framing())
+        .on_close(move |_, _| drop(Arc::clone(&kept)))
+        .build();
+    let worker = mux.worker();
+    let (mut peer, attached) = client(&mux, 64);
+    // It waits for a worker, and none will come.
+    send(&mut peer, b"1").await;
+    assert_eq!(mux.statistics().waiting, 1);
+    drop((mux, worker));
+    assert!(matches!(within(attached.closed()).await, Closed::Shutdown));
+    drop(attached);
+    assert!(witness.upgrade().is_none(), "what is shared is kept");
+}
+
+#[tokio::test]
+async fn what_is_refused_comes_back_whole() {
+    let mux = Mux::builder(framing()).max_connections(0).build();
+    let (mut peer, far) = tokio::io::duplex(16);
+    let refused = mux.attach_with(far, b"read before".to_vec());
+    let mut refused = refused.expect_err("there may be none");
+    assert_eq!(refused.received, b"read before");
+    peer.write_u8(7).await.unwrap();
+    assert_eq!(within(refused.stream.read_u8()).await.unwrap(), 7);
 }
 
 #[tokio::test]

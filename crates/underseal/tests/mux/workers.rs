@@ -112,6 +112,7 @@ async fn a_slow_worker_delays_nobody_else() {
 async fn a_worker_lets_its_task_rest_under_a_flood() {
     let mux = Mux::new(framing());
     let (mut peer, _attached) = client(&mux, 64 * 1024);
+    // One read brings all of them.
     let flood: Vec<u8> = (0..10_000).flat_map(|_| crate::bed::frame(b"")).collect();
     tokio::io::AsyncWriteExt::write_all(&mut peer, &flood)
         .await
@@ -124,11 +125,12 @@ async fn a_worker_lets_its_task_rest_under_a_flood() {
             taken += 1;
         }
     };
-    // The flood is over before the task that gets no turn.
+    // The worker comes first whenever the task is polled; the other one gets its turn before the
+    // flood is over all the same.
     tokio::select! {
         biased;
         () = flooded => unreachable!("the connection is open"),
-        () = settle() => {}
+        () = tokio::task::yield_now() => {}
     }
-    assert!(taken > 0);
+    assert!((1..5_000).contains(&taken), "{taken} messages at a stretch");
 }

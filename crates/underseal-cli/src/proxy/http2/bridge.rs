@@ -3,9 +3,10 @@
 //!
 //! What is refused and judged, and how bodies end, is thus the same for every backend.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -17,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
+use tokio::sync::oneshot::{self, Receiver};
 use tokio::task::spawn_local;
 
 use super::pump::{Outgoing, Source};
@@ -27,7 +29,7 @@ use crate::proxy::backend::{Backend, Unreachable};
 use crate::proxy::http1::Fault;
 use crate::proxy::stream::Stream;
 use crate::proxy::worker::Worker;
-use crate::server::watch::Watch;
+use crate::server::watch::{Phase, Watch};
 
 /// Bytes that the pipe holds in each direction.
 const PIPE: usize = 64 * 1024;
@@ -51,30 +53,81 @@ pub(crate) async fn connect(
         _ => Unreachable::Handshake,
     })?;
     let (near, far) = tokio::io::duplex(PIPE);
+    let (held, left) = oneshot::channel();
     let backend = Backend {
-        stream: Stream::bridged(near),
+        stream: Stream::bridged(near, held),
         principal: connection.principal().cloned(),
         peer: connection.peer(),
         reused: false,
         target: connection.target(),
     };
-    spawn_local(serve(Rc::clone(worker), connection, far));
+    spawn_local(serve(Rc::clone(worker), connection, far, left));
     Ok(Box::new(backend))
 }
 
+/// The body of the request, until it was sent.
+type Uploading = Rc<RefCell<Option<Upload>>>;
+
 /// Answers the one request that comes by the pipe. What fails ends the pipe: within a body, short
 /// of its end.
-async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, pipe: DuplexStream) {
-    let service = service_fn(|request| {
-        let (worker, connection) = (Rc::clone(&worker), Rc::clone(&connection));
-        async move { answer(&worker, &connection, request).await }
-    });
-    let mut builder = http1::Builder::new();
-    builder.keep_alive(false).max_buf_size(MAX_HEAD);
-    let served = builder.serve_connection(TokioIo::new(pipe), service).await;
+async fn serve(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    pipe: DuplexStream,
+    left: Receiver<Infallible>,
+) {
+    let uploading = Uploading::default();
+    let served = answer_pipe(&worker, &connection, (pipe, left), &uploading).await;
     if let Err(error) = served {
         tracing::debug!("a request in HTTP/2 was not completed: {error}");
     }
+    // Of what the client sent something may be left. A backend that does not take it keeps a stream
+    // of a connection that others share, and has as long as anybody else.
+    let watch = worker.watches.add();
+    watch.enter(Phase::Busy, worker.timeouts().response);
+    let rest = poll_fn(|cx| poll_upload(&uploading, cx));
+    if watch.until(pin!(rest)).await.is_err() {
+        tracing::debug!("a backend did not take the rest of a request");
+    }
+}
+
+/// Goes on with the pipe and with the request's body, which may take longer than the response. Where
+/// nobody is at the other end any more, `left` says so: the library does not look at the pipe while
+/// a body waits.
+async fn answer_pipe(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    (pipe, mut left): (DuplexStream, Receiver<Infallible>),
+    uploading: &Uploading,
+) -> hyper::Result<()> {
+    let service = service_fn(|request| answer(worker, connection, request, uploading));
+    let mut builder = http1::Builder::new();
+    builder.keep_alive(false).max_buf_size(MAX_HEAD);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(pipe), service));
+    poll_fn(|cx| {
+        let served = served.as_mut().poll(cx);
+        // What breaks it off resets the stream, and so ends the response too.
+        let _ = poll_upload(uploading, cx);
+        match Pin::new(&mut left).poll(cx) {
+            Poll::Ready(_) if served.is_pending() => Poll::Ready(Ok(())),
+            _ => served,
+        }
+    })
+    .await
+}
+
+/// Ready once there is nothing to send.
+fn poll_upload(uploading: &Uploading, cx: &mut Context<'_>) -> Poll<()> {
+    let mut uploading = uploading.borrow_mut();
+    let Some(upload) = &mut *uploading else {
+        return Poll::Ready(());
+    };
+    let broken = upload.poll(cx).is_err();
+    if matches!(upload, Upload::Going(_)) && !broken {
+        return Poll::Pending;
+    }
+    *uploading = None;
+    Poll::Ready(())
 }
 
 /// Why a request was not answered: it is in the log, and the pipe ends.
@@ -84,6 +137,7 @@ async fn answer(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
     request: Request<Incoming>,
+    uploading: &Uploading,
 ) -> Result<Response<Answer>, Unanswered> {
     let (head, body) = request.into_parts();
     let mut body = (!body.is_end_stream()).then_some(Source::Http1(body));
@@ -97,7 +151,7 @@ async fn answer(
         link,
         ..
     } = begun.ok_or("the connection has ended")?;
-    spawn_local(send_body(upload));
+    *uploading.borrow_mut() = Some(upload);
     let found = poll_fn(|cx| poll_final(&mut awaited, cx)).await?;
     let head =
         response::forwarded(&found).map_err(|bad| Fault::BackendResponse(bad).to_string())?;
@@ -121,20 +175,6 @@ fn poll_final(
             Err(lost) => return Poll::Ready(Err(lost.fault.to_string().into())),
         }
     }
-}
-
-/// Goes on with the request's body, which may take longer than the response. What breaks it off
-/// resets the stream, and so ends the response too.
-async fn send_body(mut upload: Upload) {
-    let sent: Result<(), Infallible> = poll_fn(|cx| {
-        let broken = upload.poll(cx).is_err();
-        match upload {
-            Upload::Going(_) if !broken => Poll::Pending,
-            _ => Poll::Ready(Ok(())),
-        }
-    })
-    .await;
-    let Ok(()) = sent;
 }
 
 /// The head as HTTP/2 has it, with scheme and host in its target.

@@ -170,17 +170,10 @@ impl Upstreams {
         watch: &Watch,
         proxied: Option<&[u8]>,
     ) -> Result<Rc<Connection>, Fault> {
-        let index = worker.backends.pick();
-        let shared = &self.multiplexed[index];
-        if let Some(connection) = shared.usable() {
-            return Ok(connection);
-        }
-        watch.enter(Phase::Busy, worker.timeouts().connect);
-        let alone = watch.until(pin!(shared.connecting.lock())).await;
-        let _alone = alone.map_err(timed_out)?;
-        if let Some(connection) = shared.usable() {
-            return Ok(connection);
-        }
+        let (index, _alone) = match self.turn(worker, watch).await? {
+            Turn::Shared(connection) => return Ok(connection),
+            Turn::Alone(index, alone) => (index, alone),
+        };
         let connected = worker.backends.connect(worker, watch, index, proxied);
         // Boxed because it is rare and large.
         let backend = Box::pin(connected).await.map_err(Fault::Unreachable)?;
@@ -190,6 +183,41 @@ impl Upstreams {
         known.push(Rc::clone(&connection));
         Ok(connection)
     }
+
+    /// A connection that takes another stream, or the right to make one.
+    async fn turn(&self, worker: &Worker, watch: &Watch) -> Result<Turn<'_>, Fault> {
+        // Who is before us may try each backend, and then begins to speak HTTP/2.
+        let tries = u32::try_from(worker.backends.count()).unwrap_or(u32::MAX);
+        let patience = worker.timeouts().connect;
+        let patience = patience.saturating_mul(tries.saturating_add(1));
+        let mut index = worker.backends.pick();
+        loop {
+            let shared = &self.multiplexed[index];
+            if let Some(connection) = shared.usable() {
+                return Ok(Turn::Shared(connection));
+            }
+            watch.enter(Phase::Busy, patience);
+            let alone = watch.until(pin!(shared.connecting.lock())).await;
+            let alone = alone.map_err(timed_out)?;
+            if let Some(connection) = shared.usable() {
+                return Ok(Turn::Shared(connection));
+            }
+            // The one before us may have found that this backend takes no connection, and have
+            // made one to another.
+            let picked = worker.backends.pick_over(index);
+            if picked == index {
+                return Ok(Turn::Alone(index, alone));
+            }
+            index = picked;
+        }
+    }
+}
+
+/// What comes of waiting for a connection to a backend.
+enum Turn<'a> {
+    Shared(Rc<Connection>),
+    /// To make one to this backend, while nobody else does.
+    Alone(usize, tokio::sync::MutexGuard<'a, ()>),
 }
 
 fn timed_out(_: crate::server::watch::Stop) -> Fault {

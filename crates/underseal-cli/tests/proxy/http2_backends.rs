@@ -1,0 +1,104 @@
+//! Backends of HTTP/2 that do not do what they should.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use h2::Reason;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use underseal_testkit::PATIENCE;
+
+use crate::harness::Start;
+
+/// A server of HTTP/2 that neither answers nor makes room, and tells how each stream ended.
+fn deaf_backend() -> (SocketAddr, Receiver<Option<Reason>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    listener.set_nonblocking(true).expect("an option");
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            let (tcp, _) = listener.accept().await.expect("a connection");
+            let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                let tell = tell.clone();
+                tokio::spawn(async move {
+                    let mut body = request.into_body();
+                    let reason = loop {
+                        match body.data().await {
+                            Some(Ok(_)) => {}
+                            Some(Err(error)) => break error.reason(),
+                            None => break None,
+                        }
+                    };
+                    drop(respond);
+                    // The test may be over.
+                    let _ = tell.send(reason);
+                });
+            }
+        });
+    });
+    (address, told)
+}
+
+/// A server of HTTP/2 that answers everything.
+fn good_backend() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    listener.set_nonblocking(true).expect("an option");
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            loop {
+                let (tcp, _) = listener.accept().await.expect("a connection");
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+                    while let Some(Ok((_, mut respond))) = connection.accept().await {
+                        let answer = http::Response::new(());
+                        respond.send_response(answer, true).expect("an answer");
+                    }
+                });
+            }
+        });
+    });
+    address
+}
+
+#[test]
+fn a_backend_that_is_silent_costs_no_request_where_there_is_another() {
+    // The kernel accepts for it, and nobody says anything of TLS.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let proxy = Start::new(format!("tls:127.0.0.1:{port}"))
+        .with(&["--to", &good_backend().to_string()])
+        .with(&["--to-protocol", "h2", "--connect-timeout", "1"])
+        .start();
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let ask = || proxy.status("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let asking: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+        let asked = asking.into_iter().map(|asked| asked.join());
+        asked.map(|status| status.expect("a status")).collect()
+    });
+    assert_eq!(statuses, [200; 12]);
+}
+
+#[test]
+fn a_body_that_nobody_takes_keeps_no_stream_of_the_shared_connection() {
+    let (address, told) = deaf_backend();
+    let proxy = Start::new(address)
+        .with(&["--to-protocol", "h2", "--response-timeout", "1"])
+        .with(&["--send-timeout", "1"])
+        .start();
+    let mut client = proxy.client();
+    let body = "x".repeat(300 * 1024);
+    client.send(format!(
+        "POST /stuck HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let ended = told.recv_timeout(PATIENCE).expect("the stream stays open");
+    assert_eq!(ended, Some(Reason::CANCEL));
+}

@@ -72,6 +72,9 @@ impl Connection {
         self.offer(transport, slices, more)
     }
 
+    // Inlined, as is what it calls: each return after a system call is one that the CPU could not
+    // predict, and costs a program that passes everything as much as its verdict does.
+    #[inline]
     fn offer(
         &mut self,
         transport: &mut impl Transport,
@@ -217,6 +220,7 @@ struct Out<'a, T> {
 
 impl<T: Transport> Out<'_, T> {
     /// Carries out what the program decides, as far as sockets take it.
+    #[inline(always)]
     fn carry_out<P: Program<Peer>>(
         &mut self,
         offer: &mut Offer<'_, '_, P, Peer>,
@@ -226,6 +230,7 @@ impl<T: Transport> Out<'_, T> {
         carried_out
     }
 
+    #[inline]
     fn carry_out_each<P: Program<Peer>>(
         &mut self,
         offer: &mut Offer<'_, '_, P, Peer>,
@@ -257,6 +262,7 @@ impl<T: Transport> Out<'_, T> {
     }
 
     /// Seals and sends a chunk, or a part of it. A verdict ends where a record does.
+    #[inline]
     fn send(&mut self, chunk: Chunk<'_>) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let slices = chunk.gather(&mut slices);

@@ -66,12 +66,12 @@
 //!
 //! Measured by `cargo xtask bench mux` (two cores, 1000 connections of uneven load over TLS, requests
 //! of 20 µs of CPU of which one in 250 takes 5 ms), against as many threads with a group of
-//! connections each: p99 is 0.48, 0.67 and 0.58 times theirs with 2, 4 and 8 threads, and p50 is
-//! theirs. **CPU per request is 1.1 to 1.15 times theirs**: for each message that the leader takes
-//! away another thread is woken to lead. Workers in tasks of tokio's threads cost no more CPU than
-//! pinned threads, but their p99 is 0.90 to 0.93 times that of pinned threads. Parked workers need a
-//! thread for the sockets: with 2 threads in all there is one worker, which is worse than pinned
-//! threads; from 4 on they do as well as those that drive.
+//! connections each: p99 is 0.72, 0.49 and 0.57 times theirs with 2, 4 and 8 threads, and p50 1.00
+//! to 1.11 times. **CPU per request is 1.02 to 1.05 times theirs**: for each message that the leader
+//! takes away another thread is woken to lead. Workers in tasks of tokio's threads cost no more CPU
+//! than pinned threads, but their p99 is 0.88 to 1.00 times that of pinned threads. Parked workers
+//! need a thread for the sockets: with 2 threads in all there is one worker, which is worse than
+//! pinned threads (1.5); from 4 on they do nearly as well as those that drive (0.62, 0.67).
 //!
 //! It gains little where more than one message in a hundred is long, since p99 is then that of the
 //! long ones: 0.92 and 0.96 with 2 and 4 threads and one in 20 of 1 ms.

@@ -56,10 +56,10 @@ impl Pipe {
     }
 
     /// Moves up to `len` bytes of `source` into the pipe, which is open and empty. Zero is the end
-    /// of `source`, or there is no pipe.
+    /// of `source`.
     ///
     /// # Errors
-    /// Those of `source`.
+    /// Those of `source`; `Unsupported` if the pipe is not open.
     pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
@@ -67,7 +67,8 @@ impl Pipe {
         len: u64,
     ) -> Poll<io::Result<usize>> {
         let Some(ends) = &self.ends else {
-            return Poll::Ready(Ok(0));
+            // Not zero: a body must not look complete.
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
         };
         let len = usize::try_from(len).unwrap_or(LEN).min(LEN);
         let polled = source.poll_splice_to(cx, ends.writer.as_fd(), len);

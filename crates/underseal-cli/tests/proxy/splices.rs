@@ -220,6 +220,7 @@ fn a_client_that_does_not_read_holds_its_backend_back() {
     let body = read_response(&mut tcp, 64 << 20);
     assert!(body.chunks(1 << 20).all(|piece| piece == pattern(1 << 20)));
     assert_eq!(told.iter().take(64 - sent).last(), Some(64));
+    assert!(spliced(&proxy, "client", "tx") > 0);
 }
 
 #[test]
@@ -238,6 +239,7 @@ fn a_client_that_goes_away_costs_nobody_else_anything() {
     let body = read_response(&mut tcp, 3 << 20);
     assert!(body.chunks(1 << 20).all(|piece| piece == pattern(1 << 20)));
     assert_eq!(proxy.logged_path("/gone")["error"], "client-cut");
+    assert!(spliced(&proxy, "client", "tx") > 0);
 }
 
 const SUITES: [Suite; 3] = [Suite::Tls13Aes128, Suite::Tls12Aes256, Suite::Tls13ChaCha20];

@@ -1,5 +1,4 @@
 use std::io;
-use std::sync::Arc;
 
 use underseal_message::Denied;
 use underseal_record::{AlertDescription, ContentType};
@@ -10,15 +9,17 @@ use crate::offload::Refusal;
 /// Why a TLS stream failed, by the party at fault.
 ///
 /// The streams' methods return [`io::Error`], as every Rust stream does; [`Error::of`] finds this
-/// error inside of it.
+/// error in it. What rustls says itself, why a handshake failed or which alert the peer sent, is in
+/// the [`io::Error`] as [`rustls::Error`], with its text and of kind `InvalidData`: a program that
+/// asked tokio-rustls' errors with `downcast_ref::<rustls::Error>()` goes on doing so.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The handshake failed; rustls says why.
     #[error("handshake failed: {0}")]
-    Handshake(#[source] Arc<rustls::Error>),
-    /// The peer ended the connection during the handshake.
-    #[error("connection closed during the handshake")]
+    Handshake(#[source] rustls::Error),
+    /// The peer ended the connection during the handshake. The text is tokio-rustls'.
+    #[error("tls handshake eof")]
     ClosedInHandshake,
     /// A record could not be opened or sealed.
     #[error(transparent)]
@@ -26,7 +27,7 @@ pub enum Error {
     /// The peer broke the protocol above the record layer.
     #[error("peer misbehaved: {0}")]
     PeerMisbehaved(#[from] PeerMisbehaved),
-    /// The peer gave up and said why.
+    /// The peer gave up and said why, during the handshake or after it.
     #[error("peer sent fatal alert: {0}")]
     AlertReceived(AlertDescription),
     /// The TCP stream ended without a close_notify: what was received may be cut short.
@@ -109,9 +110,13 @@ impl PeerMisbehaved {
 }
 
 impl Error {
-    /// The underseal error inside an [`io::Error`], if there is one.
-    pub fn of(error: &io::Error) -> Option<&Self> {
-        error.get_ref()?.downcast_ref()
+    /// The underseal error that an [`io::Error`] of this crate was made from, if there is one.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        let inner = error.get_ref()?;
+        inner.downcast_ref::<Self>().cloned().or_else(|| {
+            let rustls = inner.downcast_ref::<rustls::Error>()?;
+            Some(rustls.clone().into())
+        })
     }
 
     /// The alert that this side sent, or would send, for this error. `None` where there is nothing
@@ -130,26 +135,67 @@ impl Error {
         match self {
             Self::Truncated | Self::ClosedInHandshake => io::ErrorKind::UnexpectedEof,
             Self::WriteAfterClose => io::ErrorKind::BrokenPipe,
-            Self::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
             Self::Unsupported(_) | Self::Offload { .. } => io::ErrorKind::Unsupported,
             Self::Denied(_) => io::ErrorKind::PermissionDenied,
             Self::ProgramAttached(_) | Self::ProgramHoldsData(_) => io::ErrorKind::ResourceBusy,
             Self::RecordPending(_) => io::ErrorKind::Other,
-            Self::Handshake(_) | Self::Record(_) | Self::PeerMisbehaved(_) => {
-                io::ErrorKind::InvalidData
-            }
+            Self::Handshake(_)
+            | Self::AlertReceived(_)
+            | Self::Record(_)
+            | Self::PeerMisbehaved(_) => io::ErrorKind::InvalidData,
         }
     }
 }
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        Self::new(error.kind(), error)
+        let kind = error.kind();
+        match error {
+            Error::Handshake(reason) => Self::new(kind, reason),
+            Error::AlertReceived(alert) => {
+                Self::new(kind, rustls::Error::AlertReceived(alert.0.into()))
+            }
+            error => Self::new(kind, error),
+        }
     }
 }
 
 impl From<rustls::Error> for Error {
     fn from(error: rustls::Error) -> Self {
-        Self::Handshake(Arc::new(error))
+        match error {
+            rustls::Error::AlertReceived(alert) => {
+                Self::AlertReceived(AlertDescription(alert.into()))
+            }
+            reason => Self::Handshake(reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn the_reason_of_rustls_is_in_the_chain_of_sources() {
+        let reason = rustls::Error::NoCertificatesPresented;
+        let error = Error::from(reason.clone());
+        let source = error.source().and_then(|source| source.downcast_ref());
+        assert_eq!(source, Some(&reason));
+    }
+
+    #[test]
+    fn an_io_error_gives_back_what_it_was_made_from() {
+        for error in [
+            Error::Handshake(rustls::Error::NoCertificatesPresented),
+            Error::AlertReceived(AlertDescription(255)),
+            Error::Truncated,
+        ] {
+            let text = error.to_string();
+            let found = Error::of(&error.into()).map(|error| error.to_string());
+            assert_eq!(found, Some(text));
+        }
+        assert!(Error::of(&io::ErrorKind::BrokenPipe.into()).is_none());
     }
 }

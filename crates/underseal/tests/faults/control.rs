@@ -286,7 +286,7 @@ fn alerts_of_the_peer_are_errors_with_their_description() {
                     assert_eq!(outcome.error().to_string(), error.to_string());
                     assert_eq!(outcome.error().alert(), None, "the peer spoke last");
                     assert_eq!(answer, None, "an alert is not answered");
-                    assert_eq!(outcome.kind(), ErrorKind::ConnectionAborted);
+                    assert_eq!(outcome.kind(), ErrorKind::InvalidData);
                     assert_eq!(outcome.data, b"before");
                     outcome.is_dead();
                 }

@@ -59,7 +59,7 @@ fn greet(server: Server, suite: Suite, greeting: &[u8]) -> Answer {
     Answer {
         kind: error.kind(),
         text: error.to_string(),
-        typed: Error::of(&error).cloned(),
+        typed: Error::of(&error),
         bytes,
     }
 }

@@ -31,10 +31,12 @@ fn shake(
 
 fn reason<T>(result: std::io::Result<T>) -> RustlsError {
     let error = result.err().expect("the handshake fails");
-    match Error::of(&error) {
-        Some(Error::Handshake(reason)) => (**reason).clone(),
-        other => panic!("{other:?} instead of a reason"),
-    }
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(Error::of(&error).is_some(), "{error} is underseal's");
+    let reason = error.get_ref().and_then(|reason| reason.downcast_ref());
+    let reason: &RustlsError = reason.expect("rustls' own error, as with tokio-rustls");
+    assert_eq!(error.to_string(), reason.to_string());
+    reason.clone()
 }
 
 #[test]
@@ -95,11 +97,14 @@ fn a_client_without_a_certificate_is_told_so() {
         }
         let mut client = client.unwrap();
         let error = client.read(&mut [0]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
         let Some(Error::AlertReceived(alert)) = Error::of(&error) else {
             panic!("{error}");
         };
-        assert_eq!(*alert, AlertDescription::CERTIFICATE_REQUIRED);
+        assert_eq!(alert, AlertDescription::CERTIFICATE_REQUIRED);
+        assert_eq!(
+            reason(Err::<(), _>(error)),
+            RustlsError::AlertReceived(RustlsAlert::CertificateRequired)
+        );
         assert_eq!(
             client.write(b"x").unwrap_err().kind(),
             ErrorKind::BrokenPipe
@@ -151,6 +156,11 @@ fn a_server_that_closes_during_the_handshake_is_an_unexpected_end() {
             .connect(name(), left)
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(
+            error.to_string(),
+            "tls handshake eof",
+            "as tokio-rustls says it"
+        );
         assert!(matches!(Error::of(&error), Some(Error::ClosedInHandshake)));
     }
 }

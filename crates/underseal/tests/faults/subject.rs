@@ -51,7 +51,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// The error inside of what reading ended with.
-    pub(crate) fn error(&self) -> &Error {
+    pub(crate) fn error(&self) -> Error {
         let error = self.end.as_ref().expect_err("an error");
         Error::of(error).unwrap_or_else(|| panic!("{error} is not underseal's"))
     }

@@ -102,7 +102,7 @@ fn a_receive_buffer_that_cannot_be_raised_is_refused() {
     let error = accept_over(small(), SUITE, Offload::Kernel).unwrap_err();
     match Error::of(&error) {
         Some(Error::Offload { refusal, .. }) => {
-            assert_eq!(*refusal, Refusal::ReceiveBuffer(2 * SMALL));
+            assert_eq!(refusal, Refusal::ReceiveBuffer(2 * SMALL));
         }
         other => panic!("{other:?}"),
     }

@@ -49,7 +49,7 @@ fn a_module_that_is_gone_for_good_leaves_the_user_engine() {
     assert_alive(&mut server, &mut peer);
     let error = accept_over(sockets(), SUITE, Offload::Kernel).unwrap_err();
     let refusal = match Error::of(&error) {
-        Some(Error::Offload { refusal, .. }) => *refusal,
+        Some(Error::Offload { refusal, .. }) => refusal,
         other => panic!("{other:?}"),
     };
     assert_eq!(refusal, Refusal::Ulp(Errno::NOENT));

@@ -43,7 +43,7 @@ fn keys_of_another_owner_are_not_replaced() {
     let watched = ours.try_clone().unwrap();
     let error = accept_over((ours, theirs), Suite::Tls13Aes128, Offload::Kernel).unwrap_err();
     match Error::of(&error) {
-        Some(Error::Offload { refusal, .. }) => assert_eq!(*refusal, Refusal::Ulp(Errno::EXIST)),
+        Some(Error::Offload { refusal, .. }) => assert_eq!(refusal, Refusal::Ulp(Errno::EXIST)),
         other => panic!("{other:?}"),
     }
     for direction in Direction::ALL {

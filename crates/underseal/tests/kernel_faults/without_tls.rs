@@ -26,7 +26,7 @@ fn asking_for_the_kernel_fails_and_says_why() {
         let error = accept_over(sockets(), suite, Offload::Kernel).unwrap_err();
         match Error::of(&error) {
             Some(Error::Offload { refusal, .. }) => {
-                assert_eq!(*refusal, Refusal::Ulp(Errno::NOENT), "{suite:?}");
+                assert_eq!(refusal, Refusal::Ulp(Errno::NOENT), "{suite:?}");
             }
             other => panic!("{suite:?}: {other:?}"),
         }

@@ -117,7 +117,7 @@ pub(crate) fn a_fatal_alert_is_the_end_of_both_directions(case: Case) {
         let Some(Error::AlertReceived(alert)) = Error::of(&error) else {
             panic!("{error}");
         };
-        assert_eq!(*alert, AlertDescription::ACCESS_DENIED);
+        assert_eq!(alert, AlertDescription::ACCESS_DENIED);
     }
     let error = stream.write(b"too late").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);

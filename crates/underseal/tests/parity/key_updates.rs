@@ -178,7 +178,7 @@ pub(crate) fn a_storm_of_key_updates_ends_the_connection(case: Case) {
     let Some(Error::PeerMisbehaved(fault)) = Error::of(&error) else {
         panic!("{error}");
     };
-    assert_eq!(*fault, PeerMisbehaved::TooManyControlMessages);
+    assert_eq!(fault, PeerMisbehaved::TooManyControlMessages);
     let error = stream.write(b"after").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     let alert = AlertDescription::UNEXPECTED_MESSAGE;

@@ -63,6 +63,6 @@ fn ends_at_an_update(case: Case, refusal: Refusal) {
 
 fn is_refusal(error: &std::io::Error, direction: Direction, refusal: Refusal) {
     let expected = Error::Offload { direction, refusal };
-    let text = Error::of(error).map(ToString::to_string);
+    let text = Error::of(error).map(|error| error.to_string());
     assert_eq!(text, Some(expected.to_string()), "{error}");
 }

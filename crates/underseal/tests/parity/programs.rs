@@ -55,7 +55,7 @@ fn receive_data_record(peer: &mut crate::connect::Peer) -> Vec<u8> {
 fn denied(error: &std::io::Error) -> Denied {
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     match Error::of(error) {
-        Some(Error::Denied(denied)) => *denied,
+        Some(Error::Denied(denied)) => denied,
         other => panic!("{other:?}"),
     }
 }

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bpf;
+#[cfg(feature = "tokio")]
+pub mod deadline;
 pub mod ethtool;
 pub mod inet_diag;
 pub mod message;

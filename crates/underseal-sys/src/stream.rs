@@ -21,13 +21,18 @@ pub fn std_tcp_socket<S>(stream: &S) -> Option<BorrowedFd<'_>> {
     None
 }
 
+/// The `std::net::TcpStream` that `stream` is. `None` for other types, references included.
+pub fn std_tcp_stream<S>(stream: &S) -> Option<&TcpStream> {
+    cast(stream)
+}
+
 /// The `tokio::net::TcpStream` that `stream` is. `None` for other types, wrappers included.
 #[cfg(feature = "tokio")]
 pub fn tokio_tcp_stream<S>(stream: &S) -> Option<&tokio::net::TcpStream> {
     cast(stream)
 }
 
-/// `stream`, if `S` is `T`. `T` must be a type without lifetimes in it, as the two callers' are:
+/// `stream`, if `S` is `T`. `T` must be a type without lifetimes in it, as those of the callers are:
 /// types that differ in lifetimes alone compare as equal.
 fn cast<S, T: 'static>(stream: &S) -> Option<&T> {
     if typeid::of::<S>() == typeid::of::<T>() {
@@ -54,6 +59,8 @@ mod tests {
         assert_eq!(std_tcp_socket(&&socket).map(|s| s.as_raw_fd()), Some(fd));
         assert!(std_tcp_socket(&Cursor::new(Vec::<u8>::new())).is_none());
         assert!(std_tcp_socket(&listener).is_none());
+        assert!(std_tcp_stream(&socket).is_some());
+        assert!(std_tcp_stream(&&socket).is_none());
         assert!(std_tcp_socket(&Box::new(socket)).is_none());
     }
 

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -12,14 +13,15 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use underseal_record::ContentType;
-use underseal_sys::stream::std_tcp_socket;
+use underseal_sys::stream::{std_tcp_socket, std_tcp_stream};
 
 use crate::engine::{Connection, KeyUpdateRequest, Spliced};
 use crate::established::established_stream;
 use crate::file;
 use crate::handshake::{
-    ClientHandshake, Handshake, ServerHandshake, prepare_client, prepare_server,
+    ClientHandshake, Handshake, ServerHandshake, prepare_client, prepare_server, tells_peer,
 };
+use crate::lingering::{Linger, linger_blocking};
 use crate::offload::Offloads;
 use crate::transport::Std;
 use crate::{ClientConnection, ServerConnection};
@@ -67,6 +69,9 @@ impl TlsAcceptor {
     ///
     /// [`crate::Error::Handshake`] after the alert was sent; an error of the stream below. A non-blocking
     /// stream is of no use here: the handshake ends at the first `WouldBlock`.
+    ///
+    /// A `TcpStream` that is given by value is closed when the peer has closed, or after the limits of
+    /// [`Linger`]: the alert would be lost if it were reset.
     pub fn accept<S: Read + Write>(&self, io: S) -> io::Result<TlsStream<S, ServerConnection>> {
         complete(
             io,
@@ -139,7 +144,14 @@ fn complete<S: Read + Write, H: Handshake>(
     mut handshake: H,
     offloads: Offloads,
 ) -> io::Result<TlsStream<S, H::Session>> {
-    handshake.drive(&mut Std(&mut io))?;
+    if let Err(error) = handshake.drive(&mut Std(&mut io)) {
+        if let Some(tcp) = std_tcp_stream(&io).filter(|_| tells_peer(&error)) {
+            // One that fails has nothing to read.
+            let _ = tcp.shutdown(Shutdown::Write);
+            linger_blocking(tcp.as_fd(), Linger::default());
+        }
+        return Err(error);
+    }
     let mut established = handshake.finish()?;
     established
         .connection
@@ -269,6 +281,22 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     /// As reading.
     pub fn read_record(&mut self, out: &mut [u8]) -> io::Result<Option<(ContentType, usize)>> {
         self.connection.read_record(&mut Std(&mut self.io), out)
+    }
+}
+
+impl<Session> TlsStream<TcpStream, Session> {
+    /// Sends close_notify and the end of the stream below, then reads and throws away until the
+    /// peer closes too, within `limits`: what was sent last would be lost if the connection were
+    /// reset because the peer had sent more than was read.
+    ///
+    /// # Errors
+    ///
+    /// Of the stream below.
+    pub fn lingering_close(mut self, limits: Linger) -> io::Result<()> {
+        self.shutdown()?;
+        self.io.shutdown(Shutdown::Write)?;
+        linger_blocking(self.io.as_fd(), limits);
+        Ok(())
     }
 }
 

@@ -145,6 +145,10 @@ impl TlsConnectorWithAlpn<'_> {
 /// A client's handshake: resolves to the [`TlsStream`].
 ///
 /// Dropped before that, it leaves the server with an unfinished handshake.
+///
+/// Where it fails, and the server was told why over a TCP socket, it waits until the server has closed,
+/// within the limits of [`crate::Linger`]: the alert would be lost if the socket were reset.
+/// [`FallibleConnect`] does not wait.
 #[must_use = "futures do nothing unless polled"]
 pub struct Connect<IO>(MidHandshake<IO, ClientHandshake>);
 
@@ -169,11 +173,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connect<IO> {
     type Output = io::Result<TlsStream<IO>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map_err(|(error, _)| error)
+        self.0.poll_and_linger(cx)
     }
 }
 
-/// As [`Connect`], giving the stream below back if the handshake fails.
+/// As [`Connect`], giving the stream below back if the handshake fails. One that is closed while the
+/// server still sends may be reset and lose the alert: shut it down, and [`crate::linger`].
 #[must_use = "futures do nothing unless polled"]
 pub struct FallibleConnect<IO>(MidHandshake<IO, ClientHandshake>);
 

@@ -11,6 +11,7 @@ mod tickets;
 
 use std::io;
 
+use rustls::InvalidMessage;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, InsufficientSizeError, UnbufferedStatus,
 };
@@ -32,6 +33,13 @@ const RECEIVE_LEN: usize = 8 * 1024;
 /// around it, and some that follow.
 const MAX_INCOMING: usize = 128 * 1024;
 
+/// A message is longer than any may be, or does not fit.
+const TOO_LARGE: rustls::Error =
+    rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge);
+
+/// Bytes of a record's header.
+const HEADER_LEN: usize = 5;
+
 /// A rustls connection of either side, with what differs between them.
 pub(crate) trait Unbuffered {
     type Data;
@@ -42,6 +50,9 @@ pub(crate) trait Unbuffered {
     ) -> UnbufferedStatus<'c, 'i, Self::Data>;
 
     fn is_handshaking(&self) -> bool;
+
+    /// Whether anything is queued that is to be sent.
+    fn wants_write(&self) -> bool;
 }
 
 /// A handshake in progress, of either side.
@@ -113,11 +124,16 @@ impl Flight {
                     if matches!(progress, Progress::Done) && !self.holds_whole_record() {
                         return Ok(());
                     }
-                    self.receive(transport)?;
+                    match self.incoming.len() + RECEIVE_LEN > MAX_INCOMING {
+                        false => self.receive(transport)?,
+                        true => self.refuse_more(connection, &mut own),
+                    }
                 }
+                // The one failure that rustls tells no peer of.
+                Err(Error::Handshake(TOO_LARGE)) => self.refuse_more(connection, &mut own),
                 Err(error) => {
                     self.failed = Some(error);
-                    self.drain_alert(connection);
+                    self.drain_alert(connection, &mut own);
                 }
             }
         }
@@ -176,29 +192,69 @@ impl Flight {
         }
     }
 
+    /// Gives up a message that does not fit. rustls, which alone has the keys of the moment, is
+    /// made to send the alert: it is shown a record that is none behind the whole ones.
+    fn refuse_more<U: Unbuffered>(
+        &mut self,
+        connection: &mut U,
+        own: &mut impl FnMut(&mut Vec<u8>, ConnectionState<'_, '_, U::Data>) -> Result<(), Error>,
+    ) {
+        let (mut whole, mut records) = (0, 0);
+        while let Some(len) = record_len(&self.incoming[whole..]) {
+            whole += len;
+            records += 1;
+        }
+        self.incoming.truncate(whole);
+        self.incoming.extend([0xff; HEADER_LEN]);
+        for _ in 0..=records {
+            if connection.wants_write() {
+                break;
+            }
+            // It may refuse each of them; the reason that it has for the last is not the reason.
+            let _ = self.advance(connection, own);
+        }
+        self.failed = Some(TOO_LARGE.into());
+        self.drain_alert(connection, own);
+    }
+
     /// rustls accepted all whole records but those of a message that is not complete yet: its
     /// sequence number is past them, so the handshake goes on until the message is whole.
     fn holds_whole_record(&self) -> bool {
-        match self.incoming.first_chunk::<5>() {
-            Some(&[_, _, _, a, b]) => {
-                self.incoming.len() >= 5 + usize::from(u16::from_be_bytes([a, b]))
-            }
-            None => false,
-        }
+        record_len(&self.incoming).is_some()
     }
 
-    /// Takes the alert that rustls queued when it failed.
+    /// Takes the alert that rustls queued when it failed, and what it had queued before: a server
+    /// finds out behind its ServerHello that no protocol is in common.
     ///
     /// rustls is given the bytes that it failed at once more, because it remembers where in them
-    /// it was and panics without them; and it is asked once, because past the alert it would fail
-    /// at them again.
-    fn drain_alert<U: Unbuffered>(&mut self, connection: &mut U) {
-        let UnbufferedStatus { discard, state, .. } = connection.process(&mut self.incoming);
-        if let Ok(ConnectionState::EncodeTlsData(mut data)) = state {
-            // Without the alert the failure is reported all the same.
-            let _ = encode(&mut data, &mut self.outgoing);
+    /// it was and panics without them; and it is asked only while something is queued, because past
+    /// that it would fail at them again.
+    fn drain_alert<U: Unbuffered>(
+        &mut self,
+        connection: &mut U,
+        own: &mut impl FnMut(&mut Vec<u8>, ConnectionState<'_, '_, U::Data>) -> Result<(), Error>,
+    ) {
+        while connection.wants_write() {
+            let UnbufferedStatus { discard, state, .. } = connection.process(&mut self.incoming);
+            let taken = match state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    encode(&mut data, &mut self.outgoing)
+                }
+                // What was received before comes first; it is of no use any more.
+                Ok(ConnectionState::ReadTraffic(mut data)) => {
+                    while data.next_record().is_some() {}
+                    Ok(())
+                }
+                Ok(state @ ConnectionState::ReadEarlyData(_)) => own(&mut self.outgoing, state),
+                // rustls gives what is queued before it says anything else.
+                _ => return,
+            };
+            self.incoming.drain(..discard);
+            if taken.is_err() {
+                // Without the alert the failure is reported all the same.
+                return;
+            }
         }
-        self.incoming.drain(..discard);
     }
 
     fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
@@ -215,12 +271,6 @@ impl Flight {
 
     fn receive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         let len = self.incoming.len();
-        if len + RECEIVE_LEN > MAX_INCOMING {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "handshake message does not fit the buffer",
-            ));
-        }
         self.incoming.resize(len + RECEIVE_LEN, 0);
         let received = transport.recv(&mut self.incoming[len..]);
         self.incoming
@@ -230,6 +280,22 @@ impl Flight {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the peer is told of a failed handshake: it did not end it itself, and the stream below
+/// works.
+pub(crate) fn tells_peer(error: &io::Error) -> bool {
+    match Error::of(error) {
+        Some(Error::ClosedInHandshake | Error::AlertReceived(_)) | None => false,
+        Some(_) => true,
+    }
+}
+
+/// Bytes of the record in front, if it is whole.
+fn record_len(bytes: &[u8]) -> Option<usize> {
+    let &[_, _, _, a, b] = bytes.first_chunk::<HEADER_LEN>()?;
+    let len = HEADER_LEN + usize::from(u16::from_be_bytes([a, b]));
+    (bytes.len() >= len).then_some(len)
 }
 
 fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) -> Result<(), Error> {

@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ServerConfig;
 use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello, UnbufferedServerConnection};
+use rustls::{InvalidMessage, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Error;
@@ -18,6 +18,10 @@ use crate::transport::{Polled, Transport, into_poll};
 ///
 /// Bound the time of the whole handshake: this future and the one of
 /// [`StartHandshake::into_stream`].
+///
+/// Where it fails, an alert was sent, and the stream is to be had by [`take_io`](Self::take_io). One
+/// that is closed while the client still sends may be reset and lose the alert: shut it down, and
+/// [`linger`](crate::linger).
 pub struct LazyConfigAcceptor<IO> {
     acceptor: Acceptor,
     io: Option<IO>,
@@ -58,7 +62,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> LazyConfigAcceptor<IO> {
             }
             self.received.extend_from_slice(&bytes[..n]);
             let mut unread = &bytes[..n];
-            while !unread.is_empty() && self.acceptor.read_tls(&mut unread)? > 0 {}
+            while !unread.is_empty() && self.refused.is_none() {
+                match self.acceptor.read_tls(&mut unread) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    // Reading from memory fails where rustls does not keep any more.
+                    Err(_) => self.refused = Some(Refused::too_long()),
+                }
+            }
+            if self.refused.is_some() {
+                continue;
+            }
             match self.acceptor.accept() {
                 Ok(Some(accepted)) => return Ok(accepted),
                 Ok(None) => {}
@@ -68,22 +82,35 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> LazyConfigAcceptor<IO> {
     }
 }
 
-/// A fatal alert, unprotected.
+/// The alerts that rustls' acceptor does not have: of a first message that is no ClientHello, and of
+/// one that is too long.
+fn missing_alert(error: &rustls::Error) -> &'static [u8] {
+    match error {
+        rustls::Error::InappropriateMessage { .. }
+        | rustls::Error::InappropriateHandshakeMessage { .. } => &UNEXPECTED_MESSAGE,
+        rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => &DECODE_ERROR,
+        _ => &[],
+    }
+}
+
+/// Fatal alerts, unprotected.
 const UNEXPECTED_MESSAGE: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
+const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 impl Refused {
+    fn too_long() -> Self {
+        Self {
+            error: rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge),
+            alert: DECODE_ERROR.to_vec(),
+        }
+    }
+
     fn new(error: rustls::Error, mut alert: AcceptedAlert) -> Self {
         let mut bytes = Vec::new();
         // Writing into memory does not fail; without the alert the error is reported all the same.
         let _ = alert.write_all(&mut bytes);
-        let out_of_place = matches!(
-            error,
-            rustls::Error::InappropriateMessage { .. }
-                | rustls::Error::InappropriateHandshakeMessage { .. }
-        );
-        if bytes.is_empty() && out_of_place {
-            // rustls' acceptor has no alert for a first message that is no ClientHello.
-            bytes.extend(UNEXPECTED_MESSAGE);
+        if bytes.is_empty() {
+            bytes.extend(missing_alert(&error));
         }
         Self {
             error,

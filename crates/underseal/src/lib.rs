@@ -8,6 +8,7 @@ mod established;
 mod file;
 mod handover;
 mod handshake;
+mod lingering;
 mod offload;
 mod parts;
 mod session;
@@ -33,6 +34,9 @@ mod tls_stream;
 pub use backend::{BACKEND_VARIABLE, aead_backend};
 pub use engine::{Counters, KeyUpdateRequest};
 pub use error::{Error, PeerMisbehaved};
+pub use lingering::Linger;
+#[cfg(feature = "tokio")]
+pub use lingering::linger;
 pub use offload::{Engine, Engines, OFFLOAD_VARIABLE, Offload, Offloads, Refusal, UnknownOffload};
 pub use parts::{InvalidParts, Movable, Parts};
 pub use rustls;

@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use underseal_sys::stream::tokio_tcp_stream;
 
 use crate::Error;
-use crate::handshake::Handshake;
+use crate::handshake::{Handshake, tells_peer};
+use crate::lingering::{Linger, Lingering};
 use crate::offload::Offloads;
 use crate::stream::Stream;
 use crate::transport::{Polled, into_poll, tokio_socket};
@@ -28,6 +30,13 @@ pub(crate) enum MidHandshake<IO, H: Handshake> {
     Failed {
         io: IO,
         error: io::Error,
+    },
+    /// The peer was told why it failed, and is given the time to read that: see
+    /// [`Self::poll_and_linger`].
+    Lingering {
+        io: IO,
+        error: io::Error,
+        lingering: Box<Lingering>,
     },
     Resolved,
 }
@@ -49,7 +58,9 @@ impl<IO, H: Handshake> MidHandshake<IO, H> {
 
     pub(crate) fn get_ref(&self) -> Option<&IO> {
         match self {
-            Self::Handshaking { io, .. } | Self::Failed { io, .. } => Some(io),
+            Self::Handshaking { io, .. } | Self::Failed { io, .. } | Self::Lingering { io, .. } => {
+                Some(io)
+            }
             Self::Writing { stream, .. } => Some(stream.get_ref().0),
             Self::Resolved => None,
         }
@@ -57,7 +68,9 @@ impl<IO, H: Handshake> MidHandshake<IO, H> {
 
     pub(crate) fn get_mut(&mut self) -> Option<&mut IO> {
         match self {
-            Self::Handshaking { io, .. } | Self::Failed { io, .. } => Some(io),
+            Self::Handshaking { io, .. } | Self::Failed { io, .. } | Self::Lingering { io, .. } => {
+                Some(io)
+            }
             Self::Writing { stream, .. } => Some(stream.get_mut().0),
             Self::Resolved => None,
         }
@@ -114,7 +127,9 @@ where
                     }
                 }
                 Self::Writing { stream, .. } => return Poll::Ready(Ok(stream)),
-                Self::Failed { io, error } => return Poll::Ready(Err((error, io))),
+                Self::Failed { io, error } | Self::Lingering { io, error, .. } => {
+                    return Poll::Ready(Err((error, io)));
+                }
                 Self::Resolved => {
                     // Polled after completion: what every future may answer with a panic, this
                     // one answers by never completing.
@@ -122,6 +137,46 @@ where
                 }
             }
         }
+    }
+}
+
+impl<IO, H> MidHandshake<IO, H>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    H: Handshake + Unpin,
+    H::Session: Unpin,
+{
+    /// As polling, for those who drop the stream below if the handshake fails: the peer gets the
+    /// alert, whatever it still sends.
+    pub(crate) fn poll_and_linger(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Stream<IO, H::Session>>> {
+        if !matches!(self, Self::Lingering { .. }) {
+            match ready!(Pin::new(&mut *self).poll(cx)) {
+                Ok(stream) => return Poll::Ready(Ok(stream)),
+                Err((error, mut io)) => {
+                    if !tells_peer(&error) || tokio_tcp_stream(&io).is_none() {
+                        return Poll::Ready(Err(error));
+                    }
+                    // A TCP socket does not wait for this, and one that fails has nothing to read.
+                    let _ = Pin::new(&mut io).poll_shutdown(cx);
+                    let lingering = Box::new(Lingering::new(Linger::default()));
+                    *self = Self::Lingering {
+                        io,
+                        error,
+                        lingering,
+                    };
+                }
+            }
+        }
+        if let Self::Lingering { io, lingering, .. } = &mut *self
+            && let Some(tcp) = tokio_tcp_stream(io)
+        {
+            ready!(lingering.poll(tcp, cx));
+        }
+        // What is left of it is the failure.
+        Pin::new(self).poll(cx).map_err(|(error, _)| error)
     }
 }
 

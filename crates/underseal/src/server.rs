@@ -73,6 +73,10 @@ impl TlsAcceptor {
 /// A server's handshake: resolves to the [`TlsStream`].
 ///
 /// Dropped before that, it leaves the client with an unfinished handshake.
+///
+/// Where it fails, and the client was told why over a TCP socket, it waits until the client has closed,
+/// within the limits of [`crate::Linger`]: the alert would be lost if the socket were reset.
+/// [`FallibleAccept`] does not wait.
 #[must_use = "futures do nothing unless polled"]
 pub struct Accept<IO>(MidHandshake<IO, ServerHandshake>);
 
@@ -111,11 +115,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Accept<IO> {
     type Output = io::Result<TlsStream<IO>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map_err(|(error, _)| error)
+        self.0.poll_and_linger(cx)
     }
 }
 
-/// As [`Accept`], giving the stream below back if the handshake fails.
+/// As [`Accept`], giving the stream below back if the handshake fails. One that is closed while the
+/// client still sends may be reset and lose the alert: shut it down, and [`crate::linger`].
 #[must_use = "futures do nothing unless polled"]
 pub struct FallibleAccept<IO>(MidHandshake<IO, ServerHandshake>);
 

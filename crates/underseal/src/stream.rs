@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use underseal_record::ContentType;
 
 use crate::engine::{Connection, KeyUpdateRequest, Spliced};
 use crate::established::established_stream;
 use crate::file;
+use crate::lingering::{Linger, Lingering};
 use crate::transport::{Polled, into_poll, tokio_socket};
 
 /// An established TLS connection over a tokio stream: [`crate::client::TlsStream`] or
@@ -239,6 +241,29 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
             })
         })
         .await
+    }
+}
+
+impl<Session: Unpin> Stream<TcpStream, Session> {
+    /// Sends close_notify and the end of the stream below, then reads and throws away until the
+    /// peer closes too, within `limits`: what was sent last would be lost if the connection were
+    /// reset because the peer had sent more than was read. [`crate::linger`] does the second half
+    /// alone.
+    ///
+    /// The time of the limits begins when everything is sent; bound that of sending.
+    ///
+    /// # Errors
+    ///
+    /// Of the stream below.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future drops the stream, as it is.
+    pub async fn lingering_close(mut self, limits: Linger) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut self).poll_shutdown(cx)).await?;
+        let mut lingering = Lingering::new(limits);
+        poll_fn(|cx| lingering.poll(&self.io, cx)).await;
+        Ok(())
     }
 }
 

@@ -29,6 +29,10 @@ impl Unbuffered for UnbufferedClientConnection {
     fn is_handshaking(&self) -> bool {
         (**self).is_handshaking()
     }
+
+    fn wants_write(&self) -> bool {
+        (**self).wants_write()
+    }
 }
 
 /// A configuration like `config` whose secrets underseal may take over. The session store and

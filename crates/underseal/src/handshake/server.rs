@@ -30,6 +30,10 @@ impl Unbuffered for UnbufferedServerConnection {
     fn is_handshaking(&self) -> bool {
         (**self).is_handshaking()
     }
+
+    fn wants_write(&self) -> bool {
+        (**self).wants_write()
+    }
 }
 
 thread_local! {

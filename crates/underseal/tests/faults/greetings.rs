@@ -1,11 +1,13 @@
 //! Bytes that are no handshake, sent to a server: the answer is that of tokio-rustls, byte for
 //! byte, and the error names the reason.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use underseal::rustls::ServerConfig;
 use underseal::rustls::server::Acceptor;
 use underseal::{Error, LazyConfigAcceptor, TlsAcceptor, blocking};
 use underseal_testkit::{Certificates, KeyType, Suite};
@@ -15,7 +17,7 @@ use crate::subject::{on_tokio, sockets, to_tokio};
 
 /// What a server is under which API.
 #[derive(Clone, Copy, Debug)]
-enum Server {
+pub(crate) enum Server {
     TokioRustls,
     Blocking,
     Tokio,
@@ -36,17 +38,7 @@ fn greet(server: Server, suite: Suite, greeting: &[u8]) -> Answer {
         let certificates = Certificates::new(KeyType::Ecdsa);
         let mut bystander = Bystander::new(&certificates, suite);
         let config = Arc::new(certificates.server_config(suite));
-        let error = match server {
-            Server::Blocking => blocking::TlsAcceptor::from(config).accept(ours).err(),
-            Server::Tokio => {
-                on_tokio(async { TlsAcceptor::from(config).accept(to_tokio(ours)).await.err() })
-            }
-            Server::TokioRustls => on_tokio(async {
-                let acceptor = tokio_rustls::TlsAcceptor::from(config);
-                acceptor.accept(to_tokio(ours)).await.err()
-            }),
-            Server::Lazy => on_tokio(accept_lazily(ours, config)),
-        };
+        let error = server.refuses(config, ours);
         bystander.is_untouched();
         error.expect("no handshake can come of this")
     });
@@ -64,15 +56,56 @@ fn greet(server: Server, suite: Suite, greeting: &[u8]) -> Answer {
     }
 }
 
-async fn accept_lazily(
-    socket: TcpStream,
-    config: Arc<rustls::ServerConfig>,
-) -> Option<std::io::Error> {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), to_tokio(socket)).await;
-    match start {
-        Ok(start) => start.into_stream(config).await.err(),
-        Err(error) => Some(error),
+impl Server {
+    /// Makes the handshake, and says why it failed if it did.
+    pub(crate) fn refuses(self, config: Arc<ServerConfig>, socket: TcpStream) -> Option<io::Error> {
+        self.greets(config, socket).err()
     }
+
+    /// Makes the handshake and, if that succeeds, reads what the client says and says it again.
+    pub(crate) fn greets(self, config: Arc<ServerConfig>, socket: TcpStream) -> io::Result<()> {
+        match self {
+            Self::Blocking => {
+                let mut stream = blocking::TlsAcceptor::from(config).accept(socket)?;
+                let mut said = Vec::new();
+                let read = stream.read_to_end(&mut said);
+                stream.write_all(&said)?;
+                stream.shutdown()?;
+                read.map(drop)
+            }
+            Self::Tokio => on_tokio(async {
+                echo(TlsAcceptor::from(config).accept(to_tokio(socket)).await?).await
+            }),
+            Self::TokioRustls => on_tokio(async {
+                let acceptor = tokio_rustls::TlsAcceptor::from(config);
+                echo(acceptor.accept(to_tokio(socket)).await?).await
+            }),
+            Self::Lazy => on_tokio(accept_lazily(socket, config)),
+        }
+    }
+}
+
+async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    let mut said = Vec::new();
+    let read = stream.read_to_end(&mut said).await;
+    stream.write_all(&said).await?;
+    stream.shutdown().await?;
+    read.map(drop)
+}
+
+async fn accept_lazily(socket: TcpStream, config: Arc<ServerConfig>) -> io::Result<()> {
+    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), to_tokio(socket));
+    let start = match (&mut acceptor).await {
+        Ok(start) => start,
+        Err(error) => {
+            // It gives the socket back, so that closing it is its owner's business.
+            let mut tcp = acceptor.take_io().unwrap();
+            tcp.shutdown().await?;
+            underseal::linger(&tcp, 1 << 20).await;
+            return Err(error);
+        }
+    };
+    echo(start.into_stream(config).await?).await
 }
 
 /// An unprotected fatal alert.

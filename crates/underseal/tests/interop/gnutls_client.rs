@@ -74,6 +74,16 @@ fn presents_its_certificate(api: Api, case: &Case) {
     );
 }
 
+cases!(is_told_that_no_protocol_is_in_common: all);
+fn is_told_that_no_protocol_is_in_common(api: Api, case: &Case) {
+    let mut config = case.server();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let server = serve(api, config, 1, echo);
+    let peer = Peer::spawn(&mut piping(case, &server, &["--alpn", "foo"]));
+    peer.wait_for("No supported application protocol");
+    assert!(server.finish().remove(0).is_err());
+}
+
 cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let server = serve(api, case.server(), 2, echo);

@@ -76,6 +76,17 @@ fn is_refused_without_certificate(api: Api, case: &Case) {
     );
 }
 
+cases!(is_told_that_no_protocol_is_in_common: all);
+fn is_told_that_no_protocol_is_in_common(api: Api, case: &Case) {
+    let mut config = case.server();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let server = serve(api, config, 1, echo);
+    let mut command = peers::openssl_client(&case.certificates, server.address);
+    let peer = Peer::spawn(command.args(["-alpn", "foo"]));
+    peer.wait_for("alert no application protocol");
+    assert!(server.finish().remove(0).is_err());
+}
+
 cases!(resumes: all);
 fn resumes(api: Api, case: &Case) {
     let server = serve(api, case.server(), 2, echo);

@@ -10,6 +10,5 @@ mod connect;
 mod machine;
 mod memory;
 mod modules;
-mod moves;
 mod owners;
 mod without_tls;

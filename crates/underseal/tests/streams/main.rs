@@ -5,7 +5,6 @@
 mod early_data;
 mod files;
 mod first_segment;
-mod holes;
 mod http;
 mod key_updates;
 mod lazy;

@@ -58,6 +58,10 @@ pub struct Scale {
     pub record_bytes: usize,
     /// Requests of one round-trip sample.
     pub round_trips: usize,
+    /// Replies on one connection of HTTP/2.
+    pub replies: usize,
+    /// Connections that live for a handshake.
+    pub handshakes: usize,
     /// Connections that are held open.
     pub connections: usize,
     /// Connections, of these, that ask for files.
@@ -86,6 +90,8 @@ impl Scale {
         stream_bytes: 256 << 20,
         record_bytes: 128 << 20,
         round_trips: 20_000,
+        replies: 64_000,
+        handshakes: 1000,
         connections: 10_000,
         active: 200,
         requests: 60_000,
@@ -104,6 +110,8 @@ impl Scale {
         stream_bytes: 2 << 20,
         record_bytes: 1 << 18,
         round_trips: 20,
+        replies: 64,
+        handshakes: 5,
         connections: 100,
         active: 10,
         requests: 100,

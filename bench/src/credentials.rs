@@ -166,6 +166,17 @@ impl Credentials {
         Ok(Arc::new(config))
     }
 
+    /// The same, but it resumes what it can: every handshake but the first is a resumed one.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses the certificate.
+    pub fn resuming_client(&self, provider: Provider) -> anyhow::Result<Arc<ClientConfig>> {
+        let mut config = Arc::unwrap_or_clone(self.client(provider)?);
+        config.resumption = rustls::client::Resumption::default();
+        Ok(Arc::new(config))
+    }
+
     fn certificate(&self) -> anyhow::Result<CertificateDer<'static>> {
         CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).context("odd certificate")
     }

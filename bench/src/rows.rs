@@ -150,6 +150,7 @@ pub fn all(credentials: &Credentials) -> anyhow::Result<Vec<Box<dyn Row>>> {
         Box::new(Blocking(underseal::Underseal::new(credentials)?)),
         Box::new(Asynchronous(underseal_tokio::UndersealTokio::new(
             credentials,
+            Provider::Ring,
         )?)),
         Box::new(Blocking(rustls::Rustls::new(credentials, Provider::Ring)?)),
         Box::new(Blocking(rustls::Rustls::new(

@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::report::figures::{Figure, figures};
 use crate::report::{compare, summary, tables};
 use crate::run::{Run, Samples};
-use crate::{files, http, idle, records, round_trip, streams};
+use crate::{files, handshakes, http, idle, records, replies, round_trip, streams};
 
 type Take = fn(&Context, u32, &mut Samples) -> anyhow::Result<()>;
 
@@ -68,11 +68,13 @@ pub const STREAMS: Suite = Suite {
     tables: tables::all,
 };
 
-const MEASURES: [Measure; 8] = [
+const MEASURES: [Measure; 10] = [
     Measure::each_round("send", streams::send),
     Measure::each_round("receive", streams::receive),
     Measure::each_round("records", records::measure),
     Measure::each_round("round trip", round_trip::measure),
+    Measure::each_round("replies", replies::measure),
+    Measure::each_round("handshake", handshakes::measure),
     Measure {
         name: "file",
         rounds: |scale| scale.rounds.div_ceil(2),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use underseal_bench::handshakes;
 use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
 use underseal_bench::mux::MEASURE;
 use underseal_bench::mux::report::figures as mux_figures;
@@ -45,6 +46,12 @@ fn a_quick_run_measures_every_row_and_every_figure() {
     for measure in ["send", "receive", "round trip"] {
         assert_eq!(rows(measure), streams, "{measure}");
     }
+    assert_eq!(
+        rows("replies"),
+        names(&[UNDERSEAL_TOKIO, TOKIO_RUSTLS_RING, TOKIO_RUSTLS_AWS])
+    );
+    let pairs = handshakes::name::PAIRS.map(|(own, peer)| [own, peer]);
+    assert_eq!(rows("handshake"), names(pairs.as_flattened()));
     all_are_there(&figures(&run), &summary);
     assert!(summary.contains("**limit**"));
 }

@@ -1,10 +1,10 @@
 //! The figures to reach: each a ratio of two rows of the same run, taken round by round.
 
 use super::{Table, bytes, number, spread};
-use crate::http;
 use crate::records::{alone_row, underseal_row};
 use crate::rows::name;
 use crate::run::{Run, Samples, Series};
+use crate::{handshakes, http};
 
 const CPU: &str = "cpu_s_per_gb";
 
@@ -49,7 +49,10 @@ pub fn figures(run: &Run) -> Vec<Figure> {
     figures.extend(send(samples, &run.backend));
     figures.extend(receive(samples, &run.backend));
     figures.extend(records(samples, &run.backend));
-    figures.push(round_trip(samples));
+    figures.extend(like_for_like(samples));
+    figures.extend(round_trips(samples));
+    figures.push(replies(samples));
+    figures.extend(handshakes(samples));
     figures.extend(idle(samples));
     figures.extend(load(samples));
     figures
@@ -144,8 +147,15 @@ fn download(samples: &Samples) -> Figure {
 
 /// nginx with TLS, by whichever of its configurations needs less CPU.
 fn better_nginx(samples: &Samples, measure: &str, value: &str) -> Series {
-    [http::name::NGINX_TLS, http::name::NGINX_TUNED]
-        .map(|row| samples.series(measure, row, "", value))
+    lower(
+        [http::name::NGINX_TLS, http::name::NGINX_TUNED]
+            .map(|row| samples.series(measure, row, "", value)),
+    )
+}
+
+/// The one whose median is lower, of those that were measured.
+fn lower(series: [Series; 2]) -> Series {
+    series
         .into_iter()
         .filter(|series| !series.is_empty())
         .min_by(|a, b| a.median().total_cmp(&b.median()))
@@ -210,15 +220,73 @@ fn records(samples: &Samples, backend: &str) -> Vec<Figure> {
     figures
 }
 
-fn round_trip(samples: &Samples) -> Figure {
-    let cpu = |row| samples.series("round trip", row, "", "cpu_us");
-    let what = "1 KiB request and reply: CPU per round trip ÷ rustls with ring";
-    ratio(
-        what,
-        Target::AtMost(1.00),
-        &cpu(name::UNDERSEAL),
-        &cpu(name::RUSTLS_RING),
+/// Sending under tokio, both sides with the same writes.
+fn like_for_like(samples: &Samples) -> Vec<Figure> {
+    let bounds = [
+        ("1024", 0.90),
+        ("16384", 0.90),
+        ("65536", 0.85),
+        ("262144", 0.65),
+    ];
+    let figures = bounds.into_iter().map(|(size, bound)| {
+        let own = samples.series("send", name::UNDERSEAL_TOKIO, size, CPU);
+        let other = better_tokio_rustls(samples, "send", size, CPU);
+        let what = format!(
+            "tokio, {} writes: CPU per GB ÷ tokio-rustls with the same writes",
+            bytes(size)
+        );
+        ratio(what, Target::AtMost(bound), &own, &other)
+    });
+    figures.collect()
+}
+
+/// tokio-rustls, by whichever of its providers needs less.
+fn better_tokio_rustls(samples: &Samples, measure: &str, setting: &str, value: &str) -> Series {
+    lower(
+        [name::TOKIO_RUSTLS_RING, name::TOKIO_RUSTLS_AWS]
+            .map(|row| samples.series(measure, row, setting, value)),
     )
+}
+
+fn round_trips(samples: &Samples) -> [Figure; 2] {
+    let measure = "round trip";
+    let cpu = |row| samples.series(measure, row, "", "cpu_us");
+    let what = "1 KiB request and reply: CPU per round trip";
+    let tokio_rustls = better_tokio_rustls(samples, measure, "", "cpu_us");
+    [
+        ratio(
+            format!("{what} ÷ rustls with ring"),
+            Target::AtMost(1.00),
+            &cpu(name::UNDERSEAL),
+            &cpu(name::RUSTLS_RING),
+        ),
+        ratio(
+            format!("{what}, tokio ÷ tokio-rustls"),
+            Target::AtMost(1.00),
+            &cpu(name::UNDERSEAL_TOKIO),
+            &tokio_rustls,
+        ),
+    ]
+}
+
+fn replies(samples: &Samples) -> Figure {
+    let (measure, value) = ("replies", "server_cpu_us");
+    let own = samples.series(measure, name::UNDERSEAL_TOKIO, "", value);
+    let other = better_tokio_rustls(samples, measure, "", value);
+    let what = "axum, 64 replies of 1 KiB in flight: server CPU per reply ÷ tokio-rustls";
+    ratio(what, Target::AtMost(0.95), &own, &other)
+}
+
+fn handshakes(samples: &Samples) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (setting, _) in handshakes::SETTINGS {
+        for (own, peer) in handshakes::name::PAIRS {
+            let cpu = |row| samples.series("handshake", row, setting, "server_cpu_us");
+            let what = format!("{setting} handshake: server CPU, {own} ÷ {peer}");
+            figures.push(ratio(what, Target::AtMost(1.02), &cpu(own), &cpu(peer)));
+        }
+    }
+    figures
 }
 
 fn idle(samples: &Samples) -> Vec<Figure> {

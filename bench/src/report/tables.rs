@@ -25,6 +25,18 @@ pub fn all(run: &Run) -> String {
         "1 KiB request and reply",
         list(samples, "round trip", &trip),
     ));
+    let replies = [
+        ("server_cpu_us", "server CPU per reply, µs"),
+        ("client_cpu_us", "client CPU per reply, µs"),
+    ];
+    text.push_str(&titled(
+        "axum over HTTP/2, 64 replies of 1 KiB in flight",
+        list(samples, "replies", &replies),
+    ));
+    text.push_str(&titled(
+        "connections that live for a handshake",
+        list(samples, "handshake", &[("server_cpu_us", "server CPU, µs")]),
+    ));
     let file = [
         ("cpu_s_per_gb", "CPU-s per GB"),
         ("peer_cpu_s_per_gb", "receiver, CPU-s per GB"),

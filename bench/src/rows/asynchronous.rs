@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::task::ready;
 use std::time::{Duration, Instant};
 
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -17,6 +20,8 @@ use tokio::sync::Semaphore;
 use super::blocking::piece;
 use super::{Hold, Link, MESSAGE, Row, Tuning};
 use crate::aligned::Aligned;
+use crate::pairs::Cost;
+use crate::streams::Meeting;
 
 /// An implementation whose streams are tokio's `AsyncRead` and `AsyncWrite`.
 pub trait AsyncRow: Clone + Send + Sync + 'static {
@@ -87,6 +92,56 @@ impl<R: AsyncRow> Row for Asynchronous<R> {
             Hold::Task => Box::new(runtime.block_on(hold_tasks(&self.0, listener, count))?),
         };
         Ok(Box::new((held, runtime)))
+    }
+}
+
+impl<R: AsyncRow> Asynchronous<R> {
+    /// Accepts `count` connections, one after the other; each gets a byte and is closed. Returns
+    /// what all of them cost.
+    ///
+    /// # Errors
+    ///
+    /// When a handshake fails.
+    pub fn greet(&self, listener: TcpListener, count: usize) -> anyhow::Result<Cost> {
+        let runtime = runtime()?;
+        listener.set_nonblocking(true)?;
+        Cost::of(|| {
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                for _ in 0..count {
+                    let (tcp, _) = listener.accept().await?;
+                    tcp.set_nodelay(true)?;
+                    let mut stream = self.0.accept(tcp, Tuning::default()).await?;
+                    stream.write_all(&[0x5a]).await?;
+                    stream.shutdown().await?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// Serves one connection of HTTP/2 with axum: each request is answered by `reply`. Returns what
+    /// that cost after the handshake.
+    ///
+    /// # Errors
+    ///
+    /// When the handshake fails, or the connection breaks.
+    pub(crate) fn serve_http2(
+        &self,
+        tcp: TcpStream,
+        reply: &'static [u8],
+        ready: &Meeting,
+    ) -> anyhow::Result<Cost> {
+        let runtime = runtime()?;
+        let stream =
+            runtime.block_on(async { self.0.accept(adopt(tcp)?, Tuning::default()).await })?;
+        let router = axum::Router::new().fallback(move || async move { reply });
+        ready.wait()?;
+        Cost::of(|| {
+            let served = http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+            Ok(runtime.block_on(served)?)
+        })
     }
 }
 

@@ -22,10 +22,10 @@ impl UndersealTokio {
     /// # Errors
     ///
     /// When rustls refuses the certificate.
-    pub fn new(credentials: &Credentials) -> anyhow::Result<Self> {
+    pub fn new(credentials: &Credentials, provider: Provider) -> anyhow::Result<Self> {
         Ok(Self {
-            acceptor: credentials.server(Provider::Ring)?.into(),
-            connector: credentials.client(Provider::Ring)?.into(),
+            acceptor: credentials.server(provider)?.into(),
+            connector: credentials.client(provider)?.into(),
         })
     }
 }

@@ -206,7 +206,12 @@ impl Connection {
         self.finish_judged(transport)?;
         self.tx
             .queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
-        self.tx.flush(transport)
+        self.tx.flush(transport)?;
+        match self.tx.is_broken() {
+            // No close_notify went out, and what was written did not arrive.
+            true => Err(Error::WriteAfterClose.into()),
+            false => Ok(()),
+        }
     }
 
     /// Ends the connection: the peer is told if there is something to tell, and both directions

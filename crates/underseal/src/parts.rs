@@ -72,6 +72,9 @@ impl<IO, Session> Parts<IO, Session> {
             Some(End::CloseNotify) => true,
             Some(End::Failed(error)) => return Err(*error),
         };
+        if connection.tx.is_broken() {
+            return Err(Error::WriteAfterClose);
+        }
         if connection.programs_hold_data() {
             return Err(Error::Unsupported(
                 "taking a stream apart whose program holds data",

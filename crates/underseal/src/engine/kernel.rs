@@ -8,9 +8,6 @@ mod keys;
 mod receive;
 mod transmit;
 
-pub(crate) use keys::{
-    can_lower_max_plaintext, ensure_receive_buffer, holds, install, lower_max_plaintext, probed,
-    read_back,
-};
+pub(crate) use keys::{holds, install_rx, install_tx, probed, read_back};
 pub(crate) use receive::{Receive, clear_error};
 pub(crate) use transmit::Transmit;

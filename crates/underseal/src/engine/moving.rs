@@ -142,12 +142,12 @@ fn move_tx(
         return Err(Refusal::Padding);
     }
     let max_plaintext = tx.sealer.max_plaintext();
-    kernel::can_lower_max_plaintext(max_plaintext)?;
     // The user engine derives explicit nonces from a value and the sequence number, the kernel
     // counts up from one: it starts where no record of the user engine has been.
     tx.sealer.renew_explicit_nonces();
-    kernel::install(socket, Direction::Tx, tx.sealer.keys())?;
-    kernel::lower_max_plaintext(socket, max_plaintext)?;
+    kernel::install_tx(socket, tx.sealer.keys(), max_plaintext)?;
+    // The kernel seals now. Nothing may fail from here on: whoever went on sealing would use the
+    // kernel's numbers.
     let (limits, keys_seq) = (tx.limits(), tx.sealer.keys().seq());
     let mut moved = kernel::Transmit::new(keys_seq, tx.take_secret(), limits, max_plaintext, false);
     moved.key_updates = tx.key_updates;
@@ -159,9 +159,9 @@ fn move_rx(
     socket: Option<BorrowedFd<'_>>,
 ) -> Result<kernel::Receive, Refusal> {
     let socket = socket.ok_or(Refusal::NotTcp)?;
-    kernel::ensure_receive_buffer(socket)?;
     let keys = rx.opener.keys();
-    kernel::install(socket, Direction::Rx, keys)?;
+    kernel::install_rx(socket, keys)?;
+    // The kernel opens now: nothing may fail from here on.
     let version = keys.version();
     let secret = rx.take_secret();
     let mut moved = kernel::Receive::new(version, secret, rx.plaintext());

@@ -54,6 +54,11 @@ impl Transmit {
         either!(self, tx => tx.is_closed())
     }
 
+    /// Whether the peer lacks records that were sealed, and cannot be told.
+    pub(crate) fn is_broken(&self) -> bool {
+        either!(self, tx => tx.is_broken())
+    }
+
     pub(crate) fn key_updates(&self) -> u32 {
         either!(self, tx => tx.key_updates)
     }

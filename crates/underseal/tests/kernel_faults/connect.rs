@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
+use underseal::rustls::ServerConfig;
 use underseal::{Engine, Engines, Offload, Offloads, ServerConnection, blocking};
 use underseal_testkit::record_peer::APPLICATION_DATA;
 use underseal_testkit::{Certificates, KeyType, PATIENCE, RecordPeer, Suite};
@@ -42,15 +43,26 @@ pub(crate) fn sockets() -> (TcpStream, TcpStream) {
 
 /// A server under test over the first socket, and a client whose records the test makes.
 pub(crate) fn accept_over(
+    sockets: (TcpStream, TcpStream),
+    suite: Suite,
+    offloads: impl Into<Offloads>,
+) -> io::Result<(Server, Peer)> {
+    accept_configured(sockets, suite, offloads, |_| {})
+}
+
+/// As [`accept_over`], with a configuration that `configure` has changed.
+pub(crate) fn accept_configured(
     (ours, theirs): (TcpStream, TcpStream),
     suite: Suite,
     offloads: impl Into<Offloads>,
+    configure: impl FnOnce(&mut ServerConfig),
 ) -> io::Result<(Server, Peer)> {
     let client = CERTIFICATES.client_config(suite);
     let peer = thread::spawn(move || RecordPeer::client(theirs, client));
     let mut server = CERTIFICATES.server_config(suite);
     // The first record that the client gets is the test's.
     server.send_tls13_tickets = 0;
+    configure(&mut server);
     let acceptor = blocking::TlsAcceptor::from(Arc::new(server)).offload(offloads);
     let stream = acceptor.accept(ours)?;
     Ok((stream, peer.join().unwrap()))

@@ -10,5 +10,6 @@ mod connect;
 mod machine;
 mod memory;
 mod modules;
+mod moves;
 mod owners;
 mod without_tls;

@@ -5,6 +5,7 @@
 mod early_data;
 mod files;
 mod first_segment;
+mod holes;
 mod http;
 mod key_updates;
 mod lazy;

@@ -1,5 +1,6 @@
 //! Established connections, in memory.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -28,12 +29,21 @@ pub(crate) fn with_record_peer(
     blocking::TlsStream<Pipe, ServerConnection>,
     RecordPeer<Pipe>,
 ) {
+    accept_over(suite, capacity, |pipe| pipe)
+}
+
+/// As [`with_record_peer`], over what `below` makes of the server's end.
+pub(crate) fn accept_over<S: Read + Write>(
+    suite: Suite,
+    capacity: usize,
+    below: impl FnOnce(Pipe) -> S,
+) -> (blocking::TlsStream<S, ServerConnection>, RecordPeer<Pipe>) {
     let certificates = Certificates::new(KeyType::Ecdsa);
     let (left, right) = pair(capacity);
     let client = certificates.client_config(suite);
     let peer = thread::spawn(move || RecordPeer::client(right, client));
     let acceptor = blocking::TlsAcceptor::from(Arc::new(certificates.server_config(suite)));
-    let stream = acceptor.accept(left).unwrap();
+    let stream = acceptor.accept(below(left)).unwrap();
     (stream, peer.join().unwrap())
 }
 

@@ -16,19 +16,33 @@ use crate::offload::Refusal;
 /// receives at speed with: a record must be in it whole before any of it can be read.
 const LEAST_RECEIVE_BUFFER: usize = 4 * MAX_RECORD;
 
-/// Hands a direction to the kernel.
+/// Hands the sending direction to the kernel, which cuts records at `max_plaintext` bytes.
 ///
 /// # Errors
 ///
 /// Why the kernel does not take it. The socket then goes on as before: the upper layer protocol
 /// without keys passes bytes unchanged.
-pub(crate) fn install(
+pub(crate) fn install_tx(
     socket: BorrowedFd<'_>,
-    direction: Direction,
     keys: &TrafficKeys,
+    max_plaintext: usize,
 ) -> Result<(), Refusal> {
-    attach(socket, direction)?;
-    set(socket, direction, keys).map_err(Refusal::Keys)
+    can_lower_max_plaintext(max_plaintext)?;
+    attach(socket, Direction::Tx)?;
+    lower_max_plaintext(socket, max_plaintext)?;
+    // The last step: once the kernel has the keys it seals, and nobody else may.
+    set(socket, Direction::Tx, keys).map_err(Refusal::Keys)
+}
+
+/// Hands the receiving direction to the kernel.
+///
+/// # Errors
+///
+/// As [`install_tx`].
+pub(crate) fn install_rx(socket: BorrowedFd<'_>, keys: &TrafficKeys) -> Result<(), Refusal> {
+    ensure_receive_buffer(socket)?;
+    attach(socket, Direction::Rx)?;
+    set(socket, Direction::Rx, keys).map_err(Refusal::Keys)
 }
 
 /// Whether the kernel still seals under the keys of `secret`: a process that shares the socket may
@@ -114,15 +128,16 @@ fn from_kernel(info: &CryptoInfo) -> Option<TrafficKeys> {
 }
 
 /// Whether the kernel can cut records at `len` bytes of plaintext.
-pub(crate) fn can_lower_max_plaintext(len: usize) -> Result<(), Refusal> {
+fn can_lower_max_plaintext(len: usize) -> Result<(), Refusal> {
     match KernelTls::get().max_payload_len.errno() {
         Some(errno) if len < MAX_PLAINTEXT => Err(Refusal::MaxPayload(errno)),
         _ => Ok(()),
     }
 }
 
-/// Makes the kernel cut records at `len` bytes of plaintext, where that is less than a full one.
-pub(crate) fn lower_max_plaintext(socket: BorrowedFd<'_>, len: usize) -> Result<(), Refusal> {
+/// Makes the kernel cut records at `len` bytes of plaintext, where that is less than a full one. A
+/// socket takes it with the upper layer protocol, before it has keys.
+fn lower_max_plaintext(socket: BorrowedFd<'_>, len: usize) -> Result<(), Refusal> {
     if len >= MAX_PLAINTEXT {
         return Ok(());
     }
@@ -131,7 +146,7 @@ pub(crate) fn lower_max_plaintext(socket: BorrowedFd<'_>, len: usize) -> Result<
 }
 
 /// Sees to it that a whole record fits into the socket's receive buffer.
-pub(crate) fn ensure_receive_buffer(socket: BorrowedFd<'_>) -> Result<(), Refusal> {
+fn ensure_receive_buffer(socket: BorrowedFd<'_>) -> Result<(), Refusal> {
     let size = || sockopt::socket_recv_buffer_size(socket).map_err(Refusal::Keys);
     if size()? >= LEAST_RECEIVE_BUFFER {
         return Ok(());

@@ -53,6 +53,8 @@ pub(crate) struct Transmit {
     /// The kernel may hold data in a record that it has not closed.
     open: bool,
     closed: bool,
+    /// Nothing that the peer could open can follow.
+    broken: bool,
     pub(crate) key_updates: u32,
 }
 
@@ -74,6 +76,7 @@ impl Transmit {
             key_update: None,
             open: false,
             closed,
+            broken: false,
             key_updates: 0,
         }
     }
@@ -92,6 +95,11 @@ impl Transmit {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Whether the peer lacks records that were sealed, and cannot be told.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     pub(crate) fn has_secret(&self) -> bool {
@@ -227,9 +235,16 @@ impl Transmit {
         self.queue.push_back(Queued::Alert(alert));
     }
 
+    /// Refuses all further writes: the peer is known to be gone.
     pub(crate) fn close_silently(&mut self) {
         self.closed = true;
         self.queue.clear();
+    }
+
+    /// Takes nothing more: the socket did not do what the peer was told, or may have done half.
+    fn break_off(&mut self) {
+        self.broken = true;
+        self.close_silently();
     }
 
     /// Sends what is due before data; returns how many bytes of it the key may still seal.
@@ -292,13 +307,16 @@ impl Transmit {
         };
         keys::check_own(socket, Direction::Tx, secret).map_err(refused)?;
         self.send_control(transport, ContentType::HANDSHAKE, &request.message())?;
-        let (Some(secret), Some(socket)) = (&mut self.secret, transport.socket()) else {
-            return Err(Errno::NOTSOCK.into());
+        // The peer expects the next key: whatever fails from here on, nothing can follow.
+        let replaced = match (&mut self.secret, transport.socket()) {
+            (Some(secret), Some(socket)) => {
+                secret.update();
+                keys::replace(socket, Direction::Tx, &secret.keys())
+            }
+            _ => Err(Refusal::NotTcp),
         };
-        secret.update();
-        if let Err(refusal) = keys::replace(socket, Direction::Tx, &secret.keys()) {
-            // The peer expects the next key, and the kernel has the last one: nothing can follow.
-            self.close_silently();
+        if let Err(refusal) = replaced {
+            self.break_off();
             return Err(refused(refusal).into());
         }
         self.records = 0;
@@ -333,7 +351,7 @@ impl Transmit {
             }
             Err(errno) => {
                 if !matches!(errno, Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS) {
-                    self.close_silently();
+                    self.break_off();
                 }
                 Err(errno.into())
             }

@@ -34,11 +34,23 @@ struct SealedRun {
     refused: Option<Error>,
 }
 
+/// Whether a direction takes anything more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// An alert was the last record, or the peer is known to be gone.
+    Closed,
+    /// Sealed bytes were lost: a later record would have a number that the peer does not expect.
+    Broken,
+}
+
 /// The sending direction of a connection.
 ///
 /// 1. Sealed bytes go out in order: `pending` is sent before anything that is sealed later.
 /// 2. A record that was sealed is never sealed again: what the socket did not take stays in
 ///    `pending`, and its plaintext counts as written.
+/// 3. Sealed bytes are in `pending`, or were taken by the transport, or the direction is broken,
+///    also where the transport panics.
 pub(crate) struct Transmit {
     pub(crate) sealer: Sealer,
     /// What the next keys derive from; TLS 1.2 has none.
@@ -50,7 +62,7 @@ pub(crate) struct Transmit {
     /// it did not, so that a slow peer costs little memory and a fast one few system calls.
     batch: u32,
     key_update: Option<KeyUpdateRequest>,
-    closed: bool,
+    state: State,
     pub(crate) key_updates: u32,
 }
 
@@ -68,7 +80,10 @@ impl Transmit {
             open: Box::default(),
             batch: MIN_BATCH as u32,
             key_update: None,
-            closed,
+            state: match closed {
+                true => State::Closed,
+                false => State::Open,
+            },
             key_updates: 0,
         }
     }
@@ -106,7 +121,12 @@ impl Transmit {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+        self.state != State::Open
+    }
+
+    /// Whether the peer lacks records that were sealed, and cannot be told.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.state == State::Broken
     }
 
     /// Sealed bytes that the socket has not taken yet.
@@ -214,7 +234,7 @@ impl Transmit {
     /// Seals data behind what is pending and sends nothing, for a caller that comes with more at
     /// once: see [`send_gathered`](Self::send_gathered). Zero if there is no room for all of it.
     pub(crate) fn gather(&mut self, slices: &mut [IoSlice<'_>]) -> Result<usize, Error> {
-        if self.closed {
+        if self.is_closed() {
             return Err(Error::WriteAfterClose);
         }
         self.close_record()?;
@@ -334,14 +354,35 @@ impl Transmit {
     }
 
     fn send_pending(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        while !self.pending.bytes().is_empty() {
-            match transport.send(self.pending.bytes()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.pending.advance(n),
-                Err(error) => return Err(error),
-            }
+        if self.pending.bytes().is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let mut pending = std::mem::take(&mut self.pending);
+        let sent = self.send_all(transport, &mut pending);
+        self.pending = pending;
+        sent
+    }
+
+    /// Sends the bytes of `unsent`, and drops from it what the transport took. Broken is what the
+    /// direction is in the meantime: a transport that panics may have taken any of them.
+    fn send_all(
+        &mut self,
+        transport: &mut impl Transport,
+        unsent: &mut impl Unsent,
+    ) -> io::Result<()> {
+        let state = std::mem::replace(&mut self.state, State::Broken);
+        let sent = loop {
+            match unsent.bytes() {
+                [] => break Ok(()),
+                bytes => match transport.send(bytes) {
+                    Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                    Ok(n) => unsent.advance(n),
+                    Err(error) => break Err(error),
+                },
+            }
+        };
+        self.state = state;
+        sent
     }
 
     /// Asks for a KeyUpdate before the next record; [`queue_key_update`](Self::queue_key_update)
@@ -354,7 +395,7 @@ impl Transmit {
 
     /// Seals the KeyUpdate that is wanted, if there is one, behind what is pending.
     pub(crate) fn queue_key_update(&mut self) -> Result<(), Error> {
-        if self.closed {
+        if self.is_closed() {
             self.key_update = None;
         }
         let wanted = self.key_update.take();
@@ -373,7 +414,7 @@ impl Transmit {
 
     /// Seals an alert behind what is pending. A fatal one, and close_notify, close the direction.
     pub(crate) fn queue_alert(&mut self, level: AlertLevel, description: AlertDescription) {
-        if self.closed {
+        if self.is_closed() {
             return;
         }
         // If the open record may not be sealed, neither may the alert.
@@ -381,7 +422,9 @@ impl Transmit {
         let alert = [level.to_wire(), description.0];
         let mut record = vec![0; self.sealer.record_len(alert.len())];
         let sealed = self.sealer.seal(ContentType::ALERT, &alert, &mut record);
-        self.closed = level == AlertLevel::Fatal || description == AlertDescription::CLOSE_NOTIFY;
+        if level == AlertLevel::Fatal || description == AlertDescription::CLOSE_NOTIFY {
+            self.state = State::Closed;
+        }
         // Past the hard limit not even an alert may be sealed: the peer sees the TCP stream end.
         if let Ok(sealed) = sealed {
             self.queue(&record[..sealed.written]);
@@ -390,7 +433,14 @@ impl Transmit {
 
     /// Refuses all further writes: the peer is known to be gone.
     pub(crate) fn close_silently(&mut self) {
-        self.closed = true;
+        self.end(State::Closed);
+    }
+
+    /// Takes nothing more and sends nothing more. What is lost already stays lost.
+    fn end(&mut self, state: State) {
+        if self.state != State::Broken {
+            self.state = state;
+        }
         self.pending = Residue::Empty;
         self.open = Box::default();
     }
@@ -414,7 +464,7 @@ impl Transmit {
     }
 
     fn ready(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        if self.closed {
+        if self.is_closed() {
             return Err(Error::WriteAfterClose.into());
         }
         self.send_pending(transport)
@@ -440,29 +490,57 @@ impl Transmit {
         Ok(sealed.written)
     }
 
+    /// Sends what was just sealed; what the socket does not take becomes pending. Any other failure
+    /// breaks the direction: whoever wrote the plaintext is told that it was not taken, so it must
+    /// not go out.
     fn send(
         &mut self,
         transport: &mut impl Transport,
         buffer: Lent,
-        mut range: Range<usize>,
+        range: Range<usize>,
     ) -> io::Result<()> {
-        while !range.is_empty() {
-            match transport.send(&buffer[range.clone()]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => range.start += n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.batch = (self.batch / 2).max(MIN_BATCH as u32);
-                    self.pending = Residue::new(buffer, range, COPIED);
-                    return Ok(());
-                }
-                Err(error) => {
-                    // The stream has a hole now: no later record may follow.
-                    self.close_silently();
-                    return Err(error);
-                }
+        let mut sealed = (buffer, range);
+        match self.send_all(transport, &mut sealed) {
+            Ok(()) => {
+                self.batch = (self.batch * 2).min(BATCH as u32);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.batch = (self.batch / 2).max(MIN_BATCH as u32);
+                self.pending = Residue::new(sealed.0, sealed.1, COPIED);
+                Ok(())
+            }
+            Err(error) => {
+                self.end(State::Broken);
+                Err(error)
             }
         }
-        self.batch = (self.batch * 2).min(BATCH as u32);
-        Ok(())
+    }
+}
+
+/// Sealed bytes on their way to the transport.
+trait Unsent {
+    fn bytes(&self) -> &[u8];
+    fn advance(&mut self, n: usize);
+}
+
+impl Unsent for Residue {
+    fn bytes(&self) -> &[u8] {
+        Self::bytes(self)
+    }
+
+    fn advance(&mut self, n: usize) {
+        Self::advance(self, n);
+    }
+}
+
+/// A part of a buffer that was just sealed into.
+impl Unsent for (Lent, Range<usize>) {
+    fn bytes(&self) -> &[u8] {
+        &self.0[self.1.clone()]
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.1.start += n;
     }
 }

@@ -162,6 +162,14 @@ fn complete<S: Read + Write, H: Handshake>(
 }
 
 impl<IO, Session> TlsStream<IO, Session> {
+    pub(crate) fn new(io: IO, session: Session, connection: Connection) -> Self {
+        Self {
+            io,
+            session,
+            connection: Box::new(connection),
+        }
+    }
+
     established_stream!(std_tcp_socket);
 }
 

@@ -227,8 +227,9 @@ impl Connection {
             Some(description) => {
                 self.tx.queue_alert(AlertLevel::Fatal, description);
                 // Best effort: the caller learns why the connection failed, not that telling the
-                // peer failed too.
-                let _ = self.tx.flush(transport);
+                // peer failed too. What the socket has no room for is sent by whoever comes next.
+                self.control.answer_due = true;
+                self.answer(transport);
             }
             None => self.tx.close_silently(),
         }

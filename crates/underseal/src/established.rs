@@ -5,14 +5,6 @@
 /// `$socket_of` finds the TCP socket of its `io`.
 macro_rules! established_stream {
     ($socket_of:path) => {
-        pub(crate) fn new(io: IO, session: Session, connection: crate::engine::Connection) -> Self {
-            Self {
-                io,
-                session,
-                connection: Box::new(connection),
-            }
-        }
-
         /// The stream below and what the handshake agreed on.
         pub fn get_ref(&self) -> (&IO, &Session) {
             (&self.io, &self.session)

@@ -7,12 +7,14 @@ use std::task::{Context, Poll};
 use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello, UnbufferedServerConnection};
 use rustls::{InvalidMessage, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
+use underseal_message::Direction;
 
 use crate::Error;
 use crate::handshake::prepare_server;
 use crate::offload::Offloads;
 use crate::server::Accept;
 use crate::transport::{Polled, Transport, into_poll};
+use crate::wakers::Wakers;
 
 /// Reads a ClientHello before the server's configuration is chosen.
 ///
@@ -142,7 +144,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
                 "the acceptor was polled after it resolved or after `take_io`",
             )));
         };
-        let mut transport = Polled { io: &mut io, cx };
+        let mut transport = Polled {
+            io: &mut io,
+            cx,
+            // One task does both.
+            wakers: &mut Wakers::default(),
+            direction: Direction::Ingress,
+        };
         match into_poll(this.advance(&mut transport)) {
             Poll::Ready(Ok(accepted)) => Poll::Ready(Ok(StartHandshake {
                 accepted,

@@ -30,6 +30,8 @@ pub mod server;
 mod stream;
 #[cfg(feature = "tokio")]
 mod tls_stream;
+#[cfg(feature = "tokio")]
+mod wakers;
 
 pub use backend::{BACKEND_VARIABLE, aead_backend};
 pub use engine::{Counters, KeyUpdateRequest};

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use underseal_message::Direction;
 use underseal_sys::stream::tokio_tcp_stream;
 
 use crate::Error;
@@ -14,6 +15,7 @@ use crate::lingering::{Linger, Lingering};
 use crate::offload::Offloads;
 use crate::stream::Stream;
 use crate::transport::{Polled, into_poll, tokio_socket};
+use crate::wakers::Wakers;
 
 /// Resolves to the stream, or to the error and the stream below.
 pub(crate) enum MidHandshake<IO, H: Handshake> {
@@ -96,7 +98,13 @@ where
                     mut handshake,
                     offloads,
                 } => {
-                    let mut transport = Polled { io: &mut io, cx };
+                    let mut transport = Polled {
+                        io: &mut io,
+                        cx,
+                        // One task does both.
+                        wakers: &mut Wakers::default(),
+                        direction: Direction::Egress,
+                    };
                     match into_poll(handshake.drive(&mut transport)) {
                         Poll::Pending => {
                             *this = Self::Handshaking {

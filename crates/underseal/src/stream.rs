@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use underseal_message::Direction;
 use underseal_record::ContentType;
 
 use crate::engine::{Connection, KeyUpdateRequest, Spliced};
@@ -15,6 +16,7 @@ use crate::established::established_stream;
 use crate::file;
 use crate::lingering::{Linger, Lingering};
 use crate::transport::{Polled, into_poll, tokio_socket};
+use crate::wakers::Wakers;
 
 /// An established TLS connection over a tokio stream: [`crate::client::TlsStream`] or
 /// [`crate::server::TlsStream`].
@@ -44,23 +46,55 @@ pub struct Stream<IO, Session> {
     io: IO,
     session: Session,
     connection: Box<Connection>,
+    wakers: Wakers,
 }
 
 impl<IO, Session> Stream<IO, Session> {
+    pub(crate) fn new(io: IO, session: Session, connection: Connection) -> Self {
+        Self {
+            io,
+            session,
+            connection: Box::new(connection),
+            wakers: Wakers::default(),
+        }
+    }
+
     established_stream!(tokio_socket);
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
-    fn with<T>(
+    /// Calls on behalf of a task that reads.
+    fn reading<T>(
         &mut self,
         cx: &mut Context<'_>,
         call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        let mut transport = Polled {
+        let (connection, mut transport) = self.polled(cx, Direction::Ingress);
+        into_poll(call(connection, &mut transport))
+    }
+
+    /// Calls on behalf of a task that writes.
+    fn writing<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let (connection, mut transport) = self.polled(cx, Direction::Egress);
+        into_poll(call(connection, &mut transport))
+    }
+
+    fn polled<'a, 'cx>(
+        &'a mut self,
+        cx: &'a mut Context<'cx>,
+        direction: Direction,
+    ) -> (&'a mut Connection, Polled<'a, 'cx, IO>) {
+        let transport = Polled {
             io: &mut self.io,
             cx,
+            wakers: &mut self.wakers,
+            direction,
         };
-        into_poll(call(&mut self.connection, &mut transport))
+        (&mut self.connection, transport)
     }
 
     /// Sends the bytes of `range` of `file`, and returns how many they were: fewer than asked if
@@ -77,7 +111,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         let mut at = range.start;
         while at < range.end {
             let batch = poll_fn(|cx| {
-                self.with(cx, |connection, transport| {
+                self.writing(cx, |connection, transport| {
                     file::send_batch(connection, transport, file, at..range.end)
                 })
             });
@@ -100,7 +134,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     #[doc(alias = "MSG_MORE")]
     pub async fn write_more(&mut self, buf: &[u8]) -> io::Result<usize> {
         poll_fn(|cx| {
-            self.with(cx, |connection, transport| {
+            self.writing(cx, |connection, transport| {
                 connection.write_slices(transport, &[IoSlice::new(buf)], true)
             })
         })
@@ -114,7 +148,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// A dropped future has lost nothing.
     #[doc(alias = "MSG_PEEK")]
     pub async fn peek(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.with(cx, |connection, transport| connection.peek(transport, out))).await
+        poll_fn(|cx| self.reading(cx, |connection, transport| connection.peek(transport, out)))
+            .await
     }
 
     /// Moves up to `len` bytes of received data into `pipe`, and returns how many; zero once the
@@ -145,7 +180,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         pipe: impl AsFd,
         len: usize,
     ) -> Poll<io::Result<usize>> {
-        let spliced = self.with(cx, |connection, transport| {
+        let spliced = self.reading(cx, |connection, transport| {
             connection.splice_to(transport, pipe.as_fd(), len)
         });
         spliced.map(|spliced| spliced.and_then(Spliced::into_result))
@@ -178,7 +213,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         pipe: impl AsFd,
         len: usize,
     ) -> Poll<io::Result<usize>> {
-        let spliced = self.with(cx, |connection, transport| {
+        let spliced = self.writing(cx, |connection, transport| {
             connection.splice_from(transport, pipe.as_fd(), len)
         });
         spliced.map(|spliced| spliced.and_then(Spliced::into_result))
@@ -214,7 +249,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         let mut rest = payload;
         while !rest.is_empty() {
             let sent = poll_fn(|cx| {
-                self.with(cx, |connection, transport| {
+                self.writing(cx, |connection, transport| {
                     connection.write_typed(transport, content_type, &mut [IoSlice::new(rest)])
                 })
             });
@@ -236,7 +271,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         out: &mut [u8],
     ) -> io::Result<Option<(ContentType, usize)>> {
         poll_fn(|cx| {
-            self.with(cx, |connection, transport| {
+            self.reading(cx, |connection, transport| {
                 connection.read_record(transport, out)
             })
         })
@@ -274,7 +309,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncRead for Stream<IO
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let out = buf.initialize_unfilled();
-        let n = ready!(self.get_mut().with(cx, |connection, transport| {
+        let n = ready!(self.get_mut().reading(cx, |connection, transport| {
             connection.read(transport, out)
         }))?;
         buf.advance(n);
@@ -285,9 +320,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncRead for Stream<IO
 impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncBufRead for Stream<IO, Session> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
+        // Not by `reading`: what is returned borrows from the connection.
         let mut transport = Polled {
             io: &mut this.io,
             cx,
+            wakers: &mut this.wakers,
+            direction: Direction::Ingress,
         };
         into_poll(this.connection.fill_buf(&mut transport))
     }
@@ -311,7 +349,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().with(cx, |connection, transport| {
+        self.get_mut().writing(cx, |connection, transport| {
             connection.write_slices(transport, bufs, false)
         })
     }
@@ -322,14 +360,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.with(cx, |connection, transport| connection.flush(transport)))?;
-        Pin::new(&mut this.io).poll_flush(cx)
+        ready!(this.writing(cx, |connection, transport| connection.flush(transport)))?;
+        let (_, mut transport) = this.polled(cx, Direction::Egress);
+        transport.poll_writable(|io, cx| io.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.with(cx, |connection, transport| connection.close(transport)))?;
-        match ready!(Pin::new(&mut this.io).poll_shutdown(cx)) {
+        ready!(this.writing(cx, |connection, transport| connection.close(transport)))?;
+        let (_, mut transport) = this.polled(cx, Direction::Egress);
+        match ready!(transport.poll_writable(|io, cx| io.poll_shutdown(cx))) {
             // The peer has reset the connection meanwhile: nothing is left to shut down.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),

@@ -8,7 +8,11 @@ use underseal_sys::Errno;
 use underseal_sys::stream::std_tcp_socket;
 #[cfg(feature = "tokio")]
 use {
-    std::os::fd::AsFd, std::task::Poll, tokio::io::Interest,
+    crate::wakers::Wakers,
+    std::os::fd::AsFd,
+    std::pin::Pin,
+    std::task::{Context, Poll},
+    tokio::io::Interest,
     underseal_sys::stream::tokio_tcp_stream,
 };
 
@@ -106,21 +110,37 @@ pub(crate) fn tokio_socket<IO>(io: &IO) -> Option<BorrowedFd<'_>> {
 #[cfg(feature = "tokio")]
 pub(crate) struct Polled<'a, 'cx, IO> {
     pub(crate) io: &'a mut IO,
-    pub(crate) cx: &'a mut std::task::Context<'cx>,
+    pub(crate) cx: &'a mut Context<'cx>,
+    pub(crate) wakers: &'a mut Wakers,
+    /// What the task works on: one that reads may have something to send, too.
+    pub(crate) direction: Direction,
+}
+
+#[cfg(feature = "tokio")]
+impl<IO: Unpin> Polled<'_, '_, IO> {
+    /// Polls what waits for the stream below to take bytes.
+    pub(crate) fn poll_writable<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut IO>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let io = Pin::new(&mut *self.io);
+        let poll = |cx: &mut Context<'_>| poll(io, cx);
+        self.wakers.poll(self.direction, self.cx, poll)
+    }
 }
 
 #[cfg(feature = "tokio")]
 impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Transport for Polled<'_, '_, IO> {
     fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut buf = tokio::io::ReadBuf::new(buf);
-        match std::pin::Pin::new(&mut *self.io).poll_read(self.cx, &mut buf) {
+        match Pin::new(&mut *self.io).poll_read(self.cx, &mut buf) {
             Poll::Ready(result) => result.map(|()| buf.filled().len()),
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
     fn send(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match std::pin::Pin::new(&mut *self.io).poll_write(self.cx, buf) {
+        match self.poll_writable(|io, cx| io.poll_write(cx, buf)) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -167,7 +187,9 @@ impl<IO> Polled<'_, '_, IO> {
         loop {
             let ready = match interest.is_readable() {
                 true => stream.poll_read_ready(self.cx),
-                false => stream.poll_write_ready(self.cx),
+                false => self
+                    .wakers
+                    .poll(self.direction, self.cx, |cx| stream.poll_write_ready(cx)),
             };
             match ready {
                 Poll::Ready(Ok(())) => {}

@@ -154,20 +154,23 @@ impl Connection {
         inbox.peer()
     }
 
-    /// Sends what others redirected here to be sent, before anything of its owner.
-    pub(super) fn send_redirected(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+    /// Sends what others redirected here to be sent, before anything of its owner. Returns how many
+    /// bytes that were.
+    pub(super) fn send_redirected(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
         let Some(inbox) = self.programs.inbox() else {
-            return Ok(());
+            return Ok(0);
         };
+        let mut sent = 0;
         loop {
             let chunk = inbox.chunk(Direction::Egress);
             let n = match chunk.len() {
-                0 => return Ok(()),
+                0 => return Ok(sent),
                 // It is too late for it.
                 len if self.tx.is_closed() => len,
                 _ => send_data(&mut self.tx, transport, &mut [IoSlice::new(chunk)], false)?,
             };
             inbox.consume(Direction::Egress, n);
+            sent += n;
         }
     }
 
@@ -180,7 +183,9 @@ impl Connection {
         if attached.inbox.is_some() {
             transport.note(&attached.waiting, Direction::Ingress);
             // A failure to send shows again, with its reason, at the next write or flush.
-            let _ = self.send_redirected(transport);
+            let sent = self.send_redirected(transport);
+            // The socket may have taken a part: the reader sends the rest, too.
+            self.control.answer_due |= !matches!(sent, Ok(0));
         }
     }
 

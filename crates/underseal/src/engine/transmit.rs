@@ -105,6 +105,14 @@ impl Transmit {
         }
     }
 
+    /// Fails if the direction is closed, once the alert that closed it has been sent.
+    pub(crate) fn ensure_open(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        match self.is_closed() {
+            true => either!(self, tx => tx.ready(transport).map(drop)),
+            false => Ok(()),
+        }
+    }
+
     /// Seals and sends as much of `slices` as one call takes; returns the plaintext bytes taken.
     /// `WouldBlock` only if nothing was taken. With `more` the last record stays open for what
     /// comes next.

@@ -30,12 +30,13 @@ mod slow_peers;
 mod splices;
 mod swaps;
 mod tickets;
+mod wakers;
 mod writing;
 
 mod parity {
     mod tls13 {
         mod aes128gcm {
-            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13 programs; once_per_version once_in_tls13);
+            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13 programs waking; once_per_version once_in_tls13);
         }
         mod aes256gcm {
             crate::matrix::pairs!(Tls13Aes256: everywhere in_tls13);
@@ -47,7 +48,7 @@ mod parity {
 
     mod tls12 {
         mod aes128gcm {
-            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12 programs; once_per_version);
+            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12 programs waking; once_per_version);
         }
         mod aes256gcm {
             crate::matrix::pairs!(Tls12Aes256: everywhere in_tls12);

@@ -172,6 +172,22 @@ macro_rules! everywhere {
     };
 }
 
+/// What takes a second of waiting each: once for each version and pair.
+macro_rules! waking {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            wakers {
+                an_answer_leaves_a_writer_its_wake_up
+                an_answer_leaves_a_flush_its_wake_up
+                an_answer_leaves_a_shutdown_its_wake_up
+                an_answer_goes_out_although_the_writer_was_dropped
+                a_redirect_leaves_a_writer_its_wake_up
+                a_failing_read_leaves_a_writer_its_wake_up
+            }
+        }
+    };
+}
+
 /// What TLS 1.3 alone has.
 macro_rules! in_tls13 {
     ($suite:ident $tx:ident $rx:ident) => {
@@ -262,5 +278,5 @@ macro_rules! once_in_tls13 {
 
 pub(crate) use {
     everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, programs, run, test,
-    tests,
+    tests, waking,
 };

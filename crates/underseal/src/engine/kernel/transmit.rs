@@ -247,9 +247,11 @@ impl Transmit {
         self.close_silently();
     }
 
-    /// Sends what is due before data; returns how many bytes of it the key may still seal.
-    fn ready(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
+    /// Sends what is due before data, see the user engine's `ready`; returns how many bytes of it
+    /// the key may still seal.
+    pub(crate) fn ready(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
         if self.closed {
+            self.send_queue(transport)?;
             return Err(Error::WriteAfterClose.into());
         }
         self.queue_key_update();

@@ -65,9 +65,7 @@ impl Connection {
         slices: &[IoSlice<'_>],
         more: bool,
     ) -> io::Result<usize> {
-        if self.tx.is_closed() {
-            return Err(Error::WriteAfterClose.into());
-        }
+        self.tx.ensure_open(transport)?;
         self.offer_rest(transport)?;
         self.offer(transport, slices, more)
     }

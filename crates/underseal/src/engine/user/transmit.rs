@@ -463,11 +463,14 @@ impl Transmit {
         self.pending = Residue::copy_of(&joined);
     }
 
-    fn ready(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        if self.is_closed() {
-            return Err(Error::WriteAfterClose.into());
+    /// Sends what is due before data. The alert that closed the direction is: a writer that waited
+    /// sends it, if the reader who queued it has gone, before it learns that it came too late.
+    pub(crate) fn ready(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.send_pending(transport)?;
+        match self.is_closed() {
+            true => Err(Error::WriteAfterClose.into()),
+            false => Ok(()),
         }
-        self.send_pending(transport)
     }
 
     /// Seals a KeyUpdate and switches to the next key, if one was asked for or the soft limit is

@@ -82,6 +82,7 @@ mod closed;
 mod connection;
 mod framing;
 mod inbound;
+mod leaving;
 mod message;
 mod outbound;
 mod park;
@@ -209,6 +210,12 @@ impl Shared {
 /// | [`Attached::close`] | ends when what was read is answered and sent | `ByOwner` |
 /// | [`Mux::shutdown`] | the same | `Shutdown` |
 /// | the last handle and worker are dropped | ends at once | `Shutdown` |
+///
+/// A connection that does not end at once is closed such that its peer gets what was replied,
+/// whatever it still sends: after close_notify and the end of the sending side what comes is thrown
+/// away until the peer closes, within the default limits of [`Linger`](crate::Linger). Only then it
+/// has ended. A stream that is neither a tokio `TcpStream` nor this crate's TLS over one is not waited
+/// for.
 ///
 /// No other connection notices. [`Builder::on_close`], [`Attached::closed`] and [`Mux::statistics`]
 /// tell of it.

@@ -33,6 +33,7 @@ pub(crate) struct Lingering {
     budget: Budget,
     time: Duration,
     deadline: Option<Deadline>,
+    runtime: Option<Handle>,
 }
 
 impl Lingering {
@@ -41,6 +42,15 @@ impl Lingering {
             budget: Budget(limits.bytes),
             time: limits.time,
             deadline: None,
+            runtime: Handle::try_current().ok(),
+        }
+    }
+
+    /// One that is polled outside of the runtime that `tcp` is on.
+    pub(crate) fn on(runtime: Option<Handle>, limits: Linger) -> Self {
+        Self {
+            runtime,
+            ..Self::new(limits)
         }
     }
 
@@ -62,7 +72,8 @@ impl Lingering {
 
 impl Lingering {
     fn start(&self) -> io::Result<Deadline> {
-        Handle::try_current().map_err(io::Error::other)?;
+        let runtime = self.runtime.as_ref();
+        let _entered = runtime.ok_or(io::ErrorKind::Unsupported)?.enter();
         Deadline::after(self.time)
     }
 }

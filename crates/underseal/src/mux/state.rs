@@ -1,12 +1,12 @@
 //! What a connection received and replied, and what a turn with it does.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::AsyncWrite;
+use tokio::runtime::Handle;
 
 use super::inbound::{Inbound, Next};
+use super::leaving::Leaving;
 use super::outbound::Outbound;
 use super::stream::Stream;
 use super::{Builder, Closed, ReplyError};
@@ -26,6 +26,8 @@ pub(super) struct State {
     in_flight: usize,
     intent: Intent,
     closed: Option<Closed>,
+    /// What the stream is on: workers may be anywhere.
+    runtime: Option<Handle>,
 }
 
 enum Intent {
@@ -37,6 +39,8 @@ enum Intent {
         why: Closed,
         /// Whether what was read holds no whole message any more.
         is_exhausted: bool,
+        /// The peer was told; what it still sends must not cost it the replies.
+        leaving: Option<Box<Leaving>>,
     },
 }
 
@@ -76,6 +80,7 @@ impl State {
             in_flight: 0,
             intent: Intent::Serve,
             closed: None,
+            runtime: Handle::try_current().ok(),
         }
     }
 
@@ -177,22 +182,28 @@ impl State {
                 *intent = Intent::End {
                     why,
                     is_exhausted: exhausted,
+                    leaving: None,
                 };
             }
         }
     }
 
     fn end_if_done(&mut self, cx: &mut Context<'_>) -> Result<Turned, Closed> {
-        let Intent::End { why, is_exhausted } = &self.intent else {
+        let Intent::End {
+            why,
+            is_exhausted,
+            leaving,
+        } = &mut self.intent
+        else {
             return Ok(Turned::NOTHING);
         };
         let is_done = *is_exhausted && self.in_flight == 0 && self.outbound.is_empty();
         let Some(stream) = self.stream.as_mut().filter(|_| is_done) else {
             return Ok(Turned::NOTHING);
         };
-        // An error of saying goodbye changes nothing: everything was said.
-        match Pin::new(stream).poll_shutdown(cx) {
-            Poll::Ready(_) => Err(why.clone()),
+        let leaving = leaving.get_or_insert_with(|| Leaving::new(self.runtime.take()));
+        match leaving.poll(stream, cx) {
+            Poll::Ready(()) => Err(why.clone()),
             Poll::Pending => Ok(Turned::NOTHING),
         }
     }

@@ -6,6 +6,7 @@ mod bed;
 mod delivery;
 mod detaching;
 mod endings;
+mod leaving;
 mod model;
 mod ordering;
 mod parking;

@@ -3,6 +3,7 @@
 //! It knows no runtime: blocking and tokio streams drive the same calls, and `WouldBlock` means
 //! the same in both.
 
+mod carried;
 mod control;
 pub(crate) mod kernel;
 mod moving;
@@ -28,6 +29,7 @@ use moving::{Moving, Occasion};
 use programs::Programs;
 use receive::{Filled, Record};
 
+pub(crate) use carried::Carried;
 pub(crate) use programs::Waiting;
 pub(crate) use receive::Receive;
 pub(crate) use splicing::Spliced;

@@ -43,8 +43,9 @@ pub enum Error {
     /// told once, and its data was not taken.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// The direction has a program already.
-    #[error("a program is attached to {0:?} already")]
+    /// The direction has a program: another cannot be attached, nor the stream taken apart, before
+    /// it is detached.
+    #[error("a program is attached to {0:?}")]
     ProgramAttached(underseal_message::Direction),
     /// The program of the direction holds data that was not judged, or not sent.
     #[error("the program of {0:?} holds data")]

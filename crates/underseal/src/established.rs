@@ -189,7 +189,12 @@ macro_rules! established_stream {
         ///
         /// # Errors
         ///
-        /// If the connection has failed: its keys protect nothing any more.
+        /// If the connection has failed, or records were lost that it sealed: its keys protect
+        /// nothing any more. [`crate::Error::ProgramAttached`] while it has a program, which would
+        /// stay behind. [`crate::Error::Unsupported`] where something waits that parts cannot hold:
+        /// a control message that came in part, a record for `read_record`, data that others
+        /// redirected here, and what only the kernel can seal, before `flush`. The stream is lost
+        /// then.
         pub fn into_parts(self) -> Result<crate::Parts<IO, Session>, crate::Error> {
             crate::Parts::take(self.io, self.session, *self.connection, $socket_of)
         }
@@ -199,6 +204,11 @@ macro_rules! established_stream {
         /// # Errors
         ///
         /// [`crate::Error::Record`] if the keys of the two directions do not fit together.
+        /// [`crate::Error::Offload`] if a kernel held a direction, and it cannot be told whether
+        /// `io` leads to its socket, see [`crate::Parts::assert_another_connection`]; or if the
+        /// kernel was asked for, before the stream was taken apart, and refuses.
+        /// [`crate::Error::Unsupported`] if the kernel holds a direction of `io` with other keys
+        /// or another sequence number.
         pub fn from_parts(parts: crate::Parts<IO, Session>) -> Result<Self, crate::Error> {
             let (io, session, connection) = parts.put_together($socket_of)?;
             Ok(Self::new(io, session, connection))

@@ -1,4 +1,5 @@
 mod bytes;
+mod codec;
 
 use std::os::fd::BorrowedFd;
 
@@ -8,13 +9,18 @@ use underseal_record::{
 use underseal_sys::tls::Direction;
 
 use crate::Error;
-use crate::engine::{Connection, End, Receive, Transmit, kernel, user};
+use crate::engine::{Carried, Connection, Counters, End, Receive, Transmit, kernel, user};
 use crate::handshake::Tickets;
-use crate::offload::Refusal;
+use crate::offload::{Engine, Engines, Refusal};
 
 pub use bytes::{InvalidParts, Movable};
 
 /// A stream taken apart, by `into_parts`; `from_parts` builds it again.
+///
+/// Programs do not move: `into_parts` refuses while one is attached, so that no policy is lost in
+/// silence. What is not sealed yet and not in the kernel's hands is sealed for `unsent`; what a
+/// stream counted, what it was asked to move into the kernel, and whether it delivers records of
+/// other types, go along. Others that redirect to the stream find it closed.
 ///
 /// Parts can move to another task, be handed to another engine, or, with [`Parts::into_bytes`], to
 /// another process. Whoever holds the keys owns the sequence numbers: after the keys were copied
@@ -22,9 +28,11 @@ pub use bytes::{InvalidParts, Movable};
 /// the key away.
 ///
 /// What the kernel sealed or opened, it goes on to seal or open for as long as the socket lives:
-/// its keys and sequence numbers are read back, and parts with the same socket make a stream that
-/// goes on in the kernel. With another stream below (set `io` to one that carries on where the
-/// socket stood, towards a peer that does the same) they go on in this process.
+/// its keys and sequence numbers are read back, parts say so ([`Parts::engines`]), and parts with the
+/// same socket make a stream that goes on in the kernel. With another stream below (set `io` to one
+/// that carries on where the socket stood, towards a peer that does the same) they go on in this
+/// process. Where it cannot be told which of both it is, because `io` is no TCP socket of std or
+/// tokio, `from_parts` refuses, unless [`Parts::assert_another_connection`] said it.
 #[non_exhaustive]
 pub struct Parts<IO, Session> {
     /// The stream below.
@@ -55,12 +63,36 @@ pub struct Parts<IO, Session> {
     pub padding: Padding,
     /// How many records a key may seal.
     pub limits: Limits,
+    pub(crate) carried: Carried,
+    /// Whether it was asserted that `io` is not the socket of a kernel that held a direction.
+    is_elsewhere: bool,
     pub(crate) tickets: Tickets,
 }
 
 impl<IO, Session> Parts<IO, Session> {
+    /// Who sealed and who opened. A kernel that did goes on to do so for its socket.
+    pub fn engines(&self) -> Engines {
+        self.carried.engines
+    }
+
+    /// What the stream counted.
+    pub fn counters(&self) -> Counters {
+        self.carried.counters
+    }
+
+    /// Says that `io` leads to another connection than the one that a kernel sealed or opened for:
+    /// neither that socket, nor anything over it. `from_parts` believes it where it cannot look.
+    ///
+    /// **Hazard**: if it is not so, two seal with the same keys and sequence numbers, which gives
+    /// the key away.
+    #[must_use]
+    pub fn assert_another_connection(mut self) -> Self {
+        self.is_elsewhere = true;
+        self
+    }
+
     /// Takes a stream apart. `socket_of` finds the TCP socket that `io` is, if it is one. What was
-    /// written is with the kernel, or a part of `unsent`. Programs stay behind.
+    /// written is with the kernel, or a part of `unsent`.
     pub(crate) fn take(
         io: IO,
         session: Session,
@@ -74,6 +106,9 @@ impl<IO, Session> Parts<IO, Session> {
         };
         if connection.tx.is_broken() {
             return Err(Error::WriteAfterClose);
+        }
+        if let Some(direction) = connection.program_attached() {
+            return Err(Error::ProgramAttached(direction));
         }
         if connection.programs_hold_data() {
             return Err(Error::Unsupported(
@@ -91,6 +126,7 @@ impl<IO, Session> Parts<IO, Session> {
             connection.tx.padding(),
             connection.tx.limits(),
         );
+        let carried = connection.carried();
         let socket = socket_of(&io);
         let (tx, tx_secret, unsent) = take_tx(connection.tx, socket)?;
         let (rx, rx_secret, plaintext, received) = take_rx(connection.rx, socket)?;
@@ -109,6 +145,8 @@ impl<IO, Session> Parts<IO, Session> {
             unsent,
             tx_closed,
             rx_closed,
+            carried,
+            is_elsewhere: false,
             tickets: connection.tickets,
         })
     }
@@ -122,10 +160,10 @@ impl<IO, Session> Parts<IO, Session> {
         }
         crate::backend::apply_environment();
         let socket = socket_of(&self.io);
-        let held = |direction| socket.filter(|socket| kernel::holds(*socket, direction));
-        let tx = match held(Direction::Tx) {
-            Some(socket) => {
-                check_same(socket, Direction::Tx, &self.tx)?;
+        let tx_socket = self.kernel_socket(socket, Direction::Tx)?;
+        let rx_socket = self.kernel_socket(socket, Direction::Rx)?;
+        let tx = match tx_socket {
+            Some(_) => {
                 let (seq, secret) = (self.tx.seq(), self.tx_secret);
                 Transmit::Kernel(kernel::Transmit::new(
                     seq,
@@ -144,9 +182,8 @@ impl<IO, Session> Parts<IO, Session> {
                 Transmit::User(user::Transmit::new(sealer, secret, unsent, self.tx_closed))
             }
         };
-        let rx = match held(Direction::Rx) {
-            Some(socket) => {
-                check_same(socket, Direction::Rx, &self.rx)?;
+        let rx = match rx_socket {
+            Some(_) => {
                 let (version, secret) = (self.rx.version(), self.rx_secret);
                 Receive::Kernel(kernel::Receive::new(version, secret, &self.plaintext))
             }
@@ -158,8 +195,36 @@ impl<IO, Session> Parts<IO, Session> {
             )),
         };
         let end = self.rx_closed.then_some(End::CloseNotify);
-        let connection = Connection::new(tx, rx, self.tickets, end);
+        let mut connection = Connection::new(tx, rx, self.tickets, end);
+        connection.go_on(socket, self.carried)?;
         Ok((self.io, self.session, connection))
+    }
+
+    /// The socket, if the kernel holds the direction with the keys of these parts. `None` if it is
+    /// certain that it does not, or was asserted.
+    fn kernel_socket<'s>(
+        &self,
+        socket: Option<BorrowedFd<'s>>,
+        direction: Direction,
+    ) -> Result<Option<BorrowedFd<'s>>, Error> {
+        let (keys, engine) = match direction {
+            Direction::Tx => (&self.tx, self.carried.engines.tx),
+            Direction::Rx => (&self.rx, self.carried.engines.rx),
+        };
+        let held = socket.map(|socket| (socket, kernel::holds(socket, direction)));
+        match held {
+            Some((socket, Ok(true))) => {
+                check_same(socket, direction, keys)?;
+                Ok(Some(socket))
+            }
+            // The kernel does not give a direction back: this is another socket.
+            Some((_, Ok(false))) => Ok(None),
+            _ if engine == Engine::User || self.is_elsewhere => Ok(None),
+            Some((_, Err(_))) | None => Err(Error::Offload {
+                direction,
+                refusal: Refusal::HeldByKernel,
+            }),
+        }
     }
 }
 

@@ -39,6 +39,16 @@ pub(super) struct Moving {
     rx: Option<Offload>,
 }
 
+impl Moving {
+    /// What is still to be done, as it was asked for.
+    pub(super) fn wished(self) -> Offloads {
+        Offloads {
+            tx: self.tx.unwrap_or(Offload::User),
+            rx: self.rx.unwrap_or(Offload::User),
+        }
+    }
+}
+
 impl Connection {
     /// Chooses the engine of each direction. What is to move does so at once if it can, otherwise
     /// as soon as what is buffered has been sent or read.

@@ -129,6 +129,13 @@ impl Connection {
         Ok(())
     }
 
+    /// A direction that has a program.
+    pub(crate) fn program_attached(&mut self) -> Option<Direction> {
+        let attached = self.programs.get()?;
+        let egress = attached.egress.as_ref().map(|_| Direction::Egress);
+        egress.or(attached.ingress.as_ref().map(|_| Direction::Ingress))
+    }
+
     /// Whether bytes are kept for programs, or by them for this connection, that belong to
     /// somebody.
     pub(crate) fn programs_hold_data(&mut self) -> bool {

@@ -61,6 +61,11 @@ impl Receive {
         either!(self, rx => rx.key_updates)
     }
 
+    /// Goes on counting from `n`.
+    pub(crate) fn set_key_updates(&mut self, n: u32) {
+        either!(self, rx => rx.key_updates = n);
+    }
+
     /// Opened plaintext that was not read yet.
     pub(crate) fn plaintext(&self) -> &[u8] {
         either!(self, rx => rx.plaintext())

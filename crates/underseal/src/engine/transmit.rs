@@ -63,6 +63,11 @@ impl Transmit {
         either!(self, tx => tx.key_updates)
     }
 
+    /// Goes on counting from `n`.
+    pub(crate) fn set_key_updates(&mut self, n: u32) {
+        either!(self, tx => tx.key_updates = n);
+    }
+
     /// Bytes that the socket has not taken yet: sealed ones, or control messages to be sealed.
     pub(crate) fn pending_len(&self) -> usize {
         either!(self, tx => tx.pending_len())

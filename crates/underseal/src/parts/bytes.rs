@@ -1,27 +1,29 @@
 //! Parts as bytes, for another process.
 //!
-//! A private format of one version: both processes run the same underseal. Integers are big
-//! endian; byte strings carry their length before them.
+//! A private format of one version: both processes run the same underseal.
 
-use rustls::pki_types::CertificateDer;
-use rustls::{ProtocolVersion as RustlsVersion, SupportedCipherSuite};
-use underseal_record::{
-    Algorithm, Limits, Padding, ProtocolVersion, SeqNo, TrafficKeys, TrafficSecret,
-};
+use rustls::{HandshakeKind, ProtocolVersion as RustlsVersion, SupportedCipherSuite};
+use underseal_record::{Limits, MAX_PLAINTEXT, ProtocolVersion, TrafficSecret};
 use zeroize::Zeroizing;
 
 use super::Parts;
+use super::codec::{Reader, Writer, checked};
+use crate::engine::{Carried, Counters};
 use crate::handshake::Tickets;
+use crate::offload::{Engine, Engines, Offloads};
 use crate::session::{ClientConnection, CommonState, ServerConnection};
 
-const MAGIC: &[u8; 8] = b"undrsl\x00\x01";
+const MAGIC: &[u8; 8] = b"undrsl\x00\x02";
 const CLIENT: u8 = 0;
 const SERVER: u8 = 1;
+
+/// Bytes of all that has a length of its own, and of the lengths of what has not.
+const FIXED_LEN: usize = 512;
 
 /// Bytes that are not the parts of a stream of this version and side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the parts of a stream: {0}")]
-pub struct InvalidParts(&'static str);
+pub struct InvalidParts(pub(super) &'static str);
 
 /// What a session adds to the parts: which side it is, and what only that side knows.
 pub trait Movable: sealed::Sealed + Sized {
@@ -53,10 +55,13 @@ impl Movable for ClientConnection {
     }
 
     fn rebuild(common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
-        Ok(Self {
-            common,
-            early_data_accepted: own == [1],
-        })
+        match own {
+            [flag @ 0..=1] => Ok(Self {
+                common,
+                early_data_accepted: *flag == 1,
+            }),
+            _ => Err(InvalidParts("early data")),
+        }
     }
 }
 
@@ -67,20 +72,28 @@ impl Movable for ServerConnection {
         &self.common
     }
 
+    /// Whether there is early data that nobody took, the length of the name, the name, the data.
     fn own(&self) -> Vec<u8> {
-        self.server_name
-            .as_deref()
-            .unwrap_or("")
-            .as_bytes()
-            .to_vec()
+        let name = self.server_name.as_deref().unwrap_or("").as_bytes();
+        let early_data = self.early_data.as_deref();
+        let len = (name.len() as u64).to_be_bytes();
+        let flag = [u8::from(early_data.is_some())];
+        [&flag, &len[..], name, early_data.unwrap_or_default()].concat()
     }
 
     fn rebuild(common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
-        let name = std::str::from_utf8(own).map_err(|_| InvalidParts("server name"))?;
+        let mut own = Reader(own);
+        let has_early_data = own.byte()?;
+        let name = std::str::from_utf8(own.bytes()?).map_err(|_| InvalidParts("server name"))?;
+        let early_data = match (has_early_data, own.0) {
+            (0, []) => None,
+            (1, data) => Some(data.into()),
+            _ => return Err(InvalidParts("early data")),
+        };
         Ok(Self {
             common,
             server_name: (!name.is_empty()).then(|| name.into()),
-            early_data: None,
+            early_data,
         })
     }
 }
@@ -90,28 +103,35 @@ impl<IO, Session: Movable> Parts<IO, Session> {
     /// machine. The stream below travels as a file descriptor beside it (`SCM_RIGHTS`).
     ///
     /// Consumes the parts and gives the stream below back: from here on the keys belong to
-    /// whoever reads these bytes. The moved stream does all that this one did but one thing: a
-    /// client's session store stays behind, so tickets that arrive later are dropped.
+    /// whoever reads these bytes. The moved stream does all that this one did but for two things:
+    /// a client's session store stays behind, so tickets that arrive later are dropped; and the
+    /// key exchange group is not known any more.
     pub fn into_bytes(self) -> (IO, Zeroizing<Vec<u8>>) {
         let common = self.session.common();
-        let mut out = Writer::default();
-        out.0.extend_from_slice(MAGIC);
-        out.0.push(Session::SIDE);
+        let own = Zeroizing::new(self.session.own());
+        let alpn = common.alpn_protocol().unwrap_or_default();
+        let chain = common.peer_certificates().unwrap_or_default();
+        let loose = [&own, alpn, &self.plaintext, &self.received, &self.unsent];
+        let loose: usize = loose.iter().map(|bytes| bytes.len()).sum();
+        let chain_len: usize = chain.iter().map(|certificate| 8 + certificate.len()).sum();
+        let mut out = Writer::with_capacity(FIXED_LEN + loose + chain_len);
+        out.plain(MAGIC);
+        out.byte(Session::SIDE);
         out.keys(&self.tx);
         out.keys(&self.rx);
         for secret in [&self.tx_secret, &self.rx_secret] {
             out.bytes(secret.as_ref().map_or(&[], TrafficSecret::dangerous_bytes));
         }
-        out.0
-            .push(u8::from(self.tx_closed) | u8::from(self.rx_closed) << 1);
+        out.byte(self.flags());
         out.number(self.max_plaintext as u64);
         out.padding(self.padding);
         out.number(self.limits.soft);
         out.number(self.limits.hard);
+        write_carried(&mut out, &self.carried);
         out.number(u64::from(u16::from(common.suite.suite())));
-        out.bytes(&self.session.own());
-        out.bytes(common.alpn_protocol().unwrap_or_default());
-        let chain = common.peer_certificates().unwrap_or_default();
+        out.byte(kind_to_byte(common.handshake_kind));
+        out.bytes(&own);
+        out.bytes(alpn);
         out.number(chain.len() as u64);
         for certificate in chain {
             out.bytes(certificate);
@@ -119,34 +139,48 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         for bytes in [&self.plaintext, &self.received, &self.unsent] {
             out.bytes(bytes);
         }
-        (self.io, out.0)
+        (self.io, out.finish())
     }
 
     /// Parts from what [`into_bytes`](Self::into_bytes) made, in this or another process.
     ///
     /// # Errors
     ///
-    /// [`InvalidParts`] if the bytes are cut short, of another version, or of the other side, or
-    /// if no rustls provider of this process has the suite.
+    /// [`InvalidParts`] if the bytes were changed, are cut short, have something behind them, are of
+    /// another version, or of the other side, or if no rustls provider of this process has the
+    /// suite. What was changed on purpose, with a checksum to fit, is not found out.
     pub fn from_bytes(io: IO, bytes: &[u8]) -> Result<Self, InvalidParts> {
-        let mut input = Reader(bytes);
-        if input.take(MAGIC.len())? != MAGIC {
+        if !bytes.starts_with(MAGIC) {
             return Err(InvalidParts("unknown format"));
         }
+        Self::parse(io, &checked(bytes)?[MAGIC.len()..])
+    }
+
+    /// Parts from what stands between magic and checksum.
+    fn parse(io: IO, body: &[u8]) -> Result<Self, InvalidParts> {
+        let mut input = Reader(body);
         if input.byte()? != Session::SIDE {
             return Err(InvalidParts("the other side's"));
         }
         let (tx, rx) = (input.keys()?, input.keys()?);
-        let tx_secret = input.secret(tx.algorithm())?;
-        let rx_secret = input.secret(rx.algorithm())?;
-        let closed = input.byte()?;
-        let max_plaintext = input.number()? as usize;
+        let tx_secret = input.secret(&tx)?;
+        let rx_secret = input.secret(&rx)?;
+        let flags = input.byte()?;
+        if flags & !ALL_FLAGS != 0 {
+            return Err(InvalidParts("unknown flags"));
+        }
+        let max_plaintext = input.number_up_to(MAX_PLAINTEXT as u64)? as usize;
+        if max_plaintext == 0 {
+            return Err(InvalidParts("records without plaintext"));
+        }
         let padding = input.padding()?;
         let limits = Limits {
             soft: input.number()?,
             hard: input.number()?,
         };
+        let carried = read_carried(&mut input, flags)?;
         let suite = suite_by_id(input.number()?).ok_or(InvalidParts("unknown suite"))?;
+        let handshake_kind = kind_from_byte(input.byte()?)?;
         let own = input.bytes()?;
         let alpn = input.bytes()?;
         let chain = input.chain()?;
@@ -159,9 +193,9 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             },
             suite,
             key_exchange_group: None,
-            handshake_kind: None,
+            handshake_kind,
         };
-        Ok(Self {
+        let parts = Self {
             io,
             session: Session::rebuild(common, own)?,
             tx,
@@ -171,132 +205,96 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             plaintext: input.bytes()?.to_vec(),
             received: input.bytes()?.to_vec(),
             unsent: input.bytes()?.to_vec(),
-            tx_closed: closed & 1 != 0,
-            rx_closed: closed & 2 != 0,
+            tx_closed: flags & TX_CLOSED != 0,
+            rx_closed: flags & RX_CLOSED != 0,
             max_plaintext,
             padding,
             limits,
+            carried,
+            is_elsewhere: flags & ELSEWHERE != 0,
             tickets: match Session::SIDE {
                 CLIENT => Tickets::Refused,
                 _ => Tickets::Server,
             },
-        })
+        };
+        input.finish()?;
+        Ok(parts)
+    }
+
+    fn flags(&self) -> u8 {
+        let by_kernel = |engine| engine == Engine::Kernel;
+        [
+            (self.tx_closed, TX_CLOSED),
+            (self.rx_closed, RX_CLOSED),
+            (by_kernel(self.carried.engines.tx), TX_BY_KERNEL),
+            (by_kernel(self.carried.engines.rx), RX_BY_KERNEL),
+            (self.carried.deliver_records, DELIVER_RECORDS),
+            (self.is_elsewhere, ELSEWHERE),
+        ]
+        .into_iter()
+        .filter(|(is_set, _)| *is_set)
+        .fold(0, |flags, (_, flag)| flags | flag)
     }
 }
 
-#[derive(Default)]
-struct Writer(Zeroizing<Vec<u8>>);
+const TX_CLOSED: u8 = 1;
+const RX_CLOSED: u8 = 1 << 1;
+const TX_BY_KERNEL: u8 = 1 << 2;
+const RX_BY_KERNEL: u8 = 1 << 3;
+const DELIVER_RECORDS: u8 = 1 << 4;
+const ELSEWHERE: u8 = 1 << 5;
+const ALL_FLAGS: u8 = (1 << 6) - 1;
 
-impl Writer {
-    fn number(&mut self, number: u64) {
-        self.0.extend_from_slice(&number.to_be_bytes());
-    }
+fn write_carried(out: &mut Writer, carried: &Carried) {
+    out.offload(carried.offloads.tx);
+    out.offload(carried.offloads.rx);
+    out.number(carried.counters.tx_bytes);
+    out.number(carried.counters.rx_bytes);
+    out.number(carried.counters.tx_key_updates.into());
+    out.number(carried.counters.rx_key_updates.into());
+}
 
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
+fn read_carried(input: &mut Reader<'_>, flags: u8) -> Result<Carried, InvalidParts> {
+    let engine = |flag| match flags & flag {
+        0 => Engine::User,
+        _ => Engine::Kernel,
+    };
+    Ok(Carried {
+        engines: Engines {
+            tx: engine(TX_BY_KERNEL),
+            rx: engine(RX_BY_KERNEL),
+        },
+        offloads: Offloads {
+            tx: input.offload()?,
+            rx: input.offload()?,
+        },
+        counters: Counters {
+            tx_bytes: input.number()?,
+            rx_bytes: input.number()?,
+            tx_key_updates: input.number_up_to(u32::MAX.into())? as u32,
+            rx_key_updates: input.number_up_to(u32::MAX.into())? as u32,
+        },
+        deliver_records: flags & DELIVER_RECORDS != 0,
+    })
+}
 
-    fn keys(&mut self, keys: &TrafficKeys) {
-        self.0.push(match keys.version() {
-            ProtocolVersion::Tls12 => 2,
-            ProtocolVersion::Tls13 => 3,
-        });
-        self.0.push(match keys.algorithm() {
-            Algorithm::Aes128Gcm => 0,
-            Algorithm::Aes256Gcm => 1,
-            Algorithm::ChaCha20Poly1305 => 2,
-        });
-        self.bytes(keys.dangerous_key());
-        self.0.extend_from_slice(keys.dangerous_iv());
-        self.number(keys.seq().0);
-    }
-
-    fn padding(&mut self, padding: Padding) {
-        self.number(match padding {
-            Padding::Multiple(n) => u64::from(n),
-            Padding::Full => u64::MAX,
-            _ => 0,
-        });
+fn kind_to_byte(kind: Option<HandshakeKind>) -> u8 {
+    match kind {
+        None => 0,
+        Some(HandshakeKind::Full) => 1,
+        Some(HandshakeKind::FullWithHelloRetryRequest) => 2,
+        Some(HandshakeKind::Resumed) => 3,
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], InvalidParts> {
-        let (front, rest) = self
-            .0
-            .split_at_checked(len)
-            .ok_or(InvalidParts("cut short"))?;
-        self.0 = rest;
-        Ok(front)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], InvalidParts> {
-        let (front, rest) = self
-            .0
-            .split_first_chunk()
-            .ok_or(InvalidParts("cut short"))?;
-        self.0 = rest;
-        Ok(*front)
-    }
-
-    fn byte(&mut self) -> Result<u8, InvalidParts> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn number(&mut self) -> Result<u64, InvalidParts> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], InvalidParts> {
-        let len = usize::try_from(self.number()?).map_err(|_| InvalidParts("cut short"))?;
-        self.take(len)
-    }
-
-    fn chain(&mut self) -> Result<Vec<CertificateDer<'static>>, InvalidParts> {
-        let mut chain = Vec::new();
-        for _ in 0..self.number()? {
-            chain.push(CertificateDer::from(self.bytes()?.to_vec()));
-        }
-        Ok(chain)
-    }
-
-    fn keys(&mut self) -> Result<TrafficKeys, InvalidParts> {
-        let version = match self.byte()? {
-            2 => ProtocolVersion::Tls12,
-            3 => ProtocolVersion::Tls13,
-            _ => return Err(InvalidParts("unknown version")),
-        };
-        let algorithm = match self.byte()? {
-            0 => Algorithm::Aes128Gcm,
-            1 => Algorithm::Aes256Gcm,
-            2 => Algorithm::ChaCha20Poly1305,
-            _ => return Err(InvalidParts("unknown algorithm")),
-        };
-        let key = self.bytes()?;
-        let iv = self.array()?;
-        let seq = SeqNo(self.number()?);
-        TrafficKeys::new(version, algorithm, key, iv, seq).map_err(|_| InvalidParts("key length"))
-    }
-
-    fn secret(&mut self, algorithm: Algorithm) -> Result<Option<TrafficSecret>, InvalidParts> {
-        match self.bytes()? {
-            [] => Ok(None),
-            bytes => TrafficSecret::new(algorithm, bytes)
-                .map(Some)
-                .map_err(|_| InvalidParts("secret length")),
-        }
-    }
-
-    fn padding(&mut self) -> Result<Padding, InvalidParts> {
-        Ok(match self.number()? {
-            0 => Padding::None,
-            u64::MAX => Padding::Full,
-            n => Padding::Multiple(u16::try_from(n).map_err(|_| InvalidParts("padding"))?),
-        })
-    }
+fn kind_from_byte(byte: u8) -> Result<Option<HandshakeKind>, InvalidParts> {
+    Ok(match byte {
+        0 => None,
+        1 => Some(HandshakeKind::Full),
+        2 => Some(HandshakeKind::FullWithHelloRetryRequest),
+        3 => Some(HandshakeKind::Resumed),
+        _ => return Err(InvalidParts("unknown kind of handshake")),
+    })
 }
 
 /// The suite, from the process's default provider or one that is compiled in.

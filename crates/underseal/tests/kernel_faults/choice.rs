@@ -10,7 +10,9 @@ use underseal::{
 use underseal_testkit::Suite;
 use underseal_testkit::record_peer::{APPLICATION_DATA, HANDSHAKE, key_update};
 
-use crate::connect::{Server, USER, accept_over, assert_alive, in_kernel, pattern, sockets};
+use crate::connect::{
+    Server, USER, accept_over, assert_alive, in_kernel, pattern, send_large_file, sockets,
+};
 use crate::machine::alone;
 
 /// A file of which `Auto` thinks that it is worth the kernel.
@@ -31,6 +33,23 @@ fn expected(suite: Suite) -> Engine {
     };
     let tried = Offload::Auto.engine(Direction::Tx, version, Algorithm::Aes128Gcm);
     tried.unwrap_or(Engine::User)
+}
+
+/// What a stream was asked for is not forgotten on its way, be it to another process.
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn auto_moves_after_a_stream_was_taken_apart() {
+    let _machine = alone();
+    for suite in Suite::EACH_VERSION {
+        let (server, peer) = accept_over(sockets(), suite, Offload::Auto).unwrap();
+        let (io, bytes) = server.into_parts().unwrap().into_bytes();
+        let parts = Parts::<_, ServerConnection>::from_bytes(io, &bytes).unwrap();
+        let mut server = Server::from_parts(parts).unwrap();
+        assert_eq!(server.engines(), USER);
+        let mut peer = send_large_file(&mut server, peer);
+        assert_eq!(server.engines().tx, expected(suite));
+        assert_alive(&mut server, &mut peer);
+    }
 }
 
 #[test]

@@ -155,11 +155,15 @@ macro_rules! everywhere {
                 a_stream_goes_on_after_it_was_taken_apart
                 both_ends_move_to_other_sockets
                 a_failed_stream_cannot_be_taken_apart
+                what_a_stream_knows_moves_along
+                a_stream_with_a_program_is_not_taken_apart
+                a_kernel_that_cannot_be_asked_is_asserted_to_be_elsewhere
             }
             swaps {
                 both_ends_swap_engines_while_data_flows
                 a_tokio_stream_swaps_engines_while_data_flows
                 a_direction_moves_between_two_records
+                a_move_that_was_asked_for_goes_along
                 a_direction_that_the_kernel_holds_stays_there
                 a_stream_over_memory_is_not_for_the_kernel
                 a_stream_that_left_its_socket_is_on_the_user_engine

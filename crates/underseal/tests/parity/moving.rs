@@ -2,14 +2,15 @@
 
 use std::io::{Read, Write};
 
-use underseal::blocking;
-use underseal::record::AlertDescription;
+use underseal::message::{Direction, Filter, Message, Peer, Verdict};
+use underseal::record::{AlertDescription, ContentType};
+use underseal::{Engine, Error, Parts, Refusal, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
 use crate::connect::{Client, Server, pattern, sockets};
 
-fn again(stream: Server) -> Server {
+pub(crate) fn again(stream: Server) -> Server {
     Server::from_parts(stream.into_parts().unwrap()).unwrap()
 }
 
@@ -89,4 +90,105 @@ pub(crate) fn a_failed_stream_cannot_be_taken_apart(case: Case) {
     peer.send(ALERT, &[2, AlertDescription::ACCESS_DENIED.0]);
     stream.read(&mut [0]).unwrap_err();
     assert!(stream.into_parts().is_err());
+}
+
+/// What it counted, and that its owner reads records of other types.
+pub(crate) fn what_a_stream_knows_moves_along(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    peer.send(24, b"one");
+    let mut buffer = [0; 10];
+    let first = stream.read_record(&mut buffer).unwrap();
+    assert_eq!(first, Some((ContentType(24), 3)));
+    stream.write_all(b"counted").unwrap();
+    peer.send(APPLICATION_DATA, b"data");
+    stream.read_exact(&mut buffer[..4]).unwrap();
+    let (counters, engines) = (stream.counters(), stream.engines());
+    assert_eq!((counters.tx_bytes, counters.rx_bytes), (7, 4));
+    let parts = stream.into_parts().unwrap();
+    assert_eq!((parts.counters(), parts.engines()), (counters, engines));
+    let (io, bytes) = parts.into_bytes();
+    let parts = Parts::from_bytes(io, &bytes).unwrap();
+    let mut stream = again(Server::from_parts(parts).unwrap());
+    assert_eq!(stream.counters(), counters);
+    assert_eq!(stream.engines(), engines);
+    peer.send(24, b"two");
+    let second = stream.read_record(&mut buffer).unwrap();
+    assert_eq!(second, Some((ContentType(24), 3)));
+}
+
+pub(crate) fn a_stream_with_a_program_is_not_taken_apart(case: Case) {
+    for direction in [Direction::Egress, Direction::Ingress] {
+        let attached = || {
+            let (mut stream, peer) = case.server();
+            let passes = |_: &mut Message<'_>| Verdict::<Peer>::Pass;
+            match direction {
+                Direction::Egress => stream.attach(Filter::egress(passes)).unwrap(),
+                Direction::Ingress => stream.attach(Filter::ingress(passes)).unwrap(),
+            }
+            (stream, peer)
+        };
+        let (stream, _peer) = attached();
+        match stream.into_parts().map(drop) {
+            Err(Error::ProgramAttached(of)) => assert_eq!(of, direction),
+            other => panic!("{other:?}"),
+        }
+        let (mut stream, _peer) = attached();
+        stream.detach(direction).unwrap();
+        stream.into_parts().map(drop).unwrap();
+    }
+}
+
+/// A socket that nobody can find below.
+struct Wrapped(std::net::TcpStream);
+
+impl Read for Wrapped {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Write for Wrapped {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Else the kernel would seal the records of the user engine once more, under the same numbers.
+pub(crate) fn a_kernel_that_cannot_be_asked_is_asserted_to_be_elsewhere(case: Case) {
+    let held = [case.engines.tx, case.engines.rx].contains(&Engine::Kernel);
+    let parts = || {
+        let (mut stream, mut peer) = case.server();
+        // Tickets may come before it.
+        stream.write_all(b"here").unwrap();
+        while peer.receive().unwrap() != (APPLICATION_DATA, b"here".to_vec()) {}
+        let (io, bytes) = stream.into_parts().unwrap().into_bytes();
+        (io, bytes, peer)
+    };
+    let (io, bytes, _peer) = parts();
+    let over_it = Parts::from_bytes(Wrapped(io), &bytes).unwrap();
+    match blocking::TlsStream::<_, underseal::ServerConnection>::from_parts(over_it) {
+        Ok(_) => assert!(!held),
+        Err(Error::Offload { refusal, .. }) => {
+            assert!(held);
+            assert!(matches!(refusal, Refusal::HeldByKernel), "{refusal}");
+        }
+        Err(error) => panic!("{error}"),
+    }
+
+    // And what is asserted is believed, also behind another pair of bytes.
+    let (io, bytes, mut peer) = parts();
+    let parts = Parts::<_, underseal::ServerConnection>::from_bytes(io, &bytes).unwrap();
+    let (_old, bytes) = parts.assert_another_connection().into_bytes();
+    let (ours, theirs) = sockets();
+    *peer.io() = theirs;
+    let parts = Parts::from_bytes(Wrapped(ours), &bytes).unwrap();
+    let mut stream =
+        blocking::TlsStream::<_, underseal::ServerConnection>::from_parts(parts).unwrap();
+    stream.write_all(b"elsewhere").unwrap();
+    stream.shutdown().unwrap();
+    assert_eq!(peer.receive_data(), (b"elsewhere".to_vec(), true));
 }

@@ -10,8 +10,9 @@ use underseal_testkit::RecordPeer;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
-use crate::connect::{on_tokio, pattern, sockets};
+use crate::connect::{Server, on_tokio, pattern, sockets};
 use crate::endings::CLOSE_NOTIFY;
+use crate::moving::again;
 
 /// Sends and receives messages of all lengths, and moves in the middle of one: with plaintext not
 /// read, and records behind it received.
@@ -95,6 +96,15 @@ pub(crate) fn a_sender_that_moves_repeats_no_nonce(case: Case) {
 
 /// A record has come in part: the direction moves behind it.
 pub(crate) fn a_direction_moves_between_two_records(case: Case) {
+    moves_between_two_records(case, |stream| stream);
+}
+
+/// And the stream is taken apart before it can: what was asked for goes along.
+pub(crate) fn a_move_that_was_asked_for_goes_along(case: Case) {
+    moves_between_two_records(case, again);
+}
+
+fn moves_between_two_records(case: Case, meanwhile: fn(Server) -> Server) {
     let (mut stream, mut peer) = case.on_user_engines().server();
     let first = peer.record(APPLICATION_DATA, b"first");
     let second = peer.record(APPLICATION_DATA, b"second");
@@ -104,6 +114,7 @@ pub(crate) fn a_direction_moves_between_two_records(case: Case) {
     stream.read_exact(&mut received[..5]).unwrap();
     assert_eq!(&received[..5], b"first");
     stream.set_offload(case.offloads()).unwrap();
+    stream = meanwhile(stream);
     peer.send_bytes(&[&second[9..], &third[..7]].concat());
     stream.read_exact(&mut received).unwrap();
     assert_eq!(&received, b"second");

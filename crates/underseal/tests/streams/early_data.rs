@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use underseal::rustls::{ClientConfig, HandshakeKind, ServerConfig};
-use underseal::{ClientConnection, TlsAcceptor, TlsConnector, client, server};
+use underseal::{ClientConnection, Parts, TlsAcceptor, TlsConnector, client, server};
 use underseal_testkit::{Certificates, KeyType, Suite};
 
 use crate::pairs::{both, name, pattern};
@@ -43,7 +43,11 @@ async fn connect(configs: &Configs, early: &[u8], late: &[u8]) -> Seen {
     let acceptor = TlsAcceptor::from(Arc::clone(&configs.server));
     let connector = TlsConnector::from(Arc::clone(&configs.client));
     let serve = async {
-        let mut stream: server::TlsStream<_> = acceptor.accept(left).await.unwrap();
+        let stream: server::TlsStream<_> = acceptor.accept(left).await.unwrap();
+        // What nobody took moves along, also to another process.
+        let (io, bytes) = stream.into_parts().unwrap().into_bytes();
+        let mut stream =
+            server::TlsStream::from_parts(Parts::from_bytes(io, &bytes).unwrap()).unwrap();
         let early = stream.get_mut().1.take_early_data();
         assert_eq!(
             stream.get_mut().1.take_early_data(),

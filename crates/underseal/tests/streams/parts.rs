@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 
 use proptest::prelude::*;
+use underseal::message::{Direction, Filter, Message, Peer, Verdict};
 use underseal::record::{Limits, Padding};
 use underseal::{Error, KeyUpdateRequest, Parts, ServerConnection, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
@@ -223,9 +224,127 @@ fn bytes_that_are_cut_short_are_refused() {
     }
 }
 
+/// A number that changed on its way would make a nonce that was used.
+#[test]
+fn a_bit_that_changed_anywhere_is_refused() {
+    for suite in Suite::EACH_VERSION {
+        let (mut stream, mut peer) = with_record_peer(suite, 10_000);
+        peer.send(APPLICATION_DATA, b"received and not read");
+        stream.read_exact(&mut [0; 3]).unwrap();
+        let (_, bytes) = stream.into_parts().unwrap().into_bytes();
+        let from = |bytes: &[u8]| Parts::<_, ServerConnection>::from_bytes((), bytes);
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.to_vec();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(from(&changed).is_err(), "{suite:?}: bit {bit}");
+        }
+        let (_, again) = from(&bytes).unwrap().into_bytes();
+        assert_eq!(again, bytes, "{suite:?}");
+    }
+}
+
+#[test]
+fn bytes_with_something_behind_them_are_refused() {
+    let (stream, _peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+    let (_, bytes) = stream.into_parts().unwrap().into_bytes();
+    for rest in [&[0][..], &[0; 4], &bytes] {
+        let longer = [&bytes, rest].concat();
+        assert!(Parts::<_, ServerConnection>::from_bytes((), &longer).is_err());
+    }
+}
+
+fn passes(_: &mut Message<'_>) -> Verdict<Peer> {
+    Verdict::Pass
+}
+
+fn panics(_: &mut Message<'_>) -> Verdict<Peer> {
+    std::panic::resume_unwind(Box::new("the program's own"))
+}
+
+fn drops(_: &mut Message<'_>) -> Verdict<Peer> {
+    Verdict::Drop
+}
+
+/// Else its policy would be gone where the stream goes on.
+#[test]
+fn a_program_keeps_a_stream_together_until_it_is_detached() {
+    type Judge = fn(&mut Message<'_>) -> Verdict<Peer>;
+    let programs: [(&str, Judge); 3] = [("passes", passes), ("panics", panics), ("drops", drops)];
+    for (name, program) in programs {
+        for direction in [Direction::Egress, Direction::Ingress] {
+            let attached = || {
+                let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+                match direction {
+                    Direction::Egress => stream.attach(Filter::egress(program)).unwrap(),
+                    Direction::Ingress => stream.attach(Filter::ingress(program)).unwrap(),
+                }
+                let _ = stream.write(b"judged");
+                peer.send(APPLICATION_DATA, b"judged");
+                stream.get_mut().0.set_nonblocking(true);
+                let _ = stream.read(&mut [0; 10]);
+                (stream, peer)
+            };
+            let (stream, _peer) = attached();
+            assert!(stream.into_parts().is_err());
+            let (mut stream, _peer) = attached();
+            stream.detach(direction).unwrap();
+            // A receiving direction that was ended by its program stays ended.
+            let is_dead = (direction, name) == (Direction::Ingress, "panics");
+            assert_eq!(
+                stream.into_parts().is_err(),
+                is_dead,
+                "{name} {direction:?}"
+            );
+        }
+    }
+}
+
+/// Sealed for the peer's request, while the socket takes nothing: a reader sends it.
+#[test]
+fn an_answer_that_waits_for_the_socket_moves_along() {
+    for how in [Move::Parts, Move::Bytes] {
+        let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 2_000);
+        stream.get_mut().0.set_nonblocking(true);
+        let data = pattern(10_000);
+        assert_eq!(stream.write(&data).unwrap(), data.len());
+        assert!(stream.pending_bytes() > 0);
+        peer.send(HANDSHAKE, &key_update(1));
+        peer.update_tx();
+        assert_eq!(
+            stream.read(&mut [0]).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
+        stream = how.take(stream);
+        peer.send(APPLICATION_DATA, b"!");
+        let reader = std::thread::spawn(move || {
+            let mut received = Vec::new();
+            loop {
+                match peer.receive().unwrap() {
+                    (APPLICATION_DATA, payload) => received.extend(payload),
+                    (HANDSHAKE, message) if message == key_update(0) => break (received, peer),
+                    _ => {}
+                }
+            }
+        });
+        stream.get_mut().0.set_nonblocking(false);
+        stream.read_exact(&mut [0]).unwrap();
+        let (received, _peer) = reader.join().unwrap();
+        assert!(received == data, "{how:?}");
+    }
+}
+
+#[test]
+fn the_kind_of_handshake_moves_along() {
+    let (stream, _peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
+    let kind = stream.get_ref().1.handshake_kind();
+    assert!(kind.is_some());
+    let moved = Move::Bytes.take(stream);
+    assert_eq!(moved.get_ref().1.handshake_kind(), kind);
+}
+
 proptest! {
     #[test]
-    fn bytes_that_were_changed_never_panic(
+    fn bytes_that_were_changed_are_refused(
         at in any::<prop::sample::Index>(),
         xor in 1..=255u8,
         noise in prop::collection::vec(any::<u8>(), 0..200),
@@ -234,7 +353,7 @@ proptest! {
         let (_, bytes) = stream.into_parts().unwrap().into_bytes();
         let mut changed = bytes.to_vec();
         changed[at.index(bytes.len())] ^= xor;
-        let _ = Parts::<_, ServerConnection>::from_bytes((), &changed);
+        prop_assert!(Parts::<_, ServerConnection>::from_bytes((), &changed).is_err());
         prop_assert!(Parts::<_, ServerConnection>::from_bytes((), &noise).is_err());
     }
 }

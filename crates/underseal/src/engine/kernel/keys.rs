@@ -100,8 +100,17 @@ fn attach(socket: BorrowedFd<'_>, direction: Direction) -> Result<(), Refusal> {
 }
 
 /// Whether the kernel holds this direction of the socket already.
-pub(crate) fn holds(socket: BorrowedFd<'_>, direction: Direction) -> bool {
-    tls::version_and_cipher(socket, direction).is_ok()
+///
+/// # Errors
+///
+/// If the kernel does not say.
+pub(crate) fn holds(socket: BorrowedFd<'_>, direction: Direction) -> Result<bool, Errno> {
+    match tls::version_and_cipher(socket, direction) {
+        Ok(_) => Ok(true),
+        // No keys, no upper layer protocol, no TLS in this kernel.
+        Err(Errno::BUSY | Errno::NOPROTOOPT | Errno::OPNOTSUPP) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// What the kernel holds, with the sequence number of its next record.

@@ -88,9 +88,11 @@ impl Transmit {
         }
     }
 
-    /// Sealer, secret, and what was sealed and not sent; an open record is sealed for it.
+    /// Sealer, secret, and what was sealed and not sent; an open record and a key update that is
+    /// wanted are sealed for it.
     pub(crate) fn into_parts(mut self) -> Result<UserParts, Error> {
         self.close_record()?;
+        self.queue_key_update()?;
         let pending = self.pending.bytes().to_vec();
         Ok((self.sealer, self.secret, pending))
     }

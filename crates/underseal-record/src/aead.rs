@@ -1,12 +1,19 @@
 //! The one place that calls an AEAD library: both backends behind one enum.
 
-use crate::{Algorithm, Backend, TAG_LEN, TrafficKeys};
+use crate::{Algorithm, Backend, TAG_LEN, TrafficKeys, stack};
 
 /// An expanded key. ring's is boxed, aws-lc-rs boxes its own: an idle connection of either backend
 /// then pays for one key schedule per direction, not for the larger of two.
 pub(crate) enum AeadKey {
     Ring(Box<ring::aead::LessSafeKey>),
     AwsLcRs(aws_lc_rs::aead::LessSafeKey),
+}
+
+impl Drop for AeadKey {
+    /// The libraries seal and open ChaCha20-Poly1305 with a copy of the key on the stack.
+    fn drop(&mut self) {
+        stack::overwrite();
+    }
 }
 
 /// The AEAD refused: on opening, the record is not authentic.
@@ -33,6 +40,14 @@ impl AeadKey {
     ///
     /// If the backend refuses a key of the right length: it has no reason but lack of memory.
     pub(crate) fn new(backend: Backend, keys: &TrafficKeys) -> Self {
+        let expanded = Self::expand(backend, keys);
+        // ring makes the key schedule there, and moves it.
+        stack::overwrite();
+        expanded
+    }
+
+    #[inline(never)]
+    fn expand(backend: Backend, keys: &TrafficKeys) -> Self {
         const LENGTH: &str = "TrafficKeys::new checked the key's length";
         let key = keys.dangerous_key();
         match backend {

@@ -18,6 +18,8 @@ impl fmt::Display for SeqNo {
 /// Everything that protects the records of one direction, and the one owner of its sequence
 /// number.
 ///
+/// The key is boxed where it is born: moving these keys leaves no copy of it behind.
+///
 /// A nonce used twice is fatal, so these keys cannot be cloned: [`crate::Sealer::new`] and
 /// [`crate::Opener::new`] consume them, and `into_keys` gives them back with the sequence number
 /// of the next record. The secret is overwritten on drop and never printed.
@@ -25,7 +27,7 @@ impl fmt::Display for SeqNo {
 pub struct TrafficKeys {
     pub(crate) version: ProtocolVersion,
     pub(crate) algorithm: Algorithm,
-    key: [u8; 32],
+    key: Box<[u8; 32]>,
     pub(crate) iv: [u8; 12],
     pub(crate) seq: u64,
 }
@@ -48,15 +50,27 @@ impl TrafficKeys {
         if key.len() != algorithm.key_len() {
             return Err(ApiMisuse::KeyLength.into());
         }
-        let mut own = [0; 32];
-        own[..key.len()].copy_from_slice(key);
-        Ok(Self {
+        let fill = |own: &mut [u8]| own.copy_from_slice(key);
+        Ok(Self::filled(version, algorithm, fill, iv, seq))
+    }
+
+    /// Keys whose secret `fill` writes to the place where it stays.
+    pub(crate) fn filled(
+        version: ProtocolVersion,
+        algorithm: Algorithm,
+        fill: impl FnOnce(&mut [u8]),
+        iv: [u8; 12],
+        seq: SeqNo,
+    ) -> Self {
+        let mut key = Box::new([0; 32]);
+        fill(&mut key[..algorithm.key_len()]);
+        Self {
             version,
             algorithm,
-            key: own,
+            key,
             iv,
             seq: seq.0,
-        })
+        }
     }
 
     /// The TLS version whose record format these keys protect.

@@ -15,6 +15,8 @@ mod open;
 mod padding;
 mod seal;
 mod secret;
+#[doc(hidden)]
+pub mod stack;
 
 pub use alert::{AlertDescription, AlertLevel};
 pub use algorithm::{Algorithm, ProtocolVersion};

@@ -3,7 +3,7 @@ use core::fmt;
 use ring::hkdf;
 use zeroize::Zeroize;
 
-use crate::{Algorithm, ApiMisuse, Error, ProtocolVersion, SeqNo, TrafficKeys};
+use crate::{Algorithm, ApiMisuse, Error, ProtocolVersion, SeqNo, TrafficKeys, stack};
 
 /// Bytes of the longest traffic secret: one SHA-384 output.
 const MAX_LEN: usize = 48;
@@ -11,11 +11,11 @@ const MAX_LEN: usize = 48;
 /// A TLS 1.3 application traffic secret: what the keys of one direction, and the secret of its
 /// next keys, derive from (RFC 8446 section 7.2).
 ///
-/// Overwritten on drop and never printed. Knowing it means to be able to read (or forge) the
+/// Boxed where it is born, overwritten on drop and never printed. Knowing it means to be able to read (or forge) the
 /// direction from here on, whatever key updates follow.
 pub struct TrafficSecret {
     algorithm: Algorithm,
-    bytes: [u8; MAX_LEN],
+    bytes: Box<[u8; MAX_LEN]>,
 }
 
 impl TrafficSecret {
@@ -29,7 +29,7 @@ impl TrafficSecret {
         if bytes.len() != hash_len(algorithm) {
             return Err(ApiMisuse::KeyLength.into());
         }
-        let mut own = [0; MAX_LEN];
+        let mut own = Box::new([0; MAX_LEN]);
         own[..bytes.len()].copy_from_slice(bytes);
         Ok(Self {
             algorithm,
@@ -41,30 +41,24 @@ impl TrafficSecret {
     /// what was sent under it stays secret even if this one becomes known.
     pub fn update(&mut self) {
         let len = hash_len(self.algorithm);
-        let mut next = [0; MAX_LEN];
+        let mut next = Box::new([0; MAX_LEN]);
         self.expand_label(b"traffic upd", &mut next[..len]);
         self.bytes.zeroize();
         self.bytes = next;
-        next.zeroize();
     }
 
     /// The keys of this secret, from sequence number zero (RFC 8446 section 7.3). Sealing under
     /// them twice is the caller's fault and fatal: derive them once, when the secret changes.
     pub fn keys(&self) -> TrafficKeys {
-        let mut key = [0; 32];
         let mut iv = [0; 12];
-        self.expand_label(b"key", &mut key[..self.algorithm.key_len()]);
         self.expand_label(b"iv", &mut iv);
-        let keys = TrafficKeys::new(
+        TrafficKeys::filled(
             ProtocolVersion::Tls13,
             self.algorithm,
-            &key[..self.algorithm.key_len()],
+            |key| self.expand_label(b"key", key),
             iv,
             SeqNo(0),
-        );
-        key.zeroize();
-        iv.zeroize();
-        keys.expect("the key has the length that the algorithm says")
+        )
     }
 
     /// The secret itself: for handing the connection to another process.
@@ -74,6 +68,13 @@ impl TrafficSecret {
 
     /// HKDF-Expand-Label with an empty context (RFC 8446 section 7.1).
     fn expand_label(&self, label: &[u8], out: &mut [u8]) {
+        self.expand(label, out);
+        // ring has put what it made on the stack before it copied it here.
+        stack::overwrite();
+    }
+
+    #[inline(never)]
+    fn expand(&self, label: &[u8], out: &mut [u8]) {
         let (hash, len) = (hash(self.algorithm), (out.len() as u16).to_be_bytes());
         let label_len = [6 + label.len() as u8];
         let info: [&[u8]; 5] = [&len, &label_len, b"tls13 ", label, &[0]];

@@ -18,6 +18,7 @@ use underseal_sys::stream::{std_tcp_socket, std_tcp_stream};
 use crate::engine::{Connection, KeyUpdateRequest, Spliced};
 use crate::established::established_stream;
 use crate::file;
+use crate::handover::hand_over;
 use crate::handshake::{
     ClientHandshake, Handshake, ServerHandshake, prepare_client, prepare_server, tells_peer,
 };
@@ -152,7 +153,7 @@ fn complete<S: Read + Write, H: Handshake>(
         }
         return Err(error);
     }
-    let mut established = handshake.finish()?;
+    let mut established = hand_over(handshake)?;
     established
         .connection
         .offload(std_tcp_socket(&io), offloads.or_environment())?;

@@ -19,7 +19,7 @@ use underseal_record::{Opener, Sealer, TrafficKeys, TrafficSecret};
 
 use crate::Error;
 use crate::engine::{Connection, End, Receive, Transmit, user};
-use crate::handshake::{Flight, Secrets, Tickets, traffic_keys};
+use crate::handshake::{Flight, Handshake, Secrets, Tickets, traffic_keys};
 
 /// What rustls' `max_fragment_size` counts besides the plaintext: the record's header.
 const FRAGMENT_OVERHEAD: usize = 5;
@@ -63,6 +63,20 @@ impl Finished {
         let (tx, rx) = (Transmit::User(tx), Receive::User(rx));
         Ok(Connection::new(tx, rx, self.tickets, end))
     }
+}
+
+/// Hands a complete handshake over, and overwrites what rustls left of its keys on the stack: it
+/// moves them by value.
+pub(crate) fn hand_over<H: Handshake>(handshake: H) -> Result<Established<H::Session>, Error> {
+    let established = finish(handshake);
+    underseal_record::stack::overwrite();
+    established
+}
+
+/// In a frame of its own, which is below the caller's.
+#[inline(never)]
+fn finish<H: Handshake>(handshake: H) -> Result<Established<H::Session>, Error> {
+    handshake.finish()
 }
 
 /// Key updates that rustls may have followed before the hand-over: no more messages than these fit

@@ -10,6 +10,7 @@ use underseal_message::Direction;
 use underseal_sys::stream::tokio_tcp_stream;
 
 use crate::Error;
+use crate::handover::hand_over;
 use crate::handshake::{Handshake, tells_peer};
 use crate::lingering::{Linger, Lingering};
 use crate::offload::Offloads;
@@ -190,7 +191,7 @@ where
 
 impl<IO, H: Handshake> MidHandshake<IO, H> {
     fn established(io: IO, handshake: H, offloads: Offloads) -> Self {
-        let established = handshake.finish().and_then(|mut established| {
+        let established = hand_over(handshake).and_then(|mut established| {
             established
                 .connection
                 .offload(tokio_socket(&io), offloads.or_environment())?;

@@ -188,7 +188,7 @@ impl fmt::Display for Cipher {
 pub struct CryptoInfo {
     version: Version,
     cipher: Cipher,
-    bytes: Zeroizing<[u8; MAX_LEN]>,
+    bytes: Box<Zeroizing<[u8; MAX_LEN]>>,
 }
 
 /// A key that has not the length of its cipher, or bytes that are no `tls_crypto_info`.
@@ -221,7 +221,7 @@ impl CryptoInfo {
         if key.len() != cipher.key_len() {
             return Err(InvalidCryptoInfo);
         }
-        let mut bytes = Zeroizing::new([0; MAX_LEN]);
+        let mut bytes = buffer();
         let (salt, iv) = nonce.split_at(cipher.salt_len());
         bytes[..2].copy_from_slice(&version.to_wire().to_ne_bytes());
         bytes[2..PREFIX].copy_from_slice(&cipher.id().to_ne_bytes());
@@ -240,7 +240,7 @@ impl CryptoInfo {
     pub(super) fn from_kernel(
         version: Version,
         cipher: Cipher,
-        bytes: Zeroizing<[u8; MAX_LEN]>,
+        bytes: Box<Zeroizing<[u8; MAX_LEN]>>,
     ) -> Self {
         Self {
             version,
@@ -297,9 +297,9 @@ impl fmt::Debug for CryptoInfo {
     }
 }
 
-/// A zeroed buffer for the longest struct.
-pub(super) fn buffer() -> Zeroizing<[u8; MAX_LEN]> {
-    Zeroizing::new([0; MAX_LEN])
+/// A zeroed buffer for the longest struct, boxed: keys are never moved by value.
+pub(super) fn buffer() -> Box<Zeroizing<[u8; MAX_LEN]>> {
+    Box::new(Zeroizing::new([0; MAX_LEN]))
 }
 
 /// Version and cipher of the first four bytes.

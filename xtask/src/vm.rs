@@ -7,6 +7,7 @@
 pub(crate) mod apt;
 mod binaries;
 mod document;
+mod hang;
 pub(crate) mod initramfs;
 pub(crate) mod kernels;
 pub(crate) mod log;
@@ -24,6 +25,7 @@ use clap::ValueEnum;
 
 use self::apt::Apt;
 use self::binaries::Binaries;
+use self::hang::Hung;
 use self::initramfs::{Program, Tree};
 use self::kernels::Name;
 use self::log::{Log, Run};
@@ -134,8 +136,16 @@ fn boot_all(kernels: &[Kernel], binaries: &Binaries, args: &Args) -> (Vec<Result
     let (mut results, mut failed) = (Vec::new(), Vec::new());
     for kernel in kernels {
         let start = Instant::now();
-        let outcome = boot(kernel, binaries, args);
-        let (word, seconds) = (kernel.name().word(), start.elapsed().as_secs_f64());
+        let word = kernel.name().word();
+        let outcome = boot(kernel, binaries, args).or_else(|error| {
+            if !error.is::<Hung>() {
+                return Err(error);
+            }
+            eprintln!("xtask: vm {word}: {error:#}");
+            eprintln!("xtask: vm {word}: booting again, once");
+            boot(kernel, binaries, args)
+        });
+        let seconds = start.elapsed().as_secs_f64();
         match outcome {
             Ok(log) => {
                 let tests = tests_passed(&log);

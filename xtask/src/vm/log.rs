@@ -11,6 +11,7 @@ const FAULTS: &[&str] = &[
     "Kernel panic",
     "general protection fault",
     "hard LOCKUP",
+    "soft lockup",
     "detected stall",
     "blocked for more than",
 ];
@@ -74,6 +75,14 @@ impl Log {
     /// Whether every program has ended and the VM said so.
     pub(crate) fn is_complete(&self) -> bool {
         self.end.as_deref() == Some("done")
+    }
+
+    /// Whether a program, or a test of one that has not ended, failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.runs.iter().any(|run| {
+            let failed = run.output.lines().any(|line| line.ends_with(" ... FAILED"));
+            failed || run.status.is_some_and(|status| status != 0)
+        })
     }
 
     /// How far the VM got, as the end of a sentence.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::hang::{Hung, SILENCE, hang};
 use super::log::{Log, kernel_fault};
 use crate::shell;
 
@@ -24,6 +25,10 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// reports its own faults by; the next level would be thousands of lines.
 const KERNEL_COMMAND_LINE: &str =
     "console=ttyS0 loglevel=5 rdinit=/init panic=-1 oops=panic watchdog_thresh=30";
+
+/// Has `vm/init` write a line to the third serial port every other second: tests that hang leave a
+/// guest alive. Not where instructions are counted.
+const SIGNS_OF_LIFE: &str = "underseal.alive";
 
 /// Everything that QEMU emulates, but for one instruction: with CMPXCHG16B from QEMU 7.2 the
 /// allocator of Linux 6.12 corrupted its free lists in half of all boots.
@@ -59,6 +64,13 @@ impl Emulation {
             ],
         }
     }
+
+    fn command_line(self) -> String {
+        match self {
+            Self::Fast => format!("{KERNEL_COMMAND_LINE} {SIGNS_OF_LIFE}"),
+            Self::Counting => KERNEL_COMMAND_LINE.to_owned(),
+        }
+    }
 }
 
 /// A VM that is ready to boot.
@@ -83,21 +95,36 @@ impl Machine {
     /// Boots, waits for the end, and returns the log of the programs.
     ///
     /// # Errors
-    /// When the VM does not come up, does not end in time, or its kernel reports a fault. A program
-    /// that failed is in the log.
+    /// When the VM does not come up, does not end in time, or its kernel reports a fault; [`Hung`]
+    /// where it is the emulator's fault. A program that failed is in the log.
     pub(crate) fn run(&self) -> Result<Log> {
-        for file in [&self.log, &self.console] {
+        for file in [&self.log, &self.console, &self.alive()] {
             fs::write(file, "")?;
         }
         let child = self.command().spawn();
         let child = Running(child.context("cannot start qemu-system-x86_64")?);
-        let in_time = self.wait(child)?;
+        let ended = self.wait(child)?;
         let log = Log::parse(&read(&self.log)?);
         let console = read(&self.console)?;
+        let silent = match ended {
+            Ended::Silent(silent) => silent,
+            _ => Duration::ZERO,
+        };
+        if let Some(why) = hang(&console, &log, silent) {
+            return Err(Hung(format!("{why}, {}\n{}", log.state(), self.tails()?)).into());
+        }
         if let Some(line) = kernel_fault(&console) {
             bail!("the kernel reported a fault: {line}\n{}", self.tails()?);
         }
-        if !in_time {
+        if let Ended::Silent(silent) = ended {
+            let seconds = silent.as_secs();
+            bail!(
+                "stopped, silent for {seconds} s, {}\n{}",
+                log.state(),
+                self.tails()?
+            );
+        }
+        if matches!(ended, Ended::TooLate) {
             let limit = self.limit.as_secs();
             bail!(
                 "stopped after {limit} s, {}\n{}",
@@ -123,36 +150,60 @@ impl Machine {
                 &serial(&self.console),
                 "-serial",
                 &serial(&self.log),
+                "-serial",
+                &serial(&self.alive()),
             ])
             .arg("-kernel")
             .arg(&self.image)
             .arg("-initrd")
             .arg(&self.initramfs)
-            .args(["-append", KERNEL_COMMAND_LINE])
+            .args(["-append", &self.emulation.command_line()])
             .stdin(Stdio::null());
         command
     }
 
-    /// Whether the VM ended on its own.
-    fn wait(&self, mut child: Running) -> Result<bool> {
+    /// Where the guest's signs of life end up.
+    fn alive(&self) -> PathBuf {
+        self.console.with_extension("alive")
+    }
+
+    fn wait(&self, mut child: Running) -> Result<Ended> {
         let start = Instant::now();
         let mut next = PROGRESS;
+        let (mut written, mut heard) = (0, start);
         while start.elapsed() < self.limit {
             if let Some(status) = child.0.try_wait()? {
                 if !status.success() {
                     bail!("qemu-system-x86_64 ended with {status}");
                 }
-                return Ok(true);
+                return Ok(Ended::ByItself);
             }
             if start.elapsed() > next {
                 next += PROGRESS;
-                let state = Log::parse(&read(&self.log)?).state();
+                let log = Log::parse(&read(&self.log)?);
                 let seconds = start.elapsed().as_secs();
-                eprintln!("xtask: vm {}: {seconds} s, {state}", self.name);
+                eprintln!("xtask: vm {}: {seconds} s, {}", self.name, log.state());
+                let now = self.written()?;
+                if now != written {
+                    (written, heard) = (now, Instant::now());
+                }
+                let silent = heard.elapsed();
+                if self.emulation == Emulation::Fast
+                    && (silent >= SILENCE || hang(&read(&self.console)?, &log, silent).is_some())
+                {
+                    return Ok(Ended::Silent(silent));
+                }
             }
             thread::sleep(TICK);
         }
-        Ok(false)
+        Ok(Ended::TooLate)
+    }
+
+    /// Bytes that the guest has written to any of its ports.
+    fn written(&self) -> Result<u64> {
+        let files = [&self.log, &self.console, &self.alive()];
+        let lens = files.map(|file| fs::metadata(file).map(|data| data.len()));
+        Ok(lens.into_iter().sum::<std::io::Result<u64>>()?)
     }
 
     /// The ends of both logs, for a message.
@@ -167,6 +218,16 @@ impl Machine {
         }
         Ok(text)
     }
+}
+
+/// How a VM came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    ByItself,
+    /// Stopped: nothing came out of it for so long, or its kernel says that it hangs.
+    Silent(Duration),
+    /// Stopped at the limit.
+    TooLate,
 }
 
 /// A child that does not outlive us, whichever way we go.

@@ -23,6 +23,10 @@ passed in all of them; do not edit it. On a machine of yours, ask `underseal doc
 Where the kernel cannot do something, the user engine does: underseal never needs kernel TLS. What
 *unsupported* means is that a connection told to use the kernel alone ends in the documented error.
 
+Before Linux 6.5 a splice or a sendfile could wait for ever in a small send buffer: underseal has TCP
+send what it gathered, and gives a socket that blocks less at once
+([why](docs/kernel-tls.md#send-buffer)).
+
 ";
 
 const TAIL: &str = "\

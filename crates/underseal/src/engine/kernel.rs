@@ -7,6 +7,7 @@
 mod keys;
 mod receive;
 mod transmit;
+mod unpushed;
 
 pub(crate) use keys::{holds, install_rx, install_tx, probed, read_back};
 pub(crate) use receive::{Receive, clear_error};

@@ -27,6 +27,7 @@ mod reading;
 mod record_types;
 mod sizes;
 mod slow_peers;
+mod small_buffers;
 mod splices;
 mod swaps;
 mod tickets;

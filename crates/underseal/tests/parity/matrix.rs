@@ -122,6 +122,14 @@ macro_rules! everywhere {
                 a_slow_reader_of_a_tokio_stream_gets_every_byte
                 a_small_receive_buffer_does_not_stop_a_stream
             }
+            small_buffers {
+                a_pipe_that_is_kept_full_passes
+                a_pipe_that_is_kept_full_passes_a_socket_that_blocks
+                records_that_are_left_open_pass
+                open_records_and_pipes_take_turns
+                a_file_passes
+                a_file_of_a_tokio_stream_passes
+            }
             files {
                 ranges_of_a_file_are_sent
                 files_and_writes_take_turns

@@ -15,7 +15,7 @@ use crate::connect::{Server, on_tokio, pattern};
 use crate::endings::CLOSE_NOTIFY;
 
 /// The reading and the writing end of a pipe that does not wait.
-fn pipe() -> (File, File) {
+pub(crate) fn pipe() -> (File, File) {
     let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
     (reader.into(), writer.into())
 }

@@ -13,7 +13,7 @@ use underseal_record::{
 use underseal_sys::tls::{self, Direction};
 use underseal_sys::{Errno, message};
 
-use super::keys;
+use super::{keys, unpushed};
 use crate::Error;
 use crate::engine::{KeyUpdateRequest, MAX_SLICES, Spliced};
 use crate::offload::Refusal;
@@ -168,10 +168,11 @@ impl Transmit {
         len: u64,
     ) -> io::Result<usize> {
         let len = len.min(MAX_SENDFILE as u64) as usize;
-        let len = len.min(self.ready(transport)?);
+        let len = self.ready_for_pages(transport, len)?;
         let sent = transport.when_writable(|socket| {
             let mut at = offset;
-            rustix::fs::sendfile(socket, file, Some(&mut at), len)
+            let sent = rustix::fs::sendfile(socket, file, Some(&mut at), len);
+            unpushed::push_unless_all(socket, len, sent)
         });
         // sendfile closes the last record, but where it could not tell that it was the last.
         self.open = sent != Ok(len);
@@ -186,9 +187,11 @@ impl Transmit {
         pipe: BorrowedFd<'_>,
         len: usize,
     ) -> io::Result<Spliced> {
-        let len = len.min(PIECE).min(self.ready(transport)?);
-        let spliced =
-            transport.when_writable(|socket| crate::splice::into_socket(pipe, socket, len));
+        let len = self.ready_for_pages(transport, len.min(PIECE))?;
+        let spliced = transport.when_writable(|socket| {
+            let spliced = crate::splice::into_socket(pipe, socket, len);
+            unpushed::push_unless_all(socket, len, spliced)
+        });
         self.open = true;
         match spliced {
             Ok(Spliced::PipeNotReady) => Ok(Spliced::PipeNotReady),
@@ -274,6 +277,20 @@ impl Transmit {
         let left = bound.saturating_sub(self.records).max(1);
         let bytes = left.saturating_mul(self.max_plaintext as u64);
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Sends what is due before `len` bytes of pages; returns how many of them one call may send.
+    fn ready_for_pages(&mut self, transport: &mut impl Transport, len: usize) -> io::Result<usize> {
+        let len = len.min(self.ready(transport)?);
+        let Some(socket) = transport.socket() else {
+            return Err(Errno::NOTSOCK.into());
+        };
+        let room = unpushed::room(socket, len)?;
+        if room < len {
+            // A record that was left open would be closed, and not pushed, in the middle.
+            self.flush(transport)?;
+        }
+        Ok(room)
     }
 
     /// Asks the kernel how many records it has sealed: from the bytes that it was given only an

@@ -35,6 +35,10 @@ impl<P: MessageParser + ?Sized> MessageParser for Box<P> {
 
 /// What a [`MessageParser`] can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "who feeds a parser must know each answer"
+)]
 pub enum Parsed {
     /// All these bytes belong to the message, and at least so many that follow them.
     NeedMore(u64),
@@ -47,6 +51,7 @@ pub enum Parsed {
 
 /// Where a message ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "who asks must know each answer")]
 pub enum Boundary {
     /// After so many of the bytes given; what follows them belongs to the next message.
     Ends(usize),

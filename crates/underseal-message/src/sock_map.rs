@@ -4,6 +4,7 @@ use std::hash::Hash;
 
 /// What [`SockMap::update`] and [`SockHash::update`] do about an entry that is there or is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the kernel's three")]
 pub enum Update {
     /// Write it, whatever was there.
     #[doc(alias = "BPF_ANY")]

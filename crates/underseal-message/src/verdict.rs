@@ -5,6 +5,7 @@ use crate::Message;
 /// `K` is the key of another socket in a [`crate::SockMap`] or [`crate::SockHash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[doc(alias = "sk_action")]
+#[expect(clippy::exhaustive_enums, reason = "who carries it out must know each")]
 pub enum Verdict<K = usize> {
     /// The bytes go on their way.
     #[doc(alias = "SK_PASS")]
@@ -27,6 +28,7 @@ pub enum Verdict<K = usize> {
 
 /// A direction of a socket, seen from its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there are two")]
 pub enum Direction {
     /// What the owner sends.
     Egress,

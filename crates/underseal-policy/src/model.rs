@@ -40,6 +40,7 @@ impl AuthorizationPolicy {
 
 /// The version of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub enum ApiVersion {
     /// [`API_VERSION`]
     #[serde(rename = "underseal/v1alpha1")]
@@ -48,6 +49,7 @@ pub enum ApiVersion {
 
 /// The kind of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub enum Kind {
     /// [`KIND`]
     AuthorizationPolicy,

@@ -39,6 +39,7 @@ impl PathOptions {
 
 /// Why a path is refused: the fault of whoever sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PathFault {
     /// It does not begin with `/`.
     NotAbsolute,

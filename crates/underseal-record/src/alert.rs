@@ -3,6 +3,7 @@ use core::fmt;
 /// How bad an alert is. TLS 1.3 ignores it: there every alert but close_notify and user_canceled
 /// is fatal (RFC 8446 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 8446 section 6 has two")]
 pub enum AlertLevel {
     /// The connection may go on (TLS 1.2), or ends in order (close_notify).
     Warning,

@@ -2,6 +2,7 @@ use core::fmt;
 
 /// The TLS versions whose records this crate protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "who maps versions must know each")]
 pub enum ProtocolVersion {
     /// TLS 1.2 with an AEAD suite (RFC 5246, RFC 5288, RFC 7905).
     #[doc(alias = "TLS_1_2_VERSION")]
@@ -22,6 +23,7 @@ impl fmt::Display for ProtocolVersion {
 
 /// An AEAD algorithm of a TLS cipher suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "who maps suites must know each")]
 pub enum Algorithm {
     /// AES-128 in Galois/Counter mode.
     #[doc(alias = "TLS_CIPHER_AES_GCM_128")]

@@ -10,6 +10,7 @@ use crate::Algorithm;
 /// can do, [`Backend::set_preferred`] overrides the choice, and [`crate::Sealer::with_backend`]
 /// takes one for a single key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// [ring](https://docs.rs/ring): fastest on x86-64 with VAES but without AVX-512.
     Ring,

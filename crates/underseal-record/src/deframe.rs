@@ -5,6 +5,7 @@ use crate::{
 
 /// What the front of a byte stream holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a record is there or is not")]
 pub enum Deframed {
     /// A whole record.
     Record(RecordHeader),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_enums)]
 
 mod aead;
 mod alert;

@@ -36,6 +36,7 @@ pub struct Opened {
 
 /// Where a record's plaintext lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "who reads must know each")]
 pub enum Place {
     /// In this range of the record that was given to open.
     Record(Range<usize>),

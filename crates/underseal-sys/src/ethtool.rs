@@ -35,6 +35,7 @@ const _: () = assert!(size_of::<InterfaceData>() == size_of::<libc::ifreq>());
 
 /// What an interface says of one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a feature is on, off or absent")]
 pub enum Feature {
     /// It is on.
     On,

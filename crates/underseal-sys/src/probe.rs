@@ -13,6 +13,7 @@ pub use kernel_tls::KernelTls;
 
 /// What a probe found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "who asks must know each answer")]
 pub enum Answer {
     /// It works: it was tried.
     Yes,

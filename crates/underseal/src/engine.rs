@@ -37,6 +37,7 @@ pub(crate) use transmit::Transmit;
 
 /// Whether a KeyUpdate asks the peer to update its key too (RFC 8446 section 4.6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 8446 section 4.6.3 has two")]
 pub enum KeyUpdateRequest {
     /// Only the sender's key changes.
     NotRequested,
@@ -250,7 +251,7 @@ impl Connection {
         };
         match (engine, socket) {
             (Engine::Kernel, Some(socket)) => Ok(socket),
-            _ => Err(Error::Unsupported("an option of the kernel engine alone")),
+            _ => Err(Error::unsupported("an option of the kernel engine alone")),
         }
     }
 }

@@ -4,6 +4,7 @@ use underseal_message::Denied;
 use underseal_record::{AlertDescription, ContentType};
 use underseal_sys::tls::Direction;
 
+use crate::Errno;
 use crate::offload::Refusal;
 
 /// Why a TLS stream failed, by the party at fault.
@@ -51,8 +52,13 @@ pub enum Error {
     #[error("the program of {0:?} holds data")]
     ProgramHoldsData(underseal_message::Direction),
     /// The connection cannot do this.
-    #[error("not supported: {0}")]
-    Unsupported(&'static str),
+    #[error("not supported: {feature}{}", said(*errno))]
+    Unsupported {
+        /// What it cannot do.
+        feature: &'static str,
+        /// What the kernel said, if it was asked.
+        errno: Option<Errno>,
+    },
     /// The kernel engine was asked for, or holds the direction, and the kernel cannot do this.
     #[error("kernel engine, direction {direction}: {refusal}")]
     Offload {
@@ -110,7 +116,27 @@ impl PeerMisbehaved {
     }
 }
 
+/// What the kernel said, as an addition to a message.
+fn said(errno: Option<Errno>) -> String {
+    errno.map_or_else(String::new, |errno| format!(", the kernel says {errno}"))
+}
+
 impl Error {
+    pub(crate) fn unsupported(feature: &'static str) -> Self {
+        Self::Unsupported {
+            feature,
+            errno: None,
+        }
+    }
+
+    /// The kernel refused a feature of its own.
+    pub(crate) fn refused(feature: &'static str, errno: underseal_sys::Errno) -> Self {
+        Self::Unsupported {
+            feature,
+            errno: Some(Errno::new(errno)),
+        }
+    }
+
     /// The underseal error that an [`io::Error`] of this crate was made from, if there is one.
     pub fn of(error: &io::Error) -> Option<Self> {
         let inner = error.get_ref()?;
@@ -127,7 +153,9 @@ impl Error {
         match self {
             Self::Record(error) => error.alert(),
             Self::PeerMisbehaved(why) => Some(why.alert()),
-            Self::Unsupported(_) | Self::Offload { .. } => Some(AlertDescription::INTERNAL_ERROR),
+            Self::Unsupported { .. } | Self::Offload { .. } => {
+                Some(AlertDescription::INTERNAL_ERROR)
+            }
             _ => None,
         }
     }
@@ -136,7 +164,7 @@ impl Error {
         match self {
             Self::Truncated | Self::ClosedInHandshake => io::ErrorKind::UnexpectedEof,
             Self::WriteAfterClose => io::ErrorKind::BrokenPipe,
-            Self::Unsupported(_) | Self::Offload { .. } => io::ErrorKind::Unsupported,
+            Self::Unsupported { .. } | Self::Offload { .. } => io::ErrorKind::Unsupported,
             Self::Denied(_) => io::ErrorKind::PermissionDenied,
             Self::ProgramAttached(_) | Self::ProgramHoldsData(_) => io::ErrorKind::ResourceBusy,
             Self::RecordPending(_) => io::ErrorKind::Other,
@@ -198,5 +226,17 @@ mod tests {
             assert_eq!(found, Some(text));
         }
         assert!(Error::of(&io::ErrorKind::BrokenPipe.into()).is_none());
+    }
+
+    #[test]
+    fn what_is_not_supported_has_a_name_and_what_the_kernel_said() {
+        let error = Error::unsupported("padding by the kernel engine");
+        assert_eq!(
+            error.to_string(),
+            "not supported: padding by the kernel engine"
+        );
+        let error = Error::refused("TLS_TX_ZEROCOPY_RO", underseal_sys::Errno::NOPROTOOPT);
+        let text = "not supported: TLS_TX_ZEROCOPY_RO, the kernel says ENOPROTOOPT";
+        assert_eq!(error.to_string(), text);
     }
 }

@@ -156,14 +156,15 @@ macro_rules! established_stream {
         ///
         /// # Errors
         ///
-        /// [`crate::Error::Unsupported`] unless the kernel seals; otherwise what the kernel said.
+        /// [`crate::Error::Unsupported`] unless the kernel seals, or with what the kernel said.
         #[doc(alias = "TLS_TX_ZEROCOPY_RO")]
         pub fn set_zerocopy_send_file(&mut self, on: bool) -> std::io::Result<()> {
             let socket = $socket_of(&self.io);
             let socket = self
                 .connection
                 .kernel_socket(underseal_sys::tls::Direction::Tx, socket)?;
-            Ok(underseal_sys::tls::set_zerocopy_ro(socket, on)?)
+            let set = underseal_sys::tls::set_zerocopy_ro(socket, on);
+            Ok(set.map_err(|errno| crate::Error::refused("TLS_TX_ZEROCOPY_RO", errno))?)
         }
 
         /// Promises the kernel that the peer does not pad its records (TLS 1.3): it then opens them
@@ -174,14 +175,15 @@ macro_rules! established_stream {
         ///
         /// # Errors
         ///
-        /// [`crate::Error::Unsupported`] unless the kernel opens; otherwise what the kernel said.
+        /// [`crate::Error::Unsupported`] unless the kernel opens, or with what the kernel said.
         #[doc(alias = "TLS_RX_EXPECT_NO_PAD")]
         pub fn set_expect_no_padding(&mut self, on: bool) -> std::io::Result<()> {
             let socket = $socket_of(&self.io);
             let socket = self
                 .connection
                 .kernel_socket(underseal_sys::tls::Direction::Rx, socket)?;
-            Ok(underseal_sys::tls::set_expect_no_pad(socket, on)?)
+            let set = underseal_sys::tls::set_expect_no_pad(socket, on);
+            Ok(set.map_err(|errno| crate::Error::refused("TLS_RX_EXPECT_NO_PAD", errno))?)
         }
 
         /// Takes the stream apart: the stream below, the keys and sequence numbers of both directions,

@@ -171,11 +171,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
 }
 
 /// A client whose ClientHello was read.
+///
+/// There is no `from_parts`: the handshake is made from the ClientHello's bytes, which rustls'
+/// [`Accepted`] does not give back.
+#[non_exhaustive]
 pub struct StartHandshake<IO> {
-    accepted: Accepted,
+    /// What the client asked for.
+    pub accepted: Accepted,
+    /// The stream below. Reading from it or writing to it breaks the handshake.
+    pub io: IO,
     received: Vec<u8>,
     offloads: Offloads,
-    io: IO,
+}
+
+impl<IO: std::fmt::Debug> std::fmt::Debug for StartHandshake<IO> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StartHandshake")
+            .field("accepted", &self.accepted)
+            .field("io", &self.io)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> StartHandshake<IO> {

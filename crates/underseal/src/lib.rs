@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
+#![warn(clippy::exhaustive_enums)]
 
 mod backend;
 mod buffers;
 mod engine;
+mod errno;
 mod error;
 mod established;
 mod file;
@@ -35,6 +37,7 @@ mod wakers;
 
 pub use backend::{BACKEND_VARIABLE, aead_backend};
 pub use engine::{Counters, KeyUpdateRequest};
+pub use errno::Errno;
 pub use error::{Error, PeerMisbehaved};
 pub use lingering::Linger;
 #[cfg(feature = "tokio")]
@@ -45,7 +48,6 @@ pub use rustls;
 pub use session::{ClientConnection, CommonState, ServerConnection};
 pub use underseal_message as message;
 pub use underseal_record as record;
-pub use underseal_sys::Errno;
 pub use underseal_sys::tls::Direction;
 
 #[cfg(feature = "tokio")]

@@ -21,6 +21,7 @@ pub const OFFLOAD_VARIABLE: &str = "UNDERSEAL_OFFLOAD";
 /// The kernel engine needs a TCP socket below: `std::net::TcpStream`, `&TcpStream`, or
 /// `tokio::net::TcpStream`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Offload {
     /// Wherever it is cheaper and nothing is lost. Measured (`cargo xtask bench vm`), the user engine
     /// is the cheaper one for writes and for receiving; the kernel's sends files and pipes without
@@ -93,6 +94,7 @@ pub struct UnknownOffload;
 
 /// What seals or opens the records of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Engine {
     /// This process.
     User,
@@ -100,12 +102,19 @@ pub enum Engine {
     Kernel,
 }
 
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Engine {
+    /// The name used by options and messages: `user` or `kernel`.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::User => "user",
             Self::Kernel => "kernel",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -184,7 +193,7 @@ const fn kernel_pays(direction: Direction) -> bool {
 pub(crate) fn rekey() -> Result<(), Refusal> {
     match KernelTls::get().rekey.errno() {
         None => Ok(()),
-        Some(errno) => Err(Refusal::Rekey(errno)),
+        Some(errno) => Err(Refusal::rekey(errno)),
     }
 }
 

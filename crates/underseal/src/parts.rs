@@ -111,12 +111,12 @@ impl<IO, Session> Parts<IO, Session> {
             return Err(Error::ProgramAttached(direction));
         }
         if connection.programs_hold_data() {
-            return Err(Error::Unsupported(
+            return Err(Error::unsupported(
                 "taking a stream apart whose program holds data",
             ));
         }
         if connection.control.holds_anything() {
-            return Err(Error::Unsupported(
+            return Err(Error::unsupported(
                 "taking a stream apart in the middle of a control message",
             ));
         }
@@ -239,7 +239,7 @@ fn take_tx(tx: Transmit, socket: Option<BorrowedFd<'_>>) -> Result<TxParts, Erro
         }
         Transmit::Kernel(tx) => {
             if tx.holds_anything() {
-                return Err(Error::Unsupported(
+                return Err(Error::unsupported(
                     "taking a stream apart before it is flushed",
                 ));
             }
@@ -284,7 +284,7 @@ fn check_same(
     if held.seq() == keys.seq() && held.dangerous_key() == keys.dangerous_key() {
         Ok(())
     } else {
-        Err(Error::Unsupported(
+        Err(Error::unsupported(
             "parts of another connection on a socket that the kernel seals for",
         ))
     }

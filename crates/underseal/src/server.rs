@@ -14,6 +14,7 @@ use crate::handshake::{ServerHandshake, prepare_server};
 use crate::mid_handshake::MidHandshake;
 use crate::offload::Offloads;
 
+pub use crate::lazy::{LazyConfigAcceptor, StartHandshake};
 pub use crate::session::ServerConnection;
 
 /// An established TLS connection, server side.

@@ -77,7 +77,7 @@ fn because(algorithm: Algorithm, asked: Option<&str>) -> String {
     let reason = match (algorithm, Backend::fastest(algorithm)) {
         (Algorithm::ChaCha20Poly1305, _) => "as fast as the other at 16 KiB, on every CPU",
         (_, Backend::AwsLcRs) => "faster at 16 KiB with AVX-512 and VAES, which this CPU has",
-        (_, Backend::Ring) => "faster without AVX-512 and VAES, which this CPU lacks",
+        (..) => "faster without AVX-512 and VAES, which this CPU lacks",
     };
     format!("{reason}{unknown}")
 }

@@ -91,34 +91,26 @@ fn explained(
     direction: Direction,
     engine: Result<Engine, Refusal>,
 ) -> (&'static str, String) {
-    let word = |engine| match engine {
-        Engine::User => "user",
-        Engine::Kernel => "kernel",
-    };
     let measured = match direction {
         Direction::Tx => "for large files, which it sends without copies",
         Direction::Rx => "measured to be the cheaper one for receiving",
     };
     match (offload, engine) {
-        (Offload::Auto, Ok(engine)) => (word(engine), measured.to_owned()),
-        (Offload::Kernel | Offload::User, Ok(engine)) => {
-            (word(engine), format!("{OFFLOAD_VARIABLE} says so"))
-        }
+        (Offload::Auto, Ok(engine)) => (engine.name(), measured.to_owned()),
+        (_, Ok(engine)) => (engine.name(), format!("{OFFLOAD_VARIABLE} says so")),
         (Offload::Kernel, Err(refusal)) => (
             "none",
             format!("{OFFLOAD_VARIABLE} wants the kernel's: {refusal}"),
         ),
-        (Offload::Auto | Offload::User, Err(refusal)) => ("user", refusal.to_string()),
+        (_, Err(refusal)) => ("user", refusal.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use underseal_sys::Errno;
-
     use super::*;
 
-    const NO_KERNEL_TLS: Result<Engine, Refusal> = Err(Refusal::Ulp(Errno::NOENT));
+    const NO_KERNEL_TLS: Result<Engine, Refusal> = Err(Refusal::Ulp(underseal::Errno::NOENT));
 
     /// The library's own choice but for the kernel, which is made up.
     fn choose(
@@ -129,7 +121,7 @@ mod tests {
     ) -> Result<Engine, Refusal> {
         match (offload, direction) {
             (Offload::User, _) | (Offload::Auto, Direction::Rx) => Ok(Engine::User),
-            (Offload::Auto | Offload::Kernel, _) => NO_KERNEL_TLS,
+            _ => NO_KERNEL_TLS,
         }
     }
 

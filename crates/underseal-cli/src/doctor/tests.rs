@@ -36,8 +36,8 @@ fn server() -> Report {
                 direction, version, algorithm,
             ) {
                 (Direction::Rx, ..) => Ok(Engine::User),
-                (_, ProtocolVersion::Tls13, _) => Err(Refusal::Rekey(Errno::BUSY)),
-                (.., Algorithm::ChaCha20Poly1305) => Err(Refusal::Keys(Errno::NOENT)),
+                (_, ProtocolVersion::Tls13, _) => Err(Refusal::Rekey(underseal::Errno::BUSY)),
+                (.., Algorithm::ChaCha20Poly1305) => Err(Refusal::Keys(underseal::Errno::NOENT)),
                 _ => Ok(Engine::Kernel),
             }),
             kernel_tls::section(&kernel_tls::Facts {
@@ -75,7 +75,7 @@ fn container() -> Report {
         machine: machine(false),
         sections: vec![
             engines::section(None, &|_, direction, _, _| match direction {
-                Direction::Tx => Err(Refusal::Ulp(Errno::NOENT)),
+                Direction::Tx => Err(Refusal::Ulp(underseal::Errno::NOENT)),
                 Direction::Rx => Ok(Engine::User),
             }),
             kernel_tls::section(&kernel_tls::Facts {

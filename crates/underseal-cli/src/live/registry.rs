@@ -156,7 +156,7 @@ impl Place {
         let entry = &*self.entry;
         let in_kernel = |engine, bit| match engine {
             underseal::Engine::Kernel => bit,
-            underseal::Engine::User => 0,
+            _ => 0,
         };
         let engines = in_kernel(engines.tx, TX_IN_KERNEL) | in_kernel(engines.rx, RX_IN_KERNEL);
         entry.engines.store(engines, Ordering::Relaxed);

@@ -111,7 +111,7 @@ pub(crate) fn finish(line: &mut Vec<u8>, outcome: &Outcome<'_>) {
         outcome.duration.as_micros()
     );
     field(line, "backend", outcome.backend);
-    let engine = outcome.engines.map(|engines| name(engines.tx));
+    let engine = outcome.engines.map(|engines| engines.tx.name());
     field(line, "engine", engine);
     field(line, "error", outcome.error);
     line.extend_from_slice(b"}\n");
@@ -123,12 +123,4 @@ pub(crate) fn backend_error(word: &str) -> &'static str {
     let kind = word.strip_prefix("backend-").unwrap_or(word);
     let known = KINDS.iter().find(|known| **known == kind);
     known.copied().unwrap_or("malformed")
-}
-
-/// As `underseal conns` names it.
-fn name(engine: underseal::Engine) -> &'static str {
-    match engine {
-        underseal::Engine::User => "user",
-        underseal::Engine::Kernel => "kernel",
-    }
 }

@@ -4,6 +4,7 @@ use crate::{Direction, Slices};
 
 /// What the caller has to do with the next bytes.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "who carries it out must know each")]
 pub enum Decision<'o, K = usize> {
     /// Pass them on.
     Pass(Chunk<'o>),

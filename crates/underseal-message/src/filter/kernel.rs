@@ -14,6 +14,7 @@ const RECORD: usize = 1 << 14;
 /// of the stream is lost. Where the kernel crashed, sent more than it was given, or miscounted,
 /// it is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KernelCompat {
     /// A program on a TCP socket: run once per send.
     Tcp,

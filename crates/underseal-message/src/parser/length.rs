@@ -2,6 +2,7 @@ use super::{MessageParser, ParseError, Parsed};
 
 /// Bytes of a length field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the sizes of an integer")]
 pub enum Width {
     /// One byte.
     U8 = 1,
@@ -17,6 +18,7 @@ pub enum Width {
 
 /// The order of the bytes of a length field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there are two")]
 pub enum ByteOrder {
     /// Most significant first: network order.
     Big,

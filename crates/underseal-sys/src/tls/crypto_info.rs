@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 /// The TLS versions that a kernel TLS socket knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Version {
     /// TLS 1.2, since Linux 4.13.
     #[doc(alias = "TLS_1_2_VERSION")]
@@ -42,6 +43,7 @@ impl Version {
 
 /// The two directions of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there are two")]
 pub enum Direction {
     /// Sending, since Linux 4.13.
     #[doc(alias = "TLS_TX")]
@@ -67,6 +69,7 @@ impl fmt::Display for Direction {
 
 /// The ciphers of kernel TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Cipher {
     /// AES-128-GCM, since Linux 4.13.
     #[doc(alias = "TLS_CIPHER_AES_GCM_128")]

@@ -46,7 +46,7 @@ impl Transmit {
                 direction: Direction::Tx,
                 refusal,
             },
-            _ => Error::Unsupported("key update on this connection"),
+            _ => Error::unsupported("key update on this connection"),
         }
     }
 
@@ -97,7 +97,7 @@ impl Transmit {
         match self {
             Self::User(tx) => tx.sealer.set_padding(padding),
             Self::Kernel(_) if padding == Padding::None => {}
-            Self::Kernel(_) => return Err(Error::Unsupported("padding by the kernel engine")),
+            Self::Kernel(_) => return Err(Error::unsupported("padding by the kernel engine")),
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ pub(super) fn algorithm(common: &CommonState) -> Result<Algorithm, Error> {
         S::TLS13_CHACHA20_POLY1305_SHA256
         | S::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
         | S::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => Algorithm::ChaCha20Poly1305,
-        _ => return Err(Error::Unsupported("cipher suite")),
+        _ => return Err(Error::unsupported("cipher suite")),
     })
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn traffic_keys(
     let version = match version {
         ProtocolVersion::TLSv1_2 => underseal_record::ProtocolVersion::Tls12,
         ProtocolVersion::TLSv1_3 => underseal_record::ProtocolVersion::Tls13,
-        _ => return Err(Error::Unsupported("protocol version")),
+        _ => return Err(Error::unsupported("protocol version")),
     };
     let (algorithm, key, iv) = match &secrets {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (Algorithm::Aes128Gcm, key, iv),
@@ -37,12 +37,12 @@ pub(crate) fn traffic_keys(
         ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => {
             (Algorithm::ChaCha20Poly1305, key, iv)
         }
-        _ => return Err(Error::Unsupported("cipher suite")),
+        _ => return Err(Error::unsupported("cipher suite")),
     };
     let mut full_iv = [0; 12];
     let iv = iv.as_ref();
     if iv.len() != full_iv.len() {
-        return Err(Error::Unsupported("length of the initialisation vector"));
+        return Err(Error::unsupported("length of the initialisation vector"));
     }
     full_iv.copy_from_slice(iv);
     let keys = TrafficKeys::new(version, algorithm, key.as_ref(), full_iv, SeqNo(seq))?;

@@ -5,6 +5,7 @@ use super::{Closed, ConnectionId, Framing, Mux};
 
 /// What is kept in order on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ordering {
     /// The next message of a connection is handed out when the one before it was finished: one
     /// worker at a time has one, and replies leave in the order of the requests.

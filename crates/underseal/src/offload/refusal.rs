@@ -1,7 +1,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use underseal_sys::Errno as KernelErrno;
 use underseal_sys::tls::Direction;
-use underseal_sys::{Errno, errno_name};
+
+use crate::Errno;
 
 /// Why the kernel engine did not take a direction. Errors of the kernel stand beside the call that
 /// they came from; the tables of [`underseal_sys::tls`] say what they mean.
@@ -13,16 +15,16 @@ pub enum Refusal {
     NotTcp,
     /// The socket cannot have the upper layer protocol `tls`: `ENOENT` if this kernel has none,
     /// `EEXIST` if the socket has another, `ENOTCONN` if it is not established.
-    #[error("no kernel TLS on this socket ({})", errno_name(*.0))]
+    #[error("no kernel TLS on this socket ({0})")]
     Ulp(Errno),
     /// The kernel does not take these keys, mostly because it does not know the suite.
-    #[error("kernel TLS does not take these keys ({})", errno_name(*.0))]
+    #[error("kernel TLS does not take these keys ({0})")]
     Keys(Errno),
     /// The kernel cannot replace keys after a key update: that needs Linux 6.14.
-    #[error("kernel TLS cannot update keys ({})", errno_name(*.0))]
+    #[error("kernel TLS cannot update keys ({0})")]
     Rekey(Errno),
     /// The kernel cannot make records shorter than 2^14 bytes: that needs Linux 6.19.
-    #[error("kernel TLS cannot limit the length of records ({})", errno_name(*.0))]
+    #[error("kernel TLS cannot limit the length of records ({0})")]
     MaxPayload(Errno),
     /// The kernel does not pad records.
     #[error("kernel TLS does not pad records")]
@@ -41,6 +43,22 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    pub(crate) fn ulp(errno: KernelErrno) -> Self {
+        Self::Ulp(Errno::new(errno))
+    }
+
+    pub(crate) fn keys(errno: KernelErrno) -> Self {
+        Self::Keys(Errno::new(errno))
+    }
+
+    pub(crate) fn rekey(errno: KernelErrno) -> Self {
+        Self::Rekey(Errno::new(errno))
+    }
+
+    pub(crate) fn max_payload(errno: KernelErrno) -> Self {
+        Self::MaxPayload(Errno::new(errno))
+    }
+
     /// What the kernel said, if it was asked.
     pub fn errno(self) -> Option<Errno> {
         match self {

@@ -5,7 +5,7 @@ use std::thread;
 
 use underseal::record::{Algorithm, ProtocolVersion};
 use underseal::{
-    Direction, Engine, Errno, Error, KeyUpdateRequest, Offload, Parts, Refusal, ServerConnection,
+    Direction, Engine, Error, KeyUpdateRequest, Offload, Parts, Refusal, ServerConnection,
 };
 use underseal_testkit::Suite;
 use underseal_testkit::record_peer::{APPLICATION_DATA, HANDSHAKE, key_update};
@@ -126,7 +126,7 @@ fn a_second_process_cannot_repeat_a_key_update() {
     let _machine = alone();
     if let Some(errno) = underseal_sys::probe::KernelTls::get().rekey.errno() {
         // What such a kernel does with any key update is in the parity suite.
-        assert_eq!(errno, Errno::BUSY);
+        assert_eq!(errno, underseal_sys::Errno::BUSY);
         return;
     }
     let (server, mut peer) = in_kernel(Suite::Tls13Aes128);

@@ -59,7 +59,7 @@ fn a_socket_with_the_protocol_and_no_keys_is_used() {
     let _machine = alone();
     let (ours, theirs) = sockets();
     tls::attach(&ours).unwrap();
-    assert_eq!(tls::attach(&ours), Err(Errno::EXIST));
+    assert_eq!(tls::attach(&ours), Err(underseal_sys::Errno::EXIST));
     let (mut server, mut peer) = accept_over((ours, theirs), SUITE, Offload::Kernel).unwrap();
     assert_eq!(server.engines(), KERNEL);
     assert_alive(&mut server, &mut peer);

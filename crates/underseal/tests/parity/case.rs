@@ -70,6 +70,7 @@ impl Case {
         let offload = |engine| match engine {
             Engine::User => Offload::User,
             Engine::Kernel => Offload::Kernel,
+            other => panic!("no case has the engine {other}"),
         };
         Offloads {
             tx: offload(self.engines.tx),
@@ -120,9 +121,11 @@ impl Case {
 
     /// Why the kernel cannot update the key of `direction`, if it has to.
     pub(crate) fn cannot_rekey(self, direction: Direction) -> Option<Refusal> {
-        let errno: Errno = KernelTls::get().rekey.errno()?;
+        let errno = KernelTls::get().rekey.errno()?;
         let kernel = self.engine(direction) == Engine::Kernel;
-        kernel.then_some(Refusal::Rekey(errno))
+        kernel.then_some(Refusal::Rekey(Errno::from_raw_os_error(
+            errno.raw_os_error(),
+        )))
     }
 
     /// Whether the keys of all `directions` can be updated. Where it is the kernel that cannot,

@@ -218,7 +218,7 @@ pub(crate) fn there_are_no_key_updates(case: Case) {
         .key_update(KeyUpdateRequest::NotRequested)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(matches!(Error::of(&error), Some(Error::Unsupported(_))));
+    assert!(matches!(Error::of(&error), Some(Error::Unsupported { .. })));
     stream.write_all(b"goes on").unwrap();
     stream.shutdown().unwrap();
     assert_eq!(peer.receive_data(), (b"goes on".to_vec(), true));

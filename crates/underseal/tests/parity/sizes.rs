@@ -6,7 +6,7 @@ use std::thread;
 
 use underseal::blocking::TlsAcceptor;
 use underseal::record::MAX_PLAINTEXT;
-use underseal::{Direction, Engine, Error, Refusal};
+use underseal::{Direction, Engine, Errno, Error, Refusal};
 use underseal_sys::probe::KernelTls;
 use underseal_testkit::RecordPeer;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
@@ -29,7 +29,7 @@ pub(crate) fn records_are_as_short_as_the_configuration_has_them(case: Case) {
     let refused = KernelTls::get().max_payload_len.errno();
     let refused = refused.filter(|_| case.engines.tx == Engine::Kernel);
     if let Some(errno) = refused {
-        let refusal = Refusal::MaxPayload(errno);
+        let refusal = Refusal::MaxPayload(Errno::from_raw_os_error(errno.raw_os_error()));
         let expected = Error::Offload {
             direction: Direction::Tx,
             refusal,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-use underseal::LazyConfigAcceptor;
 use underseal::rustls::server::Acceptor;
+use underseal::server::{LazyConfigAcceptor, StartHandshake};
 use underseal_testkit::{Certificates, KeyType, SERVER_NAME, Suite};
 
 use crate::pairs::{both, name};
@@ -18,10 +18,12 @@ async fn a_server_chooses_its_configuration_by_name() {
     for suite in Suite::ALL {
         let (left, other) = duplex(100_000);
         let serve = async {
-            let start = LazyConfigAcceptor::new(Acceptor::default(), left)
+            let start: StartHandshake<_> = LazyConfigAcceptor::new(Acceptor::default(), left)
                 .await
                 .unwrap();
-            let hello = start.client_hello();
+            assert!(format!("{start:?}").contains("Accepted"));
+            assert!(format!("{:?}", start.io).contains("DuplexStream"));
+            let hello = start.accepted.client_hello();
             let config = match hello.server_name() {
                 Some(SERVER_NAME) => right.server_config(suite),
                 _ => wrong.server_config(suite),
@@ -53,7 +55,7 @@ async fn a_server_that_wants_no_handshake_gets_its_stream_back() {
     let (left, mut right) = duplex(1_000);
     let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), left);
     right.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    (&mut acceptor).await.err().expect("this is no ClientHello");
+    (&mut acceptor).await.expect_err("this is no ClientHello");
     let mut stream = acceptor.take_io().expect("the stream below");
     stream
         .write_all(b"HTTP/1.1 400 Bad Request\r\n")

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod early_data;
+mod either_side;
 mod files;
 mod first_segment;
 mod holes;

@@ -187,7 +187,10 @@ fn half_a_control_message_cannot_be_taken_apart() {
     peer.send(HANDSHAKE, &key_update(0)[..2]);
     stream.get_mut().0.set_nonblocking(true);
     stream.read(&mut [0]).unwrap_err();
-    assert!(matches!(stream.into_parts(), Err(Error::Unsupported(_))));
+    assert!(matches!(
+        stream.into_parts(),
+        Err(Error::Unsupported { .. })
+    ));
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) fn install_tx(
     attach(socket, Direction::Tx)?;
     lower_max_plaintext(socket, max_plaintext)?;
     // The last step: once the kernel has the keys it seals, and nobody else may.
-    set(socket, Direction::Tx, keys).map_err(Refusal::Keys)
+    set(socket, Direction::Tx, keys).map_err(Refusal::keys)
 }
 
 /// Hands the receiving direction to the kernel.
@@ -42,7 +42,7 @@ pub(crate) fn install_tx(
 pub(crate) fn install_rx(socket: BorrowedFd<'_>, keys: &TrafficKeys) -> Result<(), Refusal> {
     ensure_receive_buffer(socket)?;
     attach(socket, Direction::Rx)?;
-    set(socket, Direction::Rx, keys).map_err(Refusal::Keys)
+    set(socket, Direction::Rx, keys).map_err(Refusal::keys)
 }
 
 /// Whether the kernel still seals under the keys of `secret`: a process that shares the socket may
@@ -52,7 +52,7 @@ pub(super) fn check_own(
     direction: Direction,
     secret: &TrafficSecret,
 ) -> Result<(), Refusal> {
-    let held = tls::get(socket, direction).map_err(Refusal::Rekey)?;
+    let held = tls::get(socket, direction).map_err(Refusal::rekey)?;
     match held.dangerous_key() == secret.keys().dangerous_key() {
         true => Ok(()),
         false => Err(Refusal::Shared),
@@ -65,7 +65,7 @@ pub(super) fn replace(
     direction: Direction,
     keys: &TrafficKeys,
 ) -> Result<(), Refusal> {
-    set(socket, direction, keys).map_err(Refusal::Rekey)
+    set(socket, direction, keys).map_err(Refusal::rekey)
 }
 
 /// Lets the kernel receive on under the keys that it has, where it waits for others.
@@ -93,9 +93,9 @@ fn attach(socket: BorrowedFd<'_>, direction: Direction) -> Result<(), Refusal> {
         // It may be there for the other direction, or from an attempt that ended before the keys.
         Err(Errno::EXIST) => match tls::version_and_cipher(socket, direction) {
             Err(Errno::BUSY) => Ok(()),
-            _ => Err(Refusal::Ulp(Errno::EXIST)),
+            _ => Err(Refusal::ulp(Errno::EXIST)),
         },
-        Err(errno) => Err(Refusal::Ulp(errno)),
+        Err(errno) => Err(Refusal::ulp(errno)),
     }
 }
 
@@ -118,8 +118,8 @@ pub(crate) fn read_back(
     socket: BorrowedFd<'_>,
     direction: Direction,
 ) -> Result<TrafficKeys, Refusal> {
-    let info = tls::get(socket, direction).map_err(Refusal::Keys)?;
-    from_kernel(&info).ok_or(Refusal::Keys(Errno::INVAL))
+    let info = tls::get(socket, direction).map_err(Refusal::keys)?;
+    from_kernel(&info).ok_or(Refusal::keys(Errno::INVAL))
 }
 
 /// The kernel's keys as record keys. `None` for ciphers that the record layer does not know.
@@ -130,6 +130,7 @@ fn from_kernel(info: &CryptoInfo) -> Option<TrafficKeys> {
     let version = match info.version() {
         Version::Tls12 => ProtocolVersion::Tls12,
         Version::Tls13 => ProtocolVersion::Tls13,
+        _ => return None,
     };
     let seq = SeqNo(info.rec_seq());
     let nonce = info.dangerous_nonce();
@@ -139,7 +140,7 @@ fn from_kernel(info: &CryptoInfo) -> Option<TrafficKeys> {
 /// Whether the kernel can cut records at `len` bytes of plaintext.
 fn can_lower_max_plaintext(len: usize) -> Result<(), Refusal> {
     match KernelTls::get().max_payload_len.errno() {
-        Some(errno) if len < MAX_PLAINTEXT => Err(Refusal::MaxPayload(errno)),
+        Some(errno) if len < MAX_PLAINTEXT => Err(Refusal::max_payload(errno)),
         _ => Ok(()),
     }
 }
@@ -150,19 +151,19 @@ fn lower_max_plaintext(socket: BorrowedFd<'_>, len: usize) -> Result<(), Refusal
     if len >= MAX_PLAINTEXT {
         return Ok(());
     }
-    let len = u16::try_from(len).map_err(|_| Refusal::MaxPayload(Errno::INVAL))?;
-    tls::set_max_payload_len(socket, len).map_err(Refusal::MaxPayload)
+    let len = u16::try_from(len).map_err(|_| Refusal::max_payload(Errno::INVAL))?;
+    tls::set_max_payload_len(socket, len).map_err(Refusal::max_payload)
 }
 
 /// Sees to it that a whole record fits into the socket's receive buffer.
 fn ensure_receive_buffer(socket: BorrowedFd<'_>) -> Result<(), Refusal> {
-    let size = || sockopt::socket_recv_buffer_size(socket).map_err(Refusal::Keys);
+    let size = || sockopt::socket_recv_buffer_size(socket).map_err(Refusal::keys);
     if size()? >= LEAST_RECEIVE_BUFFER {
         return Ok(());
     }
     // The kernel doubles what it is asked for, and caps it at net.core.rmem_max.
     sockopt::set_socket_recv_buffer_size(socket, LEAST_RECEIVE_BUFFER / 2)
-        .map_err(Refusal::Keys)?;
+        .map_err(Refusal::keys)?;
     match size()? {
         raised if raised >= LEAST_RECEIVE_BUFFER => Ok(()),
         raised => Err(Refusal::ReceiveBuffer(raised)),
@@ -177,12 +178,12 @@ pub(crate) fn probed(
 ) -> Result<(), Refusal> {
     let kernel = KernelTls::get();
     if let Some(errno) = kernel.ulp.errno() {
-        return Err(Refusal::Ulp(errno));
+        return Err(Refusal::ulp(errno));
     }
     let suite = kernel.suite(version(version_of), cipher(algorithm), direction);
     suite
         .errno()
-        .map_or(Ok(()), |errno| Err(Refusal::Keys(errno)))
+        .map_or(Ok(()), |errno| Err(Refusal::keys(errno)))
 }
 
 fn version(version: ProtocolVersion) -> Version {

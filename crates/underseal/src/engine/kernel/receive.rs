@@ -76,7 +76,7 @@ impl Receive {
     /// Goes on under the next key, after a KeyUpdate of the peer.
     pub(crate) fn update_key(&mut self, socket: Option<BorrowedFd<'_>>) -> Result<(), Error> {
         let (Some(secret), Some(socket)) = (&mut self.secret, socket) else {
-            return Err(Error::Unsupported("key update on this connection"));
+            return Err(Error::unsupported("key update on this connection"));
         };
         secret.update();
         keys::replace(socket, Direction::Rx, &secret.keys()).map_err(|refusal| Error::Offload {

@@ -322,7 +322,7 @@ impl Transmit {
         // Asked before the message is out: after it there is no way back.
         crate::offload::rekey().map_err(refused)?;
         let (Some(secret), Some(socket)) = (&self.secret, transport.socket()) else {
-            return Err(Error::Unsupported("key update on this connection").into());
+            return Err(Error::unsupported("key update on this connection").into());
         };
         keys::check_own(socket, Direction::Tx, secret).map_err(refused)?;
         self.send_control(transport, ContentType::HANDSHAKE, &request.message())?;

@@ -79,7 +79,7 @@ impl Receive {
     /// Goes on under the next key, after a KeyUpdate of the peer.
     pub(crate) fn update_key(&mut self) -> Result<(), Error> {
         let Some(secret) = &mut self.secret else {
-            return Err(Error::Unsupported("key update on this connection"));
+            return Err(Error::unsupported("key update on this connection"));
         };
         secret.update();
         self.opener.replace_keys(secret.keys());

@@ -485,7 +485,7 @@ impl Transmit {
             Some(request) => request,
         };
         let Some(secret) = &mut self.secret else {
-            return Err(Error::Unsupported("key update on this connection"));
+            return Err(Error::unsupported("key update on this connection"));
         };
         let message = due.message();
         let sealed = self.sealer.seal(ContentType::HANDSHAKE, &message, out)?;

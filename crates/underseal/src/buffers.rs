@@ -84,8 +84,8 @@ impl DerefMut for Lent {
 pub(crate) enum Residue {
     #[default]
     Empty,
-    /// All of an allocation from this byte on.
-    Copied(Box<[u8]>, u32),
+    /// A part of an allocation: what is appended may go behind it.
+    Copied(Box<[u8]>, Range<u32>),
     Kept(Lent, Range<u32>),
 }
 
@@ -104,14 +104,15 @@ impl Residue {
     pub(crate) fn copy_of(bytes: &[u8]) -> Self {
         match bytes.len() {
             0 => Self::Empty,
-            _ => Self::Copied(bytes.into(), 0),
+            // Nothing that a connection holds comes near 4 GiB.
+            len => Self::Copied(bytes.into(), 0..len as u32),
         }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Empty => &[],
-            Self::Copied(bytes, start) => &bytes[*start as usize..],
+            Self::Copied(bytes, range) => &bytes[range.start as usize..range.end as usize],
             Self::Kept(buffer, range) => &buffer[range.start as usize..range.end as usize],
         }
     }
@@ -119,7 +120,7 @@ impl Residue {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Empty => &mut [],
-            Self::Copied(bytes, start) => &mut bytes[*start as usize..],
+            Self::Copied(bytes, range) => &mut bytes[range.start as usize..range.end as usize],
             Self::Kept(buffer, range) => &mut buffer[range.start as usize..range.end as usize],
         }
     }
@@ -129,9 +130,9 @@ impl Residue {
     pub(crate) fn put_back(&mut self, bytes: &[u8]) {
         let len = bytes.len() as u32;
         match self {
-            Self::Copied(all, start) if *start >= len => {
-                all[(*start - len) as usize..*start as usize].copy_from_slice(bytes);
-                *start -= len;
+            Self::Copied(all, range) if range.start >= len => {
+                all[(range.start - len) as usize..range.start as usize].copy_from_slice(bytes);
+                range.start -= len;
             }
             Self::Kept(buffer, range) if range.start >= len => {
                 buffer[(range.start - len) as usize..range.start as usize].copy_from_slice(bytes);
@@ -141,14 +142,36 @@ impl Residue {
         }
     }
 
+    /// Puts `bytes` behind what is there: in place where there is room, and by a copy that makes as
+    /// much room again where there is none, so that each byte is copied a bounded number of times.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        let len = bytes.len();
+        let (all, range): (&mut [u8], _) = match self {
+            Self::Empty => return *self = Self::copy_of(bytes),
+            Self::Copied(all, range) => (all, range),
+            Self::Kept(buffer, range) => (buffer, range),
+        };
+        let end = range.end as usize;
+        if all.len() - end >= len {
+            all[end..end + len].copy_from_slice(bytes);
+            range.end += len as u32;
+            return;
+        }
+        let held = self.bytes();
+        let joined = held.len() + len;
+        let mut larger = vec![0; 2 * joined].into_boxed_slice();
+        larger[..held.len()].copy_from_slice(held);
+        larger[held.len()..joined].copy_from_slice(bytes);
+        *self = Self::Copied(larger, 0..joined as u32);
+    }
+
     /// Drops the first `n` bytes, at most all, and the allocation with the last of them.
     pub(crate) fn advance(&mut self, n: usize) {
         let left = self.bytes().len().saturating_sub(n);
         match self {
             _ if left == 0 => *self = Self::Empty,
             Self::Empty => {}
-            Self::Copied(_, start) => *start += n as u32,
-            Self::Kept(_, range) => range.start += n as u32,
+            Self::Copied(_, range) | Self::Kept(_, range) => range.start += n as u32,
         }
     }
 
@@ -238,6 +261,29 @@ mod tests {
         assert_eq!(residue.bytes(), b"a");
         residue.put_back(b"");
         assert_eq!(residue.bytes(), b"a");
+    }
+
+    #[test]
+    fn what_is_appended_is_not_copied_with_all_that_is_there_each_time() {
+        let (mut residue, mut all, mut moves, mut place) = (Residue::Empty, Vec::new(), 0, 0);
+        for n in 0..10_000_u32 {
+            residue.append(&n.to_be_bytes());
+            all.extend_from_slice(&n.to_be_bytes());
+            let now = residue.bytes().as_ptr().addr();
+            moves += u32::from(now != place);
+            place = now;
+        }
+        assert_eq!(residue.bytes(), all);
+        assert!(moves < 20, "{moves} copies of all");
+        residue.advance(39_990);
+        residue.append(b"tail");
+        assert_eq!(residue.bytes(), [&all[39_990..], b"tail"].concat());
+
+        let mut kept = Residue::new(lend(), 0..LEN - 6, 0);
+        kept.append(b"behind");
+        assert!(matches!(kept, Residue::Kept(..)));
+        kept.append(b"no room");
+        assert!(kept.bytes().ends_with(b"behindno room"));
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Connection {
         }
         let data = ContentType::APPLICATION_DATA;
         let n = self.tx.write(transport, data, &mut own[..len], more)?;
-        self.tx_bytes += n as u64;
+        self.sent(n);
         Ok(n)
     }
 
@@ -176,6 +176,12 @@ impl Connection {
         self.tx.write(transport, content_type, slices, false)
     }
 
+    /// Counts application data that was taken to be sent.
+    fn sent(&mut self, n: usize) {
+        self.tx_bytes += n as u64;
+        self.control.sent(n);
+    }
+
     /// Sends all that was sealed.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         self.send_redirected(transport)?;
@@ -186,7 +192,6 @@ impl Connection {
     /// Sends what no program has to be asked about: a reader may do that, who could not be told
     /// what a program refuses.
     fn flush_sealed(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        self.tx.queue_key_update()?;
         self.tx.flush(transport)
     }
 

@@ -47,6 +47,10 @@ pub(crate) trait Transport {
     /// for is looked at after that.
     fn note(&mut self, waiting: &Waiting, direction: Direction);
 
+    /// Lets the other tasks of this thread have their turn. `WouldBlock` where it is a task that
+    /// does; it is woken at once.
+    fn yield_now(&mut self) -> io::Result<()>;
+
     /// Waits for a notification. `WouldBlock` where it is a task that waits.
     fn wait(&mut self, waiting: &Waiting) -> io::Result<()>;
 }
@@ -83,6 +87,11 @@ impl<S: Read + Write> Transport for Std<'_, S> {
 
     fn note(&mut self, waiting: &Waiting, _direction: Direction) {
         waiting.note_thread();
+    }
+
+    fn yield_now(&mut self) -> io::Result<()> {
+        // A thread is its caller's own.
+        Ok(())
     }
 
     fn wait(&mut self, waiting: &Waiting) -> io::Result<()> {
@@ -166,6 +175,21 @@ impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Transport for Pol
 
     fn note(&mut self, waiting: &Waiting, direction: Direction) {
         waiting.note_task(direction, self.cx.waker());
+    }
+
+    fn yield_now(&mut self) -> io::Result<()> {
+        match tokio::task::try_id() {
+            // It wakes after the runtime has looked at its sockets, so that a task which yields all
+            // the time does not keep those that wait for one from their turn.
+            Some(_) => {
+                let yielded = std::pin::pin!(tokio::task::yield_now());
+                // It is pending the first time.
+                let _ = yielded.poll(self.cx);
+            }
+            // What is put off outside of a task is forgotten where the outer future ends.
+            None => self.cx.waker().wake_by_ref(),
+        }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     fn wait(&mut self, _waiting: &Waiting) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use underseal_record::{AlertDescription, AlertLevel, ContentType, ProtocolVersion};
+use underseal_record::{AlertDescription, AlertLevel, ContentType, MAX_PLAINTEXT, ProtocolVersion};
 
 use super::receive::Receive;
 use crate::handshake::Tickets;
@@ -15,10 +15,19 @@ const CLIENT_HELLO: u8 = 1;
 const NEW_SESSION_TICKET: u8 = 4;
 pub(super) const KEY_UPDATE: u8 = 24;
 
-/// Control messages that may come with no data between them. Each record of data earns one back,
-/// up to this many: a peer that updates its key once per record is slow but legal, one that does
-/// nothing else is not.
-const ALLOWANCE: u8 = 32;
+/// Control messages that may come with no data between them. Each record of data that the peer
+/// sends earns one back, up to this many: a peer that updates its key once per record is slow but
+/// legal, one that does nothing else is not. So does each that it is sent, without a bound: what it
+/// says about them may be read long after.
+const ALLOWANCE: u32 = 32;
+
+/// Records without data that are handled before other tasks have their turn. One costs some
+/// microseconds, most of them for new keys.
+const BUDGET: u8 = 16;
+
+/// Bytes of tickets that may go to the session store with no data between them: the 255 that RFC
+/// 9149 lets a client ask for, of half a KiB. What is more is ignored, as an offer may be.
+const TICKET_BYTES: u32 = 128 * 1024;
 
 /// Longest handshake message, the bound that rustls has during the handshake.
 const MAX_MESSAGE: usize = 0xffff;
@@ -39,7 +48,10 @@ pub(super) enum Action {
 pub(crate) struct Control {
     /// Handshake bytes of a message that is not complete.
     partial: Vec<u8>,
-    allowance: u8,
+    allowance: u32,
+    ticket_bytes: u32,
+    /// Records without data that were handled since the last turn of others.
+    handled: u8,
     /// Whether records of other types are delivered instead of refused.
     pub(crate) deliver_records: bool,
     /// A record of another type, to be read with `read_record`.
@@ -53,6 +65,8 @@ impl Default for Control {
         Self {
             partial: Vec::new(),
             allowance: ALLOWANCE,
+            ticket_bytes: TICKET_BYTES,
+            handled: 0,
             deliver_records: false,
             pending: None,
             answer_due: false,
@@ -70,9 +84,37 @@ impl Control {
     pub(super) fn data(&mut self, len: usize) -> Result<(), Error> {
         self.check_not_interleaved()?;
         if len > 0 {
-            self.allowance = ALLOWANCE.min(self.allowance + 1);
+            self.allowance = self.allowance.max(ALLOWANCE.min(self.allowance + 1));
+            self.earn_tickets(len);
         }
         Ok(())
+    }
+
+    /// Notes that `len` bytes of data were taken to be sent.
+    pub(super) fn sent(&mut self, len: usize) {
+        let records = u32::try_from(len.div_ceil(MAX_PLAINTEXT)).unwrap_or(u32::MAX);
+        self.allowance = self.allowance.saturating_add(records);
+        self.earn_tickets(len);
+    }
+
+    fn earn_tickets(&mut self, len: usize) {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.ticket_bytes = self.ticket_bytes.saturating_add(len).min(TICKET_BYTES);
+    }
+
+    /// Notes that a record without data was handled.
+    pub(super) fn handled(&mut self) {
+        self.handled = self.handled.saturating_add(1);
+    }
+
+    /// Whether other tasks should have their turn before the next record.
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.handled >= BUDGET
+    }
+
+    /// Others have had their turn.
+    pub(super) fn renew_budget(&mut self) {
+        self.handled = 0;
     }
 
     pub(super) fn handle(
@@ -126,47 +168,47 @@ impl Control {
         rx: &mut Receive,
         socket: Option<BorrowedFd<'_>>,
     ) -> Result<Action, Error> {
-        self.partial.extend_from_slice(payload);
+        let mut messages = std::mem::take(&mut self.partial);
+        messages.extend_from_slice(payload);
+        let mut rest = &messages[..];
         let mut action = Action::None;
-        while let Some((kind, len)) = self.next_message()? {
-            self.spend()?;
-            let whole = std::mem::take(&mut self.partial);
-            let (message, rest) = whole.split_at(HEADER_LEN + len);
-            self.partial = rest.to_vec();
-            let done = self.message(kind, &message[HEADER_LEN..], tickets, rx, socket)?;
+        while let Some((kind, len)) = next_message(rest)? {
+            let (message, behind) = rest.split_at(HEADER_LEN + len);
+            rest = behind;
+            let is_last = rest.is_empty();
+            let message = Message {
+                kind,
+                body: &message[HEADER_LEN..],
+                is_last,
+            };
+            let done = self.message(&message, tickets, rx, socket)?;
             if !matches!(done, Action::None) {
                 action = done;
             }
         }
+        let handled = messages.len() - rest.len();
+        messages.drain(..handled);
+        messages.shrink_to_fit();
+        self.partial = messages;
         Ok(action)
-    }
-
-    /// Type and length of the first message in `partial`, if it is complete.
-    fn next_message(&self) -> Result<Option<(u8, usize)>, Error> {
-        let Some(&[kind, a, b, c]) = self.partial.first_chunk::<HEADER_LEN>() else {
-            return Ok(None);
-        };
-        let len = u32::from_be_bytes([0, a, b, c]) as usize;
-        if len > MAX_MESSAGE {
-            return Err(PeerMisbehaved::HandshakeMessageTooLong(len).into());
-        }
-        Ok((self.partial.len() >= HEADER_LEN + len).then_some((kind, len)))
     }
 
     fn message(
         &mut self,
-        kind: u8,
-        body: &[u8],
+        message: &Message<'_>,
         tickets: &mut Tickets,
         rx: &mut Receive,
         socket: Option<BorrowedFd<'_>>,
     ) -> Result<Action, Error> {
+        let kind = message.kind;
+        let is_ticket = rx.version() == ProtocolVersion::Tls13 && kind == NEW_SESSION_TICKET;
+        if is_ticket && tickets.is_client() {
+            self.ticket(message.body, tickets)?;
+            return Ok(Action::None);
+        }
+        self.spend()?;
         match (rx.version(), kind) {
-            (ProtocolVersion::Tls13, KEY_UPDATE) => self.key_update(body, rx, socket),
-            (ProtocolVersion::Tls13, NEW_SESSION_TICKET) if tickets.is_client() => {
-                tickets.take(body)?;
-                Ok(Action::None)
-            }
+            (ProtocolVersion::Tls13, KEY_UPDATE) => self.key_update(message, rx, socket),
             (ProtocolVersion::Tls12, HELLO_REQUEST) if tickets.is_client() => {
                 Ok(Action::Warn(AlertDescription::NO_RENEGOTIATION))
             }
@@ -177,18 +219,30 @@ impl Control {
         }
     }
 
+    /// Stores a ticket, unless those before it hold all the memory that they may.
+    fn ticket(&mut self, body: &[u8], tickets: &mut Tickets) -> Result<(), Error> {
+        let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        if let Some(left) = self.ticket_bytes.checked_sub(len) {
+            self.ticket_bytes = left;
+            tickets.take(body)?;
+        }
+        Ok(())
+    }
+
     /// RFC 8446 section 4.6.3: the next record comes under the next key, so nothing may follow in
     /// this one.
     fn key_update(
-        &mut self,
-        body: &[u8],
+        &self,
+        message: &Message<'_>,
         rx: &mut Receive,
         socket: Option<BorrowedFd<'_>>,
     ) -> Result<Action, Error> {
-        let &[request] = body else {
+        let &[request] = message.body else {
             return Err(PeerMisbehaved::Malformed.into());
         };
-        self.check_not_interleaved()?;
+        if !message.is_last {
+            return Err(PeerMisbehaved::InterleavedHandshake.into());
+        }
         rx.update_key(socket)?;
         match request {
             0 => Ok(Action::None),
@@ -214,4 +268,24 @@ impl Control {
             None => Err(PeerMisbehaved::TooManyControlMessages.into()),
         }
     }
+}
+
+/// A whole handshake message.
+struct Message<'a> {
+    kind: u8,
+    body: &'a [u8],
+    /// Whether nothing lies behind it yet.
+    is_last: bool,
+}
+
+/// Type and length of the first of `messages`, if it is complete.
+fn next_message(messages: &[u8]) -> Result<Option<(u8, usize)>, Error> {
+    let Some(&[kind, a, b, c]) = messages.first_chunk::<HEADER_LEN>() else {
+        return Ok(None);
+    };
+    let len = u32::from_be_bytes([0, a, b, c]) as usize;
+    if len > MAX_MESSAGE {
+        return Err(PeerMisbehaved::HandshakeMessageTooLong(len).into());
+    }
+    Ok((messages.len() >= HEADER_LEN + len).then_some((kind, len)))
 }

@@ -178,6 +178,7 @@ impl Connection {
             };
             inbox.consume(Direction::Egress, n);
             sent += n;
+            self.control.sent(n);
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) enum Step {
     Data(usize),
     /// A control record was handled.
     Control,
-    /// No whole record is buffered.
+    /// No whole record is buffered, or it is the turn of others: [`Connection::receive`] knows.
     Starved,
     /// A record of another type waits for `read_record`.
     Pending(ContentType),
@@ -193,6 +193,9 @@ impl Connection {
         if let Some(End::CloseNotify) = &self.end {
             return Ok(Step::End);
         }
+        if self.control.is_over_budget() {
+            return Ok(Step::Starved);
+        }
         match self.rx.next(out) {
             Ok(None) => Ok(Step::Starved),
             Ok(Some(record)) => self.take_record(transport, record, out),
@@ -235,8 +238,16 @@ impl Connection {
             transport.wait(&waiting)?;
             return Ok(Step::Starved);
         }
+        if self.control.is_over_budget() {
+            self.control.renew_budget();
+            transport.yield_now()?;
+            return Ok(Step::Starved);
+        }
         self.move_rx_or_fail(transport)?;
         let filled = self.rx.fill(transport, out).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.control.renew_budget();
+            }
             if error.kind() == io::ErrorKind::ConnectionReset
                 && let Transmit::Kernel(tx) = &mut self.tx
             {
@@ -287,8 +298,17 @@ impl Connection {
             Ok(Action::AnswerKeyUpdate) if !self.tx.can_update_key() && !self.tx.is_closed() => {
                 Err(self.fail(transport, self.tx.cannot_update_key()))
             }
-            Ok(Action::Deliver(n)) => Ok(Step::Data(self.judge(transport, out, n)?)),
-            Ok(action) => Ok(self.act(transport, action)),
+            Ok(Action::Deliver(n)) => {
+                let n = self.judge(transport, out, n)?;
+                if n == 0 && self.rx.plaintext().is_empty() {
+                    self.control.handled();
+                }
+                Ok(Step::Data(n))
+            }
+            Ok(action) => {
+                self.control.handled();
+                Ok(self.act(transport, action))
+            }
             Err(error) => Err(self.fail(transport, error)),
         }
     }
@@ -302,8 +322,7 @@ impl Connection {
                 self.control.answer_due = true;
             }
             Action::Warn(description) => {
-                self.tx
-                    .queue_alert(underseal_record::AlertLevel::Warning, description);
+                self.tx.want_warning(description);
                 self.control.answer_due = true;
             }
             Action::CloseNotify => {

@@ -79,7 +79,7 @@ impl Connection {
             Transmit::Kernel(tx) => tx.send_file(transport, file, offset, limit),
         }?;
         self.pass_ahead(sent);
-        self.tx_bytes += sent as u64;
+        self.sent(sent);
         Ok(sent)
     }
 
@@ -122,7 +122,7 @@ impl Connection {
         };
         if let Spliced::Moved(n) = spliced {
             self.pass_ahead(n);
-            self.tx_bytes += n as u64;
+            self.sent(n);
         }
         Ok(spliced)
     }
@@ -162,6 +162,7 @@ impl Connection {
             if matches!(step, Step::Starved) {
                 self.move_rx_or_fail(transport)?;
                 if !self.judges_ingress()
+                    && !self.control.is_over_budget()
                     && let Some(spliced) = self.splice_records(transport, pipe, len)?
                 {
                     return Ok(spliced);

@@ -163,10 +163,15 @@ impl Transmit {
         either!(self, tx => tx.flush(transport))
     }
 
-    /// Asks for a KeyUpdate before the next record; [`queue_key_update`](Self::queue_key_update)
-    /// queues it.
+    /// Asks for a KeyUpdate before the next record, which is queued as soon as nothing is pending,
+    /// or by [`queue_key_update`](Self::queue_key_update).
     pub(crate) fn want_key_update(&mut self, request: KeyUpdateRequest) {
         either!(self, tx => tx.want_key_update(request));
+    }
+
+    /// Asks for a warning, which is sent as soon as nothing is pending.
+    pub(crate) fn want_warning(&mut self, description: AlertDescription) {
+        either!(self, tx => tx.want_warning(description));
     }
 
     /// Queues the KeyUpdate that is wanted, if there is one, behind what is pending.

@@ -14,6 +14,7 @@ mod counters;
 mod endings;
 mod files;
 mod first_data;
+mod floods;
 mod key_updates;
 mod matrix;
 mod more;

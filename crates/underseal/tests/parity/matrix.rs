@@ -217,6 +217,13 @@ macro_rules! in_tls13 {
                 a_storm_of_key_updates_ends_the_connection
                 key_updates_of_tokio_streams_cross
             }
+            floods {
+                key_updates_asked_of_a_full_socket_get_one_answer
+                a_peer_that_only_receives_may_update_its_key_as_often
+                other_tasks_have_their_turn_in_a_storm
+                as_many_tickets_as_a_client_may_ask_for_are_taken
+                tickets_hold_a_bounded_amount_of_memory
+            }
             tickets {
                 a_ticket_after_the_handshake_resumes_the_next_connection
             }
@@ -231,6 +238,9 @@ macro_rules! in_tls12 {
             key_updates {
                 there_are_no_key_updates
                 the_limit_is_the_end
+            }
+            floods {
+                renegotiation_asked_of_a_full_socket_gets_one_answer
             }
             swaps {
                 a_sender_that_moves_repeats_no_nonce

@@ -49,7 +49,10 @@ pub(crate) struct Transmit {
     /// At least the number of the kernel's next record.
     records: u64,
     queue: VecDeque<Queued>,
+    /// A KeyUpdate that is to be queued.
     key_update: Option<KeyUpdateRequest>,
+    /// A warning that answers the peer: one for any number of requests.
+    warning: Option<AlertDescription>,
     /// The kernel may hold data in a record that it has not closed.
     open: bool,
     closed: bool,
@@ -74,6 +77,7 @@ impl Transmit {
             records: seq.0,
             queue: VecDeque::new(),
             key_update: None,
+            warning: None,
             open: false,
             closed,
             broken: false,
@@ -112,7 +116,8 @@ impl Transmit {
 
     /// Whether anything that was taken is not sealed yet.
     pub(crate) fn holds_anything(&self) -> bool {
-        self.open || !self.queue.is_empty() || self.key_update.is_some()
+        let holds_control = self.key_update.is_some() || self.warning.is_some();
+        self.open || !self.queue.is_empty() || holds_control
     }
 
     /// Bytes of control messages that wait for the socket.
@@ -219,6 +224,11 @@ impl Transmit {
         }
     }
 
+    /// Asks for a warning; see the user engine's `want_warning`.
+    pub(crate) fn want_warning(&mut self, description: AlertDescription) {
+        self.warning = Some(description);
+    }
+
     /// Queues the KeyUpdate that is wanted, if there is one.
     pub(crate) fn queue_key_update(&mut self) {
         if let Some(request) = self.key_update.take()
@@ -257,7 +267,6 @@ impl Transmit {
             self.send_queue(transport)?;
             return Err(Error::WriteAfterClose.into());
         }
-        self.queue_key_update();
         self.send_queue(transport)?;
         let bound = match self.can_update_key() {
             true => self.limits.soft.min(self.limits.hard),
@@ -303,7 +312,18 @@ impl Transmit {
         Ok(())
     }
 
+    /// Sends the queue, then what answers the peer: one answer to all that it asked for while the
+    /// socket was full.
     fn send_queue(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.send_queued(transport)?;
+        if let Some(description) = self.warning.take() {
+            self.queue_alert(AlertLevel::Warning, description);
+        }
+        self.queue_key_update();
+        self.send_queued(transport)
+    }
+
+    fn send_queued(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         while let Some(queued) = self.queue.front() {
             match *queued {
                 Queued::Alert(alert) => self.send_control(transport, ContentType::ALERT, &alert)?,

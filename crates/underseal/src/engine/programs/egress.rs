@@ -8,7 +8,7 @@ use underseal_message::{Chunk, Decision, Direction, Offer, Peer, Program};
 use super::{AnyFilter, Redirected, Waiting, redirect, send_data};
 use crate::Error;
 use crate::buffers;
-use crate::engine::{Connection, MAX_SLICES, Transmit};
+use crate::engine::{Connection, Control, MAX_SLICES, Transmit};
 use crate::transport::Transport;
 
 /// Bytes of a file or a pipe that a program is shown at once.
@@ -194,6 +194,7 @@ impl Connection {
         let mut out = Out {
             tx: &mut self.tx,
             tx_bytes: &mut self.tx_bytes,
+            control: &mut self.control,
             transport,
             waiting,
             more,
@@ -210,6 +211,7 @@ fn is_would_block(error: &io::Error) -> bool {
 struct Out<'a, T> {
     tx: &'a mut Transmit,
     tx_bytes: &'a mut u64,
+    control: &'a mut Control,
     transport: &'a mut T,
     waiting: &'a Arc<Waiting>,
     /// Whether the last record stays open.
@@ -269,6 +271,7 @@ impl<T: Transport> Out<'_, T> {
             _ => self.tx.gather(self.transport, slices)?,
         };
         *self.tx_bytes += n as u64;
+        self.control.sent(n);
         Ok(n)
     }
 }

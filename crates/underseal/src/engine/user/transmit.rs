@@ -61,7 +61,10 @@ pub(crate) struct Transmit {
     /// Plaintext bytes of the next batch: doubled when the socket took a whole batch, halved when
     /// it did not, so that a slow peer costs little memory and a fast one few system calls.
     batch: u32,
+    /// A KeyUpdate that is to be sealed before the next record.
     key_update: Option<KeyUpdateRequest>,
+    /// A warning that answers the peer: one for any number of requests.
+    warning: Option<AlertDescription>,
     state: State,
     pub(crate) key_updates: u32,
 }
@@ -80,6 +83,7 @@ impl Transmit {
             open: Box::default(),
             batch: MIN_BATCH as u32,
             key_update: None,
+            warning: None,
             state: match closed {
                 true => State::Closed,
                 false => State::Open,
@@ -92,6 +96,7 @@ impl Transmit {
     /// wanted are sealed for it.
     pub(crate) fn into_parts(mut self) -> Result<UserParts, Error> {
         self.close_record()?;
+        self.queue_warning();
         self.queue_key_update()?;
         let pending = self.pending.bytes().to_vec();
         Ok((self.sealer, self.secret, pending))
@@ -111,7 +116,8 @@ impl Transmit {
 
     /// Whether all that was taken has been sealed and sent: another engine may go on from here.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.bytes().is_empty() && self.open.is_empty() && self.key_update.is_none()
+        let has_sent_all = self.pending.bytes().is_empty() && self.open.is_empty();
+        has_sent_all && self.key_update.is_none() && self.warning.is_none()
     }
 
     pub(crate) fn take_secret(&mut self) -> Option<TrafficSecret> {
@@ -348,10 +354,13 @@ impl Transmit {
         run
     }
 
-    /// Sends what is pending, the open record with it. `WouldBlock` if the socket does not take
-    /// all of it.
+    /// Sends what is pending, the open record and what answers the peer with it. `WouldBlock` if
+    /// the socket does not take all of it.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         self.close_record()?;
+        self.send_pending(transport)?;
+        self.queue_warning();
+        self.queue_key_update()?;
         self.send_pending(transport)
     }
 
@@ -395,6 +404,18 @@ impl Transmit {
         }
     }
 
+    /// Asks for a warning. It is sealed once nothing is pending, however often it was asked for
+    /// until then, so that a peer which does not read cannot fill memory with answers.
+    pub(crate) fn want_warning(&mut self, description: AlertDescription) {
+        self.warning = Some(description);
+    }
+
+    fn queue_warning(&mut self) {
+        if let Some(description) = self.warning.take() {
+            self.queue_alert(AlertLevel::Warning, description);
+        }
+    }
+
     /// Seals the KeyUpdate that is wanted, if there is one, behind what is pending.
     pub(crate) fn queue_key_update(&mut self) -> Result<(), Error> {
         if self.is_closed() {
@@ -410,7 +431,7 @@ impl Transmit {
         closed?;
         let mut record = vec![0; self.sealer.record_len(KeyUpdateRequest::MESSAGE_LEN)];
         let len = self.seal_due_key_update(&mut record)?;
-        self.queue(&record[..len]);
+        self.pending.append(&record[..len]);
         Ok(())
     }
 
@@ -429,7 +450,7 @@ impl Transmit {
         }
         // Past the hard limit not even an alert may be sealed: the peer sees the TCP stream end.
         if let Ok(sealed) = sealed {
-            self.queue(&record[..sealed.written]);
+            self.pending.append(&record[..sealed.written]);
         }
     }
 
@@ -456,23 +477,19 @@ impl Transmit {
         let open = std::mem::take(&mut self.open);
         let run = self.seal_all(&open, &mut buffer);
         self.open = open[run.consumed..].into();
-        self.queue(&buffer[..run.written]);
+        self.pending.append(&buffer[..run.written]);
         run.refused.map_or(Ok(()), Err)
-    }
-
-    fn queue(&mut self, record: &[u8]) {
-        let joined = [self.pending.bytes(), record].concat();
-        self.pending = Residue::copy_of(&joined);
     }
 
     /// Sends what is due before data. The alert that closed the direction is: a writer that waited
     /// sends it, if the reader who queued it has gone, before it learns that it came too late.
     pub(crate) fn ready(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         self.send_pending(transport)?;
-        match self.is_closed() {
-            true => Err(Error::WriteAfterClose.into()),
-            false => Ok(()),
+        if self.is_closed() {
+            return Err(Error::WriteAfterClose.into());
         }
+        self.queue_warning();
+        self.send_pending(transport)
     }
 
     /// Seals a KeyUpdate and switches to the next key, if one was asked for or the soft limit is

@@ -41,7 +41,8 @@ use crate::wakers::Wakers;
 /// # Memory
 ///
 /// An idle stream owns no buffer. A stream whose peer does not read holds at most one batch of
-/// sealed data (256 KiB, 64 KiB while the peer is slow).
+/// sealed data (256 KiB, 64 KiB while the peer is slow): small writes are taken up to that while the
+/// socket is full, and sent together.
 pub struct Stream<IO, Session> {
     io: IO,
     session: Session,

@@ -8,6 +8,7 @@ use underseal_sys::tls::Direction;
 
 use super::{Engine, KeyUpdateRequest, kernel, user};
 use crate::Error;
+use crate::buffers::BATCH;
 use crate::transport::Transport;
 
 /// The sending direction of a connection. The kernel's variant is the smaller one by far; a box
@@ -142,7 +143,7 @@ impl Transmit {
         slices: &mut [IoSlice<'_>],
     ) -> io::Result<usize> {
         if let Self::User(tx) = self {
-            let taken = tx.gather(slices)?;
+            let taken = tx.gather(slices, BATCH)?;
             if taken > 0 {
                 return Ok(taken);
             }

@@ -6,6 +6,7 @@ mod early_data;
 mod either_side;
 mod files;
 mod first_segment;
+mod gathering;
 mod holes;
 mod http;
 mod key_updates;

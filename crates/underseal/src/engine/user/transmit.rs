@@ -20,6 +20,10 @@ const MIN_BATCH: usize = 64 * 1024;
 /// connection whose peer stopped reading holds little more than what it has to send.
 const COPIED: usize = MIN_BATCH + MAX_RECORD;
 
+/// Ciphertext that waits for the socket while small writes are sealed behind it. They go out with
+/// one system call when the socket takes again, instead of one each.
+const GATHERED: usize = MIN_BATCH;
+
 /// Bytes of a file that are read at once: they stay in the first two caches until they are sealed.
 const PIECE: usize = 64 * 1024;
 
@@ -156,11 +160,30 @@ impl Transmit {
         if !data {
             self.close_record()?;
         }
-        self.ready(transport)?;
-        if data && (more || !self.open.is_empty()) {
+        let joined = data && (more || !self.open.is_empty());
+        let gathers = data && !joined && !self.is_closed();
+        match self.ready(transport) {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock && gathers => {
+                return self.write_behind(slices, full);
+            }
+            ready => ready?,
+        }
+        if joined {
             return self.write_joined(transport, slices, more);
         }
         self.write_batch(transport, content_type, slices)
+    }
+
+    /// Seals a small write behind what the socket did not take; `full` if there is no room for it.
+    fn write_behind(&mut self, slices: &mut [IoSlice<'_>], full: io::Error) -> io::Result<usize> {
+        match self.gather(slices, GATHERED)? {
+            0 => {
+                // Whoever waits holds no more than what waits.
+                self.pending.settle(COPIED);
+                Err(full)
+            }
+            taken => Ok(taken),
+        }
     }
 
     /// Writes data behind the open record.
@@ -239,15 +262,20 @@ impl Transmit {
         }
     }
 
-    /// Seals data behind what is pending and sends nothing, for a caller that comes with more at
-    /// once: see [`send_gathered`](Self::send_gathered). Zero if there is no room for all of it.
-    pub(crate) fn gather(&mut self, slices: &mut [IoSlice<'_>]) -> Result<usize, Error> {
+    /// Seals data behind what is pending and sends nothing: for a caller that comes with more at
+    /// once (see [`send_gathered`](Self::send_gathered)), and while the socket is full. Zero if
+    /// more than `most` bytes would be pending, or it takes more than one record.
+    pub(crate) fn gather(
+        &mut self,
+        slices: &mut [IoSlice<'_>],
+        most: usize,
+    ) -> Result<usize, Error> {
         if self.is_closed() {
             return Err(Error::WriteAfterClose);
         }
         self.close_record()?;
         let len: usize = slices.iter().map(|slice| slice.len()).sum();
-        if len > MAX_PLAINTEXT || self.pending.bytes().len() + len > BATCH {
+        if len > MAX_PLAINTEXT || self.pending.bytes().len() + len > most {
             return Ok(0);
         }
         let (mut buffer, mut range) = std::mem::take(&mut self.pending).into_lent();
@@ -362,6 +390,7 @@ impl Transmit {
         self.queue_warning();
         self.queue_key_update()?;
         self.send_pending(transport)
+            .inspect_err(|_| self.pending.settle(COPIED))
     }
 
     fn send_pending(&mut self, transport: &mut impl Transport) -> io::Result<()> {

@@ -280,7 +280,7 @@ impl Subject {
 fn connection(principal: Option<&str>) -> Connection<'_> {
     Connection {
         source: Peer {
-            principal,
+            principal: principal.into(),
             ip: None,
         },
         port: 8443,

@@ -153,6 +153,34 @@ fn foreign_policies_are_converted_or_refused_by_name() {
 }
 
 #[test]
+fn what_became_of_each_document_is_reported() {
+    let files = [
+        "convert",
+        "cilium.yaml",
+        "mixed.yaml",
+        "--trust-domain",
+        "corp",
+    ];
+    for format in ["text", "json"] {
+        let report = [&files[..], &["--report", format]].concat();
+        check(&format!("policy-convert-report-{format}.txt"), &report);
+    }
+    check(
+        "policy-check-mixed.txt",
+        &["check", "orders.yaml", "mixed.yaml"],
+    );
+}
+
+#[test]
+fn directories_are_read_and_what_else_is_there_is_named() {
+    check("policy-check-directory.txt", &["check", "directory"]);
+    check(
+        "policy-check-no-directory.txt",
+        &["check", "directory/empty"],
+    );
+}
+
+#[test]
 fn the_schema_is_that_of_the_crate() {
     let schema = include_str!("../../underseal-policy/schema.json");
     assert_eq!(

@@ -14,10 +14,11 @@ pub(crate) enum Key {
     DestinationPort,
     DestinationPrincipal,
     Sni,
+    Query,
 }
 
 impl Key {
-    const ALL: [(&str, Self); 7] = [
+    const ALL: [(&str, Self); 8] = [
         ("source.ip", Self::SourceIp),
         ("source.namespace", Self::SourceNamespace),
         ("source.principal", Self::SourcePrincipal),
@@ -25,6 +26,7 @@ impl Key {
         ("destination.port", Self::DestinationPort),
         ("destination.principal", Self::DestinationPrincipal),
         ("connection.sni", Self::Sni),
+        ("request.query", Self::Query),
     ];
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -65,8 +67,10 @@ impl Key {
     pub(crate) fn pattern(&self, text: &str) -> Result<Pattern, String> {
         match self {
             Self::SourcePrincipal | Self::DestinationPrincipal => Pattern::principal(text),
-            Self::Sni => Pattern::host(text),
-            _ => Pattern::parse(text),
+            Self::Sni => Pattern::server_name(text),
+            Self::SourceNamespace => Pattern::namespace(text),
+            Self::Query => Pattern::presence(text),
+            _ => Pattern::field_value(text),
         }
     }
 }

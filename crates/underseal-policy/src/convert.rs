@@ -1,13 +1,17 @@
-//! Policies of Istio and Cilium, as far as they say something that can be said here exactly. What
-//! cannot is refused by name, so that nothing changes its meaning on the way.
+//! Policies of Istio and Cilium, as far as they say something that can be said here: a converted set
+//! allows nothing that the original denies. What cannot be kept exactly is refused by name, or noted
+//! where it only narrows.
 
 mod cilium;
 mod istio;
+mod metadata;
+mod options;
 mod regex;
 
-use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
 
-use crate::load::{Fields, LoadError, Node, Place, PolicyFile, Reader, Value, documents};
+pub use self::options::ConvertOptions;
+use crate::load::{Kind, LoadError, Misread, Place, PolicyFile, Reader, Value, documents, load};
 use crate::model::{AuthorizationPolicy, Spec};
 use crate::validate::faults;
 
@@ -15,25 +19,20 @@ use crate::validate::faults;
 /// it. Policies of Kubernetes are for the workloads of their namespace.
 pub(crate) const NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 
-/// What must be known to convert.
+/// What came of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConvertOptions {
-    /// The trust domain of the SPIFFE IDs. Without it a service account is matched in any.
-    pub trust_domain: Option<String>,
-}
-
-/// What came of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Converted {
     /// Policies that load.
     pub policies: Vec<AuthorizationPolicy>,
-    /// What the new policies compare differently.
+    /// What an operator should know: what was narrowed, and what was passed over.
     pub notes: Vec<Note>,
 }
 
 /// A difference that an operator should know about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
+    /// [`PolicyFile::name`].
+    pub file: String,
     /// Where the original stands.
     pub place: Place,
     /// What it is called there.
@@ -42,53 +41,242 @@ pub struct Note {
     pub message: String,
 }
 
-/// Converts Istio's AuthorizationPolicy, CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy.
+/// What came of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// [`PolicyFile::name`].
+    pub file: String,
+    /// Where it begins.
+    pub place: Place,
+    /// Its `kind`, if it has one.
+    pub kind: String,
+    /// Its namespace and name, as far as it has them.
+    pub name: String,
+    /// How its meaning was kept.
+    pub outcome: Outcome,
+    /// The policies that it became; none if it was refused or passed over.
+    pub policies: Vec<AuthorizationPolicy>,
+    /// How they are narrower, and what they need to be in force.
+    pub notes: Vec<Note>,
+    /// Why it was refused.
+    pub errors: Vec<LoadError>,
+    /// Where its name stands.
+    name_place: Place,
+}
+
+/// How the meaning of a document was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Exactly.
+    Exact,
+    /// What it allows is allowed in part, what it denies is denied.
+    Narrowed,
+    /// Not at all: something in it cannot be said.
+    Refused,
+    /// It is no policy.
+    PassedOver,
+}
+
+impl Outcome {
+    /// A word for a report.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Narrowed => "narrowed",
+            Self::Refused => "refused",
+            Self::PassedOver => "passed over",
+        }
+    }
+}
+
+/// Converts Istio's AuthorizationPolicy, CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, also
+/// those in a `List`. Documents of kinds that are no policies are passed over, with a note each.
 ///
 /// # Errors
-/// Everything in the file that cannot be said exactly. Nothing is converted then.
+/// Everything in the files that cannot be said. Nothing is converted then.
 pub fn convert(
-    file: &PolicyFile<'_>,
+    files: &[PolicyFile<'_>],
     options: &ConvertOptions,
 ) -> Result<Converted, Vec<LoadError>> {
-    let error = |place: Place, path: &str, message: String| LoadError {
-        file: file.name.to_owned(),
-        place,
-        path: path.to_owned(),
-        message,
-    };
-    let documents =
-        documents(file.text).map_err(|(place, message)| vec![error(place, "", message)])?;
+    let examined = examine(files, options);
+    let mut converted = Converted::default();
     let mut errors = Vec::new();
-    if documents.is_empty() {
-        let message = "there is no policy in this file".to_owned();
-        errors.push(error(Place::START, "", message));
+    for document in examined {
+        converted.policies.extend(document.policies);
+        converted.notes.extend(document.notes);
+        errors.extend(document.errors);
     }
-    let mut converted = Converted {
-        policies: Vec::new(),
-        notes: Vec::new(),
-    };
-    for document in &documents {
-        let mut conversion = Conversion {
-            reader: Reader::default(),
-            options,
-            notes: Vec::new(),
-        };
-        let policies = conversion.document(document);
-        let reader = conversion.reader;
-        let misread = reader.faults.into_iter();
-        errors.extend(misread.map(|fault| error(fault.place, &fault.path, fault.message)));
-        for fault in policies.iter().flat_map(|policy| faults(policy, &[])) {
-            let document = Place::of(document.referenced);
-            let place = reader.places.get(&fault.path).copied().unwrap_or(document);
-            errors.push(error(place, &fault.path, fault.message));
-        }
-        converted.policies.extend(policies);
-        converted.notes.append(&mut conversion.notes);
+    // An empty set would allow everything.
+    let is_empty = errors.is_empty() && converted.policies.is_empty();
+    if let (true, Some(file)) = (is_empty, files.first()) {
+        let message = "there is no policy in this file, nor in any other".to_owned();
+        errors.extend(Document::unread(file.name, Place::START, message).errors);
     }
     if errors.is_empty() {
         Ok(converted)
     } else {
         Err(errors)
+    }
+}
+
+/// What comes of each document of `files`, in their order: those that can be converted, and those
+/// that [`convert`] would refuse the files for.
+pub fn examine(files: &[PolicyFile<'_>], options: &ConvertOptions) -> Vec<Document> {
+    let mut examined = Vec::new();
+    for file in files {
+        let before = examined.len();
+        match documents(file.text) {
+            Err((place, message)) => examined.push(Document::unread(file.name, place, message)),
+            Ok(documents) => {
+                for document in &documents {
+                    examine_value(
+                        file.name,
+                        &Value::document(document),
+                        options,
+                        &mut examined,
+                    );
+                }
+            }
+        }
+        if examined.len() == before {
+            let message = "there is no policy in this file".to_owned();
+            examined.push(Document::unread(file.name, Place::START, message));
+        }
+    }
+    refuse_twins(&mut examined);
+    for document in &mut examined {
+        document.settle();
+    }
+    examined
+}
+
+fn examine_value(
+    file: &str,
+    value: &Value<'_>,
+    options: &ConvertOptions,
+    examined: &mut Vec<Document>,
+) {
+    let kind = Kind::of(value);
+    if let Kind::List(items) = &kind {
+        let mut reader = Reader::default();
+        for item in reader.items(items) {
+            examine_value(file, &item, options, examined);
+        }
+        return;
+    }
+    let place = Place::of(value.node.referenced);
+    let mut conversion = Conversion {
+        reader: Reader::default(),
+        options,
+        narrowed: Vec::new(),
+        notes: Vec::new(),
+        name: (String::new(), place),
+    };
+    let is_policy = !matches!(kind, Kind::Other(_));
+    let policies = conversion.document(value, kind);
+    let mut found = conversion.reader.faults;
+    // Values were checked where they stand; what is left is about the whole.
+    if found.is_empty() {
+        let left = policies.iter().flat_map(|policy| faults(policy, &[]));
+        found.extend(left.map(|fault| Misread {
+            place,
+            path: value.path.clone(),
+            message: fault.to_string(),
+        }));
+    }
+    found.sort_by_key(|fault| fault.place);
+    let outcome = match (is_policy, conversion.narrowed.is_empty()) {
+        (false, _) => Outcome::PassedOver,
+        (true, true) => Outcome::Exact,
+        (true, false) => Outcome::Narrowed,
+    };
+    let notes = conversion.narrowed.into_iter().chain(conversion.notes);
+    let kind = value.get("kind").and_then(|kind| kind.as_text());
+    examined.push(Document {
+        file: file.to_owned(),
+        place,
+        kind: kind.unwrap_or_default().to_owned(),
+        name: conversion.name.0,
+        outcome,
+        policies,
+        notes: notes.map(|note| note.note(file)).collect(),
+        errors: found.into_iter().map(|fault| fault.error(file)).collect(),
+        name_place: conversion.name.1,
+    });
+}
+
+/// Policies of one name overwrite each other in a cluster, and do not load here.
+fn refuse_twins(documents: &mut [Document]) {
+    let mut names = BTreeMap::new();
+    for document in documents {
+        let twin = document.policies.iter().find_map(|policy| {
+            let name = &policy.metadata.name;
+            let before = names.insert(name.clone(), ());
+            before.map(|()| name.clone())
+        });
+        if let Some(name) = twin {
+            let fault = Misread {
+                place: document.name_place,
+                path: "metadata.name".to_owned(),
+                message: format!("there is another `{name}`"),
+            };
+            document.errors.push(fault.error(&document.file));
+        }
+    }
+}
+
+impl Document {
+    /// What nothing can be read of.
+    fn unread(file: &str, place: Place, message: String) -> Self {
+        let error = LoadError {
+            file: file.to_owned(),
+            place,
+            path: String::new(),
+            message,
+        };
+        Self {
+            file: file.to_owned(),
+            place,
+            kind: String::new(),
+            name: String::new(),
+            outcome: Outcome::Refused,
+            policies: Vec::new(),
+            notes: Vec::new(),
+            errors: vec![error],
+            name_place: place,
+        }
+    }
+
+    /// Holds the policies against the loader once more, as they will be written; nothing is kept of
+    /// what has an error.
+    fn settle(&mut self) {
+        if self.errors.is_empty() && !self.policies.is_empty() {
+            let text = to_yaml(&self.policies);
+            let file = PolicyFile {
+                name: &self.name,
+                text: &text,
+            };
+            match load(&[file], &[]) {
+                Ok(policies) if policies == self.policies => {}
+                Ok(_) => self.fail("it would not be read as it is meant".to_owned()),
+                Err(errors) => errors.iter().for_each(|error| self.fail(error.to_string())),
+            }
+        }
+        if !self.errors.is_empty() {
+            self.outcome = Outcome::Refused;
+            self.policies.clear();
+            self.notes.clear();
+        }
+    }
+
+    fn fail(&mut self, message: String) {
+        let error = LoadError {
+            file: self.file.clone(),
+            place: self.place,
+            path: String::new(),
+            message,
+        };
+        self.errors.push(error);
     }
 }
 
@@ -102,84 +290,117 @@ pub fn to_yaml(policies: &[AuthorizationPolicy]) -> String {
 struct Conversion<'o> {
     reader: Reader,
     options: &'o ConvertOptions,
-    notes: Vec<Note>,
+    /// What is allowed there and not here.
+    narrowed: Vec<Misread>,
+    /// What else an operator should know.
+    notes: Vec<Misread>,
+    /// The full name, and where it stands.
+    name: (String, Place),
 }
 
 /// Whose a policy is.
+#[derive(Debug, Default)]
 struct Origin {
     name: String,
     namespace: Option<String>,
 }
 
 impl Conversion<'_> {
-    fn document(&mut self, document: &Spanned<Node>) -> Vec<AuthorizationPolicy> {
-        let document = Value::document(document);
-        let known = ["apiVersion", "kind", "metadata", "spec", "specs", "status"];
-        let mut fields = self.reader.mapping(&document, &known);
-        let kinds = [
-            ("AuthorizationPolicy", Format::Istio),
-            ("CiliumNetworkPolicy", Format::Cilium),
-            ("CiliumClusterwideNetworkPolicy", Format::Cilium),
-        ];
-        let kind = self.reader.required(&document, &mut fields, "kind");
-        let Some(format) = kind.and_then(|kind| self.reader.word(&kind, &kinds)) else {
-            return Vec::new();
-        };
-        let versions: &[(&str, ())] = match format {
-            Format::Istio => &[
+    fn document(&mut self, document: &Value<'_>, kind: Kind<'_>) -> Vec<AuthorizationPolicy> {
+        let versions: &[(&str, ())] = match kind {
+            Kind::Istio => &[
                 ("security.istio.io/v1", ()),
                 ("security.istio.io/v1beta1", ()),
             ],
-            Format::Cilium => &[("cilium.io/v2", ())],
+            Kind::Cilium { .. } => &[("cilium.io/v2", ())],
+            Kind::Other(other) => {
+                let message = format!("`{other}` is no policy: passed over");
+                self.notes.push(Misread::new(document, message));
+                return Vec::new();
+            }
+            Kind::Denies(name) => {
+                let message = format!(
+                    "not supported: {name} denies by itself; say by hand what it denies, and take \
+                     it out"
+                );
+                self.reader.fault(document, message);
+                return Vec::new();
+            }
+            Kind::Own => {
+                self.reader
+                    .fault(document, "is not a policy of Istio or Cilium");
+                return Vec::new();
+            }
+            Kind::List(_) | Kind::Unknown => {
+                let mut fields = self.reader.any_mapping(document);
+                self.reader.required(document, &mut fields, "apiVersion");
+                self.reader.required(document, &mut fields, "kind");
+                return Vec::new();
+            }
         };
-        if let Some(version) = self.reader.required(&document, &mut fields, "apiVersion") {
+        self.reader.foreign = if kind == Kind::Istio {
+            istio::FOREIGN
+        } else {
+            cilium::FOREIGN
+        };
+        let known = ["apiVersion", "kind", "metadata", "spec", "specs", "status"];
+        let mut fields = self.reader.mapping(document, &known);
+        if let Some(version) = self.reader.required(document, &mut fields, "apiVersion") {
             self.reader.word(&version, versions);
         }
-        let origin = self.origin(&document, &mut fields);
-        match format {
-            Format::Istio => {
-                let spec = self.istio(fields.take("spec"), &origin);
-                vec![AuthorizationPolicy::new(origin.full_name(), spec)]
-            }
-            Format::Cilium => self.cilium(&document, &mut fields, &origin),
-        }
+        let metadata = self.metadata(document, &mut fields, &kind);
+        let policies = match kind {
+            Kind::Istio => self.istio(&mut fields, &metadata),
+            _ => self.cilium(document, &mut fields, &metadata.origin),
+        };
+        self.note_label(document, &policies);
+        policies
     }
 
-    /// Name and namespace; what else `metadata` holds says nothing about requests.
-    fn origin<'n>(&mut self, document: &Value<'n>, fields: &mut Fields<'n>) -> Origin {
-        let mut origin = Origin {
-            name: String::new(),
-            namespace: None,
-        };
-        let Some(metadata) = self.reader.required(document, fields, "metadata") else {
-            return origin;
-        };
-        for (key, value) in self.reader.entries(&metadata) {
-            match key {
-                "name" => origin.name = self.reader.text(&value),
-                "namespace" => origin.namespace = Some(self.reader.text(&value)),
-                _ => {}
-            }
-        }
-        if origin.name.is_empty() {
-            self.reader.fault(&metadata, "name is missing");
-        }
-        origin
-    }
-
-    fn note(&mut self, value: &Value<'_>, message: &str) {
-        self.notes.push(Note {
-            place: Place::of(value.node.referenced),
-            path: value.path.clone(),
-            message: message.to_owned(),
+    /// A policy for the workloads of a namespace is in force for none that has not said so.
+    fn note_label(&mut self, document: &Value<'_>, policies: &[AuthorizationPolicy]) {
+        let namespace = policies.iter().find_map(|policy| {
+            let selector = policy.spec.selector.as_ref()?;
+            selector.match_labels.get(NAMESPACE_LABEL)
         });
+        if let Some(namespace) = namespace {
+            let message = format!(
+                "is in force for workloads with the label {NAMESPACE_LABEL}={namespace} alone: give \
+                 it with `--label`"
+            );
+            self.notes.push(Misread::new(document, message));
+        }
     }
-}
 
-#[derive(Clone, Copy)]
-enum Format {
-    Istio,
-    Cilium,
+    /// Something is allowed there and not here.
+    fn narrow(&mut self, value: &Value<'_>, message: impl Into<String>) {
+        self.narrowed.push(Misread::new(value, message));
+    }
+
+    /// The texts of a list, each of them made into what it is called here, and checked.
+    fn values(
+        &mut self,
+        list: Option<Value<'_>>,
+        made: impl Fn(&Self, &str) -> Result<Vec<String>, String>,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Vec<String> {
+        let mut values = Vec::new();
+        for item in self.reader.list(list) {
+            let text = self.reader.text(&item);
+            if text.is_empty() {
+                continue;
+            }
+            let became = made(self, &text).and_then(|became| {
+                became.iter().try_for_each(|text| check(text))?;
+                Ok(became)
+            });
+            match became {
+                Ok(became) => values.extend(became),
+                Err(message) => self.reader.fault(&item, message),
+            }
+        }
+        values
+    }
 }
 
 impl Origin {

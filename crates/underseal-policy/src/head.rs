@@ -1,6 +1,6 @@
 //! What reading a head needs, in HTTP/1.1 and HTTP/2.
 
-use crate::host::MAX_HOST;
+use crate::host::MAX_AUTHORITY;
 use crate::path::PathOptions;
 use crate::request::Span;
 
@@ -37,7 +37,7 @@ pub struct Scratch(pub(crate) Box<Room>);
 pub(crate) struct Room {
     pub(crate) spans: [Span; MAX_FIELDS],
     pub(crate) path: [u8; MAX_PATH],
-    pub(crate) host: [u8; MAX_HOST],
+    pub(crate) host: [u8; MAX_AUTHORITY],
 }
 
 impl Default for Scratch {
@@ -45,7 +45,7 @@ impl Default for Scratch {
         Self(Box::new(Room {
             spans: [Span::default(); MAX_FIELDS],
             path: [0; MAX_PATH],
-            host: [0; MAX_HOST],
+            host: [0; MAX_AUTHORITY],
         }))
     }
 }

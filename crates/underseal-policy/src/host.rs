@@ -1,15 +1,33 @@
-//! `host[:port]`, as Host fields, targets and `:authority` say it.
+//! `host[:port]`, as Host fields, targets and `:authority` say it, and server names.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::refusal::Refusal;
 
 /// How long a name may be (RFC 1035 section 2.3.4), and room for brackets.
-pub(crate) const MAX_HOST: usize = 256;
+const MAX_HOST: usize = 256;
 
-/// A host and its port, not yet in lower case.
+/// How long a host and its port may be.
+pub(crate) const MAX_AUTHORITY: usize = MAX_HOST + ":65535".len();
+
+/// A host and its port, not yet in normal form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Authority<'a> {
+    text: &'a [u8],
     name: &'a [u8],
+    /// What stands in brackets.
+    address: Option<Ipv6Addr>,
     pub(crate) port: Option<u16>,
+}
+
+/// A host and its port, of which there is one spelling: the name in lower case and without a dot at
+/// its end, an address as RFC 5952 writes it, the port in decimal digits if one was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Normal<'a> {
+    pub(crate) text: &'a [u8],
+    /// How much of it is the host.
+    pub(crate) host_len: usize,
 }
 
 impl<'a> Authority<'a> {
@@ -19,29 +37,84 @@ impl<'a> Authority<'a> {
         let (name, port) = split(text).ok_or(Refusal::Host)?;
         // The root's dot: the same host.
         let name = name.strip_suffix(b".").unwrap_or(name);
-        if !is_host(name) {
-            return Err(Refusal::Host);
-        }
+        let address = match name.strip_prefix(b"[") {
+            Some(rest) => Some(read_address(rest).ok_or(Refusal::Host)?),
+            None if is_name(name) => None,
+            None => return Err(Refusal::Host),
+        };
         let port = port.map(read_port).transpose()?;
-        Ok(Self { name, port })
+        Ok(Self {
+            text,
+            name,
+            address,
+            port,
+        })
     }
 
     /// Whether both are the same place under a scheme whose port is `default_port`.
     pub(crate) fn is(&self, other: &Self, default_port: Option<u16>) -> bool {
-        self.name.eq_ignore_ascii_case(other.name)
-            && self.port.or(default_port) == other.port.or(default_port)
+        let same_host = match (self.address, other.address) {
+            (None, None) => self.name.eq_ignore_ascii_case(other.name),
+            (own, other) => own == other,
+        };
+        same_host && self.port.or(default_port) == other.port.or(default_port)
     }
 
-    /// The name in lower case, in `out` if it has to be changed.
-    pub(crate) fn lower(&self, out: &'a mut [u8; MAX_HOST]) -> &'a [u8] {
-        if !self.name.iter().any(u8::is_ascii_uppercase) {
-            return self.name;
+    /// The normal form, in `out` if it is another text than the one that was read.
+    pub(crate) fn normal(&self, out: &'a mut [u8; MAX_AUTHORITY]) -> Normal<'a> {
+        if self.is_normal() {
+            return Normal {
+                text: self.text,
+                host_len: self.name.len(),
+            };
         }
-        let out = &mut out[..self.name.len()];
-        out.copy_from_slice(self.name);
-        out.make_ascii_lowercase();
-        out
+        let mut rest = &mut out[..];
+        // There is room for every name that is read, and for every address.
+        let host = match self.address {
+            Some(address) => write!(rest, "[{address}]"),
+            None => rest.write_all(self.name),
+        };
+        let host_len = MAX_AUTHORITY - rest.len();
+        let port = self.port.map_or(Ok(()), |port| write!(rest, ":{port}"));
+        debug_assert!(host.is_ok() && port.is_ok(), "there is room");
+        let len = MAX_AUTHORITY - rest.len();
+        out[..host_len].make_ascii_lowercase();
+        Normal {
+            text: &out[..len],
+            host_len,
+        }
     }
+
+    /// The usual case, told without writing anything.
+    fn is_normal(&self) -> bool {
+        let port = &self.text[self.name.len()..];
+        let is_port = match port {
+            [] => true,
+            [b':', digits @ ..] => digits.len() == 1 || !digits.starts_with(b"0"),
+            _ => false,
+        };
+        is_port && self.address.is_none() && !self.name.iter().any(u8::is_ascii_uppercase)
+    }
+}
+
+/// The normal form of a host and its port, for whoever has time.
+pub(crate) fn normal(text: &str) -> Option<String> {
+    let authority = Authority::read(text.as_bytes()).ok()?;
+    let mut out = [0; MAX_AUTHORITY];
+    let normal = authority.normal(&mut out).text.to_vec();
+    String::from_utf8(normal).ok()
+}
+
+/// The normal form of a server name (RFC 6066 section 3): a host name, no address and no port.
+pub(crate) fn normal_server_name(text: &str) -> Option<String> {
+    let authority = Authority::read(text.as_bytes()).ok()?;
+    let is_name = authority.port.is_none() && authority.address.is_none();
+    normal(text).filter(|name| is_name && name.parse::<Ipv4Addr>().is_err())
+}
+
+/// A server name without the root's dot, which RFC 6066 forbids and some send. Its case stays.
+pub(crate) fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn split(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
@@ -58,14 +131,12 @@ fn split(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     }
 }
 
-fn is_host(name: &[u8]) -> bool {
-    let address = name
-        .strip_prefix(b"[")
-        .and_then(|rest| rest.strip_suffix(b"]"));
-    if let Some(address) = address {
-        let address = str::from_utf8(address).ok();
-        return address.is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
-    }
+/// What stands behind a `[`.
+fn read_address(text: &[u8]) -> Option<Ipv6Addr> {
+    str::from_utf8(text.strip_suffix(b"]")?).ok()?.parse().ok()
+}
+
+fn is_name(name: &[u8]) -> bool {
     let in_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._".contains(b);
     name.len() < MAX_HOST
         && name.iter().all(in_name)
@@ -86,35 +157,67 @@ fn read_port(text: &[u8]) -> Result<u16, Refusal> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<(String, Option<u16>), Refusal> {
+    fn read(text: &str) -> Result<(String, usize), Refusal> {
         let authority = Authority::read(text.as_bytes())?;
-        let mut out = [0; MAX_HOST];
-        let name = authority.lower(&mut out).to_vec();
-        Ok((String::from_utf8(name).expect("ASCII"), authority.port))
+        let mut out = [0; MAX_AUTHORITY];
+        let normal = authority.normal(&mut out);
+        let text = String::from_utf8(normal.text.to_vec()).expect("ASCII");
+        Ok((text, normal.host_len))
     }
 
     #[test]
     fn a_host_has_one_name() {
-        for (text, name, port) in [
-            ("example.com", "example.com", None),
-            ("Example.COM:8080", "example.com", Some(8080)),
-            ("example.com.", "example.com", None),
-            ("example.com.:1", "example.com", Some(1)),
-            ("10.0.0.1:80", "10.0.0.1", Some(80)),
-            ("[::1]", "[::1]", None),
-            ("[2001:DB8::1]:443", "[2001:db8::1]", Some(443)),
+        for (text, normal, host) in [
+            ("example.com", "example.com", "example.com"),
+            ("Example.COM:8080", "example.com:8080", "example.com"),
+            ("example.com.", "example.com", "example.com"),
+            ("example.com.:1", "example.com:1", "example.com"),
+            ("example.com:080", "example.com:80", "example.com"),
+            ("example.com:0", "example.com:0", "example.com"),
+            ("example.com:00", "example.com:0", "example.com"),
+            ("10.0.0.1:80", "10.0.0.1:80", "10.0.0.1"),
+            ("[::1]", "[::1]", "[::1]"),
+            ("[2001:DB8::1]:443", "[2001:db8::1]:443", "[2001:db8::1]"),
+            ("[2001:db8:0:0:0:0:0:1]", "[2001:db8::1]", "[2001:db8::1]"),
+            ("[::ffff:a00:1]", "[::ffff:10.0.0.1]", "[::ffff:10.0.0.1]"),
         ] {
-            assert_eq!(read(text), Ok((name.to_owned(), port)), "{text}");
+            let expected = (normal.to_owned(), host.len());
+            assert_eq!(read(text), Ok(expected), "{text}");
         }
+        let longest = format!("{}A:65535", "a.".repeat(127));
+        assert_eq!(
+            read(&longest).map(|(text, _)| text.len()),
+            Ok(longest.len())
+        );
+    }
+
+    #[test]
+    fn one_place_is_one_place_however_it_is_written() {
+        let read = |text| Authority::read(str::as_bytes(text)).expect("a host");
+        assert!(read("A.example.").is(&read("a.EXAMPLE:443"), Some(443)));
+        assert!(read("[::1]:80").is(&read("[0:0::1]"), Some(80)));
+        assert!(!read("[::1]").is(&read("[::2]"), None));
+        assert!(!read("a:1").is(&read("a:2"), None));
     }
 
     #[test]
     fn what_is_no_host_is_refused() {
         for text in [
             "", ":80", "a:", "a:b", "a:80:80", "a:99999", "a:+80", "user@a", "a b", "a/b", "[::1",
-            "[::1]x", "[x]", "a%2eb", "ä", "a,b", ".a", "a..b", "a..", ".", "a\\b",
+            "[::1]x", "[x]", "[]", "[::1].", "a%2eb", "ä", "a,b", ".a", "a..b", "a..", ".", "a\\b",
         ] {
             assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_name_is_a_name() {
+        assert_eq!(
+            normal_server_name("A.Example.").as_deref(),
+            Some("a.example")
+        );
+        for text in ["a:1", "[::1]", "10.0.0.1", "a..b", ""] {
+            assert_eq!(normal_server_name(text), None, "{text}");
         }
     }
 }

@@ -116,10 +116,13 @@ pub fn read<'a>(
     let minor_version = parsed.version.ok_or(Refusal::RequestLine)?;
     let host = Authority::read(noted.host()?)?;
     let target = Target::read(method, target_text, &host)?;
-    let path = match target {
-        Target::Path(path) => Some(normalise(path, &options.path, &mut room.path)?),
-        Target::Server => Some(&b"*"[..]),
-        Target::Tunnel => None,
+    let (path, query) = match target {
+        Target::Path(path, query) => {
+            let path = normalise(path, &options.path, &mut room.path)?;
+            (Some(path), query)
+        }
+        Target::Server => (Some(&b"*"[..]), None),
+        Target::Tunnel => (None, None),
     };
     let spans = &room.spans[..parsed.headers.len()];
     Ok(Some(Head {
@@ -130,7 +133,8 @@ pub fn read<'a>(
         request: Request {
             method,
             path,
-            host: host.lower(&mut room.host),
+            query,
+            host: host.normal(&mut room.host),
             fields: Fields::Head(seen, spans),
         },
     }))

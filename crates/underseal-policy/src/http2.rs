@@ -59,15 +59,19 @@ pub fn read<'a>(
         }
     };
     let room = &mut *scratch.0;
-    let path = match pseudo.target()? {
-        Target::Path(path) => Some(normalise(path, &options.path, &mut room.path)?),
-        Target::Server => Some(&b"*"[..]),
-        Target::Tunnel => None,
+    let (path, query) = match pseudo.target()? {
+        Target::Path(path, query) => {
+            let path = normalise(path, &options.path, &mut room.path)?;
+            (Some(path), query)
+        }
+        Target::Server => (Some(&b"*"[..]), None),
+        Target::Tunnel => (None, None),
     };
     Ok(Request {
         method: pseudo.method,
         path,
-        host: host.lower(&mut room.host),
+        query,
+        host: host.normal(&mut room.host),
         fields: Fields::Pairs(regular),
     })
 }

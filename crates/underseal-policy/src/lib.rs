@@ -22,15 +22,15 @@ mod schema;
 mod template;
 mod validate;
 
-pub use convert::{ConvertOptions, Converted, Note, convert, to_yaml};
+pub use convert::{ConvertOptions, Converted, Document, Note, Outcome, convert, examine, to_yaml};
 pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};
 pub use head::{Framing, ReadOptions, Scratch};
-pub use load::{LoadError, Place, PolicyFile, load};
+pub use load::{LoadError, Loaded, Place, PolicyFile, load, load_all};
 pub use matcher::{Labels, Matcher, applies};
 pub use path::{PathFault, PathOptions, normalise};
 pub use refusal::Refusal;
-pub use request::{Connection, Peer, Request};
+pub use request::{Connection, Fact, Peer, Request};
 pub use schema::json_schema;
 pub use validate::Fault;
 

@@ -1,5 +1,6 @@
 //! From the text of files to policies, with every error of every file and its place.
 
+mod kind;
 mod node;
 mod reader;
 mod suggestion;
@@ -8,10 +9,12 @@ mod values;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
+use crate::convert::Note;
 use crate::model::AuthorizationPolicy;
 use crate::validate::{Fault, faults};
+pub(crate) use kind::Kind;
 pub(crate) use node::{Node, documents};
-pub(crate) use values::{Fields, Reader, Value};
+pub(crate) use values::{Fields, Misread, Reader, Value};
 
 /// A file: what messages call it, and its text. The crate opens none itself.
 #[derive(Clone, Copy, Debug)]
@@ -93,16 +96,47 @@ pub fn load(
     files: &[PolicyFile<'_>],
     tcp_ports: &[u16],
 ) -> Result<Vec<AuthorizationPolicy>, Vec<LoadError>> {
-    let mut policies = Vec::new();
+    load_all(files, tcp_ports).map(|loaded| loaded.policies)
+}
+
+/// What files hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// The policies, in their order.
+    pub policies: Vec<AuthorizationPolicy>,
+    /// Documents of other kinds, which are no policies.
+    pub passed_over: Vec<Note>,
+}
+
+/// As [`load`], and says which documents were passed over because they are of another kind.
+///
+/// # Errors
+/// As [`load`]. Policies of Istio and Cilium are errors: they have to be converted.
+pub fn load_all(files: &[PolicyFile<'_>], tcp_ports: &[u16]) -> Result<Loaded, Vec<LoadError>> {
+    let mut all = Loaded::default();
     let mut errors = Vec::new();
     let mut names = BTreeSet::new();
     for file in files {
-        let loaded = File::read(file, tcp_ports, &mut names);
-        policies.extend(loaded.policies);
-        errors.extend(loaded.errors);
+        let read = File::read(file, tcp_ports, &mut names);
+        all.policies.extend(read.policies);
+        all.passed_over.extend(read.passed_over);
+        errors.extend(read.errors);
+    }
+    // Without any policy, everything would be allowed.
+    if let (true, true, Some(note)) = (
+        errors.is_empty(),
+        all.policies.is_empty(),
+        all.passed_over.first(),
+    ) {
+        errors.push(LoadError {
+            file: note.file.clone(),
+            place: Place::START,
+            path: String::new(),
+            message: "there is no policy in this file, nor in any other".to_owned(),
+        });
     }
     if errors.is_empty() {
-        Ok(policies)
+        Ok(all)
     } else {
         Err(errors)
     }
@@ -112,6 +146,7 @@ pub fn load(
 struct File<'a> {
     name: &'a str,
     policies: Vec<AuthorizationPolicy>,
+    passed_over: Vec<Note>,
     errors: Vec<LoadError>,
 }
 
@@ -120,6 +155,7 @@ impl<'a> File<'a> {
         let mut read = Self {
             name: file.name,
             policies: Vec::new(),
+            passed_over: Vec::new(),
             errors: Vec::new(),
         };
         let documents = match documents(file.text) {
@@ -133,26 +169,52 @@ impl<'a> File<'a> {
             read.error(Place::START, "", "there is no policy in this file");
         }
         for document in &documents {
-            let mut reader = Reader::default();
-            let policy = reader.policy(document);
-            let places = reader.places;
-            let before = read.errors.len();
-            for fault in reader.faults {
-                read.error(fault.place, &fault.path, fault.message);
-            }
-            // A leaf that is wrong is worth reporting even where a key beside it is unknown.
-            for fault in faults(&policy, tcp_ports) {
-                read.fault(&places, fault);
-            }
-            let name = &policy.metadata.name;
-            if !name.is_empty() && !names.insert(name.clone()) {
-                let fault = Fault::new("metadata.name", format!("there is another `{name}`"));
-                read.fault(&places, fault);
-            }
-            read.errors[before..].sort_by_key(|error| error.place);
-            read.policies.push(policy);
+            read.value(&Value::document(document), tcp_ports, names);
         }
         read
+    }
+
+    fn value(&mut self, value: &Value<'_>, tcp_ports: &[u16], names: &mut BTreeSet<String>) {
+        let whose = match Kind::of(value) {
+            Kind::Own | Kind::Unknown => return self.policy(value, tcp_ports, names),
+            Kind::List(items) => {
+                for item in Reader::default().items(&items) {
+                    self.value(&item, tcp_ports, names);
+                }
+                return;
+            }
+            Kind::Other(kind) | Kind::Denies(kind) => {
+                let message = format!("`{kind}` is no policy: passed over");
+                let note = Misread::new(value, message).note(self.name);
+                return self.passed_over.push(note);
+            }
+            Kind::Istio => "Istio",
+            Kind::Cilium { .. } => "Cilium",
+        };
+        let message = format!("is a policy of {whose}: `underseal policy convert` makes it one");
+        let error = Misread::new(value, message).error(self.name);
+        self.errors.push(error);
+    }
+
+    fn policy(&mut self, value: &Value<'_>, tcp_ports: &[u16], names: &mut BTreeSet<String>) {
+        let mut reader = Reader::default();
+        let policy = reader.policy(value);
+        let places = reader.places;
+        let before = self.errors.len();
+        let errors = reader.faults.into_iter();
+        self.errors
+            .extend(errors.map(|fault| fault.error(self.name)));
+        // A leaf that is wrong is worth reporting even where a key beside it is unknown.
+        for fault in faults(&policy, tcp_ports) {
+            self.fault(value, &places, fault);
+        }
+        let name = &policy.metadata.name;
+        if !name.is_empty() && !names.insert(name.clone()) {
+            let fault = Fault::new("metadata.name", format!("there is another `{name}`"));
+            self.fault(value, &places, fault);
+        }
+        self.errors[before..].sort_by_key(|error| error.place);
+        self.policies.push(policy);
     }
 
     fn error(&mut self, place: Place, path: &str, message: impl Into<String>) {
@@ -164,9 +226,10 @@ impl<'a> File<'a> {
         });
     }
 
-    fn fault(&mut self, places: &HashMap<String, Place>, fault: Fault) {
+    fn fault(&mut self, value: &Value<'_>, places: &HashMap<String, Place>, fault: Fault) {
+        let path = value.path_to(&fault.path);
         // What a fault is about was read from the file, so it has a place.
-        let place = places.get(&fault.path).copied().unwrap_or(Place::START);
-        self.error(place, &fault.path, fault.message);
+        let place = places.get(&path).copied().unwrap_or(Place::START);
+        self.error(place, &path, fault.message);
     }
 }

@@ -28,7 +28,7 @@ pub fn applies(policy: &AuthorizationPolicy, labels: &Labels, direction: Directi
 ///
 /// ```
 /// use underseal_policy::model::Direction;
-/// use underseal_policy::{Connection, Labels, Matcher, Peer, PolicyFile, Verdict, load};
+/// use underseal_policy::{Connection, Fact, Labels, Matcher, PolicyFile, Verdict, load};
 ///
 /// let text = "
 /// apiVersion: underseal/v1alpha1
@@ -42,7 +42,7 @@ pub fn applies(policy: &AuthorizationPolicy, labels: &Labels, direction: Directi
 ///
 /// let mut connection = Connection { port: 5432, ..Connection::default() };
 /// assert_eq!(matcher.decide(&connection, None).verdict, Verdict::Deny);
-/// connection.source.principal = Some("spiffe://corp/ns/shop/sa/web");
+/// connection.source.principal = Fact::Is("spiffe://corp/ns/shop/sa/web");
 /// assert_eq!(matcher.decide(&connection, None).verdict, Verdict::Allow);
 /// ```
 #[derive(Clone, Debug)]

@@ -209,7 +209,9 @@ pub struct To {
 #[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields, extend("minProperties" = 1))]
 pub struct Operation {
-    /// Host names without port, whatever their case: exact, `prefix*`, `*suffix` or `*`. HTTP only
+    /// Hosts, with the port if one is written in the request, whatever their case: exact, `prefix*`,
+    /// `*suffix` or `*`. Whether one without port is meant to hold for a host with a port is not
+    /// known, and decided against the request: ALLOW takes it for no, DENY for yes. HTTP only
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("minItems" = 1))]
     pub hosts: Vec<String>,
@@ -219,11 +221,11 @@ pub struct Operation {
     pub not_hosts: Vec<String>,
     /// Ports that it connects to
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("minItems" = 1))]
+    #[schemars(extend("minItems" = 1, "items" = serde_json::json!({ "type": ["string", "integer"] })))]
     pub ports: Vec<String>,
     /// Ports that it must not connect to
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("minItems" = 1))]
+    #[schemars(extend("minItems" = 1, "items" = serde_json::json!({ "type": ["string", "integer"] })))]
     pub not_ports: Vec<String>,
     /// Methods, case-sensitive: exact, `prefix*`, `*suffix` or `*`. HTTP only
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -250,7 +252,8 @@ pub struct Operation {
 #[schemars(deny_unknown_fields, extend("minProperties" = 2))]
 pub struct Condition {
     /// `request.headers[NAME]`, `source.ip`, `source.namespace`, `source.principal`,
-    /// `destination.ip`, `destination.port`, `destination.principal` or `connection.sni`
+    /// `destination.ip`, `destination.port`, `destination.principal`, `connection.sni`, or
+    /// `request.query`, whose only value is `*`: that the target has a `?`
     pub key: String,
     /// One of these must be its value
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

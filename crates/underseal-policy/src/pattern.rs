@@ -1,10 +1,11 @@
 //! The patterns that texts are matched with, and what each kind of text must look like.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use crate::host;
 use crate::path::{PathOptions, is_normal};
 use crate::template::Template;
 
@@ -51,30 +52,99 @@ impl Pattern {
 
     /// A SPIFFE ID, or a part of one.
     pub(crate) fn principal(text: &str) -> Result<Self, String> {
-        const SCHEME: &[u8] = b"spiffe://";
+        const SCHEME: &str = "spiffe://";
         let pattern = Self::parse(text)?;
         match &pattern {
-            Self::Exact(id) => check_spiffe_id(id)?,
-            Self::Prefix(id) if !id.starts_with(SCHEME) && !SCHEME.starts_with(id) => {
-                return Err(format!("a SPIFFE ID begins with `spiffe://`: `{text}`"));
+            Self::Exact(_) => check_spiffe_id(text)?,
+            Self::Prefix(_) => {
+                let start = text.trim_end_matches('*');
+                if !start.starts_with(SCHEME) && !SCHEME.starts_with(start) {
+                    return Err(format!("a SPIFFE ID begins with `{SCHEME}`: `{text}`"));
+                }
+                let rest = start.strip_prefix(SCHEME).unwrap_or_default();
+                check_spiffe_id(&format!("{SCHEME}{rest}x"))?;
             }
-            _ => {}
+            Self::Suffix(_) => {
+                let end = text.trim_start_matches('*');
+                let examples = [format!("{SCHEME}x{end}"), format!("{SCHEME}x/x{end}")];
+                if !examples.iter().any(|id| check_spiffe_id(id).is_ok()) {
+                    return Err(format!("no SPIFFE ID ends so: `{text}`"));
+                }
+            }
+            Self::Present | Self::Template(_) => {}
         }
         Ok(pattern)
     }
 
-    /// A host name, without port. Its case does not matter.
+    /// A namespace: a segment of a SPIFFE ID, or a part of one.
+    pub(crate) fn namespace(text: &str) -> Result<Self, String> {
+        let pattern = Self::parse(text)?;
+        let part = text.trim_matches('*');
+        if !part.bytes().all(in_segment) || part == "." || part == ".." {
+            return Err(format!("no SPIFFE ID holds such a namespace: `{text}`"));
+        }
+        Ok(pattern)
+    }
+
+    /// A host, and its port if one has to be written. Brought into the normal form that hosts of
+    /// requests have.
     pub(crate) fn host(text: &str) -> Result<Self, String> {
-        let name = text.trim_matches('*');
-        if name.contains(':') && !(name.starts_with('[') && name.ends_with(']')) {
+        Self::normalised(text, host::normal)
+            .map_err(|()| format!("is not a host name, or a part of one: `{text}`"))
+    }
+
+    /// A server name, in its normal form.
+    pub(crate) fn server_name(text: &str) -> Result<Self, String> {
+        Self::normalised(text, host::normal_server_name)
+            .map_err(|()| format!("is not a server name, or a part of one: `{text}`"))
+    }
+
+    /// The pattern whose text, or a text that it matches, `normal` brings into normal form.
+    fn normalised(text: &str, normal: impl Fn(&str) -> Option<String>) -> Result<Self, ()> {
+        let text = text.to_ascii_lowercase();
+        let bytes = |text: &str| -> Box<[u8]> { text.as_bytes().into() };
+        match Self::parse(&text).map_err(drop)? {
+            Self::Exact(_) => Ok(Self::Exact(bytes(&normal(&text).ok_or(())?))),
+            Self::Prefix(_) => {
+                let start = text.trim_end_matches('*');
+                let examples = ["x", "1", ""].map(|end| normal(&format!("{start}{end}")));
+                let starts = |example: &Option<String>| {
+                    let example = example.as_ref();
+                    example.is_some_and(|example| example.starts_with(start))
+                };
+                let exists = examples.iter().any(starts);
+                exists.then(|| Self::Prefix(bytes(start))).ok_or(())
+            }
+            Self::Suffix(_) => {
+                let example = text.replacen('*', "x", 1);
+                let end = normal(&example).ok_or(())?.split_off(1);
+                (!end.is_empty())
+                    .then(|| Self::Suffix(bytes(&end)))
+                    .ok_or(())
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The value of a field, which neither begins nor ends with white space (RFC 9110 section 5.5).
+    pub(crate) fn field_value(text: &str) -> Result<Self, String> {
+        let pattern = Self::parse(text)?;
+        if text.starts_with(' ') || text.ends_with(' ') {
             return Err(format!(
-                "hosts are matched without port: `{text}`; see `ports`"
+                "no value of a field begins or ends with white space: `{text}`"
             ));
         }
-        if name.contains(['/', ' ', '@', '?', '#']) || !name.is_ascii() {
-            return Err(format!("is not a host name: `{text}`"));
+        Ok(pattern)
+    }
+
+    /// `*`, of what is there or not and is not looked into.
+    pub(crate) fn presence(text: &str) -> Result<Self, String> {
+        match Self::parse(text)? {
+            Self::Present => Ok(Self::Present),
+            _ => Err(format!(
+                "only `*` is a value, whatever it is: a query is not looked into: `{text}`"
+            )),
         }
-        Self::parse(&text.to_ascii_lowercase())
     }
 
     /// A method.
@@ -122,6 +192,44 @@ impl Pattern {
             Self::Template(template) => template.matches(text),
         }
     }
+
+    /// As [`Self::matches`], of texts whose case does not matter. The pattern is in lower case.
+    pub(crate) fn matches_any_case(&self, text: &[u8]) -> bool {
+        let part = |part: Option<&[u8]>, own: &[u8]| {
+            part.is_some_and(|part| part.eq_ignore_ascii_case(own))
+        };
+        match self {
+            Self::Exact(exact) => part(Some(text), exact),
+            Self::Prefix(prefix) => part(text.get(..prefix.len()), prefix),
+            Self::Suffix(suffix) => {
+                let start = text.len().checked_sub(suffix.len());
+                part(start.map(|start| &text[start..]), suffix)
+            }
+            Self::Present | Self::Template(_) => self.matches(text),
+        }
+    }
+
+    /// As [`Self::matches`], of the text that `lines` are with `separator` between them.
+    pub(crate) fn matches_joined<'a>(
+        &self,
+        lines: impl Iterator<Item = &'a [u8]> + Clone,
+        separator: &'a [u8],
+    ) -> bool {
+        let parts = lines.enumerate().flat_map(|(index, line)| {
+            let before: &[u8] = if index == 0 { b"" } else { separator };
+            before.iter().chain(line)
+        });
+        match self {
+            Self::Exact(exact) => parts.eq(&**exact),
+            Self::Prefix(prefix) => parts.take(prefix.len()).eq(&**prefix),
+            Self::Suffix(suffix) => {
+                let start = parts.clone().count().checked_sub(suffix.len());
+                start.is_some_and(|start| parts.skip(start).eq(&**suffix))
+            }
+            // Values of fields have no templates.
+            Self::Present | Self::Template(_) => true,
+        }
+    }
 }
 
 /// As it was written.
@@ -153,32 +261,30 @@ pub(crate) fn check_normal(path: &[u8], written: &str) -> Result<(), String> {
     }
 }
 
-/// The grammar of SPIFFE-ID, section 2.
-fn check_spiffe_id(id: &[u8]) -> Result<(), String> {
-    let shown = || String::from_utf8_lossy(id).into_owned();
-    let Some(rest) = id.strip_prefix(b"spiffe://") else {
-        return Err(format!(
-            "a SPIFFE ID begins with `spiffe://`: `{}`",
-            shown()
-        ));
+/// The grammar of SPIFFE-ID, section 2. There is one spelling of each.
+fn check_spiffe_id(id: &str) -> Result<(), String> {
+    let Some(rest) = id.strip_prefix("spiffe://") else {
+        return Err(format!("a SPIFFE ID begins with `spiffe://`: `{id}`"));
     };
-    let mut parts = rest.split(|b| *b == b'/');
+    let mut parts = rest.split('/');
     let domain = parts.next().unwrap_or_default();
-    let in_domain = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
-    if domain.is_empty() || !domain.iter().all(in_domain) {
+    let in_domain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    if domain.is_empty() || !domain.bytes().all(in_domain) {
         return Err(format!(
-            "a trust domain is lower case letters, digits, `.`, `-` and `_`: `{}`",
-            shown()
+            "a trust domain is lower case letters, digits, `.`, `-` and `_`: `{id}`"
         ));
     }
-    let in_segment = |b: &u8| b.is_ascii_alphanumeric() || b".-_".contains(b);
-    let is_segment = |segment: &[u8]| {
-        !segment.is_empty() && segment != b"." && segment != b".." && segment.iter().all(in_segment)
+    let is_segment = |segment: &str| {
+        !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(in_segment)
     };
     if !parts.all(is_segment) {
-        return Err(format!("is not a SPIFFE ID: `{}`", shown()));
+        return Err(format!("is not a SPIFFE ID: `{id}`"));
     }
     Ok(())
+}
+
+fn in_segment(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_".contains(&byte)
 }
 
 /// A port.
@@ -188,21 +294,40 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| format!("expected a port from 1 to 65535: `{text}`"))
 }
 
-/// An address or a block of them.
+/// An address or a block of them. Those of IPv4 that are written as of IPv6 (`::ffff:10.0.0.1`) are
+/// of IPv4, as the addresses of connections are.
 pub(crate) fn ip_block(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address));
-    }
-    let Ok(block) = text.parse::<IpNet>() else {
-        return Err(format!(
-            "expected an address or a block like 10.1.0.0/16: `{text}`"
-        ));
-    };
-    if block.addr() == block.network() {
-        return Ok(block);
-    }
+    let block = read_block(text)?;
     let network = block.trunc();
+    if block.addr() == network.addr() {
+        return Ok(canonical(block));
+    }
     Err(format!(
         "has bits beyond its prefix: write `{network}` for `{text}`"
     ))
+}
+
+/// As [`ip_block`], but the bits beyond the prefix may be anything.
+pub(crate) fn read_block(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| format!("expected an address or a block like 10.1.0.0/16: `{text}`"))
+}
+
+/// How many bits of an IPv6 address say that it is one of IPv4.
+const MAPPED_BITS: u8 = 96;
+
+fn canonical(block: IpNet) -> IpNet {
+    let mapped = match block.addr() {
+        IpAddr::V6(address) if block.prefix_len() >= MAPPED_BITS => {
+            Ipv6Addr::to_ipv4_mapped(&address)
+        }
+        _ => None,
+    };
+    let mapped = mapped.and_then(|address| {
+        let prefix_len = block.prefix_len() - MAPPED_BITS;
+        IpNet::new(address.into(), prefix_len).ok()
+    });
+    mapped.unwrap_or(block)
 }

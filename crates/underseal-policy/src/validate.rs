@@ -67,31 +67,24 @@ impl Checks<'_> {
     }
 
     fn source(&mut self, path: &str, source: &Source) {
-        let principal = |text: &str| Pattern::principal(text).map(drop);
-        let text = |text: &str| Pattern::parse(text).map(drop);
-        let block = |text: &str| pattern::ip_block(text).map(drop);
-        self.values(path, "principals", &source.principals, principal);
-        self.values(path, "notPrincipals", &source.not_principals, principal);
-        self.values(path, "namespaces", &source.namespaces, text);
-        self.values(path, "notNamespaces", &source.not_namespaces, text);
-        self.values(path, "ipBlocks", &source.ip_blocks, block);
-        self.values(path, "notIpBlocks", &source.not_ip_blocks, block);
+        self.values(path, "principals", &source.principals);
+        self.values(path, "notPrincipals", &source.not_principals);
+        self.values(path, "namespaces", &source.namespaces);
+        self.values(path, "notNamespaces", &source.not_namespaces);
+        self.values(path, "ipBlocks", &source.ip_blocks);
+        self.values(path, "notIpBlocks", &source.not_ip_blocks);
     }
 
     fn operation(&mut self, path: &str, operation: &Operation) {
-        let host = |text: &str| Pattern::host(text).map(drop);
-        let port = |text: &str| pattern::port(text).map(drop);
-        let method = |text: &str| Pattern::method(text).map(drop);
-        let url_path = |text: &str| Pattern::path(text).map(drop);
         let tcp_port = self.tcp_port(operation);
-        self.values(path, "ports", &operation.ports, port);
-        self.values(path, "notPorts", &operation.not_ports, port);
-        self.http_values(path, tcp_port, "hosts", &operation.hosts, host);
-        self.http_values(path, tcp_port, "notHosts", &operation.not_hosts, host);
-        self.http_values(path, tcp_port, "methods", &operation.methods, method);
-        self.http_values(path, tcp_port, "notMethods", &operation.not_methods, method);
-        self.http_values(path, tcp_port, "paths", &operation.paths, url_path);
-        self.http_values(path, tcp_port, "notPaths", &operation.not_paths, url_path);
+        self.values(path, "ports", &operation.ports);
+        self.values(path, "notPorts", &operation.not_ports);
+        self.http_values(path, tcp_port, "hosts", &operation.hosts);
+        self.http_values(path, tcp_port, "notHosts", &operation.not_hosts);
+        self.http_values(path, tcp_port, "methods", &operation.methods);
+        self.http_values(path, tcp_port, "notMethods", &operation.not_methods);
+        self.http_values(path, tcp_port, "paths", &operation.paths);
+        self.http_values(path, tcp_port, "notPaths", &operation.not_paths);
     }
 
     fn condition(&mut self, path: &str, condition: &Condition, tcp_port: Option<u16>) {
@@ -105,13 +98,13 @@ impl Checks<'_> {
                 return;
             }
         };
-        if let (Key::Header(_), Some(port)) = (&key, tcp_port) {
+        if let (Key::Header(_) | Key::Query, Some(port)) = (&key, tcp_port) {
             let path = format!("{path}.key");
             self.faults.push(not_http(path, &condition.key, port));
         }
         let value = |text: &str| key.check(text);
-        self.values(path, "values", &condition.values, value);
-        self.values(path, "notValues", &condition.not_values, value);
+        self.checked(path, "values", &condition.values, value);
+        self.checked(path, "notValues", &condition.not_values, value);
     }
 
     /// A port of `operation` on which no HTTP is spoken.
@@ -120,22 +113,19 @@ impl Checks<'_> {
         ports.find(|port| self.tcp_ports.contains(port))
     }
 
-    fn http_values(
-        &mut self,
-        path: &str,
-        tcp_port: Option<u16>,
-        key: &str,
-        values: &[String],
-        check: impl Fn(&str) -> Result<(), String>,
-    ) {
+    fn http_values(&mut self, path: &str, tcp_port: Option<u16>, key: &str, values: &[String]) {
         if let (Some(port), false) = (tcp_port, values.is_empty()) {
             let path = format!("{path}.{key}");
             self.faults.push(not_http(path, key, port));
         }
-        self.values(path, key, values, check);
+        self.values(path, key, values);
     }
 
-    fn values(
+    fn values(&mut self, path: &str, key: &str, values: &[String]) {
+        self.checked(path, key, values, |text| check_value(key, text));
+    }
+
+    fn checked(
         &mut self,
         path: &str,
         key: &str,
@@ -148,6 +138,20 @@ impl Checks<'_> {
                 self.faults.push(Fault::new(path, message));
             }
         }
+    }
+}
+
+/// Whether `text` can be a value of `key`, a key of a source or an operation.
+pub(crate) fn check_value(key: &str, text: &str) -> Result<(), String> {
+    match key {
+        "principals" | "notPrincipals" => Pattern::principal(text).map(drop),
+        "namespaces" | "notNamespaces" => Pattern::namespace(text).map(drop),
+        "ipBlocks" | "notIpBlocks" => pattern::ip_block(text).map(drop),
+        "ports" | "notPorts" => pattern::port(text).map(drop),
+        "hosts" | "notHosts" => Pattern::host(text).map(drop),
+        "methods" | "notMethods" => Pattern::method(text).map(drop),
+        "paths" | "notPaths" => Pattern::path(text).map(drop),
+        _ => Err(format!("no such key: `{key}`")),
     }
 }
 

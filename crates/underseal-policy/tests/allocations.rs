@@ -9,7 +9,7 @@ use std::alloc::System;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use underseal_policy::model::Direction;
 use underseal_policy::{
-    Connection, Labels, Matcher, Peer, PolicyFile, ReadOptions, Reason, Scratch, http1, load,
+    Connection, Fact, Labels, Matcher, Peer, PolicyFile, ReadOptions, Reason, Scratch, http1, load,
 };
 
 #[global_allocator]
@@ -28,7 +28,7 @@ fn deciding_allocates_nothing() {
     assert_eq!(head.len(), 600);
     let mut scratch = Scratch::default();
     let source = Peer {
-        principal: Some(thousand::PRINCIPAL),
+        principal: Fact::Is(thousand::PRINCIPAL),
         ip: None,
     };
     let connection = Connection {

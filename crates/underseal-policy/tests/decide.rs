@@ -5,7 +5,9 @@ mod requests;
 
 use requests::Sent;
 use underseal_policy::model::Direction;
-use underseal_policy::{Connection, Labels, Matcher, Peer, PolicyFile, Reason, Verdict, load};
+use underseal_policy::{
+    Connection, Fact, Labels, Matcher, Peer, PolicyFile, Reason, Verdict, load,
+};
 
 const WEB: Option<&str> = Some("spiffe://corp/ns/shop/sa/web");
 
@@ -13,7 +15,7 @@ const WEB: Option<&str> = Some("spiffe://corp/ns/shop/sa/web");
 fn from(principal: Option<&str>) -> Connection<'_> {
     Connection {
         source: Peer {
-            principal,
+            principal: principal.into(),
             ip: Some([10, 1, 2, 3].into()),
         },
         port: 8080,
@@ -218,7 +220,10 @@ fn a_field_that_comes_twice_is_nobody_s_word() {
     };
     let (prod, dev) = (("x-ENV", "prod"), ("x-env", "dev"));
     assert_eq!(verdict(allow, false, &[prod]), Verdict::Allow);
-    assert_eq!(verdict(allow, false, &[prod, prod]), Verdict::Allow);
+    // A program that joins the lines sees `prod,prod`.
+    assert_eq!(verdict(allow, false, &[prod, prod]), Verdict::Deny);
+    let joined = "rules: [{ when: [{ key: 'request.headers[x-env]', values: ['prod,dev'] }] }]";
+    assert_eq!(verdict(joined, true, &[prod, dev]), Verdict::Deny);
     assert_eq!(verdict(allow, false, &[]), Verdict::Deny);
     assert_eq!(verdict(not, false, &[]), Verdict::Allow);
     for fields in [[prod, dev], [dev, prod]] {
@@ -238,10 +243,10 @@ fn a_field_that_comes_twice_is_nobody_s_word() {
 fn each_attribute_is_compared() {
     let connection = Connection {
         destination: Peer {
-            principal: Some("spiffe://corp/db"),
+            principal: Fact::Is("spiffe://corp/db"),
             ip: Some("::ffff:192.0.2.7".parse().expect("an address")),
         },
-        sni: Some("orders.example.com"),
+        sni: Fact::Is("Orders.Example.com."),
         ..from(WEB)
     };
     for (rule, holds) in [
@@ -262,8 +267,25 @@ fn each_attribute_is_compared() {
             "from: [{ source: { namespaces: [x] } }, { source: { namespaces: [shop] } }]",
             true,
         ),
-        ("to: [{ operation: { hosts: [Orders.Example.com] } }]", true),
-        ("to: [{ operation: { hosts: ['*.example.com'] } }]", true),
+        (
+            "to: [{ operation: { hosts: ['Orders.Example.com:8080'] } }]",
+            true,
+        ),
+        (
+            "to: [{ operation: { hosts: ['*.example.com:8080'] } }]",
+            true,
+        ),
+        ("to: [{ operation: { hosts: ['orders.*'] } }]", true),
+        (
+            "to: [{ operation: { hosts: [orders.example.com] } }]",
+            false,
+        ),
+        (
+            "to: [{ operation: { notHosts: [orders.example.com] } }]",
+            false,
+        ),
+        ("when: [{ key: request.query, values: ['*'] }]", true),
+        ("when: [{ key: request.query, notValues: ['*'] }]", false),
         ("to: [{ operation: { notHosts: ['*'] } }]", false),
         ("to: [{ operation: { ports: [80, 8080] } }]", true),
         ("to: [{ operation: { notPorts: [8080] } }]", false),

@@ -36,8 +36,8 @@ const PATH_PATTERNS: &[&str] = &[
 ];
 const METHODS: &[&str] = &["GET", "PUT", "POST"];
 const METHOD_PATTERNS: &[&str] = &["GET", "PUT", "P*", "*T", "*"];
-const HOSTS: &[&str] = &["a", "b.a", "c"];
-const HOST_PATTERNS: &[&str] = &["a", "B.a", "*.a", "b*", "*"];
+const HOSTS: &[&str] = &["a", "b.a", "c", "a:1", "b.a:2"];
+const HOST_PATTERNS: &[&str] = &["a", "B.a", "*.a", "b*", "*", "a:1", "*:2", "*.a:3"];
 const PRINCIPALS: &[&str] = &["spiffe://t/ns/x/w", "spiffe://t/ns/y/w", "spiffe://t/z"];
 const PRINCIPAL_PATTERNS: &[&str] = &[
     "spiffe://t/ns/x/w",
@@ -162,7 +162,7 @@ proptest! {
         let fields: Vec<_> = fields.iter().map(|value| ("X", *value)).collect();
         let mut sent = Sent::new(&format!("{method} {path}"), host, &fields);
         let request = is_http.then(|| sent.request());
-        let source = Peer { principal, ip: ip.map(Into::into) };
+        let source = Peer { principal: principal.into(), ip: ip.map(Into::into) };
         let connection = Connection { source, port, ..Connection::default() };
 
         let decision = matcher.decide(&connection, request.as_ref());

@@ -1,7 +1,11 @@
 //! Policy files: what loads, and every way in which one does not.
 
+#[path = "support/requests.rs"]
+mod requests;
+
+use requests::Sent;
 use underseal_policy::model::{Action, Direction};
-use underseal_policy::{PolicyFile, load};
+use underseal_policy::{Connection, Fact, Labels, Matcher, PolicyFile, Verdict, load, load_all};
 
 /// A policy whose `spec` is `spec`, which begins in line 5.
 fn with_spec(spec: &str) -> String {
@@ -153,7 +157,10 @@ fn what_is_no_yaml_has_a_place() {
         ("a: 1\na: 2\n", "p.yaml:2:1: duplicate mapping key: a"),
         ("a: *x\n", "p.yaml:1:4"),
         ("a:\n\tb: 1\n", "p.yaml:2:2"),
-        ("a: &a {b: 1}\nc:\n  <<: *a\n", "p.yaml:3:3"),
+        (
+            "a: &a {b: 1}\nc:\n  <<: *a\n",
+            "p.yaml:3:3: `<<` merges a mapping",
+        ),
         ("a: !x y\n", "p.yaml:1:"),
     ] {
         let errors = errors(text);
@@ -167,7 +174,7 @@ fn another_kind_of_document_is_refused() {
     let text = with_spec("rules: []").replace("underseal/v1alpha1", "security.istio.io/v1");
     assert_eq!(
         errors(&text),
-        ["p.yaml:1:13: apiVersion: expected `underseal/v1alpha1`"]
+        ["p.yaml:1:1: is a policy of Istio: `underseal policy convert` makes it one"]
     );
     assert_eq!(
         errors("[]"),
@@ -203,9 +210,16 @@ fn values_that_could_never_match_are_refused() {
         ("paths: ['/a*b']", "once"),
         ("paths: ['/{id}']", "stand in a template"),
         ("paths: ['/{**}/{*}']", "the last operator"),
-        ("hosts: ['a:80']", "without port"),
-        ("hosts: ['http://a']", "without port"),
+        ("hosts: ['http://a']", "not a host name"),
         ("hosts: ['a/b']", "not a host name"),
+        ("hosts: ['*.']", "not a host name"),
+        ("hosts: ['a..b']", "not a host name"),
+        ("hosts: ['a,b']", "not a host name"),
+        ("hosts: ['[zz]']", "not a host name"),
+        ("hosts: ['a:']", "not a host name"),
+        ("hosts: ['a:99999*']", "not a host name"),
+        ("hosts: ['*..b']", "not a host name"),
+        ("hosts: ['.a*']", "not a host name"),
         ("methods: [get]", "write `GET`"),
         ("methods: ['G T']", "is not a method"),
         ("ports: [0]", "from 1 to 65535"),
@@ -297,6 +311,14 @@ fn specs_are_checked() {
         ("selector: {}", "matchLabels is missing"),
         ("selector: { matchLabels: {} }", "leave out `selector`"),
         ("selector: { matchLabels: { version: 1 } }", "write \"1\""),
+        (
+            "selector: { matchLabels: { version: 1.10 } }",
+            "write \"1.10\"",
+        ),
+        (
+            "selector: { matchLabels: { version: 0123 } }",
+            "write \"0123\"",
+        ),
         ("rules: ", "expected a list, found nothing"),
         ("rules: [~]", "expected a mapping, found nothing"),
     ] {
@@ -314,4 +336,132 @@ fn an_alias_bomb_is_refused() {
         text += &format!("b{level}: &a{level} [{below}]\n");
     }
     assert_eq!(errors(&text).len(), 1);
+}
+
+#[test]
+fn documents_of_other_kinds_are_passed_over_and_lists_are_read() {
+    let policy = with_spec("action: DENY");
+    let other = "apiVersion: apps/v1\nkind: Deployment\n---\n";
+    let loaded = load_all(
+        &[PolicyFile {
+            name: "p.yaml",
+            text: &format!("{other}{policy}"),
+        }],
+        &[],
+    );
+    let loaded = loaded.expect("loads");
+    assert_eq!(loaded.policies.len(), 1);
+    assert_eq!(
+        loaded.passed_over[0].message,
+        "`Deployment` is no policy: passed over"
+    );
+    assert_eq!(
+        errors(other),
+        ["p.yaml:1:1: there is no policy in this file, nor in any other"]
+    );
+    let item = with_spec("acton: DENY").replace('\n', "\n  ");
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {item}");
+    assert_eq!(
+        errors(&list),
+        ["p.yaml:8:5: items[0].spec.acton: no such key; did you mean `action`?"]
+    );
+}
+
+#[test]
+fn the_limits_of_a_file_are_said_in_words() {
+    let many = "---\na: 1\n".repeat(1100);
+    assert!(
+        errors(&many)[0].contains("more than 1024 documents"),
+        "{:?}",
+        errors(&many)
+    );
+    let nodes = format!("a: [{}]\n", "x, ".repeat(260_000));
+    assert!(
+        errors(&nodes)[0].contains("more than 250000"),
+        "{:?}",
+        errors(&nodes)[0]
+    );
+}
+
+/// Each pattern in several spellings, of which a request has another.
+#[test]
+fn matching_does_not_depend_on_spelling() {
+    let hosts = [
+        [
+            "trail.example.com.",
+            "TRAIL.example.com",
+            "trail.example.com",
+        ],
+        ["[2001:db8:0:0:0:0:0:1]", "[2001:DB8::1]", "[2001:db8:0::1]"],
+        ["a.test:080", "A.TEST.:80", "a.test:80"],
+    ];
+    for spellings in hosts {
+        for pattern in spellings {
+            for host in spellings {
+                let rule = format!("to: [{{ operation: {{ hosts: ['{pattern}'] }} }}]");
+                let mut sent = Sent::new("GET /", host, &[]);
+                let connection = Connection::default();
+                let verdict = deny(&rule)
+                    .decide(&connection, Some(&sent.request()))
+                    .verdict;
+                assert_eq!(verdict, Verdict::Deny, "{pattern} {host}");
+            }
+        }
+    }
+    for pattern in [
+        "::ffff:10.0.0.1",
+        "10.0.0.1",
+        "::ffff:10.0.0.0/112",
+        "10.0.0.0/16",
+    ] {
+        for ip in ["10.0.0.1", "::ffff:10.0.0.1"] {
+            let rule = format!("from: [{{ source: {{ ipBlocks: ['{pattern}'] }} }}]");
+            let mut connection = Connection::default();
+            connection.source.ip = Some(ip.parse().expect("an address"));
+            let verdict = deny(&rule).decide(&connection, None).verdict;
+            assert_eq!(verdict, Verdict::Deny, "{pattern} {ip}");
+            connection.source.ip = Some([10, 1, 0, 1].into());
+            let verdict = deny(&rule).decide(&connection, None).verdict;
+            assert_eq!(verdict, Verdict::Allow, "{pattern}");
+        }
+    }
+    for pattern in ["a.test.", "A.test", "*.TEST.", "A.*"] {
+        for sni in ["a.test", "A.Test."] {
+            let rule = format!("when: [{{ key: connection.sni, values: ['{pattern}'] }}]");
+            let connection = Connection {
+                sni: Fact::Is(sni),
+                ..Connection::default()
+            };
+            let verdict = deny(&rule).decide(&connection, None).verdict;
+            assert_eq!(verdict, Verdict::Deny, "{pattern} {sni}");
+        }
+    }
+}
+
+/// One policy that denies by one rule.
+fn deny(rule: &str) -> Matcher {
+    let text = with_spec(&format!("action: DENY\nrules: [{{ {rule} }}]"));
+    let file = PolicyFile {
+        name: "p.yaml",
+        text: &text,
+    };
+    let policies = load(&[file], &[]).expect("loads");
+    Matcher::new(&policies, &Labels::new(), Direction::Ingress).expect("compiles")
+}
+
+#[test]
+fn what_no_request_has_does_not_load() {
+    for rule in [
+        "from: [{ source: { principals: ['spiffe://Corp/*'] } }]",
+        "from: [{ source: { principals: ['*/a b'] } }]",
+        "from: [{ source: { namespaces: ['a/b'] } }]",
+        "when: [{ key: connection.sni, values: ['[::1]'] }]",
+        "when: [{ key: connection.sni, values: ['10.0.0.1'] }]",
+        "when: [{ key: connection.sni, values: ['a:443'] }]",
+        "when: [{ key: 'request.headers[x]', values: [' a'] }]",
+        "when: [{ key: request.query, values: [a] }]",
+    ] {
+        let errors = spec_errors(&format!("rules:\n- {rule}"));
+        assert_eq!(errors.len(), 1, "{rule}: {errors:?}");
+    }
 }

@@ -16,7 +16,9 @@ Exit codes:
 
 const CHECK_NOTES: &str = "\
 Every error of every file is printed, as FILE:LINE:COLUMN: KEY: what is wrong. With --json, each is
-one object per line: file, line, column, path, message.
+one object per line: file, line, column, path, message. Documents of other kinds are passed over,
+with a note each on stderr; policies of Istio and Cilium are errors, and to be converted. A file has
+up to 1024 documents, and up to 250000 texts, lists and mappings.
 
 Example:
   underseal policy check policies/*.yaml
@@ -27,7 +29,8 @@ Exit codes: 0 all files load; 6 some do not, or cannot be read.";
 const EXPLAIN_NOTES: &str = "\
 The rules are shown in the order in which they are asked: DENY, ALLOW, AUDIT. Each names the key
 that was looked at last, its values, and what the request has. What is not given is not known, and
-is decided against the request. Without --request it is a connection that does not speak HTTP.
+is decided against the request; `none` says that --from, --to or --sni is known not to be there.
+Without --request it is a connection that does not speak HTTP.
 
 Example:
   underseal policy explain policies/*.yaml --labels app=orders --from spiffe://corp/ns/shop/sa/web \\
@@ -36,17 +39,23 @@ Example:
 Exit codes: 0 explained, whatever was decided; 6 a file does not load, or cannot be read.";
 
 const CONVERT_NOTES: &str = "\
-Takes Istio's AuthorizationPolicy and Cilium's CiliumNetworkPolicy with its HTTP rules. What cannot
-be said exactly is refused by name, with its line and column on stderr, and nothing is printed.
+Takes Istio's AuthorizationPolicy and Cilium's CiliumNetworkPolicy with its HTTP rules. What comes
+out allows nothing that the original denies: what cannot be kept is refused by name, with its line
+and column on stderr, and nothing is printed; what is narrower is a note on stderr. Documents of
+other kinds are passed over, with a note each.
 
 A policy of a namespace is for workloads with the label io.kubernetes.pod.namespace. Of the labels
 of a peer, a SPIFFE ID tells the namespace and the service account. Regular expressions become
 patterns where they are literal, have `.*` at one end, `[^/]+` for a segment, or alternatives.
 
+--report prints for each document exact, narrowed, refused or passed over, and why; as JSON one
+object per line: file, line, column, kind, name, outcome, reasons.
+
 Example:
   underseal policy convert cilium.yaml --trust-domain cluster.local > policy.yaml
+  underseal policy convert manifests/ --namespace shop --report text
 
-Exit codes: 0 converted; 6 something cannot be converted, or the file cannot be read.";
+Exit codes: 0 converted; 6 something cannot be converted, or a file cannot be read.";
 
 /// Options of `underseal policy`.
 #[derive(Debug, Args)]
@@ -148,19 +157,55 @@ pub(super) enum Way {
 #[derive(Debug, Args)]
 #[command(after_help = CONVERT_NOTES)]
 pub(super) struct ConvertArgs {
-    /// File with policies of Istio or Cilium; `-` is stdin
-    #[arg(value_name = "FILE")]
-    pub(super) file: PathBuf,
+    /// Files with policies of Istio or Cilium, or directories of files; `-` is stdin
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
 
-    /// Trust domain of the peers' SPIFFE IDs; without it, a service account is matched in any
+    /// Namespace of policies that name none
+    #[arg(long, value_name = "NAME")]
+    pub(super) namespace: Option<String>,
+
+    /// Trust domain of the mesh or cluster, which policies of Istio call `cluster.local`
     #[arg(long, value_name = "DOMAIN")]
     pub(super) trust_domain: Option<String>,
+
+    /// Other name of the trust domain; may be given several times
+    #[arg(long, value_name = "DOMAIN", requires = "trust_domain")]
+    pub(super) trust_domain_alias: Vec<String>,
+
+    /// Namespace of Istio's policies for the whole mesh
+    #[arg(long, value_name = "NAME", default_value = "istio-system")]
+    pub(super) root_namespace: String,
+
+    /// Addresses of pods and nodes, `10.0.0.0/8`; all blocks of the cluster have to be given
+    #[arg(long, value_name = "BLOCK")]
+    pub(super) cluster_block: Vec<String>,
+
+    /// Addresses of the workload's node
+    #[arg(long, value_name = "BLOCK")]
+    pub(super) host_block: Vec<String>,
+
+    /// No proxy stands in front: Istio's remote addresses are those of whoever connects
+    #[arg(long)]
+    pub(super) no_trusted_proxies: bool,
+
+    /// Print what became of each document, and no policy
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) report: Option<Format>,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
 }
 
 /// Policy files and what must be known to read them.
 #[derive(Debug, Args)]
 pub(super) struct Files {
-    /// Policy files, YAML, several policies in one if separated by `---`; `-` is stdin
+    /// Policy files, YAML, several policies in one if separated by `---`, or directories of files;
+    /// `-` is stdin
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
 

@@ -1,23 +1,24 @@
 //! `underseal policy check`.
 
 use underseal_policy::model::AuthorizationPolicy;
-use underseal_policy::{LoadError, PolicyFile, load};
+use underseal_policy::{LoadError, load_all};
 
-use super::arguments::{CheckArgs, Files};
-use super::{print, read};
-use crate::exit::{Exit, Failure};
+use super::arguments::CheckArgs;
+use super::{Files, convert, print};
+use crate::exit::{Exit, Failure, say};
 
 /// Loads all files and prints what is wrong with any of them.
 ///
 /// # Errors
 /// [`Exit::Policy`] when something is, or a file cannot be read.
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    match loaded(&args.files)? {
+    let files = Files::read(&args.files.files)?;
+    match loaded(&files, &args.files.tcp_port) {
         Ok(_) if args.json => Ok(()),
         Ok(policies) => print(&format!(
             "{} in {}\n",
             count(policies.len(), "policy", "policies"),
-            count(args.files.files.len(), "file", "files"),
+            count(files.len(), "file", "files"),
         )),
         Err(errors) => {
             let line = if args.json { json } else { text };
@@ -27,22 +28,18 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     }
 }
 
-/// The policies of `files`, or what is wrong with them.
-///
-/// # Errors
-/// [`Exit::Policy`] when a file cannot be read.
+/// The policies of `files`, or what is wrong with them. What was passed over is said on stderr.
 pub(super) fn loaded(
     files: &Files,
-) -> Result<Result<Vec<AuthorizationPolicy>, Vec<LoadError>>, Failure> {
-    let texts = read(&files.files)?;
-    let files_read: Vec<_> = texts
+    tcp_ports: &[u16],
+) -> Result<Vec<AuthorizationPolicy>, Vec<LoadError>> {
+    let loaded = load_all(&files.policy_files(), tcp_ports)?;
+    say(&loaded
+        .passed_over
         .iter()
-        .map(|file| PolicyFile {
-            name: &file.name,
-            text: &file.text,
-        })
-        .collect();
-    Ok(load(&files_read, &files.tcp_port))
+        .map(convert::note)
+        .collect::<String>());
+    Ok(loaded.policies)
 }
 
 fn refused(errors: &[LoadError]) -> Failure {

@@ -1,42 +1,128 @@
 //! `underseal policy convert`.
 
-use underseal_policy::{ConvertOptions, PolicyFile, convert, to_yaml};
+use underseal_policy::{
+    ConvertOptions, Document, LoadError, Note, Outcome, PolicyFile, convert, examine, to_yaml,
+};
 
-use super::arguments::ConvertArgs;
-use super::{check, print, read};
+use super::arguments::{ConvertArgs, Format};
+use super::{Files, check, print};
 use crate::exit::{Exit, Failure, say};
 
-/// Prints the policies of the file in underseal's words, and on stderr what they compare
-/// differently.
+/// Prints the policies of the files in underseal's words, and on stderr what they compare
+/// differently; or what became of each document.
 ///
 /// # Errors
-/// [`Exit::Policy`] when the file cannot be read, or says something that cannot be said exactly;
-/// then nothing is printed but the errors.
+/// [`Exit::Policy`] when a file cannot be read, or says something that cannot be said; then nothing
+/// is printed but the errors.
 pub(super) fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    let options = ConvertOptions {
+    let options = options(args);
+    let files = Files::read(&args.files)?;
+    let policy_files = files.policy_files();
+    if let Some(format) = args.report {
+        return report(&policy_files, &options, format);
+    }
+    let converted = convert(&policy_files, &options).map_err(|errors| {
+        say(&errors.iter().map(check::text).collect::<String>());
+        refused(errors.len())
+    })?;
+    say(&converted.notes.iter().map(note).collect::<String>());
+    print(&to_yaml(&converted.policies))
+}
+
+fn options(args: &ConvertArgs) -> ConvertOptions {
+    ConvertOptions {
+        namespace: args.namespace.clone(),
         trust_domain: args.trust_domain.clone(),
+        trust_domain_aliases: args.trust_domain_alias.clone(),
+        root_namespace: args.root_namespace.clone(),
+        cluster_blocks: args.cluster_block.clone(),
+        host_blocks: args.host_block.clone(),
+        no_trusted_proxies: args.no_trusted_proxies,
+    }
+}
+
+fn report(
+    files: &[PolicyFile<'_>],
+    options: &ConvertOptions,
+    format: Format,
+) -> Result<(), Failure> {
+    let documents = examine(files, options);
+    let line = match format {
+        Format::Text => text,
+        Format::Json => json,
     };
-    for file in read(std::slice::from_ref(&args.file))? {
-        let policy_file = PolicyFile {
-            name: &file.name,
-            text: &file.text,
-        };
-        let converted = convert(&policy_file, &options).map_err(|errors| {
-            say(&errors.iter().map(check::text).collect::<String>());
-            Failure::new(
-                Exit::Policy,
-                format!("{}, nothing is converted", check::errors(errors.len())),
-                "what cannot be said exactly is refused; write that part by hand",
-            )
-        })?;
-        for note in &converted.notes {
-            let (line, column) = (note.place.line, note.place.column);
-            say(&format!(
-                "note: {}:{line}:{column}: {}: {}\n",
-                file.name, note.path, note.message
-            ));
-        }
-        print(&to_yaml(&converted.policies))?;
+    print(&documents.iter().map(line).collect::<String>())?;
+    let refused_documents = documents.iter();
+    let errors: usize = refused_documents
+        .filter(|document| document.outcome == Outcome::Refused)
+        .map(|document| document.errors.len())
+        .sum();
+    if errors > 0 {
+        return Err(refused(errors));
     }
     Ok(())
+}
+
+fn refused(errors: usize) -> Failure {
+    Failure::new(
+        Exit::Policy,
+        format!("{}, nothing is converted", check::errors(errors)),
+        "what cannot be said exactly is refused; write that part by hand",
+    )
+}
+
+pub(super) fn note(note: &Note) -> String {
+    let (line, column) = (note.place.line, note.place.column);
+    let path = if note.path.is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", note.path)
+    };
+    format!(
+        "note: {}:{line}:{column}: {path}{}\n",
+        note.file, note.message
+    )
+}
+
+fn text(document: &Document) -> String {
+    let Document {
+        file, place, kind, ..
+    } = document;
+    let what = [kind, &*document.name].join(" ");
+    let outcome = document.outcome.as_str();
+    let mut text = format!("{outcome:<11} {file}:{}: {}\n", place.line, what.trim());
+    let errors = document.errors.iter().map(LoadError::to_string);
+    let notes = document
+        .notes
+        .iter()
+        .map(|found| note(found).trim_end().to_owned());
+    for reason in errors.chain(notes) {
+        text += &format!("            {reason}\n");
+    }
+    text
+}
+
+fn json(document: &Document) -> String {
+    let reason = |place: underseal_policy::Place, path: &str, message: &str| {
+        serde_json::json!({
+            "line": place.line,
+            "column": place.column,
+            "path": path,
+            "message": message,
+        })
+    };
+    let errors = document.errors.iter();
+    let errors = errors.map(|error| reason(error.place, &error.path, &error.message));
+    let notes = document.notes.iter();
+    let notes = notes.map(|note| reason(note.place, &note.path, &note.message));
+    let object = serde_json::json!({
+        "file": document.file,
+        "line": document.place.line,
+        "column": document.place.column,
+        "kind": document.kind,
+        "name": document.name,
+        "outcome": document.outcome.as_str(),
+        "reasons": errors.chain(notes).collect::<Vec<_>>(),
+    });
+    format!("{object}\n")
 }

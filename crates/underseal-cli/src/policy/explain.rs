@@ -5,12 +5,12 @@ mod text;
 
 use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
-    Connection, Explanation, Labels, Matcher, Peer, ReadOptions, Refusal, Request, Scratch,
+    Connection, Explanation, Fact, Labels, Matcher, Peer, ReadOptions, Refusal, Request, Scratch,
     applies, http1,
 };
 
 use super::arguments::{ExplainArgs, Way};
-use super::{check, print};
+use super::{Files, check, print};
 use crate::exit::{Exit, Failure};
 
 /// What is to be shown.
@@ -35,7 +35,8 @@ enum Outcome<'a> {
 /// # Errors
 /// [`Exit::Policy`] when a file does not load, with the first of its errors.
 pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
-    let policies = check::loaded(&args.files)?.map_err(|errors| {
+    let files = Files::read(&args.files.files)?;
+    let policies = check::loaded(&files, &args.files.tcp_port).map_err(|errors| {
         // What does not load decides nothing, and there is nothing to explain.
         let first = errors.first().map_or_else(String::new, check::text);
         Failure::new(
@@ -109,15 +110,24 @@ fn head(args: &ExplainArgs) -> Option<Vec<u8>> {
 fn connection(args: &ExplainArgs) -> Connection<'_> {
     Connection {
         source: Peer {
-            principal: args.from.as_deref(),
+            principal: given(args.from.as_deref()),
             ip: args.from_ip,
         },
         destination: Peer {
-            principal: args.to.as_deref(),
+            principal: given(args.to.as_deref()),
             ip: args.to_ip,
         },
         port: args.port,
-        sni: args.sni.as_deref(),
+        sni: given(args.sni.as_deref()),
+    }
+}
+
+/// What an option says: nothing is not known, and `none` is known not to be there.
+fn given(option: Option<&str>) -> Fact<'_> {
+    match option {
+        None => Fact::Unknown,
+        Some("none") => Fact::Absent,
+        Some(text) => Fact::Is(text),
     }
 }
 

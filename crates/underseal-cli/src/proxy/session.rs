@@ -32,15 +32,15 @@ impl Session {
     pub(crate) fn connection(&self) -> Connection<'_> {
         Connection {
             source: Peer {
-                principal: self.source.as_deref(),
+                principal: self.source.as_deref().into(),
                 ip: Some(self.remote.ip().to_canonical()),
             },
             destination: Peer {
-                principal: self.destination.as_deref(),
+                principal: self.destination.as_deref().into(),
                 ip: Some(self.local.ip().to_canonical()),
             },
             port: self.local.port(),
-            sni: self.sni.as_deref(),
+            sni: self.sni.as_deref().into(),
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
 use underseal_policy::model::Direction;
-use underseal_policy::{Connection, Matcher, Peer, ReadOptions, Request, Scratch, Verdict};
+use underseal_policy::{Connection, Fact, Matcher, Peer, ReadOptions, Request, Scratch, Verdict};
 
 use super::arguments::{Protocol, ToProtocol};
 use super::backend::{Address, Backends, Known};
@@ -197,11 +197,13 @@ impl Worker {
         let address = backend.and_then(|backend| backend.peer);
         Connection {
             destination: Peer {
-                principal: backend.and_then(|backend| backend.principal),
+                principal: backend
+                    .and_then(|backend| backend.principal)
+                    .map_or(Fact::Unknown, Fact::Is),
                 ip: address.map(|address| address.ip().to_canonical()),
             },
             port: address.map_or(self.backends.port(), |address| address.port()),
-            sni: None,
+            sni: Fact::Unknown,
             ..connection
         }
     }

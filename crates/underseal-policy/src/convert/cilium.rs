@@ -1,15 +1,88 @@
-//! CiliumNetworkPolicy: what it says of identities, ports and HTTP. Its identities are labels; of
-//! these a SPIFFE ID holds the namespace and the service account.
+//! CiliumNetworkPolicy: what it says of identities, addresses, ports and HTTP. Its identities are
+//! labels; of these a SPIFFE ID holds the namespace and the service account.
 
 mod http;
 mod peers;
+mod ports;
 
 use super::{Conversion, NAMESPACE_LABEL, Origin};
 use crate::load::{Fields, Value};
-use crate::model::{AuthorizationPolicy, Direction, Rule, Selector, Spec};
+use crate::model::{Action, AuthorizationPolicy, Direction, Rule, Selector, Spec};
+
+const DNS: &str = "names are not resolved";
+const SELECTORS: &str = "labels of peers are not known";
+
+/// Keys that Cilium has and that nothing here can say.
+pub(super) const FOREIGN: &[(&str, &str)] = &[
+    ("nodeSelector", "policies are for workloads"),
+    ("enableDefaultDeny", "a policy that allows denies the rest"),
+    ("matchExpressions", SELECTORS),
+    ("fromRequires", SELECTORS),
+    ("toRequires", SELECTORS),
+    ("fromNodes", SELECTORS),
+    ("toNodes", SELECTORS),
+    ("fromGroups", "groups of a cloud are not known"),
+    ("toGroups", "groups of a cloud are not known"),
+    ("toServices", DNS),
+    ("toFQDNs", DNS),
+    ("icmps", "ICMP is not judged"),
+    (
+        "authentication",
+        "how peers prove themselves is the listener's matter",
+    ),
+    ("cidrGroupRef", "groups of addresses are not known"),
+    ("cidrGroupSelector", "groups of addresses are not known"),
+    ("kafka", "Kafka is not read"),
+    ("dns", DNS),
+    ("l7", "protocols of one's own are not read"),
+    ("l7proto", "protocols of one's own are not read"),
+    (
+        "headerMatches",
+        "fields are not compared with secrets or changed",
+    ),
+    ("terminatingTLS", "TLS is the listener's matter"),
+    ("originatingTLS", "TLS is the listener's matter"),
+    ("serverNames", "names of servers are the listener's matter"),
+    ("listener", "other proxies are not asked"),
+];
+
+/// A list of rules of a spec, and what it becomes.
+struct Section {
+    key: &'static str,
+    direction: Direction,
+    action: Action,
+    suffix: &'static str,
+}
+
+const SECTIONS: [Section; 4] = [
+    Section {
+        key: "ingress",
+        direction: Direction::Ingress,
+        action: Action::Allow,
+        suffix: "",
+    },
+    Section {
+        key: "ingressDeny",
+        direction: Direction::Ingress,
+        action: Action::Deny,
+        suffix: "/deny",
+    },
+    Section {
+        key: "egress",
+        direction: Direction::Egress,
+        action: Action::Allow,
+        suffix: "/egress",
+    },
+    Section {
+        key: "egressDeny",
+        direction: Direction::Egress,
+        action: Action::Deny,
+        suffix: "/egress/deny",
+    },
+];
 
 impl Conversion<'_> {
-    /// The policies of a document: one for each direction of each spec.
+    /// The policies of a document: one for each section of each spec.
     pub(super) fn cilium(
         &mut self,
         document: &Value<'_>,
@@ -41,7 +114,9 @@ impl Conversion<'_> {
         let known = [
             "endpointSelector",
             "ingress",
+            "ingressDeny",
             "egress",
+            "egressDeny",
             "description",
             "labels",
         ];
@@ -49,26 +124,33 @@ impl Conversion<'_> {
         let selector = self.reader.required(value, &mut fields, "endpointSelector");
         let selector = selector.and_then(|selector| self.selector(&selector));
         let mut policies = Vec::new();
-        for (key, direction, suffix) in [
-            ("ingress", Direction::Ingress, ""),
-            ("egress", Direction::Egress, "/egress"),
-        ] {
-            let Some(section) = fields.take(key) else {
+        let mut allowing = Vec::new();
+        for section in SECTIONS {
+            let Some(items) = fields.take(section.key) else {
                 continue;
             };
-            let items = self.reader.list(Some(section));
-            let rules = items
+            let items = self.reader.list(Some(items));
+            let rules: Vec<_> = items
                 .iter()
-                .flat_map(|item| self.rules(item, direction, origin));
-            let spec = Spec {
+                .flat_map(|item| self.rules(item, &section, origin))
+                .collect();
+            let spec = |action, rules| Spec {
                 selector: selector.clone(),
-                direction,
-                rules: rules.collect(),
-                ..Spec::default()
+                direction: section.direction,
+                action,
+                rules,
             };
+            // What is selected by a rule that denies is denied what no rule allows, too.
+            if section.action == Action::Deny && !allowing.contains(&section.direction) {
+                let suffix = section.suffix.trim_end_matches("/deny");
+                let spec = origin.scope(spec(Action::Allow, Vec::new()));
+                policies.push(AuthorizationPolicy::new(format!("{name}{suffix}"), spec));
+            }
+            allowing.push(section.direction);
+            let spec = origin.scope(spec(section.action, rules));
             policies.push(AuthorizationPolicy::new(
-                format!("{name}{suffix}"),
-                origin.scope(spec),
+                format!("{name}{}", section.suffix),
+                spec,
             ));
         }
         if policies.is_empty() {
@@ -108,16 +190,28 @@ impl Conversion<'_> {
         read
     }
 
-    /// The rules of one item of `ingress` or `egress`: peers and ports, each of them with each.
-    fn rules(&mut self, item: &Value<'_>, direction: Direction, origin: &Origin) -> Vec<Rule> {
-        let known = match direction {
-            Direction::Ingress => ["fromEndpoints", "fromEntities", "fromCIDR", "toPorts"],
-            Direction::Egress => ["toEndpoints", "toEntities", "toCIDR", "toPorts"],
+    /// The rules of one item of a section: peers and ports, each of them with each.
+    fn rules(&mut self, item: &Value<'_>, section: &Section, origin: &Origin) -> Vec<Rule> {
+        let known = match section.direction {
+            Direction::Ingress => [
+                "fromEndpoints",
+                "fromEntities",
+                "fromCIDR",
+                "fromCIDRSet",
+                "toPorts",
+            ],
+            Direction::Egress => [
+                "toEndpoints",
+                "toEntities",
+                "toCIDR",
+                "toCIDRSet",
+                "toPorts",
+            ],
         };
         let mut fields = self.reader.mapping(item, &known);
         let ports = fields.take("toPorts");
         let has_ports = ports.is_some();
-        let Some(peers) = self.peers(&mut fields, direction, origin) else {
+        let Some(peers) = self.peers(&mut fields, section, origin) else {
             // An item that names neither peers nor ports selects nothing: all is denied.
             return if has_ports {
                 self.operations(ports)

@@ -151,7 +151,7 @@ fn target_reasons(parsed: &httparse::Request<'_, '_>, host: &[u8]) -> Option<Ref
     let (method, target) = (parsed.method?.as_bytes(), parsed.path?.as_bytes());
     match Target::read(method, target, &host) {
         Err(refusal) => Some(refusal),
-        Ok(Target::Path(path)) => {
+        Ok(Target::Path(path, _)) => {
             let mut out = [0; crate::head::MAX_PATH];
             let normal = normalise(path, &PathOptions::default(), &mut out);
             normal.err().map(Refusal::Path)

@@ -30,11 +30,28 @@ pub fn policy_file(data: &[u8]) {
         );
         assert_eq!(again, Ok(policies), "{yaml}");
     }
-    if let Ok(converted) = convert(&file, &ConvertOptions::default()) {
-        let faults = converted
-            .policies
-            .iter()
-            .flat_map(|policy| crate::validate::faults(policy, &[]));
-        assert_eq!(faults.count(), 0);
+    for options in [ConvertOptions::default(), all_given()] {
+        if let Ok(converted) = convert(&[file], &options) {
+            let yaml = to_yaml(&converted.policies);
+            let name = "";
+            let again = load(&[PolicyFile { name, text: &yaml }], &[]);
+            assert!(
+                converted.policies.is_empty() || again == Ok(converted.policies),
+                "{yaml}"
+            );
+        }
+    }
+}
+
+/// Options with which most can be converted.
+fn all_given() -> ConvertOptions {
+    ConvertOptions {
+        namespace: Some("default".to_owned()),
+        trust_domain: Some("cluster.local".to_owned()),
+        trust_domain_aliases: vec!["old.local".to_owned()],
+        cluster_blocks: vec!["10.0.0.0/8".to_owned()],
+        host_blocks: vec!["192.0.2.1".to_owned()],
+        no_trusted_proxies: true,
+        ..ConvertOptions::default()
     }
 }

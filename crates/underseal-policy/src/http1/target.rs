@@ -6,8 +6,8 @@ use crate::refusal::Refusal;
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
-    /// A path, without its query, not yet in normal form.
-    Path(&'a [u8]),
+    /// A path that is not yet in normal form, and its query if it has one.
+    Path(&'a [u8], Option<&'a [u8]>),
     /// `OPTIONS *`.
     Server,
     /// CONNECT.
@@ -59,7 +59,7 @@ fn absolute<'a>(text: &'a [u8], host: &Authority<'_>) -> Result<Target<'a>, Refu
         return Err(Refusal::HostDisagrees);
     }
     match rest {
-        [] => Ok(Target::Path(b"/")),
+        [] => Ok(Target::Path(b"/", None)),
         [b'/', ..] => path(rest),
         _ => Err(Refusal::Target),
     }
@@ -73,5 +73,5 @@ pub(crate) fn path(text: &[u8]) -> Result<Target<'_>, Refusal> {
     if !query.iter().all(in_query) || path.contains(&b'#') {
         return Err(Refusal::Target);
     }
-    Ok(Target::Path(path))
+    Ok(Target::Path(path, query.get(1..)))
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{MergeKeyPolicy, Spanned};
 
 use crate::load::Place;
@@ -48,14 +49,51 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Spanned<Node>>, (Place, String
             max_total_replayed_events: 50_000,
         },
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
-        let place = error.location().map_or(Place::START, Place::of);
-        (place, message(&error))
-    })
+    let mut documents: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| {
+            let place = error.location().map_or(Place::START, Place::of);
+            (place, message(&error))
+        })?;
+    documents.iter_mut().for_each(|node| as_written(node, text));
+    Ok(documents)
+}
+
+/// Gives scalars back the text that they were read from: `1.10` is told apart from `1.1`.
+fn as_written(node: &mut Spanned<Node>, text: &str) {
+    let span = node.referenced.span();
+    match &mut node.value {
+        Node::Scalar(_, written) => {
+            let start = span
+                .byte_offset()
+                .and_then(|start| usize::try_from(start).ok());
+            let len = span.byte_len().and_then(|len| usize::try_from(len).ok());
+            let source = start
+                .zip(len)
+                .and_then(|(start, len)| text.get(start..start + len));
+            if let Some(source) = source.map(str::trim).filter(|source| !source.is_empty()) {
+                *written = source.to_owned();
+            }
+        }
+        Node::List(items) => items.iter_mut().for_each(|item| as_written(item, text)),
+        Node::Mapping(entries) => {
+            entries
+                .iter_mut()
+                .for_each(|(_, value)| as_written(value, text));
+        }
+        Node::Null | Node::Text(_) => {}
+    }
 }
 
 /// The library's words, without the place that is reported beside them.
 fn message(error: &serde_saphyr::Error) -> String {
+    match error.without_snippet() {
+        serde_saphyr::Error::Budget { breach, .. } => return limit(breach),
+        serde_saphyr::Error::MergeKeyNotAllowed { .. } => {
+            return "`<<` merges a mapping into another, which is not supported: write its keys out"
+                .to_owned();
+        }
+        _ => {}
+    }
     let text = error.without_snippet().to_string();
     let words = text
         .rsplit_once(" at line ")
@@ -64,6 +102,18 @@ fn message(error: &serde_saphyr::Error) -> String {
         .split_once(", set DuplicateKeyPolicy")
         .map_or(words, |(words, _)| words)
         .to_owned()
+}
+
+/// The limits that keep a file from taking more time and memory than any policy does.
+fn limit(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Documents { .. } => "has more than 1024 documents: split the file".to_owned(),
+        BudgetBreach::Nodes { .. } => {
+            "has more than 250000 texts, lists and mappings: split the file".to_owned()
+        }
+        BudgetBreach::Depth { .. } => "is nested more than 64 deep".to_owned(),
+        other => format!("is larger than a file of policies may be: {other:?}"),
+    }
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_saphyr::Spanned;
-
-use super::Node;
 use super::values::{Reader, Value};
 use crate::model::{
     API_VERSION, Action, AuthorizationPolicy, Condition, Direction, From, KIND, Operation, Rule,
@@ -13,23 +10,22 @@ use crate::model::{
 
 impl Reader {
     /// The policy that the document is. It is whole if there are no faults.
-    pub(crate) fn policy(&mut self, document: &Spanned<Node>) -> AuthorizationPolicy {
-        let document = Value::document(document);
-        let mut fields = self.mapping(&document, &["apiVersion", "kind", "metadata", "spec"]);
+    pub(crate) fn policy(&mut self, document: &Value<'_>) -> AuthorizationPolicy {
+        let mut fields = self.mapping(document, &["apiVersion", "kind", "metadata", "spec"]);
         for (key, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
-            if let Some(value) = self.required(&document, &mut fields, key) {
+            if let Some(value) = self.required(document, &mut fields, key) {
                 self.word(&value, &[(expected, ())]);
             }
         }
         let name = self
-            .required(&document, &mut fields, "metadata")
+            .required(document, &mut fields, "metadata")
             .map_or_else(String::new, |metadata| {
                 let mut fields = self.mapping(&metadata, &["name"]);
                 self.required(&metadata, &mut fields, "name")
                     .map_or_else(String::new, |name| self.text(&name))
             });
         let spec = self
-            .required(&document, &mut fields, "spec")
+            .required(document, &mut fields, "spec")
             .map_or_else(Spec::default, |spec| self.spec(&spec));
         AuthorizationPolicy::new(name, spec)
     }
@@ -162,9 +158,7 @@ impl Reader {
         value: &Value<'_>,
         known: [&'static str; N],
     ) -> HashMap<&'static str, Vec<String>> {
-        if matches!(&value.node.value, Node::Mapping(entries) if entries.is_empty()) {
-            self.fault(value, "is empty; to match all, leave it out");
-        }
+        self.check_not_empty(value);
         let mut fields = self.mapping(value, &known);
         let read = known.map(|key| (key, self.texts(fields.take(key))));
         read.into_iter().collect()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_saphyr::Spanned;
 
 use super::suggestion::suggestion;
-use super::{Node, Place};
+use super::{LoadError, Node, Note, Place};
 
 /// Something that is no policy, or no part of one.
 #[derive(Debug)]
@@ -15,9 +15,39 @@ pub(crate) struct Misread {
     pub(crate) message: String,
 }
 
+impl Misread {
+    pub(crate) fn new(value: &Value<'_>, message: impl Into<String>) -> Self {
+        Self {
+            place: Place::of(value.node.referenced),
+            path: value.path.clone(),
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn error(self, file: &str) -> LoadError {
+        LoadError {
+            file: file.to_owned(),
+            place: self.place,
+            path: self.path,
+            message: self.message,
+        }
+    }
+
+    pub(crate) fn note(self, file: &str) -> Note {
+        Note {
+            file: file.to_owned(),
+            place: self.place,
+            path: self.path,
+            message: self.message,
+        }
+    }
+}
+
 /// Reads one document and goes on after a fault, with nothing in its place.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
+    /// Keys of others that are not supported, and why not.
+    pub(crate) foreign: &'static [(&'static str, &'static str)],
     pub(crate) faults: Vec<Misread>,
     /// Where each value that was read stands.
     pub(crate) places: HashMap<String, Place>,
@@ -38,7 +68,41 @@ impl<'n> Value<'n> {
             node,
         }
     }
+
+    /// The value of a key, if this is a mapping that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<Self> {
+        let Node::Mapping(entries) = &self.node.value else {
+            return None;
+        };
+        let (_, node) = entries.iter().find(|(found, _)| found.value == key)?;
+        Some(Self {
+            path: self.path_to(key),
+            node,
+        })
+    }
+
+    /// The text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&'n str> {
+        match &self.node.value {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What the value at `key`, or at a path, is called.
+    pub(crate) fn path_to(&self, key: &str) -> String {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        format!("{}{dot}{key}", self.path)
+    }
 }
+
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && std::ptr::eq(self.node, other.node)
+    }
+}
+
+impl Eq for Value<'_> {}
 
 /// The entries of a mapping, by key.
 #[derive(Debug)]
@@ -147,9 +211,26 @@ impl Reader {
             .partition(|(key, _)| known.contains(key));
         for (key, value) in unknown {
             let place = self.places[&value.path];
-            self.fault_at(place, &value.path, suggestion(key, known));
+            let foreign = self.foreign.iter().find(|(foreign, _)| *foreign == key);
+            let message = match foreign {
+                Some((key, why)) => format!("not supported: {key}: {why}"),
+                None => suggestion(key, known),
+            };
+            self.fault_at(place, &value.path, message);
         }
         Fields(good.into_iter().collect())
+    }
+
+    /// The entries of a mapping, whatever their keys.
+    pub(crate) fn any_mapping<'n>(&mut self, value: &Value<'n>) -> Fields<'n> {
+        Fields(self.entries(value).into_iter().collect())
+    }
+
+    /// Whether an empty mapping would match all or nothing, readers would disagree.
+    pub(crate) fn check_not_empty(&mut self, value: &Value<'_>) {
+        if matches!(&value.node.value, Node::Mapping(entries) if entries.is_empty()) {
+            self.fault(value, "is empty; to match all, leave it out");
+        }
     }
 
     pub(crate) fn entries<'n>(&mut self, value: &Value<'n>) -> Vec<(&'n str, Value<'n>)> {
@@ -158,10 +239,9 @@ impl Reader {
             self.fault(value, format!("expected a mapping, found {found}"));
             return Vec::new();
         };
-        let dot = if value.path.is_empty() { "" } else { "." };
         let mut read = Vec::new();
         for (key, node) in entries {
-            let path = format!("{}{dot}{}", value.path, key.value);
+            let path = value.path_to(&key.value);
             self.places.insert(path.clone(), Place::of(key.referenced));
             read.push((&*key.value, Value { path, node }));
         }

@@ -39,7 +39,7 @@ fn source(source: &model::Source) -> Result<Clause, String> {
         &source.not_principals,
         &principals,
     )?;
-    let namespaces = texts(Subject::SourceNamespace, Pattern::parse);
+    let namespaces = texts(Subject::SourceNamespace, Pattern::namespace);
     clause.add("source.namespaces", false, &source.namespaces, &namespaces)?;
     clause.add(
         "source.notNamespaces",

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::condition::Key;
+use crate::host;
 use crate::pattern::Pattern;
-use crate::request::{Connection, Request};
+use crate::request::{Connection, Fact, Request};
 
 /// What a rule is tried on. A connection that does not speak HTTP has no request.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,7 @@ pub(crate) enum Subject {
     Host,
     Method,
     Path,
+    Query,
     Header(Box<[u8]>),
 }
 
@@ -78,6 +80,10 @@ enum Found<'a> {
     Unknown,
     Absent,
     One(&'a [u8]),
+    /// A text whose case does not matter.
+    AnyCase(&'a [u8]),
+    /// A host with its port, and the host alone.
+    Host(&'a [u8], &'a [u8]),
     Fields(&'a Request<'a>, &'a [u8]),
 }
 
@@ -90,28 +96,36 @@ impl Subject {
             Key::SourcePrincipal => Some(Self::SourcePrincipal),
             Key::DestinationPrincipal => Some(Self::DestinationPrincipal),
             Key::Sni => Some(Self::Sni),
+            Key::Query => Some(Self::Query),
             Key::SourceIp | Key::DestinationIp | Key::DestinationPort => None,
         }
     }
 
     fn find<'a>(&'a self, facts: &Facts<'a>) -> Found<'a> {
         let connection = facts.connection;
-        let known = |text: Option<&'a str>| match text {
-            Some(text) => Found::One(text.as_bytes()),
-            None => Found::Absent,
+        let known = |fact: Fact<'a>| match fact {
+            Fact::Is(text) => Found::One(text.as_bytes()),
+            Fact::Absent => Found::Absent,
+            Fact::Unknown => Found::Unknown,
         };
         match self {
             Self::SourcePrincipal => return known(connection.source.principal),
             Self::SourceNamespace => return known(connection.source.namespace()),
             Self::DestinationPrincipal => return known(connection.destination.principal),
-            Self::Sni => return known(connection.sni),
-            Self::Host | Self::Method | Self::Path | Self::Header(_) => {}
+            Self::Sni => {
+                return match connection.sni {
+                    Fact::Is(name) => Found::AnyCase(host::without_root(name).as_bytes()),
+                    other => known(other),
+                };
+            }
+            Self::Host | Self::Method | Self::Path | Self::Query | Self::Header(_) => {}
         }
         let Some(request) = facts.request else {
             return Found::Unknown;
         };
         match self {
-            Self::Host => Found::One(request.host),
+            Self::Host => Found::host(request.authority(), request.host()),
+            Self::Query => request.query.map_or(Found::Absent, Found::One),
             Self::Method => Found::One(request.method),
             Self::Header(name) => Found::Fields(request, name),
             _ => request.path.map_or(Found::Unknown, Found::One),
@@ -121,14 +135,14 @@ impl Subject {
     /// The text, if there is exactly one that every pattern is compared with.
     pub(crate) fn text<'a>(&'a self, facts: &Facts<'a>) -> Option<&'a [u8]> {
         match self.find(facts) {
-            Found::One(text) => Some(text),
+            Found::One(text) | Found::Host(text, _) => Some(text),
             _ => None,
         }
     }
 
-    /// Whether nothing can be said of it.
+    /// Whether a test of it may be neither yes nor no.
     pub(crate) fn is_unknown(&self, facts: &Facts<'_>) -> bool {
-        matches!(self.find(facts), Found::Unknown)
+        matches!(self.find(facts), Found::Unknown | Found::Host(..))
     }
 
     /// What a person is told that the request has.
@@ -136,7 +150,9 @@ impl Subject {
         match self.find(facts) {
             Found::Unknown => "not known".to_owned(),
             Found::Absent => "none".to_owned(),
-            Found::One(text) => String::from_utf8_lossy(text).into_owned(),
+            Found::One(text) | Found::AnyCase(text) | Found::Host(text, _) => {
+                String::from_utf8_lossy(text).into_owned()
+            }
             Found::Fields(request, name) => {
                 let lines = request.header(name).map(String::from_utf8_lossy);
                 let lines: Vec<_> = lines.collect();
@@ -146,6 +162,16 @@ impl Subject {
                     lines.join(" | ")
                 }
             }
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    fn host(with_port: &'a [u8], host: &'a [u8]) -> Self {
+        if with_port.len() == host.len() {
+            Self::One(host)
+        } else {
+            Self::Host(with_port, host)
         }
     }
 }
@@ -196,14 +222,30 @@ fn texts(found: &Found<'_>, patterns: &[Pattern]) -> Truth {
         Found::Unknown => Truth::Unknown,
         Found::Absent => Truth::No,
         Found::One(text) => matches(text).into(),
+        Found::AnyCase(text) => {
+            let matches = |pattern: &Pattern| pattern.matches_any_case(text);
+            patterns.iter().any(matches).into()
+        }
+        // A pattern without port says nothing of a port: nobody knows whether it was meant.
+        Found::Host(with_port, _) if matches(with_port) => Truth::Yes,
+        Found::Host(_, host) if matches(host) => Truth::Unknown,
+        Found::Host(..) => Truth::No,
         Found::Fields(request, name) => {
-            let mut lines = request.header(name).map(matches);
+            let mut lines = request.header(name);
             let Some(first) = lines.next() else {
                 return Truth::No;
             };
-            // Which of several lines a backend takes, nobody knows.
-            if lines.all(|line| line == first) {
-                first.into()
+            let truth = matches(first);
+            if lines.next().is_none() {
+                return truth.into();
+            }
+            // Which of several lines a backend takes, or whether it joins them, nobody knows.
+            let joined = patterns.iter().any(|pattern| {
+                let separator: &[u8] = if &**name == b"cookie" { b"; " } else { b"," };
+                pattern.matches_joined(request.header(name), separator)
+            });
+            if joined == truth && request.header(name).all(|line| matches(line) == truth) {
+                truth.into()
             } else {
                 Truth::Unknown
             }

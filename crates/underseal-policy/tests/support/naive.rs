@@ -126,7 +126,7 @@ fn matches(rule: &Rule, connection: &Connection<'_>, request: Option<&Request<'_
 }
 
 fn source(source: &Source, connection: &Connection<'_>) -> Keys {
-    let principal = connection.source.principal.map(str::as_bytes);
+    let principal = connection.source.principal.known().map(str::as_bytes);
     let namespace = namespace(connection);
     let ip = connection.source.ip.map(|ip| ip.to_string());
     let in_block = |block: &String| {
@@ -166,7 +166,15 @@ fn operation(
 ) -> Keys {
     let port = |port: &String| Some(*port == connection.port.to_string());
     let of = |text: Option<&[u8]>, pattern: &str| text.map(|text| is(text, pattern));
-    let host = |pattern: &String| of(request.map(Request::host), &pattern.to_ascii_lowercase());
+    let host = |pattern: &String| {
+        let pattern = pattern.to_ascii_lowercase();
+        let (host, written) = (request?.host(), request?.authority());
+        match (is(written, &pattern), is(host, &pattern)) {
+            (true, _) => Some(true),
+            (false, true) => None,
+            (false, false) => Some(false),
+        }
+    };
     let method = |pattern: &String| of(request.map(Request::method), pattern);
     let path = |pattern: &String| of(request.and_then(Request::path), pattern);
     let keys = [
@@ -194,14 +202,12 @@ fn condition(
         "source.namespace" => or(patterns.iter().map(|p| present(namespace(connection), p))),
         "request.headers[x]" => {
             let lines: Vec<_> = request?.header(b"x").collect();
-            let held = lines
-                .iter()
-                .filter(|line| patterns.iter().any(|p| is(line, p)));
-            match held.count() {
-                0 => Some(false),
-                all if all == lines.len() => Some(true),
-                _ => None,
-            }
+            let joined = lines.join(&b","[..]);
+            let held = |line: &[u8]| patterns.iter().any(|p| is(line, p));
+            let mut readings = lines.iter().map(|line| held(line));
+            let first = readings.next().unwrap_or(false);
+            let agree = readings.all(|held| held == first);
+            (lines.len() < 2 || (agree && held(&joined) == first)).then_some(first)
         }
         other => panic!("{other} is not generated"),
     };
@@ -226,7 +232,7 @@ fn unlisted(values: &[String], holds: impl Fn(&String) -> Truth) -> Option<Truth
 }
 
 fn namespace<'a>(connection: &Connection<'a>) -> Option<&'a [u8]> {
-    let id = connection.source.principal?;
+    let id = connection.source.principal.known()?;
     let parts: Vec<_> = id.split('/').collect();
     match parts[..] {
         ["spiffe:", "", _, "ns", namespace, _, ..] => Some(namespace.as_bytes()),

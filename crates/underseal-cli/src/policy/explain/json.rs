@@ -61,6 +61,6 @@ fn request(request: &Request<'_>) -> Value {
     json!({
         "method": String::from_utf8_lossy(request.method()),
         "path": request.path().map(String::from_utf8_lossy),
-        "host": String::from_utf8_lossy(request.host()),
+        "host": String::from_utf8_lossy(request.authority()),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use underseal_policy::{Connection, Explanation, Match, Reason, Request, RuleOutcome};
+use underseal_policy::{Connection, Explanation, Fact, Match, Reason, Request, RuleOutcome};
 
 use super::{Account, Outcome};
 
@@ -74,20 +74,24 @@ fn shown(request: &Request<'_>) -> String {
         "{} {} host {}",
         text(request.method()),
         text(request.path().unwrap_or(b"(no path)")),
-        text(request.host())
+        text(request.authority())
     )
 }
 
 fn connection(connection: &Connection<'_>) -> String {
-    let source = connection.source.principal.unwrap_or("nobody known");
+    let source = match connection.source.principal {
+        Fact::Unknown => "nobody known",
+        Fact::Absent => "nobody with a certificate",
+        Fact::Is(id) => id,
+    };
     let address = |ip: Option<std::net::IpAddr>| ip.map_or_else(String::new, |ip| format!(" {ip}"));
     let mut shown = format!("from {source}{}", address(connection.source.ip));
     shown += &format!(" to port {}", connection.port);
     shown += &address(connection.destination.ip);
-    if let Some(principal) = connection.destination.principal {
+    if let Fact::Is(principal) = connection.destination.principal {
         shown += &format!(" {principal}");
     }
-    if let Some(sni) = connection.sni {
+    if let Fact::Is(sni) = connection.sni {
         shown += &format!(" sni {sni}");
     }
     shown

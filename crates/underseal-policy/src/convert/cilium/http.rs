@@ -1,9 +1,14 @@
 //! What may be asked for: `toPorts`, and its HTTP rules.
 
 use super::Rule;
-use crate::convert::{Conversion, regex};
-use crate::load::{Fields, Value};
+use crate::condition::Key;
+use crate::convert::Conversion;
+use crate::convert::regex::{self, Kind};
+use crate::load::Value;
 use crate::model::{Condition, Operation, To};
+
+/// What an HTTP rule asks of the text of a key: patterns, of which some end where the path does.
+type Asked = Option<Vec<String>>;
 
 impl Conversion<'_> {
     /// For each port and HTTP rule a rule that asks for it alone.
@@ -13,7 +18,7 @@ impl Conversion<'_> {
         for item in &items {
             let mut fields = self.reader.mapping(item, &["ports", "rules"]);
             let ports = self.reader.list(fields.take("ports"));
-            let ports: Vec<_> = ports.iter().map(|port| self.port(port)).collect();
+            let ports: Vec<_> = ports.iter().flat_map(|port| self.ports(port)).collect();
             match fields.take("rules") {
                 None => rules.push(operation(Operation {
                     ports,
@@ -25,93 +30,114 @@ impl Conversion<'_> {
         rules
     }
 
-    fn port(&mut self, value: &Value<'_>) -> String {
-        let mut fields = self.reader.mapping(value, &["port", "protocol"]);
-        if let Some(protocol) = fields.take("protocol") {
-            self.reader.word(&protocol, &[("TCP", ()), ("ANY", ())]);
-        }
-        let port = self.reader.required(value, &mut fields, "port");
-        port.map_or_else(String::new, |port| self.reader.text(&port))
-    }
-
     fn http_rules(&mut self, value: &Value<'_>, ports: &[String]) -> Vec<Rule> {
         let mut fields = self.reader.mapping(value, &["http"]);
         let items = self.reader.required(value, &mut fields, "http");
         let items = self.reader.list(items);
         items
             .iter()
-            .map(|item| self.http_rule(item, ports))
+            .flat_map(|item| self.http_rule(item, ports))
             .collect()
     }
 
-    fn http_rule(&mut self, value: &Value<'_>, ports: &[String]) -> Rule {
+    /// The rule; two, where some paths are asked for with any query and some without one.
+    fn http_rule(&mut self, value: &Value<'_>, ports: &[String]) -> Vec<Rule> {
         let known = ["method", "path", "host", "headers"];
         let mut fields = self.reader.mapping(value, &known);
-        let mut rule = operation(Operation {
-            ports: ports.to_vec(),
-            methods: self.patterns(&mut fields, "method", None),
-            paths: self.patterns(
-                &mut fields,
-                "path",
-                Some("is compared without the query, which Cilium compares too"),
-            ),
-            hosts: self.patterns(
-                &mut fields,
-                "host",
-                Some("is compared without the port, which Cilium compares too"),
-            ),
-            ..Operation::default()
-        });
+        let methods = self.patterns(fields.take("method"), Kind::Method);
+        let paths = self.patterns(fields.take("path"), Kind::Path);
+        let hosts = self.patterns(fields.take("host"), Kind::Host);
         let headers = self.reader.list(fields.take("headers"));
-        let headers = headers.iter().filter_map(|header| self.header(header));
-        rule.when = headers.collect();
-        rule
+        let headers: Vec<_> = headers
+            .iter()
+            .filter_map(|header| self.header(header))
+            .collect();
+        let rule = |paths: Vec<String>| Rule {
+            when: headers.clone(),
+            ..operation(Operation {
+                ports: ports.to_vec(),
+                methods: methods.clone().unwrap_or_default(),
+                hosts: hosts.clone().unwrap_or_default(),
+                paths,
+                ..Operation::default()
+            })
+        };
+        let Some(paths) = paths else {
+            return vec![rule(Vec::new())];
+        };
+        let (open, closed): (Vec<_>, Vec<_>) = paths
+            .into_iter()
+            .partition(|path| path.ends_with('*') || path.ends_with("{**}"));
+        let mut rules = Vec::new();
+        if !open.is_empty() {
+            rules.push(rule(open));
+        }
+        if !closed.is_empty() {
+            let mut rule = rule(closed);
+            rule.when.push(no_query());
+            rules.push(rule);
+        }
+        rules
     }
 
-    /// What an expression becomes. Where it does not end with `.*`, what the new pattern leaves
-    /// out of the comparison makes a difference, and `note` says which.
-    fn patterns(&mut self, fields: &mut Fields<'_>, key: &str, note: Option<&str>) -> Vec<String> {
-        let Some(value) = fields.take(key) else {
-            return Vec::new();
-        };
+    /// What an expression becomes; `None` if it asks for nothing.
+    fn patterns(&mut self, value: Option<Value<'_>>, kind: Kind) -> Asked {
+        let value = value?;
         let expression = self.reader.text(&value);
-        match regex::patterns(&expression) {
-            // Anything at all is what a rule that does not ask allows.
-            Ok(patterns) if patterns.iter().any(|pattern| pattern == "*") => Vec::new(),
-            Ok(patterns) => {
-                let is_open =
-                    |pattern: &String| pattern.ends_with('*') || pattern.ends_with("{**}");
-                if let Some(note) = note.filter(|_| !patterns.iter().all(is_open)) {
-                    self.note(&value, note);
+        match regex::patterns(&expression, kind) {
+            Ok(found) if found.texts.iter().any(|text| text == "*") => None,
+            Ok(found) => {
+                for message in found.narrower {
+                    self.narrow(&value, message);
                 }
-                patterns
+                Some(found.texts)
             }
             Err(message) => {
                 if !expression.is_empty() {
                     self.reader.fault(&value, message);
                 }
-                Vec::new()
+                None
             }
         }
     }
 
-    /// `Name` must be there; `Name: value` must have the value, letter by letter.
+    /// `Name` must be there; `Name: value` must have the value, letter by letter: what stands behind
+    /// the first space, spaces included.
     fn header(&mut self, value: &Value<'_>) -> Option<Condition> {
         let text = self.reader.text(value);
         let (name, wanted) = match text.split_once(' ') {
-            Some((name, wanted)) => (name.trim_end_matches(':'), wanted.trim()),
-            None => (text.as_str(), "*"),
+            Some((name, wanted)) => (name.trim_end_matches(':'), Some(wanted)),
+            None => (text.as_str(), None),
         };
-        if wanted != "*" && wanted.contains('*') {
-            self.reader
-                .fault(value, "no pattern says a `*` within a value");
+        if text.is_empty() {
+            return None;
+        }
+        let key = format!("request.headers[{name}]");
+        let checked = match wanted {
+            Some("") => Err(format!("no pattern says an empty value: `{text}`")),
+            Some(wanted) if wanted.contains('*') => Err(format!(
+                "no pattern says a `*` within a value, which is itself there: `{text}`"
+            )),
+            _ => Key::parse(&key).and_then(|key| key.check(wanted.unwrap_or("*"))),
+        };
+        if let Err(message) = checked {
+            self.reader.fault(value, message);
             return None;
         }
         Some(Condition {
-            key: format!("request.headers[{name}]"),
-            values: vec![wanted.to_owned()],
+            key,
+            values: vec![wanted.unwrap_or("*").to_owned()],
             ..Condition::default()
         })
+    }
+}
+
+/// Cilium compares the path with its query.
+fn no_query() -> Condition {
+    Condition {
+        key: "request.query".to_owned(),
+        not_values: vec!["*".to_owned()],
+        ..Condition::default()
     }
 }
 

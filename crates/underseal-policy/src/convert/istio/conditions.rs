@@ -1,0 +1,87 @@
+//! What else must hold.
+
+use super::super::Conversion;
+use super::super::metadata::Metadata;
+use super::identities::{namespace, of_account};
+use super::sources::REMOTE;
+use super::{JWT, block};
+use crate::condition::Key;
+use crate::load::Value;
+use crate::model::Condition;
+use crate::pattern::Pattern;
+
+/// Keys of Istio that are called otherwise here.
+const RENAMED: [(&str, &str); 3] = [
+    ("remote.ip", "source.ip"),
+    ("source.serviceAccount", "source.principal"),
+    ("source.trustDomain", "source.principal"),
+];
+
+impl Conversion<'_> {
+    pub(super) fn istio_condition(&mut self, value: &Value<'_>, metadata: &Metadata) -> Condition {
+        let mut fields = self.reader.mapping(value, &["key", "values", "notValues"]);
+        let Some(key_value) = self.reader.required(value, &mut fields, "key") else {
+            return Condition::default();
+        };
+        if fields.is_empty() {
+            self.reader
+                .fault(value, "has neither `values` nor `notValues`");
+        }
+        let written = self.reader.text(&key_value);
+        let renamed = RENAMED.iter().find(|(there, _)| *there == written);
+        let called = renamed.map_or(&*written, |(_, here)| here);
+        let key = match self.check_key(&written).and_then(|()| Key::parse(called)) {
+            Ok(key) => key,
+            Err(message) => {
+                self.reader.fault(&key_value, message);
+                return Condition::default();
+            }
+        };
+        let [values, not_values] = ["values", "notValues"].map(|name| {
+            self.values(
+                fields.take(name),
+                |conversion, text| match &*written {
+                    "source.principal" => conversion.options.principals(text),
+                    "source.serviceAccount" => of_account(metadata, text),
+                    "source.trustDomain" => conversion.options.of_domain(text),
+                    "source.namespace" => namespace(text),
+                    "source.ip" | "destination.ip" | "remote.ip" => block(text),
+                    "connection.sni" => server_name(text),
+                    _ => Ok(vec![text.to_owned()]),
+                },
+                |text| key.check(text),
+            )
+        });
+        Condition {
+            key: called.to_owned(),
+            values,
+            not_values,
+        }
+    }
+
+    fn check_key(&self, key: &str) -> Result<(), String> {
+        if key.starts_with("request.auth.") {
+            return Err(format!("not supported: {key}: {JWT}"));
+        }
+        if key.starts_with("experimental.") {
+            return Err(format!(
+                "not supported: {key}: there are no filters of Envoy"
+            ));
+        }
+        if !self.knows_remote(key) {
+            return Err(format!("not supported: {key}: {REMOTE}"));
+        }
+        if matches!(key, "destination.principal" | "request.query") {
+            return Err(format!("Istio has no such key: `{key}`"));
+        }
+        Ok(())
+    }
+}
+
+/// Server names arrive there in lower case, and are compared as they are written.
+fn server_name(text: &str) -> Result<Vec<String>, String> {
+    if Pattern::server_name(text)?.to_string() != text {
+        return Err(format!("no server name is written so there: `{text}`"));
+    }
+    Ok(vec![text.to_owned()])
+}

@@ -1,0 +1,37 @@
+//! What must be known to convert.
+
+/// What must be known to convert. Where the meaning of a policy depends on something that is not
+/// given, it is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConvertOptions {
+    /// The namespace of policies that name none: that in which they are applied.
+    pub namespace: Option<String>,
+    /// The trust domain of the SPIFFE IDs.
+    pub trust_domain: Option<String>,
+    /// Other names of it, under which identities are accepted too.
+    pub trust_domain_aliases: Vec<String>,
+    /// Where Istio's policies for the whole mesh are kept. Default: `istio-system`.
+    pub root_namespace: String,
+    /// The addresses of all pods and nodes of the cluster, as `10.0.0.0/8`: what Cilium's `world`
+    /// and blocks of addresses never are, and `cluster` is.
+    pub cluster_blocks: Vec<String>,
+    /// The addresses of the node itself, which are Cilium's `host`.
+    pub host_blocks: Vec<String>,
+    /// Whether no proxy stands in front: then Istio's `remoteIpBlocks` and `remote.ip` are of whoever
+    /// connects.
+    pub no_trusted_proxies: bool,
+}
+
+impl Default for ConvertOptions {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            trust_domain: None,
+            trust_domain_aliases: Vec::new(),
+            root_namespace: "istio-system".to_owned(),
+            cluster_blocks: Vec::new(),
+            host_blocks: Vec::new(),
+            no_trusted_proxies: false,
+        }
+    }
+}

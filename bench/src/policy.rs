@@ -5,6 +5,7 @@ use crate::report::tables::{grid, titled};
 use crate::run::{Run, Samples};
 use crate::suite::{Measure, Suite};
 
+pub mod edits;
 pub mod heads;
 pub mod programs;
 
@@ -14,6 +15,7 @@ pub const SUITE: Suite = Suite {
     measures: &[
         Measure::each_round("program send", programs::send),
         Measure::each_round("program receive", programs::receive),
+        Measure::each_round("edits", edits::measure),
         Measure::each_round("heads", heads::measure),
         Measure::once("allocations", heads::count_allocations),
     ],
@@ -25,6 +27,11 @@ pub const SUITE: Suite = Suite {
 fn figures(run: &Run) -> Vec<Figure> {
     let samples = &run.samples;
     let mut figures = vec![program(samples)];
+    for row in [edits::name::POP, edits::name::PUSH] {
+        let took = samples.series("edits", row, "", "ms");
+        let what = format!("{row} of 64 KiB: ms");
+        figures.push(plain(what, Target::AtMost(1.0), took));
+    }
     let setting = heads::setting(1000);
     for row in [heads::name::HTTP1_ALLOWED, heads::name::HTTP1_DENIED] {
         let took = samples.series("heads", row, &setting, "ns");
@@ -56,6 +63,11 @@ fn tables(run: &Run) -> String {
         text.push_str(&titled(&title, grid(samples, measure, "cpu_s_per_gb")));
     }
     for (measure, value, title) in [
+        (
+            "edits",
+            "ms",
+            "a message of 64 KiB that a program edits, ms",
+        ),
         (
             "heads",
             "ns",

@@ -1,6 +1,6 @@
 use std::io::IoSlice;
 use std::num::NonZeroU64;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 
 use crate::{HelperError, Slices};
 
@@ -68,9 +68,8 @@ impl<'a> Message<'a> {
             None => (self.held, self.input),
             Some(_) => Default::default(),
         };
-        let held = Some(held).filter(|held| !held.is_empty());
         let edited = self.edited.iter().flat_map(Edited::slices);
-        held.into_iter().chain(input.iter()).chain(edited)
+        written(held, input).chain(edited)
     }
 
     /// The bytes of `range` in one piece: borrowed where they lie in one slice, copied where they
@@ -85,16 +84,11 @@ impl<'a> Message<'a> {
         if start == end {
             return Err(self.out_of_range(start, end));
         }
-        // Twice, because a slice that is found and returned would stay borrowed for the copy, too.
-        if self.within_one_slice(start, end).is_none() {
-            let mut linear = std::mem::take(&mut self.linear);
-            linear.clear();
-            self.copy_range(start, end, &mut linear);
-            self.linear = linear;
-            return Ok(&self.linear);
-        }
-        let found = self.within_one_slice(start, end);
-        Ok(found.expect("it was there a line above"))
+        let written = written(self.held, self.input);
+        Ok(match &mut self.edited {
+            None => one_piece(written, start..end, &mut self.linear),
+            Some(edited) => edited.pull(start..end, &mut self.linear),
+        })
     }
 
     /// Inserts `bytes` before the byte `at`; at the length of the message it appends them.
@@ -129,7 +123,7 @@ impl<'a> Message<'a> {
             bounds => bounds?,
         };
         if start < end {
-            self.edit().pop(start, end);
+            self.edit().pop(start..end);
         }
         Ok(())
     }
@@ -214,27 +208,6 @@ impl<'a> Message<'a> {
         self.edited.get_or_insert_with(|| Edited::new(held, input))
     }
 
-    fn within_one_slice(&self, start: usize, end: usize) -> Option<&[u8]> {
-        let mut offset = 0;
-        for slice in self.slices() {
-            if start < offset + slice.len() {
-                return slice.get(start - offset..end - offset);
-            }
-            offset += slice.len();
-        }
-        None
-    }
-
-    fn copy_range(&self, start: usize, end: usize, out: &mut Vec<u8>) {
-        let mut offset = 0;
-        for slice in self.slices() {
-            let from = start.saturating_sub(offset).min(slice.len());
-            let to = end.saturating_sub(offset).min(slice.len());
-            out.extend_from_slice(&slice[from..to]);
-            offset += slice.len();
-        }
-    }
-
     /// Start and end of a range that lies in the message; empty ones must start inside of it.
     fn bounds(&self, range: impl RangeBounds<usize>) -> Result<(usize, usize), HelperError> {
         let start = match range.start_bound() {
@@ -257,6 +230,36 @@ impl<'a> Message<'a> {
         let len = self.len();
         HelperError::OutOfRange { start, end, len }
     }
+}
+
+/// The slices of a message as it was written; none is empty.
+fn written<'a>(held: &'a [u8], input: Slices<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let held = Some(held).filter(|held| !held.is_empty());
+    held.into_iter().chain(input.iter())
+}
+
+/// The bytes of `range`, which the slices have: those of one slice, or a copy in `linear`.
+fn one_piece<'s>(
+    slices: impl Iterator<Item = &'s [u8]>,
+    range: Range<usize>,
+    linear: &'s mut Vec<u8>,
+) -> &'s [u8] {
+    let (mut skip, len) = (range.start, range.len());
+    linear.clear();
+    for slice in slices {
+        let found = &slice[skip.min(slice.len())..];
+        skip -= slice.len() - found.len();
+        let missing = len - linear.len();
+        match found.get(..missing) {
+            Some(found) if linear.is_empty() => return found,
+            Some(last) => {
+                linear.extend_from_slice(last);
+                break;
+            }
+            None => linear.extend_from_slice(found),
+        }
+    }
+    linear
 }
 
 /// What a program asked for besides its verdict.

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn text(message: &Message<'_>) -> String {
@@ -123,7 +125,7 @@ fn covered(message: Message<'_>) -> String {
     String::from_utf8(edited).expect("the tests use text")
 }
 
-fn replace(message: &mut Message<'_>, range: std::ops::Range<usize>) {
+fn replace(message: &mut Message<'_>, range: Range<usize>) {
     let start = range.start;
     message.pop(range).expect("the range is in the message");
     message.push(start, b"new").expect("so is its start");
@@ -171,5 +173,120 @@ fn cork_waits_for_no_more_than_may_be_held() {
         let mut message = Message::joined(&[], Slices::new(&slices), limit);
         let corked = message.cork_bytes(n);
         assert_eq!(corked.map(|()| message.into_wishes(false).cork), expected);
+    }
+}
+
+/// Places of every second byte of a message of `len` bytes, in orders that a peer may choose.
+fn orders(len: usize) -> [Vec<usize>; 4] {
+    let ascending: Vec<usize> = (0..len).step_by(2).collect();
+    let descending = ascending.iter().rev().copied().collect();
+    let half = ascending.len() / 2;
+    let ends = (0..half).flat_map(|at| [ascending[at], ascending[2 * half - 1 - at]]);
+    // Every place once, each far from the one before: the golden ratio of a power of two, odd.
+    let far = (0..2 * half).map(|at| ascending[at * 0x9e37_79b1 % (2 * half)]);
+    [ascending.clone(), descending, ends.collect(), far.collect()]
+}
+
+/// Where bytes of a message are, however it was edited: one tick for each that is there.
+struct Ticks(Vec<usize>);
+
+impl Ticks {
+    fn new(len: usize) -> Self {
+        let mut ticks = Self(vec![0; len + 1]);
+        (0..len).for_each(|at| ticks.add(at, 1));
+        ticks
+    }
+
+    fn add(&mut self, at: usize, by: isize) {
+        let mut index = at + 1;
+        while let Some(sum) = self.0.get_mut(index) {
+            *sum = sum.wrapping_add_signed(by);
+            index += index & index.wrapping_neg();
+        }
+    }
+
+    /// Bytes in front of the one that was at `at`.
+    fn before(&self, at: usize) -> usize {
+        let mut index = at;
+        let mut sum: usize = 0;
+        while index > 0 {
+            sum = sum.wrapping_add(self.0[index]);
+            index &= index - 1;
+        }
+        sum
+    }
+}
+
+#[test]
+fn edits_cost_the_logarithm_of_their_number_each_and_in_order_nothing_but_themselves() {
+    let len = 64 * 1024;
+    let bytes = vec![b'w'; len];
+    let slices = [IoSlice::new(&bytes)];
+    let log = len.ilog2() as usize;
+    for (order, most) in std::iter::zip(orders(len), [2, 2, 3 * log, 3 * log]) {
+        for is_push in [false, true] {
+            let mut message = Message::new(&slices);
+            let mut ticks = Ticks::new(len);
+            for at in &order {
+                let now = ticks.before(*at);
+                assert_eq!(message.pull(now..=now), Ok(&b"w"[..]));
+                match is_push {
+                    true => message.push(now, b"p").expect("64 KiB may be pushed"),
+                    false => message.pop(now..=now).expect("it is there"),
+                }
+                ticks.add(*at, if is_push { 1 } else { -1 });
+            }
+            let steps = message.edited.as_ref().expect("it was edited").steps();
+            assert!(
+                steps <= most * order.len(),
+                "{steps} steps, {most}, {is_push}"
+            );
+            let expected = if is_push { len + order.len() } else { len / 2 };
+            assert_eq!(message.len(), expected);
+            assert_eq!(message.slices().map(<[u8]>::len).sum::<usize>(), expected);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn many_edits_come_to_what_they_do_to_a_list_of_bytes(
+        edits in proptest::collection::vec((any::<bool>(), any::<usize>(), 1usize..5), 0..300),
+        applied in 0u64..40,
+    ) {
+        let written = [&b"0123456789"[..], b"abcdefghijklmnopqrstuvwxyz"];
+        let slices = written.map(IoSlice::new);
+        let mut message = Message::new(&slices);
+        // Each byte, and how many of the writer's came before it.
+        let bytes = b"0123456789abcdefghijklmnopqrstuvwxyz".iter().copied();
+        let mut list: Vec<(u8, u64, bool)> =
+            (0..).zip(bytes).map(|(behind, byte)| (byte, behind, true)).collect();
+        for (is_push, at, len) in edits {
+            let at = at % (list.len() + 1);
+            if is_push {
+                let behind = list.get(at).map_or(36, |(_, behind, _)| *behind);
+                message.push(at, &b"++++"[..len]).expect("it is in the message");
+                list.splice(at..at, vec![(b'+', behind, false); len]);
+            } else if at + len <= list.len() {
+                message.pop(at..at + len).expect("it is in the message");
+                list.drain(at..at + len);
+            }
+            let now: Vec<u8> = list.iter().map(|(byte, ..)| *byte).collect();
+            prop_assert_eq!(text(&message).into_bytes(), now.clone());
+            let (start, end) = (at.min(len), at.min(list.len()));
+            if start < end {
+                prop_assert_eq!(message.pull(start..end), Ok(&now[start..end]));
+            }
+        }
+        let covered = if applied == 0 { 36 } else { applied };
+        let is_covered = |(_, behind, is_written): &&(u8, u64, bool)| match is_written {
+            true => *behind < covered,
+            false => *behind <= covered,
+        };
+        let expected: Vec<u8> = list.iter().filter(is_covered).map(|(byte, ..)| *byte).collect();
+        message.apply_bytes(applied);
+        if let Some(edited) = message.into_wishes(false).edited {
+            prop_assert_eq!(edited, expected);
+        }
     }
 }

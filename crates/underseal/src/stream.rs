@@ -309,8 +309,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncRead for Stream<IO
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let out = buf.initialize_unfilled();
-        let n = ready!(self.get_mut().reading(cx, |connection, transport| {
+        let this = self.get_mut();
+        let mut most = buf.remaining();
+        if buf.initialized().len() - buf.filled().len() < most {
+            // To clear all of a large buffer at each poll costs more than to read a little into it.
+            let at_hand = ready!(this.reading(cx, |connection, transport| {
+                connection.wait_readable(transport, most)
+            }))?;
+            most = most.min(at_hand);
+        }
+        let out = buf.initialize_unfilled_to(most);
+        let n = ready!(this.reading(cx, |connection, transport| {
             connection.read(transport, out)
         }))?;
         buf.advance(n);

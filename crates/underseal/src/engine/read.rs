@@ -6,7 +6,7 @@ use underseal_message::Direction;
 use underseal_record::ContentType;
 
 use super::control::Action;
-use super::{Connection, End, Filled, KeyUpdateRequest, Record, Transmit};
+use super::{Connection, End, Filled, KeyUpdateRequest, Receive, Record, Transmit};
 use crate::Error;
 use crate::transport::Transport;
 
@@ -55,7 +55,10 @@ impl Connection {
         loop {
             let step = match self.step(transport, &mut out[filled..]) {
                 Ok(Step::Starved | Step::Pending(_) | Step::End) if filled > 0 => break,
-                Ok(Step::Starved) => self.receive(transport, out)?,
+                Ok(Step::Starved) => {
+                    let room = out.len();
+                    self.receive(transport, out, room)?
+                }
                 Ok(step) => step,
                 // The data before the failure is delivered first, the failure by the next call.
                 Err(_) if filled > 0 => break,
@@ -76,12 +79,39 @@ impl Connection {
         Ok(filled)
     }
 
+    /// Waits until a read of `room` bytes gives something, and returns the most that it gives: data,
+    /// an error or the end. Nothing is opened yet where it can be opened into the reader's buffer.
+    pub(crate) fn wait_readable(
+        &mut self,
+        transport: &mut impl Transport,
+        room: usize,
+    ) -> io::Result<usize> {
+        if self.has_programs() || matches!(self.rx, Receive::Kernel(_)) {
+            return self.fill_buf(transport).map(<[u8]>::len);
+        }
+        self.answer(transport);
+        loop {
+            let most = match self.rx.plaintext().len() {
+                _ if self.control.pending.is_some() || self.end.is_some() => 1,
+                0 => self.rx.most_buffered(),
+                len => len,
+            };
+            if most > 0 {
+                return Ok(most);
+            }
+            if let Err(error) = self.receive(transport, &mut [], room) {
+                self.rx.settle();
+                return Err(error);
+            }
+        }
+    }
+
     /// Waits until there is plaintext, and shows it without copying. Empty at the end.
     pub(crate) fn fill_buf(&mut self, transport: &mut impl Transport) -> io::Result<&[u8]> {
         self.answer(transport);
         while self.rx.plaintext().is_empty() {
             let step = match self.step(transport, &mut [])? {
-                Step::Starved => match self.receive(transport, &mut []) {
+                Step::Starved => match self.receive(transport, &mut [], 0) {
                     Ok(step) => step,
                     Err(error) => {
                         self.rx.settle();
@@ -139,7 +169,10 @@ impl Connection {
                 break Ok(Some((ContentType::APPLICATION_DATA, ready)));
             }
             let step = match self.step(transport, out) {
-                Ok(Step::Starved) => self.receive(transport, out),
+                Ok(Step::Starved) => {
+                    let room = out.len();
+                    self.receive(transport, out, room)
+                }
                 step => step.map_err(io::Error::from),
             };
             match step {
@@ -228,11 +261,13 @@ impl Connection {
         })
     }
 
-    /// Asks the socket for more, and acts on a record if it gives one.
+    /// Asks the socket for more, as a reader of `room` bytes wants it, and acts on a record if it
+    /// gives one.
     pub(super) fn receive(
         &mut self,
         transport: &mut impl Transport,
         out: &mut [u8],
+        room: usize,
     ) -> io::Result<Step> {
         if let Some(waiting) = self.waits_for_target() {
             transport.wait(&waiting)?;
@@ -244,7 +279,7 @@ impl Connection {
             return Ok(Step::Starved);
         }
         self.move_rx_or_fail(transport)?;
-        let filled = self.rx.fill(transport, out).inspect_err(|error| {
+        let filled = self.rx.fill(transport, out, room).inspect_err(|error| {
             if error.kind() == io::ErrorKind::WouldBlock {
                 self.control.renew_budget();
             }

@@ -116,14 +116,24 @@ impl Receive {
         }
     }
 
-    /// Asks the socket for more, on behalf of a reader into `out`.
+    /// Most bytes that the next read gives of what is buffered: zero if there is no whole record.
+    /// There must be no plaintext left.
+    pub(crate) fn most_buffered(&mut self) -> usize {
+        match self {
+            Self::User(rx) => rx.most_buffered(),
+            Self::Kernel(_) => 0,
+        }
+    }
+
+    /// Asks the socket for more, on behalf of a reader of `room` bytes. Plaintext may go to `out`.
     pub(crate) fn fill(
         &mut self,
         transport: &mut impl Transport,
         out: &mut [u8],
+        room: usize,
     ) -> io::Result<Filled> {
         match self {
-            Self::User(rx) => Ok(match rx.fill(transport, out.len())? {
+            Self::User(rx) => Ok(match rx.fill(transport, room)? {
                 0 => Filled::Eof,
                 _ => Filled::Ciphertext,
             }),

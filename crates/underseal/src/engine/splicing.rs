@@ -167,7 +167,7 @@ impl Connection {
                 {
                     return Ok(spliced);
                 }
-                step = self.receive(transport, &mut [])?;
+                step = self.receive(transport, &mut [], 0)?;
             }
             match step {
                 Step::Data(_) | Step::Control | Step::Starved => {}

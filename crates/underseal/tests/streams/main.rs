@@ -17,4 +17,5 @@ mod parts;
 mod reading;
 mod record_types;
 mod resumption;
+mod uninitialized;
 mod writing;

@@ -146,6 +146,14 @@ impl Receive {
         }
     }
 
+    /// Bytes of ciphertext if a whole record is there, or one that is refused: no read gives more.
+    pub(crate) fn most_buffered(&mut self) -> usize {
+        match self.opener.deframe(self.residue.bytes()) {
+            Ok(Deframed::Missing(_)) => 0,
+            Ok(Deframed::Record(_)) | Err(_) => self.residue.bytes().len(),
+        }
+    }
+
     /// Receives more ciphertext, for a reader of `out_len` bytes. Zero is the end of the stream.
     pub(crate) fn fill(
         &mut self,

@@ -7,7 +7,7 @@ use std::thread;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use underseal::{ServerConnection, blocking};
-use underseal_testkit::record_peer::APPLICATION_DATA;
+use underseal_testkit::record_peer::{APPLICATION_DATA, HANDSHAKE, key_update};
 use underseal_testkit::{Certificates, KeyType, Pipe, RecordPeer, Suite, pair};
 
 #[global_allocator]
@@ -15,6 +15,10 @@ static ALLOCATIONS: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// What an idle established server connection may hold on the heap.
 const IDLE: usize = 2_560;
+
+/// What a peer may have a connection hold, beyond what was written before, that asks for much and
+/// reads nothing.
+const FLOODED: usize = 300 * 1024;
 
 type Stream = blocking::TlsStream<Pipe, ServerConnection>;
 
@@ -37,8 +41,35 @@ fn held_by(stream: Stream) -> usize {
     change.bytes_deallocated - change.bytes_allocated
 }
 
-/// One test, so that no other thread allocates meanwhile.
+/// Both tests in one, so that no other thread allocates meanwhile.
 #[test]
+fn an_idle_connection_holds_keys_and_no_buffer_and_one_that_is_flooded_little() {
+    an_idle_connection_holds_keys_and_no_buffer();
+    a_peer_that_asks_and_never_reads_holds_little();
+}
+
+/// A peer that asks for a key update after each byte, and reads nothing.
+fn a_peer_that_asks_and_never_reads_holds_little() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let (mut stream, mut peer) = connect(&certificates, Suite::Tls13Aes128);
+    stream.get_mut().0.set_nonblocking(true);
+    while stream.write(&[1; 16_000]).is_ok() {}
+    let region = Region::new(ALLOCATIONS);
+    for _ in 0..2_000 {
+        for _ in 0..50 {
+            peer.send(APPLICATION_DATA, b"x");
+            peer.send(HANDSHAKE, &key_update(1));
+            peer.update_tx();
+        }
+        while stream.read(&mut [0; 1]).is_ok() {}
+    }
+    let change = region.change();
+    let held = change
+        .bytes_allocated
+        .saturating_sub(change.bytes_deallocated);
+    assert!(held <= FLOODED, "{held} bytes");
+}
+
 fn an_idle_connection_holds_keys_and_no_buffer() {
     let certificates = Certificates::new(KeyType::Ecdsa);
     for suite in Suite::ALL {

@@ -108,7 +108,8 @@ pub enum ApiMisuse {
     /// The bytes given to open are not exactly one record.
     #[error("input is not exactly one record")]
     NotOneRecord,
-    /// A record size limit outside of 64 to 2^14 + 1 (RFC 8449 section 4).
+    /// A record size limit outside of 64 to 2^14 + 1 (RFC 8449 section 4), or most plaintext bytes
+    /// of a record outside of 1 to 2^14.
     #[error("record size limit out of range")]
     RecordSizeLimit,
     /// A change_cipher_spec or, in TLS 1.3, an empty alert or handshake record was to be sealed.

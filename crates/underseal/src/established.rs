@@ -205,7 +205,8 @@ macro_rules! established_stream {
         ///
         /// # Errors
         ///
-        /// [`crate::Error::Record`] if the keys of the two directions do not fit together.
+        /// [`crate::Error::Record`] if the keys of the two directions do not fit together, or
+        /// `max_plaintext` is out of range.
         /// [`crate::Error::Offload`] if a kernel held a direction, and it cannot be told whether
         /// `io` leads to its socket, see [`crate::Parts::assert_another_connection`]; or if the
         /// kernel was asked for, before the stream was taken apart, and refuses.

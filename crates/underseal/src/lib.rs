@@ -43,6 +43,8 @@ pub use lingering::Linger;
 #[cfg(feature = "tokio")]
 pub use lingering::linger;
 pub use offload::{Engine, Engines, OFFLOAD_VARIABLE, Offload, Offloads, Refusal, UnknownOffload};
+#[doc(hidden)]
+pub use parts::fuzz;
 pub use parts::{InvalidParts, Movable, Parts};
 pub use rustls;
 pub use session::{ClientConnection, CommonState, ServerConnection};

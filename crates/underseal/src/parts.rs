@@ -1,10 +1,13 @@
 mod bytes;
 mod codec;
+#[doc(hidden)]
+pub mod fuzz;
 
 use std::os::fd::BorrowedFd;
 
 use underseal_record::{
-    ApiMisuse, Error as RecordError, Limits, Opener, Padding, Sealer, TrafficKeys, TrafficSecret,
+    ApiMisuse, Error as RecordError, Limits, MAX_PLAINTEXT, Opener, Padding, Sealer, TrafficKeys,
+    TrafficSecret,
 };
 use underseal_sys::tls::Direction;
 
@@ -57,7 +60,7 @@ pub struct Parts<IO, Session> {
     pub tx_closed: bool,
     /// Whether the peer sent close_notify.
     pub rx_closed: bool,
-    /// Most plaintext bytes of one record that the peer takes.
+    /// Most plaintext bytes of one record that the peer takes: 1 to 2^14.
     pub max_plaintext: usize,
     /// How records are padded.
     pub padding: Padding,
@@ -157,6 +160,9 @@ impl<IO, Session> Parts<IO, Session> {
     ) -> Result<(IO, Session, Connection), Error> {
         if self.tx.version() != self.rx.version() || self.tx.algorithm() != self.rx.algorithm() {
             return Err(RecordError::from(ApiMisuse::DirectionsDiffer).into());
+        }
+        if !(1..=MAX_PLAINTEXT).contains(&self.max_plaintext) {
+            return Err(RecordError::from(ApiMisuse::RecordSizeLimit).into());
         }
         crate::backend::apply_environment();
         let socket = socket_of(&self.io);

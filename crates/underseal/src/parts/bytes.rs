@@ -13,7 +13,7 @@ use crate::handshake::Tickets;
 use crate::offload::{Engine, Engines, Offloads};
 use crate::session::{ClientConnection, CommonState, ServerConnection};
 
-const MAGIC: &[u8; 8] = b"undrsl\x00\x02";
+pub(super) const MAGIC: &[u8; 8] = b"undrsl\x00\x02";
 const CLIENT: u8 = 0;
 const SERVER: u8 = 1;
 

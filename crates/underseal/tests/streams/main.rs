@@ -14,6 +14,7 @@ mod lazy;
 mod moving;
 mod pairs;
 mod parts;
+mod parts_fuzz;
 mod reading;
 mod record_types;
 mod resumption;

@@ -159,6 +159,7 @@ fn complete<S: Read + Write, H: Handshake>(
         .offload(std_tcp_socket(&io), offloads.or_environment())?;
     let mut stream = TlsStream::new(io, established.session, established.connection);
     stream.write_all(&established.unsent)?;
+    stream.flush()?;
     Ok(stream)
 }
 
@@ -182,8 +183,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// Of the stream below.
     pub fn shutdown(&mut self) -> io::Result<()> {
-        self.connection.close(&mut Std(&mut self.io))?;
-        self.io.flush()
+        self.connection.close(&mut Std(&mut self.io))
     }
 
     /// Sends the bytes of `range` of `file`, and returns how many they were: fewer than asked if
@@ -336,8 +336,7 @@ impl<S: Read + Write, Session> Write for TlsStream<S, Session> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.connection.flush(&mut Std(&mut self.io))?;
-        self.io.flush()
+        self.connection.flush(&mut Std(&mut self.io))
     }
 }
 

@@ -146,6 +146,10 @@ impl TlsConnectorWithAlpn<'_> {
 ///
 /// Dropped before that, it leaves the server with an unfinished handshake.
 ///
+/// # Panics
+///
+/// If it is polled after it completed.
+///
 /// Where it fails, and the server was told why over a TCP socket, it waits until the server has closed,
 /// within the limits of [`crate::Linger`]: the alert would be lost if the socket were reset.
 /// [`FallibleConnect`] does not wait.

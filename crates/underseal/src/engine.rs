@@ -192,7 +192,8 @@ impl Connection {
     /// Sends what no program has to be asked about: a reader may do that, who could not be told
     /// what a program refuses.
     fn flush_sealed(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        self.tx.flush(transport)
+        self.tx.flush(transport)?;
+        transport.flush()
     }
 
     /// Starts a key update; [`flush`](Self::flush) sends it.
@@ -215,6 +216,7 @@ impl Connection {
         self.tx
             .queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
         self.tx.flush(transport)?;
+        transport.flush()?;
         match self.tx.is_broken() {
             // No close_notify went out, and what was written did not arrive.
             true => Err(Error::WriteAfterClose.into()),

@@ -75,12 +75,18 @@ pub(crate) struct Flight {
     /// Sealed by rustls; sent up to `sent`.
     outgoing: Vec<u8>,
     sent: usize,
+    /// Where in `outgoing` the present flight begins: the last one may not be sent yet.
+    flight_start: usize,
+    /// Whether the stream below was given something and not flushed since.
+    unflushed: bool,
     /// Data that came right behind the peer's last handshake message.
     pub(crate) plaintext: Vec<u8>,
     pub(crate) peer_closed: bool,
     /// Whether rustls was asked, since it last had anything to do, for an answer it holds back.
     settled: bool,
     failed: Option<Error>,
+    /// Whether rustls is done: what is received from here on is for the stream to open.
+    is_complete: bool,
 }
 
 /// What rustls wants next.
@@ -97,6 +103,9 @@ impl Flight {
     /// Drives the handshake until it is complete. `WouldBlock` leaves everything as it is, to be
     /// called again. `own` handles the two states that only one side has more to say about:
     /// before a flight is sent (its bytes are the first argument), and when early data came.
+    ///
+    /// While the stream below takes nothing, what the peer sends is received all the same: it may
+    /// be about to read only when it has sent that.
     pub(crate) fn complete<U: Unbuffered>(
         &mut self,
         transport: &mut impl Transport,
@@ -104,6 +113,9 @@ impl Flight {
         mut own: impl FnMut(&mut Vec<u8>, ConnectionState<'_, '_, U::Data>) -> Result<(), Error>,
     ) -> io::Result<()> {
         loop {
+            if self.is_complete {
+                return self.flush_and_receive(transport);
+            }
             let progress = match &self.failed {
                 None => self.advance(connection, &mut own),
                 // The alert that rustls queued goes out before the failure is reported.
@@ -118,15 +130,14 @@ impl Flight {
             };
             match progress {
                 Ok(Progress::Again) => {}
+                Ok(Progress::Done) if !self.holds_whole_record() => self.is_complete = true,
                 // What is sealed goes out before anything is waited for: the peer may wait for it.
-                Ok(progress) => {
-                    self.flush(transport)?;
-                    if matches!(progress, Progress::Done) && !self.holds_whole_record() {
-                        return Ok(());
-                    }
-                    match self.incoming.len() + RECEIVE_LEN > MAX_INCOMING {
-                        false => self.receive(transport)?,
-                        true => self.refuse_more(connection, &mut own),
+                Ok(Progress::Blocked | Progress::Done) => {
+                    self.flush_if_ready(transport)?;
+                    if self.incoming.len() + RECEIVE_LEN > MAX_INCOMING {
+                        self.refuse_more(connection, &mut own);
+                    } else if self.receive(transport)? == 0 {
+                        return Err(Error::ClosedInHandshake.into());
                     }
                 }
                 // The one failure that rustls tells no peer of.
@@ -154,7 +165,14 @@ impl Flight {
             Ok(
                 state @ (ConnectionState::TransmitTlsData(_) | ConnectionState::ReadEarlyData(_)),
             ) => {
-                own(&mut self.outgoing, state)?;
+                let ends_flight = matches!(state, ConnectionState::TransmitTlsData(_));
+                let mut flight = self.outgoing.split_off(self.flight_start);
+                let done = own(&mut flight, state);
+                self.outgoing.append(&mut flight);
+                done?;
+                if ends_flight {
+                    self.flight_start = self.outgoing.len();
+                }
                 Progress::Again
             }
             Ok(ConnectionState::ReadTraffic(mut data)) => {
@@ -263,22 +281,50 @@ impl Flight {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 n => self.sent += n,
             }
+            self.unflushed = true;
         }
         self.outgoing.clear();
-        self.sent = 0;
+        (self.sent, self.flight_start) = (0, 0);
+        if self.unflushed {
+            transport.flush()?;
+            self.unflushed = false;
+        }
         Ok(())
     }
 
-    fn receive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+    /// As [`flush`](Self::flush), for those who come back when there is room.
+    fn flush_if_ready(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        match self.flush(transport) {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            flushed => flushed,
+        }
+    }
+
+    /// Sends the end of the last flight. What is received meanwhile is kept for the stream, as far
+    /// as there is room for it.
+    fn flush_and_receive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        loop {
+            match self.flush(transport) {
+                Err(full) if full.kind() == io::ErrorKind::WouldBlock => {
+                    let is_full = self.incoming.len() + RECEIVE_LEN > MAX_INCOMING;
+                    // The end of the peer's stream is told by reading.
+                    if is_full || self.receive(transport)? == 0 {
+                        return Err(full);
+                    }
+                }
+                flushed => return flushed,
+            }
+        }
+    }
+
+    /// Receives some bytes; zero is the end of the stream.
+    fn receive(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
         let len = self.incoming.len();
         self.incoming.resize(len + RECEIVE_LEN, 0);
         let received = transport.recv(&mut self.incoming[len..]);
         self.incoming
             .truncate(len + received.as_ref().map_or(0, |n| *n));
-        match received? {
-            0 => Err(Error::ClosedInHandshake.into()),
-            _ => Ok(()),
-        }
+        received
     }
 }
 

@@ -24,11 +24,16 @@ use crate::wakers::Wakers;
 /// Where it fails, an alert was sent, and the stream is to be had by [`take_io`](Self::take_io). One
 /// that is closed while the client still sends may be reset and lose the alert: shut it down, and
 /// [`linger`](crate::linger).
+///
+/// # Panics
+///
+/// If it is polled after it completed or after [`take_io`](Self::take_io).
 pub struct LazyConfigAcceptor<IO> {
     acceptor: Acceptor,
     io: Option<IO>,
     received: Vec<u8>,
     refused: Option<Refused>,
+    is_complete: bool,
 }
 
 struct Refused {
@@ -44,6 +49,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> LazyConfigAcceptor<IO> {
             io: Some(io),
             received: Vec::new(),
             refused: None,
+            is_complete: false,
         }
     }
 
@@ -122,15 +128,21 @@ impl Refused {
 
     /// Sends the alert; the error that it answers is the result.
     fn report(&mut self, transport: &mut impl Transport) -> io::Result<io::Error> {
+        match self.send(transport) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            // Why the client was refused matters more than why the alert did not go out.
+            _ => Ok(Error::from(self.error.clone()).into()),
+        }
+    }
+
+    fn send(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         while !self.alert.is_empty() {
-            match transport.send(&self.alert) {
-                Ok(0) => break,
-                Ok(n) => drop(self.alert.drain(..n)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) => break,
+            match transport.send(&self.alert)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => drop(self.alert.drain(..n)),
             }
         }
-        Ok(Error::from(self.error.clone()).into())
+        transport.flush()
     }
 }
 
@@ -139,11 +151,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Some(mut io) = this.io.take() else {
-            return Poll::Ready(Err(io::Error::other(
-                "the acceptor was polled after it resolved or after `take_io`",
-            )));
-        };
+        assert!(
+            !this.is_complete,
+            "an acceptor was polled after it had completed"
+        );
+        let mut io = this
+            .io
+            .take()
+            .expect("an acceptor is not polled after `take_io`");
         let mut transport = Polled {
             io: &mut io,
             cx,
@@ -152,13 +167,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
             direction: Direction::Ingress,
         };
         match into_poll(this.advance(&mut transport)) {
-            Poll::Ready(Ok(accepted)) => Poll::Ready(Ok(StartHandshake {
-                accepted,
-                received: std::mem::take(&mut this.received),
-                offloads: Offloads::default(),
-                io,
-            })),
+            Poll::Ready(Ok(accepted)) => {
+                this.is_complete = true;
+                Poll::Ready(Ok(StartHandshake {
+                    accepted,
+                    received: std::mem::take(&mut this.received),
+                    offloads: Offloads::default(),
+                    io,
+                }))
+            }
             Poll::Ready(Err(error)) => {
+                this.is_complete = true;
                 this.io = Some(io);
                 Poll::Ready(Err(error))
             }

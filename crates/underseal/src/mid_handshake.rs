@@ -80,6 +80,22 @@ impl<IO, H: Handshake> MidHandshake<IO, H> {
     }
 }
 
+/// Writes some of `unsent` or, if nothing is left of it, flushes.
+fn poll_write_or_flush<IO, Session>(
+    stream: &mut Stream<IO, Session>,
+    cx: &mut Context<'_>,
+    unsent: &[u8],
+) -> Poll<io::Result<usize>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    Session: Unpin,
+{
+    match unsent.is_empty() {
+        true => Pin::new(stream).poll_flush(cx).map_ok(|()| 0),
+        false => Pin::new(stream).poll_write_vectored(cx, &[IoSlice::new(unsent)]),
+    }
+}
+
 type Resolution<IO, H> = Result<Stream<IO, <H as Handshake>::Session>, (io::Error, IO)>;
 
 impl<IO, H> Future for MidHandshake<IO, H>
@@ -119,9 +135,11 @@ where
                         Poll::Ready(Ok(())) => *this = Self::established(io, *handshake, offloads),
                     }
                 }
-                Self::Writing { mut stream, unsent } if !unsent.is_empty() => {
-                    match Pin::new(&mut stream).poll_write_vectored(cx, &[IoSlice::new(&unsent)]) {
+                Self::Writing { mut stream, unsent } => {
+                    match poll_write_or_flush(&mut stream, cx, &unsent) {
                         Poll::Pending => {
+                            // The peer may take nothing before its own is taken.
+                            stream.read_ahead(cx);
                             *this = Self::Writing { stream, unsent };
                             return Poll::Pending;
                         }
@@ -129,21 +147,17 @@ where
                             let io = stream.into_inner().0;
                             *this = Self::Failed { io, error };
                         }
+                        Poll::Ready(Ok(_)) if unsent.is_empty() => return Poll::Ready(Ok(stream)),
                         Poll::Ready(Ok(n)) => {
                             let unsent = unsent[n..].to_vec();
                             *this = Self::Writing { stream, unsent };
                         }
                     }
                 }
-                Self::Writing { stream, .. } => return Poll::Ready(Ok(stream)),
                 Self::Failed { io, error } | Self::Lingering { io, error, .. } => {
                     return Poll::Ready(Err((error, io)));
                 }
-                Self::Resolved => {
-                    // Polled after completion: what every future may answer with a panic, this
-                    // one answers by never completing.
-                    return Poll::Pending;
-                }
+                Self::Resolved => panic!("a handshake was polled after it had completed"),
             }
         }
     }

@@ -75,6 +75,10 @@ impl TlsAcceptor {
 ///
 /// Dropped before that, it leaves the client with an unfinished handshake.
 ///
+/// # Panics
+///
+/// If it is polled after it completed.
+///
 /// Where it fails, and the client was told why over a TCP socket, it waits until the client has closed,
 /// within the limits of [`crate::Linger`]: the alert would be lost if the socket were reset.
 /// [`FallibleAccept`] does not wait.

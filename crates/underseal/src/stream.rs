@@ -98,6 +98,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         (&mut self.connection, transport)
     }
 
+    /// Takes what the peer says besides data, and what data one read brings, for later: why reading
+    /// fails, if it does, the next read says.
+    pub(crate) fn read_ahead(&mut self, cx: &mut Context<'_>) {
+        let _ = self.reading(cx, |connection, transport| {
+            connection.peek(transport, &mut [])
+        });
+    }
+
     /// Sends the bytes of `range` of `file`, and returns how many they were: fewer than asked if
     /// the file is shorter. Returns once the stream below has taken all of them.
     ///
@@ -370,9 +378,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.writing(cx, |connection, transport| connection.flush(transport)))?;
-        let (_, mut transport) = this.polled(cx, Direction::Egress);
-        transport.poll_writable(|io, cx| io.poll_flush(cx))
+        this.writing(cx, |connection, transport| connection.flush(transport))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -12,7 +12,7 @@ use {
     std::os::fd::AsFd,
     std::pin::Pin,
     std::task::{Context, Poll},
-    tokio::io::Interest,
+    tokio::io::{AsyncRead, AsyncWrite, Interest},
     underseal_sys::stream::tokio_tcp_stream,
 };
 
@@ -25,6 +25,10 @@ pub(crate) trait Transport {
 
     /// Sends some of `buf`.
     fn send(&mut self, buf: &[u8]) -> io::Result<usize>;
+
+    /// Sends what the stream below keeps for itself of what [`send`](Self::send) gave it. What was
+    /// not asked for by the application is flushed by whoever sent it: nobody else will.
+    fn flush(&mut self) -> io::Result<()>;
 
     /// The TCP socket below, if that is what the stream is.
     fn socket(&self) -> Option<BorrowedFd<'_>>;
@@ -67,6 +71,10 @@ impl<S: Read + Write> Transport for Std<'_, S> {
         uninterrupted(|| self.0.write(buf))
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        uninterrupted(|| self.0.flush())
+    }
+
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         std_tcp_socket(self.0)
     }
@@ -100,7 +108,7 @@ impl<S: Read + Write> Transport for Std<'_, S> {
     }
 }
 
-fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -139,7 +147,7 @@ impl<IO: Unpin> Polled<'_, '_, IO> {
 }
 
 #[cfg(feature = "tokio")]
-impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Transport for Polled<'_, '_, IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> Transport for Polled<'_, '_, IO> {
     fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut buf = tokio::io::ReadBuf::new(buf);
         match Pin::new(&mut *self.io).poll_read(self.cx, &mut buf) {
@@ -150,6 +158,13 @@ impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Transport for Pol
 
     fn send(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self.poll_writable(|io, cx| io.poll_write(cx, buf)) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.poll_writable(AsyncWrite::poll_flush) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -62,6 +62,12 @@
 //! - [`Mux::worker`] on a thread that has no runtime, with [`Worker::recv_blocking`]: it parks, and
 //!   the runtime's own threads wake it. For workers that must not run anything else.
 //!
+//! A worker in a task that blocks its thread, with a lock, a file or a long computation, delays all
+//! that is on that thread: other workers, and on a current-thread runtime every connection, although
+//! the mux takes it for one that is merely busy. On a multi-threaded runtime it blocks within
+//! [`block_in_place`](tokio::task::block_in_place), which moves the other tasks to another thread;
+//! [`Worker::recv_blocking`] on a thread of its own delays nobody in either case.
+//!
 //! # What it gains, and costs
 //!
 //! Measured by `cargo xtask bench mux` (two cores, 1000 connections of uneven load over TLS, requests
@@ -94,7 +100,6 @@ mod waiters;
 mod worker;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -323,7 +328,7 @@ impl Mux {
         for connection in self.shared.schedule.all() {
             connection.end(Closed::Shutdown);
         }
-        poll_fn(|cx| self.shared.schedule.poll_over(cx)).await;
+        self.shared.schedule.over().await;
     }
 }
 

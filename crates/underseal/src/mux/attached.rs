@@ -1,5 +1,4 @@
 use std::fmt;
-use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -41,7 +40,7 @@ impl<S: 'static> Attached<S> {
     ///
     /// Nothing happens when the future is dropped.
     pub async fn closed(&self) -> Closed {
-        poll_fn(|cx| self.connection.poll_closed(cx)).await
+        self.connection.closed().await
     }
 
     /// Ends the connection once the messages that were read are finished; nothing more is read.
@@ -62,7 +61,7 @@ impl<S: 'static> Attached<S> {
     #[doc(alias = "SIOCKCMUNATTACH")]
     pub async fn detach(self) -> Result<Detached<S>, Closed> {
         let detaching = Detaching(&self.connection);
-        let (stream, received) = poll_fn(|cx| detaching.0.poll_detach(cx)).await?;
+        let (stream, received) = detaching.0.detach().await?;
         let stream = typed(stream);
         Ok(Detached { stream, received })
     }

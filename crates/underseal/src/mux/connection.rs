@@ -1,5 +1,6 @@
 //! One connection between the workers: whose turn it is, and who is told.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::state::{Released, State, Turn, Turned};
 use super::stream::Stream;
-use super::waiters::Waiters;
+use super::waiters::{Waiter, Waiters};
 use super::{Closed, ConnectionId, ReplyError, Shared};
 
 /// Where a connection is between the workers.
@@ -166,9 +167,15 @@ impl Connection {
     }
 
     /// Sends a reply once there is room for it.
-    pub(super) fn poll_send(
+    pub(super) async fn send(&self, reply: &[u8]) -> Result<(), ReplyError> {
+        let mut waiter = self.progress.waiter();
+        poll_fn(|cx| self.poll_send(reply, &mut waiter, cx)).await
+    }
+
+    fn poll_send(
         &self,
         reply: &[u8],
+        waiter: &mut Waiter<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ReplyError>> {
         match self.try_send(reply) {
@@ -176,7 +183,7 @@ impl Connection {
             result => return Poll::Ready(result),
         }
         // Room that came before this was noted would be told to nobody.
-        self.progress.note(cx);
+        waiter.note(cx);
         match self.try_send(reply) {
             Err(ReplyError::Full) => Poll::Pending,
             result => Poll::Ready(result),
@@ -208,8 +215,16 @@ impl Connection {
 
     /// Gives the stream back with the bytes that were received behind the last message handed out,
     /// once every message in hand was finished and every reply sent.
-    pub(super) fn poll_detach(&self, cx: &mut Context<'_>) -> Poll<Result<Released, Closed>> {
-        self.progress.note(cx);
+    pub(super) async fn detach(&self) -> Result<Released, Closed> {
+        let mut waiter = self.progress.waiter();
+        poll_fn(|cx| {
+            waiter.note(cx);
+            self.poll_detach()
+        })
+        .await
+    }
+
+    fn poll_detach(&self) -> Poll<Result<Released, Closed>> {
         let detached = self.with(|state, cx| state.poll_detach(cx));
         match detached {
             Some(Poll::Ready(result)) => {
@@ -229,13 +244,17 @@ impl Connection {
         self.look_after();
     }
 
-    /// Ready once it ended.
-    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
-        self.end.note(cx);
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.closed() {
-            Some(closed) => Poll::Ready(closed.clone()),
-            None => Poll::Pending,
-        }
+    /// Waits until it ended.
+    pub(super) async fn closed(&self) -> Closed {
+        let mut waiter = self.end.waiter();
+        poll_fn(|cx| {
+            waiter.note(cx);
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            match state.closed() {
+                Some(closed) => Poll::Ready(closed.clone()),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 }

@@ -124,7 +124,7 @@ impl Reply {
     ///
     /// A dropped future has sent nothing.
     pub async fn send(&mut self, reply: &[u8]) -> Result<(), ReplyError> {
-        poll_fn(|cx| self.target().poll_send(reply, cx)).await
+        self.target().send(reply).await
     }
 
     /// Sends a reply without waiting.

@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::connection::Connection;
+use super::waiters::Waiters;
 use super::{ConnectionId, Refusal, Statistics};
 
 /// One worker, as the schedule knows it; unique in the process.
@@ -29,6 +31,8 @@ thread_local! {
 #[derive(Default)]
 pub(super) struct Schedule {
     lists: Mutex<Lists>,
+    /// Who waits for the last connection to end.
+    at_the_end: Waiters,
     woken: AtomicU64,
 }
 
@@ -39,8 +43,6 @@ struct Lists {
     /// Workers without a message, the last one went idle last.
     idle: Vec<(Slot, Waker)>,
     connections: HashMap<ConnectionId, Arc<Connection>>,
-    /// Who waits for the last connection to end.
-    at_the_end: Vec<Waker>,
     muxes: usize,
     workers: usize,
     is_shut_down: bool,
@@ -71,12 +73,9 @@ impl Lists {
         Some(self.idle.remove(at).1)
     }
 
-    fn take_all_if_over(&mut self) -> Vec<Waker> {
-        if !self.is_over() {
-            return Vec::new();
-        }
-        let idle = self.idle.drain(..).map(|(_, waker)| waker);
-        idle.chain(self.at_the_end.drain(..)).collect()
+    /// Takes the workers that wait for a message if none will come any more.
+    fn take_idle_if_over(&mut self) -> Option<Vec<(Slot, Waker)>> {
+        self.is_over().then(|| mem::take(&mut self.idle))
     }
 }
 
@@ -90,6 +89,14 @@ impl Schedule {
         if let Some(waker) = waker {
             self.woken.fetch_add(1, Relaxed);
             waker.wake();
+        }
+    }
+
+    /// Wakes everybody, if it is over.
+    fn end(&self, idle: Option<Vec<(Slot, Waker)>>) {
+        if let Some(idle) = idle {
+            idle.into_iter().for_each(|(_, waker)| waker.wake());
+            self.at_the_end.wake();
         }
     }
 
@@ -170,10 +177,10 @@ impl Schedule {
     pub(super) fn remove(&self, id: ConnectionId) {
         let mut lists = self.lists();
         let removed = lists.connections.remove(&id);
-        let wakers = lists.take_all_if_over();
+        let idle = lists.take_idle_if_over();
         drop(lists);
         drop(removed);
-        wakers.into_iter().for_each(Waker::wake);
+        self.end(idle);
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Connection>> {
@@ -186,7 +193,7 @@ impl Schedule {
         let mut lists = self.lists();
         lists.muxes = lists.muxes.saturating_add_signed(muxes);
         lists.workers = lists.workers.saturating_add_signed(workers);
-        let wakers = lists.take_all_if_over();
+        let idle = lists.take_idle_if_over();
         let is_orphaned = lists.is_orphaned();
         let ready = match is_orphaned {
             true => mem::take(&mut lists.ready),
@@ -194,7 +201,7 @@ impl Schedule {
         };
         drop(lists);
         drop(ready);
-        wakers.into_iter().for_each(Waker::wake);
+        self.end(idle);
         is_orphaned
     }
 
@@ -204,17 +211,17 @@ impl Schedule {
         self.count(0, 0)
     }
 
-    /// Ready once no connection is left.
-    pub(super) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut lists = self.lists();
-        if lists.is_over() {
-            return Poll::Ready(());
-        }
-        let is_noted = |waker: &Waker| waker.will_wake(cx.waker());
-        if !lists.at_the_end.iter().any(is_noted) {
-            lists.at_the_end.push(cx.waker().clone());
-        }
-        Poll::Pending
+    /// Waits until no connection is left.
+    pub(super) async fn over(&self) {
+        let mut waiter = self.at_the_end.waiter();
+        poll_fn(|cx| {
+            waiter.note(cx);
+            match self.lists().is_over() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
     }
 
     pub(super) fn add_to(&self, statistics: &mut Statistics) {

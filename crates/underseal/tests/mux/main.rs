@@ -6,6 +6,7 @@ mod bed;
 mod delivery;
 mod detaching;
 mod endings;
+mod given_up;
 mod leaving;
 mod model;
 mod ordering;

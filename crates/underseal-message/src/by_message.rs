@@ -2,12 +2,14 @@ use crate::{Boundary, Message, MessageParser, ParseError, Program, StreamParser,
 
 /// A program that is given whole messages, one at a time, as a parser finds them.
 ///
-/// It waits for the end of a message with [`Message::cork_bytes`], so a message may be as long as
-/// the filter's [`crate::Filter::cork_limit`], or come in one write. What the program itself says
-/// with `cork_bytes` and [`Message::apply_bytes`] has no effect: its verdict is for the message.
+/// It waits for the end of a message with [`Message::cork_bytes`], so the filter's
+/// [`crate::Filter::cork_limit`] has to be the parser's maximum or more: only a message that comes
+/// in one write may be longer. What the program itself says with `cork_bytes` and
+/// [`Message::apply_bytes`] has no effect: its verdict is for the message.
 ///
 /// A stream that cannot be parsed is dropped from there on, and [`Self::error`] says why; so is a
-/// message that is too long to be held, and one in which the stream ends.
+/// message that is too long to be held, and one in which the stream ends. Who writes or reads is
+/// told with [`crate::Denied::Ended`].
 ///
 /// ```
 /// use std::io::IoSlice;
@@ -125,5 +127,13 @@ impl<M: MessageParser, P: Program<K>, K> Program<K> for ByMessage<M, P> {
         let verdict = self.program.run(message);
         message.apply_bytes(applies);
         verdict
+    }
+
+    fn error(&self) -> Option<ParseError> {
+        self.error
+    }
+
+    fn longest_cork(&self) -> u64 {
+        self.parser.max()
     }
 }

@@ -1,5 +1,7 @@
 use std::io;
 
+use crate::ParseError;
+
 /// Why a helper of [`crate::Message`] did nothing. The conditions are the kernel's (net/core/filter.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -38,6 +40,10 @@ pub enum Denied {
     /// The program panicked: this direction of this socket is over.
     #[error("the program of this socket panicked")]
     Panicked,
+    /// The program ended the stream and says why ([`crate::Program::error`]): this direction of this
+    /// socket is over.
+    #[error("the program of this socket ended the stream: {0}")]
+    Ended(#[source] ParseError),
 }
 
 impl From<Denied> for io::Error {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::held::Held;
 use crate::message::Wishes;
-use crate::{Denied, Direction, Message, Program, Slices, Verdict};
+use crate::{Denied, Direction, Message, ParseError, Program, Slices, Verdict};
 
 mod decision;
 mod kernel;
@@ -45,6 +45,9 @@ pub use offer::Offer;
 ///
 /// On ingress the refused bytes vanish and count as accepted.
 ///
+/// A program that gives a reason ([`Program::error`]) ends the stream: [`Denied::Ended`] tells it to
+/// the writer, and [`Self::error`] to whoever reads for the owner.
+///
 /// # When not all is taken
 ///
 /// What the program changed, and what was held, is kept by the filter until it is taken. What the
@@ -77,6 +80,8 @@ pub struct Filter<P, K = usize> {
     output: Held,
     /// A refusal that the caller has not been told.
     refusal: Option<Denied>,
+    /// Why the program ended the stream.
+    error: Option<ParseError>,
     panicked: bool,
 }
 
@@ -156,16 +161,22 @@ impl<P: Program<K>, K> Filter<P, K> {
             },
             output: Held::default(),
             refusal: None,
+            error: None,
             panicked: false,
         }
     }
 
     /// Lets [`Message::cork_bytes`] hold up to `bytes` bytes. A program that asks for more is run
-    /// when there are so many, and has to decide.
+    /// when there are so many, and has to decide. [`Program::longest_cork`] is what it needs.
     #[must_use]
     pub fn cork_limit(mut self, bytes: usize) -> Self {
         self.cork_limit = bytes;
         self
+    }
+
+    /// Bytes that [`Message::cork_bytes`] may hold, see [`Self::cork_limit`].
+    pub fn holds_up_to(&self) -> usize {
+        self.cork_limit
     }
 
     /// Does what Linux did, faults included: for tests that compare the two, not for use.
@@ -178,6 +189,11 @@ impl<P: Program<K>, K> Filter<P, K> {
     /// The program, to ask it for what it noted.
     pub fn program(&self) -> &P {
         &self.program
+    }
+
+    /// Why the program ended the stream, if it did: nothing goes on from then on.
+    pub fn error(&self) -> Option<ParseError> {
+        self.error
     }
 
     /// The direction it is attached to.
@@ -233,6 +249,7 @@ impl<P: Program<K>, K> Filter<P, K> {
             covered: self.covered,
             output: self.output,
             refusal: self.refusal,
+            error: self.error,
             panicked: self.panicked,
         }
     }
@@ -258,8 +275,15 @@ impl<P: Program<K>, K> Filter<P, K> {
         let mut message = Message::joined(self.held.bytes(), input, cork_limit);
         let program = &mut self.program;
         // Unwind safe: after a panic neither the program nor the message is touched again.
-        match catch_unwind(AssertUnwindSafe(|| program.run(&mut message))) {
-            Ok(verdict) => Ok((verdict, message.into_wishes(self.kernel.is_some()))),
+        let run = AssertUnwindSafe(|| match program.run(&mut message) {
+            Verdict::Drop => (Verdict::Drop, program.error()),
+            verdict => (verdict, None),
+        });
+        match catch_unwind(run) {
+            Ok((verdict, error)) => {
+                self.error = error;
+                Ok((verdict, message.into_wishes(self.kernel.is_some())))
+            }
             Err(_) => Err(self.fail()),
         }
     }

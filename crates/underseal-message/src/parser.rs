@@ -146,6 +146,11 @@ impl<P: MessageParser> StreamParser<P> {
         &mut self.parser
     }
 
+    /// Bytes that a message may have.
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+
     /// Bytes of the message that the stream is in, 0 between two of them.
     pub fn seen(&self) -> u64 {
         self.seen

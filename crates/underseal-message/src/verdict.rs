@@ -1,4 +1,4 @@
-use crate::Message;
+use crate::{Message, ParseError};
 
 /// What happens to a message, or to as many bytes as [`Message::apply_bytes`] says.
 ///
@@ -58,6 +58,19 @@ pub trait Program<K = usize> {
     /// [`Message::apply_bytes`] leaves over, and again with more bytes after
     /// [`Message::cork_bytes`].
     fn run(&mut self, message: &mut Message<'_>) -> Verdict<K>;
+
+    /// Why it ended the stream. It is asked after each run that answered [`Verdict::Drop`]. A
+    /// program that ends the stream covers all that follows, with [`Message::apply_bytes`] of
+    /// `u64::MAX`; whoever writes or reads is told the reason, as [`crate::Denied::Ended`].
+    fn error(&self) -> Option<ParseError> {
+        None
+    }
+
+    /// Bytes that it must be able to hold, with [`Message::cork_bytes`]: a filter whose
+    /// [`crate::Filter::cork_limit`] is lower is not attached to a stream.
+    fn longest_cork(&self) -> u64 {
+        0
+    }
 }
 
 impl<K, F> Program<K> for F
@@ -72,5 +85,13 @@ where
 impl<K> Program<K> for Box<dyn Program<K> + Send> {
     fn run(&mut self, message: &mut Message<'_>) -> Verdict<K> {
         (**self).run(message)
+    }
+
+    fn error(&self) -> Option<ParseError> {
+        (**self).error()
+    }
+
+    fn longest_cork(&self) -> u64 {
+        (**self).longest_cork()
     }
 }

@@ -41,7 +41,8 @@ pub enum Error {
     #[error("a record of {0} is pending, read it with `read_record`")]
     RecordPending(ContentType),
     /// The program of this stream refuses data, see [`crate::message::Verdict::Drop`]. A writer is
-    /// told once, and its data was not taken.
+    /// told once, and its data was not taken. A program that ended the stream says why
+    /// ([`Denied::Ended`]), to a reader behind all that passed before.
     #[error(transparent)]
     Denied(#[from] Denied),
     /// The direction has a program: another cannot be attached, nor the stream taken apart, before
@@ -51,6 +52,15 @@ pub enum Error {
     /// The program of the direction holds data that was not judged, or not sent.
     #[error("the program of {0:?} holds data")]
     ProgramHoldsData(underseal_message::Direction),
+    /// The program of the direction may wait for longer messages than its filter holds
+    /// ([`crate::message::Filter::cork_limit`]): they would be lost, and what is behind them.
+    #[error("messages of {longest} bytes, and a filter that holds {limit}: see Filter::cork_limit")]
+    CorkLimit {
+        /// Bytes that the program may wait for.
+        longest: u64,
+        /// Bytes that the filter holds.
+        limit: usize,
+    },
     /// The connection cannot do this.
     #[error("not supported: {feature}{}", said(*errno))]
     Unsupported {
@@ -167,6 +177,7 @@ impl Error {
             Self::Unsupported { .. } | Self::Offload { .. } => io::ErrorKind::Unsupported,
             Self::Denied(_) => io::ErrorKind::PermissionDenied,
             Self::ProgramAttached(_) | Self::ProgramHoldsData(_) => io::ErrorKind::ResourceBusy,
+            Self::CorkLimit { .. } => io::ErrorKind::InvalidInput,
             Self::RecordPending(_) => io::ErrorKind::Other,
             Self::Handshake(_)
             | Self::AlertReceived(_)

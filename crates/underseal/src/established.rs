@@ -87,7 +87,10 @@ macro_rules! established_stream {
         /// A write that the program refuses fails with `PermissionDenied`
         /// ([`crate::Error::Denied`]), as [`Filter`](crate::message::Filter) says; a write of which
         /// a part passes returns the length of that part, and the next one fails. Received data
-        /// that it drops is never read. What it redirects goes to another stream, see
+        /// that it drops is never read. A program that ends the stream, as
+        /// [`ByMessage`](crate::message::ByMessage) does where it cannot be parsed, ends it with an
+        /// error that says why ([`Denied::Ended`](crate::message::Denied::Ended)): for a reader
+        /// behind all that passed before, for a writer at each write. What it redirects goes to another stream, see
         /// [`redirect_peer`](Self::redirect_peer). `shutdown` has it judge what it holds; if it
         /// refuses that, `shutdown` fails once and sends no close_notify, so that what the peer got
         /// does not look complete.
@@ -97,7 +100,8 @@ macro_rules! established_stream {
         ///
         /// # Errors
         ///
-        /// [`crate::Error::ProgramAttached`] if the direction has one.
+        /// [`crate::Error::ProgramAttached`] if the direction has one, [`crate::Error::CorkLimit`]
+        /// if the program may wait for longer messages than the filter holds.
         #[doc(alias = "BPF_SK_MSG_VERDICT")]
         #[doc(alias = "BPF_SK_SKB_VERDICT")]
         pub fn attach<P>(

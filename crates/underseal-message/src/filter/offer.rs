@@ -173,7 +173,8 @@ impl<'f, 'a, P: Program<K>, K> Offer<'f, 'a, P, K> {
 
     pub(super) fn note_refusal(&mut self) {
         if self.filter.direction == Direction::Egress {
-            self.filter.refusal = Some(Denied::Dropped);
+            let why = self.filter.error.map_or(Denied::Dropped, Denied::Ended);
+            self.filter.refusal = Some(why);
             // At the end nobody comes back for the rest.
             self.stopped = self.kind != Kind::Shutdown;
         }

@@ -88,6 +88,10 @@ impl Connection {
         P: Program<Peer> + Send + 'static,
     {
         let direction = filter.direction();
+        let (longest, limit) = (filter.program().longest_cork(), filter.holds_up_to());
+        if longest > limit as u64 {
+            return Err(Error::CorkLimit { longest, limit });
+        }
         let attached = self.programs.get_or_make();
         let is_taken = match direction {
             Direction::Egress => attached.egress.is_some(),

@@ -22,6 +22,7 @@ mod moving;
 mod no_rekey;
 mod odd_records;
 mod peek;
+mod program_ends;
 mod programs;
 mod readiness;
 mod reading;

@@ -272,6 +272,14 @@ macro_rules! programs {
                 data_is_redirected_to_another_streams_reader
                 a_stream_with_redirected_data_is_not_taken_apart
             }
+            program_ends {
+                a_reader_is_told_why_a_program_ended_the_stream
+                every_way_of_reading_is_told_why
+                a_stream_that_ends_within_a_message_is_an_error
+                unread_data_ends_a_stream_too
+                a_writer_is_told_why_a_program_ended_the_stream
+                dns_messages_of_any_length_pass
+            }
         }
     };
 }

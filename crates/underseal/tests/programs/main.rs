@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod blocking;
+mod endings;
 mod model;
 mod pairs;
 mod redirects;

@@ -89,7 +89,9 @@ impl Connection {
         self.rx.consume(len - n);
         self.rx.put_back(&behind);
         let kept = n.min(judged.in_place);
-        Ok(kept + self.rx.take(&mut out[kept..]))
+        let ready = kept + self.rx.take(&mut out[kept..]);
+        self.end_if_program_did(ready > 0)?;
+        Ok(ready)
     }
 
     /// Offers data again that a full target kept waiting. What passes is in `rx.plaintext()`;
@@ -117,6 +119,7 @@ impl Connection {
                 let is_done = ingress.waiting.is_empty() && !ingress.is_blocked;
                 self.rx
                     .put_back(&[&data[..judged.in_place], &judged.moved].concat());
+                self.end_if_program_did(false)?;
                 Ok(is_done)
             }
             Err(denied) => Err(self.end_ingress(denied)),
@@ -141,6 +144,7 @@ impl Connection {
                 ingress.finished = !judged.is_blocked;
                 let finished = ingress.finished;
                 self.rx.put_back(&judged.moved);
+                self.end_if_program_did(false)?;
                 Ok(finished)
             }
             Err(denied) => Err(self.end_ingress(denied)),
@@ -155,11 +159,31 @@ impl Connection {
         is_blocked.then(|| Arc::clone(&attached.waiting))
     }
 
+    /// Ends the receiving direction if the program says why the stream is over. What passed before
+    /// is read first: an error now only if none of it is left, nor has been `read`.
+    fn end_if_program_did(&mut self, read: bool) -> Result<(), Error> {
+        let ingress = self.programs.ingress();
+        let Some(reason) = ingress.and_then(|ingress| ingress.filter.error()) else {
+            return Ok(());
+        };
+        let error = self.fail_reading(Denied::Ended(reason));
+        match read || !self.rx.plaintext().is_empty() {
+            true => Ok(()),
+            false => Err(error),
+        }
+    }
+
     /// Ends the receiving direction: nobody can judge what comes, nor what is left of a record.
     fn end_ingress(&mut self, denied: Denied) -> Error {
         self.rx.consume(usize::MAX);
+        self.fail_reading(denied)
+    }
+
+    /// Has every read fail once the plaintext is read that is there.
+    fn fail_reading(&mut self, denied: Denied) -> Error {
         let error = Error::from(denied);
         self.end = Some(End::Failed(Box::new(error.clone())));
+        self.close_inbox(Direction::Ingress);
         error
     }
 }

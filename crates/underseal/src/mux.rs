@@ -93,6 +93,7 @@ mod message;
 mod outbound;
 mod park;
 mod schedule;
+mod shutdown;
 mod state;
 mod statistics;
 mod stream;
@@ -214,6 +215,8 @@ impl Shared {
 /// | the parser or the stream panics | ends at once | `Panicked` |
 /// | [`Attached::close`] | ends when what was read is answered and sent | `ByOwner` |
 /// | [`Mux::shutdown`] | the same | `Shutdown` |
+/// | [`Attached::abort`], [`Mux::abort`] | ends at once, without close_notify | `Aborted` |
+/// | the time of [`Mux::shutdown_within`] is over | the same | `Aborted` |
 /// | the last handle and worker are dropped | ends at once | `Shutdown` |
 ///
 /// A connection that does not end at once is closed such that its peer gets what was replied,
@@ -313,22 +316,10 @@ impl Mux {
         statistics
     }
 
-    /// Takes no further stream and reads nothing more, and waits until the messages that were read
-    /// are finished, their replies sent, and every connection ended. Workers then get `None`.
-    ///
-    /// # Cancellation
-    ///
-    /// What was begun goes on without the future. A peer that does not read its replies keeps it
-    /// waiting: give it a time limit. When the last handle and worker are dropped what is left ends
-    /// at once.
-    pub async fn shutdown(&self) {
-        if self.shared.schedule.shut_down() {
-            self.shared.close_all();
-        }
-        for connection in self.shared.schedule.all() {
-            connection.end(Closed::Shutdown);
-        }
-        self.shared.schedule.over().await;
+    /// [`Attached::abort`] by name; says whether the mux had such a connection still.
+    pub fn abort(&self, id: ConnectionId) -> bool {
+        let connection = self.shared.schedule.connection(id);
+        connection.is_some_and(|connection| connection.abort())
     }
 }
 

@@ -44,8 +44,17 @@ impl<S: 'static> Attached<S> {
     }
 
     /// Ends the connection once the messages that were read are finished; nothing more is read.
+    /// A peer that does not read its replies keeps it as long as it likes: [`Self::abort`] does
+    /// not wait.
     pub fn close(&self) {
         self.connection.end(Closed::ByOwner);
+    }
+
+    /// Ends the connection at once, with [`Closed::Aborted`], also one that is closing: its place
+    /// is free when this returns. Replies that wait are lost, those of messages in hand fail, and
+    /// no close_notify is sent, so that the peer does not take what it has for all.
+    pub fn abort(&self) {
+        self.connection.abort();
     }
 
     /// Gives the stream back at the boundary of a message: nothing more is handed out, and when the

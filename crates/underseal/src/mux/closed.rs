@@ -16,6 +16,11 @@ pub enum Closed {
     /// sent.
     #[error("closed by its owner")]
     ByOwner,
+    /// [`super::Attached::abort`] or [`super::Mux::abort`] was called, or the time of
+    /// [`super::Mux::shutdown_within`] was over. What was not sent is lost, and what a worker has in
+    /// hand gets no reply.
+    #[error("aborted by its owner")]
+    Aborted,
     /// The mux was shut down, or nobody is left who has it or a worker of it.
     #[error("the mux was shut down")]
     Shutdown,

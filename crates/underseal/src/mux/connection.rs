@@ -207,6 +207,11 @@ impl Connection {
         self.with(|state, _| state.close(why));
     }
 
+    /// [`Self::close`] by the owner; says whether the connection was still there.
+    pub(super) fn abort(&self) -> bool {
+        self.with(|state, _| state.abort()).unwrap_or(false)
+    }
+
     /// Ends once everything is finished that was received.
     pub(super) fn end(self: &Arc<Self>, why: Closed) {
         self.with(|state, _| state.end_here(why));

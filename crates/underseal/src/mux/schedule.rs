@@ -183,6 +183,10 @@ impl Schedule {
         self.end(idle);
     }
 
+    pub(super) fn connection(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        self.lists().connections.get(&id).cloned()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Connection>> {
         self.lists().connections.values().cloned().collect()
     }

@@ -219,6 +219,16 @@ impl State {
         self.closed.get_or_insert(why);
     }
 
+    /// Ends at once what has not ended and was not given back, and says whether that was so.
+    /// [`Self::take_ended`] is to follow.
+    pub(super) fn abort(&mut self) -> bool {
+        let is_open = self.stream.is_some() && self.closed.is_none();
+        if is_open {
+            self.close(Closed::Aborted);
+        }
+        is_open
+    }
+
     pub(super) fn closed(&self) -> Option<&Closed> {
         self.closed.as_ref()
     }
@@ -229,6 +239,9 @@ impl State {
         let stream = self.stream.take()?;
         self.inbound.free();
         self.outbound.free();
+        if let Intent::End { leaving, .. } = &mut self.intent {
+            *leaving = None;
+        }
         Some((stream, why.clone()))
     }
 

@@ -28,6 +28,8 @@ pub struct Statistics {
     pub waiting: u64,
     /// Workers that were woken.
     pub woken: u64,
+    /// Connections that were aborted.
+    pub aborted: u64,
     /// Connections that ended because a message was dropped before it was finished.
     pub dropped: u64,
     /// Streams that ended because a message was longer than it may be.
@@ -56,6 +58,7 @@ pub(super) struct Counters {
     rx_bytes: AtomicU64,
     tx_messages: AtomicU64,
     tx_bytes: AtomicU64,
+    aborted: AtomicU64,
     dropped: AtomicU64,
     too_long: AtomicU64,
     bad_length: AtomicU64,
@@ -89,6 +92,7 @@ impl Counters {
         self.closed.fetch_add(1, Relaxed);
         let reason = match why {
             Closed::ByPeer | Closed::ByOwner | Closed::Shutdown => return,
+            Closed::Aborted => &self.aborted,
             Closed::Framing(ParseError::TooLong { .. }) => &self.too_long,
             Closed::Framing(ParseError::BadLength { .. }) => &self.bad_length,
             Closed::Framing(ParseError::Truncated { .. }) => &self.truncated,
@@ -113,6 +117,7 @@ impl Counters {
             tx_bytes: read(&self.tx_bytes),
             waiting: 0,
             woken: 0,
+            aborted: read(&self.aborted),
             dropped: read(&self.dropped),
             too_long: read(&self.too_long),
             bad_length: read(&self.bad_length),

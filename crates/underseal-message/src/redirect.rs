@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::held::Held;
 use crate::{Chunk, Direction};
@@ -58,8 +58,8 @@ struct Queue {
     /// Bytes that were accepted and not consumed, those that the inbox took out included.
     bytes: usize,
     is_closed: bool,
-    /// Senders that found no room.
-    waiting: Vec<Arc<dyn Notify>>,
+    /// Senders that found no room. Nobody keeps a sender that is gone.
+    waiting: Vec<Weak<dyn Notify>>,
 }
 
 impl Queue {
@@ -80,10 +80,12 @@ impl Queue {
         self.chunks.push_back(chunk);
     }
 
-    /// Notes a sender once.
+    /// Notes a sender once, and forgets those that are gone.
     fn wait(&mut self, sender: &Arc<dyn Notify>) {
-        if !self.waiting.iter().any(|other| Arc::ptr_eq(other, sender)) {
-            self.waiting.push(Arc::clone(sender));
+        self.waiting.retain(|other| other.strong_count() > 0);
+        let sender = Arc::downgrade(sender);
+        if !self.waiting.iter().any(|other| other.ptr_eq(&sender)) {
+            self.waiting.push(sender);
         }
     }
 }
@@ -114,7 +116,8 @@ impl Shared {
             false => Vec::new(),
         };
         drop(queue);
-        waiting.iter().for_each(|sender| sender.notify());
+        let waiting = waiting.iter().filter_map(Weak::upgrade);
+        waiting.for_each(|sender| sender.notify());
     }
 }
 
@@ -226,7 +229,8 @@ impl Peer {
     /// # Errors
     ///
     /// [`RedirectError::Full`], and `sender` will be notified once when it is worth to try again:
-    /// when no more than half of the limit waits, or the target closes. [`RedirectError::Closed`],
+    /// when no more than half of the limit waits, or the target closes; one that is dropped
+    /// meanwhile is not kept for it. [`RedirectError::Closed`],
     /// for good. Nothing was accepted then.
     pub fn send(
         &self,

@@ -173,3 +173,15 @@ fn errors_have_the_meaning_of_a_sockets() {
     assert_eq!(kind(RedirectError::Full), io::ErrorKind::WouldBlock);
     assert_eq!(kind(RedirectError::Closed), io::ErrorKind::BrokenPipe);
 }
+
+#[test]
+fn a_sender_that_waited_and_is_gone_is_not_kept() {
+    let inbox = Inbox::new(1, bell().1);
+    let peer = inbox.peer();
+    peer.send(Egress, b"0"[..].into(), &bell().1).unwrap();
+    let (sender_bell, sender) = bell();
+    let full = peer.send(Egress, b"1"[..].into(), &sender);
+    assert_eq!(full, Err(RedirectError::Full));
+    drop(sender);
+    assert_eq!(Arc::strong_count(&sender_bell), 1);
+}

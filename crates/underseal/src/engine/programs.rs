@@ -155,13 +155,19 @@ impl Connection {
         [egress, ingress, inbox].contains(&Some(true))
     }
 
-    /// What others redirect to this connection with.
+    /// What others redirect to this connection with. What has ended already takes nothing.
     pub(crate) fn redirect_peer(&mut self, limit: usize) -> Peer {
         let attached = self.programs.get_or_make();
         let owner: Arc<dyn Notify> = Arc::clone(&attached.waiting) as _;
         let inbox = attached
             .inbox
             .get_or_insert_with(|| Inbox::new(limit, owner));
+        if self.tx.is_closed() {
+            inbox.close(Direction::Egress);
+        }
+        if self.end.is_some() {
+            inbox.close(Direction::Ingress);
+        }
         inbox.peer()
     }
 

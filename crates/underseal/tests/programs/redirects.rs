@@ -159,6 +159,26 @@ async fn a_redirect_to_a_closed_stream_is_refused() {
     assert_eq!(&got, b"three");
 }
 
+/// As if the target had said so before it ended: what is accepted must be able to arrive.
+#[tokio::test(start_paused = true)]
+async fn a_redirect_to_a_direction_that_had_ended_is_refused() {
+    for direction in [Direction::Egress, Direction::Ingress] {
+        let (mut from, _from_peer) = pair(10_000).await;
+        let (mut to, mut to_peer) = pair(10_000).await;
+        match direction {
+            Direction::Egress => to.shutdown().await.unwrap(),
+            Direction::Ingress => {
+                to_peer.shutdown().await.unwrap();
+                assert_eq!(soon(to.read(&mut [0; 1])).await.unwrap(), 0);
+            }
+        }
+        let program = redirect(to.redirect_peer(1000), direction);
+        from.attach(Filter::egress(program)).unwrap();
+        let error = from.write(b"too late").await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+}
+
 /// Streams by name, as programs in the kernel find them by a key of their map.
 #[tokio::test(start_paused = true)]
 async fn programs_find_streams_in_a_map() {

@@ -39,7 +39,7 @@ mod writing;
 mod parity {
     mod tls13 {
         mod aes128gcm {
-            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13 programs waking; once_per_version once_in_tls13);
+            crate::matrix::pairs!(Tls13Aes128: everywhere in_tls13 programs waiting; once_per_version once_in_tls13);
         }
         mod aes256gcm {
             crate::matrix::pairs!(Tls13Aes256: everywhere in_tls13);
@@ -51,7 +51,7 @@ mod parity {
 
     mod tls12 {
         mod aes128gcm {
-            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12 programs waking; once_per_version);
+            crate::matrix::pairs!(Tls12Aes128: everywhere in_tls12 programs waiting; once_per_version);
         }
         mod aes256gcm {
             crate::matrix::pairs!(Tls12Aes256: everywhere in_tls12);

@@ -122,14 +122,6 @@ macro_rules! everywhere {
                 a_slow_reader_of_a_tokio_stream_gets_every_byte
                 a_small_receive_buffer_does_not_stop_a_stream
             }
-            small_buffers {
-                a_pipe_that_is_kept_full_passes
-                a_pipe_that_is_kept_full_passes_a_socket_that_blocks
-                records_that_are_left_open_pass
-                open_records_and_pipes_take_turns
-                a_file_passes
-                a_file_of_a_tokio_stream_passes
-            }
             files {
                 ranges_of_a_file_are_sent
                 files_and_writes_take_turns
@@ -185,7 +177,7 @@ macro_rules! everywhere {
 }
 
 /// What takes a second of waiting each: once for each version and pair.
-macro_rules! waking {
+macro_rules! waiting {
     ($suite:ident $tx:ident $rx:ident) => {
         crate::matrix::tests! { $suite $tx $rx
             wakers {
@@ -195,6 +187,14 @@ macro_rules! waking {
                 an_answer_goes_out_although_the_writer_was_dropped
                 a_redirect_leaves_a_writer_its_wake_up
                 a_failing_read_leaves_a_writer_its_wake_up
+            }
+            small_buffers {
+                a_pipe_that_is_kept_full_passes
+                a_pipe_that_is_kept_full_passes_a_socket_that_blocks
+                records_that_are_left_open_pass
+                open_records_and_pipes_take_turns
+                a_file_passes
+                a_file_of_a_tokio_stream_passes
             }
         }
     };
@@ -308,5 +308,5 @@ macro_rules! once_in_tls13 {
 
 pub(crate) use {
     everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, programs, run, test,
-    tests, waking,
+    tests, waiting,
 };

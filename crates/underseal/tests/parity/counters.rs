@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::thread;
 
 use underseal::record::Padding;
-use underseal::{Counters, Direction, Engine, KeyUpdateRequest};
+use underseal::{Counters, Direction, Engine, Error, KeyUpdateRequest};
 use underseal_sys::probe::KernelTls;
 use underseal_testkit::record_peer::{APPLICATION_DATA, HANDSHAKE, key_update};
 
@@ -43,6 +43,14 @@ pub(crate) fn bytes_and_key_updates_are_counted(case: Case) {
 }
 
 /// Each engine takes its own options and refuses the other's; the stream goes on.
+/// Whether the error says that, and what, the kernel said.
+fn kernel_refused(error: &std::io::Error) -> bool {
+    matches!(
+        Error::of(error),
+        Some(Error::Unsupported { errno: Some(_), .. })
+    )
+}
+
 pub(crate) fn options_of_one_engine_are_refused_by_the_other(case: Case) {
     let (mut stream, mut peer) = case.server();
     let kernel = |engine| engine == Engine::Kernel;
@@ -52,13 +60,13 @@ pub(crate) fn options_of_one_engine_are_refused_by_the_other(case: Case) {
         KernelTls::get().zerocopy_ro.is_yes(),
     ) {
         (true, true) => zerocopy.unwrap(),
-        (true, false) => assert!(zerocopy.unwrap_err().raw_os_error().is_some()),
+        (true, false) => assert!(kernel_refused(&zerocopy.unwrap_err())),
         (false, _) => assert_eq!(zerocopy.unwrap_err().kind(), ErrorKind::Unsupported),
     }
     let no_padding = stream.set_expect_no_padding(true);
     match (kernel(case.engines.rx), case.suite.is_tls13()) {
         (true, true) => no_padding.unwrap(),
-        (true, false) => assert_eq!(no_padding.unwrap_err().kind(), ErrorKind::InvalidInput),
+        (true, false) => assert!(kernel_refused(&no_padding.unwrap_err())),
         (false, _) => assert_eq!(no_padding.unwrap_err().kind(), ErrorKind::Unsupported),
     }
     let padding = stream.set_padding(Padding::Multiple(256));

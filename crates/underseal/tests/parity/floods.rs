@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write, pipe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
@@ -19,6 +20,9 @@ use crate::no_rekey::can_rekey;
 
 /// More than come with no data between them: see `engine::control`.
 const MANY: u8 = 100;
+
+/// After this long a socket that was full takes nothing more.
+const SETTLED: Duration = Duration::from_millis(300);
 
 /// Repeats `call` whenever the socket is not ready for `events`.
 fn until_done<T>(
@@ -43,7 +47,11 @@ fn answers(case: Case, ask: impl Fn(&mut Peer, u8)) -> Vec<(u8, Vec<u8>)> {
     set_socket_send_buffer_size(stream.get_ref().0, 4_096).unwrap();
     stream.get_ref().0.set_nonblocking(true).unwrap();
     let data = pattern(100_000);
-    while stream.write(&data).is_ok() {}
+    // What the socket has taken goes on to the peer's for a while, and makes room again.
+    while stream.write(&data).is_ok() {
+        while stream.write(&data).is_ok() {}
+        thread::sleep(SETTLED);
+    }
     (0..MANY).for_each(|n| ask(&mut peer, n));
     for n in 0..MANY {
         let mut received = [0];

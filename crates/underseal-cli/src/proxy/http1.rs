@@ -274,7 +274,7 @@ impl Connection<'_> {
                 }
                 None
             }
-            (true, false) => Some(End::Linger),
+            (true, false) => Some(End::Close),
         }
     }
 

@@ -248,7 +248,6 @@ impl Connection {
         match cut {
             Err(_) => Some(End::Abort),
             Ok(()) if reply.keep_alive => None,
-            Ok(()) if reply.status >= 400 => Some(End::Linger),
             Ok(()) => Some(End::Close),
         }
     }

@@ -1,28 +1,22 @@
 //! The end of a client's connection.
 
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use underseal::Linger;
 
 use super::watch::{Phase, Watch};
 
 /// Longest wait for a client to take a close_notify.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest wait for the client to read what was sent, and most bytes thrown away meanwhile.
-const TIMEOUT: Duration = Duration::from_secs(2);
-const MAX_BYTES: usize = 256 * 1024;
-
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// With close_notify.
-    Close,
     /// With close_notify, and after the client had time to read what was sent.
-    Linger,
+    Close,
     /// Such that what was sent cannot be taken for complete.
     Abort,
 }
@@ -45,27 +39,19 @@ pub(crate) async fn close<S: AsyncWrite + Unpin>(
         tracing::debug!("{remote:?} did not take close_notify: {shut:?}");
         return;
     }
-    if end == End::Linger
-        && let Some(tcp) = tcp(stream)
-    {
+    if let Some(tcp) = tcp(stream) {
         linger(watch, tcp).await;
     }
 }
 
-/// Reads and throws away until the client closes, within bounds: closing while its bytes are unread
-/// would reset the connection and may destroy the answer.
+/// Reads and throws away until the client closes, within the library's limits: closing while its
+/// bytes are unread would reset the connection and may destroy the answer. The time is the worker's
+/// to keep.
 pub(crate) async fn linger(watch: &Watch, tcp: &TcpStream) {
-    watch.enter(Phase::Busy, TIMEOUT);
-    let mut left = MAX_BYTES;
-    while left > 0 {
-        if !matches!(watch.until(pin!(tcp.readable())).await, Ok(Ok(()))) {
-            return;
-        }
-        match tcp.try_read(&mut [0; 4096]) {
-            Ok(0) => return,
-            Ok(read) => left = left.saturating_sub(read),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
-    }
+    let limits = Linger::default();
+    watch.enter(Phase::Busy, limits.time);
+    // The time being over is an end like any other.
+    let _ = watch
+        .until(pin!(underseal::linger(tcp, limits.bytes)))
+        .await;
 }

@@ -236,3 +236,17 @@ fn unreadable_files_are_forbidden() {
     rustix::fs::mkfifoat(rustix::fs::CWD, server.path("pipe"), mode).expect("mkfifo");
     assert_eq!(server.status("GET /pipe HTTP/1.1\r\nHost: h\r\n\r\n"), 403);
 }
+
+/// What comes behind the last request that is answered must not reset the connection.
+#[test]
+fn a_request_behind_the_last_one_does_not_cost_the_answer() {
+    let server = Server::start();
+    server.write("large", vec![b'x'; 4 * MIB as usize]);
+    let mut client = server.client();
+    client.send("GET /large HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\nGET /next");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    client.send(" HTTP/1.1\r\nHost: h\r\n\r\n");
+    let (rest, end) = client.rest();
+    end.expect("close_notify");
+    assert!(rest.len() > 4 * MIB as usize, "{} bytes", rest.len());
+}

@@ -323,12 +323,8 @@ impl<'a> Exchange<'a> {
             status: Some(status),
             bytes_in: self.up.passed,
             bytes_out: self.down.passed,
-            end: match (keep_client, is_read) {
-                (true, true) => None,
-                (false, true) => Some(End::Close),
-                // The client is still sending: it is to read the response before it is cut off.
-                (_, false) => Some(End::Linger),
-            },
+            // A client that is still sending is to read the response before it is cut off.
+            end: (!keep_client || !is_read).then_some(End::Close),
             // More than was announced belongs to nobody's request.
             keep_backend: keep_backend && is_sent && self.down.chunk.is_empty(),
             ..Finished::default()

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
+mod closing;
 mod early_data;
 mod either_side;
 mod files;

@@ -5,6 +5,7 @@
 
 mod client;
 mod keys;
+mod rejected;
 mod secrets;
 mod server;
 mod tickets;

@@ -40,7 +40,7 @@ impl Unbuffered for UnbufferedClientConnection {
 pub(crate) fn prepare_client(config: &ClientConfig) -> Arc<ClientConfig> {
     let mut config = config.clone();
     config.enable_secret_extraction = true;
-    config.key_log = Arc::new(KeepsSecrets(config.key_log));
+    config.key_log = Arc::new(KeepsSecrets::of_client(config.key_log));
     Arc::new(config)
 }
 
@@ -125,7 +125,7 @@ impl Handshake for ClientHandshake {
             false => self.early.data,
         };
         let common = super::server::common_state(&self.connection)?;
-        let next = self.seen.of_client(algorithm(&common)?)?;
+        let next = self.seen.of_client(algorithm(common.suite.suite())?)?;
         let (keys, kernel) = self.connection.dangerous_into_kernel_connection()?;
         let finished = Finished {
             version: common.protocol_version,

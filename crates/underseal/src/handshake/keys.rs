@@ -1,13 +1,12 @@
-use rustls::{ConnectionTrafficSecrets, ProtocolVersion};
+use rustls::{CipherSuite, ConnectionTrafficSecrets, ProtocolVersion};
 use underseal_record::{Algorithm, SeqNo, TrafficKeys};
 
 use crate::Error;
-use crate::session::CommonState;
 
 /// The AEAD of the suite that was agreed on.
-pub(super) fn algorithm(common: &CommonState) -> Result<Algorithm, Error> {
-    use rustls::CipherSuite as S;
-    Ok(match common.suite.suite() {
+pub(super) fn algorithm(suite: CipherSuite) -> Result<Algorithm, Error> {
+    use CipherSuite as S;
+    Ok(match suite {
         S::TLS13_AES_128_GCM_SHA256
         | S::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
         | S::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => Algorithm::Aes128Gcm,

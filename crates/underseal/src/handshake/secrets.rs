@@ -17,6 +17,10 @@ use crate::Error;
 
 const CLIENT: &str = "CLIENT_TRAFFIC_SECRET_0";
 const SERVER: &str = "SERVER_TRAFFIC_SECRET_0";
+const CLIENT_EARLY: &str = "CLIENT_EARLY_TRAFFIC_SECRET";
+const CLIENT_HANDSHAKE: &str = "CLIENT_HANDSHAKE_TRAFFIC_SECRET";
+
+pub(super) type Secret = Zeroizing<Vec<u8>>;
 
 thread_local! {
     static SEEN: RefCell<Seen> = RefCell::default();
@@ -25,8 +29,15 @@ thread_local! {
 /// What the handshake that this thread drives has told so far.
 #[derive(Default)]
 pub(super) struct Seen {
-    client: Option<Zeroizing<Vec<u8>>>,
-    server: Option<Zeroizing<Vec<u8>>>,
+    client: Option<Secret>,
+    server: Option<Secret>,
+    /// Those under which a client seals before its Finished; a server's handshake alone wants them.
+    before_finished: Vec<Secret>,
+}
+
+/// The client's secrets from before its Finished that this thread has seen since the last call.
+pub(super) fn take_secrets_of_handshake() -> Vec<Secret> {
+    SEEN.with_borrow_mut(|seen| std::mem::take(&mut seen.before_finished))
 }
 
 /// The secrets of the next keys: both with TLS 1.3, none with TLS 1.2.
@@ -53,12 +64,8 @@ impl Seen {
     }
 }
 
-fn secrets(
-    algorithm: Algorithm,
-    tx: Option<Zeroizing<Vec<u8>>>,
-    rx: Option<Zeroizing<Vec<u8>>>,
-) -> Result<Secrets, Error> {
-    let secret = |bytes: Option<Zeroizing<Vec<u8>>>| {
+fn secrets(algorithm: Algorithm, tx: Option<Secret>, rx: Option<Secret>) -> Result<Secrets, Error> {
+    let secret = |bytes: Option<Secret>| {
         bytes
             .map(|bytes| TrafficSecret::new(algorithm, &bytes))
             .transpose()
@@ -69,24 +76,45 @@ fn secrets(
     })
 }
 
-/// Keeps the application traffic secrets, and passes on what the application's log wants.
+/// Keeps the secrets, and passes on what the application's log wants.
 #[derive(Debug)]
-pub(super) struct KeepsSecrets(pub(super) Arc<dyn KeyLog>);
+pub(super) struct KeepsSecrets {
+    log: Arc<dyn KeyLog>,
+    is_server: bool,
+}
+
+impl KeepsSecrets {
+    pub(super) fn of_client(log: Arc<dyn KeyLog>) -> Self {
+        let is_server = false;
+        Self { log, is_server }
+    }
+
+    pub(super) fn of_server(log: Arc<dyn KeyLog>) -> Self {
+        let is_server = true;
+        Self { log, is_server }
+    }
+}
 
 impl KeyLog for KeepsSecrets {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        let kept = Some(Zeroizing::new(secret.to_vec()));
+        let kept = || Zeroizing::new(secret.to_vec());
         SEEN.with_borrow_mut(|seen| match label {
-            CLIENT => seen.client = kept,
-            SERVER => seen.server = kept,
+            CLIENT => seen.client = Some(kept()),
+            SERVER => seen.server = Some(kept()),
+            CLIENT_EARLY | CLIENT_HANDSHAKE if self.is_server => seen.before_finished.push(kept()),
             _ => {}
         });
-        if self.0.will_log(label) {
-            self.0.log(label, client_random, secret);
+        if self.log.will_log(label) {
+            self.log.log(label, client_random, secret);
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
-        label == CLIENT || label == SERVER || self.0.will_log(label)
+        let is_kept = match label {
+            CLIENT | SERVER => true,
+            CLIENT_EARLY | CLIENT_HANDSHAKE => self.is_server,
+            _ => false,
+        };
+        is_kept || self.log.will_log(label)
     }
 }

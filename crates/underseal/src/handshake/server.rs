@@ -10,6 +10,7 @@ use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{CommonState as RustlsState, ServerConfig};
 
 use super::keys::algorithm;
+use super::rejected::RejectedEarlyData;
 use super::secrets::{KeepsSecrets, Seen};
 use super::{Flight, Handshake, Tickets, Unbuffered};
 use crate::handover::{Established, Finished};
@@ -17,22 +18,41 @@ use crate::session::CommonState;
 use crate::transport::Transport;
 use crate::{Error, ServerConnection};
 
-impl Unbuffered for UnbufferedServerConnection {
+/// rustls' connection, and the early data that it rejected.
+struct Server {
+    rustls: UnbufferedServerConnection,
+    rejected: RejectedEarlyData,
+}
+
+impl Unbuffered for Server {
     type Data = ServerConnectionData;
 
     fn process<'c, 'i>(
         &'c mut self,
         incoming: &'i mut [u8],
     ) -> UnbufferedStatus<'c, 'i, ServerConnectionData> {
-        self.process_tls_records(incoming)
+        let suite = self.rustls.negotiated_cipher_suite();
+        let mut shown = self.rejected.copy(incoming);
+        let mut status = self.rustls.process_tls_records(incoming);
+        let has_seen_all = matches!(
+            status.state,
+            Ok(ConnectionState::TransmitTlsData(_)
+                | ConnectionState::BlockedHandshake
+                | ConnectionState::WriteTraffic(_))
+        );
+        let suite = suite.map(|suite| suite.suite());
+        status.discard += self
+            .rejected
+            .skipped(&mut shown, status.discard, has_seen_all, suite);
+        status
     }
 
     fn is_handshaking(&self) -> bool {
-        (**self).is_handshaking()
+        self.rustls.is_handshaking()
     }
 
     fn wants_write(&self) -> bool {
-        (**self).wants_write()
+        self.rustls.wants_write()
     }
 }
 
@@ -64,13 +84,13 @@ pub(crate) fn prepare_server(config: &ServerConfig) -> Arc<ServerConfig> {
     let mut config = config.clone();
     config.enable_secret_extraction = true;
     config.cert_resolver = Arc::new(NotesServerName(config.cert_resolver));
-    config.key_log = Arc::new(KeepsSecrets(config.key_log));
+    config.key_log = Arc::new(KeepsSecrets::of_server(config.key_log));
     Arc::new(config)
 }
 
 /// A server's handshake.
 pub(crate) struct ServerHandshake {
-    connection: UnbufferedServerConnection,
+    connection: Server,
     flight: Flight,
     seen: Seen,
     /// 0-RTT data that the client sent.
@@ -84,7 +104,10 @@ impl ServerHandshake {
     pub(crate) fn new(config: Arc<ServerConfig>, received: Vec<u8>) -> Result<Self, Error> {
         Ok(Self {
             max_fragment_size: config.max_fragment_size,
-            connection: UnbufferedServerConnection::new(config)?,
+            connection: Server {
+                rustls: UnbufferedServerConnection::new(config)?,
+                rejected: RejectedEarlyData::default(),
+            },
             flight: Flight {
                 incoming: received,
                 ..Flight::default()
@@ -96,7 +119,7 @@ impl ServerHandshake {
     }
 
     pub(crate) fn connection(&mut self) -> &mut UnbufferedServerConnection {
-        &mut self.connection
+        &mut self.connection.rustls
     }
 }
 
@@ -127,10 +150,10 @@ impl Handshake for ServerHandshake {
     }
 
     fn finish(self) -> Result<Established<ServerConnection>, Error> {
-        let common = common_state(&self.connection)?;
+        let common = common_state(&self.connection.rustls)?;
         let early_data = self.early_data;
-        let next = self.seen.of_server(algorithm(&common)?)?;
-        let (keys, _) = self.connection.dangerous_into_kernel_connection()?;
+        let next = self.seen.of_server(algorithm(common.suite.suite())?)?;
+        let (keys, _) = self.connection.rustls.dangerous_into_kernel_connection()?;
         let finished = Finished {
             version: common.protocol_version,
             keys,

@@ -105,8 +105,8 @@ fn a_bit_changed_in_a_handshake_with_early_data_is_answered_as_rustls_does() {
         refusing.max_early_data_size = 0;
         let refusing = Arc::new(refusing);
         let under_attack = if accepts { &config } else { &refusing };
-        // Up to the end of the client's Finished, if it sends no EndOfEarlyData before.
-        for at in (0..386).step_by(9) {
+        // Past the end of the client's Finished, with an EndOfEarlyData before it or without.
+        for at in (0..450).step_by(9) {
             let [theirs, ours] = [Server::TokioRustls, Server::Tokio].map(|server| {
                 speak_early(Server::Tokio, &config, &client, None);
                 speak_early(server, under_attack, &client, Some(at))

@@ -20,6 +20,7 @@ mod parts_fuzz;
 mod polled_again;
 mod reading;
 mod record_types;
+mod rejected_early_data;
 mod resumption;
 mod uninitialized;
 mod writing;

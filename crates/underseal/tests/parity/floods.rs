@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::AsyncReadExt;
 use underseal::record::AlertDescription;
-use underseal::{Direction, Error, PeerMisbehaved};
+use underseal::{Direction, Engine, Error, PeerMisbehaved};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
 use crate::case::Case;
@@ -81,11 +81,25 @@ fn answers(case: Case, ask: impl Fn(&mut Peer, u8)) -> Vec<(u8, Vec<u8>)> {
     peer.join().unwrap()
 }
 
-/// RFC 8446 section 4.6.3: one answer to all requests that came while nothing could be sent.
+/// One answer to all requests that came while nothing could be sent; where the kernel has all data
+/// the first is on its way already, and one more answers the rest.
+fn assert_one_answer(case: Case, answers: &[(u8, Vec<u8>)], expected: &(u8, Vec<u8>)) {
+    let most = match case.engines.tx {
+        Engine::Kernel => 2,
+        _ => 1,
+    };
+    assert!((1..=most).contains(&answers.len()), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer == expected),
+        "{answers:?}"
+    );
+}
+
+/// RFC 8446 section 4.6.3.
 pub(crate) fn key_updates_asked_of_a_full_socket_get_one_answer(case: Case) {
     if can_rekey(case, &Direction::ALL) {
         let answers = answers(case, |peer, n| send_update(peer, 1, &[n]));
-        assert_eq!(answers, [(HANDSHAKE, key_update(0).to_vec())]);
+        assert_one_answer(case, &answers, &(HANDSHAKE, key_update(0).to_vec()));
     }
 }
 
@@ -95,7 +109,7 @@ pub(crate) fn renegotiation_asked_of_a_full_socket_gets_one_answer(case: Case) {
         peer.send(APPLICATION_DATA, &[n]);
     });
     let declined = vec![1, AlertDescription::NO_RENEGOTIATION.0];
-    assert_eq!(answers, [(ALERT, declined)]);
+    assert_one_answer(case, &answers, &(ALERT, declined));
 }
 
 /// What is sent earns control messages as what is received does, by whichever way it is sent.

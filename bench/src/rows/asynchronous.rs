@@ -121,11 +121,12 @@ impl<R: AsyncRow> Asynchronous<R> {
     }
 
     /// Serves one connection of HTTP/2 with axum: each request is answered by `reply`. Returns what
-    /// that cost after the handshake.
+    /// that cost after the handshake. The client counts its replies; it may be gone before the last
+    /// frame of the connection is written.
     ///
     /// # Errors
     ///
-    /// When the handshake fails, or the connection breaks.
+    /// When the handshake fails, or the connection breaks otherwise than by the client's leaving.
     pub(crate) fn serve_http2(
         &self,
         tcp: TcpStream,
@@ -140,9 +141,24 @@ impl<R: AsyncRow> Asynchronous<R> {
         Cost::of(|| {
             let served = http2::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-            Ok(runtime.block_on(served)?)
+            match runtime.block_on(served) {
+                Err(error) if !has_left(&error) => Err(error.into()),
+                _ => Ok(()),
+            }
         })
     }
+}
+
+/// Whether `error` says no more than that the other side has closed its socket.
+fn has_left(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|source| {
+            matches!(
+                source.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            )
+        })
 }
 
 async fn hold_streams<R: AsyncRow>(

@@ -210,6 +210,7 @@ impl Shared {
 /// | the peer ends the stream between two messages | ends when all is answered and sent | `ByPeer` |
 /// | it ends it inside of one; a length is bad or too long | the same; what is before is answered | `Framing` |
 /// | the stream fails; TLS ends without close_notify | ends where the failure is read | `Io` |
+/// | TLS fails by the peer's fault, which an alert tells it | the same, when the alert was sent | `Io` |
 /// | a worker panics, or drops a message unfinished | ends at once, without close_notify | `Abandoned` |
 /// | a reply is not whole messages, if that is checked | ends at once, without close_notify | `BadReply` |
 /// | the parser or the stream panics | ends at once | `Panicked` |
@@ -220,10 +221,10 @@ impl Shared {
 /// | the last handle and worker are dropped | ends at once | `Shutdown` |
 ///
 /// A connection that does not end at once is closed such that its peer gets what was replied,
-/// whatever it still sends: after close_notify and the end of the sending side what comes is thrown
-/// away until the peer closes, within the default limits of [`Linger`](crate::Linger). Only then it
-/// has ended. A stream that is neither a tokio `TcpStream` nor this crate's TLS over one is not waited
-/// for.
+/// whatever it still sends: after close_notify, or the alert, and the end of the sending side what
+/// comes is thrown away until the peer closes, within the default limits of
+/// [`Linger`](crate::Linger). Only then it has ended. A stream that is neither a tokio `TcpStream` nor
+/// this crate's TLS over one is not waited for.
 ///
 /// No other connection notices. [`Builder::on_close`], [`Attached::closed`] and [`Mux::statistics`]
 /// tell of it.

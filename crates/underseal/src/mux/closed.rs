@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use underseal_message::ParseError;
 
+use crate::Error;
+
 /// Why a connection of a [`super::Mux`] ended, by the party that ended it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,6 +43,16 @@ pub enum Closed {
     /// The stream failed. TLS that ends without close_notify is such a failure.
     #[error("the stream failed: {0}")]
     Io(#[source] Arc<io::Error>),
+}
+
+impl Closed {
+    /// Whether the stream told its peer why it failed.
+    pub(super) fn has_alert(&self) -> bool {
+        match self {
+            Self::Io(error) => Error::of(error).is_some_and(|error| error.alert().is_some()),
+            _ => false,
+        }
+    }
 }
 
 impl From<io::Error> for Closed {

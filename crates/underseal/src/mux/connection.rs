@@ -207,6 +207,11 @@ impl Connection {
         self.with(|state, _| state.close(why));
     }
 
+    /// A worker gave up a message.
+    pub(super) fn abandon(&self) {
+        self.with(|state, _| state.abandon());
+    }
+
     /// [`Self::close`] by the owner; says whether the connection was still there.
     pub(super) fn abort(&self) -> bool {
         self.with(|state, _| state.abort()).unwrap_or(false)

@@ -9,7 +9,7 @@ use tokio::task::coop::unconstrained;
 
 use super::connection::Connection;
 use super::worker::block_on;
-use super::{Closed, ConnectionId, ReplyError};
+use super::{ConnectionId, ReplyError};
 
 /// A whole message of one connection, in the hands of a worker.
 ///
@@ -175,7 +175,7 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if let Some(connection) = &self.connection {
-            connection.close(Closed::Abandoned);
+            connection.abandon();
         }
     }
 }

@@ -88,7 +88,7 @@ impl State {
         match self.try_serve(limits, turn, cx) {
             Ok(turned) => turned,
             Err(why) => {
-                self.close(why);
+                self.fail(why, cx);
                 Turned::NOTHING
             }
         }
@@ -158,12 +158,13 @@ impl State {
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match &mut self.stream {
-            Some(stream) => match self.outbound.poll_flush(stream, cx) {
-                Poll::Ready(result) => result,
-                Poll::Pending => Ok(()),
-            },
-            None => Ok(()),
+        let is_over = self.over().is_some();
+        let Some(stream) = self.stream.as_mut().filter(|_| !is_over) else {
+            return Ok(());
+        };
+        match self.outbound.poll_flush(stream, cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
         }
     }
 
@@ -198,13 +199,36 @@ impl State {
             return Ok(Turned::NOTHING);
         };
         let is_done = *is_exhausted && self.in_flight == 0 && self.outbound.is_empty();
-        let Some(stream) = self.stream.as_mut().filter(|_| is_done) else {
+        let is_leaving = is_done || leaving.is_some();
+        let Some(stream) = self.stream.as_mut().filter(|_| is_leaving) else {
             return Ok(Turned::NOTHING);
         };
         let leaving = leaving.get_or_insert_with(|| Leaving::new(self.runtime.take()));
         match leaving.poll(stream, cx) {
             Poll::Ready(()) => Err(why.clone()),
             Poll::Pending => Ok(Turned::NOTHING),
+        }
+    }
+
+    /// Ends because the stream failed, or is through. A peer that is told why it failed has to be
+    /// able to read that; nothing else can be sent to it, so nobody is waited for.
+    fn fail(&mut self, why: Closed, cx: &mut Context<'_>) {
+        let why = match why {
+            // It may be that writing fails because reading did.
+            Closed::Io(_) => self.inbound.take_failure().unwrap_or(why),
+            why => why,
+        };
+        if !why.has_alert() || self.over().is_some() {
+            return self.close(why);
+        }
+        self.outbound.free();
+        self.intent = Intent::End {
+            why,
+            is_exhausted: true,
+            leaving: Some(Leaving::new(self.runtime.take())),
+        };
+        if let Err(why) = self.end_if_done(cx) {
+            self.close(why);
         }
     }
 
@@ -219,6 +243,13 @@ impl State {
         self.closed.get_or_insert(why);
     }
 
+    /// A worker gave up a message: ends at once, unless that changes nothing any more.
+    pub(super) fn abandon(&mut self) {
+        if self.over().is_none() {
+            self.close(Closed::Abandoned);
+        }
+    }
+
     /// Ends at once what has not ended and was not given back, and says whether that was so.
     /// [`Self::take_ended`] is to follow.
     pub(super) fn abort(&mut self) -> bool {
@@ -231,6 +262,19 @@ impl State {
 
     pub(super) fn closed(&self) -> Option<&Closed> {
         self.closed.as_ref()
+    }
+
+    /// Why nothing is received or sent any more, if that is so: the connection ended, or is leaving.
+    fn over(&self) -> Option<&Closed> {
+        let leaving_for = match &self.intent {
+            Intent::End {
+                why,
+                leaving: Some(_),
+                ..
+            } => Some(why),
+            _ => None,
+        };
+        self.closed.as_ref().or(leaving_for)
     }
 
     /// The stream of a connection that ended, once, and why. What was kept for it is freed.
@@ -264,18 +308,20 @@ impl State {
     ) -> Result<(), ReplyError> {
         let sent = self.flush(cx).map_err(Closed::from);
         let sent = sent.and_then(|()| self.push(reply, limit, cx));
-        if let Err(why) = &sent {
-            self.close(why.clone());
+        let is_sent = matches!(sent, Ok(Pushed::Sent));
+        if let Err(why) = sent {
+            self.fail(why, cx);
         }
-        match (sent, &self.closed) {
-            (_, Some(why)) => Err(ReplyError::Closed(why.clone())),
-            (Ok(Pushed::Sent), None) => Ok(()),
-            (_, None) => Err(ReplyError::Full),
+        match self.over() {
+            Some(why) => Err(ReplyError::Closed(why.clone())),
+            None if is_sent => Ok(()),
+            None => Err(ReplyError::Full),
         }
     }
 
     fn push(&mut self, reply: &[u8], limit: usize, cx: &mut Context<'_>) -> Result<Pushed, Closed> {
-        let Some(stream) = self.stream.as_mut().filter(|_| self.closed.is_none()) else {
+        let is_over = self.over().is_some();
+        let Some(stream) = self.stream.as_mut().filter(|_| !is_over) else {
             return Ok(Pushed::Full);
         };
         if self.outbound.waiting() >= limit {
@@ -290,9 +336,9 @@ impl State {
 
     pub(super) fn poll_detach(&mut self, cx: &mut Context<'_>) -> Poll<Result<Released, Closed>> {
         if let Err(error) = self.flush(cx) {
-            self.close(error.into());
+            self.fail(error.into(), cx);
         }
-        if let Some(why) = &self.closed {
+        if let Some(why) = self.over() {
             return Poll::Ready(Err(why.clone()));
         }
         if matches!(self.intent, Intent::Serve) {
@@ -304,7 +350,7 @@ impl State {
         }
         // A stream may tell of its failure once: whoever had it back would take that for its end.
         if let Some(why) = self.inbound.take_failure() {
-            self.close(why.clone());
+            self.fail(why.clone(), cx);
             return Poll::Ready(Err(why));
         }
         match self.release() {

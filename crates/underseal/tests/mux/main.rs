@@ -7,6 +7,7 @@ mod bed;
 mod delivery;
 mod detaching;
 mod endings;
+mod failing;
 mod given_up;
 mod leaving;
 mod model;

@@ -7,11 +7,9 @@ use std::hint::black_box;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
+use underseal_http::{ReadOptions, Request, Scratch, http1, http2};
 use underseal_policy::model::Direction;
-use underseal_policy::{
-    Connection, Labels, Matcher, Peer, PolicyFile, ReadOptions, Request, Scratch, Verdict, http1,
-    http2, load,
-};
+use underseal_policy::{Connection, Labels, Matcher, Peer, PolicyFile, Verdict, load};
 
 use crate::context::{Context, beside_this_program};
 use crate::cpu_time::{pin_to, thread_cpu};

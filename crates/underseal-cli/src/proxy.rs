@@ -36,7 +36,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::ServerName;
 use tokio::sync::Semaphore;
-use underseal_policy::ReadOptions;
+use underseal_http::ReadOptions;
 
 use self::admin::Admin;
 pub(crate) use self::arguments::ProxyArgs;

@@ -1,8 +1,10 @@
 //! A decision with the account of every rule: for people, slower than deciding.
 
+use underseal_http::Request;
+
+use crate::connection::Connection;
 use crate::decision::{Decision, Match};
 use crate::matcher::Matcher;
-use crate::request::{Connection, Request};
 use crate::rule::{Checked, Facts};
 
 /// What was decided, and what each rule said.

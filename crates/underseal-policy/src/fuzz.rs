@@ -1,14 +1,9 @@
 //! Entry points of the fuzz targets, beside the code that they drive.
 //!
-//! Each panics where an invariant is broken, whatever the bytes. What other libraries than
-//! httparse make of the same bytes is compared in `tests/other_readers`, which may depend on them.
+//! Each panics where an invariant is broken, whatever the bytes.
 
-mod chunks;
-mod http1_head;
 mod path_pattern;
 mod policy_file;
 
-pub use chunks::http1_chunks;
-pub use http1_head::http1_head;
 pub use path_pattern::path_pattern;
 pub use policy_file::policy_file;

@@ -4,10 +4,12 @@ mod nearest;
 
 use std::collections::BTreeMap;
 
+use underseal_http::Request;
+
+use crate::connection::Connection;
 use crate::decision::{Decision, Match, Reason, Verdict};
 use crate::index::{BLOCK, Index};
 use crate::model::{Action, AuthorizationPolicy, Direction};
-use crate::request::{Connection, Request};
 use crate::rule::{self, Checked, Facts, Rule};
 use crate::validate::{Fault, faults};
 

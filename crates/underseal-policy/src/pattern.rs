@@ -4,9 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
+use underseal_http::{PathOptions, host, is_normal};
 
-use crate::host;
-use crate::path::{PathOptions, is_normal};
 use crate::template::Template;
 
 /// How long a pattern may be, in bytes: longer than any path or SPIFFE ID that is accepted.

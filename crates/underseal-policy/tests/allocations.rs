@@ -7,10 +7,9 @@ mod thousand;
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use underseal_http::{ReadOptions, Scratch, http1};
 use underseal_policy::model::Direction;
-use underseal_policy::{
-    Connection, Fact, Labels, Matcher, Peer, PolicyFile, ReadOptions, Reason, Scratch, http1, load,
-};
+use underseal_policy::{Connection, Fact, Labels, Matcher, Peer, PolicyFile, Reason, load};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

@@ -76,8 +76,8 @@ fn what_is_compared_is_there() {
 
 #[test]
 fn heads_and_bodies_of_the_corpus() {
-    over_corpus("http1_head", underseal_policy::fuzz::http1_head);
-    over_corpus("http1_chunks", underseal_policy::fuzz::http1_chunks);
+    over_corpus("http1_head", underseal_http::fuzz::http1_head);
+    over_corpus("http1_chunks", underseal_http::fuzz::http1_chunks);
 }
 
 /// Requests and parts of them, in any order.

@@ -3,11 +3,9 @@
 mod json;
 mod text;
 
+use underseal_http::{ReadOptions, Refusal, Request, Scratch, http1};
 use underseal_policy::model::{AuthorizationPolicy, Direction};
-use underseal_policy::{
-    Connection, Explanation, Fact, Labels, Matcher, Peer, ReadOptions, Refusal, Request, Scratch,
-    applies, http1,
-};
+use underseal_policy::{Connection, Explanation, Fact, Labels, Matcher, Peer, applies};
 
 use super::arguments::{ExplainArgs, Way};
 use super::{Files, check, print};

@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite as _;
-use underseal_policy::Refusal;
-use underseal_policy::http1::{Chunks, Piece};
+use underseal_http::Refusal;
+use underseal_http::http1::{Chunks, Piece};
 
 use super::chunk::Chunk;
 use super::pipe::{Pipe, can_splice};

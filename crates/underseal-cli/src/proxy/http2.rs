@@ -8,7 +8,7 @@
 //!
 //! Frames, fields and flow control are those of the `h2` library. Heads that it cannot read are
 //! refused by it, with a reset of the stream; those that it reads are judged by
-//! [`underseal_policy::http2::read`] before anything is done with them.
+//! [`underseal_http::http2::read`] before anything is done with them.
 
 mod active;
 mod bridge;

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use underseal_http::Request;
 use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
-    Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Request, Verdict, load,
+    Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, load,
 };
 
 use super::current::Current;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
+use underseal_http::{ReadOptions, Request, Scratch};
 use underseal_policy::model::Direction;
-use underseal_policy::{Connection, Fact, Matcher, Peer, ReadOptions, Request, Scratch, Verdict};
+use underseal_policy::{Connection, Fact, Matcher, Peer, Verdict};
 
 use super::arguments::{Protocol, ToProtocol};
 use super::backend::{Address, Backends, Known};

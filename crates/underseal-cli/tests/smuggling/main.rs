@@ -1,13 +1,13 @@
-//! The smuggling corpus of `underseal-policy` through `underseal proxy`: what is refused never
+//! The smuggling corpus of `underseal-http` through `underseal proxy`: what is refused never
 //! reaches the backend, nor does anything behind it, and what is read reaches it as it was read.
 
-#[path = "../../../underseal-policy/tests/smuggling/programs/backend.rs"]
+#[path = "../../../underseal-http/tests/smuggling/programs/backend.rs"]
 mod backend;
-#[path = "../../../underseal-policy/tests/smuggling/corpus.rs"]
+#[path = "../../../underseal-http/tests/smuggling/corpus.rs"]
 mod corpus;
-#[path = "../../../underseal-policy/tests/smuggling/programs/exchange.rs"]
+#[path = "../../../underseal-http/tests/smuggling/programs/exchange.rs"]
 mod exchange;
-#[path = "../../../underseal-policy/tests/smuggling/programs/proxy.rs"]
+#[path = "../../../underseal-http/tests/smuggling/programs/proxy.rs"]
 mod proxy;
 
 use std::process::Command;
@@ -15,7 +15,7 @@ use std::process::Command;
 use corpus::{CLASSES, Case, Reading};
 use exchange::{Exchange, Seen, exchange};
 use proxy::Proxy;
-use underseal_policy::Refusal;
+use underseal_http::Refusal;
 
 /// The proxy without TLS on either side; its configuration is its command line.
 fn start() -> Proxy {

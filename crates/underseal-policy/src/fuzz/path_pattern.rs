@@ -1,6 +1,7 @@
 //! Patterns of paths, against one that tries every way.
 
-use crate::path::{PathOptions, normalise};
+use underseal_http::{PathOptions, normalise};
+
 use crate::pattern::Pattern;
 
 /// Reads the first line as a pattern of paths and the rest as a path.

@@ -143,7 +143,7 @@ fn bits(ip: IpAddr, out: &mut [u8; ADDRESS]) -> usize {
 mod tests {
     use super::super::bits::Bits;
     use super::*;
-    use crate::request::{Connection, Peer};
+    use crate::connection::{Connection, Peer};
 
     #[test]
     fn an_address_is_in_the_blocks_that_hold_it_and_in_no_other() {

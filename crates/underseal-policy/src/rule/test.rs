@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use underseal_http::{Request, host};
 
 use crate::condition::Key;
-use crate::host;
+use crate::connection::{Connection, Fact};
 use crate::pattern::Pattern;
-use crate::request::{Connection, Fact, Request};
 
 /// What a rule is tried on. A connection that does not speak HTTP has no request.
 #[derive(Clone, Copy, Debug)]
@@ -125,10 +125,10 @@ impl Subject {
         };
         match self {
             Self::Host => Found::host(request.authority(), request.host()),
-            Self::Query => request.query.map_or(Found::Absent, Found::One),
-            Self::Method => Found::One(request.method),
+            Self::Query => request.query().map_or(Found::Absent, Found::One),
+            Self::Method => Found::One(request.method()),
             Self::Header(name) => Found::Fields(request, name),
-            _ => request.path.map_or(Found::Unknown, Found::One),
+            _ => request.path().map_or(Found::Unknown, Found::One),
         }
     }
 

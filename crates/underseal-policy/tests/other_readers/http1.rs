@@ -11,9 +11,9 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use underseal_http::http1::{self, Chunks, Piece};
+use underseal_http::{Framing, ReadOptions, Scratch};
 use underseal_message::{Boundary, Http1, StreamParser};
-use underseal_policy::http1::{self, Chunks, Piece};
-use underseal_policy::{Framing, ReadOptions, Scratch};
 
 use super::memory::Memory;
 

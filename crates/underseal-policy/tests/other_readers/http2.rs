@@ -3,11 +3,10 @@
 use std::sync::LazyLock;
 
 use http::Method;
+use underseal_http::{ReadOptions, Refusal, Scratch, http2};
 use underseal_message::Http2;
 use underseal_policy::model::Direction;
-use underseal_policy::{
-    Connection, Labels, Matcher, PolicyFile, ReadOptions, Refusal, Scratch, Verdict, http2, load,
-};
+use underseal_policy::{Connection, Labels, Matcher, PolicyFile, Verdict, load};
 
 use super::frames::{self, End, Frame};
 use super::h2_server::{Seen, SeenRequest, serve};

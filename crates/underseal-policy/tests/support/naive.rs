@@ -1,8 +1,9 @@
 //! What policies mean, written down once more and as plainly as possible: no index, no compiled
 //! rule, no shortcut. It takes its words from the reference of Istio's AuthorizationPolicy.
 
+use underseal_http::Request;
+use underseal_policy::Connection;
 use underseal_policy::model::{Action, AuthorizationPolicy, Condition, Operation, Rule, Source};
-use underseal_policy::{Connection, Request};
 
 /// The verdict, and the policy and rule that decided, if one did.
 pub(crate) fn decide<'p>(

@@ -1,6 +1,6 @@
 //! Requests for tests, made as they arrive.
 
-use underseal_policy::{ReadOptions, Request, Scratch, http1};
+use underseal_http::{ReadOptions, Request, Scratch, http1};
 
 /// The head of a request, on its way to be read.
 pub(crate) struct Sent {

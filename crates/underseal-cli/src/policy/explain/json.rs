@@ -1,7 +1,8 @@
 //! An account for programs: one JSON object.
 
 use serde_json::{Value, json};
-use underseal_policy::{Explanation, Match, Reason, Request, RuleOutcome};
+use underseal_http::Request;
+use underseal_policy::{Explanation, Match, Reason, RuleOutcome};
 
 use super::{Account, Outcome};
 

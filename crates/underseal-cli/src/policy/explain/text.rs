@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use underseal_policy::{Connection, Explanation, Fact, Match, Reason, Request, RuleOutcome};
+use underseal_http::Request;
+use underseal_policy::{Connection, Explanation, Fact, Match, Reason, RuleOutcome};
 
 use super::{Account, Outcome};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use underseal_policy::Refusal;
+use underseal_http::Refusal;
 
 use super::response::Bad;
 use crate::proxy::backend::Unreachable;

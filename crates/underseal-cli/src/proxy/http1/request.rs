@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use underseal_policy::http1::{self, Chunks, Head};
-use underseal_policy::{Framing, Verdict};
+use underseal_http::Framing;
+use underseal_http::http1::{self, Chunks, Head};
+use underseal_policy::Verdict;
 
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
@@ -321,7 +322,7 @@ impl Prepared {
     }
 }
 
-fn is_named_by_connection(request: &underseal_policy::Request<'_>, name: &[u8]) -> bool {
+fn is_named_by_connection(request: &underseal_http::Request<'_>, name: &[u8]) -> bool {
     let mut options = request.header(b"connection").flat_map(listed);
     options.any(|option| option.eq_ignore_ascii_case(name))
 }

@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use underseal_policy::http1::Chunks;
+use underseal_http::http1::Chunks;
 
 use super::answer::Keep;
 use super::request::{Prepared, write_field};

@@ -6,8 +6,9 @@ use http::header::{COOKIE, HOST, HeaderName, TE};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Uri};
-use underseal_policy::http2::{self, Field};
-use underseal_policy::{Refusal, Request, Verdict};
+use underseal_http::http2::{self, Field};
+use underseal_http::{Refusal, Request};
+use underseal_policy::Verdict;
 
 use crate::proxy::backend::Known;
 use crate::proxy::fields::{Kind, kind, listed};

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use underseal::{Direction, Engine};
-use underseal_policy::{Decision, Refusal};
+use underseal_http::Refusal;
+use underseal_policy::Decision;
 
 use super::decisions::{Counted, Decisions};
 use super::{Handshake, Metrics, Protocol, Side};

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use underseal::{Direction, Engine};
+use underseal_http::Refusal;
 use underseal_policy::model::Direction as Judged;
-use underseal_policy::{Connection, Labels, Matcher, PolicyFile, Refusal, load};
+use underseal_policy::{Connection, Labels, Matcher, PolicyFile, load};
 
 use super::exposition_check::{Exposition, check};
 use super::*;

@@ -132,7 +132,7 @@ proptest! {
         for path in own.chain(others) {
             let path = format!("/{path}");
             // Only paths in normal form are compared.
-            if !crate::path::is_normal(path.as_bytes(), &Default::default()).unwrap_or(false) {
+            if !underseal_http::is_normal(path.as_bytes(), &Default::default()).unwrap_or(false) {
                 continue;
             }
             let matches = found.texts.iter().any(|text| {

@@ -69,7 +69,7 @@ impl<'a> Head<'a> {
 /// Why it is refused: always the sender's fault.
 ///
 /// ```
-/// use underseal_policy::{ReadOptions, Refusal, Scratch, http1};
+/// use underseal_http::{ReadOptions, Refusal, Scratch, http1};
 ///
 /// let mut scratch = Scratch::default();
 /// let head = b"GET /a/%2e./b?x HTTP/1.1\r\nHost: Example.com\r\n\r\n";

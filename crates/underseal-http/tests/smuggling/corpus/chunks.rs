@@ -1,6 +1,6 @@
 //! Chunked bodies: sizes, extensions, line ends and trailers.
 
-use underseal_policy::Refusal::Chunk;
+use underseal_http::Refusal::Chunk;
 
 use super::{Case, refused};
 

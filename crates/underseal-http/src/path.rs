@@ -29,7 +29,7 @@ impl Default for PathOptions {
 
 impl PathOptions {
     /// Lets through all that can be: what a policy may name.
-    pub(crate) const LENIENT: Self = Self {
+    pub const LENIENT: Self = Self {
         merge_slashes: true,
         encoded_slash: true,
         encoded_backslash: true,
@@ -108,8 +108,11 @@ pub fn normalise<'a>(
     Ok(&out[..len])
 }
 
-/// Whether `path` is its own normal form.
-pub(crate) fn is_normal(path: &[u8], options: &PathOptions) -> Result<bool, PathFault> {
+/// Whether `path` is its own normal form. Allocates, unlike [`normalise`].
+///
+/// # Errors
+/// As [`normalise`].
+pub fn is_normal(path: &[u8], options: &PathOptions) -> Result<bool, PathFault> {
     let mut out = vec![0; path.len()];
     normalise(path, options, &mut out).map(|normal| normal == path)
 }

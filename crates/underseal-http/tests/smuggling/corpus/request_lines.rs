@@ -1,6 +1,6 @@
 //! The first line.
 
-use underseal_policy::Refusal::{RequestLine, Version};
+use underseal_http::Refusal::{RequestLine, Version};
 
 use super::{Case, refused};
 

@@ -33,10 +33,9 @@ fn document(programs: &[Outcomes]) -> String {
     let mut text = format!(
         "# Requests that programs read differently
 
-The corpus of `crates/underseal-policy/tests/smuggling`, as underseal reads it, and as nginx
+The corpus of `crates/underseal-http/tests/smuggling`, as underseal reads it, and as nginx
 {nginx} and HAProxy {haproxy} do, each as a reverse proxy before a backend that records what it is
-sent. `UPDATE_SNAPSHOTS=1 cargo test -p underseal-policy --test smuggling programs` writes this
-file.
+sent. `UPDATE_SNAPSHOTS=1 cargo test -p underseal-http --test smuggling programs` writes this file.
 
 Behind every case a plain `GET /next` is sent on the same connection. A cell says what the program
 did:

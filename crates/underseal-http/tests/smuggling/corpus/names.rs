@@ -1,6 +1,6 @@
 //! Names of fields, and what stands before their colons.
 
-use underseal_policy::Refusal::{FieldName, SpaceBeforeColon};
+use underseal_http::Refusal::{FieldName, SpaceBeforeColon};
 
 use super::{Case, refused};
 

@@ -1,7 +1,7 @@
 //! HTTP/2: what a program that speaks HTTP/1.1 behind would read differently (H2.TE, H2.CL).
 
-use underseal_policy::http2::{self, Field};
-use underseal_policy::{PathFault, ReadOptions, Refusal, Scratch};
+use underseal_http::http2::{self, Field};
+use underseal_http::{PathFault, ReadOptions, Refusal, Scratch};
 
 /// The head of an HTTP/2 request for `https://a/`, with `more` after it.
 fn h2(more: &[Field<'_>]) -> Result<Vec<u8>, Refusal> {

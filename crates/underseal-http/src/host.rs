@@ -97,8 +97,9 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// The normal form of a host and its port, for whoever has time.
-pub(crate) fn normal(text: &str) -> Option<String> {
+/// The normal form of a host and its port, as [`Request::authority`](crate::Request::authority) gives
+/// it; `None` if `text` is none. Allocates.
+pub fn normal(text: &str) -> Option<String> {
     let authority = Authority::read(text.as_bytes()).ok()?;
     let mut out = [0; MAX_AUTHORITY];
     let normal = authority.normal(&mut out).text.to_vec();
@@ -106,14 +107,15 @@ pub(crate) fn normal(text: &str) -> Option<String> {
 }
 
 /// The normal form of a server name (RFC 6066 section 3): a host name, no address and no port.
-pub(crate) fn normal_server_name(text: &str) -> Option<String> {
+/// `None` if `text` is none. Allocates.
+pub fn normal_server_name(text: &str) -> Option<String> {
     let authority = Authority::read(text.as_bytes()).ok()?;
     let is_name = authority.port.is_none() && authority.address.is_none();
     normal(text).filter(|name| is_name && name.parse::<Ipv4Addr>().is_err())
 }
 
 /// A server name without the root's dot, which RFC 6066 forbids and some send. Its case stays.
-pub(crate) fn without_root(name: &str) -> &str {
+pub fn without_root(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 

@@ -1,6 +1,6 @@
 //! The forms of a target, and which method has which.
 
-use underseal_policy::Refusal::Target;
+use underseal_http::Refusal::Target;
 
 use super::{Case, refused};
 

@@ -2,7 +2,7 @@
 //! table, for whoever reads requests. From RFC 9110 to 9112 and from known classes of CVEs; the
 //! classes are named as the literature names them.
 
-use underseal_policy::Refusal;
+use underseal_http::Refusal;
 
 /// Bytes that a client sends on a new connection, and what is to become of them.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Paths that are read in two ways.
 
-use underseal_policy::PathFault;
-use underseal_policy::Refusal::{Path, RequestLine};
+use underseal_http::PathFault;
+use underseal_http::Refusal::{Path, RequestLine};
 
 use super::{Case, refused};
 

@@ -1,8 +1,8 @@
 //! The corpus as we read it.
 
 use proptest::prelude::*;
-use underseal_policy::http1::{Chunks, Piece};
-use underseal_policy::{Framing, PathFault, PathOptions, ReadOptions, Refusal, Scratch, http1};
+use underseal_http::http1::{Chunks, Piece};
+use underseal_http::{Framing, PathFault, PathOptions, ReadOptions, Refusal, Scratch, http1};
 
 use crate::corpus::{CLASSES, Case};
 
@@ -187,10 +187,10 @@ proptest! {
             encoded_control: true,
         };
         let mut out = vec![0; path.len()];
-        if let Ok(normal) = underseal_policy::normalise(path.as_bytes(), &options, &mut out) {
+        if let Ok(normal) = underseal_http::normalise(path.as_bytes(), &options, &mut out) {
             let normal = normal.to_vec();
             let mut again = vec![0; normal.len()];
-            let twice = underseal_policy::normalise(&normal, &options, &mut again);
+            let twice = underseal_http::normalise(&normal, &options, &mut again);
             prop_assert_eq!(twice, Ok(&normal[..]));
             prop_assert_eq!(normal.first(), Some(&b'/'));
             let climbs = normal.split(|b| *b == b'/').any(|s| s == b"." || s == b"..");

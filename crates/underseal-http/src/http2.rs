@@ -16,7 +16,7 @@ pub type Field<'a> = (&'a [u8], &'a [u8]);
 /// Why it is refused: always the sender's fault; the stream is to be reset.
 ///
 /// ```
-/// use underseal_policy::{ReadOptions, Scratch, http2};
+/// use underseal_http::{ReadOptions, Scratch, http2};
 ///
 /// let mut scratch = Scratch::default();
 /// let fields: [http2::Field<'_>; 5] = [
@@ -29,7 +29,7 @@ pub type Field<'a> = (&'a [u8], &'a [u8]);
 /// let request = http2::read(&fields, &ReadOptions::default(), &mut scratch)?;
 /// assert_eq!(request.path(), Some(&b"/shop.Orders/Get"[..]));
 /// assert_eq!(request.host(), b"orders");
-/// # Ok::<(), underseal_policy::Refusal>(())
+/// # Ok::<(), underseal_http::Refusal>(())
 /// ```
 pub fn read<'a>(
     fields: &'a [Field<'a>],

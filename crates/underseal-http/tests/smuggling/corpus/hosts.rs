@@ -1,6 +1,6 @@
 //! Whom a request is for.
 
-use underseal_policy::Refusal::{Connection, Host, HostDisagrees, NoHost, SeveralHosts};
+use underseal_http::Refusal::{Connection, Host, HostDisagrees, NoHost, SeveralHosts};
 
 use super::{Case, refused};
 

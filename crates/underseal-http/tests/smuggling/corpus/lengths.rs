@@ -1,8 +1,6 @@
 //! Bodies whose length is said twice, or not as a number: CL.TE, TE.CL, TE.TE, CL.CL.
 
-use underseal_policy::Refusal::{
-    BothLengths, FieldValue, Length, SeveralLengths, TransferEncoding,
-};
+use underseal_http::Refusal::{BothLengths, FieldValue, Length, SeveralLengths, TransferEncoding};
 
 use super::{Case, refused};
 

@@ -1,6 +1,6 @@
 //! Where lines end, and whether they go on.
 
-use underseal_policy::Refusal::{BareCarriageReturn, BareLineFeed, FieldValue, LineFolding};
+use underseal_http::Refusal::{BareCarriageReturn, BareLineFeed, FieldValue, LineFolding};
 
 use super::{Case, refused};
 

@@ -1,0 +1,11 @@
+//! Entry points of the fuzz targets, beside the code that they drive.
+//!
+//! Each panics where an invariant is broken, whatever the bytes. What other libraries than
+//! httparse make of the same bytes is compared in `underseal-policy/tests/other_readers`, which may
+//! depend on them.
+
+mod chunks;
+mod http1_head;
+
+pub use chunks::http1_chunks;
+pub use http1_head::http1_head;

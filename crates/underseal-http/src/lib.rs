@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod head;
+pub mod host;
+pub mod http1;
+pub mod http2;
+mod path;
+mod refusal;
+mod request;
+
+pub use head::{Framing, ReadOptions, Scratch};
+pub use path::{PathFault, PathOptions, is_normal, normalise};
+pub use refusal::Refusal;
+pub use request::Request;
+
+#[doc(hidden)]
+pub mod fuzz;

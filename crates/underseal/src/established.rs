@@ -16,6 +16,38 @@ macro_rules! established_stream {
             (&mut self.io, &mut self.session)
         }
 
+        /// Key material of the connection: see
+        /// [`CommonState::export_keying_material`](crate::CommonState::export_keying_material).
+        ///
+        /// # Errors
+        ///
+        /// The same.
+        pub fn export_keying_material<T: AsMut<[u8]>>(
+            &self,
+            output: T,
+            label: &[u8],
+            context: Option<&[u8]>,
+        ) -> Result<T, rustls::Error>
+        where
+            Session: crate::Movable,
+        {
+            let common = self.session.common();
+            common.export_keying_material(output, label, context)
+        }
+
+        /// The channel binding `tls-exporter`: see
+        /// [`CommonState::channel_binding`](crate::CommonState::channel_binding).
+        ///
+        /// # Errors
+        ///
+        /// The same.
+        pub fn channel_binding(&self) -> Result<[u8; 32], rustls::Error>
+        where
+            Session: crate::Movable,
+        {
+            self.session.common().channel_binding()
+        }
+
         /// Ends TLS without a word to the peer, and gives back what is left.
         pub fn into_inner(self) -> (IO, Session) {
             (self.io, self.session)

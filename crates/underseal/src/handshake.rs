@@ -8,6 +8,7 @@ mod keys;
 mod rejected;
 mod secrets;
 mod server;
+mod server_hello;
 mod tickets;
 
 use std::io;
@@ -20,6 +21,7 @@ use rustls::unbuffered::{
 use crate::Error;
 use crate::handover::Established;
 use crate::transport::Transport;
+use server_hello::ServerHello;
 
 pub(crate) use client::{ClientHandshake, prepare_client};
 pub(crate) use keys::traffic_keys;
@@ -40,6 +42,9 @@ const TOO_LARGE: rustls::Error =
 
 /// Bytes of a record's header.
 const HEADER_LEN: usize = 5;
+
+/// Content type of alerts.
+const ALERT: u8 = 21;
 
 /// A rustls connection of either side, with what differs between them.
 pub(crate) trait Unbuffered {
@@ -88,6 +93,9 @@ pub(crate) struct Flight {
     failed: Option<Error>,
     /// Whether rustls is done: what is received from here on is for the stream to open.
     is_complete: bool,
+    /// Whether this side is the server: whose bytes the hello is among.
+    is_server: bool,
+    server_hello: ServerHello,
 }
 
 /// What rustls wants next.
@@ -160,7 +168,11 @@ impl Flight {
         let settled = std::mem::take(&mut self.settled);
         let progress = match state {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                let start = self.outgoing.len();
                 encode(&mut data, &mut self.outgoing)?;
+                if self.is_server {
+                    self.server_hello.read(&self.outgoing[start..]);
+                }
                 Progress::Again
             }
             Ok(
@@ -325,6 +337,9 @@ impl Flight {
         let received = transport.recv(&mut self.incoming[len..]);
         self.incoming
             .truncate(len + received.as_ref().map_or(0, |n| *n));
+        if !self.is_server {
+            self.server_hello.read(&self.incoming[len..]);
+        }
         received
     }
 }

@@ -7,6 +7,7 @@ mod engine;
 mod errno;
 mod error;
 mod established;
+mod exporter;
 mod file;
 mod handover;
 mod handshake;

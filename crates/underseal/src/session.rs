@@ -1,5 +1,6 @@
 use std::ops::{Deref, DerefMut};
 
+use crate::exporter::Exporter;
 use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
@@ -13,6 +14,7 @@ pub struct CommonState {
     pub(crate) suite: SupportedCipherSuite,
     pub(crate) key_exchange_group: Option<&'static dyn SupportedKxGroup>,
     pub(crate) handshake_kind: Option<HandshakeKind>,
+    pub(crate) exporter: Option<Exporter>,
 }
 
 impl CommonState {
@@ -45,6 +47,47 @@ impl CommonState {
     /// Whether the handshake was full or resumed.
     pub fn handshake_kind(&self) -> Option<HandshakeKind> {
         self.handshake_kind
+    }
+
+    /// Fills `output` with key material that both sides derive from the connection's secrets, by
+    /// `label` and `context`, and returns it (RFC 5705; RFC 8446 section 7.5). Key updates do not
+    /// change it, nor does it matter whether the stream has moved. TLS 1.2 takes no context and an
+    /// empty one for two, TLS 1.3 for the same.
+    ///
+    /// # Errors
+    ///
+    /// [`rustls::Error::General`] where nothing or too much is asked for (255 times the length of
+    /// the suite's hash, under TLS 1.3), the label has more than 249 bytes (TLS 1.3), or the context
+    /// more than 65 535 (TLS 1.2; rustls panics there). [`rustls::Error::HandshakeNotComplete`]
+    /// where the secret is not known: of a TLS 1.2 connection whose ServerHello was not understood.
+    #[doc(alias = "exporter")]
+    pub fn export_keying_material<T: AsMut<[u8]>>(
+        &self,
+        mut output: T,
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<T, rustls::Error> {
+        let exporter = self.exporter()?;
+        exporter.export(self.suite, output.as_mut(), label, context)?;
+        Ok(output)
+    }
+
+    /// The channel binding `tls-exporter` of RFC 9266, by which a protocol above TLS (SCRAM, for
+    /// example) makes sure that nobody sits between its two ends.
+    ///
+    /// # Errors
+    ///
+    /// [`rustls::Error::General`] under TLS 1.2 without an extended master secret (RFC 7627), where
+    /// it binds to nothing. Otherwise as
+    /// [`export_keying_material`](Self::export_keying_material).
+    #[doc(alias = "tls-exporter")]
+    pub fn channel_binding(&self) -> Result<[u8; 32], rustls::Error> {
+        self.exporter()?.channel_binding(self.suite)
+    }
+
+    fn exporter(&self) -> Result<&Exporter, rustls::Error> {
+        let exporter = self.exporter.as_ref();
+        exporter.ok_or(rustls::Error::HandshakeNotComplete)
     }
 
     /// Always false: a stream exists only once its handshake is complete.

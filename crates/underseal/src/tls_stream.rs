@@ -80,6 +80,30 @@ macro_rules! either {
 }
 
 impl<IO> TlsStream<IO> {
+    /// See [`CommonState::export_keying_material`].
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn export_keying_material<T: AsMut<[u8]>>(
+        &self,
+        output: T,
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<T, rustls::Error> {
+        let (_, common) = self.get_ref();
+        common.export_keying_material(output, label, context)
+    }
+
+    /// See [`CommonState::channel_binding`].
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn channel_binding(&self) -> Result<[u8; 32], rustls::Error> {
+        self.get_ref().1.channel_binding()
+    }
+
     /// See [`Stream::pending_bytes`](crate::Stream::pending_bytes).
     pub fn pending_bytes(&self) -> usize {
         either!(self, stream => stream.pending_bytes())

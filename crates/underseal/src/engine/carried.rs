@@ -16,6 +16,7 @@
 //! | whether records of other types are delivered | carried |
 //! | which directions are still to move into the kernel | carried |
 //! | counters | carried |
+//! | what keying material is exported from | carried, by the session |
 //! | an answer that waits for the socket, and that a reader sends | carried with what is not sent |
 //! | tickets: where they go | carried, but not in bytes |
 //! | who redirects here | let go: they see a closed target |

@@ -118,13 +118,15 @@ impl Handshake for ClientHandshake {
 
     /// Hands a finished handshake over. Early data that the server did not take is returned, to be
     /// written as ordinary data.
-    fn finish(self) -> Result<Established<ClientConnection>, Error> {
+    fn finish(mut self) -> Result<Established<ClientConnection>, Error> {
         let accepted = self.early.accepted;
         let unsent = match accepted {
             true => self.early.data[self.early.sent..].to_vec(),
             false => self.early.data,
         };
-        let common = super::server::common_state(&self.connection)?;
+        let hello = self.flight.server_hello.found();
+        let exporter = self.seen.exporter(hello);
+        let common = super::server::common_state(&self.connection, exporter)?;
         let next = self.seen.of_client(algorithm(common.suite.suite())?)?;
         let (keys, kernel) = self.connection.dangerous_into_kernel_connection()?;
         let finished = Finished {

@@ -1,7 +1,8 @@
 //! The traffic secrets that rustls keeps to itself.
 //!
 //! rustls' kernel connections hand out the keys of each update but not the secrets that they derive
-//! from. Keeping such a connection costs a server some 800 bytes per stream, and a stream without
+//! from, nor what exporters
+//! need. Keeping such a connection costs a server some 800 bytes per stream, and a stream without
 //! one could never update its keys in another process. The secrets pass through the configured
 //! `KeyLog`, on the thread that drives the handshake: a log of underseal's own stands before the
 //! application's and keeps them.
@@ -13,8 +14,13 @@ use rustls::KeyLog;
 use underseal_record::{Algorithm, TrafficSecret};
 use zeroize::Zeroizing;
 
+use super::server_hello::HelloFacts;
 use crate::Error;
+use crate::exporter::{Exporter, RANDOM_LEN};
 
+const EXPORTER: &str = "EXPORTER_SECRET";
+/// TLS 1.2: the master secret. rustls logs it without asking whether that is wanted.
+const MASTER: &str = "CLIENT_RANDOM";
 const CLIENT: &str = "CLIENT_TRAFFIC_SECRET_0";
 const SERVER: &str = "SERVER_TRAFFIC_SECRET_0";
 const CLIENT_EARLY: &str = "CLIENT_EARLY_TRAFFIC_SECRET";
@@ -31,6 +37,10 @@ thread_local! {
 pub(super) struct Seen {
     client: Option<Secret>,
     server: Option<Secret>,
+    /// TLS 1.3.
+    exporter: Option<Secret>,
+    /// TLS 1.2: the client's random and the master secret.
+    master: Option<([u8; RANDOM_LEN], Secret)>,
     /// Those under which a client seals before its Finished; a server's handshake alone wants them.
     before_finished: Vec<Secret>,
 }
@@ -53,6 +63,23 @@ impl Seen {
         let seen = SEEN.with(RefCell::take);
         self.client = seen.client.or(self.client.take());
         self.server = seen.server.or(self.server.take());
+        self.exporter = seen.exporter.or(self.exporter.take());
+        self.master = seen.master.or(self.master.take());
+    }
+
+    /// What keying material of the connection is derived from; `hello` is the server's.
+    pub(super) fn exporter(&mut self, hello: Option<HelloFacts>) -> Option<Exporter> {
+        if let Some(secret) = self.exporter.take() {
+            return Some(Exporter::tls13(&secret));
+        }
+        let (client_random, master) = self.master.take()?;
+        let hello = hello?;
+        Some(Exporter::tls12(
+            hello.extended_master_secret,
+            &master,
+            &client_random,
+            &hello.random,
+        ))
     }
 
     pub(super) fn of_client(self, algorithm: Algorithm) -> Result<Secrets, Error> {
@@ -101,17 +128,22 @@ impl KeyLog for KeepsSecrets {
         SEEN.with_borrow_mut(|seen| match label {
             CLIENT => seen.client = Some(kept()),
             SERVER => seen.server = Some(kept()),
+            EXPORTER => seen.exporter = Some(kept()),
+            MASTER => {
+                let random = client_random.try_into().ok();
+                seen.master = random.map(|random| (random, kept()));
+            }
             CLIENT_EARLY | CLIENT_HANDSHAKE if self.is_server => seen.before_finished.push(kept()),
             _ => {}
         });
-        if self.log.will_log(label) {
+        if label == MASTER || self.log.will_log(label) {
             self.log.log(label, client_random, secret);
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
         let is_kept = match label {
-            CLIENT | SERVER => true,
+            CLIENT | SERVER | EXPORTER | MASTER => true,
             CLIENT_EARLY | CLIENT_HANDSHAKE => self.is_server,
             _ => false,
         };

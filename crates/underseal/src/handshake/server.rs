@@ -13,6 +13,7 @@ use super::keys::algorithm;
 use super::rejected::RejectedEarlyData;
 use super::secrets::{KeepsSecrets, Seen};
 use super::{Flight, Handshake, Tickets, Unbuffered};
+use crate::exporter::Exporter;
 use crate::handover::{Established, Finished};
 use crate::session::CommonState;
 use crate::transport::Transport;
@@ -110,6 +111,7 @@ impl ServerHandshake {
             },
             flight: Flight {
                 incoming: received,
+                is_server: true,
                 ..Flight::default()
             },
             seen: Seen::default(),
@@ -149,8 +151,9 @@ impl Handshake for ServerHandshake {
         result
     }
 
-    fn finish(self) -> Result<Established<ServerConnection>, Error> {
-        let common = common_state(&self.connection.rustls)?;
+    fn finish(mut self) -> Result<Established<ServerConnection>, Error> {
+        let exporter = self.seen.exporter(self.flight.server_hello.found());
+        let common = common_state(&self.connection.rustls, exporter)?;
         let early_data = self.early_data;
         let next = self.seen.of_server(algorithm(common.suite.suite())?)?;
         let (keys, _) = self.connection.rustls.dangerous_into_kernel_connection()?;
@@ -175,7 +178,10 @@ impl Handshake for ServerHandshake {
 }
 
 /// What rustls knows of a finished handshake, before its state is consumed.
-pub(super) fn common_state(rustls: &RustlsState) -> Result<CommonState, Error> {
+pub(super) fn common_state(
+    rustls: &RustlsState,
+    exporter: Option<Exporter>,
+) -> Result<CommonState, Error> {
     let incomplete = rustls::Error::HandshakeNotComplete;
     let (Some(protocol_version), Some(suite)) =
         (rustls.protocol_version(), rustls.negotiated_cipher_suite())
@@ -191,5 +197,6 @@ pub(super) fn common_state(rustls: &RustlsState) -> Result<CommonState, Error> {
         suite,
         key_exchange_group: rustls.negotiated_key_exchange_group(),
         handshake_kind: rustls.handshake_kind(),
+        exporter,
     })
 }

@@ -9,16 +9,17 @@ use zeroize::Zeroizing;
 use super::Parts;
 use super::codec::{Reader, Writer, checked};
 use crate::engine::{Carried, Counters};
+use crate::exporter::Exporter;
 use crate::handshake::Tickets;
 use crate::offload::{Engine, Engines, Offloads};
 use crate::session::{ClientConnection, CommonState, ServerConnection};
 
-pub(super) const MAGIC: &[u8; 8] = b"undrsl\x00\x02";
+pub(super) const MAGIC: &[u8; 8] = b"undrsl\x00\x03";
 const CLIENT: u8 = 0;
 const SERVER: u8 = 1;
 
 /// Bytes of all that has a length of its own, and of the lengths of what has not.
-const FIXED_LEN: usize = 512;
+const FIXED_LEN: usize = 640;
 
 /// Bytes that are not the parts of a stream of this version and side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +123,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         for secret in [&self.tx_secret, &self.rx_secret] {
             out.bytes(secret.as_ref().map_or(&[], TrafficSecret::dangerous_bytes));
         }
+        out.bytes(common.exporter.as_ref().map_or(&[], Exporter::bytes));
         out.byte(self.flags());
         out.number(self.max_plaintext as u64);
         out.padding(self.padding);
@@ -165,6 +167,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         let (tx, rx) = (input.keys()?, input.keys()?);
         let tx_secret = input.secret(&tx)?;
         let rx_secret = input.secret(&rx)?;
+        let exporter = input.bytes()?;
         let flags = input.byte()?;
         if flags & !ALL_FLAGS != 0 {
             return Err(InvalidParts("unknown flags"));
@@ -194,6 +197,13 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             suite,
             key_exchange_group: None,
             handshake_kind,
+            exporter: match exporter {
+                [] => None,
+                bytes => {
+                    let exporter = Exporter::from_bytes(suite, bytes);
+                    Some(exporter.ok_or(InvalidParts("length of an exporter's secret"))?)
+                }
+            },
         };
         let parts = Self {
             io,

@@ -4,6 +4,8 @@
 
 use std::io::{self, Read, Write};
 
+use zeroize::Zeroizing;
+
 use super::bytes::MAGIC;
 use super::codec::Writer;
 use super::{Movable, Parts};
@@ -17,15 +19,26 @@ pub fn parts(data: &[u8]) {
     parts_of::<ServerConnection>(data);
 }
 
+/// Whether `data` stands between magic and checksum of some parts: what the corpus is made of.
+pub fn are_parts(data: &[u8]) -> bool {
+    let bytes = fitting(data);
+    Parts::<_, ClientConnection>::from_bytes((), &bytes).is_ok()
+        || Parts::<_, ServerConnection>::from_bytes((), &bytes).is_ok()
+}
+
+fn fitting(body: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut fitting = Writer::with_capacity(MAGIC.len() + body.len());
+    fitting.plain(MAGIC);
+    fitting.plain(body);
+    fitting.finish()
+}
+
 fn parts_of<Session: Movable>(data: &[u8]) {
     let read = |bytes: &[u8]| Parts::<_, Session>::from_bytes(Memory::default(), bytes);
     if let Ok(parts) = read(data) {
         assert_eq!(&*parts.into_bytes().1, data);
     }
-    let mut fitting = Writer::with_capacity(MAGIC.len() + data.len());
-    fitting.plain(MAGIC);
-    fitting.plain(data);
-    let fitting = fitting.finish();
+    let fitting = fitting(data);
     let Ok(parts) = read(&fitting) else {
         return;
     };

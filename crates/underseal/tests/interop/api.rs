@@ -42,11 +42,21 @@ pub(crate) struct Facts {
     /// The certificate that the peer proved to own.
     pub(crate) peer: Option<CertificateDer<'static>>,
     pub(crate) resumed: bool,
+    /// Keying material, without a context.
+    pub(crate) exported: Vec<u8>,
+    /// Whether something may be bound to the channel.
+    pub(crate) has_channel_binding: bool,
 }
+
+/// The label of keying material that [`Facts`] have, and its length in bytes.
+pub(crate) const EXPORTER_LABEL: &str = "EXPERIMENTAL";
+pub(crate) const EXPORTED_LEN: usize = 40;
 
 impl Facts {
     fn new(state: &CommonState, server_name: Option<&str>) -> Self {
         let alpn = state.alpn_protocol();
+        let output = vec![0; EXPORTED_LEN];
+        let exported = state.export_keying_material(output, EXPORTER_LABEL.as_bytes(), None);
         let peer = state.peer_certificates().and_then(<[_]>::first);
         Self {
             version: state.protocol_version(),
@@ -55,6 +65,8 @@ impl Facts {
             server_name: server_name.map(str::to_owned),
             peer: peer.map(|certificate| certificate.clone().into_owned()),
             resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
+            has_channel_binding: state.channel_binding().is_ok(),
+            exported: exported.expect("a connection has keying material"),
         }
     }
 }

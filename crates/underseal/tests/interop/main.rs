@@ -7,6 +7,7 @@
 mod api;
 mod case;
 mod curl;
+mod exporters;
 mod gnutls_client;
 mod gnutls_server;
 mod openssl_client;

@@ -103,6 +103,7 @@ pub(crate) fn what_a_stream_knows_moves_along(case: Case) {
     peer.send(APPLICATION_DATA, b"data");
     stream.read_exact(&mut buffer[..4]).unwrap();
     let (counters, engines) = (stream.counters(), stream.engines());
+    let exported = stream.export_keying_material([0; 40], b"EXPERIMENTAL", None);
     assert_eq!((counters.tx_bytes, counters.rx_bytes), (7, 4));
     let parts = stream.into_parts().unwrap();
     assert_eq!((parts.counters(), parts.engines()), (counters, engines));
@@ -111,6 +112,8 @@ pub(crate) fn what_a_stream_knows_moves_along(case: Case) {
     let mut stream = again(Server::from_parts(parts).unwrap());
     assert_eq!(stream.counters(), counters);
     assert_eq!(stream.engines(), engines);
+    let again = stream.export_keying_material([0; 40], b"EXPERIMENTAL", None);
+    assert!(exported.is_ok_and(|first| first != [0; 40] && again == Ok(first)));
     peer.send(24, b"two");
     let second = stream.read_record(&mut buffer).unwrap();
     assert_eq!(second, Some((ContentType(24), 3)));

@@ -5,6 +5,7 @@
 mod closing;
 mod early_data;
 mod either_side;
+mod exporters;
 mod files;
 mod first_segment;
 mod flushing;

@@ -55,7 +55,9 @@ fn the_corpus_holds() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/parts");
     let mut inputs = 0;
     for entry in fs::read_dir(corpus).expect("the corpus") {
-        fuzz::parts(&fs::read(entry.unwrap().path()).unwrap());
+        let input = fs::read(entry.unwrap().path()).unwrap();
+        assert!(fuzz::are_parts(&input), "an input of an older format");
+        fuzz::parts(&input);
         inputs += 1;
     }
     assert!(inputs > 0);

@@ -16,6 +16,7 @@ pub(crate) mod user;
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
+use std::task::Waker;
 
 use underseal_record::{AlertDescription, AlertLevel, ContentType, TrafficKeys};
 use underseal_sys::tls::Direction;
@@ -31,6 +32,8 @@ use receive::{Filled, Record};
 
 pub(crate) use carried::Carried;
 pub(crate) use programs::Waiting;
+#[cfg(feature = "tokio")]
+pub(crate) use programs::note;
 pub(crate) use receive::Receive;
 pub(crate) use splicing::Spliced;
 pub(crate) use transmit::Transmit;
@@ -88,6 +91,8 @@ pub(crate) struct Connection {
     pub(crate) end: Option<End>,
     moving: Moving,
     programs: Programs,
+    /// The task that waits in a read: an inbox that is made meanwhile has to wake it.
+    reader: Option<Waker>,
     tx_bytes: u64,
     rx_bytes: u64,
 }
@@ -102,6 +107,7 @@ impl Connection {
             end,
             moving: Moving::default(),
             programs: Programs::default(),
+            reader: None,
             tx_bytes: 0,
             rx_bytes: 0,
         }
@@ -121,6 +127,12 @@ impl Connection {
             tx_key_updates: self.tx.key_updates(),
             rx_key_updates: self.rx.key_updates(),
         }
+    }
+
+    /// Notes the task that waits in a read.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn note_reader(&mut self, waker: &Waker) {
+        note(&mut self.reader, waker);
     }
 
     /// Keys of a direction that this process holds.

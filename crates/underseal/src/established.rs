@@ -165,8 +165,8 @@ macro_rules! established_stream {
         /// limit of the first call holds.
         ///
         /// This stream takes what waits at its next read, write or flush, before its own data and
-        /// past its own programs. A tokio stream that is being read is woken for it, if this was
-        /// called before the read began; a blocking one is not. A direction that has ended takes
+        /// past its own programs. A tokio stream that is being read is woken for it; a
+        /// blocking one is not. A direction that has ended takes
         /// nothing.
         #[doc(alias = "bpf_msg_redirect_map")]
         #[doc(alias = "bpf_sk_redirect_map")]

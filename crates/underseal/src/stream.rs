@@ -71,7 +71,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         let (connection, mut transport) = self.polled(cx, Direction::Ingress);
-        into_poll(call(connection, &mut transport))
+        let polled = into_poll(call(connection, &mut transport));
+        if polled.is_pending() {
+            self.connection.note_reader(cx.waker());
+        }
+        polled
     }
 
     /// Calls on behalf of a task that writes.
@@ -338,14 +342,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncRead for Stream<IO
 impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncBufRead for Stream<IO, Session> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        // Not by `reading`: what is returned borrows from the connection.
-        let mut transport = Polled {
-            io: &mut this.io,
-            cx,
-            wakers: &mut this.wakers,
-            direction: Direction::Ingress,
-        };
-        into_poll(this.connection.fill_buf(&mut transport))
+        ready!(this.reading(cx, |connection, transport| {
+            connection.fill_buf(transport).map(drop)
+        }))?;
+        Poll::Ready(Ok(this.connection.rx.plaintext()))
     }
 
     fn consume(self: Pin<&mut Self>, n: usize) {

@@ -5,6 +5,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use underseal_message::Direction;
 
+use crate::engine::note;
+
 /// Who waits for the stream below to take bytes: the task that writes and, if it has something to
 /// send, the one that reads. A stream wakes only the task that polled it last.
 ///
@@ -64,10 +66,7 @@ impl Both {
             Direction::Egress => &mut tasks.writer,
             Direction::Ingress => &mut tasks.reader,
         };
-        match task {
-            Some(noted) => noted.clone_from(waker),
-            None => *task = Some(waker.clone()),
-        }
+        note(task, waker);
     }
 }
 

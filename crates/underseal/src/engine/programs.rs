@@ -22,6 +22,8 @@ use egress::Egress;
 use ingress::Ingress;
 
 pub(crate) use waiting::Waiting;
+#[cfg(feature = "tokio")]
+pub(crate) use waiting::note;
 
 /// A filter of any program. What it redirects goes to a [`Peer`].
 type AnyFilter = Filter<Box<dyn Program<Peer> + Send>, Peer>;
@@ -158,10 +160,13 @@ impl Connection {
     /// What others redirect to this connection with. What has ended already takes nothing.
     pub(crate) fn redirect_peer(&mut self, limit: usize) -> Peer {
         let attached = self.programs.get_or_make();
-        let owner: Arc<dyn Notify> = Arc::clone(&attached.waiting) as _;
-        let inbox = attached
-            .inbox
-            .get_or_insert_with(|| Inbox::new(limit, owner));
+        let inbox = attached.inbox.get_or_insert_with(|| {
+            // It began to wait when there was no inbox, and is woken as if there had been one.
+            if let Some(reader) = self.reader.take() {
+                attached.waiting.note_task(Direction::Ingress, &reader);
+            }
+            Inbox::new(limit, Arc::clone(&attached.waiting) as _)
+        });
         if self.tx.is_closed() {
             inbox.close(Direction::Egress);
         }

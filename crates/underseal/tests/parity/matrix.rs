@@ -186,6 +186,7 @@ macro_rules! waiting {
                 an_answer_leaves_a_shutdown_its_wake_up
                 an_answer_goes_out_although_the_writer_was_dropped
                 a_redirect_leaves_a_writer_its_wake_up
+                a_waiting_reader_is_woken_for_the_first_redirect
                 a_failing_read_leaves_a_writer_its_wake_up
             }
             small_buffers {

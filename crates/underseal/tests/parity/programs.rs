@@ -44,7 +44,7 @@ fn no_x() -> impl Program<Peer> + Send + 'static {
 }
 
 /// The next record of data.
-fn receive_data_record(peer: &mut crate::connect::Peer) -> Vec<u8> {
+pub(crate) fn receive_data_record(peer: &mut crate::connect::Peer) -> Vec<u8> {
     loop {
         if let (APPLICATION_DATA, payload) = peer.receive().unwrap() {
             return payload;

@@ -1,11 +1,14 @@
 //! A reader that has something to send does not take the wake-up of a writer that waits.
 
-use std::pin::pin;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{ReadBuf, ReadHalf, WriteHalf, split};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
@@ -16,6 +19,7 @@ use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_upd
 use crate::case::Case;
 use crate::connect::{Peer, TokioServer, on_tokio, pattern};
 use crate::no_rekey::can_rekey;
+use crate::programs::receive_data_record;
 
 /// More than the socket and its peer hold.
 const MUCH: usize = 4_000_000;
@@ -56,7 +60,7 @@ impl Waiting {
 /// `future`, which says so each time that it waits.
 async fn noted<T>(future: impl Future<Output = T>, pending: Arc<Notify>) -> T {
     let mut future = pin!(future);
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         let polled = future.as_mut().poll(cx);
         if polled.is_pending() {
             pending.notify_one();
@@ -258,6 +262,54 @@ pub(crate) fn a_redirect_leaves_a_writer_its_wake_up(case: Case) {
         drop(peer);
         assert!(timeout(PATIENCE, reader).await.unwrap().unwrap().is_err());
     });
+}
+
+/// Polls a read of a stream that another task uses, too.
+async fn read(stream: Arc<Mutex<TokioServer>>, way: Way) -> std::io::Result<Vec<u8>> {
+    poll_fn(|cx| {
+        let mut stream = stream.lock().unwrap();
+        let (mut out, stream) = ([0; 20], Pin::new(&mut *stream));
+        let mut out = ReadBuf::new(&mut out);
+        match way {
+            Way::Read => ready!(stream.poll_read(cx, &mut out))?,
+            Way::FillBuf => out.put_slice(ready!(stream.poll_fill_buf(cx))?),
+        }
+        Poll::Ready(Ok(out.filled().to_vec()))
+    })
+    .await
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Read,
+    FillBuf,
+}
+
+/// Who may redirect here was nobody when the reader began to wait.
+pub(crate) fn a_waiting_reader_is_woken_for_the_first_redirect(case: Case) {
+    for way in [Way::Read, Way::FillBuf] {
+        on_tokio(async {
+            let (stream, mut peer) = case.tokio_server().await;
+            let stream = Arc::new(Mutex::new(stream));
+            let pending = Arc::new(Notify::new());
+            let reading = noted(read(Arc::clone(&stream), way), Arc::clone(&pending));
+            let reading = tokio::spawn(reading);
+            pending.notified().await;
+            let to = stream.lock().unwrap().redirect_peer(100);
+            let nobody: Arc<dyn underseal::message::Notify> = Arc::new(|| {});
+            to.send(Side::Egress, (&b"sent"[..]).into(), &nobody)
+                .unwrap();
+            let sent = spawn_blocking(move || (receive_data_record(&mut peer), peer));
+            // The peer does not wait for ever.
+            let (sent, peer) = sent.await.unwrap();
+            assert_eq!(sent, b"sent");
+            to.send(Side::Ingress, (&b"read"[..]).into(), &nobody)
+                .unwrap();
+            let read = timeout(PATIENCE, reading).await.unwrap().unwrap();
+            assert_eq!(read.unwrap(), b"read");
+            drop(peer);
+        });
+    }
 }
 
 /// The reader fails and reads no more; the writer sends the alert and fails, too.

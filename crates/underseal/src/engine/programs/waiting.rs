@@ -33,10 +33,7 @@ impl Waiting {
             Direction::Egress => &mut state.writer,
             Direction::Ingress => &mut state.reader,
         };
-        match slot {
-            Some(noted) => noted.clone_from(waker),
-            None => *slot = Some(waker.clone()),
-        }
+        note(slot, waker);
     }
 
     /// Forgets notifications up to now.
@@ -51,6 +48,14 @@ impl Waiting {
             let woken = self.notified.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// Has `slot` wake what `waker` does. Most of the time it does so already, which costs nothing.
+pub(crate) fn note(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        Some(noted) => noted.clone_from(waker),
+        None => *slot = Some(waker.clone()),
     }
 }
 

@@ -3,6 +3,7 @@ mod codec;
 #[doc(hidden)]
 pub mod fuzz;
 
+use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 
 use underseal_record::{
@@ -17,6 +18,9 @@ use crate::handshake::Tickets;
 use crate::offload::{Engine, Engines, Refusal};
 
 pub use bytes::{InvalidParts, Movable};
+
+/// What a record may be limited to: a whole alert or key update fits.
+const MAX_PLAINTEXTS: RangeInclusive<usize> = 27..=MAX_PLAINTEXT;
 
 /// A stream taken apart, by `into_parts`; `from_parts` builds it again.
 ///
@@ -60,7 +64,8 @@ pub struct Parts<IO, Session> {
     pub tx_closed: bool,
     /// Whether the peer sent close_notify.
     pub rx_closed: bool,
-    /// Most plaintext bytes of one record that the peer takes: 1 to 2^14.
+    /// Most plaintext bytes of one record: 27, the least that rustls' `max_fragment_size` comes to,
+    /// to 2^14.
     pub max_plaintext: usize,
     /// How records are padded.
     pub padding: Padding,
@@ -161,7 +166,7 @@ impl<IO, Session> Parts<IO, Session> {
         if self.tx.version() != self.rx.version() || self.tx.algorithm() != self.rx.algorithm() {
             return Err(RecordError::from(ApiMisuse::DirectionsDiffer).into());
         }
-        if !(1..=MAX_PLAINTEXT).contains(&self.max_plaintext) {
+        if !MAX_PLAINTEXTS.contains(&self.max_plaintext) {
             return Err(RecordError::from(ApiMisuse::RecordSizeLimit).into());
         }
         crate::backend::apply_environment();

@@ -41,11 +41,46 @@ fn held_by(stream: Stream) -> usize {
     change.bytes_deallocated - change.bytes_allocated
 }
 
-/// Both tests in one, so that no other thread allocates meanwhile.
+/// All tests in one, so that no other thread allocates meanwhile.
 #[test]
 fn an_idle_connection_holds_keys_and_no_buffer_and_one_that_is_flooded_little() {
     an_idle_connection_holds_keys_and_no_buffer();
     a_peer_that_asks_and_never_reads_holds_little();
+    who_waits_for_the_socket_holds_what_waits();
+}
+
+/// Small writes were taken while the socket was full, then something else waits for it.
+fn who_waits_for_the_socket_holds_what_waits() {
+    const STREAMS: usize = 8;
+    const EACH: usize = 64 * 1024;
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let waits: [fn(&mut Stream) -> bool; 4] = [
+        |stream| stream.flush().is_err(),
+        |stream| stream.write(&[1; 20_000]).is_err(),
+        |stream| stream.write_more(b"more").is_err(),
+        |stream| stream.shutdown().is_err(),
+    ];
+    for (how, wait) in waits.into_iter().enumerate() {
+        let mut streams: Vec<_> = (0..STREAMS)
+            .map(|_| connect(&certificates, Suite::Tls13Aes128))
+            .collect();
+        for (stream, _) in &mut streams {
+            stream.get_mut().0.set_nonblocking(true);
+            while stream.pending_bytes() == 0 {
+                stream.write_all(&[1; 20_000]).expect("it is taken");
+            }
+        }
+        let region = Region::new(ALLOCATIONS);
+        for (stream, _) in &mut streams {
+            stream.write_all(&[1; 100]).expect("it is taken");
+            assert!(wait(stream), "way {how}: the socket is full");
+        }
+        let change = region.change();
+        let held = change
+            .bytes_allocated
+            .saturating_sub(change.bytes_deallocated);
+        assert!(held <= STREAMS * EACH, "way {how}: {held} bytes");
+    }
 }
 
 /// A peer that asks for a key update after each byte, and reads nothing.

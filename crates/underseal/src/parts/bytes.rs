@@ -6,8 +6,8 @@ use rustls::{HandshakeKind, ProtocolVersion as RustlsVersion, SupportedCipherSui
 use underseal_record::{Limits, MAX_PLAINTEXT, ProtocolVersion, TrafficSecret};
 use zeroize::Zeroizing;
 
-use super::Parts;
 use super::codec::{Reader, Writer, checked};
+use super::{MAX_PLAINTEXTS, Parts};
 use crate::engine::{Carried, Counters};
 use crate::exporter::Exporter;
 use crate::handshake::Tickets;
@@ -173,8 +173,8 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             return Err(InvalidParts("unknown flags"));
         }
         let max_plaintext = input.number_up_to(MAX_PLAINTEXT as u64)? as usize;
-        if max_plaintext == 0 {
-            return Err(InvalidParts("records without plaintext"));
+        if !MAX_PLAINTEXTS.contains(&max_plaintext) {
+            return Err(InvalidParts("length of records"));
         }
         let padding = input.padding()?;
         let limits = Limits {

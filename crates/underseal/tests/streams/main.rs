@@ -23,5 +23,6 @@ mod reading;
 mod record_types;
 mod rejected_early_data;
 mod resumption;
+mod short_records;
 mod uninitialized;
 mod writing;

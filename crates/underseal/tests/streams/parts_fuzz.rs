@@ -63,10 +63,11 @@ fn the_corpus_holds() {
     assert!(inputs > 0);
 }
 
-/// The kernel engine counts records by it.
+/// The kernel engine counts records by it, and an alert or a key update that does not fit one would
+/// be cut.
 #[test]
-fn parts_whose_records_have_no_length_are_refused() {
-    for max_plaintext in [0, (1 << 14) + 1, usize::MAX] {
+fn parts_whose_records_are_too_short_or_too_long_are_refused() {
+    for max_plaintext in [0, 1, 26, (1 << 14) + 1, usize::MAX] {
         let (stream, _peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
         let mut parts = stream.into_parts().unwrap();
         parts.max_plaintext = max_plaintext;

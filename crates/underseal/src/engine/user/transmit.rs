@@ -60,7 +60,8 @@ pub(crate) struct Transmit {
     /// What the next keys derive from; TLS 1.2 has none.
     secret: Option<TrafficSecret>,
     pending: Residue,
-    /// Data that was taken with `more`, less than a full record.
+    /// Data that was taken and is not sealed: with `more`, less than a full record; otherwise what
+    /// one batch had no room for.
     open: Box<[u8]>,
     /// Plaintext bytes of the next batch: doubled when the socket took a whole batch, halved when
     /// it did not, so that a slow peer costs little memory and a fast one few system calls.
@@ -177,11 +178,7 @@ impl Transmit {
     /// Seals a small write behind what the socket did not take; `full` if there is no room for it.
     fn write_behind(&mut self, slices: &mut [IoSlice<'_>], full: io::Error) -> io::Result<usize> {
         match self.gather(slices, GATHERED)? {
-            0 => {
-                // Whoever waits holds no more than what waits.
-                self.pending.settle(COPIED);
-                Err(full)
-            }
+            0 => Err(full),
             taken => Ok(taken),
         }
     }
@@ -278,7 +275,11 @@ impl Transmit {
         if len > MAX_PLAINTEXT || self.pending.bytes().len() + len > most {
             return Ok(0);
         }
-        let (mut buffer, mut range) = std::mem::take(&mut self.pending).into_lent();
+        // What was copied out of a lent buffer stays out: not all of it is copied for each write.
+        let (mut buffer, mut range) = match self.pending {
+            Residue::Copied(..) => (buffers::lend(), 0..0),
+            _ => std::mem::take(&mut self.pending).into_lent(),
+        };
         let mut taken = 0;
         let mut sealed = Ok(());
         // A record with all of it, and a key update before it.
@@ -295,15 +296,16 @@ impl Transmit {
                 Ok(())
             });
         }
-        self.pending = Residue::new(buffer, range, 0);
+        match self.pending {
+            Residue::Empty => self.pending = Residue::new(buffer, range, 0),
+            _ => self.pending.append(&buffer[range]),
+        }
         sealed.map(|()| taken)
     }
 
     /// Sends what was gathered, as far as the socket takes it.
     pub(crate) fn send_gathered(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        let sent = self.send_pending(transport);
-        self.pending.settle(COPIED);
-        match sent {
+        match self.send_pending(transport) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
         }
@@ -337,14 +339,17 @@ impl Transmit {
             };
             let sealed = self.seal_all(&piece[..filled], &mut buffer[end..]);
             end += sealed.written;
-            taken += sealed.consumed;
-            match sealed.refused {
-                Some(error) => {
-                    refused = Some(error);
-                    break;
-                }
-                None if filled < len => break,
-                None => {}
+            if let Some(error) = sealed.refused {
+                taken += sealed.consumed;
+                refused = Some(error);
+                break;
+            }
+            taken += filled;
+            // Short records, or padded ones, take more room than their bytes. What came out of a
+            // pipe cannot go back.
+            self.open = piece[sealed.consumed..filled].into();
+            if filled < len || !self.open.is_empty() {
+                break;
             }
         }
         self.send(transport, buffer, 0..end)?;
@@ -390,9 +395,9 @@ impl Transmit {
         self.queue_warning();
         self.queue_key_update()?;
         self.send_pending(transport)
-            .inspect_err(|_| self.pending.settle(COPIED))
     }
 
+    /// Sends what is pending. Whoever waits then holds no more than what waits.
     fn send_pending(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         if self.pending.bytes().is_empty() {
             return Ok(());
@@ -400,7 +405,7 @@ impl Transmit {
         let mut pending = std::mem::take(&mut self.pending);
         let sent = self.send_all(transport, &mut pending);
         self.pending = pending;
-        sent
+        sent.inspect_err(|_| self.pending.settle(COPIED))
     }
 
     /// Sends the bytes of `unsent`, and drops from it what the transport took. Broken is what the
@@ -497,17 +502,17 @@ impl Transmit {
         self.open = Box::default();
     }
 
-    /// Seals the record that `more` left open, behind what is pending.
+    /// Seals all of what is open, behind what is pending.
     fn close_record(&mut self) -> Result<(), Error> {
-        if self.open.is_empty() {
-            return Ok(());
+        while !self.open.is_empty() {
+            let mut buffer = buffers::lend();
+            let open = std::mem::take(&mut self.open);
+            let run = self.seal_all(&open, &mut buffer);
+            self.open = open[run.consumed..].into();
+            self.pending.append(&buffer[..run.written]);
+            run.refused.map_or(Ok(()), Err)?;
         }
-        let mut buffer = buffers::lend();
-        let open = std::mem::take(&mut self.open);
-        let run = self.seal_all(&open, &mut buffer);
-        self.open = open[run.consumed..].into();
-        self.pending.append(&buffer[..run.written]);
-        run.refused.map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// Sends what is due before data. The alert that closed the direction is: a writer that waited

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::thread;
 
+use underseal::message::{Filter, Message, Peer, Verdict};
 use underseal::{ServerConnection, blocking};
 use underseal_testkit::{Pipe, RecordPeer, Suite};
 
@@ -154,5 +155,33 @@ fn a_close_notify_that_was_lost_is_told() {
             stream.shutdown().unwrap();
             assert_eq!(peer.receive_data(), (b"before".to_vec(), true));
         }
+    }
+}
+
+/// What a program passed went before the failure: its writer would send it again.
+#[test]
+fn a_judged_write_that_fails_in_part_counts_what_went() {
+    for suite in Suite::EACH_VERSION {
+        let (mut stream, mut peer, next) = faulty(suite);
+        next.set(Fault::Full);
+        stream.write_all(b"before").unwrap();
+        assert!(stream.pending_bytes() > 0);
+        let in_fours = |message: &mut Message<'_>| {
+            message.apply_bytes(4);
+            Verdict::<Peer>::Pass
+        };
+        stream.attach(Filter::egress(in_fours)).unwrap();
+        next.set(Fault::Fails);
+        let mut rest = &b"onlyonce"[..];
+        let mut failures = 0;
+        while !rest.is_empty() {
+            match stream.write(rest) {
+                Ok(n) => rest = &rest[n..],
+                Err(_) => failures += 1,
+            }
+        }
+        assert_eq!(failures, 0, "a part was taken");
+        stream.shutdown().unwrap();
+        assert_eq!(peer.receive_data(), (b"beforeonlyonce".to_vec(), true));
     }
 }

@@ -82,7 +82,9 @@ impl Connection {
         let accepted = self.with_egress(transport, more, |egress, out| {
             let mut offer = egress.filter.offer(slices);
             match out.carry_out(&mut offer) {
-                Err(error) if !(is_would_block(&error) && offer.accepted() > 0) => Err(error),
+                Err(error) if offer.accepted() == 0 => Err(error),
+                // What was accepted has gone somewhere: its writer would send it again. A failure
+                // that lasts is told by the next write.
                 _ => Ok(offer.finish().map_err(Error::from)?),
             }
         })?;

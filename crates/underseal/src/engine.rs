@@ -240,6 +240,8 @@ impl Connection {
     /// stay dead.
     fn fail(&mut self, transport: &mut impl Transport, error: Error) -> Error {
         self.end = Some(End::Failed(Box::new(error.clone())));
+        // Of the record that came at the wrong place; all before it was read.
+        self.rx.consume(usize::MAX);
         self.close_inbox(underseal_message::Direction::Egress);
         self.close_inbox(underseal_message::Direction::Ingress);
         if let (Receive::Kernel(_), Some(socket)) = (&self.rx, transport.socket()) {

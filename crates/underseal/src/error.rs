@@ -103,7 +103,7 @@ pub enum PeerMisbehaved {
     #[error("key update with unknown request {0}")]
     InvalidKeyUpdateRequest(u8),
     /// Control messages without end and hardly any data between them.
-    #[error("too many key updates, tickets or warnings without data between them")]
+    #[error("too many key updates or warnings without data between them")]
     TooManyControlMessages,
     /// A session ticket that rustls refused.
     #[error("invalid session ticket")]

@@ -77,14 +77,16 @@ impl Default for Control {
 impl Control {
     /// Whether a part of a message, or a record, would be lost if the connection were taken apart.
     pub(crate) fn holds_anything(&self) -> bool {
-        !self.partial.is_empty() || self.pending.is_some()
+        !self.is_between_messages() || self.pending.is_some()
     }
 
     /// Notes a data record of `len` bytes.
     pub(super) fn data(&mut self, len: usize) -> Result<(), Error> {
         self.check_not_interleaved()?;
         if len > 0 {
-            self.allowance = self.allowance.max(ALLOWANCE.min(self.allowance + 1));
+            self.allowance = self
+                .allowance
+                .max(ALLOWANCE.min(self.allowance.saturating_add(1)));
             self.earn_tickets(len);
         }
         Ok(())
@@ -188,8 +190,10 @@ impl Control {
         }
         let handled = messages.len() - rest.len();
         messages.drain(..handled);
-        messages.shrink_to_fit();
-        self.partial = messages;
+        // What is left keeps its place: a message that comes byte by byte is not copied for each.
+        if !messages.is_empty() {
+            self.partial = messages;
+        }
         Ok(action)
     }
 
@@ -251,11 +255,15 @@ impl Control {
         }
     }
 
+    /// Whether the last message came whole.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.partial.is_empty()
+    }
+
     fn check_not_interleaved(&self) -> Result<(), Error> {
-        if self.partial.is_empty() {
-            Ok(())
-        } else {
-            Err(PeerMisbehaved::InterleavedHandshake.into())
+        match self.is_between_messages() {
+            true => Ok(()),
+            false => Err(PeerMisbehaved::InterleavedHandshake.into()),
         }
     }
 
@@ -288,4 +296,59 @@ fn next_message(messages: &[u8]) -> Result<Option<(u8, usize)>, Error> {
         return Err(PeerMisbehaved::HandshakeMessageTooLong(len).into());
     }
     Ok((messages.len() >= HEADER_LEN + len).then_some((kind, len)))
+}
+
+#[cfg(test)]
+mod tests {
+    use underseal_record::{Algorithm, Opener, SeqNo, TrafficKeys};
+
+    use super::*;
+    use crate::engine::user;
+
+    fn receive() -> Receive {
+        let (version, algorithm) = (ProtocolVersion::Tls13, Algorithm::Aes128Gcm);
+        let keys = TrafficKeys::new(version, algorithm, &[0; 16], [0; 12], SeqNo(0));
+        let opener = Opener::new(keys.expect("a key of this length"));
+        Receive::User(user::Receive::new(opener, None, &[], &[]))
+    }
+
+    #[test]
+    fn a_message_that_comes_byte_by_byte_is_not_copied_for_each() {
+        let (mut control, mut rx) = (Control::default(), receive());
+        let (mut moves, mut place) = (0, 0);
+        let front = [NEW_SESSION_TICKET, 0, 0xff, 0xff];
+        for byte in front.into_iter().chain([0; 0xffff - 1]) {
+            let handled = control.handle(
+                ContentType::HANDSHAKE,
+                vec![byte],
+                &mut Tickets::Refused,
+                &mut rx,
+                None,
+            );
+            assert!(matches!(handled, Ok(Action::None)));
+            let now = control.partial.as_ptr().addr();
+            moves += u32::from(now != place);
+            place = now;
+        }
+        assert!(moves < 20, "{moves} copies of all");
+        let last = control.handle(
+            ContentType::HANDSHAKE,
+            vec![0],
+            &mut Tickets::Refused,
+            &mut rx,
+            None,
+        );
+        assert!(matches!(last, Ok(Action::None)));
+        assert_eq!(control.partial.capacity(), 0, "nothing is kept");
+    }
+
+    #[test]
+    fn who_was_sent_most_may_ask_for_more_when_it_sends_again() {
+        let mut control = Control {
+            allowance: u32::MAX,
+            ..Control::default()
+        };
+        assert!(control.data(1).is_ok());
+        assert_eq!(control.allowance, u32::MAX);
+    }
 }

@@ -161,8 +161,10 @@ impl Connection {
             let mut step = self.step(transport, &mut [])?;
             if matches!(step, Step::Starved) {
                 self.move_rx_or_fail(transport)?;
+                // Data in the middle of a message must not be in the pipe before it is refused.
                 if !self.judges_ingress()
                     && !self.control.is_over_budget()
+                    && self.control.is_between_messages()
                     && let Some(spliced) = self.splice_records(transport, pipe, len)?
                 {
                     return Ok(spliced);

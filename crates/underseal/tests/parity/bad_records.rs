@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 
 use underseal::Error;
 use underseal::record::AlertDescription;
-use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
+use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE};
 
 use crate::case::Case;
 use crate::connect::{Peer, pattern};
@@ -120,4 +120,28 @@ pub(crate) fn a_repeated_record_is_refused(case: Case) {
     let error = end.unwrap_err();
     assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{error}");
     assert_eq!(peer.receive_alert(), Some(alert.0));
+}
+
+/// A handshake message is whole before anything else comes: the data is authentic, and in the wrong
+/// place.
+pub(crate) fn data_inside_of_a_message_is_not_delivered(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    peer.send(HANDSHAKE, part_of_a_message(case));
+    peer.send(APPLICATION_DATA, b"inside");
+    let alert = AlertDescription::UNEXPECTED_MESSAGE;
+    for _ in 0..3 {
+        // Less than the record has.
+        let error = stream.read(&mut [0; 2]).unwrap_err();
+        assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{error}");
+    }
+    assert!(stream.peek(&mut [0; 2]).is_err());
+    assert_eq!(peer.receive_alert(), Some(alert.0));
+}
+
+/// The front of a message that a client may send after its handshake.
+pub(crate) fn part_of_a_message(case: Case) -> &'static [u8] {
+    match case.suite.is_tls13() {
+        true => &[24, 0],
+        false => &[1, 0, 0],
+    }
 }

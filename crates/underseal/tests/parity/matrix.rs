@@ -104,6 +104,7 @@ macro_rules! everywhere {
                 a_record_that_is_too_long_is_refused
                 a_record_that_is_too_short_is_refused
                 a_repeated_record_is_refused
+                data_inside_of_a_message_is_not_delivered
             }
             odd_records {
                 empty_records_are_skipped
@@ -147,6 +148,7 @@ macro_rules! everywhere {
                 reads_and_splices_take_turns
                 a_splice_stops_at_a_record_of_another_type
                 a_bad_record_at_a_splice_ends_the_connection
+                data_inside_of_a_message_is_not_spliced
                 a_full_pipe_is_not_ready
                 a_pipe_is_spliced_into_a_stream
                 a_tokio_stream_is_relayed

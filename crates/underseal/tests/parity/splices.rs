@@ -150,6 +150,21 @@ pub(crate) fn a_bad_record_at_a_splice_ends_the_connection(case: Case) {
     assert_eq!(peer.receive_alert(), Some(alert.0));
 }
 
+/// Of a ticket, which the kernel takes for any handshake message.
+pub(crate) fn data_inside_of_a_message_is_not_spliced(case: Case) {
+    let (mut stream, mut peer) = case.client();
+    peer.send(HANDSHAKE, &[4, 0]);
+    peer.send(APPLICATION_DATA, b"inside");
+    let (mut reader, writer) = pipe();
+    let alert = AlertDescription::UNEXPECTED_MESSAGE;
+    for _ in 0..3 {
+        let error = stream.splice_to(&writer, 2).unwrap_err();
+        assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{error}");
+    }
+    drain(&mut reader, 0);
+    assert_eq!(peer.receive_alert(), Some(alert.0));
+}
+
 /// A pipe that is full loses nothing.
 pub(crate) fn a_full_pipe_is_not_ready(case: Case) {
     let (mut stream, mut peer) = case.server();

@@ -164,9 +164,8 @@ impl Connection {
             if let Some(pending) = self.take_pending(out) {
                 break Ok(Some(pending));
             }
-            let ready = self.rx.take(out);
-            if ready > 0 {
-                break Ok(Some((ContentType::APPLICATION_DATA, ready)));
+            if !self.rx.plaintext().is_empty() {
+                break Ok(Some((ContentType::APPLICATION_DATA, self.rx.take(out))));
             }
             let step = match self.step(transport, out) {
                 Ok(Step::Starved) => {

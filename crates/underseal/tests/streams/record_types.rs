@@ -125,3 +125,21 @@ async fn an_alert_can_be_sent_as_a_record() {
         assert!(error.to_string().contains("AccessDenied"), "{error}");
     }
 }
+
+/// What there is stays, whatever there is room for.
+#[test]
+fn a_record_is_read_without_room_and_stays() {
+    for suite in Suite::EACH_VERSION {
+        let (mut stream, mut peer) = with_record_peer(suite, 1 << 20);
+        peer.send(APPLICATION_DATA, b"data");
+        peer.send(24, b"other");
+        let mut buffer = [0; 10];
+        for expected in [(ContentType::APPLICATION_DATA, 4), (ContentType(24), 5)] {
+            for _ in 0..2 {
+                let (content_type, n) = stream.read_record(&mut []).unwrap().unwrap();
+                assert_eq!((content_type, n), (expected.0, 0));
+            }
+            assert_eq!(stream.read_record(&mut buffer).unwrap(), Some(expected));
+        }
+    }
+}

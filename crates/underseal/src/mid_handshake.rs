@@ -138,8 +138,12 @@ where
                 Self::Writing { mut stream, unsent } => {
                     match poll_write_or_flush(&mut stream, cx, &unsent) {
                         Poll::Pending => {
-                            // The peer may take nothing before its own is taken.
-                            stream.read_ahead(cx);
+                            // The peer may take nothing before its own is taken, or have given up.
+                            if let Err(error) = stream.read_ahead(cx) {
+                                let io = stream.into_inner().0;
+                                *this = Self::Failed { io, error };
+                                continue;
+                            }
                             *this = Self::Writing { stream, unsent };
                             return Poll::Pending;
                         }

@@ -102,12 +102,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         (&mut self.connection, transport)
     }
 
-    /// Takes what the peer says besides data, and what data one read brings, for later: why reading
-    /// fails, if it does, the next read says.
-    pub(crate) fn read_ahead(&mut self, cx: &mut Context<'_>) {
-        let _ = self.reading(cx, |connection, transport| {
+    /// Takes what the peer says besides data, and what data one read brings, for later.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing is sent any more. Any other failure the next read says.
+    pub(crate) fn read_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let read = self.reading(cx, |connection, transport| {
             connection.peek(transport, &mut [])
         });
+        let tx = &self.connection.tx;
+        match read {
+            // An alert of its own goes out first.
+            Poll::Ready(Err(error)) if tx.is_closed() && tx.pending_len() == 0 => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Sends the bytes of `range` of `file`, and returns how many they were: fewer than asked if

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
+use underseal::record::AlertDescription;
 use underseal::rustls::{ClientConfig, HandshakeKind, ServerConfig};
-use underseal::{ClientConnection, Parts, TlsAcceptor, TlsConnector, client, server};
+use underseal::{ClientConnection, Error, Parts, TlsAcceptor, TlsConnector, client, server};
 use underseal_testkit::{Certificates, KeyType, Suite};
 
 use crate::pairs::{both, name, pattern};
@@ -218,4 +219,27 @@ async fn early_data_of_tokio_rustls_is_accepted() {
     let (received, accepted) = both(serve, ask).await;
     assert!(accepted);
     assert_eq!(received, b"early-late");
+}
+
+/// The client does not wait for room that a server which gave up never makes, and says why.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_gives_up_before_it_takes_the_data_is_heard() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let suite = Suite::Tls13Aes128;
+    let config = certificates.mutual_server_config(suite);
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let connector = TlsConnector::from(Arc::new(certificates.client_config(suite)));
+    let (left, right) = duplex(100);
+    // The stream below stays open, and nobody reads from it.
+    let refuse = async { acceptor.accept(left).into_fallible().await.unwrap_err().1 };
+    let ask = async {
+        let connect = connector.connect_early(name(), right, pattern(20_000));
+        connect.await.unwrap_err()
+    };
+    let (_below, error) = both(refuse, ask).await;
+    let error = Error::of(&error).expect("an error of this crate");
+    assert!(matches!(
+        error,
+        Error::AlertReceived(AlertDescription::CERTIFICATE_REQUIRED)
+    ));
 }

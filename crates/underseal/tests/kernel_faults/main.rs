@@ -7,6 +7,7 @@
 mod children;
 mod choice;
 mod connect;
+mod interrupted;
 mod machine;
 mod memory;
 mod modules;

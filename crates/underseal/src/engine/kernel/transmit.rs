@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
+use rustix::io::retry_on_intr;
 use rustix::net::SendFlags;
 use underseal_record::{
     AlertDescription, AlertLevel, ApiMisuse, ContentType, Error as RecordError, Limits, SeqNo,
@@ -175,8 +176,10 @@ impl Transmit {
         let len = len.min(MAX_SENDFILE as u64) as usize;
         let len = self.ready_for_pages(transport, len)?;
         let sent = transport.when_writable(|socket| {
-            let mut at = offset;
-            let sent = rustix::fs::sendfile(socket, file, Some(&mut at), len);
+            let sent = retry_on_intr(|| {
+                let mut at = offset;
+                rustix::fs::sendfile(socket, file, Some(&mut at), len)
+            });
             unpushed::push_unless_all(socket, len, sent)
         });
         // sendfile closes the last record, but where it could not tell that it was the last.

@@ -118,6 +118,23 @@ fn data_and_close_notify_are_delivered() {
     }
 }
 
+/// Whatever it is: it is not looked at (RFC 8446 section 6.1).
+#[test]
+fn what_comes_behind_close_notify_is_ignored() {
+    for (suite, is_server) in cases() {
+        for junk in [vec![0x17, 3, 3, 1], pattern(15), vec![0xff; 9_000]] {
+            let shown = format!("{suite:?} {is_server} {} bytes", junk.len());
+            let (data, end, ()) = read_to_end(suite, is_server, move |peer, _| {
+                peer.send(APPLICATION_DATA, b"before");
+                peer.send(ALERT, &[1, 0]);
+                peer.send_bytes(&junk);
+            });
+            end.unwrap_or_else(|error| panic!("{shown}: {error}"));
+            assert_eq!(data, b"before");
+        }
+    }
+}
+
 /// Keys that change before the hand-over change again after it.
 #[test]
 fn key_updates_before_and_after_the_hand_over_are_followed() {

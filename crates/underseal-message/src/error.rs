@@ -22,6 +22,12 @@ pub enum HelperError {
         /// Bytes pushed, this time included.
         pushed: usize,
     },
+    /// The writer's bytes are too many to be edited: some 4 GiB in one write.
+    #[error("a message of {len} bytes is too large to be edited")]
+    TooLarge {
+        /// Bytes of the message.
+        len: usize,
+    },
     /// As many bytes are held as may be, or there will be no further byte: the program has to
     /// decide on what it has. (The kernel does not tell its programs.)
     #[error("no further byte can be waited for")]

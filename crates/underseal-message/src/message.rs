@@ -98,7 +98,8 @@ impl<'a> Message<'a> {
     /// # Errors
     ///
     /// [`HelperError::OutOfRange`] past the end, [`HelperError::TooLong`] past
-    /// [`Self::MAX_PUSHED`]. The message is then unchanged.
+    /// [`Self::MAX_PUSHED`], [`HelperError::TooLarge`] for a write of some 4 GiB. The message is
+    /// then unchanged.
     #[doc(alias = "bpf_msg_push_data")]
     pub fn push(&mut self, at: usize, bytes: &[u8]) -> Result<(), HelperError> {
         if bytes.is_empty() {
@@ -107,15 +108,15 @@ impl<'a> Message<'a> {
         if at > self.len() {
             return Err(self.out_of_range(at, at.saturating_add(bytes.len())));
         }
-        self.edit().push(at, bytes)
+        self.edit()?.push(at, bytes)
     }
 
     /// Deletes the bytes of `range`. No bytes are no error, wherever they are.
     ///
     /// # Errors
     ///
-    /// [`HelperError::OutOfRange`] if the range does not lie in the message, which is then
-    /// unchanged.
+    /// [`HelperError::OutOfRange`] if the range does not lie in the message,
+    /// [`HelperError::TooLarge`] for a write of some 4 GiB. The message is then unchanged.
     #[doc(alias = "bpf_msg_pop_data")]
     pub fn pop(&mut self, range: impl RangeBounds<usize>) -> Result<(), HelperError> {
         let (start, end) = match self.bounds(range) {
@@ -123,7 +124,7 @@ impl<'a> Message<'a> {
             bounds => bounds?,
         };
         if start < end {
-            self.edit().pop(start..end);
+            self.edit()?.pop(start..end);
         }
         Ok(())
     }
@@ -203,9 +204,11 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn edit(&mut self) -> &mut Edited<'a> {
-        let (held, input) = (self.held, self.input);
-        self.edited.get_or_insert_with(|| Edited::new(held, input))
+    fn edit(&mut self) -> Result<&mut Edited<'a>, HelperError> {
+        Ok(match &mut self.edited {
+            Some(edited) => edited,
+            none => none.insert(Edited::new(self.held, self.input)?),
+        })
     }
 
     /// Start and end of a range that lies in the message; empty ones must start inside of it.

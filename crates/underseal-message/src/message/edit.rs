@@ -12,17 +12,31 @@ use pieces::{Piece, Pieces, Source};
 /// The bytes of a message in order, and whose they are.
 #[derive(Debug)]
 pub(super) struct Edited<'a> {
-    pieces: Pieces<'a>,
+    pieces: Pieces,
+    /// The writer's bytes, each with what comes before it.
+    written: Vec<(usize, &'a [u8])>,
     /// What was pushed, in the order in which it was.
     pushed: Vec<u8>,
 }
 
 impl<'a> Edited<'a> {
-    pub(super) fn new(held: &'a [u8], input: Slices<'a>) -> Self {
-        Self {
-            pieces: Pieces::new(written(held, input)),
-            pushed: Vec::new(),
+    /// [`HelperError::TooLarge`] if there are too many bytes.
+    pub(super) fn new(held: &'a [u8], input: Slices<'a>) -> Result<Self, HelperError> {
+        let mut len = 0;
+        let starts = written(held, input).map(|slice| {
+            let start = len;
+            len += slice.len();
+            (start, slice)
+        });
+        let written: Vec<_> = starts.collect();
+        if len > Pieces::MAX - Message::MAX_PUSHED {
+            return Err(HelperError::TooLarge { len });
         }
+        Ok(Self {
+            pieces: Pieces::new(written.iter().map(|(_, slice)| slice.len())),
+            written,
+            pushed: Vec::new(),
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -50,8 +64,7 @@ impl<'a> Edited<'a> {
             return Err(HelperError::TooLong { pushed });
         }
         self.pushed.extend_from_slice(bytes);
-        self.pieces
-            .insert(at, Source::Pushed(place(start)..place(pushed)));
+        self.pieces.insert(at, start..pushed);
         Ok(())
     }
 
@@ -66,11 +79,11 @@ impl<'a> Edited<'a> {
         let covered = usize::try_from(covered).unwrap_or(usize::MAX);
         let mut out = Vec::with_capacity(self.len());
         for piece in self.pieces.iter() {
-            let Some(left) = covered.checked_sub(piece.behind) else {
+            let Some(left) = covered.checked_sub(piece.behind as usize) else {
                 break;
             };
             let bytes = self.bytes(piece);
-            match piece.source {
+            match piece.source() {
                 Source::Pushed(_) => out.extend_from_slice(bytes),
                 Source::Written(_) => out.extend_from_slice(&bytes[..bytes.len().min(left)]),
             }
@@ -78,10 +91,14 @@ impl<'a> Edited<'a> {
         out
     }
 
-    fn bytes<'s>(&'s self, piece: &Piece<'s>) -> &'s [u8] {
-        match &piece.source {
-            Source::Written(bytes) => bytes,
-            Source::Pushed(range) => &self.pushed[range.start as usize..range.end as usize],
+    fn bytes(&self, piece: &Piece) -> &[u8] {
+        match piece.source() {
+            Source::Pushed(range) => &self.pushed[range],
+            Source::Written(range) => {
+                let slice = self.written.partition_point(|(at, _)| *at <= range.start) - 1;
+                let (at, slice) = self.written[slice];
+                &slice[range.start - at..range.end - at]
+            }
         }
     }
 
@@ -90,9 +107,4 @@ impl<'a> Edited<'a> {
     pub(super) fn steps(&self) -> usize {
         self.pieces.steps
     }
-}
-
-/// A place in what was pushed.
-fn place(at: usize) -> u32 {
-    u32::try_from(at).expect("no more than MAX_PUSHED bytes are pushed")
 }

@@ -18,67 +18,73 @@ const LEFT: usize = 0;
 const RIGHT: usize = 1;
 
 /// A piece, and what says where it is. None is empty.
+///
+/// As small as it can be: a peer decides how many there are, and what they cost is the memory that
+/// is gone through.
 #[derive(Debug)]
-pub(super) struct Piece<'a> {
-    pub(super) source: Source<'a>,
+pub(super) struct Piece {
     /// Bytes of the writer that came before it, deleted ones included.
-    pub(super) behind: usize,
+    pub(super) behind: u32,
+    /// Where it starts in what was pushed, or [`WRITTEN`].
+    start: u32,
+    /// Bytes of its own.
+    own: u32,
     /// Bytes of the tree that it is the root of.
-    len: usize,
+    len: u32,
     children: [Index; 2],
     /// The pieces before and after it.
     neighbours: [Index; 2],
 }
 
-/// Whose bytes they are.
-#[derive(Clone, Debug)]
-pub(super) enum Source<'a> {
-    Written(&'a [u8]),
-    /// A range of what was pushed.
-    Pushed(Range<u32>),
+/// In the place of a start: its bytes are the writer's, from `behind` on.
+const WRITTEN: u32 = u32::MAX;
+
+/// Whose bytes they are, and which.
+#[derive(Debug)]
+pub(super) enum Source {
+    Written(Range<usize>),
+    Pushed(Range<usize>),
 }
 
-impl Source<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Self::Written(bytes) => bytes.len(),
-            Self::Pushed(range) => (range.end - range.start) as usize,
+impl Piece {
+    pub(super) fn source(&self) -> Source {
+        let range = |start: u32| start as usize..start as usize + self.own as usize;
+        match self.start {
+            WRITTEN => Source::Written(range(self.behind)),
+            start => Source::Pushed(range(start)),
         }
     }
 
-    /// Leaves the first `len` bytes, and returns the rest.
-    fn split_off(&mut self, len: usize) -> Self {
-        match self {
-            Self::Written(bytes) => {
-                let (head, tail) = bytes.split_at(len);
-                *bytes = head;
-                Self::Written(tail)
-            }
-            Self::Pushed(range) => {
-                let len = u32::try_from(len).expect("the cut lies in the range");
-                let tail = range.start + len..range.end;
-                range.end = tail.start;
-                Self::Pushed(tail)
-            }
+    /// Where the piece behind its first `len` bytes would be: `behind` and `start`.
+    fn place_behind(&self, len: u32) -> (u32, u32) {
+        match self.start {
+            WRITTEN => (self.behind + len, WRITTEN),
+            start => (self.behind, start + len),
         }
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Pieces<'a> {
+pub(super) struct Pieces {
     /// The first one is [`NONE`].
-    nodes: Vec<Piece<'a>>,
+    nodes: Vec<Piece>,
     root: Index,
     /// Pieces that were stepped over.
     #[cfg(test)]
     pub(super) steps: usize,
 }
 
-impl<'a> Pieces<'a> {
-    pub(super) fn new(slices: impl Iterator<Item = &'a [u8]>) -> Self {
+impl Pieces {
+    /// Bytes that there can be at any time.
+    pub(super) const MAX: usize = WRITTEN as usize - 1;
+
+    /// A piece for each slice of the writer, of which these are the lengths: together at most
+    /// [`Self::MAX`].
+    pub(super) fn new(lens: impl Iterator<Item = usize>) -> Self {
         let none = Piece {
-            source: Source::Written(&[]),
             behind: 0,
+            start: WRITTEN,
+            own: 0,
             len: 0,
             children: [NONE; 2],
             neighbours: [NONE; 2],
@@ -89,49 +95,52 @@ impl<'a> Pieces<'a> {
             #[cfg(test)]
             steps: 0,
         };
-        for slice in slices {
-            pieces.insert(pieces.len(), Source::Written(slice));
-            pieces[NONE].behind += slice.len();
+        for len in lens {
+            let len = number(len);
+            let written = pieces[NONE].behind;
+            pieces.root = pieces.add((written, WRITTEN), len, NONE, [pieces.root, NONE]);
+            pieces[NONE].behind += len;
         }
         pieces
     }
 
     /// Bytes in all.
     pub(super) fn len(&self) -> usize {
-        self[self.root].len
+        self[self.root].len as usize
     }
 
     /// The pieces from `first` on.
-    pub(super) fn iter_from(&self, first: Index) -> impl Iterator<Item = &Piece<'a>> {
+    pub(super) fn iter_from(&self, first: Index) -> impl Iterator<Item = &Piece> {
         let found = move |index| Some(index).filter(|index| *index != NONE);
         let next = move |index: &Index| found(self[*index].neighbours[RIGHT]);
         std::iter::successors(found(first), next).map(|index| &self[index])
     }
 
     /// All pieces.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Piece<'a>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Piece> {
         self.iter_from(self[NONE].neighbours[RIGHT])
     }
 
     /// The piece that has byte `at`, and where in it that byte is.
     pub(super) fn find(&mut self, at: usize) -> (Index, usize) {
-        let (root, within) = self.splay(self.root, at);
+        let (root, within) = self.splay(self.root, number(at));
         self.root = root;
-        (root, within)
+        (root, within as usize)
     }
 
-    /// Inserts a piece before byte `at`, or at the end.
-    pub(super) fn insert(&mut self, at: usize, source: Source<'a>) {
-        let (before, after) = self.split(self.root, at);
-        let inserted = self.add(source, self[after].behind, after, [before, NONE]);
+    /// Inserts a range of what was pushed before byte `at`, or at the end.
+    pub(super) fn insert(&mut self, at: usize, pushed: Range<usize>) {
+        let (before, after) = self.split(self.root, number(at));
+        let place = (self[after].behind, number(pushed.start));
+        let inserted = self.add(place, number(pushed.len()), after, [before, NONE]);
         self.root = self.concatenate(inserted, after);
     }
 
     /// Removes the bytes of a range that is not empty.
     pub(super) fn remove(&mut self, range: Range<usize>) {
-        let (before, removed) = self.split(self.root, range.start);
+        let (before, removed) = self.split(self.root, number(range.start));
         let [last, _] = self[removed].neighbours;
-        let after = self.skip(removed, range.len());
+        let after = self.skip(removed, number(range.len()));
         self.join(last, after);
         self.root = self.concatenate(before, after);
     }
@@ -148,16 +157,14 @@ impl<'a> Pieces<'a> {
     }
 
     /// Leaves the first `len` bytes of a tree out. The root of the rest is its first piece.
-    fn skip(&mut self, tree: Index, len: usize) -> Index {
+    fn skip(&mut self, tree: Index, len: u32) -> Index {
         if len >= self[tree].len {
             return NONE;
         }
         let (root, within) = self.splay(tree, len);
         let piece = &mut self[root];
-        let rest = piece.source.split_off(within);
-        if let Source::Written(_) = std::mem::replace(&mut piece.source, rest) {
-            piece.behind += within;
-        }
+        (piece.behind, piece.start) = piece.place_behind(within);
+        piece.own -= within;
         piece.children[LEFT] = NONE;
         root
     }
@@ -165,24 +172,24 @@ impl<'a> Pieces<'a> {
     /// A new piece before `after` in the list.
     fn add(
         &mut self,
-        source: Source<'a>,
-        behind: usize,
+        (behind, start): (u32, u32),
+        own: u32,
         after: Index,
         children: [Index; 2],
     ) -> Index {
-        let index = self.nodes.len();
-        let index = Index::try_from(index).expect("memory ends before this number does");
+        let index = number(self.nodes.len());
         let [before, _] = self[after].neighbours;
+        let [left, right] = children.map(|child| self[child].len);
         self.nodes.push(Piece {
-            source,
             behind,
-            len: 0,
+            start,
+            own,
+            len: left + own + right,
             children,
             neighbours: [before, after],
         });
         self.join(before, index);
         self.join(index, after);
-        self.measure(index);
         index
     }
 
@@ -193,7 +200,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// Cuts a tree before byte `at`. The root of the second part is its first piece.
-    fn split(&mut self, tree: Index, at: usize) -> (Index, Index) {
+    fn split(&mut self, tree: Index, at: u32) -> (Index, Index) {
         if at >= self[tree].len {
             return (tree, NONE);
         }
@@ -208,31 +215,29 @@ impl<'a> Pieces<'a> {
     }
 
     /// Cuts the piece at a root; what comes behind the cut becomes a tree of its own.
-    fn cut(&mut self, root: Index, within: usize) -> Index {
+    fn cut(&mut self, root: Index, within: u32) -> Index {
         let piece = &mut self[root];
-        let tail = piece.source.split_off(within);
-        let behind = match tail {
-            Source::Written(_) => piece.behind + within,
-            Source::Pushed(_) => piece.behind,
-        };
+        let place = piece.place_behind(within);
+        let tail = piece.own - within;
+        piece.own = within;
         let after = std::mem::replace(&mut piece.children[RIGHT], NONE);
         let [_, next] = piece.neighbours;
         self.measure(root);
-        self.add(tail, behind, next, [NONE, after])
+        self.add(place, tail, next, [NONE, after])
     }
 
     fn measure(&mut self, index: Index) {
         let [left, right] = self[index].children;
         let around = self[left].len + self[right].len;
-        self[index].len = around + self[index].source.len();
+        self[index].len = around + self[index].own;
     }
 
     /// On which side of the root of `tree` byte `at` of it lies, and which byte it is there; none
     /// if it is the root's own, or lies past the end.
-    fn side(&self, tree: Index, at: usize) -> Option<(usize, usize)> {
+    fn side(&self, tree: Index, at: u32) -> Option<(usize, u32)> {
         let root = &self[tree];
         let left = self[root.children[LEFT]].len;
-        let own = left + root.source.len();
+        let own = left + root.own;
         match at {
             _ if at < left => Some((LEFT, at)),
             _ if at < own || root.children[RIGHT] == NONE => None,
@@ -242,7 +247,7 @@ impl<'a> Pieces<'a> {
 
     /// Brings the piece that has byte `at` to the root of `tree`; the last one, if none has.
     /// Returns that root, and where in it the byte is.
-    fn splay(&mut self, tree: Index, mut at: usize) -> (Index, usize) {
+    fn splay(&mut self, tree: Index, mut at: u32) -> (Index, u32) {
         let mut root = tree;
         let mut sides = Sides::default();
         let mut way = self.side(root, at);
@@ -284,7 +289,7 @@ impl<'a> Pieces<'a> {
         }
         let other = 1 - side;
         let beyond = self[root].children[other];
-        sides.lens[other] += self[beyond].len + self[root].source.len();
+        sides.lens[other] += self[beyond].len + self[root].own;
         match std::mem::replace(&mut sides.ends[other], root) {
             NONE => sides.roots[other] = root,
             end => self[end].children[side] = root,
@@ -305,7 +310,7 @@ impl<'a> Pieces<'a> {
             while index != NONE {
                 self[index].len = len;
                 let beyond = self[index].children[side];
-                len -= self[beyond].len + self[index].source.len();
+                len -= self[beyond].len + self[index].own;
                 index = self[index].children[1 - side];
             }
             self[sides.ends[side]].children[1 - side] = child;
@@ -315,15 +320,15 @@ impl<'a> Pieces<'a> {
     }
 }
 
-impl<'a> ops::Index<Index> for Pieces<'a> {
-    type Output = Piece<'a>;
+impl ops::Index<Index> for Pieces {
+    type Output = Piece;
 
-    fn index(&self, index: Index) -> &Piece<'a> {
+    fn index(&self, index: Index) -> &Piece {
         &self.nodes[index as usize]
     }
 }
 
-impl ops::IndexMut<Index> for Pieces<'_> {
+impl ops::IndexMut<Index> for Pieces {
     fn index_mut(&mut self, index: Index) -> &mut Self::Output {
         &mut self.nodes[index as usize]
     }
@@ -335,5 +340,10 @@ struct Sides {
     roots: [Index; 2],
     /// The piece of each that is nearest to the one looked for.
     ends: [Index; 2],
-    lens: [usize; 2],
+    lens: [u32; 2],
+}
+
+/// A number that is no greater than [`Pieces::MAX`], for which the owner of the pieces cares.
+fn number(n: usize) -> u32 {
+    u32::try_from(n).expect("pieces have no more than MAX bytes")
 }

@@ -194,6 +194,8 @@ impl Connection {
             inbox.consume(Direction::Egress, n);
             sent += n;
             self.control.sent(n);
+            // Who writes need not flush what is not his own, and who redirected it cannot.
+            self.control.answer_due = true;
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use underseal::message::{Direction, Filter, Message, Peer, Verdict};
+use underseal::message::{Direction, Filter, Message, Notify, Peer, Verdict};
 use underseal::record::ContentType;
 
 use crate::pairs::{pair, pattern, soon};
@@ -38,6 +38,23 @@ async fn a_sleeping_reader_tends_to_what_is_redirected() {
     assert_eq!(&got, b">sent");
     from.write_all(b"read").await.unwrap();
     soon(reader).await.unwrap();
+}
+
+/// A writer who does not flush owes nobody what others redirected: a reader sends the rest.
+#[tokio::test(start_paused = true)]
+async fn a_reader_sends_what_a_write_left_of_a_redirect() {
+    let (mut to, mut to_peer) = pair(1000).await;
+    let nobody: Arc<dyn Notify> = Arc::new(|| {});
+    let data = pattern(3000);
+    let peer = to.redirect_peer(data.len());
+    let sent = peer.send(Direction::Egress, (&data[..]).into(), &nobody);
+    assert_eq!(sent, Ok(data.len()));
+    assert_eq!(to.write(b"own").await.unwrap(), 3);
+    assert!(to.pending_bytes() > 1000);
+    tokio::spawn(async move { to.read_u8().await });
+    let mut got = vec![0; data.len()];
+    soon(to_peer.read_exact(&mut got)).await.unwrap();
+    assert!(got == data);
 }
 
 /// What the program changed goes on although the socket took it piece by piece.

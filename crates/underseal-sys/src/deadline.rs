@@ -14,17 +14,20 @@ use rustix::time::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+/// What a clock takes, and nobody waits for: 136 years.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// Resolves when a time is over. It is a descriptor (timerfd_create(2)): a runtime whose sockets are
 /// waited for has what waits for descriptors, whether it has timers or not.
 #[derive(Debug)]
 pub struct Deadline(AsyncFd<OwnedFd>);
 
 impl Deadline {
-    /// A deadline `time` from now.
+    /// A deadline `time` from now, or 136 years if that is less.
     ///
     /// # Errors
     ///
-    /// `EMFILE`, `ENFILE`, `ENOMEM`: out of descriptors or memory. A time of more than 2^63 seconds.
+    /// `EMFILE`, `ENFILE`, `ENOMEM`: out of descriptors or memory.
     ///
     /// # Panics
     ///
@@ -33,7 +36,7 @@ impl Deadline {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         // Zero would be no timer at all.
-        let time = time.max(Duration::from_nanos(1));
+        let time = time.clamp(Duration::from_nanos(1), LONGEST);
         let value = Itimerspec {
             it_interval: Timespec::default(),
             it_value: Timespec::try_from(time).map_err(io::Error::other)?,

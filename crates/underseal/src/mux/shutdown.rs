@@ -10,9 +10,6 @@ use underseal_sys::deadline::Deadline;
 
 use super::{Closed, ConnectionId, Mux, park};
 
-/// What a clock takes, and nobody waits for: 136 years.
-const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
-
 impl Mux {
     /// Takes no further stream and reads nothing more, and waits until the messages that were read
     /// are finished, their replies sent, and every connection ended. Workers then get `None`.
@@ -43,7 +40,7 @@ impl Mux {
         self.begin_shutdown();
         let mut over = pin!(self.shared.schedule.over());
         let clock = Handle::try_current().ok();
-        if let Some(Ok(mut deadline)) = clock.map(|_| Deadline::after(time.min(LONGEST))) {
+        if let Some(Ok(mut deadline)) = clock.map(|_| Deadline::after(time)) {
             poll_fn(|cx| match over.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
                 Poll::Pending => Pin::new(&mut deadline).poll(cx),

@@ -128,6 +128,32 @@ async fn a_peer_that_sends_on_gets_the_whole_reply_of_a_tokio_stream() {
     }
 }
 
+/// Longer than any clock counts: as long as the peer takes.
+#[tokio::test]
+async fn a_close_without_a_limit_of_time_waits_for_the_peer() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let suite = Suite::Tls13Aes128;
+    let limits = Linger {
+        time: Duration::MAX,
+        ..Linger::default()
+    };
+    let (socket, certificates, peer) = client(suite, asks_and_reads_late);
+    let mut server = accept(socket, &certificates, suite);
+    server.read_exact(&mut [0]).unwrap();
+    server.write_all(&pattern(REPLY)).unwrap();
+    server.lingering_close(limits).unwrap();
+    let (reply, is_closed) = peer.join().unwrap();
+    assert!(reply == pattern(REPLY) && is_closed, "{}", reply.len());
+
+    let (socket, certificates, peer) = client(suite, asks_and_reads_late);
+    let mut server = accept_on_tokio(socket, &certificates, suite).await;
+    server.read_exact(&mut [0]).await.unwrap();
+    server.write_all(&pattern(REPLY)).await.unwrap();
+    server.lingering_close(limits).await.unwrap();
+    let (reply, is_closed) = peer.join().unwrap();
+    assert!(reply == pattern(REPLY) && is_closed, "{}", reply.len());
+}
+
 fn send(peer: &mut Peer) -> io::Result<()> {
     let record = peer.record(23, &pattern(10_000));
     peer.io().write_all(&record)

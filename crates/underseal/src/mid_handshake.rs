@@ -25,10 +25,11 @@ pub(crate) enum MidHandshake<IO, H: Handshake> {
         handshake: Box<H>,
         offloads: Offloads,
     },
-    /// The handshake is complete; this is to be written first.
+    /// The handshake is complete; `first` is to be written first, from `written` on.
     Writing {
         stream: Stream<IO, H::Session>,
-        unsent: Vec<u8>,
+        first: Vec<u8>,
+        written: usize,
     },
     Failed {
         io: IO,
@@ -135,8 +136,13 @@ where
                         Poll::Ready(Ok(())) => *this = Self::established(io, *handshake, offloads),
                     }
                 }
-                Self::Writing { mut stream, unsent } => {
-                    match poll_write_or_flush(&mut stream, cx, &unsent) {
+                Self::Writing {
+                    mut stream,
+                    first,
+                    written,
+                } => {
+                    let unsent = &first[written..];
+                    match poll_write_or_flush(&mut stream, cx, unsent) {
                         Poll::Pending => {
                             // The peer may take nothing before its own is taken, or have given up.
                             if let Err(error) = stream.read_ahead(cx) {
@@ -144,7 +150,11 @@ where
                                 *this = Self::Failed { io, error };
                                 continue;
                             }
-                            *this = Self::Writing { stream, unsent };
+                            *this = Self::Writing {
+                                stream,
+                                first,
+                                written,
+                            };
                             return Poll::Pending;
                         }
                         Poll::Ready(Err(error)) => {
@@ -153,8 +163,11 @@ where
                         }
                         Poll::Ready(Ok(_)) if unsent.is_empty() => return Poll::Ready(Ok(stream)),
                         Poll::Ready(Ok(n)) => {
-                            let unsent = unsent[n..].to_vec();
-                            *this = Self::Writing { stream, unsent };
+                            *this = Self::Writing {
+                                stream,
+                                first,
+                                written: written + n,
+                            };
                         }
                     }
                 }
@@ -218,7 +231,8 @@ impl<IO, H: Handshake> MidHandshake<IO, H> {
         match established {
             Ok(established) => Self::Writing {
                 stream: Stream::new(io, established.session, established.connection),
-                unsent: established.unsent,
+                first: established.unsent,
+                written: 0,
             },
             Err(error) => Self::Failed {
                 io,

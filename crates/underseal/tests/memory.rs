@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::thread;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use underseal::{ServerConnection, blocking};
+use tokio::io::AsyncReadExt;
+use underseal::{ServerConnection, TlsAcceptor, TlsConnector, blocking};
 use underseal_testkit::record_peer::{APPLICATION_DATA, HANDSHAKE, key_update};
-use underseal_testkit::{Certificates, KeyType, Pipe, RecordPeer, Suite, pair};
+use underseal_testkit::{Certificates, KeyType, Pipe, RecordPeer, SERVER_NAME, Suite, pair};
 
 #[global_allocator]
 static ALLOCATIONS: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -47,6 +48,35 @@ fn an_idle_connection_holds_keys_and_no_buffer_and_one_that_is_flooded_little() 
     an_idle_connection_holds_keys_and_no_buffer();
     a_peer_that_asks_and_never_reads_holds_little();
     who_waits_for_the_socket_holds_what_waits();
+    early_data_that_nobody_took_is_not_copied_for_each_part_of_it();
+}
+
+fn early_data_that_nobody_took_is_not_copied_for_each_part_of_it() {
+    const LEN: usize = 4 << 20;
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let suite = Suite::Tls13Aes128;
+    let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config(suite)));
+    let connector = TlsConnector::from(Arc::new(certificates.client_config(suite)));
+    let name = SERVER_NAME.try_into().expect("a name");
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(async {
+        let (left, right) = tokio::io::duplex(1 << 16);
+        let data = vec![1; LEN];
+        let region = Region::new(ALLOCATIONS);
+        let serve = async {
+            let mut stream = acceptor.accept(left).await.expect("a handshake");
+            let (mut left, mut buffer) = (LEN, [0; 16_384]);
+            while left > 0 {
+                left -= stream.read(&mut buffer).await.expect("data");
+            }
+            stream
+        };
+        let ask = connector.connect_early(name, right, data);
+        let (_server, client) = tokio::join!(serve, ask);
+        client.expect("a handshake");
+        let allocated = region.change().bytes_allocated;
+        assert!(allocated <= 4 * LEN, "{allocated} bytes for {LEN}");
+    });
 }
 
 /// Small writes were taken while the socket was full, then something else waits for it.

@@ -9,6 +9,7 @@ pub mod inet_diag;
 pub mod message;
 pub mod probe;
 pub mod stream;
+pub mod tcp;
 pub mod tls;
 pub mod tun;
 pub mod udp;

@@ -93,6 +93,7 @@ mod message;
 mod outbound;
 mod park;
 mod schedule;
+mod send_timeout;
 mod shutdown;
 mod state;
 mod statistics;
@@ -110,6 +111,7 @@ use tokio::runtime::Runtime;
 
 use connection::Connection;
 use schedule::Schedule;
+use send_timeout::SendTimer;
 use statistics::Counters;
 use stream::typed;
 
@@ -142,6 +144,7 @@ impl fmt::Display for ConnectionId {
 struct Shared {
     limits: Builder,
     schedule: Schedule,
+    send_timer: SendTimer,
     counters: Counters,
 }
 
@@ -195,7 +198,8 @@ impl Shared {
 /// ([`Framing::new`]) and one read behind it (64 KiB); as many messages in hand as
 /// [`Builder::in_flight`] says, or one; replies that wait ([`Builder::reply_limit`], and one more).
 /// The length that a message claims allocates nothing. A connection whose messages nobody takes, or
-/// whose peer does not read its replies, is not read any further, and TCP tells the peer.
+/// whose peer does not read its replies, is not read any further, and TCP tells the peer. A peer that
+/// takes nothing for a minute ([`Builder::send_timeout`]) is ended.
 ///
 /// # Cancellation
 ///
@@ -214,6 +218,7 @@ impl Shared {
 /// | a worker panics, or drops a message unfinished | ends at once, without close_notify | `Abandoned` |
 /// | a reply is not whole messages, if that is checked | ends at once, without close_notify | `BadReply` |
 /// | the parser or the stream panics | ends at once | `Panicked` |
+/// | the peer takes nothing for [`Builder::send_timeout`] | ends at once, without close_notify | `SendTimeout` |
 /// | [`Attached::close`] | ends when what was read is answered and sent | `ByOwner` |
 /// | [`Mux::shutdown`] | the same | `Shutdown` |
 /// | [`Attached::abort`], [`Mux::abort`] | ends at once, without close_notify | `Aborted` |
@@ -249,6 +254,7 @@ impl Mux {
         let shared = Shared {
             limits,
             schedule: Schedule::default(),
+            send_timer: SendTimer::default(),
             counters: Counters::default(),
         };
         shared.schedule.count(1, 0);

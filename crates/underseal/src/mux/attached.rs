@@ -44,8 +44,8 @@ impl<S: 'static> Attached<S> {
     }
 
     /// Ends the connection once the messages that were read are finished; nothing more is read.
-    /// A peer that does not read its replies keeps it as long as it likes: [`Self::abort`] does
-    /// not wait.
+    /// A peer that does not read its replies keeps it for the time of
+    /// [`super::Builder::send_timeout`]: [`Self::abort`] does not wait.
     pub fn close(&self) {
         self.connection.end(Closed::ByOwner);
     }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Closed, ConnectionId, Framing, Mux};
 
@@ -19,6 +20,9 @@ pub enum Ordering {
 /// Called with each connection that ended, and why.
 pub(super) type OnClose = Arc<dyn Fn(ConnectionId, &Closed) + Send + Sync>;
 
+/// Shortest time limit.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// Sets up a [`Mux`].
 #[derive(Clone)]
 pub struct Builder {
@@ -28,6 +32,7 @@ pub struct Builder {
     pub(super) in_flight: usize,
     pub(super) reply_limit: usize,
     pub(super) max_connections: usize,
+    pub(super) send_timeout: Option<Duration>,
     pub(super) on_close: Option<OnClose>,
 }
 
@@ -40,6 +45,7 @@ impl Builder {
             in_flight: 16,
             reply_limit: 256 * 1024,
             max_connections: 65_536,
+            send_timeout: Some(Duration::from_secs(60)),
             on_close: None,
         }
     }
@@ -85,6 +91,23 @@ impl Builder {
         self
     }
 
+    /// Time for which a peer may take nothing of what waits for it, at least a millisecond; a minute
+    /// by default, and `None` is no limit. Then its connection ends with [`Closed::SendTimeout`], at the latest when twice
+    /// that time has passed, and its place is free. A peer that takes anything at all, however
+    /// little, may go on: over TCP as long as it acknowledges bytes, and on other streams as long as
+    /// the stream takes some.
+    ///
+    /// The time is kept by one descriptor and one task for all connections, on the tokio runtime
+    /// that a stream was attached in or a worker runs in, whose I/O must be enabled; or else by
+    /// threads in [`super::Worker::recv_blocking`] and [`super::Reply::send_blocking`]. Where a
+    /// worker has to look at the connection, and all are busy, it takes longer.
+    #[must_use]
+    #[doc(alias = "write_timeout")]
+    pub fn send_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.send_timeout = time.into().map(|time| time.max(SHORTEST));
+        self
+    }
+
     /// Has `on_close` called with each connection that ended, by the thread that ended it, and with
     /// no lock held. It should not block. If it panics, nothing else happens.
     #[must_use]
@@ -119,6 +142,7 @@ impl fmt::Debug for Builder {
             .field("in_flight", &self.in_flight)
             .field("reply_limit", &self.reply_limit)
             .field("max_connections", &self.max_connections)
+            .field("send_timeout", &self.send_timeout)
             .finish_non_exhaustive()
     }
 }

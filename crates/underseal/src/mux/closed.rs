@@ -23,6 +23,10 @@ pub enum Closed {
     /// hand gets no reply.
     #[error("aborted by its owner")]
     Aborted,
+    /// The peer took nothing of what waited for it for the time of
+    /// [`super::Builder::send_timeout`]. What was not sent is lost.
+    #[error("the peer did not read what it was sent")]
+    SendTimeout,
     /// The mux was shut down, or nobody is left who has it or a worker of it.
     #[error("the mux was shut down")]
     Shutdown,

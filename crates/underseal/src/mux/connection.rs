@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::send_timeout::Noted;
 use super::state::{Released, State, Turn, Turned};
 use super::stream::Stream;
 use super::waiters::{Waiter, Waiters};
@@ -29,6 +30,8 @@ pub(super) struct Connection {
     phase: AtomicU8,
     /// What the stream wakes.
     waker: Waker,
+    /// When it is looked at if the stream does not wake it.
+    noted: Noted,
     state: Mutex<State>,
     /// Who waits for room, or for everything to be sent.
     progress: Waiters,
@@ -46,9 +49,7 @@ impl Wake for Signal {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(connection) = self.0.upgrade() {
-            // A worker that waits for room must not need another one for it.
-            connection.progress.wake();
-            connection.schedule();
+            connection.signal();
         }
     }
 }
@@ -65,6 +66,7 @@ impl Connection {
             shared: Arc::clone(shared),
             phase: AtomicU8::new(phase::IDLE),
             waker: Waker::from(Arc::new(Signal(connection.clone()))),
+            noted: Noted::default(),
             state: Mutex::new(state),
             progress: Waiters::default(),
             end: Waiters::default(),
@@ -75,9 +77,16 @@ impl Connection {
         self.id
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Changes the state, with the context of the stream. A panic of the stream or the parser ends
     /// the connection; `None` then. If it ended, everybody is told.
-    fn with<T>(&self, change: impl FnOnce(&mut State, &mut Context<'_>) -> T) -> Option<T> {
+    fn with<T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut State, &mut Context<'_>) -> T,
+    ) -> Option<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cx = Context::from_waker(&self.waker);
         let changed = catch_unwind(AssertUnwindSafe(|| change(&mut state, &mut cx)));
@@ -85,7 +94,11 @@ impl Connection {
             state.close(Closed::Panicked);
         }
         let ended = state.take_ended();
+        let waits_on = state.is_waiting().then(|| state.runtime());
         drop(state);
+        if let Some(runtime) = waits_on {
+            self.shared.look_again(self.id, &self.noted, runtime);
+        }
         if let Some((stream, why)) = ended {
             self.shared.closed(self.id, &why);
             self.progress.wake();
@@ -94,6 +107,13 @@ impl Connection {
             let _ = catch_unwind(AssertUnwindSafe(|| drop(stream)));
         }
         changed.ok()
+    }
+
+    /// Something may have changed for the connection.
+    pub(super) fn signal(self: &Arc<Self>) {
+        // A worker that waits for room must not need another one for it.
+        self.progress.wake();
+        self.schedule();
     }
 
     /// Has a worker look at the connection, unless one will anyway.
@@ -151,9 +171,9 @@ impl Connection {
     }
 
     /// Sends a reply, or says that there is no room for it.
-    pub(super) fn try_send(&self, reply: &[u8]) -> Result<(), ReplyError> {
-        let limit = self.shared.limits.reply_limit;
-        let sent = self.with(|state, cx| state.send(reply, limit, cx));
+    pub(super) fn try_send(self: &Arc<Self>, reply: &[u8]) -> Result<(), ReplyError> {
+        let limits = &self.shared.limits;
+        let sent = self.with(|state, cx| state.send(reply, limits, cx));
         match sent {
             Some(Ok(())) => {
                 if !reply.is_empty() {
@@ -167,13 +187,13 @@ impl Connection {
     }
 
     /// Sends a reply once there is room for it.
-    pub(super) async fn send(&self, reply: &[u8]) -> Result<(), ReplyError> {
+    pub(super) async fn send(self: &Arc<Self>, reply: &[u8]) -> Result<(), ReplyError> {
         let mut waiter = self.progress.waiter();
         poll_fn(|cx| self.poll_send(reply, &mut waiter, cx)).await
     }
 
     fn poll_send(
-        &self,
+        self: &Arc<Self>,
         reply: &[u8],
         waiter: &mut Waiter<'_>,
         cx: &mut Context<'_>,
@@ -198,22 +218,22 @@ impl Connection {
     }
 
     /// What a connection was made of that was not attached.
-    pub(super) fn refused(&self) -> Option<Released> {
+    pub(super) fn refused(self: &Arc<Self>) -> Option<Released> {
         self.with(|state, _| state.release()).flatten()
     }
 
     /// Ends at once: what waits to be sent is lost, and no close_notify is sent.
-    pub(super) fn close(&self, why: Closed) {
+    pub(super) fn close(self: &Arc<Self>, why: Closed) {
         self.with(|state, _| state.close(why));
     }
 
     /// A worker gave up a message.
-    pub(super) fn abandon(&self) {
+    pub(super) fn abandon(self: &Arc<Self>) {
         self.with(|state, _| state.abandon());
     }
 
     /// [`Self::close`] by the owner; says whether the connection was still there.
-    pub(super) fn abort(&self) -> bool {
+    pub(super) fn abort(self: &Arc<Self>) -> bool {
         self.with(|state, _| state.abort()).unwrap_or(false)
     }
 
@@ -225,7 +245,7 @@ impl Connection {
 
     /// Gives the stream back with the bytes that were received behind the last message handed out,
     /// once every message in hand was finished and every reply sent.
-    pub(super) async fn detach(&self) -> Result<Released, Closed> {
+    pub(super) async fn detach(self: &Arc<Self>) -> Result<Released, Closed> {
         let mut waiter = self.progress.waiter();
         poll_fn(|cx| {
             waiter.note(cx);
@@ -234,8 +254,9 @@ impl Connection {
         .await
     }
 
-    fn poll_detach(&self) -> Poll<Result<Released, Closed>> {
-        let detached = self.with(|state, cx| state.poll_detach(cx));
+    fn poll_detach(self: &Arc<Self>) -> Poll<Result<Released, Closed>> {
+        let limits = &self.shared.limits;
+        let detached = self.with(|state, cx| state.poll_detach(limits, cx));
         match detached {
             Some(Poll::Ready(result)) => {
                 if result.is_ok() {

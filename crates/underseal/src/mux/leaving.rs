@@ -31,6 +31,11 @@ impl Leaving {
         })
     }
 
+    /// Whether everything is sent, the end included.
+    pub(super) fn is_shut(&self) -> bool {
+        self.is_shut
+    }
+
     /// Ready when the stream is to be dropped.
     pub(super) fn poll(&mut self, stream: &mut Box<dyn Stream>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_shut {

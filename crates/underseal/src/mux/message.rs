@@ -159,7 +159,8 @@ impl Reply {
             result => return result,
         }
         let driver = self.driver.clone();
-        block_on(driver.as_deref(), self.send(reply))
+        let connection = Arc::clone(self.target());
+        block_on(connection.shared(), driver.as_deref(), self.send(reply))
     }
 
     /// Says that the message was dealt with: under

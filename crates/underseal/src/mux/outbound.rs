@@ -13,6 +13,8 @@ pub(super) struct Outbound {
     bytes: Vec<u8>,
     /// Bytes in front that the stream took.
     sent: usize,
+    /// All that the stream ever took.
+    taken: u64,
     is_flushed: bool,
 }
 
@@ -22,6 +24,7 @@ impl Outbound {
             check: check.map(Framing::stream_parser),
             bytes: Vec::new(),
             sent: 0,
+            taken: 0,
             is_flushed: true,
         }
     }
@@ -29,6 +32,11 @@ impl Outbound {
     /// Bytes that wait.
     pub(super) fn waiting(&self) -> usize {
         self.bytes.len() - self.sent
+    }
+
+    /// Bytes that the stream took since the connection was attached.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -63,7 +71,11 @@ impl Outbound {
         let mut rest = reply;
         while self.bytes.is_empty() && !rest.is_empty() {
             match write(stream, cx, rest) {
-                Poll::Ready(written) => rest = &rest[written?..],
+                Poll::Ready(written) => {
+                    let written = written?;
+                    self.taken += written as u64;
+                    rest = &rest[written..];
+                }
                 Poll::Pending => break,
             }
         }
@@ -85,7 +97,9 @@ impl Outbound {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.sent < self.bytes.len() {
-            self.sent += ready!(write(stream, cx, &self.bytes[self.sent..]))?;
+            let written = ready!(write(stream, cx, &self.bytes[self.sent..]))?;
+            self.taken += written as u64;
+            self.sent += written;
         }
         self.free();
         if !self.is_flushed {

@@ -39,6 +39,16 @@ pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     .expect("only the end of a time ends the wait without an output")
 }
 
+/// [`block_on`] that also calls `each` as often as `time` passes.
+pub(super) fn block_on_and<F: Future>(future: F, time: Duration, each: impl Fn()) -> F::Output {
+    wait(future, || {
+        thread::park_timeout(time);
+        each();
+        true
+    })
+    .expect("only the end of a time ends the wait without an output")
+}
+
 /// [`block_on`] for so long at most; `None` then.
 pub(super) fn block_on_within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
     let start = Instant::now();

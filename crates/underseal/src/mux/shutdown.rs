@@ -17,8 +17,9 @@ impl Mux {
     /// # Cancellation
     ///
     /// What was begun goes on without the future. A peer that does not read its replies keeps it
-    /// waiting: [`Self::shutdown_within`] does not. When the last handle and worker are dropped what
-    /// is left ends at once.
+    /// waiting for the time of [`Builder::send_timeout`](super::Builder::send_timeout), and a worker
+    /// that keeps its message as long as it likes: [`Self::shutdown_within`] does not wait. When the
+    /// last handle and worker are dropped what is left ends at once.
     pub async fn shutdown(&self) {
         self.begin_shutdown();
         self.shared.schedule.over().await;

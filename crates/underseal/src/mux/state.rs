@@ -1,13 +1,14 @@
 //! What a connection received and replied, and what a turn with it does.
 
-use std::io;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tokio::task::coop::has_budget_remaining;
 
 use super::inbound::{Inbound, Next};
 use super::leaving::Leaving;
 use super::outbound::Outbound;
+use super::send_timeout::{Patience, Position};
 use super::stream::Stream;
 use super::{Builder, Closed, ReplyError};
 
@@ -22,6 +23,8 @@ pub(super) struct State {
     stream: Option<Box<dyn Stream>>,
     inbound: Inbound,
     outbound: Outbound,
+    /// With a peer that what is to be sent waits for.
+    patience: Patience,
     /// Messages that workers have in hand.
     in_flight: usize,
     intent: Intent,
@@ -77,6 +80,7 @@ impl State {
             stream: Some(stream),
             inbound: Inbound::new(&limits.framing, received),
             outbound: Outbound::new(limits.replies.as_ref()),
+            patience: Patience::default(),
             in_flight: 0,
             intent: Intent::Serve,
             closed: None,
@@ -88,7 +92,7 @@ impl State {
         match self.try_serve(limits, turn, cx) {
             Ok(turned) => turned,
             Err(why) => {
-                self.fail(why, cx);
+                self.fail(why, limits, cx);
                 Turned::NOTHING
             }
         }
@@ -100,10 +104,10 @@ impl State {
         turn: Turn,
         cx: &mut Context<'_>,
     ) -> Result<Turned, Closed> {
-        self.flush(cx)?;
+        self.flush(limits, cx)?;
         for _ in 0..READS {
             if !self.may_hand_out(limits) {
-                return self.end_if_done(cx);
+                return self.end_if_done(limits, cx);
             }
             if turn == Turn::LookAfter && self.inbound.has_unseen() {
                 return Ok(Turned::AGAIN);
@@ -121,7 +125,7 @@ impl State {
                 Err(why) => return Err(why),
             }
             if matches!(self.intent, Intent::End { .. }) {
-                return self.end_if_done(cx);
+                return self.end_if_done(limits, cx);
             }
             if self.fill(cx).is_pending() {
                 return Ok(Turned::NOTHING);
@@ -157,15 +161,45 @@ impl State {
         }
     }
 
-    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    fn flush(&mut self, limits: &Builder, cx: &mut Context<'_>) -> Result<(), Closed> {
         let is_over = self.over().is_some();
         let Some(stream) = self.stream.as_mut().filter(|_| !is_over) else {
             return Ok(());
         };
-        match self.outbound.poll_flush(stream, cx) {
-            Poll::Ready(result) => result,
-            Poll::Pending => Ok(()),
+        if let Poll::Ready(result) = self.outbound.poll_flush(stream, cx) {
+            result?;
         }
+        self.be_patient(!self.outbound.is_empty(), limits)
+    }
+
+    /// Whether anything `waits` for the peer is known now.
+    fn be_patient(&mut self, waits: bool, limits: &Builder) -> Result<(), Closed> {
+        let Some((time, stream)) = limits.send_timeout.zip(self.stream.as_ref()) else {
+            return Ok(());
+        };
+        if !waits {
+            self.patience.rest();
+            return Ok(());
+        }
+        // To a task that did much tokio says that its streams are not ready. It has us look again.
+        if !has_budget_remaining() {
+            return Ok(());
+        }
+        let position = Position::new(self.outbound.taken(), (**stream).tcp());
+        match self.patience.is_exhausted(position, time) {
+            true => Err(Closed::SendTimeout),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether what is to be sent waits for the peer.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.patience.is_waiting()
+    }
+
+    /// What the stream is on.
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        self.runtime.clone()
     }
 
     fn exhausted(&mut self) {
@@ -189,7 +223,7 @@ impl State {
         }
     }
 
-    fn end_if_done(&mut self, cx: &mut Context<'_>) -> Result<Turned, Closed> {
+    fn end_if_done(&mut self, limits: &Builder, cx: &mut Context<'_>) -> Result<Turned, Closed> {
         let Intent::End {
             why,
             is_exhausted,
@@ -203,16 +237,22 @@ impl State {
         let Some(stream) = self.stream.as_mut().filter(|_| is_leaving) else {
             return Ok(Turned::NOTHING);
         };
-        let leaving = leaving.get_or_insert_with(|| Leaving::new(self.runtime.take()));
-        match leaving.poll(stream, cx) {
-            Poll::Ready(()) => Err(why.clone()),
-            Poll::Pending => Ok(Turned::NOTHING),
+        let leaving = leaving.get_or_insert_with(|| Leaving::new(self.runtime.clone()));
+        let why = why.clone();
+        if leaving.poll(stream, cx).is_ready() {
+            return Err(why);
+        }
+        // It keeps its own time once all is sent.
+        let waits = !leaving.is_shut();
+        match self.be_patient(waits, limits) {
+            Ok(()) => Ok(Turned::NOTHING),
+            Err(_) => Err(why),
         }
     }
 
     /// Ends because the stream failed, or is through. A peer that is told why it failed has to be
     /// able to read that; nothing else can be sent to it, so nobody is waited for.
-    fn fail(&mut self, why: Closed, cx: &mut Context<'_>) {
+    fn fail(&mut self, why: Closed, limits: &Builder, cx: &mut Context<'_>) {
         let why = match why {
             // It may be that writing fails because reading did.
             Closed::Io(_) => self.inbound.take_failure().unwrap_or(why),
@@ -225,9 +265,9 @@ impl State {
         self.intent = Intent::End {
             why,
             is_exhausted: true,
-            leaving: Some(Leaving::new(self.runtime.take())),
+            leaving: Some(Leaving::new(self.runtime.clone())),
         };
-        if let Err(why) = self.end_if_done(cx) {
+        if let Err(why) = self.end_if_done(limits, cx) {
             self.close(why);
         }
     }
@@ -283,6 +323,7 @@ impl State {
         let stream = self.stream.take()?;
         self.inbound.free();
         self.outbound.free();
+        self.patience.rest();
         if let Intent::End { leaving, .. } = &mut self.intent {
             *leaving = None;
         }
@@ -292,6 +333,7 @@ impl State {
     /// The stream, once, and what was read of it and not handed out.
     pub(super) fn release(&mut self) -> Option<Released> {
         let stream = self.stream.take()?;
+        self.patience.rest();
         Some((stream, self.inbound.take_rest()))
     }
 
@@ -303,14 +345,14 @@ impl State {
     pub(super) fn send(
         &mut self,
         reply: &[u8],
-        limit: usize,
+        limits: &Builder,
         cx: &mut Context<'_>,
     ) -> Result<(), ReplyError> {
-        let sent = self.flush(cx).map_err(Closed::from);
-        let sent = sent.and_then(|()| self.push(reply, limit, cx));
+        let sent = self.flush(limits, cx);
+        let sent = sent.and_then(|()| self.push(reply, limits, cx));
         let is_sent = matches!(sent, Ok(Pushed::Sent));
         if let Err(why) = sent {
-            self.fail(why, cx);
+            self.fail(why, limits, cx);
         }
         match self.over() {
             Some(why) => Err(ReplyError::Closed(why.clone())),
@@ -319,24 +361,34 @@ impl State {
         }
     }
 
-    fn push(&mut self, reply: &[u8], limit: usize, cx: &mut Context<'_>) -> Result<Pushed, Closed> {
+    fn push(
+        &mut self,
+        reply: &[u8],
+        limits: &Builder,
+        cx: &mut Context<'_>,
+    ) -> Result<Pushed, Closed> {
         let is_over = self.over().is_some();
         let Some(stream) = self.stream.as_mut().filter(|_| !is_over) else {
             return Ok(Pushed::Full);
         };
-        if self.outbound.waiting() >= limit {
+        if self.outbound.waiting() >= limits.reply_limit {
             return Ok(Pushed::Full);
         }
         self.outbound.check(reply).map_err(Closed::BadReply)?;
         if !reply.is_empty() {
             self.outbound.push(reply, stream, cx)?;
+            self.be_patient(!self.outbound.is_empty(), limits)?;
         }
         Ok(Pushed::Sent)
     }
 
-    pub(super) fn poll_detach(&mut self, cx: &mut Context<'_>) -> Poll<Result<Released, Closed>> {
-        if let Err(error) = self.flush(cx) {
-            self.fail(error.into(), cx);
+    pub(super) fn poll_detach(
+        &mut self,
+        limits: &Builder,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Released, Closed>> {
+        if let Err(why) = self.flush(limits, cx) {
+            self.fail(why, limits, cx);
         }
         if let Some(why) = self.over() {
             return Poll::Ready(Err(why.clone()));
@@ -350,7 +402,7 @@ impl State {
         }
         // A stream may tell of its failure once: whoever had it back would take that for its end.
         if let Some(why) = self.inbound.take_failure() {
-            self.fail(why.clone(), cx);
+            self.fail(why.clone(), limits, cx);
             return Poll::Ready(Err(why));
         }
         match self.release() {

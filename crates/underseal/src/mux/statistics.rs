@@ -30,6 +30,8 @@ pub struct Statistics {
     pub woken: u64,
     /// Connections that were aborted.
     pub aborted: u64,
+    /// Connections whose peer did not read what it was sent.
+    pub timed_out: u64,
     /// Connections that ended because a message was dropped before it was finished.
     pub dropped: u64,
     /// Streams that ended because a message was longer than it may be.
@@ -59,6 +61,7 @@ pub(super) struct Counters {
     tx_messages: AtomicU64,
     tx_bytes: AtomicU64,
     aborted: AtomicU64,
+    timed_out: AtomicU64,
     dropped: AtomicU64,
     too_long: AtomicU64,
     bad_length: AtomicU64,
@@ -93,6 +96,7 @@ impl Counters {
         let reason = match why {
             Closed::ByPeer | Closed::ByOwner | Closed::Shutdown => return,
             Closed::Aborted => &self.aborted,
+            Closed::SendTimeout => &self.timed_out,
             Closed::Framing(ParseError::TooLong { .. }) => &self.too_long,
             Closed::Framing(ParseError::BadLength { .. }) => &self.bad_length,
             Closed::Framing(ParseError::Truncated { .. }) => &self.truncated,
@@ -118,6 +122,7 @@ impl Counters {
             waiting: 0,
             woken: 0,
             aborted: read(&self.aborted),
+            timed_out: read(&self.timed_out),
             dropped: read(&self.dropped),
             too_long: read(&self.too_long),
             bad_length: read(&self.bad_length),

@@ -72,6 +72,9 @@ impl Worker {
     /// In an asynchronous task, if the worker drives a runtime.
     pub fn recv_blocking(&mut self) -> Option<Message> {
         let driver = self.driver.clone();
+        if driver.is_none() {
+            self.shared.tick_if_due();
+        }
         if let Some(driver) = &driver {
             self.since_events += 1;
             if self.since_events > UNTIL_EVENTS {
@@ -83,15 +86,21 @@ impl Worker {
             }
             self.since_events = 0;
         }
-        block_on(driver.as_deref(), self.recv())
+        let shared = Arc::clone(&self.shared);
+        block_on(&shared, driver.as_deref(), self.recv())
     }
 }
 
 /// Waits where a worker waits: driving its runtime, or parked.
-pub(super) fn block_on<F: Future>(driver: Option<&Runtime>, future: F) -> F::Output {
-    match driver {
-        Some(driver) => driver.block_on(future),
-        None => park::block_on(future),
+pub(super) fn block_on<F: Future>(
+    shared: &Shared,
+    driver: Option<&Runtime>,
+    future: F,
+) -> F::Output {
+    match (driver, shared.limits.send_timeout) {
+        (Some(driver), _) => driver.block_on(future),
+        (None, Some(time)) => park::block_on_and(future, time, || shared.tick_if_due()),
+        (None, None) => park::block_on(future),
     }
 }
 

@@ -10,10 +10,13 @@ use underseal::mux::{Attached, Closed, Reply, ReplyError, Worker};
 use crate::bed::{client, echo, frame, framing, recv, send, settle, within};
 
 /// Longer than the pipe.
-const LONG: [u8; 100] = [7; 100];
+pub(crate) const LONG: [u8; 100] = [7; 100];
 
 /// A connection whose peer asks and does not read, and what its worker replies with.
-async fn stuck(mux: &Mux, worker: &mut Worker) -> (DuplexStream, Attached<DuplexStream>, Reply) {
+pub(crate) async fn stuck(
+    mux: &Mux,
+    worker: &mut Worker,
+) -> (DuplexStream, Attached<DuplexStream>, Reply) {
     let (mut peer, attached) = client(mux, 16);
     send(&mut peer, b"1").await;
     let (_, mut reply) = recv(worker).await.into_parts();

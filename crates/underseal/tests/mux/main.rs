@@ -15,6 +15,7 @@ mod ordering;
 mod parking;
 mod peer;
 mod replies;
+mod send_timeout;
 #[expect(
     unreachable_pub,
     reason = "the fuzz target reaches it from another crate"
@@ -22,6 +23,7 @@ mod replies;
 mod sequence;
 mod sequences;
 mod shutdown;
+mod slow_tcp;
 mod threads;
 mod tls;
 mod wire;

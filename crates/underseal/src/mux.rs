@@ -149,7 +149,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// A connection ended.
+    /// A connection ended; [`Schedule::told`] is to follow.
     fn closed(&self, id: ConnectionId, why: &Closed) {
         self.counters.closed(why);
         self.schedule.remove(id);
@@ -161,6 +161,7 @@ impl Shared {
     fn detached(&self, id: ConnectionId) {
         self.counters.detached();
         self.schedule.remove(id);
+        self.schedule.told();
     }
 
     /// A handle or a worker is gone. When nobody is left to serve the connections they end: each

@@ -109,7 +109,9 @@ impl Builder {
     }
 
     /// Has `on_close` called with each connection that ended, by the thread that ended it, and with
-    /// no lock held. It should not block. If it panics, nothing else happens.
+    /// no lock held. Its place is free then, and the mux has not ended before the last call has
+    /// returned. It should not block, and must not wait for the end of the mux. If it panics,
+    /// nothing else happens.
     #[must_use]
     pub fn on_close(
         mut self,

@@ -105,6 +105,7 @@ impl Connection {
             self.end.wake();
             // A stream's drop is somebody else's code, too.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(stream)));
+            self.shared.schedule.told();
         }
         changed.ok()
     }

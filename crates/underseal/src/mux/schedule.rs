@@ -43,6 +43,8 @@ struct Lists {
     /// Workers without a message, the last one went idle last.
     idle: Vec<(Slot, Waker)>,
     connections: HashMap<ConnectionId, Arc<Connection>>,
+    /// Connections that are none of these any more, of which somebody is being told.
+    ending: usize,
     muxes: usize,
     workers: usize,
     is_shut_down: bool,
@@ -51,7 +53,7 @@ struct Lists {
 impl Lists {
     /// Whether no message will come any more.
     fn is_over(&self) -> bool {
-        self.is_closing() && self.connections.is_empty()
+        self.is_closing() && self.connections.is_empty() && self.ending == 0
     }
 
     /// Whether no connection will come any more.
@@ -173,13 +175,22 @@ impl Schedule {
         Ok(())
     }
 
-    /// Forgets a connection that ended or was detached.
+    /// Forgets a connection that ended or was detached: its place is free. It is not over before
+    /// [`Self::told`].
     pub(super) fn remove(&self, id: ConnectionId) {
         let mut lists = self.lists();
         let removed = lists.connections.remove(&id);
-        let idle = lists.take_idle_if_over();
+        lists.ending += 1;
         drop(lists);
         drop(removed);
+    }
+
+    /// Everybody was told of a connection that was removed.
+    pub(super) fn told(&self) {
+        let mut lists = self.lists();
+        lists.ending -= 1;
+        let idle = lists.take_idle_if_over();
+        drop(lists);
         self.end(idle);
     }
 

@@ -1,11 +1,17 @@
 //! The end of a mux.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::thread;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::Mux;
 use underseal::mux::{Closed, Refusal};
+use underseal_testkit::PATIENCE;
 
 use crate::bed::{body, client, echo, frame, framing, recv, reply, send, settle, within};
 
@@ -44,6 +50,38 @@ async fn a_shutdown_answers_what_was_read_and_then_workers_get_nothing() {
     assert_eq!(reply(&mut peer).await, b"a");
     assert_eq!(reply(&mut peer).await, b"b");
     assert_eq!(within(peer.read(&mut [0])).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_until_everybody_was_told_of_the_last_connection() {
+    let (entered, enters) = channel();
+    let (go_on, waits) = channel();
+    let waits = Mutex::new(waits);
+    let told = Arc::new(AtomicBool::new(false));
+    let telling = Arc::clone(&told);
+    let mux = Mux::builder(framing())
+        .on_close(move |_, _| {
+            entered.send(()).unwrap();
+            waits.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            telling.store(true, Ordering::SeqCst);
+        })
+        .build();
+    let mut worker = mux.worker();
+    let (_peer, attached) = client(&mux, 64);
+    let aborting = thread::spawn(move || attached.abort());
+    enters.recv_timeout(PATIENCE).unwrap();
+    {
+        let mut closing = pin!(mux.shutdown());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(closing.as_mut().poll(&mut cx).is_pending());
+        let mut over = pin!(worker.recv());
+        assert!(over.as_mut().poll(&mut cx).is_pending());
+    }
+    go_on.send(()).unwrap();
+    within(mux.shutdown()).await;
+    assert!(told.load(Ordering::SeqCst));
+    assert!(within(worker.recv()).await.is_none());
+    aborting.join().unwrap();
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ClientConfig;
-use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, CommonState};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::handshake::{ClientHandshake, prepare_client};
@@ -54,7 +54,7 @@ impl TlsConnector {
     pub fn connect_with<IO, F>(&self, domain: ServerName<'static>, stream: IO, f: F) -> Connect<IO>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&mut UnbufferedClientConnection),
+        F: FnOnce(&mut Handshaking<'_>),
     {
         self.start(domain, stream, None, Vec::new(), f)
     }
@@ -105,11 +105,11 @@ impl TlsConnector {
         stream: IO,
         alpn: Option<Vec<Vec<u8>>>,
         early_data: Vec<u8>,
-        f: impl FnOnce(&mut UnbufferedClientConnection),
+        f: impl FnOnce(&mut Handshaking<'_>),
     ) -> Connect<IO> {
         let handshake = ClientHandshake::new(Arc::clone(&self.prepared), domain, alpn, early_data);
         let handshake = handshake.map(|mut handshake| {
-            f(handshake.connection());
+            f(&mut Handshaking(&mut handshake));
             handshake
         });
         Connect(MidHandshake::start(stream, handshake, self.offloads))
@@ -135,10 +135,69 @@ impl TlsConnectorWithAlpn<'_> {
     pub fn connect_with<IO, F>(self, domain: ServerName<'static>, stream: IO, f: F) -> Connect<IO>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&mut UnbufferedClientConnection),
+        F: FnOnce(&mut Handshaking<'_>),
     {
         let alpn = Some(self.alpn_protocols);
         self.connector.start(domain, stream, alpn, Vec::new(), f)
+    }
+}
+
+/// A client's connection before its handshake: what closures of
+/// [`connect_with`](TlsConnector::connect_with) see. It derefs to what rustls knows of it.
+///
+/// Whether ECH is offered it does not tell (`ech_status`): rustls' unbuffered connection does not. A
+/// server that refuses ECH fails the handshake.
+pub struct Handshaking<'a>(&'a mut ClientHandshake);
+
+impl Handshaking<'_> {
+    /// Writes 0-RTT data, which is sent with the ClientHello. `None` unless the configuration has
+    /// `enable_early_data` and there is a session to be resumed that allows it.
+    ///
+    /// What the server refuses is lost, as with rustls: ask
+    /// [`ClientConnection::is_early_data_accepted`], and write it again.
+    /// [`TlsConnector::connect_early`] does that by itself, and says what the danger is.
+    pub fn early_data(&mut self) -> Option<WriteEarlyData<'_>> {
+        let may_send = self.0.may_send_early_data();
+        may_send.then_some(WriteEarlyData(self.0))
+    }
+
+    /// As [`CommonState::set_buffer_limit`](crate::CommonState::set_buffer_limit) of the session.
+    pub fn set_buffer_limit(&mut self, limit: Option<usize>) {
+        self.0.orders().set_buffer_limit(limit);
+    }
+}
+
+impl Deref for Handshaking<'_> {
+    type Target = CommonState;
+
+    fn deref(&self) -> &CommonState {
+        self.0.common()
+    }
+}
+
+impl std::fmt::Debug for Handshaking<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handshaking")
+    }
+}
+
+/// Writes 0-RTT data: see [`Handshaking::early_data`]. Zero bytes are taken where the server is known
+/// to take no more.
+pub struct WriteEarlyData<'a>(&'a mut ClientHandshake);
+
+impl io::Write for WriteEarlyData<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        Ok(self.0.seal_early_data(data))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for WriteEarlyData<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WriteEarlyData")
     }
 }
 

@@ -7,6 +7,7 @@ mod carried;
 mod control;
 pub(crate) mod kernel;
 mod moving;
+mod obeying;
 mod programs;
 mod read;
 mod receive;
@@ -16,6 +17,7 @@ pub(crate) mod user;
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::task::Waker;
 
 use underseal_record::{AlertDescription, AlertLevel, ContentType, TrafficKeys};
@@ -24,6 +26,7 @@ use underseal_sys::tls::Direction;
 use crate::Error;
 use crate::handshake::Tickets;
 use crate::offload::{Engine, Engines};
+use crate::session::Orders;
 use crate::transport::Transport;
 use control::Control;
 use moving::{Moving, Occasion};
@@ -89,6 +92,7 @@ pub(crate) struct Connection {
     pub(crate) tickets: Tickets,
     pub(crate) control: Control,
     pub(crate) end: Option<End>,
+    pub(crate) orders: Arc<Orders>,
     moving: Moving,
     programs: Programs,
     /// The task that waits in a read: an inbox that is made meanwhile has to wake it.
@@ -98,13 +102,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(tx: Transmit, rx: Receive, tickets: Tickets, end: Option<End>) -> Self {
+    pub(crate) fn new(
+        tx: Transmit,
+        rx: Receive,
+        tickets: Tickets,
+        orders: Arc<Orders>,
+        end: Option<End>,
+    ) -> Self {
         Self {
             tx,
             rx,
             tickets,
             control: Control::default(),
             end,
+            orders,
             moving: Moving::default(),
             programs: Programs::default(),
             reader: None,
@@ -153,6 +164,7 @@ impl Connection {
         more: bool,
     ) -> io::Result<usize> {
         self.move_tx(transport.socket(), Occasion::Write)?;
+        self.obey(transport)?;
         self.send_redirected(transport)?;
         if self.judges_egress() {
             return self.write_judged(transport, slices, more);
@@ -196,6 +208,7 @@ impl Connection {
 
     /// Sends all that was sealed.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.obey(transport)?;
         self.send_redirected(transport)?;
         self.flush_judged(transport)?;
         self.flush_sealed(transport)
@@ -222,11 +235,7 @@ impl Connection {
 
     /// Queues close_notify, once, and sends what is pending.
     pub(crate) fn close(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        self.close_inbox(underseal_message::Direction::Egress);
-        self.send_redirected(transport)?;
-        self.finish_judged(transport)?;
-        self.tx
-            .queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
+        self.finish_sending(transport)?;
         self.tx.flush(transport)?;
         transport.flush()?;
         match self.tx.is_broken() {
@@ -234,6 +243,16 @@ impl Connection {
             true => Err(Error::WriteAfterClose.into()),
             false => Ok(()),
         }
+    }
+
+    /// Queues close_notify behind all that was written.
+    fn finish_sending(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.close_inbox(underseal_message::Direction::Egress);
+        self.send_redirected(transport)?;
+        self.finish_judged(transport)?;
+        self.tx
+            .queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
+        Ok(())
     }
 
     /// Ends the connection: the peer is told if there is something to tell, and both directions

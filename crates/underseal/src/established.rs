@@ -7,12 +7,14 @@ macro_rules! established_stream {
     ($socket_of:path) => {
         /// The stream below and what the handshake agreed on.
         pub fn get_ref(&self) -> (&IO, &Session) {
+            self.connection.tell();
             (&self.io, &self.session)
         }
 
         /// The stream below and what the handshake agreed on. Reading from or writing to the stream
         /// below breaks the connection.
         pub fn get_mut(&mut self) -> (&mut IO, &mut Session) {
+            self.connection.tell();
             (&mut self.io, &mut self.session)
         }
 

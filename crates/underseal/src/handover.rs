@@ -14,12 +14,15 @@
 //!   `engine::moving`, which waits for that;
 //! - tickets still reach rustls: a client's kernel connection moves along.
 
+use std::sync::Arc;
+
 use rustls::ExtractedSecrets;
 use underseal_record::{Opener, Sealer, TrafficKeys, TrafficSecret};
 
 use crate::Error;
 use crate::engine::{Connection, End, Receive, Transmit, user};
 use crate::handshake::{Flight, Handshake, Secrets, Tickets, traffic_keys};
+use crate::session::Orders;
 
 /// What rustls' `max_fragment_size` counts besides the plaintext: the record's header.
 const FRAGMENT_OVERHEAD: usize = 5;
@@ -39,6 +42,7 @@ pub(crate) struct Finished {
     pub(crate) keys: ExtractedSecrets,
     pub(crate) next: Secrets,
     pub(crate) tickets: Tickets,
+    pub(crate) orders: Arc<Orders>,
     pub(crate) flight: Flight,
     pub(crate) max_fragment_size: Option<usize>,
 }
@@ -61,7 +65,7 @@ impl Finished {
         let rx = user::Receive::new(opener, rx_secret, &flight.plaintext, &flight.incoming);
         let end = flight.peer_closed.then_some(End::CloseNotify);
         let (tx, rx) = (Transmit::User(tx), Receive::User(rx));
-        Ok(Connection::new(tx, rx, self.tickets, end))
+        Ok(Connection::new(tx, rx, self.tickets, self.orders, end))
     }
 }
 

@@ -6,6 +6,7 @@
 mod client;
 mod keys;
 mod rejected;
+mod resumption;
 mod secrets;
 mod server;
 mod server_hello;
@@ -155,6 +156,29 @@ impl Flight {
                     self.failed = Some(error);
                     self.drain_alert(connection, &mut own);
                 }
+            }
+        }
+    }
+
+    /// Encodes the first flight, and calls `f` before it is sent. That it was sent is still to be
+    /// said: [`complete`](Self::complete) does.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn with_first<U: Unbuffered>(
+        &mut self,
+        connection: &mut U,
+        f: impl FnOnce(&mut Vec<u8>, &mut rustls::unbuffered::TransmitTlsData<'_, U::Data>),
+    ) {
+        loop {
+            match connection.process(&mut self.incoming).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    if encode(&mut data, &mut self.outgoing).is_err() {
+                        return;
+                    }
+                }
+                Ok(ConnectionState::TransmitTlsData(mut transmit)) => {
+                    return f(&mut self.outgoing, &mut transmit);
+                }
+                _ => return,
             }
         }
     }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello, UnbufferedServerConnection};
+use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello};
 use rustls::{InvalidMessage, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use underseal_message::Direction;
@@ -12,7 +12,7 @@ use underseal_message::Direction;
 use crate::Error;
 use crate::handshake::prepare_server;
 use crate::offload::Offloads;
-use crate::server::Accept;
+use crate::server::{Accept, Handshaking};
 use crate::transport::{Polled, Transport, into_poll};
 use crate::wakers::Wakers;
 
@@ -226,7 +226,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StartHandshake<IO> {
     /// As [`into_stream`](Self::into_stream); `f` sees the connection before the handshake goes on.
     pub fn into_stream_with<F>(self, config: Arc<ServerConfig>, f: F) -> Accept<IO>
     where
-        F: FnOnce(&mut UnbufferedServerConnection),
+        F: FnOnce(&mut Handshaking<'_>),
     {
         // The ClientHello is read again, by the connection that answers it.
         let prepared = prepare_server(&config);

@@ -5,6 +5,7 @@ pub mod fuzz;
 
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use underseal_record::{
     ApiMisuse, Error as RecordError, Limits, MAX_PLAINTEXT, Opener, Padding, Sealer, TrafficKeys,
@@ -16,6 +17,7 @@ use crate::Error;
 use crate::engine::{Carried, Connection, Counters, End, Receive, Transmit, kernel, user};
 use crate::handshake::Tickets;
 use crate::offload::{Engine, Engines, Refusal};
+use crate::session::Orders;
 
 pub use bytes::{InvalidParts, Movable};
 
@@ -75,6 +77,7 @@ pub struct Parts<IO, Session> {
     /// Whether it was asserted that `io` is not the socket of a kernel that held a direction.
     is_elsewhere: bool,
     pub(crate) tickets: Tickets,
+    pub(crate) orders: Arc<Orders>,
 }
 
 impl<IO, Session> Parts<IO, Session> {
@@ -128,6 +131,7 @@ impl<IO, Session> Parts<IO, Session> {
                 "taking a stream apart in the middle of a control message",
             ));
         }
+        connection.obey_before_parting();
         let tx_closed = connection.tx.is_closed();
         let (max_plaintext, padding, limits) = (
             connection.tx.max_plaintext(),
@@ -156,6 +160,7 @@ impl<IO, Session> Parts<IO, Session> {
             carried,
             is_elsewhere: false,
             tickets: connection.tickets,
+            orders: connection.orders,
         })
     }
 
@@ -206,7 +211,7 @@ impl<IO, Session> Parts<IO, Session> {
             )),
         };
         let end = self.rx_closed.then_some(End::CloseNotify);
-        let mut connection = Connection::new(tx, rx, self.tickets, end);
+        let mut connection = Connection::new(tx, rx, self.tickets, self.orders, end);
         connection.go_on(socket, self.carried)?;
         Ok((self.io, self.session, connection))
     }

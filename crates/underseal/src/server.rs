@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::io;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ServerConfig;
-use rustls::server::UnbufferedServerConnection;
+use rustls::{CommonState, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::handshake::{ServerHandshake, prepare_server};
@@ -15,7 +15,7 @@ use crate::mid_handshake::MidHandshake;
 use crate::offload::Offloads;
 
 pub use crate::lazy::{LazyConfigAcceptor, StartHandshake};
-pub use crate::session::ServerConnection;
+pub use crate::session::{ReadEarlyData, ServerConnection};
 
 /// An established TLS connection, server side.
 pub type TlsStream<IO> = crate::stream::Stream<IO, ServerConnection>;
@@ -51,7 +51,7 @@ impl TlsAcceptor {
     pub fn accept_with<IO, F>(&self, stream: IO, f: F) -> Accept<IO>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&mut UnbufferedServerConnection),
+        F: FnOnce(&mut Handshaking<'_>),
     {
         let prepared = Arc::clone(&self.prepared);
         Accept::start(stream, prepared, Vec::new(), self.offloads, f)
@@ -68,6 +68,71 @@ impl TlsAcceptor {
     /// The configuration that the acceptor was made from.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.original
+    }
+}
+
+/// A server's connection before its handshake: what closures of
+/// [`accept_with`](TlsAcceptor::accept_with) and
+/// [`into_stream_with`](StartHandshake::into_stream_with) see. It derefs to what rustls knows of it.
+///
+/// The client's hello is read after the closure, for `into_stream_with` too: nothing is known of it.
+pub struct Handshaking<'a>(&'a mut ServerHandshake);
+
+impl Handshaking<'_> {
+    /// Puts `data` into the sessions that the client can resume; the server that resumes one gets it
+    /// by [`ServerConnection::received_resumption_data`]. The client cannot change it,
+    /// but do not count on it that it cannot read it.
+    ///
+    /// # Panics
+    ///
+    /// If it is 2^15 bytes or more, as rustls' own does.
+    pub fn set_resumption_data(&mut self, data: &[u8]) {
+        assert!(
+            data.len() < 1 << 15,
+            "resumption data of 2^15 bytes or more"
+        );
+        self.0.set_resumption_data(data);
+    }
+
+    /// Takes no 0-RTT data, whatever the configuration says: what the client sends is skipped.
+    pub fn reject_early_data(&mut self) {
+        self.0.reject_early_data();
+    }
+
+    /// As [`CommonState::set_buffer_limit`](crate::CommonState::set_buffer_limit) of the session.
+    pub fn set_buffer_limit(&mut self, limit: Option<usize>) {
+        self.0.orders().set_buffer_limit(limit);
+    }
+
+    /// Always `None`: the client has not sent any. See [`ServerConnection::early_data`].
+    pub fn early_data(&mut self) -> Option<ReadEarlyData<'_>> {
+        None
+    }
+
+    /// Always `None`: no session was resumed yet. See
+    /// [`ServerConnection::received_resumption_data`].
+    pub fn received_resumption_data(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Always `None`: the client has not said it. See [`ServerConnection::server_name`], and
+    /// [`StartHandshake::client_hello`].
+    pub fn server_name(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Deref for Handshaking<'_> {
+    type Target = CommonState;
+
+    fn deref(&self) -> &CommonState {
+        self.0.common()
+    }
+}
+
+impl std::fmt::Debug for Handshaking<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handshaking")
     }
 }
 
@@ -91,10 +156,10 @@ impl<IO> Accept<IO> {
         prepared: Arc<ServerConfig>,
         received: Vec<u8>,
         offloads: Offloads,
-        f: impl FnOnce(&mut UnbufferedServerConnection),
+        f: impl FnOnce(&mut Handshaking<'_>),
     ) -> Self {
         let handshake = ServerHandshake::new(prepared, received).map(|mut handshake| {
-            f(handshake.connection());
+            f(&mut Handshaking(&mut handshake));
             handshake
         });
         Self(MidHandshake::start(stream, handshake, offloads))

@@ -1,11 +1,20 @@
+mod orders;
+
+use std::io;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crate::exporter::Exporter;
 use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
 
+pub(crate) use orders::Orders;
+
 /// What the handshake agreed on, as `rustls::CommonState` tells it.
+///
+/// A session does no I/O. What is asked of it, close_notify or new keys, its stream does with its next
+/// write, flush or shutdown.
 #[derive(Clone, Debug)]
 pub struct CommonState {
     pub(crate) alpn_protocol: Option<Box<[u8]>>,
@@ -15,6 +24,7 @@ pub struct CommonState {
     pub(crate) key_exchange_group: Option<&'static dyn SupportedKxGroup>,
     pub(crate) handshake_kind: Option<HandshakeKind>,
     pub(crate) exporter: Option<Exporter>,
+    pub(crate) orders: Arc<Orders>,
 }
 
 impl CommonState {
@@ -90,6 +100,47 @@ impl CommonState {
         exporter.ok_or(rustls::Error::HandshakeNotComplete)
     }
 
+    /// Whether the stream would read from the peer: all that was received has been read, and the peer
+    /// has not closed. It is looked up by `get_ref` and `get_mut` of the stream.
+    pub fn wants_read(&self) -> bool {
+        self.orders.wants_read()
+    }
+
+    /// Whether something waits to be sent: `flush` sends it. It is looked up by `get_ref` and
+    /// `get_mut` of the stream.
+    pub fn wants_write(&self) -> bool {
+        self.orders.wants_write()
+    }
+
+    /// Has the stream send close_notify with its next write, flush or shutdown: the last thing that
+    /// it sends. `shutdown` of the stream does it at once.
+    pub fn send_close_notify(&mut self) {
+        self.orders.send_close_notify();
+    }
+
+    /// Has the stream update its key with its next write, flush or shutdown, and ask the peer for the
+    /// same. `key_update` of the stream does it at once, and says whether it could: kernels before
+    /// Linux 6.14 cannot.
+    ///
+    /// # Errors
+    ///
+    /// [`rustls::Error::HandshakeNotComplete`] under TLS 1.2, as rustls has it.
+    pub fn refresh_traffic_keys(&mut self) -> Result<(), rustls::Error> {
+        if self.protocol_version != ProtocolVersion::TLSv1_3 {
+            return Err(rustls::Error::HandshakeNotComplete);
+        }
+        self.orders.update_key();
+        Ok(())
+    }
+
+    /// Bounds the bytes that the stream keeps while the socket is full, from its next write or flush
+    /// on. It counts in whole records, of which one is always taken; the stream's own bound (see
+    /// [`Stream`](crate::Stream), memory) cannot be raised, so `None` only takes back what was
+    /// asked for. A direction that the kernel seals waits in the socket's own buffer instead.
+    pub fn set_buffer_limit(&mut self, limit: Option<usize>) {
+        self.orders.set_buffer_limit(limit);
+    }
+
     /// Always false: a stream exists only once its handshake is complete.
     pub fn is_handshaking(&self) -> bool {
         false
@@ -101,7 +152,8 @@ impl CommonState {
 pub struct ServerConnection {
     pub(crate) common: CommonState,
     pub(crate) server_name: Option<Box<str>>,
-    pub(crate) early_data: Option<Box<[u8]>>,
+    pub(crate) early_data: Option<Vec<u8>>,
+    pub(crate) resumption_data: Option<Vec<u8>>,
 }
 
 impl ServerConnection {
@@ -117,7 +169,32 @@ impl ServerConnection {
     /// another server that shares the tickets. Act on it only where doing so twice is harmless
     /// (RFC 8446 section 8). It is therefore kept apart from what the stream reads.
     pub fn take_early_data(&mut self) -> Option<Vec<u8>> {
-        self.early_data.take().map(Vec::from)
+        self.early_data.take()
+    }
+
+    /// The same to be read piece by piece: `None` if there is none, or it was taken.
+    pub fn early_data(&mut self) -> Option<ReadEarlyData<'_>> {
+        self.early_data.as_mut().map(ReadEarlyData)
+    }
+
+    /// What the server had put into the session that was resumed
+    /// ([`set_resumption_data`](crate::server::Handshaking::set_resumption_data)); `None` if the
+    /// handshake was a full one.
+    pub fn received_resumption_data(&self) -> Option<&[u8]> {
+        self.resumption_data.as_deref()
+    }
+}
+
+/// Reads the 0-RTT data that a client sent; see [`ServerConnection::take_early_data`].
+#[derive(Debug)]
+pub struct ReadEarlyData<'a>(&'a mut Vec<u8>);
+
+impl io::Read for ReadEarlyData<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = out.len().min(self.0.len());
+        out[..n].copy_from_slice(&self.0[..n]);
+        self.0.drain(..n);
+        Ok(n)
     }
 }
 

@@ -16,6 +16,8 @@
 //! | whether records of other types are delivered | carried |
 //! | which directions are still to move into the kernel | carried |
 //! | counters | carried |
+//! | the limit of the buffer that the session was asked for | carried |
+//! | close_notify and new keys that it was asked for | queued, and carried with what is not sent |
 //! | what keying material is exported from | carried, by the session |
 //! | an answer that waits for the socket, and that a reader sends | carried with what is not sent |
 //! | tickets: where they go | carried, but not in bytes |

@@ -82,6 +82,13 @@ impl Transmit {
         either!(self, tx => tx.lower_limits(limits));
     }
 
+    /// Bounds what waits for the socket; the kernel's socket has a bound of its own.
+    pub(crate) fn limit_buffer(&mut self, most: usize) {
+        if let Self::User(tx) = self {
+            tx.limit_buffer(most);
+        }
+    }
+
     pub(crate) fn max_plaintext(&self) -> usize {
         either!(self, tx => tx.max_plaintext())
     }

@@ -1,15 +1,16 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, TransmitTlsData, UnbufferedStatus};
+use rustls::{ClientConfig, CommonState as RustlsState};
 
 use super::keys::algorithm;
 use super::secrets::{KeepsSecrets, Seen};
 use super::{Flight, Handshake, Tickets, Unbuffered};
 use crate::handover::{Established, Finished};
+use crate::session::Orders;
 use crate::transport::Transport;
 use crate::{ClientConnection, Error};
 
@@ -49,6 +50,7 @@ pub(crate) struct ClientHandshake {
     connection: UnbufferedClientConnection,
     flight: Flight,
     seen: Seen,
+    orders: Arc<Orders>,
     max_fragment_size: Option<usize>,
     early: EarlyData,
 }
@@ -59,7 +61,9 @@ struct EarlyData {
     data: Vec<u8>,
     /// How much of it went out with the ClientHello.
     sent: usize,
-    /// Bytes of `outgoing` that are past it: what follows tells whether it was accepted.
+    /// How much went out besides that its owner sends again by itself, if it is refused.
+    sent_by_owner: usize,
+    /// Whether the flight that takes it along is past: what follows tells whether it was accepted.
     offered: bool,
     accepted: bool,
 }
@@ -84,6 +88,7 @@ impl ClientHandshake {
             connection,
             flight: Flight::default(),
             seen: Seen::default(),
+            orders: Arc::default(),
             max_fragment_size,
             early: EarlyData {
                 data: early_data,
@@ -92,9 +97,43 @@ impl ClientHandshake {
         })
     }
 
+    /// What rustls knows so far.
     #[cfg(feature = "tokio")]
-    pub(crate) fn connection(&mut self) -> &mut UnbufferedClientConnection {
-        &mut self.connection
+    pub(crate) fn common(&self) -> &RustlsState {
+        &self.connection
+    }
+
+    /// What the stream is to do.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Whether early data may be sent: there is a session that allows it, and nothing was sent yet.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn may_send_early_data(&mut self) -> bool {
+        let mut may_send = false;
+        if !self.early.offered {
+            self.flight.with_first(&mut self.connection, |_, transmit| {
+                may_send = transmit.may_encrypt_early_data().is_some();
+            });
+        }
+        may_send
+    }
+
+    /// Seals as much of `data` as early data as the server is known to take; returns how much that
+    /// was. It is sent with the ClientHello; if it is refused, that is its owner's business.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn seal_early_data(&mut self, data: &[u8]) -> usize {
+        let mut sealed = 0;
+        if !self.early.offered {
+            self.flight
+                .with_first(&mut self.connection, |outgoing, transmit| {
+                    sealed = seal_early(outgoing, transmit, data);
+                });
+        }
+        self.early.sent_by_owner += sealed;
+        sealed
     }
 }
 
@@ -126,7 +165,7 @@ impl Handshake for ClientHandshake {
         };
         let hello = self.flight.server_hello.found();
         let exporter = self.seen.exporter(hello);
-        let common = super::server::common_state(&self.connection, exporter)?;
+        let common = super::server::common_state(&self.connection, exporter, self.orders)?;
         let next = self.seen.of_client(algorithm(common.suite.suite())?)?;
         let (keys, kernel) = self.connection.dangerous_into_kernel_connection()?;
         let finished = Finished {
@@ -134,6 +173,7 @@ impl Handshake for ClientHandshake {
             keys,
             next,
             tickets: Tickets::Store(Box::new(kernel)),
+            orders: Arc::clone(&common.orders),
             flight: self.flight,
             max_fragment_size: self.max_fragment_size,
         };
@@ -157,28 +197,37 @@ impl EarlyData {
         transmit: &mut TransmitTlsData<'_, ClientConnectionData>,
     ) {
         if self.offered {
-            self.accepted |= self.sent > 0 && starts_with_end_of_early_data(outgoing);
+            let has_sent = self.sent + self.sent_by_owner > 0;
+            self.accepted |= has_sent && starts_with_end_of_early_data(outgoing);
             return;
         }
         self.offered = true;
-        let Some(mut writer) = (!self.data.is_empty())
-            .then(|| transmit.may_encrypt_early_data())
-            .flatten()
-        else {
-            return;
-        };
-        for chunk in self.data.chunks(1024) {
-            let start = outgoing.len();
-            outgoing.resize(start + chunk.len() + 40 * OVERHEAD, 0);
-            let written = writer.encrypt(chunk, &mut outgoing[start..]).unwrap_or(0);
-            outgoing.truncate(start + written);
-            let taken = plaintext_len(&outgoing[start..]);
-            self.sent += taken;
-            if taken < chunk.len() {
-                break;
-            }
+        self.sent = seal_early(outgoing, transmit, &self.data);
+    }
+}
+
+/// Seals as much of `data` as may be sent early; returns how much that was.
+fn seal_early(
+    outgoing: &mut Vec<u8>,
+    transmit: &mut TransmitTlsData<'_, ClientConnectionData>,
+    data: &[u8],
+) -> usize {
+    let mut sealed = 0;
+    let Some(mut writer) = transmit.may_encrypt_early_data() else {
+        return 0;
+    };
+    for chunk in data.chunks(1024) {
+        let start = outgoing.len();
+        outgoing.resize(start + chunk.len() + 40 * OVERHEAD, 0);
+        let written = writer.encrypt(chunk, &mut outgoing[start..]).unwrap_or(0);
+        outgoing.truncate(start + written);
+        let taken = plaintext_len(&outgoing[start..]);
+        sealed += taken;
+        if taken < chunk.len() {
+            break;
         }
     }
+    sealed
 }
 
 /// Plaintext in a run of whole TLS 1.3 records without padding.

@@ -7,15 +7,16 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
-use rustls::{CommonState as RustlsState, ServerConfig};
+use rustls::{CommonState as RustlsState, HandshakeKind, ServerConfig};
 
 use super::keys::algorithm;
 use super::rejected::RejectedEarlyData;
+use super::resumption::{self, Resumption};
 use super::secrets::{KeepsSecrets, Seen};
 use super::{Flight, Handshake, Tickets, Unbuffered};
 use crate::exporter::Exporter;
 use crate::handover::{Established, Finished};
-use crate::session::CommonState;
+use crate::session::{CommonState, Orders};
 use crate::transport::Transport;
 use crate::{Error, ServerConnection};
 
@@ -86,6 +87,8 @@ pub(crate) fn prepare_server(config: &ServerConfig) -> Arc<ServerConfig> {
     config.enable_secret_extraction = true;
     config.cert_resolver = Arc::new(NotesServerName(config.cert_resolver));
     config.key_log = Arc::new(KeepsSecrets::of_server(config.key_log));
+    config.session_storage = Arc::new(resumption::Sessions(config.session_storage));
+    config.ticketer = Arc::new(resumption::Tickets(config.ticketer));
     Arc::new(config)
 }
 
@@ -94,6 +97,8 @@ pub(crate) struct ServerHandshake {
     connection: Server,
     flight: Flight,
     seen: Seen,
+    resumption: Resumption,
+    orders: Arc<Orders>,
     /// 0-RTT data that the client sent.
     early_data: Vec<u8>,
     server_name: Option<Box<str>>,
@@ -115,13 +120,34 @@ impl ServerHandshake {
                 ..Flight::default()
             },
             seen: Seen::default(),
+            resumption: Resumption::default(),
+            orders: Arc::default(),
             early_data: Vec::new(),
             server_name: None,
         })
     }
 
-    pub(crate) fn connection(&mut self) -> &mut UnbufferedServerConnection {
-        &mut self.connection.rustls
+    /// What rustls knows so far.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn common(&self) -> &RustlsState {
+        &self.connection.rustls
+    }
+
+    /// What the stream is to do.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Puts `data` into the tickets of this connection.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn set_resumption_data(&mut self, data: &[u8]) {
+        self.resumption.data = data.to_vec();
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn reject_early_data(&mut self) {
+        self.resumption.rejects_early_data = true;
     }
 }
 
@@ -130,6 +156,7 @@ impl Handshake for ServerHandshake {
 
     fn drive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         let early_data = &mut self.early_data;
+        self.resumption.enter();
         let result = self
             .flight
             .complete(transport, &mut self.connection, |_, state| {
@@ -144,6 +171,7 @@ impl Handshake for ServerHandshake {
                 }
                 Ok(())
             });
+        self.resumption.leave();
         self.seen.collect();
         if let Some(name) = SERVER_NAME.with(RefCell::take) {
             self.server_name = Some(name);
@@ -153,8 +181,10 @@ impl Handshake for ServerHandshake {
 
     fn finish(mut self) -> Result<Established<ServerConnection>, Error> {
         let exporter = self.seen.exporter(self.flight.server_hello.found());
-        let common = common_state(&self.connection.rustls, exporter)?;
+        let common = common_state(&self.connection.rustls, exporter, self.orders)?;
         let early_data = self.early_data;
+        let received = self.resumption.into_received();
+        let is_resumed = common.handshake_kind == Some(HandshakeKind::Resumed);
         let next = self.seen.of_server(algorithm(common.suite.suite())?)?;
         let (keys, _) = self.connection.rustls.dangerous_into_kernel_connection()?;
         let finished = Finished {
@@ -162,6 +192,7 @@ impl Handshake for ServerHandshake {
             keys,
             next,
             tickets: Tickets::Server,
+            orders: Arc::clone(&common.orders),
             flight: self.flight,
             max_fragment_size: self.max_fragment_size,
         };
@@ -170,7 +201,8 @@ impl Handshake for ServerHandshake {
             session: ServerConnection {
                 common,
                 server_name: self.server_name,
-                early_data: (!early_data.is_empty()).then(|| early_data.into()),
+                early_data: (!early_data.is_empty()).then_some(early_data),
+                resumption_data: received.filter(|_| is_resumed),
             },
             unsent: Vec::new(),
         })
@@ -181,6 +213,7 @@ impl Handshake for ServerHandshake {
 pub(super) fn common_state(
     rustls: &RustlsState,
     exporter: Option<Exporter>,
+    orders: Arc<Orders>,
 ) -> Result<CommonState, Error> {
     let incomplete = rustls::Error::HandshakeNotComplete;
     let (Some(protocol_version), Some(suite)) =
@@ -198,5 +231,6 @@ pub(super) fn common_state(
         key_exchange_group: rustls.negotiated_key_exchange_group(),
         handshake_kind: rustls.handshake_kind(),
         exporter,
+        orders,
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! A private format of one version: both processes run the same underseal.
 
+use std::sync::Arc;
+
 use rustls::{HandshakeKind, ProtocolVersion as RustlsVersion, SupportedCipherSuite};
 use underseal_record::{Limits, MAX_PLAINTEXT, ProtocolVersion, TrafficSecret};
 use zeroize::Zeroizing;
@@ -12,7 +14,7 @@ use crate::engine::{Carried, Counters};
 use crate::exporter::Exporter;
 use crate::handshake::Tickets;
 use crate::offload::{Engine, Engines, Offloads};
-use crate::session::{ClientConnection, CommonState, ServerConnection};
+use crate::session::{ClientConnection, CommonState, Orders, ServerConnection};
 
 pub(super) const MAGIC: &[u8; 8] = b"undrsl\x00\x03";
 const CLIENT: u8 = 0;
@@ -73,28 +75,41 @@ impl Movable for ServerConnection {
         &self.common
     }
 
-    /// Whether there is early data that nobody took, the length of the name, the name, the data.
+    /// What there is of early data that nobody took (1) and of data that came with a ticket (2); the
+    /// length of the name, the name; the same of the ticket's data; early data.
     fn own(&self) -> Vec<u8> {
         let name = self.server_name.as_deref().unwrap_or("").as_bytes();
         let early_data = self.early_data.as_deref();
-        let len = (name.len() as u64).to_be_bytes();
-        let flag = [u8::from(early_data.is_some())];
-        [&flag, &len[..], name, early_data.unwrap_or_default()].concat()
+        let ticket = self.resumption_data.as_deref();
+        let flags = u8::from(early_data.is_some()) | u8::from(ticket.is_some()) << 1;
+        let mut own = vec![flags];
+        for bytes in [name, ticket.unwrap_or_default()] {
+            own.extend((bytes.len() as u64).to_be_bytes());
+            own.extend(bytes);
+        }
+        own.extend(early_data.unwrap_or_default());
+        own
     }
 
     fn rebuild(common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
         let mut own = Reader(own);
-        let has_early_data = own.byte()?;
+        let flags = own.byte()?;
         let name = std::str::from_utf8(own.bytes()?).map_err(|_| InvalidParts("server name"))?;
-        let early_data = match (has_early_data, own.0) {
-            (0, []) => None,
-            (1, data) => Some(data.into()),
-            _ => return Err(InvalidParts("early data")),
+        let optional = |flag, bytes: &[u8]| match (flags & flag, bytes) {
+            (0, []) => Ok(None),
+            (0, _) => Err(InvalidParts("flags of a server")),
+            (_, bytes) => Ok(Some(bytes.to_vec())),
         };
+        if flags > 0b11 {
+            return Err(InvalidParts("flags of a server"));
+        }
+        let resumption_data = optional(0b10, own.bytes()?)?;
+        let early_data = optional(0b01, own.0)?;
         Ok(Self {
             common,
             server_name: (!name.is_empty()).then(|| name.into()),
             early_data,
+            resumption_data,
         })
     }
 }
@@ -130,6 +145,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         out.number(self.limits.soft);
         out.number(self.limits.hard);
         write_carried(&mut out, &self.carried);
+        out.number(self.orders.buffer_limit());
         out.number(u64::from(u16::from(common.suite.suite())));
         out.byte(kind_to_byte(common.handshake_kind));
         out.bytes(&own);
@@ -182,6 +198,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             hard: input.number()?,
         };
         let carried = read_carried(&mut input, flags)?;
+        let orders = Arc::new(Orders::with_limit(input.number()?));
         let suite = suite_by_id(input.number()?).ok_or(InvalidParts("unknown suite"))?;
         let handshake_kind = kind_from_byte(input.byte()?)?;
         let own = input.bytes()?;
@@ -197,6 +214,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             suite,
             key_exchange_group: None,
             handshake_kind,
+            orders: Arc::clone(&orders),
             exporter: match exporter {
                 [] => None,
                 bytes => {
@@ -221,6 +239,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             padding,
             limits,
             carried,
+            orders,
             is_elsewhere: flags & ELSEWHERE != 0,
             tickets: match Session::SIDE {
                 CLIENT => Tickets::Refused,

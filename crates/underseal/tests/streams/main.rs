@@ -10,6 +10,7 @@ mod files;
 mod first_segment;
 mod flushing;
 mod gathering;
+mod handshaking;
 mod holes;
 mod http;
 mod key_updates;

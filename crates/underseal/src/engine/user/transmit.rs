@@ -66,6 +66,8 @@ pub(crate) struct Transmit {
     /// Plaintext bytes of the next batch: doubled when the socket took a whole batch, halved when
     /// it did not, so that a slow peer costs little memory and a fast one few system calls.
     batch: u32,
+    /// Plaintext bytes of the largest batch, and of what is gathered.
+    most: u32,
     /// A KeyUpdate that is to be sealed before the next record.
     key_update: Option<KeyUpdateRequest>,
     /// A warning that answers the peer: one for any number of requests.
@@ -87,6 +89,7 @@ impl Transmit {
             pending: Residue::copy_of(pending),
             open: Box::default(),
             batch: MIN_BATCH as u32,
+            most: BATCH as u32,
             key_update: None,
             warning: None,
             state: match closed {
@@ -113,6 +116,12 @@ impl Transmit {
 
     pub(crate) fn lower_limits(&mut self, limits: Limits) {
         self.sealer.lower_limits(limits);
+    }
+
+    /// Bounds what waits for the socket, in whole records: one is always taken.
+    pub(crate) fn limit_buffer(&mut self, most: usize) {
+        self.most = most.clamp(1, BATCH) as u32;
+        self.batch = self.batch.min(self.most);
     }
 
     pub(crate) fn max_plaintext(&self) -> usize {
@@ -177,7 +186,7 @@ impl Transmit {
 
     /// Seals a small write behind what the socket did not take; `full` if there is no room for it.
     fn write_behind(&mut self, slices: &mut [IoSlice<'_>], full: io::Error) -> io::Result<usize> {
-        match self.gather(slices, GATHERED)? {
+        match self.gather(slices, GATHERED.min(self.most as usize))? {
             0 => Err(full),
             taken => Ok(taken),
         }
@@ -558,11 +567,11 @@ impl Transmit {
         let mut sealed = (buffer, range);
         match self.send_all(transport, &mut sealed) {
             Ok(()) => {
-                self.batch = (self.batch * 2).min(BATCH as u32);
+                self.batch = (self.batch * 2).min(self.most);
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.batch = (self.batch / 2).max(MIN_BATCH as u32);
+                self.batch = (self.batch / 2).max(MIN_BATCH as u32).min(self.most);
                 self.pending = Residue::new(sealed.0, sealed.1, COPIED);
                 Ok(())
             }

@@ -11,8 +11,8 @@ use std::io::{self, Write as _};
 
 use crate::cli::ConnsArgs;
 use crate::exit::{Exit, Failure, say, tolerate_closed_stdout};
-use crate::live::Row;
 use ask::Asked;
+use underseal_server::live::Row;
 
 /// Lists the connections.
 ///

@@ -3,6 +3,14 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use underseal_server::without_error_numbers;
+
+mod proxy;
+mod server;
+
+/// Where the TLS library cannot be set up.
+const TLS_HINT: &str = "this is a defect of underseal or of the system's random generator";
+
 /// Exit codes, documented in the README; closed on purpose, since scripts match on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -38,11 +46,6 @@ impl Failure {
             hint: hint.into(),
         }
     }
-
-    /// What happened, without the hint.
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
 }
 
 /// Prints the failure, if there is one, and turns the outcome into the exit code.
@@ -77,17 +80,6 @@ pub(crate) fn tolerate_closed_stdout(written: io::Result<()>) -> Result<(), Fail
     }
 }
 
-/// `io::Error` adds ` (os error N)` to the system's words, which tells a person nothing.
-fn without_error_numbers(text: String) -> String {
-    match text.split_once(" (os error ") {
-        Some((before, rest)) => {
-            let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            format!("{before}{}", after.strip_prefix(')').unwrap_or(after))
-        }
-        None => text,
-    }
-}
-
 /// File names may hold line breaks; the promise of one line per failure is kept regardless.
 fn one_line(text: &str) -> String {
     text.chars()
@@ -103,13 +95,6 @@ mod tests {
     fn a_closed_stdout_is_success_and_a_full_disk_is_not() {
         assert!(tolerate_closed_stdout(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
         assert!(tolerate_closed_stdout(Err(io::ErrorKind::StorageFull.into())).is_err());
-    }
-
-    #[test]
-    fn messages_show_words_and_no_numbers() {
-        let error = io::Error::from_raw_os_error(2);
-        let failure = Failure::new(Exit::Failure, format!("x: {error}, y"), "hint");
-        assert_eq!(failure.message(), "x: No such file or directory, y");
     }
 
     #[test]

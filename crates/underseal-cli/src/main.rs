@@ -5,14 +5,14 @@
 
 mod cli;
 mod conns;
+mod development;
 mod diagnostics;
 mod doctor;
 mod exit;
-mod live;
+mod offload;
 mod policy;
 mod proxy;
 mod serve;
-mod server;
 
 use std::process::ExitCode;
 

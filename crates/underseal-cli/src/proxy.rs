@@ -5,13 +5,12 @@
 //! handshake and finds out what is spoken: [`http1`], [`http2`], or bytes ([`tcp`]). All three judge
 //! by [`policy`], take connections to backends from [`backend`], and write [`log`] lines.
 
-mod admin;
 mod arguments;
 mod backend;
 mod chunk;
 mod connection;
-mod current;
 mod endpoint;
+mod error;
 mod fields;
 mod flow;
 mod http1;
@@ -38,24 +37,26 @@ use rustls_pki_types::ServerName;
 use tokio::sync::Semaphore;
 use underseal_http::ReadOptions;
 
-use self::admin::Admin;
 pub(crate) use self::arguments::ProxyArgs;
 use self::arguments::{Protocol, ToProtocol};
 use self::backend::Address;
 use self::endpoint::Destination;
+pub(crate) use self::error::Error;
 use self::metrics::Metrics;
 use self::policy::{Loaded, Policies};
 use self::tls::{Backends, Clients, Configured};
 use self::worker::{Shared, Timeouts, Worker};
-use crate::diagnostics;
 use crate::exit::{Exit, Failure, say};
-use crate::live::{Registry, socket};
-use crate::server::access_log::Sink;
-use crate::server::certificate::{Identity, Paths};
-use crate::server::control::{self, Reload, Reloadable};
-use crate::server::descriptors::Reserve;
-use crate::server::worker::Bounds;
-use crate::server::{self, development, listener, offload};
+use crate::{development, diagnostics, offload};
+use underseal_server::access_log::Sink;
+use underseal_server::admin::{self, Admin};
+use underseal_server::certificate::{Identity, Paths};
+use underseal_server::control::{self, Reload, Reloadable};
+use underseal_server::current::Current;
+use underseal_server::descriptors::Reserve;
+use underseal_server::live::{Registry, socket};
+use underseal_server::worker::Bounds;
+use underseal_server::{listener, tls as server_tls, worker as workers};
 
 /// Serves until a signal ends it.
 ///
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let mut setup = Setup {
         args,
         address,
-        provider: server::tls::provider(),
+        provider: server_tls::provider(),
         reloads: Vec::new(),
         banner: String::new(),
         metrics: Arc::clone(&metrics),
@@ -91,10 +92,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let tables: Vec<_> = registry.tables().cloned().collect();
     let make =
         move |index: usize| Worker::new(Arc::clone(&shared), index, Arc::clone(&tables[index]));
-    let workers = server::worker::start(listeners, &bounds, make).map_err(|error| {
-        let message = format!("cannot start the workers: {error}");
-        Failure::new(Exit::Failure, message, "try fewer `--workers`")
-    })?;
+    let workers = workers::start(listeners, &bounds, make)?;
     let mut banner = setup.banner(count);
     if let Some((_, address)) = &admin {
         let _ = writeln!(banner, "admin        http://{address}/metrics");
@@ -109,7 +107,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
         socket::answer_for(registry);
         for listener in admin.into_iter().flat_map(|(listeners, _)| listeners) {
             let admin = Admin {
-                metrics: Arc::clone(&metrics),
+                metrics: Arc::clone(&metrics) as _,
                 orders: orders.clone(),
             };
             if let Err(error) = admin::spawn(listener, admin) {
@@ -118,7 +116,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
         }
         banner.push_str("ready\n");
         say(&banner);
-    })
+    })?;
+    Ok(())
 }
 
 /// Counts reloads.
@@ -258,9 +257,7 @@ impl Setup<'_> {
         }
     }
 
-    fn policies(
-        &mut self,
-    ) -> Result<Option<Arc<current::Current<underseal_policy::Matcher>>>, Failure> {
+    fn policies(&mut self) -> Result<Option<Arc<Current<underseal_policy::Matcher>>>, Failure> {
         let args = self.args;
         if args.policy.is_empty() {
             return Ok(None);

@@ -24,7 +24,9 @@ mod plain_http;
 mod range;
 mod request;
 mod response;
+mod shell;
 mod site;
+mod stream;
 mod transfer;
 mod worker;
 
@@ -36,15 +38,15 @@ use self::path::DotNames;
 use self::site::Site;
 use self::worker::{Shared, Timeouts, Worker};
 use crate::cli::ServeArgs;
-use crate::diagnostics;
-use crate::exit::{Exit, Failure, say};
-use crate::live::{Registry, socket};
-use crate::server::access_log::Sink;
-use crate::server::certificate::{Identity, Paths};
-use crate::server::control::{self, Reloadable};
-use crate::server::descriptors::Reserve;
-use crate::server::worker::Bounds;
-use crate::server::{self, development, listener, offload, tls};
+use crate::exit::{Failure, say};
+use crate::{development, diagnostics, offload};
+use underseal_server::access_log::Sink;
+use underseal_server::certificate::{Identity, Paths};
+use underseal_server::control::{self, Reloadable};
+use underseal_server::descriptors::Reserve;
+use underseal_server::live::{Registry, socket};
+use underseal_server::worker::Bounds;
+use underseal_server::{listener, tls, worker as workers};
 
 /// Serves until a signal ends it.
 ///
@@ -86,10 +88,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     };
     let tables: Vec<_> = registry.tables().cloned().collect();
     let make = move |index: usize| Worker::new(shared.clone(), Arc::clone(&tables[index]));
-    let workers = server::worker::start(listeners, &bounds, make).map_err(|error| {
-        let message = format!("cannot start the workers: {error}");
-        Failure::new(Exit::Failure, message, "try fewer `--workers`")
-    })?;
+    let workers = workers::start(listeners, &bounds, make)?;
     let banner = Banner {
         dir: &args
             .dir
@@ -109,7 +108,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     control::run(workers, &reloadable, args.grace, || {
         socket::answer_for(registry);
         say(&banner.to_string());
-    })
+    })?;
+    Ok(())
 }
 
 fn timeouts(args: &ServeArgs) -> Timeouts {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use tokio::runtime;
 
 use crate::exit::{Exit, Failure};
-use crate::live::socket::{self, Answer};
-use crate::live::{Row, directory};
+use underseal_server::live::socket::{self, Answer};
+use underseal_server::live::{Row, directory};
 
 /// What came of asking.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use std::path::Path;
 use underseal_sys::inet_diag::{self, Config, TcpSocket, TlsInfo};
 use underseal_sys::tls::{Cipher, Version};
 
-use crate::live::{Engine, Row};
+use underseal_server::live::{Engine, Row};
 
 /// Corrects the engines of `rows` by what the kernel says. With `others`, adds the kernel's TLS
 /// sockets that no row is about: of the processes in it, or of every process if it is empty.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::live::Row;
+use underseal_server::live::Row;
 
 const HEADINGS: [&str; 11] = [
     "PID",
@@ -114,7 +114,7 @@ fn in_units(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::Engine;
+    use underseal_server::live::Engine;
 
     fn row() -> Row {
         Row {

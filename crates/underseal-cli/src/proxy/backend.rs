@@ -15,8 +15,8 @@ use underseal::TlsConnector;
 
 pub(crate) use self::connect::Unreachable;
 use self::idle::Idle;
-use super::current::Latest;
 use super::stream::Stream;
+use underseal_server::current::Latest;
 
 /// How long a backend that refused a connection is passed over, if there are others.
 const PASSED_OVER: Duration = Duration::from_secs(2);

@@ -16,11 +16,11 @@ use super::session::Session;
 use super::stream::{Io, Stream};
 use super::worker::Worker;
 use super::{http1, http2, principal, proxy_protocol, tcp};
-use crate::live::Established;
-use crate::server::certificate::Identity;
-use crate::server::closing::{self, End};
-use crate::server::plain_http;
-use crate::server::watch::{Phase, Watch};
+use underseal_server::certificate::Identity;
+use underseal_server::closing::{self, End};
+use underseal_server::live::Established;
+use underseal_server::plain_http;
+use underseal_server::watch::{Phase, Watch};
 
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {

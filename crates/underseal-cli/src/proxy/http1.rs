@@ -34,8 +34,8 @@ use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
 use super::worker::Worker;
-use crate::server::closing::End;
-use crate::server::watch::{Phase, Stop, Watch};
+use underseal_server::closing::End;
+use underseal_server::watch::{Phase, Stop, Watch};
 
 /// What an HTTP/2 client that knows already sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

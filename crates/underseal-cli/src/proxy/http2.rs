@@ -40,8 +40,8 @@ pub(crate) use self::upstream::Upstreams;
 use super::session::Session;
 use super::stream::Stream;
 use super::worker::Worker;
-use crate::server::closing::linger;
-use crate::server::watch::{Phase, Stop, Watch};
+use underseal_server::closing::linger;
+use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Longest wait for a client to take what is said last.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

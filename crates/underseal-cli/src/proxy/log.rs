@@ -8,7 +8,7 @@ use underseal_policy::{Match, Verdict};
 
 use super::policy::Judged;
 use super::session::Session;
-use crate::server::access_log::{field, text};
+use underseal_server::access_log::{field, text};
 
 /// What is known when an exchange has come to its end.
 #[derive(Clone, Copy, Debug, Default)]

@@ -12,10 +12,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use underseal_policy::model::AuthorizationPolicy;
+use underseal_server::admin::Expose;
 
 use self::decisions::Loaded;
-#[cfg(test)]
-pub(crate) use self::exposition_check::check;
 pub(crate) use self::tally::{Open, Tally};
 
 /// The two sides of a proxy.
@@ -129,10 +128,11 @@ impl Metrics {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         *reloads.entry((what, reload)).or_default() += 1;
     }
+}
 
-    /// All of them, as OpenMetrics text.
-    pub(crate) fn expose(self: &Arc<Self>) -> Result<String, fmt::Error> {
-        exposition::text(self)
+impl Expose for Metrics {
+    fn expose(self: Arc<Self>) -> Result<String, fmt::Error> {
+        exposition::text(&self)
     }
 }
 

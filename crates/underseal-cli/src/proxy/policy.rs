@@ -11,11 +11,11 @@ use underseal_policy::{
     Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, load,
 };
 
-use super::current::Current;
+use super::Error;
 use super::metrics::Metrics;
-use crate::exit::{Exit, Failure};
-use crate::server::certificate::Stamp;
-use crate::server::control::Reload;
+use underseal_server::certificate::Stamp;
+use underseal_server::control::{Reload, ReloadError};
+use underseal_server::current::Current;
 
 /// What policies are loaded from, and for whom.
 pub(crate) struct Policies {
@@ -77,8 +77,8 @@ impl Loaded {
     /// Loads the policies for the first time.
     ///
     /// # Errors
-    /// [`Exit::Policy`], with the file at fault named.
-    pub(crate) fn load(policies: Policies, metrics: Arc<Metrics>) -> Result<Self, Failure> {
+    /// [`Error`], with the file at fault named.
+    pub(crate) fn load(policies: Policies, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let (matcher, loaded) = policies.compile()?;
         metrics.set_policies(&loaded);
         Ok(Self {
@@ -99,7 +99,7 @@ impl Reload for Loaded {
         Stamp::of(files.iter().map(|file| &**file))
     }
 
-    fn reload(&self) -> Result<Option<String>, Failure> {
+    fn reload(&self) -> Result<Option<String>, ReloadError> {
         let (matcher, loaded) = self.policies.compile()?;
         let names: Vec<_> = matcher.policies().collect();
         let said = format!("in force: {}", names.join(", "));
@@ -110,7 +110,7 @@ impl Reload for Loaded {
 }
 
 impl Policies {
-    fn compile(&self) -> Result<(Matcher, Vec<AuthorizationPolicy>), Failure> {
+    fn compile(&self) -> Result<(Matcher, Vec<AuthorizationPolicy>), Error> {
         let files = self.files()?;
         let texts = files.iter().map(|file| read(file));
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
@@ -134,7 +134,7 @@ impl Policies {
     }
 
     /// The files that are there now; those of a directory in the order of their names.
-    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+    fn files(&self) -> Result<Vec<PathBuf>, Error> {
         let mut files = Vec::new();
         for path in &self.paths {
             if !path.is_dir() {
@@ -142,17 +142,16 @@ impl Policies {
                 continue;
             }
             let before = files.len();
-            for entry in fs::read_dir(path).map_err(|error| unreadable(path, &error))? {
-                let file = entry.map_err(|error| unreadable(path, &error))?.path();
+            for entry in fs::read_dir(path).map_err(|error| unreadable(path, error))? {
+                let file = entry.map_err(|error| unreadable(path, error))?.path();
                 let extension = file.extension().and_then(OsStr::to_str);
                 if matches!(extension, Some("yaml" | "yml")) {
                     files.push(file);
                 }
             }
             if files.len() == before {
-                let message = format!("no policy in `{}`", path.display());
-                let hint = "put files called *.yaml there, or leave `--policy` out to allow all";
-                return Err(Failure::new(Exit::Policy, message, hint));
+                let directory = path.clone();
+                return Err(Error::NoPolicy { directory });
             }
             files[before..].sort();
         }
@@ -160,26 +159,17 @@ impl Policies {
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+fn read(file: &Path) -> Result<String, Error> {
+    fs::read_to_string(file).map_err(|error| unreadable(file, error))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        Exit::Policy,
-        format!("cannot read policy `{}`: {error}", path.display()),
-        "check the path, and that this user may read the file",
-    )
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    Error::ReadPolicy {
+        path: path.to_owned(),
+        error,
+    }
 }
 
-fn wrong(first: String, count: usize) -> Failure {
-    let more = match count {
-        0 | 1 => String::new(),
-        count => format!(" (and {} more)", count - 1),
-    };
-    Failure::new(
-        Exit::Policy,
-        format!("{first}{more}"),
-        "`underseal policy check FILE` lists every error of a file",
-    )
+fn wrong(first: String, count: usize) -> Error {
+    Error::Policy { first, count }
 }

@@ -15,7 +15,7 @@ use underseal::Direction;
 
 use super::chunk::Chunk;
 use super::metrics::Open;
-use crate::live::Place;
+use underseal_server::live::Place;
 
 /// A stream of a client or of a backend.
 pub(crate) struct Stream {

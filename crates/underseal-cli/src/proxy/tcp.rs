@@ -12,8 +12,8 @@ use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
 use super::worker::Worker;
-use crate::server::closing::End;
-use crate::server::watch::{Phase, Watch};
+use underseal_server::closing::End;
+use underseal_server::watch::{Phase, Watch};
 
 /// Serves a client's connection, until it ends.
 pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, session: &Session) {

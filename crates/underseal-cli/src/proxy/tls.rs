@@ -3,20 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::WebPkiClientVerifier;
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject as _};
 use underseal::{Offloads, TlsAcceptor, TlsConnector};
 
+use super::Error;
 use super::arguments::ClientAuth;
-use super::current::Current;
-use crate::exit::{Exit, Failure};
-use crate::server::certificate::{Identity, Stamp};
-use crate::server::control::Reload;
+use underseal_server::certificate::{Identity, Stamp};
+use underseal_server::control::{Reload, ReloadError};
+use underseal_server::current::Current;
 
 /// What connections of clients are accepted with.
 pub(crate) struct Clients {
@@ -54,8 +52,8 @@ pub(crate) trait Configure<T> {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`Exit::Certificate`] when CAs cannot be read.
-    fn make(&self) -> Result<T, Failure>;
+    /// [`Error`] when CAs cannot be read.
+    fn make(&self) -> Result<T, Error>;
 }
 
 impl<T, C: Configure<T>> Configured<C, T> {
@@ -63,7 +61,7 @@ impl<T, C: Configure<T>> Configured<C, T> {
     ///
     /// # Errors
     /// As [`Configure::make`].
-    pub(crate) fn new(what: &'static str, from: C) -> Result<Arc<Self>, Failure> {
+    pub(crate) fn new(what: &'static str, from: C) -> Result<Arc<Self>, Error> {
         let current = Current::new(from.make()?);
         Ok(Arc::new(Self {
             from,
@@ -82,7 +80,7 @@ impl<T, C: Configure<T>> Reload for Configured<C, T> {
         Stamp::of(self.from.ca())
     }
 
-    fn reload(&self) -> Result<Option<String>, Failure> {
+    fn reload(&self) -> Result<Option<String>, ReloadError> {
         self.current.replace(self.from.make()?);
         Ok(None)
     }
@@ -95,11 +93,11 @@ impl Configure<TlsAcceptor> for Clients {
 
     /// With tickets that need no state here, so that any worker can resume what another one began.
     /// Their key is made anew with the configuration: a client whose CA is gone cannot resume.
-    fn make(&self) -> Result<TlsAcceptor, Failure> {
+    fn make(&self) -> Result<TlsAcceptor, Error> {
         let provider = Arc::clone(&self.provider);
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| defect(&error))?;
+            .map_err(Error::Tls)?;
         let builder = match &self.ca {
             None => builder.with_no_client_auth(),
             Some((file, auth)) => {
@@ -109,16 +107,16 @@ impl Configure<TlsAcceptor> for Clients {
                     ClientAuth::Required => verifier,
                     ClientAuth::Optional => verifier.allow_unauthenticated(),
                 };
-                let verifier = verifier.build().map_err(|error| {
-                    let message = format!("cannot use CAs of `{}`: {error}", file.display());
-                    Failure::new(Exit::Certificate, message, CA_HINT)
+                let verifier = verifier.build().map_err(|error| Error::UseAuthorities {
+                    path: file.clone(),
+                    why: error.to_string(),
                 })?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&self.identity) as _);
         config.alpn_protocols.clone_from(&self.alpn);
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| defect(&error))?;
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
         Ok(TlsAcceptor::from(Arc::new(config)).offload(self.offloads))
     }
 }
@@ -128,14 +126,14 @@ impl Configure<TlsConnector> for Backends {
         self.ca.as_deref()
     }
 
-    fn make(&self) -> Result<TlsConnector, Failure> {
+    fn make(&self) -> Result<TlsConnector, Error> {
         let roots = match &self.ca {
             Some(file) => read_roots(file)?,
             None => system_roots()?,
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| defect(&error))?
+            .map_err(Error::Tls)?
             .with_root_certificates(roots);
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
@@ -146,31 +144,10 @@ impl Configure<TlsConnector> for Backends {
     }
 }
 
-impl ResolvesClientCert for Identity {
-    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let pair = self.pair();
-        pair.key.choose_scheme(schemes).is_some().then_some(pair)
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
-}
-
-const CA_HINT: &str = "the file must be PEM, with one or more `-----BEGIN CERTIFICATE-----`";
-
-fn defect(error: &rustls::Error) -> Failure {
-    Failure::new(
-        Exit::Failure,
-        format!("cannot set up TLS: {error}"),
-        "this is a defect of underseal or of the system's random generator",
-    )
-}
-
-fn read_roots(file: &Path) -> Result<RootCertStore, Failure> {
-    let refused = |why: String| {
-        let message = format!("cannot read CAs of `{}`: {why}", file.display());
-        Failure::new(Exit::Certificate, message, CA_HINT)
+fn read_roots(file: &Path) -> Result<RootCertStore, Error> {
+    let refused = |why| Error::ReadAuthorities {
+        path: file.to_owned(),
+        why,
     };
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(file).map_err(|error| match error {
@@ -189,16 +166,12 @@ fn read_roots(file: &Path) -> Result<RootCertStore, Failure> {
     Ok(roots)
 }
 
-fn system_roots() -> Result<RootCertStore, Failure> {
+fn system_roots() -> Result<RootCertStore, Error> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        return Err(Failure::new(
-            Exit::Certificate,
-            "the system has no CAs to verify TLS backends with",
-            "install `ca-certificates`, or give `--to-ca`",
-        ));
+        return Err(Error::NoSystemAuthorities);
     }
     Ok(roots)
 }

@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite as _;
 use super::chunk::Chunk;
 use super::flow::{Body, Broken, Flow};
 use super::stream::Stream;
-use crate::server::watch::{Phase, Stop, Watch};
+use underseal_server::watch::{Phase, Stop, Watch};
 
 /// What came of a tunnel.
 pub(crate) struct Passed {

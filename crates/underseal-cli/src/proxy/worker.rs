@@ -16,20 +16,20 @@ use underseal_policy::{Connection, Fact, Matcher, Peer, Verdict};
 use super::arguments::{Protocol, ToProtocol};
 use super::backend::{Address, Backends, Known};
 use super::connection;
-use super::current::{Current, Latest};
 use super::http2::Upstreams;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
 use super::policy::{Judged, judge};
 use super::proxy_protocol::{self, Addresses};
 use super::session::Session;
-use crate::live::Table;
-use crate::server::access_log::{AccessLog, Sink};
-use crate::server::buffers::Buffers;
-use crate::server::certificate::Identity;
-use crate::server::clock::Clock;
-use crate::server::watch::Watches;
-use crate::server::worker::{Accept, Permit};
+use underseal_server::access_log::{AccessLog, Sink};
+use underseal_server::buffers::Buffers;
+use underseal_server::certificate::Identity;
+use underseal_server::clock::Clock;
+use underseal_server::current::{Current, Latest};
+use underseal_server::live::Table;
+use underseal_server::watch::Watches;
+use underseal_server::worker::{Accept, Permit};
 
 /// What every worker is given.
 pub(crate) struct Shared {
@@ -93,7 +93,7 @@ impl Worker {
             watches: Watches::new(),
             buffers: Buffers::default(),
             log: AccessLog::new(Arc::clone(&shared.log)),
-            clock: Clock::new(),
+            clock: Clock::default(),
             backends: Backends::new(&shared.backends, connector),
             upstreams: Upstreams::new(shared.backends.len()),
             connections,

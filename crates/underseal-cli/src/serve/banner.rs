@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use underseal::record::Algorithm;
 
-use crate::server::certificate::Fingerprint;
-use crate::server::shell;
+use super::shell;
+use underseal_server::certificate::Fingerprint;
 
 /// The effective configuration, and how to try it.
 pub(crate) struct Banner<'a> {

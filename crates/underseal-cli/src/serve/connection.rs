@@ -18,12 +18,12 @@ use super::inbox::Inbox;
 use super::log::{self, Outcome, Session};
 use super::plain_http;
 use super::request::Refused;
+use super::stream::TlsStream;
 use super::transfer::{self, Cut, Sender};
 use super::worker::{Prepared, Worker};
-use crate::live::{Established, Place};
-use crate::server::closing::{End, close};
-use crate::server::stream::TlsStream;
-use crate::server::watch::{Phase, Stop, Watch};
+use underseal_server::closing::{End, close};
+use underseal_server::live::{Established, Place};
+use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {

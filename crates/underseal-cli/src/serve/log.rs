@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::server::access_log::{AccessLog, field, text};
+use underseal_server::access_log::{AccessLog, field, text};
 
 /// What is known about a connection after its handshake.
 pub(crate) struct Session {
@@ -74,7 +74,7 @@ pub(crate) fn finish(log: &AccessLog, line: &mut Vec<u8>, outcome: &Outcome<'_>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::access_log::{MAX_TEXT, Sink};
+    use underseal_server::access_log::{MAX_TEXT, Sink};
 
     fn session() -> Session {
         Session {

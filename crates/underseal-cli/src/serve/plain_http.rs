@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 
 use super::log::{Outcome, Session};
 use super::worker::Worker;
-use crate::server::plain_http::{self, WHY};
-use crate::server::watch::Watch;
+use underseal_server::plain_http::{self, WHY};
+use underseal_server::watch::Watch;
 
 /// Answers such a client and logs it.
 pub(crate) async fn answer(worker: &Worker, watch: &Watch, tcp: TcpStream, remote: SocketAddr) {

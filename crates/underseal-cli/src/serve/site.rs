@@ -248,7 +248,7 @@ mod tests {
         let dir = tree();
         for (path, why) in [("secret", "Not a directory"), ("none", "No such file")] {
             let failure = Site::open(&dir.path().join(path), DotNames::Serve).expect_err(path);
-            assert!(failure.message().contains(why), "{}", failure.message());
+            assert!(format!("{failure:?}").contains(why), "{failure:?}");
         }
     }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
 use super::answer::{Reply, Rest};
-use crate::live::Place;
-use crate::server::stream::TlsStream;
-use crate::server::watch::{Stop, Watch};
+use super::stream::TlsStream;
+use underseal_server::live::Place;
+use underseal_server::watch::{Stop, Watch};
 
 /// Bytes asked of one `send_file`. What a failed call had sent is unknown, so this is also how far
 /// the log may be off for a download that was cut.

@@ -20,13 +20,13 @@ use super::log::{self, Asked, Outcome, Session};
 use super::open_files::OpenFiles;
 use super::request::{Refused, Request};
 use super::site::Site;
-use crate::live::Table;
-use crate::server::access_log::{AccessLog, Sink};
-use crate::server::buffers::Buffers;
-use crate::server::clock::Clock;
-use crate::server::stream::TlsAcceptor;
-use crate::server::watch::Watches;
-use crate::server::worker::{Accept, Permit};
+use super::stream::TlsAcceptor;
+use underseal_server::access_log::{AccessLog, Sink};
+use underseal_server::buffers::Buffers;
+use underseal_server::clock::Clock;
+use underseal_server::live::Table;
+use underseal_server::watch::Watches;
+use underseal_server::worker::{Accept, Permit};
 
 /// What every worker is given.
 #[derive(Clone)]
@@ -96,7 +96,7 @@ impl Worker {
             buffers: Buffers::default(),
             log: AccessLog::new(shared.log),
             files: OpenFiles::new(shared.site),
-            clock: Clock::new(),
+            clock: Clock::default(),
             connections,
         })
     }

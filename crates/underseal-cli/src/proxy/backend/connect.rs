@@ -11,13 +11,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::{Backend, Backends, Target};
-use crate::live::Established;
 use crate::proxy::log;
 use crate::proxy::metrics::{Handshake, Side};
 use crate::proxy::principal;
 use crate::proxy::stream::{Io, Stream};
 use crate::proxy::worker::Worker;
-use crate::server::watch::{Phase, Stop, Watch};
+use underseal_server::live::Established;
+use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Why there is no connection to any backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

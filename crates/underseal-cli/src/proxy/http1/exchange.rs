@@ -13,8 +13,8 @@ use crate::proxy::chunk::Chunk;
 use crate::proxy::flow::{Body, Broken, Flow, Waiting};
 use crate::proxy::stream::Stream;
 use crate::proxy::worker::Worker;
-use crate::server::closing::End;
-use crate::server::watch::{Phase, Stop, Watch};
+use underseal_server::closing::End;
+use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Most interim responses (1xx) to one request.
 const MAX_INTERIM: u8 = 16;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::server::watch::{Phase, Stop, Watch};
+use underseal_server::watch::{Phase, Stop, Watch};
 
 /// The open streams of a connection.
 #[derive(Debug, Default)]

@@ -29,7 +29,7 @@ use crate::proxy::backend::{Backend, Unreachable};
 use crate::proxy::http1::Fault;
 use crate::proxy::stream::Stream;
 use crate::proxy::worker::Worker;
-use crate::server::watch::{Phase, Watch};
+use underseal_server::watch::{Phase, Watch};
 
 /// Bytes that the pipe holds in each direction.
 const PIPE: usize = 64 * 1024;

@@ -20,7 +20,7 @@ use crate::proxy::arguments::ToProtocol;
 use crate::proxy::http1::{Bad, Fault};
 use crate::proxy::log::Outcome;
 use crate::proxy::metrics::Protocol;
-use crate::server::watch::{Phase, Stop, Watch};
+use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Most interim responses (1xx) to one request.
 const MAX_INTERIM: u8 = 16;

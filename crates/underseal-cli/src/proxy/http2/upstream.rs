@@ -20,7 +20,7 @@ use super::pump::{Broken, Progress, Pump, Source, Waiting};
 use crate::proxy::arguments::ToProtocol;
 use crate::proxy::http1::{Bad, Fault};
 use crate::proxy::worker::Worker;
-use crate::server::watch::Watch;
+use underseal_server::watch::Watch;
 
 /// Connections to backends: those of a worker, or where each carries the address of a client, those
 /// of that client.

@@ -41,7 +41,7 @@ fn judge(tally: &Tally, policies: &[AuthorizationPolicy], port: u16) {
 }
 
 fn exposed(metrics: &Arc<Metrics>) -> Exposition {
-    check(&metrics.expose().expect("text")).expect("OpenMetrics")
+    check(&Arc::clone(metrics).expose().expect("text")).expect("OpenMetrics")
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::proxy::http2::active::{Active, Open, Presence};
 use crate::proxy::http2::pump::{Outgoing, Source};
 use crate::proxy::stream::Stream;
 use crate::proxy::worker::Worker;
-use crate::server::watch::{Phase, Watch};
+use underseal_server::watch::{Phase, Watch};
 
 /// Most connections kept per backend.
 const MAX: usize = 256;

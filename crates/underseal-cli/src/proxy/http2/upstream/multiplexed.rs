@@ -20,7 +20,7 @@ use crate::proxy::http2::gathered::Gathered;
 use crate::proxy::http2::limits;
 use crate::proxy::http2::pump::{Pump, Source};
 use crate::proxy::worker::Worker;
-use crate::server::watch::{Phase, Watch};
+use underseal_server::watch::{Phase, Watch};
 
 /// How long a connection without streams is kept.
 const KEPT: Duration = Duration::from_secs(60);
@@ -220,7 +220,7 @@ enum Turn<'a> {
     Alone(usize, tokio::sync::MutexGuard<'a, ()>),
 }
 
-fn timed_out(_: crate::server::watch::Stop) -> Fault {
+fn timed_out(_: underseal_server::watch::Stop) -> Fault {
     Fault::Unreachable(Unreachable::TimedOut)
 }
 

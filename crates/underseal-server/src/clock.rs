@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Formatted wall-clock time of one worker.
-pub(crate) struct Clock {
+pub struct Clock {
     cached: RefCell<Formatted>,
 }
 
@@ -15,8 +15,8 @@ struct Formatted {
     rfc3339: String,
 }
 
-impl Clock {
-    pub(crate) fn new() -> Self {
+impl Default for Clock {
+    fn default() -> Self {
         Self {
             cached: RefCell::new(Formatted {
                 second: u64::MAX,
@@ -25,9 +25,11 @@ impl Clock {
             }),
         }
     }
+}
 
+impl Clock {
     /// Calls `write` with the value of a `Date` field and an RFC 3339 time with microseconds.
-    pub(crate) fn with_now<T>(&self, write: impl FnOnce(&str, &str) -> T) -> T {
+    pub fn with_now<T>(&self, write: impl FnOnce(&str, &str) -> T) -> T {
         let now = SystemTime::now();
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut cached = self.cached.borrow_mut();
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn both_forms_name_the_same_second() {
-        let (date, rfc3339) = Clock::new().with_now(|d, r| (d.to_owned(), r.to_owned()));
+        let (date, rfc3339) = Clock::default().with_now(|d, r| (d.to_owned(), r.to_owned()));
         let parsed = httpdate::parse_http_date(&date).expect("own date");
         let seconds = parsed.duration_since(UNIX_EPOCH).expect("after 1970");
         let mut expected = String::new();

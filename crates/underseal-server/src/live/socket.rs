@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_MAX: u64 = 64 * 1024 * 1024;
 
 /// The socket of this process; its name goes when this is dropped.
-pub(crate) struct Published {
+pub struct Published {
     listener: net::UnixListener,
     name: Name,
 }
@@ -45,7 +45,7 @@ impl Drop for Name {
 
 /// Has a task of the current runtime answer for this process, for as long as the runtime lives.
 /// Where that cannot be, it is said in the log and nothing else: serving does not depend on it.
-pub(crate) fn answer_for(registry: Arc<Registry>) {
+pub fn answer_for(registry: Arc<Registry>) {
     match publish(&directory::own()) {
         Ok(published) => drop(tokio::spawn(published.answer(registry))),
         Err(error) => tracing::warn!("`underseal conns` cannot see this process: {error}"),
@@ -56,7 +56,7 @@ pub(crate) fn answer_for(registry: Arc<Registry>) {
 ///
 /// # Errors
 /// What went wrong with the last of them.
-pub(crate) fn publish(directories: &[PathBuf]) -> io::Result<Published> {
+pub fn publish(directories: &[PathBuf]) -> io::Result<Published> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     for directory in directories {
         match directory::make(directory).and_then(|()| publish_in(directory)) {
@@ -111,7 +111,7 @@ fn bind_to(path: &Path) -> io::Result<net::UnixListener> {
 
 impl Published {
     /// Answers whoever connects, one after the other, for ever.
-    pub(crate) async fn answer(self, registry: Arc<Registry>) {
+    pub async fn answer(self, registry: Arc<Registry>) {
         let Self {
             listener,
             name: _name,
@@ -134,13 +134,13 @@ impl Published {
 }
 
 /// What a process answered.
-pub(crate) struct Answer {
+pub struct Answer {
     /// The process, as the kernel names it to this one.
-    pub(crate) pid: Option<u32>,
+    pub pid: Option<u32>,
     /// Its user, as the kernel knows it.
-    pub(crate) uid: u32,
+    pub uid: u32,
     /// Rows as lines of JSON, as they came.
-    pub(crate) lines: Vec<u8>,
+    pub lines: Vec<u8>,
 }
 
 /// Asks the process that answers on `path`.
@@ -148,7 +148,7 @@ pub(crate) struct Answer {
 /// # Errors
 /// `ConnectionRefused` for a socket that a dead process left behind, `PermissionDenied` for one
 /// that others may not ask, `TimedOut` and `WouldBlock` for a process that does not answer.
-pub(crate) async fn ask(path: &Path) -> io::Result<Answer> {
+pub async fn ask(path: &Path) -> io::Result<Answer> {
     let stream = UnixStream::from_std(connect_to(path)?)?;
     let credentials = stream.peer_cred()?;
     let mut lines = Vec::new();
@@ -191,7 +191,7 @@ fn socket() -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub(crate) fn sockets_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn sockets_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut sockets = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();

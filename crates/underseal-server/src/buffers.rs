@@ -11,18 +11,18 @@ const KEEP_CAPACITY: usize = 64 * 1024;
 /// Empty buffers with capacity. A connection takes one for the length of an exchange and owns
 /// none while it is idle.
 #[derive(Default)]
-pub(crate) struct Buffers {
+pub struct Buffers {
     free: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Buffers {
     /// An empty buffer, with the capacity of an earlier use if there was one.
-    pub(crate) fn take(&self) -> Vec<u8> {
+    pub fn take(&self) -> Vec<u8> {
         self.free.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Takes a buffer back.
-    pub(crate) fn give(&self, mut buffer: Vec<u8>) {
+    pub fn give(&self, mut buffer: Vec<u8>) {
         let mut free = self.free.borrow_mut();
         if buffer.capacity() > 0 && buffer.capacity() <= KEEP_CAPACITY && free.len() < KEEP {
             buffer.clear();

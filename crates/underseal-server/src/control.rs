@@ -13,20 +13,24 @@ use tokio::time::{interval, sleep};
 use super::access_log::Sink;
 use super::certificate::Stamp;
 use super::worker::Order;
-use crate::exit::{Exit, Failure};
+use crate::error::{Error, without_error_numbers};
 
 /// How often the files are looked at.
 const RELOAD_POLL: Duration = Duration::from_secs(2);
 
 /// The ends that the main thread holds of what connects it with the workers.
-pub(crate) struct Workers {
-    pub(crate) orders: watch::Sender<Order>,
+pub struct Workers {
+    /// What the workers are to do.
+    pub orders: watch::Sender<Order>,
     /// Closed when the last worker has ended; gives the error of one that had to.
-    pub(crate) ended: mpsc::Receiver<io::Error>,
+    pub ended: mpsc::Receiver<io::Error>,
 }
 
+/// Why something was not loaded again, in words for people.
+pub type ReloadError = Box<dyn std::error::Error>;
+
 /// What was read from files, and can be read again while connections go on.
-pub(crate) trait Reload {
+pub trait Reload {
     /// What it is, as messages name it.
     fn what(&self) -> &'static str;
 
@@ -38,47 +42,41 @@ pub(crate) trait Reload {
     ///
     /// # Errors
     /// As at the start.
-    fn reload(&self) -> Result<Option<String>, Failure>;
+    fn reload(&self) -> Result<Option<String>, ReloadError>;
 }
 
 /// What SIGHUP loads or opens again.
-pub(crate) struct Reloadable {
-    pub(crate) files: Vec<Arc<dyn Reload>>,
-    pub(crate) log: Arc<Sink>,
+pub struct Reloadable {
+    /// What is watched, and loaded again when it changes.
+    pub files: Vec<Arc<dyn Reload>>,
+    /// Opened again.
+    pub log: Arc<Sink>,
     /// Told what was loaded again, and whether that went well.
-    pub(crate) observer: Box<dyn Fn(&'static str, bool)>,
+    pub observer: Box<dyn Fn(&'static str, bool)>,
 }
 
 /// Calls `ready` once signals are taken care of, and runs until all workers have ended.
 ///
 /// # Errors
-/// [`Exit::Failure`] when a worker fails or signals cannot be received.
-pub(crate) fn run(
+/// [`Error::Serve`] when a worker fails or signals cannot be received.
+pub fn run(
     mut workers: Workers,
     reloadable: &Reloadable,
     grace: Duration,
     ready: impl FnOnce(),
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| failed(&error))?;
+        .map_err(Error::Serve)?;
     runtime.block_on(async {
-        let mut signals = Signals::install().map_err(|error| failed(&error))?;
+        let mut signals = Signals::install().map_err(Error::Serve)?;
         ready();
         match serve(&mut workers, &mut signals, reloadable).await {
-            Some(error) => Err(failed(&error)),
+            Some(error) => Err(Error::Serve(error)),
             None => finish(&mut workers, &mut signals, grace).await,
         }
     })
-}
-
-fn failed(error: &io::Error) -> Failure {
-    Failure::new(
-        Exit::Failure,
-        format!("cannot serve: {error}"),
-        "the system is short of something; `--log debug` may say more",
-    )
 }
 
 struct Signals {
@@ -122,8 +120,9 @@ async fn serve(
             _ = signals.interrupt.recv() => return None,
             _ = signals.hangup.recv() => {
                 files.iter_mut().for_each(Watched::reload);
-                if let Err(failure) = reloadable.log.reopen() {
-                    tracing::warn!("the old access log stays: {}", failure.message());
+                if let Err(error) = reloadable.log.reopen() {
+                    let why = without_error_numbers(error.to_string());
+                    tracing::warn!("the old access log stays: {why}");
                 }
             }
             _ = poll.tick() => files.iter_mut().for_each(Watched::reload_if_changed),
@@ -138,14 +137,14 @@ async fn finish(
     workers: &mut Workers,
     signals: &mut Signals,
     grace: Duration,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     tracing::info!("shutting down: what is under way has {grace:?}, a second signal ends it");
     workers.orders.send_replace(Order::Finish);
     let mut grace = pin!(sleep(grace));
     loop {
         tokio::select! {
             ended = workers.ended.recv() => match ended {
-                Some(error) => return Err(failed(&error)),
+                Some(error) => return Err(Error::Serve(error)),
                 None => return Ok(()),
             },
             () = &mut grace, if !grace.is_elapsed() => {
@@ -200,7 +199,10 @@ impl<'a> Watched<'a> {
         match reloaded {
             Ok(None) => tracing::info!("{what} loaded again"),
             Ok(Some(loaded)) => tracing::info!("{what} loaded again, {loaded}"),
-            Err(failure) => tracing::warn!("the old {what} stays: {}", failure.message()),
+            Err(error) => {
+                let why = without_error_numbers(error.to_string());
+                tracing::warn!("the old {what} stays: {why}");
+            }
         }
     }
 }

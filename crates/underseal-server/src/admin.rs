@@ -3,6 +3,7 @@
 //! It is served by the main thread, so that it never waits for a worker, nor a worker for it.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -19,8 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::metrics::Metrics;
-use crate::server::worker::Order;
+use crate::worker::Order;
 
 /// Most connections at once; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 16;
@@ -42,12 +42,21 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 
 type Reply = Response<Full<Bytes>>;
 
+/// What a program counts.
+pub trait Expose: Send + Sync + 'static {
+    /// All that it counts, as OpenMetrics text.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn expose(self: Arc<Self>) -> Result<String, fmt::Error>;
+}
+
 /// What the admin port tells.
-#[derive(Debug)]
-pub(crate) struct Admin {
-    pub(crate) metrics: Arc<Metrics>,
+pub struct Admin {
+    /// What `/metrics` says.
+    pub metrics: Arc<dyn Expose>,
     /// What the workers were told last: connections are wanted as long as that is to serve.
-    pub(crate) orders: watch::Receiver<Order>,
+    pub orders: watch::Receiver<Order>,
 }
 
 /// Answers on `listener`, which does not block, until the runtime ends. To be called within a
@@ -55,7 +64,7 @@ pub(crate) struct Admin {
 ///
 /// # Errors
 /// When the listener cannot be registered with the runtime.
-pub(crate) fn spawn(listener: TcpListener, admin: Admin) -> io::Result<()> {
+pub fn spawn(listener: TcpListener, admin: Admin) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(accept(listener, Arc::new(admin)));
     Ok(())
@@ -116,7 +125,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Reply {
-        match self.metrics.expose() {
+        match Arc::clone(&self.metrics).expose() {
             Ok(text) => reply(StatusCode::OK, OPENMETRICS, text),
             Err(error) => {
                 tracing::warn!("cannot write metrics: {error}");

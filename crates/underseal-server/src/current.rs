@@ -5,21 +5,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The value in force.
-pub(crate) struct Current<T> {
+pub struct Current<T> {
     /// Counts replacements; written after the value.
     generation: AtomicU64,
     value: RwLock<Arc<T>>,
 }
 
 /// A worker's view of a [`Current`]: the lock is taken once per replacement.
-pub(crate) struct Latest<T> {
+pub struct Latest<T> {
     source: Arc<Current<T>>,
     generation: Cell<u64>,
     value: RefCell<Arc<T>>,
 }
 
 impl<T> Current<T> {
-    pub(crate) fn new(value: T) -> Arc<Self> {
+    /// Puts the first value in force.
+    pub fn new(value: T) -> Arc<Self> {
         Arc::new(Self {
             generation: AtomicU64::new(0),
             value: RwLock::new(Arc::new(value)),
@@ -27,7 +28,7 @@ impl<T> Current<T> {
     }
 
     /// Puts another value in force.
-    pub(crate) fn replace(&self, value: T) {
+    pub fn replace(&self, value: T) {
         *self.value.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
         self.generation.fetch_add(1, Ordering::Release);
     }
@@ -38,7 +39,8 @@ impl<T> Current<T> {
 }
 
 impl<T> Latest<T> {
-    pub(crate) fn of(source: &Arc<Current<T>>) -> Self {
+    /// A view for one worker.
+    pub fn of(source: &Arc<Current<T>>) -> Self {
         Self {
             generation: Cell::new(source.generation.load(Ordering::Acquire)),
             value: RefCell::new(source.get()),
@@ -47,7 +49,7 @@ impl<T> Latest<T> {
     }
 
     /// The value in force. Not to be held while waiting.
-    pub(crate) fn get(&self) -> Ref<'_, Arc<T>> {
+    pub fn get(&self) -> Ref<'_, Arc<T>> {
         let generation = self.source.generation.load(Ordering::Acquire);
         if self.generation.replace(generation) != generation {
             *self.value.borrow_mut() = self.source.get();

@@ -14,24 +14,28 @@ use underseal::{Counters, Engines};
 use super::{Engine, Row};
 
 /// Every connection of this process: one table per worker.
-pub(crate) struct Registry {
+pub struct Registry {
     command: &'static str,
     tables: Vec<Arc<Table>>,
 }
 
 /// The connections of one worker.
 #[derive(Default)]
-pub(crate) struct Table {
+pub struct Table {
     entries: Mutex<Vec<Arc<Entry>>>,
 }
 
 /// What is known of a connection once its handshake is complete.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Established {
-    pub(crate) local: SocketAddr,
-    pub(crate) peer: SocketAddr,
-    pub(crate) tls: Option<&'static str>,
-    pub(crate) suite: Option<&'static str>,
+pub struct Established {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The version, as rustls names it.
+    pub tls: Option<&'static str>,
+    /// The cipher suite, as rustls names it.
+    pub suite: Option<&'static str>,
 }
 
 struct Entry {
@@ -51,14 +55,14 @@ const TX_IN_KERNEL: u8 = 1;
 const RX_IN_KERNEL: u8 = 2;
 
 /// A connection's place in the registry; it leaves when this is dropped.
-pub(crate) struct Place {
+pub struct Place {
     table: Arc<Table>,
     entry: Arc<Entry>,
 }
 
 impl Registry {
     /// For the `workers` of `command`.
-    pub(crate) fn new(command: &'static str, workers: usize) -> Self {
+    pub fn new(command: &'static str, workers: usize) -> Self {
         Self {
             command,
             tables: (0..workers).map(|_| Arc::default()).collect(),
@@ -66,12 +70,12 @@ impl Registry {
     }
 
     /// One table per worker.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.iter()
     }
 
     /// Every connection there is now, as lines of JSON.
-    pub(crate) fn lines(&self) -> Vec<u8> {
+    pub fn lines(&self) -> Vec<u8> {
         let mut lines = Vec::new();
         for table in &self.tables {
             let entries = table.lock().clone();
@@ -87,7 +91,7 @@ impl Registry {
 
 impl Table {
     /// Adds a connection.
-    pub(crate) fn add(self: &Arc<Self>, established: Established) -> Place {
+    pub fn add(self: &Arc<Self>, established: Established) -> Place {
         let mut entries = self.lock();
         let entry = Arc::new(Entry {
             established,
@@ -152,7 +156,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 impl Place {
     /// Takes down how far the connection has come. It is its only writer, so that nothing has to
     /// be locked, and a listing may see one number older than the next.
-    pub(crate) fn take_down(&self, counters: Counters, engines: Engines) {
+    pub fn take_down(&self, counters: Counters, engines: Engines) {
         let entry = &*self.entry;
         let in_kernel = |engine, bit| match engine {
             underseal::Engine::Kernel => bit,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Why a connection has to stop waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub enum Stop {
     /// Its deadline passed.
     TimedOut,
     /// The server is shutting down and the connection is idle.
@@ -34,8 +34,10 @@ impl fmt::Display for Stop {
 
 /// Whether a wait is between requests, where a shutdown may end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
+    /// Between requests.
     Idle,
+    /// With something under way.
     Busy,
 }
 
@@ -48,7 +50,7 @@ enum Shutdown {
 }
 
 /// All connections of a worker.
-pub(crate) struct Watches {
+pub struct Watches {
     started: Instant,
     /// Milliseconds from `started` to the last sweep.
     now: Cell<u64>,
@@ -66,13 +68,14 @@ struct State {
 }
 
 /// The watch over one connection; dropped with it.
-pub(crate) struct Watch {
+pub struct Watch {
     watches: Rc<Watches>,
     state: Rc<State>,
 }
 
 impl Watches {
-    pub(crate) fn new() -> Rc<Self> {
+    /// No connections yet.
+    pub fn new() -> Rc<Self> {
         Rc::new(Self {
             started: Instant::now(),
             now: Cell::new(0),
@@ -82,7 +85,7 @@ impl Watches {
     }
 
     /// Starts to watch a connection, without a deadline so far.
-    pub(crate) fn add(self: &Rc<Self>) -> Watch {
+    pub fn add(self: &Rc<Self>) -> Watch {
         let mut list = self.list.borrow_mut();
         let state = Rc::new(State {
             index: Cell::new(list.len()),
@@ -98,18 +101,18 @@ impl Watches {
         }
     }
 
-    /// How many connections there are.
-    pub(crate) fn len(&self) -> usize {
-        self.list.borrow().len()
+    /// Whether there is no connection.
+    pub fn is_empty(&self) -> bool {
+        self.list.borrow().is_empty()
     }
 
     /// Whether idle connections are being closed.
-    pub(crate) fn closing(&self) -> bool {
+    pub fn closing(&self) -> bool {
         self.shutdown.get() != Shutdown::No
     }
 
     /// Wakes every connection whose deadline has passed.
-    pub(crate) fn sweep(&self) {
+    pub fn sweep(&self) {
         self.now.set(millis(self.started.elapsed()));
         for state in self.list.borrow().iter() {
             if state.deadline.get() <= self.now.get() && !state.timed_out.replace(true) {
@@ -119,7 +122,7 @@ impl Watches {
     }
 
     /// Ends idle connections, now and as soon as they become idle.
-    pub(crate) fn close_idle(&self) {
+    pub fn close_idle(&self) {
         self.shutdown.set(Shutdown::Idle);
         for state in self.list.borrow().iter() {
             if state.phase.get() == Phase::Idle {
@@ -129,7 +132,7 @@ impl Watches {
     }
 
     /// Ends every connection, whatever it is doing.
-    pub(crate) fn end_all(&self) {
+    pub fn end_all(&self) {
         self.shutdown.set(Shutdown::All);
         for state in self.list.borrow().iter() {
             state.wake();
@@ -147,7 +150,7 @@ impl State {
 
 impl Watch {
     /// Sets the deadline `timeout` from now, and what the connection is doing until then.
-    pub(crate) fn enter(&self, phase: Phase, timeout: Duration) {
+    pub fn enter(&self, phase: Phase, timeout: Duration) {
         self.state.phase.set(phase);
         self.state.timed_out.set(false);
         self.extend(timeout);
@@ -160,7 +163,7 @@ impl Watch {
 
     /// To be called in each poll: says whether to stop, and otherwise has the task woken when that
     /// changes.
-    pub(crate) fn check(&self, cx: &Context<'_>) -> Option<Stop> {
+    pub fn check(&self, cx: &Context<'_>) -> Option<Stop> {
         match self.watches.shutdown.get() {
             Shutdown::All => return Some(Stop::Ending),
             Shutdown::Idle if self.state.phase.get() == Phase::Idle => return Some(Stop::Closing),
@@ -181,7 +184,7 @@ impl Watch {
     ///
     /// The future is borrowed, here and below: a connection would otherwise carry a copy of it in
     /// each layer of its own future.
-    pub(crate) fn until<'a, F: Future>(
+    pub fn until<'a, F: Future>(
         &'a self,
         mut future: Pin<&'a mut F>,
     ) -> impl Future<Output = Result<F::Output, Stop>> + use<'a, F> {
@@ -193,7 +196,7 @@ impl Watch {
 
     /// Runs `future` as long as it is polled at least every `stall`; gives the reason to stop if
     /// it is not. The task is only woken when the socket moved, so a poll is progress.
-    pub(crate) fn while_moving<'a, F: Future>(
+    pub fn while_moving<'a, F: Future>(
         &'a self,
         stall: Duration,
         mut future: Pin<&'a mut F>,
@@ -292,13 +295,13 @@ mod tests {
         drop(all.remove(1));
         drop(all.remove(3));
         drop(all.remove(0));
-        assert_eq!(watches.len(), 2);
+        assert_eq!(watches.list.borrow().len(), 2);
         for watch in &all {
             watch.enter(Phase::Busy, Duration::ZERO);
         }
         watches.sweep();
         assert!(all.iter().all(|watch| watch.state.timed_out.get()));
         drop(all);
-        assert_eq!(watches.len(), 0);
+        assert!(watches.is_empty());
     }
 }

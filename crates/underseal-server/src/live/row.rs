@@ -6,31 +6,38 @@ use serde::{Deserialize, Serialize};
 
 /// A live connection. What is not known is null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub struct Row {
     /// The process, in the PID namespace of whoever asks.
-    pub(crate) pid: Option<u32>,
+    pub pid: Option<u32>,
     /// The subcommand, or the name of a program that is not underseal.
-    pub(crate) command: Option<String>,
-    pub(crate) local: SocketAddr,
-    pub(crate) peer: SocketAddr,
+    pub command: Option<String>,
+    /// The process's end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
     /// Since the handshake was complete.
-    pub(crate) age_seconds: Option<f64>,
-    /// TLS version and cipher suite, named as in the access log.
-    pub(crate) tls: Option<String>,
-    pub(crate) suite: Option<String>,
-    /// Who seals, and who opens.
-    pub(crate) tx_engine: Engine,
-    pub(crate) rx_engine: Engine,
-    /// Plaintext.
-    pub(crate) tx_bytes: Option<u64>,
-    pub(crate) rx_bytes: Option<u64>,
-    pub(crate) tx_key_updates: Option<u64>,
-    pub(crate) rx_key_updates: Option<u64>,
+    pub age_seconds: Option<f64>,
+    /// TLS version, named as in the access log.
+    pub tls: Option<String>,
+    /// The cipher suite, named as in the access log.
+    pub suite: Option<String>,
+    /// Who seals.
+    pub tx_engine: Engine,
+    /// Who opens.
+    pub rx_engine: Engine,
+    /// Plaintext sent, in bytes.
+    pub tx_bytes: Option<u64>,
+    /// Plaintext received, in bytes.
+    pub rx_bytes: Option<u64>,
+    /// Key updates sent.
+    pub tx_key_updates: Option<u64>,
+    /// Key updates received.
+    pub rx_key_updates: Option<u64>,
 }
 
 impl Row {
     /// Whether the kernel protects the records of a direction.
-    pub(crate) fn in_kernel(&self) -> bool {
+    pub fn in_kernel(&self) -> bool {
         [self.tx_engine, self.rx_engine] != [Engine::User; 2]
     }
 }
@@ -38,7 +45,7 @@ impl Row {
 /// Who protects the records of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Engine {
+pub enum Engine {
     /// The process itself.
     User,
     /// The kernel; whether in software or in a device is for the kernel to say.
@@ -51,7 +58,7 @@ pub(crate) enum Engine {
 
 impl Engine {
     /// As it is written in JSON, too.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::User => "user",
             Self::Kernel => "kernel",

@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::exit::{Exit, Failure};
+use crate::Error;
 
 /// Lines are written out at once when they have come to this many bytes.
 const FLUSH_AT: usize = 32 * 1024;
 
 /// Longest string of a client that is logged, in bytes; the rest is cut off.
-pub(crate) const MAX_TEXT: usize = 2048;
+pub const MAX_TEXT: usize = 2048;
 
 /// Where the lines of all workers go.
-pub(crate) struct Sink {
+pub struct Sink {
     target: Target,
     /// Set after a failed write, so that the loss is reported once and not per line.
     broken: AtomicBool,
@@ -36,8 +36,8 @@ impl Sink {
     /// Opens the log: `-` is stdout, `off` is none, anything else a file that is appended to.
     ///
     /// # Errors
-    /// [`Exit::Failure`] when the file cannot be opened.
-    pub(crate) fn open(path: &Path) -> Result<Arc<Self>, Failure> {
+    /// [`Error::AccessLog`] when the file cannot be opened.
+    pub fn open(path: &Path) -> Result<Arc<Self>, Error> {
         let target = match path.to_str() {
             Some("-") => Target::Stdout,
             Some("off") => Target::Off,
@@ -57,7 +57,7 @@ impl Sink {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub(crate) fn reopen(&self) -> Result<(), Failure> {
+    pub fn reopen(&self) -> Result<(), Error> {
         if let Target::File { path, file } = &self.target {
             *file.write().unwrap_or_else(PoisonError::into_inner) = append_to(path)?;
         }
@@ -85,14 +85,11 @@ impl Sink {
     }
 }
 
-fn append_to(path: &Path) -> Result<File, Failure> {
+fn append_to(path: &Path) -> Result<File, Error> {
     let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.map_err(|error| {
-        Failure::new(
-            Exit::Failure,
-            format!("cannot open access log `{}`: {error}", path.display()),
-            "give a writable path, `-` for stdout, or `off`",
-        )
+    opened.map_err(|error| Error::AccessLog {
+        path: path.to_owned(),
+        error,
     })
 }
 
@@ -103,13 +100,14 @@ fn write_stdout(lines: &[u8]) -> io::Result<()> {
 }
 
 /// The log of one worker.
-pub(crate) struct AccessLog {
+pub struct AccessLog {
     sink: Arc<Sink>,
     pending: RefCell<Vec<u8>>,
 }
 
 impl AccessLog {
-    pub(crate) fn new(sink: Arc<Sink>) -> Self {
+    /// The log of a worker whose lines go to `sink`.
+    pub fn new(sink: Arc<Sink>) -> Self {
         Self {
             sink,
             pending: RefCell::new(Vec::new()),
@@ -117,7 +115,7 @@ impl AccessLog {
     }
 
     /// Queues a whole line, line break included.
-    pub(crate) fn push(&self, line: &[u8]) {
+    pub fn push(&self, line: &[u8]) {
         let mut pending = self.pending.borrow_mut();
         pending.extend_from_slice(line);
         if pending.len() >= FLUSH_AT {
@@ -127,7 +125,7 @@ impl AccessLog {
     }
 
     /// Writes out what is queued.
-    pub(crate) fn flush(&self) {
+    pub fn flush(&self) {
         let mut pending = self.pending.borrow_mut();
         if !pending.is_empty() {
             self.sink.write(&pending);
@@ -136,13 +134,13 @@ impl AccessLog {
     }
 
     /// Whether there is no log, and lines need not be made.
-    pub(crate) fn is_off(&self) -> bool {
+    pub fn is_off(&self) -> bool {
         matches!(self.sink.target, Target::Off)
     }
 }
 
 /// Adds a field with a string or null to an object that has one already.
-pub(crate) fn field(line: &mut Vec<u8>, name: &str, value: Option<&str>) {
+pub fn field(line: &mut Vec<u8>, name: &str, value: Option<&str>) {
     let _ = write!(line, ",\"{name}\":");
     match value {
         Some(value) => text(line, value),
@@ -151,7 +149,7 @@ pub(crate) fn field(line: &mut Vec<u8>, name: &str, value: Option<&str>) {
 }
 
 /// Adds a string, cut to what is logged of one.
-pub(crate) fn text(line: &mut Vec<u8>, value: &str) {
+pub fn text(line: &mut Vec<u8>, value: &str) {
     let cut = value.floor_char_boundary(MAX_TEXT);
     // Neither serialising a str nor writing to a Vec can fail.
     let _ = serde_json::to_writer(line, &value[..cut]);

@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustix::fs::FlockOperation;
 
-use super::certificate::Paths;
+use underseal_server::certificate::Paths;
+
 use crate::exit::{Exit, Failure};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -6,13 +6,13 @@ use std::thread;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::exit::{Exit, Failure};
+use crate::Error;
 
 /// Connections the kernel completes ahead of `accept`; it cuts this down to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
 /// How many workers there are: as many as asked for, or one per CPU.
-pub(crate) fn count(asked: Option<u16>) -> usize {
+pub fn count(asked: Option<u16>) -> usize {
     asked.map_or_else(
         || thread::available_parallelism().map_or(1, usize::from),
         usize::from,
@@ -23,12 +23,13 @@ pub(crate) fn count(asked: Option<u16>) -> usize {
 /// never has to wake another one.
 ///
 /// # Errors
-/// [`Exit::Listen`] when the address is malformed, unknown, in use or not permitted.
-pub(crate) fn bind(listen: &str, count: usize) -> Result<(Vec<TcpListener>, SocketAddr), Failure> {
+/// [`Error::Address`] and [`Error::Listen`]: the address is malformed, unknown, in use or not
+/// permitted.
+pub fn bind(listen: &str, count: usize) -> Result<(Vec<TcpListener>, SocketAddr), Error> {
     let wanted = resolve(listen)?;
-    let refused = |error: io::Error| {
-        let message = format!("cannot listen on {wanted}: {error}");
-        Failure::new(Exit::Listen, message, hint(&error))
+    let refused = |error| Error::Listen {
+        address: wanted,
+        error,
     };
     // The first socket binds without SO_REUSEPORT: with it, the address of another server of the
     // same user would be shared in silence instead of reported as in use.
@@ -48,13 +49,10 @@ pub(crate) fn bind(listen: &str, count: usize) -> Result<(Vec<TcpListener>, Sock
     Ok((listeners, address))
 }
 
-fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
-    let refused = |why: String| {
-        Failure::new(
-            Exit::Listen,
-            format!("cannot listen on `{listen}`: {why}"),
-            "write ADDRESS:PORT, for example `127.0.0.1:8443`, `[::1]:8443` or `0.0.0.0:443`",
-        )
+fn resolve(listen: &str) -> Result<SocketAddr, Error> {
+    let refused = |why| Error::Address {
+        address: listen.to_owned(),
+        why,
     };
     let mut addresses = listen
         .to_socket_addrs()
@@ -84,19 +82,6 @@ fn bound_to(socket: &Socket) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::other("not an IP address"))
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another server has this port; choose another `--listen`, or port 0 for any free one"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one"
-        }
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address",
-        _ => "choose another address with `--listen`",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,11 +99,9 @@ mod tests {
     #[test]
     fn a_port_in_use_is_reported_even_if_it_could_be_shared() {
         let (_held, address) = bind("127.0.0.1:0", 2).expect("bind");
-        let failure = bind(&address.to_string(), 2).expect_err("in use");
-        assert_eq!(
-            failure.message(),
-            format!("cannot listen on {address}: Address already in use")
-        );
+        let error = bind(&address.to_string(), 2).expect_err("in use");
+        let expected = format!("cannot listen on {address}: Address already in use");
+        assert!(error.to_string().starts_with(&expected), "{error}");
     }
 
     #[test]

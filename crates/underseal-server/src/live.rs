@@ -4,10 +4,10 @@
 //! user's runtime [`directory`]: whoever connects is sent one [`Row`] per connection, as a line of
 //! JSON, and then the end. `underseal conns` asks every such socket.
 
-pub(crate) mod directory;
+pub mod directory;
 mod registry;
 mod row;
-pub(crate) mod socket;
+pub mod socket;
 
-pub(crate) use registry::{Established, Place, Registry, Table};
-pub(crate) use row::{Engine, Row};
+pub use registry::{Established, Place, Registry, Table};
+pub use row::{Engine, Row};

@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// Overrides every other choice.
-pub(crate) const VARIABLE: &str = "UNDERSEAL_RUNTIME_DIR";
+pub const VARIABLE: &str = "UNDERSEAL_RUNTIME_DIR";
 
 /// Name of the directory below those that belong to one user.
 const NAME: &str = "underseal";
@@ -19,7 +19,7 @@ const NAME: &str = "underseal";
 const SHARED: &str = "/tmp";
 
 /// Where processes of this user put their sockets, the first choice first.
-pub(crate) fn own() -> Vec<PathBuf> {
+pub fn own() -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(chosen) = variable(VARIABLE) {
         return vec![chosen.into()];
@@ -43,7 +43,7 @@ pub(crate) fn own() -> Vec<PathBuf> {
 
 /// Where `conns` looks: where this user's processes put their sockets and, for root, where
 /// everybody's do.
-pub(crate) fn all() -> Vec<PathBuf> {
+pub fn all() -> Vec<PathBuf> {
     let mut directories = own();
     if own_uid() == 0 && std::env::var_os(VARIABLE).is_none() {
         let of_sessions = names_in(Path::new("/run/user"));
@@ -66,7 +66,8 @@ fn names_in(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     entries.filter_map(|entry| Some(entry.ok()?.path()))
 }
 
-pub(crate) fn own_uid() -> u32 {
+/// The user that this process acts as.
+pub fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
@@ -74,7 +75,7 @@ pub(crate) fn own_uid() -> u32 {
 ///
 /// # Errors
 /// When it cannot be made, and when what is there is not to be trusted.
-pub(crate) fn make(directory: &Path) -> io::Result<()> {
+pub fn make(directory: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => match owner(directory)? {
@@ -89,7 +90,7 @@ pub(crate) fn make(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// When it is a symlink, no directory, or others may write to it: in `/tmp`, everything could be
 /// put in place of it by anybody.
-pub(crate) fn owner(directory: &Path) -> io::Result<u32> {
+pub fn owner(directory: &Path) -> io::Result<u32> {
     let metadata = fs::symlink_metadata(directory)?;
     if !metadata.is_dir() {
         return Err(distrust("it is no directory".to_owned()));

@@ -20,6 +20,7 @@ use super::control::Workers;
 use super::descriptors::Reserve;
 use super::intake::{Intake, is_exhaustion};
 use super::watch::Watches;
+use crate::Error;
 
 /// How often deadlines are looked at and the log is written out.
 const TICK: Duration = Duration::from_millis(250);
@@ -28,7 +29,8 @@ const CLOSING_TICK: Duration = Duration::from_millis(20);
 
 /// What workers are to do, as told by the control thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
+    /// Accept connections.
     Serve,
     /// Accept nothing more, close idle connections, end when the last one has ended.
     Finish,
@@ -37,7 +39,7 @@ pub(crate) enum Order {
 }
 
 /// What a subcommand does with the connections that one of its workers accepted.
-pub(crate) trait Accept: 'static {
+pub trait Accept: 'static {
     /// Starts to serve a connection, as a task of the current [`LocalSet`] that holds `permit`, if
     /// there is one, until the connection has ended.
     fn accept(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>);
@@ -50,30 +52,31 @@ pub(crate) trait Accept: 'static {
 }
 
 /// The right to one of a bounded number of connections; given back when it is dropped.
-pub(crate) type Permit = OwnedSemaphorePermit;
+pub type Permit = OwnedSemaphorePermit;
 
 /// What bounds how many connections there are.
 #[derive(Clone)]
-pub(crate) struct Bounds {
-    pub(crate) reserve: Reserve,
+pub struct Bounds {
+    /// Of descriptors.
+    pub reserve: Reserve,
     /// Of the whole process; without it, only descriptors do.
-    pub(crate) connections: Option<Arc<Semaphore>>,
+    pub connections: Option<Arc<Semaphore>>,
 }
 
 /// Makes what the worker of the given number is made of, on the worker's own thread.
-pub(crate) trait Make<W>: FnOnce(usize) -> Rc<W> + Clone + Send + 'static {}
+pub trait Make<W>: FnOnce(usize) -> Rc<W> + Clone + Send + 'static {}
 
 impl<W, F: FnOnce(usize) -> Rc<W> + Clone + Send + 'static> Make<W> for F {}
 
 /// Starts one worker thread per listener.
 ///
 /// # Errors
-/// When a runtime or a thread cannot be made.
-pub(crate) fn start<W: Accept>(
+/// [`Error::Workers`] when a runtime or a thread cannot be made.
+pub fn start<W: Accept>(
     listeners: Vec<TcpListener>,
     bounds: &Bounds,
     make: impl Make<W>,
-) -> io::Result<Workers> {
+) -> Result<Workers, Error> {
     let (orders, order) = watch::channel(Order::Serve);
     let (failed, ended) = mpsc::channel(1);
     for (index, listener) in listeners.into_iter().enumerate() {
@@ -85,7 +88,8 @@ pub(crate) fn start<W: Accept>(
             make,
             order.clone(),
             Ended(failed.clone()),
-        )?;
+        )
+        .map_err(Error::Workers)?;
     }
     Ok(Workers { orders, ended })
 }
@@ -229,7 +233,7 @@ async fn finish(worker: &impl Accept, mut orders: watch::Receiver<Order>) {
     let mut ticks = ticker(CLOSING_TICK);
     let mut quitting = false;
     worker.watches().close_idle();
-    while worker.watches().len() > 0 {
+    while !worker.watches().is_empty() {
         tokio::select! {
             _ = ticks.tick() => tick(worker),
             // An error means that the control thread is gone, which ends the process anyway.

@@ -5,27 +5,30 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::{Error, InconsistentKeys, SignatureScheme};
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 
-use super::control::Reload;
-use crate::exit::{Exit, Failure};
+use crate::control::{Reload, ReloadError};
+use crate::error::{IdentityError, Part};
 
 /// Where certificate and key are read from.
 #[derive(Clone, Debug)]
-pub(crate) struct Paths {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+pub struct Paths {
+    /// The chain in PEM, own certificate first.
+    pub certificate: PathBuf,
+    /// The private key in PEM.
+    pub key: PathBuf,
 }
 
 /// The pair in use. New handshakes take whatever was loaded last; connections that are already
 /// established keep what they began with.
-pub(crate) struct Identity {
+pub struct Identity {
     paths: Paths,
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<CertifiedKey>>,
@@ -33,15 +36,15 @@ pub(crate) struct Identity {
 
 /// SHA-256 of a certificate, shown as `openssl x509 -fingerprint -sha256` shows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint([u8; 32]);
+pub struct Fingerprint([u8; 32]);
 
 /// What changes when one of several files is replaced or rewritten; `None` while one is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(Option<Vec<(u64, u64, i64, i64)>>);
+pub struct Stamp(Option<Vec<(u64, u64, i64, i64)>>);
 
 impl Stamp {
     /// The files as they are now.
-    pub(crate) fn of<'a>(files: impl IntoIterator<Item = &'a Path>) -> Self {
+    pub fn of<'a>(files: impl IntoIterator<Item = &'a Path>) -> Self {
         let of = |path: &Path| {
             let meta = std::fs::metadata(path).ok()?;
             Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
@@ -54,8 +57,8 @@ impl Identity {
     /// Loads the pair for the first time.
     ///
     /// # Errors
-    /// [`Exit::Certificate`], with the file at fault named.
-    pub(crate) fn load(paths: Paths, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
+    /// [`IdentityError`], with the file at fault named.
+    pub fn load(paths: Paths, provider: Arc<CryptoProvider>) -> Result<Self, IdentityError> {
         let pair = read_pair(&paths, &provider)?;
         Ok(Self {
             paths,
@@ -65,12 +68,12 @@ impl Identity {
     }
 
     /// The fingerprint of the certificate in use.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.pair())
     }
 
     /// The pair in use.
-    pub(crate) fn pair(&self) -> Arc<CertifiedKey> {
+    pub fn pair(&self) -> Arc<CertifiedKey> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)
     }
@@ -78,14 +81,14 @@ impl Identity {
 
 impl Reload for Identity {
     fn what(&self) -> &'static str {
-        CERTIFICATE
+        "certificate"
     }
 
     fn stamp(&self) -> Stamp {
         Stamp::of([&*self.paths.certificate, &*self.paths.key])
     }
 
-    fn reload(&self) -> Result<Option<String>, Failure> {
+    fn reload(&self) -> Result<Option<String>, ReloadError> {
         let pair = Arc::new(read_pair(&self.paths, &self.provider)?);
         let fingerprint = Fingerprint::of(&pair);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
@@ -96,6 +99,17 @@ impl Reload for Identity {
 impl ResolvesServerCert for Identity {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.pair())
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let pair = self.pair();
+        pair.key.choose_scheme(schemes).is_some().then_some(pair)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -124,66 +138,42 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-fn read_pair(paths: &Paths, provider: &CryptoProvider) -> Result<CertifiedKey, Failure> {
-    let chain = CertificateDer::pem_file_iter(&paths.certificate)
+fn read_pair(paths: &Paths, provider: &CryptoProvider) -> Result<CertifiedKey, IdentityError> {
+    let certificate = &paths.certificate;
+    let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
-        .map_err(|error| unreadable(CERTIFICATE, &paths.certificate, error))?;
+        .map_err(|error| unreadable(Part::Certificate, certificate, error))?;
     if chain.is_empty() {
         let error = pem::Error::NoItemsFound;
-        return Err(unreadable(CERTIFICATE, &paths.certificate, error));
+        return Err(unreadable(Part::Certificate, certificate, error));
     }
     let key = PrivateKeyDer::from_pem_file(&paths.key)
-        .map_err(|error| unreadable("key", &paths.key, error))?;
-    let key = provider.key_provider.load_private_key(key).map_err(|error| {
-        Failure::new(
-            Exit::Certificate,
-            format!("cannot use key `{}`: {error}", paths.key.display()),
-            "RSA (2048 bits and up), ECDSA (P-256, P-384, P-521) and Ed25519 keys are supported",
-        )
+        .map_err(|error| unreadable(Part::Key, &paths.key, error))?;
+    let key = provider.key_provider.load_private_key(key);
+    let key = key.map_err(|error| IdentityError::Key {
+        path: paths.key.clone(),
+        error,
     })?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
-        Err(error) => Err(not_a_pair(paths, &error)),
+        Err(Error::InconsistentKeys(_)) => Err(IdentityError::Mismatch {
+            certificate: certificate.clone(),
+            key: paths.key.clone(),
+        }),
+        Err(error) => Err(IdentityError::Certificate {
+            path: certificate.clone(),
+            error,
+        }),
     }
 }
 
-const CERTIFICATE: &str = "certificate";
-
-fn unreadable(what: &str, path: &Path, error: pem::Error) -> Failure {
-    let (why, hint) = match &error {
-        pem::Error::Io(error) => (
-            error.to_string(),
-            "check the path, and that this user may read the file",
-        ),
-        pem::Error::NoItemsFound if what == CERTIFICATE => (
-            format!("no {what} in it"),
-            "the file must be PEM, with `-----BEGIN CERTIFICATE-----`",
-        ),
-        pem::Error::NoItemsFound => (
-            format!("no {what} in it"),
-            "the file must be PEM, with `-----BEGIN PRIVATE KEY-----`; \
-             `openssl pkey -in FILE` takes the password off an encrypted key",
-        ),
-        other => (other.to_string(), "the file must be well-formed PEM"),
-    };
-    let message = format!("cannot read {what} `{}`: {why}", path.display());
-    Failure::new(Exit::Certificate, message, hint)
-}
-
-fn not_a_pair(paths: &Paths, error: &Error) -> Failure {
-    let (certificate, key) = (paths.certificate.display(), paths.key.display());
+fn unreadable(part: Part, path: &Path, error: pem::Error) -> IdentityError {
+    let path = path.to_owned();
     match error {
-        Error::InconsistentKeys(_) => Failure::new(
-            Exit::Certificate,
-            format!("certificate `{certificate}` and key `{key}` do not belong together"),
-            "the server's own certificate must come first in the file, before its issuers",
-        ),
-        other => Failure::new(
-            Exit::Certificate,
-            format!("cannot use certificate `{certificate}`: {other}"),
-            "`openssl x509 -in FILE -noout -text` shows whether it is a certificate",
-        ),
+        pem::Error::Io(error) => IdentityError::Read { part, path, error },
+        pem::Error::NoItemsFound => IdentityError::Missing { part, path },
+        error => IdentityError::Pem { part, path, error },
     }
 }
 
@@ -207,8 +197,8 @@ mod tests {
     }
 
     fn refusal(paths: &Paths) -> String {
-        let failure = read_pair(paths, &provider()).expect_err("refused");
-        failure.message().to_owned()
+        let error = read_pair(paths, &provider()).expect_err("refused");
+        error.to_string()
     }
 
     #[test]

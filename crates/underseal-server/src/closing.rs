@@ -14,7 +14,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// With close_notify, and after the client had time to read what was sent.
     Close,
     /// Such that what was sent cannot be taken for complete.
@@ -23,7 +23,7 @@ pub(crate) enum End {
 
 /// Ends a stream as `end` says; one to abort is left as it is, for its owner to drop or reset.
 /// `tcp` gives the connection below.
-pub(crate) async fn close<S: AsyncWrite + Unpin>(
+pub async fn close<S: AsyncWrite + Unpin>(
     watch: &Watch,
     stream: &mut S,
     tcp: impl Fn(&S) -> Option<&TcpStream>,
@@ -47,7 +47,7 @@ pub(crate) async fn close<S: AsyncWrite + Unpin>(
 /// Reads and throws away until the client closes, within the library's limits: closing while its
 /// bytes are unread would reset the connection and may destroy the answer. The time is the worker's
 /// to keep.
-pub(crate) async fn linger(watch: &Watch, tcp: &TcpStream) {
+pub async fn linger(watch: &Watch, tcp: &TcpStream) {
     let limits = Linger::default();
     watch.enter(Phase::Busy, limits.time);
     // The time being over is an end like any other.

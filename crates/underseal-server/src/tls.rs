@@ -6,10 +6,10 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 use super::certificate::Identity;
-use crate::exit::{Exit, Failure};
+use crate::Error;
 
 /// The provider of handshakes. The records that follow are underseal's own.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
+pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
@@ -17,24 +17,17 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// what another one began. Early data stays off: a GET replayed is harmless, its log line is not.
 ///
 /// # Errors
-/// [`Exit::Failure`] when the provider cannot give random numbers.
-pub(crate) fn config(
+/// [`Error::Tls`] when the provider cannot give random numbers.
+pub fn config(
     identity: Arc<Identity>,
     provider: Arc<CryptoProvider>,
-) -> Result<Arc<ServerConfig>, Failure> {
-    let failed = |error: rustls::Error| {
-        Failure::new(
-            Exit::Failure,
-            format!("cannot set up TLS: {error}"),
-            "this is a defect of underseal or of the system's random generator",
-        )
-    };
+) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(failed)?
+        .map_err(Error::Tls)?
         .with_no_client_auth()
         .with_cert_resolver(identity);
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
-    config.ticketer = aws_lc_rs::Ticketer::new().map_err(failed)?;
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
     Ok(Arc::new(config))
 }

@@ -12,14 +12,14 @@ const MAX_RESERVE: u64 = 1024;
 /// The kernel gives out the lowest free descriptor, so a number at or above the limit says that
 /// about as many are in use, without anybody counting them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reserve {
+pub struct Reserve {
     first: RawFd,
 }
 
 impl Reserve {
     /// Raises the soft limit of open files to the hard one, and holds back an eighth of it. Not
     /// being allowed to raise it is no failure.
-    pub(crate) fn set_up() -> Self {
+    pub fn set_up() -> Self {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let raised = Rlimit {
             current: maximum,
@@ -44,12 +44,12 @@ impl Reserve {
     }
 
     /// Whether `accepted` is the last connection to be accepted for now.
-    pub(crate) fn is_reached_by(self, accepted: impl AsFd) -> bool {
+    pub fn is_reached_by(self, accepted: impl AsFd) -> bool {
         accepted.as_fd().as_raw_fd() >= self.first
     }
 
     /// Whether another connection may be accepted; `any` is any descriptor.
-    pub(crate) fn has_room(self, any: impl AsFd) -> bool {
+    pub fn has_room(self, any: impl AsFd) -> bool {
         rustix::io::fcntl_dupfd_cloexec(any, 0).is_ok_and(|next| !self.is_reached_by(next))
     }
 }

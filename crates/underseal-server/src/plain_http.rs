@@ -10,11 +10,11 @@ use super::closing::linger;
 use super::watch::Watch;
 
 /// For the log.
-pub(crate) const WHY: &str = "plain HTTP on the HTTPS port";
+pub const WHY: &str = "plain HTTP on the HTTPS port";
 
 /// Tells the client in words what is wrong; a TLS alert would be noise to it. Calls `log` with the
 /// method and the target, as far as they can be read, unless nothing came.
-pub(crate) async fn answer(
+pub async fn answer(
     watch: &Watch,
     mut tcp: TcpStream,
     log: impl FnOnce(Option<&str>, Option<&str>),

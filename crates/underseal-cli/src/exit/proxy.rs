@@ -1,0 +1,33 @@
+//! Exit codes and hints for what keeps a proxy from starting.
+
+use super::{Exit, Failure};
+use crate::proxy::Error;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (exit, hint) = match &error {
+            Error::ReadAuthorities { .. } | Error::UseAuthorities { .. } => (
+                Exit::Certificate,
+                "the file must be PEM, with one or more `-----BEGIN CERTIFICATE-----`",
+            ),
+            Error::NoSystemAuthorities => (
+                Exit::Certificate,
+                "install `ca-certificates`, or give `--to-ca`",
+            ),
+            Error::NoPolicy { .. } => (
+                Exit::Policy,
+                "put files called *.yaml there, or leave `--policy` out to allow all",
+            ),
+            Error::ReadPolicy { .. } => (
+                Exit::Policy,
+                "check the path, and that this user may read the file",
+            ),
+            Error::Policy { .. } => (
+                Exit::Policy,
+                "`underseal policy check FILE` lists every error of a file",
+            ),
+            Error::Tls(_) => (Exit::Failure, super::TLS_HINT),
+        };
+        Self::new(exit, error.to_string(), hint)
+    }
+}

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod access_log;
+pub mod admin;
+pub mod buffers;
+pub mod certificate;
+pub mod clock;
+pub mod closing;
+pub mod control;
+pub mod current;
+pub mod descriptors;
+mod error;
+mod intake;
+pub mod listener;
+pub mod live;
+pub mod plain_http;
+pub mod tls;
+pub mod watch;
+pub mod worker;
+
+pub use error::{Error, IdentityError, Part, without_error_numbers};

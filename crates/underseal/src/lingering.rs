@@ -27,7 +27,9 @@ pub(crate) use polled::Lingering;
 pub use polled::linger;
 
 /// How long a lingering close goes on where the peer does not close: two seconds and 256 KiB by
-/// default. When either is used up the connection is closed as it is, and may be reset.
+/// default. When either is used up the connection is closed as it is, and may be reset. So it is
+/// where the kernel opens and the peer updates its key meanwhile: behind a key update the kernel
+/// receives nothing before it has the next key (`EKEYEXPIRED`), which nobody gives it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linger {
     /// Time to wait for the peer's end.

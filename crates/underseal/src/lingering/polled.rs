@@ -15,7 +15,7 @@ use super::{Budget, Linger};
 /// Reads and throws away what `tcp` receives until the peer closes, the connection fails, or
 /// `bytes` of it came: the second half of a lingering close, after `shutdown` has announced the end
 /// of the sending side. Then drop the stream. `tcp` may be what is below a TLS stream, with either
-/// engine.
+/// engine; see [`Linger`] for what ends it early.
 ///
 /// A peer may keep its side open for ever: bound the time.
 ///

@@ -279,7 +279,7 @@ fn connection(principal: Option<&str>) -> Connection<'_> {
     Connection {
         source: Peer {
             principal: principal.into(),
-            ip: None,
+            ..Peer::default()
         },
         port: 8443,
         ..Connection::default()

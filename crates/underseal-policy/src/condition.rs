@@ -1,6 +1,7 @@
 //! The keys of `when`.
 
 use crate::pattern::{self, Pattern};
+use crate::token::RequestPrincipal;
 
 /// What a condition asks about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,36 +11,85 @@ pub(crate) enum Key {
     SourceIp,
     SourceNamespace,
     SourcePrincipal,
+    SourceTrustDomain,
+    SourceServiceAccount,
+    /// A label of whoever opened the connection.
+    SourceLabel(Box<str>),
     DestinationIp,
     DestinationPort,
     DestinationPrincipal,
+    /// A label of whoever accepted it.
+    DestinationLabel(Box<str>),
     Sni,
     Query,
+    RequestPrincipal,
+    /// A claim of the token, by the names that lead to it.
+    Claim(Box<[Box<str>]>),
 }
 
 impl Key {
-    const ALL: [(&str, Self); 8] = [
+    const ALL: [(&str, Self); 11] = [
         ("source.ip", Self::SourceIp),
         ("source.namespace", Self::SourceNamespace),
         ("source.principal", Self::SourcePrincipal),
+        ("source.trustDomain", Self::SourceTrustDomain),
+        ("source.serviceAccount", Self::SourceServiceAccount),
         ("destination.ip", Self::DestinationIp),
         ("destination.port", Self::DestinationPort),
         ("destination.principal", Self::DestinationPrincipal),
         ("connection.sni", Self::Sni),
         ("request.query", Self::Query),
+        ("request.auth.principal", Self::RequestPrincipal),
+    ];
+
+    /// Keys with a name in brackets.
+    const NAMED: [&str; 4] = [
+        "request.headers[NAME]",
+        "request.auth.claims[NAME]",
+        "source.labels[NAME]",
+        "destination.labels[NAME]",
     ];
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if let Some(rest) = text.strip_prefix("request.headers[") {
+        if let Some((start, rest)) = text.split_once('[')
+            && let Some(form) = Self::NAMED.iter().find(|form| form.starts_with(start))
+            && form[start.len()..].starts_with('[')
+        {
             let name = rest.strip_suffix(']').unwrap_or_default();
-            return Self::header(name)
-                .ok_or_else(|| format!("expected `request.headers[NAME]`: `{text}`"))?;
+            return Self::named(start, name)
+                .ok_or_else(|| format!("expected `{form}`: `{text}`"))?;
         }
-        let known = Self::ALL.into_iter().find(|(name, _)| *name == text);
-        known.map(|(_, key)| key).ok_or_else(|| {
-            let names = Self::ALL.map(|(name, _)| name).join(", ");
-            format!("no such key: `{text}`; there are request.headers[NAME], {names}")
+        let of_claim = |name: &str| Self::Claim(Box::new([name.into()]));
+        let known = Self::ALL.into_iter().chain([
+            ("request.auth.audiences", of_claim("aud")),
+            ("request.auth.presenter", of_claim("azp")),
+        ]);
+        let names = || known.clone().map(|(name, _)| name);
+        let key = known.clone().find(|(name, _)| *name == text);
+        key.map(|(_, key)| key).ok_or_else(|| {
+            let names: Vec<_> = Self::NAMED.into_iter().chain(names()).collect();
+            format!("no such key: `{text}`; there are {}", names.join(", "))
         })
+    }
+
+    fn named(start: &str, name: &str) -> Option<Result<Self, String>> {
+        match start {
+            "request.headers" => Self::header(name),
+            "request.auth.claims" => Self::claim(name).map(Ok),
+            _ if !is_label(name) => None,
+            "source.labels" => Some(Ok(Self::SourceLabel(name.into()))),
+            _ => Some(Ok(Self::DestinationLabel(name.into()))),
+        }
+    }
+
+    /// `a`, or `a][b` for the claim `b` within `a`.
+    fn claim(names: &str) -> Option<Self> {
+        let names: Vec<Box<str>> = names.split("][").map(Into::into).collect();
+        let is_name = |name: &str| !name.is_empty() && !name.contains(['[', ']']);
+        names
+            .iter()
+            .all(|name| is_name(name))
+            .then(|| Self::Claim(names.into()))
     }
 
     fn header(name: &str) -> Option<Result<Self, String>> {
@@ -54,11 +104,20 @@ impl Key {
         Some(Ok(Self::Header(name.into_bytes().into())))
     }
 
+    /// Whether it is known of HTTP only.
+    pub(crate) fn is_of_http(&self) -> bool {
+        matches!(
+            self,
+            Self::Header(_) | Self::Query | Self::RequestPrincipal | Self::Claim(_)
+        )
+    }
+
     /// Whether `text` can be a value of this key.
     pub(crate) fn check(&self, text: &str) -> Result<(), String> {
         match self {
             Self::SourceIp | Self::DestinationIp => pattern::ip_block(text).map(drop),
             Self::DestinationPort => pattern::port(text).map(drop),
+            Self::RequestPrincipal => RequestPrincipal::parse(text).map(drop),
             _ => self.pattern(text).map(drop),
         }
     }
@@ -69,8 +128,19 @@ impl Key {
             Self::SourcePrincipal | Self::DestinationPrincipal => Pattern::principal(text),
             Self::Sni => Pattern::server_name(text),
             Self::SourceNamespace => Pattern::namespace(text),
+            Self::SourceTrustDomain => Pattern::trust_domain(text),
+            Self::SourceServiceAccount => Pattern::service_account(text),
+            Self::SourceLabel(_) | Self::DestinationLabel(_) | Self::Claim(_) => {
+                Pattern::parse(text)
+            }
             Self::Query => Pattern::presence(text),
             _ => Pattern::field_value(text),
         }
     }
+}
+
+/// The name of a label, as Kubernetes has them.
+fn is_label(name: &str) -> bool {
+    let in_label = |b: u8| b.is_ascii_alphanumeric() || b"-._/:".contains(&b);
+    !name.is_empty() && name.bytes().all(in_label)
 }

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::matcher::Labels;
+use crate::token::Token;
+
 /// What is known of something that a connection may have or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fact<'a> {
@@ -38,22 +41,68 @@ pub struct Peer<'a> {
     pub principal: Fact<'a>,
     /// Its address; `None` if it is not known, which is decided against the request.
     pub ip: Option<IpAddr>,
+    /// The labels of its workload; `None` if they are not known, which is decided against the
+    /// request.
+    pub labels: Option<&'a Labels>,
 }
 
 impl<'a> Peer<'a> {
-    /// NAME of a principal whose path begins with `/ns/NAME/`.
+    /// NAME of a principal whose path begins with `/ns/NAME/`. Which of several is meant, nobody
+    /// knows.
     pub(crate) fn namespace(&self) -> Fact<'a> {
-        match self.principal {
-            Fact::Is(id) => namespace(id).into(),
-            other => other,
+        self.of_principal(|id| {
+            let (_, path) = id.split_once("/ns/")?;
+            let (namespace, rest) = path.split_once('/')?;
+            let is_first = id.split('/').nth(1) == Some("ns");
+            let is_only = !path.contains("/ns/") && !rest.starts_with("ns/");
+            Some((is_first && is_only).then_some(namespace))
+        })
+    }
+
+    /// DOMAIN of a principal `DOMAIN/…`.
+    pub(crate) fn trust_domain(&self) -> Fact<'a> {
+        self.of_principal(|id| Some(Some(id.split_once('/')?.0)))
+    }
+
+    /// `NAMESPACE/sa/ACCOUNT` of `/ns/NAMESPACE/sa/ACCOUNT`, the whole path of a principal. Whether one that holds more is
+    /// meant, nobody knows.
+    pub(crate) fn service_account(&self) -> Fact<'a> {
+        self.of_principal(|id| {
+            let (start, path) = id.split_once("/ns/")?;
+            path.contains("/sa/").then_some(())?;
+            let is_whole = account(path).is_some() && !start.contains('/');
+            Some(is_whole.then_some(path))
+        })
+    }
+
+    /// The value of a label.
+    pub(crate) fn label(&self, name: &str) -> Fact<'a> {
+        match self.labels {
+            Some(labels) => labels.get(name).map(String::as_str).into(),
+            None => Fact::Unknown,
+        }
+    }
+
+    /// What the principal, without its scheme, tells: `None` if it tells nothing, and `Some(None)` if
+    /// it can be read in several ways.
+    fn of_principal(&self, tells: impl Fn(&'a str) -> Option<Option<&'a str>>) -> Fact<'a> {
+        let id = match self.principal {
+            Fact::Is(id) => id,
+            other => return other,
+        };
+        match id.strip_prefix("spiffe://").and_then(tells) {
+            None => Fact::Absent,
+            Some(Some(text)) => Fact::Is(text),
+            Some(None) => Fact::Unknown,
         }
     }
 }
 
-fn namespace(id: &str) -> Option<&str> {
-    let (_, path) = id.strip_prefix("spiffe://")?.split_once('/')?;
-    let (namespace, _) = path.strip_prefix("ns/")?.split_once('/')?;
-    Some(namespace)
+/// Namespace and account of `NAMESPACE/sa/ACCOUNT`.
+pub(crate) fn account(path: &str) -> Option<(&str, &str)> {
+    let (namespace, account) = path.split_once("/sa/")?;
+    let is_segment = |text: &str| !text.is_empty() && !text.contains('/');
+    (is_segment(namespace) && is_segment(account)).then_some((namespace, account))
 }
 
 /// A connection: whoever opened it is its source, whichever end judges.
@@ -67,4 +116,6 @@ pub struct Connection<'a> {
     pub port: u16,
     /// The server name that the source asked for in its ClientHello, in any case.
     pub sni: Fact<'a>,
+    /// The token of the request on it that is judged.
+    pub token: Token<'a>,
 }

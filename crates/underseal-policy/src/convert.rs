@@ -8,11 +8,15 @@ mod metadata;
 mod options;
 mod regex;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 pub use self::options::ConvertOptions;
-use crate::load::{Kind, LoadError, Misread, Place, PolicyFile, Reader, Value, documents, load};
-use crate::model::{AuthorizationPolicy, Spec};
+use crate::load::{
+    Kind, LoadError, Loaded, Misread, Place, PolicyFile, Reader, Value, documents, load_all,
+};
+use serde::Serialize;
+
+use crate::model::{AuthorizationPolicy, RequestAuthentication, Selector, Spec};
 use crate::validate::faults;
 
 /// The label that a workload must have for the namespace of a policy to be told: as Cilium calls
@@ -24,6 +28,8 @@ pub(crate) const NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 pub struct Converted {
     /// Policies that load.
     pub policies: Vec<AuthorizationPolicy>,
+    /// Which tokens are believed.
+    pub authentications: Vec<RequestAuthentication>,
     /// What an operator should know: what was narrowed, and what was passed over.
     pub notes: Vec<Note>,
 }
@@ -56,6 +62,8 @@ pub struct Document {
     pub outcome: Outcome,
     /// The policies that it became; none if it was refused or passed over.
     pub policies: Vec<AuthorizationPolicy>,
+    /// Which tokens are believed, if it says so.
+    pub authentications: Vec<RequestAuthentication>,
     /// How they are narrower, and what they need to be in force.
     pub notes: Vec<Note>,
     /// Why it was refused.
@@ -103,11 +111,13 @@ pub fn convert(
     let mut errors = Vec::new();
     for document in examined {
         converted.policies.extend(document.policies);
+        converted.authentications.extend(document.authentications);
         converted.notes.extend(document.notes);
         errors.extend(document.errors);
     }
     // An empty set would allow everything.
-    let is_empty = errors.is_empty() && converted.policies.is_empty();
+    let says_nothing = converted.policies.is_empty() && converted.authentications.is_empty();
+    let is_empty = errors.is_empty() && says_nothing;
     if let (true, Some(file)) = (is_empty, files.first()) {
         let message = "there is no policy in this file, nor in any other".to_owned();
         errors.extend(Document::unread(file.name, Place::START, message).errors);
@@ -171,6 +181,7 @@ fn examine_value(
         narrowed: Vec::new(),
         notes: Vec::new(),
         name: (String::new(), place),
+        authentications: Vec::new(),
     };
     let is_policy = !matches!(kind, Kind::Other(_));
     let policies = conversion.document(value, kind);
@@ -199,6 +210,7 @@ fn examine_value(
         name: conversion.name.0,
         outcome,
         policies,
+        authentications: conversion.authentications,
         notes: notes.map(|note| note.note(file)).collect(),
         errors: found.into_iter().map(|fault| fault.error(file)).collect(),
         name_place: conversion.name.1,
@@ -207,13 +219,18 @@ fn examine_value(
 
 /// Policies of one name overwrite each other in a cluster, and do not load here.
 fn refuse_twins(documents: &mut [Document]) {
-    let mut names = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for document in documents {
-        let twin = document.policies.iter().find_map(|policy| {
-            let name = &policy.metadata.name;
-            let before = names.insert(name.clone(), ());
-            before.map(|()| name.clone())
-        });
+        let policies = document.policies.iter().map(|policy| &policy.metadata);
+        let tokens = document
+            .authentications
+            .iter()
+            .map(|tokens| &tokens.metadata);
+        let all = policies
+            .map(|metadata| ("policy", &metadata.name))
+            .chain(tokens.map(|metadata| ("tokens", &metadata.name)));
+        let mut twins = all.filter(|(kind, name)| !names.insert((*kind, (*name).clone())));
+        let twin = twins.next().map(|(_, name)| name.clone());
         if let Some(name) = twin {
             let fault = Misread {
                 place: document.name_place,
@@ -241,6 +258,7 @@ impl Document {
             name: String::new(),
             outcome: Outcome::Refused,
             policies: Vec::new(),
+            authentications: Vec::new(),
             notes: Vec::new(),
             errors: vec![error],
             name_place: place,
@@ -250,14 +268,15 @@ impl Document {
     /// Holds the policies against the loader once more, as they will be written; nothing is kept of
     /// what has an error.
     fn settle(&mut self) {
-        if self.errors.is_empty() && !self.policies.is_empty() {
-            let text = to_yaml(&self.policies);
+        let is_something = !self.policies.is_empty() || !self.authentications.is_empty();
+        if self.errors.is_empty() && is_something {
+            let text = written(&self.policies, &self.authentications);
             let file = PolicyFile {
                 name: &self.name,
                 text: &text,
             };
-            match load(&[file], &[]) {
-                Ok(policies) if policies == self.policies => {}
+            match load_all(&[file], &[]) {
+                Ok(loaded) if self.is_read(&loaded) => {}
                 Ok(_) => self.fail("it would not be read as it is meant".to_owned()),
                 Err(errors) => errors.iter().for_each(|error| self.fail(error.to_string())),
             }
@@ -265,8 +284,14 @@ impl Document {
         if !self.errors.is_empty() {
             self.outcome = Outcome::Refused;
             self.policies.clear();
+            self.authentications.clear();
             self.notes.clear();
         }
+    }
+
+    fn is_read(&self, loaded: &Loaded) -> bool {
+        let says = loaded.authentications.iter().map(|found| &found.says);
+        says.eq(&self.authentications) && loaded.policies == self.policies
     }
 
     fn fail(&mut self, message: String) {
@@ -280,10 +305,31 @@ impl Document {
     }
 }
 
+impl Converted {
+    /// All of it as a file that [`load_all`](crate::load_all) reads.
+    pub fn to_yaml(&self) -> String {
+        written(&self.policies, &self.authentications)
+    }
+}
+
 /// The policies as a file that [`load`](crate::load()) reads.
 pub fn to_yaml(policies: &[AuthorizationPolicy]) -> String {
+    written(policies, &[])
+}
+
+fn written(policies: &[AuthorizationPolicy], tokens: &[RequestAuthentication]) -> String {
+    let policies = policies.iter().map(Object::Policy);
+    let objects: Vec<_> = policies.chain(tokens.iter().map(Object::Tokens)).collect();
     // Texts, lists and mappings with text keys: there is nothing that YAML could not write.
-    serde_saphyr::to_string_multiple(policies).expect("a policy can be written as YAML")
+    serde_saphyr::to_string_multiple(&objects).expect("a policy can be written as YAML")
+}
+
+/// A document of a file.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Object<'a> {
+    Policy(&'a AuthorizationPolicy),
+    Tokens(&'a RequestAuthentication),
 }
 
 /// The conversion of one document.
@@ -296,6 +342,8 @@ struct Conversion<'o> {
     notes: Vec<Misread>,
     /// The full name, and where it stands.
     name: (String, Place),
+    /// Which tokens are believed.
+    authentications: Vec<RequestAuthentication>,
 }
 
 /// Whose a policy is.
@@ -308,7 +356,7 @@ struct Origin {
 impl Conversion<'_> {
     fn document(&mut self, document: &Value<'_>, kind: Kind<'_>) -> Vec<AuthorizationPolicy> {
         let versions: &[(&str, ())] = match kind {
-            Kind::Istio => &[
+            Kind::Istio | Kind::IstioTokens => &[
                 ("security.istio.io/v1", ()),
                 ("security.istio.io/v1beta1", ()),
             ],
@@ -326,7 +374,7 @@ impl Conversion<'_> {
                 self.reader.fault(document, message);
                 return Vec::new();
             }
-            Kind::Own => {
+            Kind::Own | Kind::OwnTokens => {
                 self.reader
                     .fault(document, "is not a policy of Istio or Cilium");
                 return Vec::new();
@@ -338,12 +386,21 @@ impl Conversion<'_> {
                 return Vec::new();
             }
         };
-        self.reader.foreign = if kind == Kind::Istio {
-            istio::FOREIGN
-        } else {
+        self.reader.foreign = if matches!(kind, Kind::Cilium { .. }) {
             cilium::FOREIGN
+        } else {
+            istio::FOREIGN
         };
-        let known = ["apiVersion", "kind", "metadata", "spec", "specs", "status"];
+        let known = [
+            "apiVersion",
+            "kind",
+            "metadata",
+            "spec",
+            "specs",
+            "status",
+            // Says nothing; older guides of Cilium have it here.
+            "description",
+        ];
         let mut fields = self.reader.mapping(document, &known);
         if let Some(version) = self.reader.required(document, &mut fields, "apiVersion") {
             self.reader.word(&version, versions);
@@ -351,6 +408,10 @@ impl Conversion<'_> {
         let metadata = self.metadata(document, &mut fields, &kind);
         let policies = match kind {
             Kind::Istio => self.istio(&mut fields, &metadata),
+            Kind::IstioTokens => {
+                self.authentications = self.authentications(document, &mut fields, &metadata);
+                Vec::new()
+            }
             _ => self.cilium(document, &mut fields, &metadata.origin),
         };
         self.note_label(document, &policies);
@@ -375,6 +436,11 @@ impl Conversion<'_> {
     /// Something is allowed there and not here.
     fn narrow(&mut self, value: &Value<'_>, message: impl Into<String>) {
         self.narrowed.push(Misread::new(value, message));
+    }
+
+    /// An operator should know this.
+    fn note(&mut self, value: &Value<'_>, message: impl Into<String>) {
+        self.notes.push(Misread::new(value, message));
     }
 
     /// The texts of a list, each of them made into what it is called here, and checked.
@@ -413,11 +479,18 @@ impl Origin {
 
     /// Restricts `spec` to the workloads of the namespace.
     fn scope(&self, mut spec: Spec) -> Spec {
-        if let Some(namespace) = &self.namespace {
-            let selector = spec.selector.get_or_insert_default();
-            let labels = &mut selector.match_labels;
-            labels.insert(NAMESPACE_LABEL.to_owned(), namespace.clone());
-        }
+        spec.selector = self.selector(spec.selector);
         spec
+    }
+
+    /// Restricts `selector` to the workloads of the namespace.
+    fn selector(&self, selector: Option<Selector>) -> Option<Selector> {
+        let Some(namespace) = &self.namespace else {
+            return selector;
+        };
+        let mut selector = selector.unwrap_or_default();
+        let labels = &mut selector.match_labels;
+        labels.insert(NAMESPACE_LABEL.to_owned(), namespace.clone());
+        Some(selector)
     }
 }

@@ -14,15 +14,17 @@ mod pattern;
 mod rule;
 mod schema;
 mod template;
+mod token;
 mod validate;
 
 pub use connection::{Connection, Fact, Peer};
 pub use convert::{ConvertOptions, Converted, Document, Note, Outcome, convert, examine, to_yaml};
 pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};
-pub use load::{LoadError, Loaded, Place, PolicyFile, load, load_all};
+pub use load::{Authentication, LoadError, Loaded, Place, PolicyFile, load, load_all};
 pub use matcher::{Labels, Matcher, applies};
 pub use schema::json_schema;
+pub use token::{Claims, Token};
 pub use validate::Fault;
 
 #[doc(hidden)]

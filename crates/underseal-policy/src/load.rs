@@ -1,5 +1,6 @@
 //! From the text of files to policies, with every error of every file and its place.
 
+mod authentication;
 mod kind;
 mod node;
 mod reader;
@@ -10,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use crate::convert::Note;
-use crate::model::AuthorizationPolicy;
+use crate::model::{AuthorizationPolicy, RequestAuthentication};
 use crate::validate::{Fault, faults};
 pub(crate) use kind::Kind;
 pub(crate) use node::{Node, documents};
@@ -104,8 +105,19 @@ pub fn load(
 pub struct Loaded {
     /// The policies, in their order.
     pub policies: Vec<AuthorizationPolicy>,
+    /// Which tokens are believed.
+    pub authentications: Vec<Authentication>,
     /// Documents of other kinds, which are no policies.
     pub passed_over: Vec<Note>,
+}
+
+/// Which tokens are believed, and which file says so: the files of keys are named from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    /// [`PolicyFile::name`].
+    pub file: String,
+    /// What it says.
+    pub says: RequestAuthentication,
 }
 
 /// As [`load`], and says which documents were passed over because they are of another kind.
@@ -119,15 +131,14 @@ pub fn load_all(files: &[PolicyFile<'_>], tcp_ports: &[u16]) -> Result<Loaded, V
     for file in files {
         let read = File::read(file, tcp_ports, &mut names);
         all.policies.extend(read.policies);
+        all.authentications.extend(read.authentications);
         all.passed_over.extend(read.passed_over);
         errors.extend(read.errors);
     }
     // Without any policy, everything would be allowed.
-    if let (true, true, Some(note)) = (
-        errors.is_empty(),
-        all.policies.is_empty(),
-        all.passed_over.first(),
-    ) {
+    let says_something = !all.policies.is_empty() || !all.authentications.is_empty();
+    let other = all.passed_over.first().filter(|_| !says_something);
+    if let (true, Some(note)) = (errors.is_empty(), other) {
         errors.push(LoadError {
             file: note.file.clone(),
             place: Place::START,
@@ -146,6 +157,7 @@ pub fn load_all(files: &[PolicyFile<'_>], tcp_ports: &[u16]) -> Result<Loaded, V
 struct File<'a> {
     name: &'a str,
     policies: Vec<AuthorizationPolicy>,
+    authentications: Vec<Authentication>,
     passed_over: Vec<Note>,
     errors: Vec<LoadError>,
 }
@@ -155,6 +167,7 @@ impl<'a> File<'a> {
         let mut read = Self {
             name: file.name,
             policies: Vec::new(),
+            authentications: Vec::new(),
             passed_over: Vec::new(),
             errors: Vec::new(),
         };
@@ -188,7 +201,8 @@ impl<'a> File<'a> {
                 let note = Misread::new(value, message).note(self.name);
                 return self.passed_over.push(note);
             }
-            Kind::Istio => "Istio",
+            Kind::OwnTokens => return self.authentication(value, names),
+            Kind::Istio | Kind::IstioTokens => "Istio",
             Kind::Cilium { .. } => "Cilium",
         };
         let message = format!("is a policy of {whose}: `underseal policy convert` makes it one");
@@ -215,6 +229,25 @@ impl<'a> File<'a> {
         }
         self.errors[before..].sort_by_key(|error| error.place);
         self.policies.push(policy);
+    }
+
+    fn authentication(&mut self, value: &Value<'_>, names: &mut BTreeSet<String>) {
+        let mut reader = Reader::default();
+        let says = reader.authentication(value);
+        let places = reader.places;
+        let errors = reader.faults.into_iter();
+        self.errors
+            .extend(errors.map(|fault| fault.error(self.name)));
+        let name = &says.metadata.name;
+        // Names are of a kind; none of a policy has a space in it.
+        if !name.is_empty() && !names.insert(format!("tokens {name}")) {
+            let fault = Fault::new("metadata.name", format!("there is another `{name}`"));
+            self.fault(value, &places, fault);
+        }
+        self.authentications.push(Authentication {
+            file: self.name.to_owned(),
+            says,
+        });
     }
 
     fn error(&mut self, place: Place, path: &str, message: impl Into<String>) {

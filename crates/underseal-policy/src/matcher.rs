@@ -9,7 +9,7 @@ use underseal_http::Request;
 use crate::connection::Connection;
 use crate::decision::{Decision, Match, Reason, Verdict};
 use crate::index::{BLOCK, Index};
-use crate::model::{Action, AuthorizationPolicy, Direction};
+use crate::model::{Action, AuthorizationPolicy, Direction, RequestAuthentication, Selector};
 use crate::rule::{self, Checked, Facts, Rule};
 use crate::validate::{Fault, faults};
 
@@ -18,11 +18,21 @@ pub type Labels = BTreeMap<String, String>;
 
 /// Whether `policy` judges what the workload with `labels` receives or sends.
 pub fn applies(policy: &AuthorizationPolicy, labels: &Labels, direction: Direction) -> bool {
-    let selected = policy.spec.selector.as_ref().is_none_or(|selector| {
+    selects(policy.spec.selector.as_ref(), labels) && policy.spec.direction == direction
+}
+
+fn selects(selector: Option<&Selector>, labels: &Labels) -> bool {
+    selector.is_none_or(|selector| {
         let mut wanted = selector.match_labels.iter();
         wanted.all(|(label, value)| labels.get(label) == Some(value))
-    });
-    selected && policy.spec.direction == direction
+    })
+}
+
+impl RequestAuthentication {
+    /// Whether the workload with `labels` believes its tokens.
+    pub fn applies(&self, labels: &Labels) -> bool {
+        selects(self.spec.selector.as_ref(), labels)
+    }
 }
 
 /// The policies for one workload and direction. Compiled once, then shared: deciding takes no

@@ -1,14 +1,20 @@
 //! `AuthorizationPolicy` as a file says it: the keys are Istio's, and `direction`.
 
+mod authentication;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use self::authentication::{
+    AuthenticationKind, AuthenticationSpec, JwtRule, RequestAuthentication, TokenHeader,
+};
+
 /// The only `apiVersion` there is.
 pub const API_VERSION: &str = "underseal/v1alpha1";
 
-/// The only `kind` there is.
+/// The `kind` of a policy.
 pub const KIND: &str = "AuthorizationPolicy";
 
 /// Who may do what with a workload.
@@ -178,6 +184,15 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("minItems" = 1))]
     pub not_principals: Vec<String>,
+    /// `ISSUER/SUBJECT` of the token, which was verified: exact, with `*` at one end, or `*`. HTTP
+    /// only
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("minItems" = 1))]
+    pub request_principals: Vec<String>,
+    /// `ISSUER/SUBJECT` that it must not be. HTTP only
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("minItems" = 1))]
+    pub not_request_principals: Vec<String>,
     /// Namespaces: NAME of a SPIFFE ID whose path begins with `/ns/NAME/`
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("minItems" = 1))]
@@ -236,7 +251,8 @@ pub struct Operation {
     #[schemars(extend("minItems" = 1))]
     pub not_methods: Vec<String>,
     /// Paths in normal form, without query: exact, `prefix*`, `*suffix`, `*`, or a template in
-    /// which `{*}` is one segment and `{**}` any number. HTTP only
+    /// which `{*}` is one segment and `{**}` any number; of letters, digits and `-._~%!$&'()+,;:@`,
+    /// others are decided against the request. HTTP only
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("minItems" = 1))]
     pub paths: Vec<String>,
@@ -252,7 +268,10 @@ pub struct Operation {
 #[schemars(deny_unknown_fields, extend("minProperties" = 2))]
 pub struct Condition {
     /// `request.headers[NAME]`, `source.ip`, `source.namespace`, `source.principal`,
-    /// `destination.ip`, `destination.port`, `destination.principal`, `connection.sni`, or
+    /// `source.trustDomain`, `source.serviceAccount` (`NAMESPACE/ACCOUNT`), `source.labels[NAME]`,
+    /// `destination.ip`, `destination.port`, `destination.principal`, `destination.labels[NAME]`,
+    /// `connection.sni`; of a verified token `request.auth.principal` (`ISSUER/SUBJECT`),
+    /// `request.auth.audiences`, `request.auth.presenter` and `request.auth.claims[NAME]`; or
     /// `request.query`, whose only value is `*`: that the target has a `?`
     pub key: String,
     /// One of these must be its value

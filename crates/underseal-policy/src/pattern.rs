@@ -85,6 +85,28 @@ impl Pattern {
         Ok(pattern)
     }
 
+    /// A trust domain, or a part of one.
+    pub(crate) fn trust_domain(text: &str) -> Result<Self, String> {
+        let pattern = Self::parse(text)?;
+        if !text.trim_matches('*').bytes().all(in_domain) {
+            return Err(format!("{DOMAIN}: `{text}`"));
+        }
+        Ok(pattern)
+    }
+
+    /// `NAMESPACE/ACCOUNT`, whole.
+    pub(crate) fn service_account(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/');
+        let is_account = parts.is_some_and(|(namespace, account)| {
+            let mut parts = [namespace, account].into_iter();
+            parts.all(|part| !part.is_empty() && part.bytes().all(in_segment))
+        });
+        if !is_account {
+            return Err(format!("expected NAMESPACE/ACCOUNT: `{text}`"));
+        }
+        Self::parse(text)
+    }
+
     /// A host, and its port if one has to be written. Brought into the normal form that hosts of
     /// requests have.
     pub(crate) fn host(text: &str) -> Result<Self, String> {
@@ -192,6 +214,14 @@ impl Pattern {
         }
     }
 
+    /// Whether `text`, which matches, may be another than what was meant.
+    pub(crate) fn is_doubtful(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Template(template) => template.is_doubtful(text),
+            _ => false,
+        }
+    }
+
     /// As [`Self::matches`], of texts whose case does not matter. The pattern is in lower case.
     pub(crate) fn matches_any_case(&self, text: &[u8]) -> bool {
         let part = |part: Option<&[u8]>, own: &[u8]| {
@@ -267,11 +297,8 @@ fn check_spiffe_id(id: &str) -> Result<(), String> {
     };
     let mut parts = rest.split('/');
     let domain = parts.next().unwrap_or_default();
-    let in_domain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
     if domain.is_empty() || !domain.bytes().all(in_domain) {
-        return Err(format!(
-            "a trust domain is lower case letters, digits, `.`, `-` and `_`: `{id}`"
-        ));
+        return Err(format!("{DOMAIN}: `{id}`"));
     }
     let is_segment = |segment: &str| {
         !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(in_segment)
@@ -280,6 +307,12 @@ fn check_spiffe_id(id: &str) -> Result<(), String> {
         return Err(format!("is not a SPIFFE ID: `{id}`"));
     }
     Ok(())
+}
+
+const DOMAIN: &str = "a trust domain is lower case letters, digits, `.`, `-` and `_`";
+
+fn in_domain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
 }
 
 fn in_segment(byte: u8) -> bool {

@@ -40,18 +40,36 @@ impl Template {
 
     /// Whether `path`, in normal form, is what the template says. Linear in the length of `path`.
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
+        self.matches_with(path, |_| {})
+    }
+
+    /// Whether the operators take bytes of `path`, which matches, that they do not take in Envoy:
+    /// `*` and `=`, and what no URI should have.
+    pub(crate) fn is_doubtful(&self, path: &[u8]) -> bool {
+        let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()+,;:@/".contains(byte);
+        let mut doubtful = false;
+        self.matches_with(path, |taken| doubtful |= !taken.iter().all(known));
+        doubtful
+    }
+
+    /// As [`Self::matches`]; what each operator takes is told.
+    fn matches_with(&self, path: &[u8], mut takes: impl FnMut(&[u8])) -> bool {
         let Some(mut rest) = path.strip_prefix(&*self.prefix) else {
             return false;
         };
         for literal in &self.after_segments {
             let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+            takes(&rest[..end]);
             match rest[end..].strip_prefix(&**literal) {
                 Some(after) if end > 0 => rest = after,
                 _ => return false,
             }
         }
         match &self.after_rest {
-            Some(suffix) => rest.ends_with(suffix),
+            Some(suffix) => rest.strip_suffix(&**suffix).is_some_and(|taken| {
+                takes(taken);
+                true
+            }),
             None => rest.is_empty(),
         }
     }

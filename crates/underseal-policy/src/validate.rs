@@ -4,6 +4,7 @@
 use crate::condition::Key;
 use crate::model::{AuthorizationPolicy, Condition, Operation, Rule, Source};
 use crate::pattern::{self, Pattern};
+use crate::token::RequestPrincipal;
 
 /// Something in a policy that is wrong: the fault of whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,21 +55,26 @@ impl Checks<'_> {
     }
 
     fn rule(&mut self, path: &str, rule: &Rule) {
+        let tcp_port = rule.to.iter().find_map(|to| self.tcp_port(&to.operation));
         for (index, from) in rule.from.iter().enumerate() {
-            self.source(&format!("{path}.from[{index}].source"), &from.source);
+            let path = format!("{path}.from[{index}].source");
+            self.source(&path, tcp_port, &from.source);
         }
         for (index, to) in rule.to.iter().enumerate() {
             self.operation(&format!("{path}.to[{index}].operation"), &to.operation);
         }
-        let tcp_port = rule.to.iter().find_map(|to| self.tcp_port(&to.operation));
         for (index, condition) in rule.when.iter().enumerate() {
             self.condition(&format!("{path}.when[{index}]"), condition, tcp_port);
         }
     }
 
-    fn source(&mut self, path: &str, source: &Source) {
+    fn source(&mut self, path: &str, tcp_port: Option<u16>, source: &Source) {
         self.values(path, "principals", &source.principals);
         self.values(path, "notPrincipals", &source.not_principals);
+        let tokens = &source.request_principals;
+        self.http_values(path, tcp_port, "requestPrincipals", tokens);
+        let tokens = &source.not_request_principals;
+        self.http_values(path, tcp_port, "notRequestPrincipals", tokens);
         self.values(path, "namespaces", &source.namespaces);
         self.values(path, "notNamespaces", &source.not_namespaces);
         self.values(path, "ipBlocks", &source.ip_blocks);
@@ -98,7 +104,7 @@ impl Checks<'_> {
                 return;
             }
         };
-        if let (Key::Header(_) | Key::Query, Some(port)) = (&key, tcp_port) {
+        if let (true, Some(port)) = (key.is_of_http(), tcp_port) {
             let path = format!("{path}.key");
             self.faults.push(not_http(path, &condition.key, port));
         }
@@ -145,6 +151,7 @@ impl Checks<'_> {
 pub(crate) fn check_value(key: &str, text: &str) -> Result<(), String> {
     match key {
         "principals" | "notPrincipals" => Pattern::principal(text).map(drop),
+        "requestPrincipals" | "notRequestPrincipals" => RequestPrincipal::parse(text).map(drop),
         "namespaces" | "notNamespaces" => Pattern::namespace(text).map(drop),
         "ipBlocks" | "notIpBlocks" => pattern::ip_block(text).map(drop),
         "ports" | "notPorts" => pattern::port(text).map(drop),

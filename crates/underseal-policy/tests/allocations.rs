@@ -28,7 +28,7 @@ fn deciding_allocates_nothing() {
     let mut scratch = Scratch::default();
     let source = Peer {
         principal: Fact::Is(thousand::PRINCIPAL),
-        ip: None,
+        ..Peer::default()
     };
     let connection = Connection {
         source,

@@ -17,6 +17,7 @@ fn from(principal: Option<&str>) -> Connection<'_> {
         source: Peer {
             principal: principal.into(),
             ip: Some([10, 1, 2, 3].into()),
+            labels: None,
         },
         port: 8080,
         ..Connection::default()
@@ -245,6 +246,7 @@ fn each_attribute_is_compared() {
         destination: Peer {
             principal: Fact::Is("spiffe://corp/db"),
             ip: Some("::ffff:192.0.2.7".parse().expect("an address")),
+            labels: None,
         },
         sni: Fact::Is("Orders.Example.com."),
         ..from(WEB)
@@ -367,4 +369,128 @@ fn a_model_made_by_hand_is_checked_too() {
     let faults = Matcher::new(&[policy], &Labels::new(), Direction::Ingress);
     let faults = faults.expect_err("`a` is no path");
     assert_eq!(faults[0].path, "spec.rules[0].to[0].operation.paths[0]");
+}
+
+#[test]
+fn the_scheme_of_an_identity_is_no_part_of_its_end() {
+    let allow = "rules: [{ from: [{ source: { principals: ['*/sa/web'] } }] }]";
+    let not = "rules: [{ from: [{ source: { notPrincipals: ['*/sa/web'] } }] }]";
+    let domain = from(Some("spiffe://sa/web"));
+    assert_eq!(
+        matcher(&[allow]).decide(&domain, None).verdict,
+        Verdict::Deny
+    );
+    assert_eq!(
+        matcher(&[not]).decide(&domain, None).verdict,
+        Verdict::Allow
+    );
+    assert_eq!(
+        matcher(&[allow]).decide(&from(WEB), None).verdict,
+        Verdict::Allow
+    );
+}
+
+#[test]
+fn an_identity_that_can_be_read_in_several_ways_is_decided_against() {
+    for (key, value, plain, odd) in [
+        (
+            "namespace",
+            "shop",
+            "spiffe://corp/ns/shop/sa/web",
+            "spiffe://corp/x/ns/shop/sa/web",
+        ),
+        (
+            "namespace",
+            "shop",
+            "spiffe://corp/ns/shop/web",
+            "spiffe://corp/ns/shop/ns/b/c",
+        ),
+        (
+            "serviceAccount",
+            "shop/web",
+            "spiffe://corp/ns/shop/sa/web",
+            "spiffe://corp/ns/shop/sa/web/x",
+        ),
+        (
+            "serviceAccount",
+            "shop/web",
+            "spiffe://a/ns/shop/sa/web",
+            "spiffe://a/ns/shop/x/sa/web",
+        ),
+    ] {
+        for (action, list) in [
+            ("ALLOW", "values"),
+            ("ALLOW", "notValues"),
+            ("DENY", "values"),
+            ("DENY", "notValues"),
+        ] {
+            let policy = format!(
+                "action: {action}\nrules: [{{ when: [{{ key: source.{key}, {list}: [{value}] }}] }}]"
+            );
+            let matcher = matcher(&[&policy]);
+            let odd = matcher.decide(&from(Some(odd)), None).verdict;
+            assert_eq!(odd, Verdict::Deny, "{policy}");
+            let allows = (action == "ALLOW") == (list == "values");
+            let expected = if allows {
+                Verdict::Allow
+            } else {
+                Verdict::Deny
+            };
+            assert_eq!(
+                matcher.decide(&from(Some(plain)), None).verdict,
+                expected,
+                "{policy}"
+            );
+        }
+    }
+}
+
+#[test]
+fn labels_of_a_peer_are_compared_where_they_are_known() {
+    let rule = |list: &str| {
+        format!("rules: [{{ when: [{{ key: 'source.labels[app]', {list}: [web] }}] }}]")
+    };
+    let labels = |value: &str| Labels::from([("app".to_owned(), value.to_owned())]);
+    let (web, other, none) = (labels("web"), labels("other"), Labels::new());
+    for (labels, is, is_not) in [
+        (None, Verdict::Deny, Verdict::Deny),
+        (Some(&web), Verdict::Allow, Verdict::Deny),
+        (Some(&other), Verdict::Deny, Verdict::Allow),
+        (Some(&none), Verdict::Deny, Verdict::Allow),
+    ] {
+        let mut connection = from(WEB);
+        connection.source.labels = labels;
+        assert_eq!(
+            matcher(&[&rule("values")])
+                .decide(&connection, None)
+                .verdict,
+            is
+        );
+        assert_eq!(
+            matcher(&[&rule("notValues")])
+                .decide(&connection, None)
+                .verdict,
+            is_not
+        );
+    }
+}
+
+#[test]
+fn what_a_template_does_not_take_everywhere_is_decided_against() {
+    for (action, path, expected) in [
+        ("ALLOW", "/a/b", Verdict::Allow),
+        ("ALLOW", "/a/b=c", Verdict::Deny),
+        ("ALLOW", "/a/*", Verdict::Deny),
+        ("DENY", "/a/b=c", Verdict::Deny),
+        ("DENY", "/x", Verdict::Allow),
+    ] {
+        let policy = format!(
+            "action: {action}\nrules: [{{ to: [{{ operation: {{ paths: ['/a/{{*}}'] }} }}] }}]"
+        );
+        let mut sent = Sent::new(&format!("GET {path}"), "a", &[]);
+        let verdict = matcher(&[&policy])
+            .decide(&from(WEB), Some(&sent.request()))
+            .verdict;
+        assert_eq!(verdict, expected, "{action} {path}");
+    }
 }

@@ -76,6 +76,7 @@ fn source() -> impl Strategy<Value = From> {
             not_namespaces: lists.3,
             ip_blocks: lists.4,
             not_ip_blocks: lists.5,
+            ..Source::default()
         },
     })
 }
@@ -162,7 +163,7 @@ proptest! {
         let fields: Vec<_> = fields.iter().map(|value| ("X", *value)).collect();
         let mut sent = Sent::new(&format!("{method} {path}"), host, &fields);
         let request = is_http.then(|| sent.request());
-        let source = Peer { principal: principal.into(), ip: ip.map(Into::into) };
+        let source = Peer { principal: principal.into(), ip: ip.map(Into::into), labels: None };
         let connection = Connection { source, port, ..Connection::default() };
 
         let decision = matcher.decide(&connection, request.as_ref());

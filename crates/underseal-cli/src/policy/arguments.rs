@@ -57,6 +57,13 @@ Example:
 
 Exit codes: 0 converted; 6 something cannot be converted, or a file cannot be read.";
 
+/// An address and a file. An address may have a `=` in its query, a file has none.
+fn jwks(text: &str) -> Result<(String, String), String> {
+    let parts = text.rsplit_once('=');
+    let (address, file) = parts.ok_or("expected URL=FILE")?;
+    Ok((address.to_owned(), file.to_owned()))
+}
+
 /// Options of `underseal policy`.
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
@@ -129,6 +136,19 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "IP")]
     pub(super) to_ip: Option<IpAddr>,
 
+    /// Labels of whoever opened the connection, `name=value`
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = label)]
+    pub(super) from_labels: Vec<(String, String)>,
+
+    /// Labels of whoever accepted it
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = label)]
+    pub(super) to_labels: Vec<(String, String)>,
+
+    /// Claims of the token of the request, as a JSON object, which are believed; `none` says that it
+    /// has no token
+    #[arg(long, value_name = "JSON", requires = "request")]
+    pub(super) claims: Option<String>,
+
     /// Server name of the ClientHello
     #[arg(long, value_name = "NAME")]
     pub(super) sni: Option<String>,
@@ -188,6 +208,10 @@ pub(super) struct ConvertArgs {
     /// No proxy stands in front: Istio's remote addresses are those of whoever connects
     #[arg(long)]
     pub(super) no_trusted_proxies: bool,
+
+    /// File with the keys that Istio fetches from an address, `URL=FILE`; may be given several times
+    #[arg(long, value_name = "URL=FILE", value_parser = jwks)]
+    pub(super) jwks: Vec<(String, String)>,
 
     /// Print what became of each document, and no policy
     #[arg(long, value_enum, value_name = "FORMAT")]

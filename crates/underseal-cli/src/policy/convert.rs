@@ -1,7 +1,7 @@
 //! `underseal policy convert`.
 
 use underseal_policy::{
-    ConvertOptions, Document, LoadError, Note, Outcome, PolicyFile, convert, examine, to_yaml,
+    ConvertOptions, Document, LoadError, Note, Outcome, PolicyFile, convert, examine,
 };
 
 use super::arguments::{ConvertArgs, Format};
@@ -26,7 +26,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<(), Failure> {
         refused(errors.len())
     })?;
     say(&converted.notes.iter().map(note).collect::<String>());
-    print(&to_yaml(&converted.policies))
+    print(&converted.to_yaml())
 }
 
 fn options(args: &ConvertArgs) -> ConvertOptions {
@@ -38,6 +38,7 @@ fn options(args: &ConvertArgs) -> ConvertOptions {
         cluster_blocks: args.cluster_block.clone(),
         host_blocks: args.host_block.clone(),
         no_trusted_proxies: args.no_trusted_proxies,
+        jwks: args.jwks.iter().cloned().collect(),
     }
 }
 

@@ -5,7 +5,9 @@ mod text;
 
 use underseal_http::{ReadOptions, Refusal, Request, Scratch, http1};
 use underseal_policy::model::{AuthorizationPolicy, Direction};
-use underseal_policy::{Connection, Explanation, Fact, Labels, Matcher, Peer, applies};
+use underseal_policy::{
+    Claims, Connection, Explanation, Fact, Labels, Matcher, Peer, Token, applies,
+};
 
 use super::arguments::{ExplainArgs, Way};
 use super::{Files, check, print};
@@ -61,7 +63,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let read = head
         .as_deref()
         .map(|head| http1::read(head, &ReadOptions::default(), &mut scratch));
-    let connection = connection(args);
+    let given = Given::read(args)?;
+    let connection = connection(args, &given);
     let (request, outcome) = match read {
         Some(Err(refusal)) => (None, Outcome::Refused(refusal)),
         // The command line's head ends with an empty line, so that it is whole or refused.
@@ -105,18 +108,65 @@ fn head(args: &ExplainArgs) -> Option<Vec<u8>> {
     Some(head.into_bytes())
 }
 
-fn connection(args: &ExplainArgs) -> Connection<'_> {
+/// What the command line says of labels and claims; what is not given is not known.
+struct Given {
+    source: Option<Labels>,
+    destination: Option<Labels>,
+    claims: Option<Option<Claims>>,
+}
+
+impl Given {
+    fn read(args: &ExplainArgs) -> Result<Self, Failure> {
+        let labels = |given: &[(String, String)]| {
+            let labels: Labels = given.iter().cloned().collect();
+            (!labels.is_empty()).then_some(labels)
+        };
+        let claims = match args.claims.as_deref() {
+            None => None,
+            Some("none") => Some(None),
+            Some(text) => {
+                let payload = serde_json::from_str(text).map_err(|error| {
+                    let message = format!("`--claims` is no JSON object: {error}");
+                    Failure::new(
+                        Exit::Usage,
+                        message,
+                        "give `{\"iss\":…,\"sub\":…}` or `none`",
+                    )
+                })?;
+                Some(Some(Claims::new(payload, &[])))
+            }
+        };
+        Ok(Self {
+            source: labels(&args.from_labels),
+            destination: labels(&args.to_labels),
+            claims,
+        })
+    }
+
+    fn token(&self) -> Token<'_> {
+        match &self.claims {
+            None => Token::Unknown,
+            Some(None) => Token::Absent,
+            Some(Some(claims)) => Token::Is(claims),
+        }
+    }
+}
+
+fn connection<'a>(args: &'a ExplainArgs, peers: &'a Given) -> Connection<'a> {
     Connection {
         source: Peer {
             principal: given(args.from.as_deref()),
             ip: args.from_ip,
+            labels: peers.source.as_ref(),
         },
         destination: Peer {
             principal: given(args.to.as_deref()),
             ip: args.to_ip,
+            labels: peers.destination.as_ref(),
         },
         port: args.port,
         sni: given(args.sni.as_deref()),
+        token: peers.token(),
     }
 }
 

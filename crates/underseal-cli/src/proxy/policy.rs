@@ -8,7 +8,7 @@ use std::sync::Arc;
 use underseal_http::Request;
 use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
-    Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, load,
+    Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, load_all,
 };
 
 use super::Error;
@@ -121,10 +121,15 @@ impl Policies {
             .map(|(name, text)| PolicyFile { name, text })
             .collect();
         let tcp_ports: Vec<_> = self.tcp_port.into_iter().collect();
-        let policies = load(&named, &tcp_ports).map_err(|errors| {
+        let loaded = load_all(&named, &tcp_ports).map_err(|errors| {
             let first = errors.first().map(ToString::to_string);
             wrong(first.unwrap_or_default(), errors.len())
         })?;
+        if let Some(found) = loaded.authentications.first() {
+            let message = format!("{}: tokens are not verified by this proxy", found.file);
+            return Err(wrong(message, 1));
+        }
+        let policies = loaded.policies;
         let compiled = Matcher::new(&policies, &self.labels, self.direction);
         let matcher = compiled.map_err(|faults| {
             let first = faults.first().map(|fault| format!("{fault:?}"));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use underseal_policy::{Connection, Peer};
+use underseal_policy::{Connection, Peer, Token};
 
 /// A connection of a client.
 pub(crate) struct Session {
@@ -34,13 +34,16 @@ impl Session {
             source: Peer {
                 principal: self.source.as_deref().into(),
                 ip: Some(self.remote.ip().to_canonical()),
+                labels: None,
             },
             destination: Peer {
                 principal: self.destination.as_deref().into(),
                 ip: Some(self.local.ip().to_canonical()),
+                labels: None,
             },
             port: self.local.port(),
             sni: self.sni.as_deref().into(),
+            token: Token::Unknown,
         }
     }
 

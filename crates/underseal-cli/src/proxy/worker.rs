@@ -202,6 +202,8 @@ impl Worker {
                     .and_then(|backend| backend.principal)
                     .map_or(Fact::Unknown, Fact::Is),
                 ip: address.map(|address| address.ip().to_canonical()),
+                // What a peer's labels are, nobody tells a proxy.
+                labels: None,
             },
             port: address.map_or(self.backends.port(), |address| address.port()),
             sni: Fact::Unknown,

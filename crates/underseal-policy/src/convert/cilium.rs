@@ -2,21 +2,21 @@
 //! labels; of these a SPIFFE ID holds the namespace and the service account.
 
 mod http;
+mod identity;
 mod peers;
 mod ports;
 
-use super::{Conversion, NAMESPACE_LABEL, Origin};
+use super::{Conversion, Origin};
 use crate::load::{Fields, Value};
 use crate::model::{Action, AuthorizationPolicy, Direction, Rule, Selector, Spec};
 
 const DNS: &str = "names are not resolved";
-const SELECTORS: &str = "labels of peers are not known";
+const SELECTORS: &str = "rules about other rules, and labels of nodes, are not known";
 
 /// Keys that Cilium has and that nothing here can say.
 pub(super) const FOREIGN: &[(&str, &str)] = &[
     ("nodeSelector", "policies are for workloads"),
     ("enableDefaultDeny", "a policy that allows denies the rest"),
-    ("matchExpressions", SELECTORS),
     ("fromRequires", SELECTORS),
     ("toRequires", SELECTORS),
     ("fromNodes", SELECTORS),
@@ -122,7 +122,7 @@ impl Conversion<'_> {
         ];
         let mut fields = self.reader.mapping(value, &known);
         let selector = self.reader.required(value, &mut fields, "endpointSelector");
-        let selector = selector.and_then(|selector| self.selector(&selector));
+        let selector = selector.and_then(|selector| self.endpoints(&selector));
         let mut policies = Vec::new();
         let mut allowing = Vec::new();
         for section in SECTIONS {
@@ -161,33 +161,21 @@ impl Conversion<'_> {
     }
 
     /// `None` if it selects every workload.
-    fn selector(&mut self, value: &Value<'_>) -> Option<Selector> {
-        let labels = self.labels(value);
-        let match_labels = labels
-            .into_iter()
-            .map(|(label, value)| (label, self.reader.text(&value)));
-        let match_labels = match_labels.collect::<std::collections::BTreeMap<_, _>>();
-        (!match_labels.is_empty()).then_some(Selector { match_labels })
-    }
-
-    /// The labels of a selector, without the source that Cilium writes before them.
-    fn labels<'n>(&mut self, selector: &Value<'n>) -> Vec<(String, Value<'n>)> {
-        let mut fields = self.reader.mapping(selector, &["matchLabels"]);
-        let Some(labels) = fields.take("matchLabels") else {
-            return Vec::new();
-        };
-        let mut read = Vec::new();
-        for (label, value) in self.reader.entries(&labels) {
-            match label.split_once(':') {
-                None => read.push((label.to_owned(), value)),
-                Some(("k8s" | "any", label)) => read.push((label.to_owned(), value)),
-                Some((source, _)) => {
-                    let message = format!("labels of `{source}` cannot be told here");
-                    self.reader.fault(&value, message);
+    fn endpoints(&mut self, value: &Value<'_>) -> Option<Selector> {
+        let mut selector = Selector::default();
+        for requirement in self.requirements(value) {
+            match requirement.value() {
+                Some(label) => {
+                    let value = label.to_owned();
+                    selector.match_labels.insert(requirement.label, value);
                 }
+                None => self.reader.fault(
+                    value,
+                    "not supported: a workload is selected by one value of a label",
+                ),
             }
         }
-        read
+        (!selector.match_labels.is_empty()).then_some(selector)
     }
 
     /// The rules of one item of a section: peers and ports, each of them with each.
@@ -235,9 +223,3 @@ impl Conversion<'_> {
         rules
     }
 }
-
-/// The label of a peer's service account.
-const SERVICE_ACCOUNT_LABEL: &str = "io.cilium.k8s.policy.serviceaccount";
-
-/// Labels of a peer that a SPIFFE ID holds.
-const TOLD_LABELS: [&str; 2] = [NAMESPACE_LABEL, SERVICE_ACCOUNT_LABEL];

@@ -4,27 +4,32 @@
 mod conditions;
 mod identities;
 mod sources;
+mod tokens;
 
+use self::sources::Sender;
 use super::Conversion;
 use super::metadata::Metadata;
+use crate::condition::Key;
 use crate::load::{Fields, Value};
-use crate::model::{Action, AuthorizationPolicy, Condition, Operation, Rule, Selector, Spec, To};
+use crate::model::{
+    Action, AuthorizationPolicy, Condition, From, Operation, Rule, Selector, Source, Spec, To,
+};
 use crate::pattern::{self, Pattern};
 use crate::validate::check_value;
 
-const JWT: &str = "JSON Web Tokens are not judged";
-
 /// Keys that Istio has and that nothing here can say.
 pub(super) const FOREIGN: &[(&str, &str)] = &[
+    ("outputPayloadToHeader", "nothing is added to requests"),
+    ("outputClaimToHeaders", "nothing is added to requests"),
+    ("presence", "a policy says which requests need a token"),
     ("provider", "no other service is asked"),
-    ("targetRef", "gateways and waypoints are not known"),
-    ("targetRefs", "gateways and waypoints are not known"),
-    ("requestPrincipals", JWT),
-    ("notRequestPrincipals", JWT),
 ];
 
+/// The label of the workloads of a gateway.
+const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+
 impl Conversion<'_> {
-    /// The policy, or none if it is only noted and notes nothing.
+    /// The policies, or none if it is only noted and notes nothing.
     pub(super) fn istio(
         &mut self,
         fields: &mut Fields<'_>,
@@ -32,11 +37,11 @@ impl Conversion<'_> {
     ) -> Vec<AuthorizationPolicy> {
         let spec = fields.take("spec");
         let mut read = Spec::default();
+        let mut targets = vec![(String::new(), self.scope(None, metadata))];
         if let Some(value) = &spec {
-            let mut fields = self.reader.mapping(value, &["selector", "action", "rules"]);
-            read.selector = fields
-                .take("selector")
-                .and_then(|value| self.labels_of(&value));
+            let known = ["selector", "targetRef", "targetRefs", "action", "rules"];
+            let mut fields = self.reader.mapping(value, &known);
+            targets = self.targets(value, &mut fields, metadata);
             let action = fields.take("action");
             read.action = action.map_or(Action::Allow, |action| self.action(&action));
             if let Some(rules) = fields.take("rules") {
@@ -55,10 +60,15 @@ impl Conversion<'_> {
             }
             read.action = Action::Audit;
         }
-        if metadata.origin.namespace.as_deref() != Some(&*self.options.root_namespace) {
-            read = metadata.origin.scope(read);
-        }
-        vec![AuthorizationPolicy::new(metadata.origin.full_name(), read)]
+        let policy = |(suffix, selector)| {
+            let name = format!("{}{suffix}", metadata.origin.full_name());
+            let spec = Spec {
+                selector,
+                ..read.clone()
+            };
+            AuthorizationPolicy::new(name, spec)
+        };
+        targets.into_iter().map(policy).collect()
     }
 
     fn action(&mut self, value: &Value<'_>) -> Action {
@@ -69,6 +79,82 @@ impl Conversion<'_> {
         }
         let actions = [Action::Allow, Action::Deny, Action::Audit].map(|a| (a.as_str(), a));
         self.reader.word(value, &actions).unwrap_or_default()
+    }
+
+    /// Whom a policy is for, and what its name ends with: whom its selector selects, or each of the
+    /// gateways that it names.
+    pub(super) fn targets(
+        &mut self,
+        value: &Value<'_>,
+        fields: &mut Fields<'_>,
+        metadata: &Metadata,
+    ) -> Vec<(String, Option<Selector>)> {
+        let selector = fields.take("selector");
+        let (one, several) = (fields.take("targetRef"), fields.take("targetRefs"));
+        let references: Vec<_> = one
+            .into_iter()
+            .chain(several.iter().flat_map(|list| self.reader.items(list)))
+            .collect();
+        if references.is_empty() {
+            let selector = selector.and_then(|value| self.labels_of(&value));
+            return vec![(String::new(), self.scope(selector, metadata))];
+        }
+        if selector.is_some() {
+            self.reader
+                .fault(value, "has both a selector and `targetRefs`");
+        }
+        let is_alone = references.len() == 1;
+        let names: Vec<_> = references
+            .iter()
+            .filter_map(|reference| self.gateway(reference))
+            .collect();
+        let places = names.into_iter().enumerate();
+        places
+            .map(|(index, name)| {
+                let label = (GATEWAY_LABEL.to_owned(), name);
+                let selector = Selector {
+                    match_labels: [label].into(),
+                };
+                let suffix = if is_alone {
+                    String::new()
+                } else {
+                    format!("/{index}")
+                };
+                // One of the root namespace is for the gateways of that namespace alone.
+                (suffix, metadata.origin.selector(Some(selector)))
+            })
+            .collect()
+    }
+
+    /// The name of a gateway whose workloads a policy is for.
+    fn gateway(&mut self, reference: &Value<'_>) -> Option<String> {
+        let known = ["group", "kind", "name", "namespace"];
+        let mut fields = self.reader.mapping(reference, &known);
+        let text =
+            |value: Option<Value<'_>>| value.and_then(|value| value.as_text().map(str::to_owned));
+        let (group, namespace) = (text(fields.take("group")), text(fields.take("namespace")));
+        let kind = self.reader.required(reference, &mut fields, "kind")?;
+        let name = self.reader.required(reference, &mut fields, "name")?;
+        let (kind, name) = (self.reader.text(&kind), self.reader.text(&name));
+        if group.as_deref() != Some("gateway.networking.k8s.io") || kind != "Gateway" {
+            let message = format!("not supported: {kind}: waypoints of services are not known");
+            self.reader.fault(reference, message);
+        }
+        if namespace.is_some_and(|namespace| !namespace.is_empty()) {
+            self.reader
+                .fault(reference, "a policy is for gateways of its own namespace");
+        }
+        Some(name)
+    }
+
+    /// A selector within the namespace of the policy; one of the root namespace is for all.
+    fn scope(&self, selector: Option<Selector>, metadata: &Metadata) -> Option<Selector> {
+        let is_root = metadata.origin.namespace.as_deref() == Some(&*self.options.root_namespace);
+        if is_root {
+            selector
+        } else {
+            metadata.origin.selector(selector)
+        }
     }
 
     /// `None` if it selects every workload.
@@ -87,9 +173,9 @@ impl Conversion<'_> {
     fn istio_rule(&mut self, value: &Value<'_>, action: Action, metadata: &Metadata) -> Vec<Rule> {
         let mut fields = self.reader.mapping(value, &["from", "to", "when"]);
         let from = self.reader.list(fields.take("from"));
-        let from: Vec<_> = from
+        let from = from
             .iter()
-            .map(|value| self.istio_from(value, metadata))
+            .map(|value| self.istio_from(value, action, metadata))
             .collect();
         let to = self.reader.list(fields.take("to"));
         let to = to
@@ -99,24 +185,19 @@ impl Conversion<'_> {
         let when = self.reader.list(fields.take("when"));
         let when = when
             .iter()
-            .map(|value| self.istio_condition(value, metadata))
+            .map(|value| self.istio_condition(value, action, metadata))
             .collect();
-        let rule = Rule {
-            to,
-            when,
-            ..Rule::default()
-        };
-        if from.iter().all(|(_, more)| more.is_empty()) {
-            let from = from.into_iter().map(|(from, _)| from).collect();
-            return vec![Rule { from, ..rule }];
+        let mut rules = rules_of(from, to, when);
+        if rules.iter().any(asks_token) {
+            let message = "a token is known where a RequestAuthentication is in force, and what is \
+                           asked of it is decided against the request elsewhere";
+            self.note(value, message);
         }
-        let rules = from.into_iter().map(|(from, more): (_, Vec<Condition>)| {
-            let mut rule = rule.clone();
-            rule.from.push(from);
-            rule.when.extend(more);
-            rule
-        });
-        rules.collect()
+        if action == Action::Allow && rules.iter().any(asks_http) {
+            let others = rules.iter_mut().filter(|rule| !is_of_http(rule));
+            others.for_each(ask_http);
+        }
+        rules
     }
 
     fn istio_to(&mut self, value: &Value<'_>, action: Action) -> To {
@@ -142,6 +223,11 @@ impl Conversion<'_> {
                 || (key == "notHosts" && action == Action::Allow)
             {
                 self.note_ports(list.as_ref());
+            }
+            if (key == "paths" && action == Action::Deny)
+                || (key == "notPaths" && action == Action::Allow)
+            {
+                self.note_operators(list.as_ref());
             }
             self.values(
                 list,
@@ -173,6 +259,17 @@ impl Conversion<'_> {
         }
     }
 
+    /// What the operators of a template do not take there is denied here.
+    fn note_operators(&mut self, list: Option<&Value<'_>>) {
+        let Some(list) = list else { return };
+        let mut items = self.reader.items(list).into_iter();
+        if items.any(|item| item.as_text().is_some_and(|text| text.contains('{'))) {
+            let message = "`{*}` and `{**}` take no `*` and no `=` there, and here what has one in \
+                           their place is denied";
+            self.narrow(list, message);
+        }
+    }
+
     /// A host with a port is denied where the host alone is.
     fn note_ports(&mut self, list: Option<&Value<'_>>) {
         let Some(list) = list else { return };
@@ -182,6 +279,84 @@ impl Conversion<'_> {
             let message =
                 "a host with a port is denied here where the host alone is, and not there";
             self.narrow(list, message);
+        }
+    }
+}
+
+fn rules_of(from: Vec<Sender>, to: Vec<To>, when: Vec<Condition>) -> Vec<Rule> {
+    let rule = Rule {
+        to,
+        when,
+        ..Rule::default()
+    };
+    if from.iter().all(|sender| sender.when.is_empty()) {
+        let from = from
+            .into_iter()
+            .map(|Sender { source, .. }| From { source });
+        return vec![Rule {
+            from: from.collect(),
+            ..rule
+        }];
+    }
+    let rules = from.into_iter().map(|Sender { source, when }| {
+        let mut rule = rule.clone();
+        if source != Source::default() {
+            rule.from.push(From { source });
+        }
+        rule.when.extend(when);
+        rule
+    });
+    rules.collect()
+}
+
+/// Whether the rule, or an alternative of it, asks for something that is known of HTTP only. Such a
+/// rule allows nothing else there.
+fn asks_http(rule: &Rule) -> bool {
+    rule.from.iter().any(source_asks_http)
+        || rule.to.iter().any(operation_asks_http)
+        || rule.when.iter().any(condition_asks_http)
+}
+
+/// Whether each alternative of the rule does.
+fn is_of_http(rule: &Rule) -> bool {
+    (!rule.from.is_empty() && rule.from.iter().all(source_asks_http))
+        || (!rule.to.is_empty() && rule.to.iter().all(operation_asks_http))
+        || rule.when.iter().any(condition_asks_http)
+}
+
+fn source_asks_http(From { source }: &From) -> bool {
+    !source.request_principals.is_empty() || !source.not_request_principals.is_empty()
+}
+
+fn asks_token(rule: &Rule) -> bool {
+    let of_token = |when: &Condition| when.key.starts_with("request.auth.");
+    rule.from.iter().any(source_asks_http) || rule.when.iter().any(of_token)
+}
+
+fn condition_asks_http(when: &Condition) -> bool {
+    Key::parse(&when.key).is_ok_and(|key| key.is_of_http())
+}
+
+fn operation_asks_http(To { operation }: &To) -> bool {
+    let Operation {
+        ports, not_ports, ..
+    } = operation;
+    *operation
+        != Operation {
+            ports: ports.clone(),
+            not_ports: not_ports.clone(),
+            ..Operation::default()
+        }
+}
+
+/// Makes each alternative one of HTTP: every request has a method.
+fn ask_http(rule: &mut Rule) {
+    if rule.to.is_empty() {
+        rule.to.push(To::default());
+    }
+    for to in &mut rule.to {
+        if !operation_asks_http(to) {
+            to.operation.methods.push("*".to_owned());
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What must be known to convert.
 
+use std::collections::BTreeMap;
+
 /// What must be known to convert. Where the meaning of a policy depends on something that is not
 /// given, it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,9 @@ pub struct ConvertOptions {
     /// Whether no proxy stands in front: then Istio's `remoteIpBlocks` and `remote.ip` are of whoever
     /// connects.
     pub no_trusted_proxies: bool,
+    /// Files with the keys of issuers, by the address that Istio fetches them from, or by the issuer
+    /// that it would ask.
+    pub jwks: BTreeMap<String, String>,
 }
 
 impl Default for ConvertOptions {
@@ -32,6 +37,7 @@ impl Default for ConvertOptions {
             cluster_blocks: Vec::new(),
             host_blocks: Vec::new(),
             no_trusted_proxies: false,
+            jwks: BTreeMap::new(),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Whole files of policies.
 
 use crate::model::Direction;
-use crate::{Connection, ConvertOptions, Labels, Matcher, PolicyFile, convert, load, to_yaml};
+use crate::{
+    Connection, ConvertOptions, Converted, Labels, Loaded, Matcher, PolicyFile, convert, load_all,
+};
 
 /// Loads and converts arbitrary text: what loads can be compiled, decided by, and written down and
 /// loaded again as the same.
@@ -10,7 +12,12 @@ pub fn policy_file(data: &[u8]) {
         return;
     };
     let file = PolicyFile { name: "", text };
-    if let Ok(policies) = load(&[file], &[]) {
+    if let Ok(loaded) = load_all(&[file], &[]) {
+        let Loaded {
+            policies,
+            authentications,
+            ..
+        } = loaded;
         for direction in [Direction::Ingress, Direction::Egress] {
             let matcher = Matcher::new(&policies, &Labels::new(), direction);
             let matcher = matcher.expect("what loads compiles");
@@ -20,26 +27,33 @@ pub fn policy_file(data: &[u8]) {
                 matcher.decide(&connection, None)
             );
         }
-        let yaml = to_yaml(&policies);
-        let again = load(
-            &[PolicyFile {
-                name: "",
-                text: &yaml,
-            }],
-            &[],
-        );
-        assert_eq!(again, Ok(policies), "{yaml}");
+        let says = authentications.into_iter().map(|found| found.says);
+        is_read_again(&Converted {
+            policies,
+            authentications: says.collect(),
+            ..Converted::default()
+        });
     }
     for options in [ConvertOptions::default(), all_given()] {
         if let Ok(converted) = convert(&[file], &options) {
-            let yaml = to_yaml(&converted.policies);
-            let name = "";
-            let again = load(&[PolicyFile { name, text: &yaml }], &[]);
-            assert!(
-                converted.policies.is_empty() || again == Ok(converted.policies),
-                "{yaml}"
-            );
+            is_read_again(&converted);
         }
+    }
+}
+
+/// What is written is read as the same.
+fn is_read_again(written: &Converted) {
+    let text = written.to_yaml();
+    let name = "";
+    if let Ok(again) = load_all(&[PolicyFile { name, text: &text }], &[]) {
+        let says = again.authentications.into_iter().map(|found| found.says);
+        assert!(says.eq(written.authentications.iter().cloned()), "{text}");
+        assert_eq!(again.policies, written.policies, "{text}");
+    } else {
+        assert!(
+            written.policies.is_empty() && written.authentications.is_empty(),
+            "{text}"
+        );
     }
 }
 

@@ -105,6 +105,8 @@ fn add_values(column: &mut Column, id: usize, values: &Values) {
             let patterns = patterns.iter();
             patterns.for_each(|pattern| column.add(id, pattern));
         }
+        // Tokens are not indexed.
+        Values::RequestPrincipals(_) => column.add_any(id),
         Values::Ports(ports) => {
             let ports = ports.iter();
             ports.for_each(|port| column.add_exact(id, &port.to_be_bytes()));

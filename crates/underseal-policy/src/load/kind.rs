@@ -8,8 +8,12 @@ use super::node::Node;
 pub(crate) enum Kind<'n> {
     /// A policy of ours, or meant to be one.
     Own,
+    /// Which tokens are believed, in our words.
+    OwnTokens,
     /// Istio's AuthorizationPolicy.
     Istio,
+    /// Istio's RequestAuthentication.
+    IstioTokens,
     /// A policy of Cilium, for a namespace or for all.
     Cilium { clusterwide: bool },
     /// Several objects, in this list.
@@ -34,7 +38,9 @@ impl<'n> Kind<'n> {
             .filter(|items| matches!(items.node.value, Node::List(_)));
         match (group, kind, items) {
             (_, kind, Some(items)) if kind.ends_with("List") => Self::List(items),
+            ("underseal", "RequestAuthentication", _) => Self::OwnTokens,
             ("underseal", ..) => Self::Own,
+            ("security.istio.io", "RequestAuthentication", _) => Self::IstioTokens,
             ("security.istio.io", "AuthorizationPolicy", _) => Self::Istio,
             (_, "AuthorizationPolicy", _) => Self::Own,
             (_, "CiliumNetworkPolicy", _) => Self::Cilium { clusterwide: false },

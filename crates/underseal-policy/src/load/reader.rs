@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::values::{Reader, Value};
+use super::values::{Fields, Reader, Value};
 use crate::model::{
     API_VERSION, Action, AuthorizationPolicy, Condition, Direction, From, KIND, Operation, Rule,
     Selector, Source, Spec, To,
@@ -17,17 +17,21 @@ impl Reader {
                 self.word(&value, &[(expected, ())]);
             }
         }
-        let name = self
-            .required(document, &mut fields, "metadata")
-            .map_or_else(String::new, |metadata| {
-                let mut fields = self.mapping(&metadata, &["name"]);
-                self.required(&metadata, &mut fields, "name")
-                    .map_or_else(String::new, |name| self.text(&name))
-            });
+        let name = self.name(document, &mut fields);
         let spec = self
             .required(document, &mut fields, "spec")
             .map_or_else(Spec::default, |spec| self.spec(&spec));
         AuthorizationPolicy::new(name, spec)
+    }
+
+    /// The name that the document gives itself.
+    pub(super) fn name<'n>(&mut self, document: &Value<'n>, fields: &mut Fields<'n>) -> String {
+        let Some(metadata) = self.required(document, fields, "metadata") else {
+            return String::new();
+        };
+        let mut fields = self.mapping(&metadata, &["name"]);
+        self.required(&metadata, &mut fields, "name")
+            .map_or_else(String::new, |name| self.text(&name))
     }
 
     pub(crate) fn spec(&mut self, value: &Value<'_>) -> Spec {
@@ -46,7 +50,7 @@ impl Reader {
         }
     }
 
-    fn selector(&mut self, value: &Value<'_>) -> Selector {
+    pub(super) fn selector(&mut self, value: &Value<'_>) -> Selector {
         let mut fields = self.mapping(value, &["matchLabels"]);
         let labels = self.required(value, &mut fields, "matchLabels");
         let mut match_labels = BTreeMap::new();
@@ -87,6 +91,8 @@ impl Reader {
             [
                 "principals",
                 "notPrincipals",
+                "requestPrincipals",
+                "notRequestPrincipals",
                 "namespaces",
                 "notNamespaces",
                 "ipBlocks",
@@ -98,6 +104,8 @@ impl Reader {
             source: Source {
                 principals: take("principals"),
                 not_principals: take("notPrincipals"),
+                request_principals: take("requestPrincipals"),
+                not_request_principals: take("notRequestPrincipals"),
                 namespaces: take("namespaces"),
                 not_namespaces: take("notNamespaces"),
                 ip_blocks: take("ipBlocks"),

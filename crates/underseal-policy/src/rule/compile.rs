@@ -8,6 +8,7 @@ use super::{Clause, Rule, Subject, Test, Values};
 use crate::condition::Key;
 use crate::model;
 use crate::pattern::{self, Pattern};
+use crate::token::RequestPrincipal;
 
 /// Compiles rule `index` of policy `policy`.
 ///
@@ -39,6 +40,10 @@ fn source(source: &model::Source) -> Result<Clause, String> {
         &source.not_principals,
         &principals,
     )?;
+    let tokens = &source.request_principals;
+    clause.add("source.requestPrincipals", false, tokens, subjects)?;
+    let tokens = &source.not_request_principals;
+    clause.add("source.notRequestPrincipals", true, tokens, subjects)?;
     let namespaces = texts(Subject::SourceNamespace, Pattern::namespace);
     clause.add("source.namespaces", false, &source.namespaces, &namespaces)?;
     clause.add(
@@ -84,6 +89,7 @@ fn add_condition(clause: &mut Clause, condition: &model::Condition) -> Result<()
             }
             (Key::SourceIp, None) => Values::SourceBlocks(ip_blocks(values)?),
             (Key::DestinationIp, None) => Values::DestinationBlocks(ip_blocks(values)?),
+            (Key::RequestPrincipal, None) => subjects(values)?,
             (_, None) => ports(values)?,
         })
     };
@@ -130,6 +136,13 @@ fn ip_blocks(values: &[String]) -> Result<Vec<IpNet>, String> {
         .iter()
         .map(|value| pattern::ip_block(value))
         .collect()
+}
+
+fn subjects(values: &[String]) -> Result<Values, String> {
+    let patterns = values.iter().map(|value| RequestPrincipal::parse(value));
+    Ok(Values::RequestPrincipals(
+        patterns.collect::<Result<_, _>>()?,
+    ))
 }
 
 fn ports(values: &[String]) -> Result<Values, String> {

@@ -7,14 +7,24 @@ use ipnet::IpNet;
 use underseal_http::{Request, host};
 
 use crate::condition::Key;
-use crate::connection::{Connection, Fact};
+use crate::connection::{Connection, Fact, account};
 use crate::pattern::Pattern;
+use crate::token::{Claims, RequestPrincipal, Token, any_text};
 
 /// What a rule is tried on. A connection that does not speak HTTP has no request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) connection: &'a Connection<'a>,
     pub(crate) request: Option<&'a Request<'a>>,
+}
+
+impl<'a> Facts<'a> {
+    fn token(&self) -> Token<'a> {
+        match self.request {
+            Some(_) => self.connection.token,
+            None => Token::Unknown,
+        }
+    }
 }
 
 /// The answer of a test. `Unknown` is what cannot be told, or is told in two ways: it is decided
@@ -47,19 +57,26 @@ impl Truth {
 pub(crate) enum Subject {
     SourcePrincipal,
     SourceNamespace,
+    SourceTrustDomain,
+    SourceServiceAccount,
+    SourceLabel(Box<str>),
     DestinationPrincipal,
+    DestinationLabel(Box<str>),
     Sni,
     Host,
     Method,
     Path,
     Query,
     Header(Box<[u8]>),
+    /// A claim of the token, by the names that lead to it.
+    Claim(Box<[Box<str>]>),
 }
 
 /// What the values of a key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Values {
     Texts(Subject, Vec<Pattern>),
+    RequestPrincipals(Vec<RequestPrincipal>),
     SourceBlocks(Vec<IpNet>),
     DestinationBlocks(Vec<IpNet>),
     Ports(Vec<u16>),
@@ -80,11 +97,16 @@ enum Found<'a> {
     Unknown,
     Absent,
     One(&'a [u8]),
+    /// A SPIFFE ID, whose scheme is no end of it.
+    Id(&'a [u8]),
     /// A text whose case does not matter.
     AnyCase(&'a [u8]),
     /// A host with its port, and the host alone.
     Host(&'a [u8], &'a [u8]),
     Fields(&'a Request<'a>, &'a [u8]),
+    /// A namespace and an account of it.
+    Account(&'a str, &'a str),
+    Claim(&'a serde_json::Value),
 }
 
 impl Subject {
@@ -94,10 +116,17 @@ impl Subject {
             Key::Header(name) => Some(Self::Header(name.clone())),
             Key::SourceNamespace => Some(Self::SourceNamespace),
             Key::SourcePrincipal => Some(Self::SourcePrincipal),
+            Key::SourceTrustDomain => Some(Self::SourceTrustDomain),
+            Key::SourceServiceAccount => Some(Self::SourceServiceAccount),
+            Key::SourceLabel(name) => Some(Self::SourceLabel(name.clone())),
+            Key::DestinationLabel(name) => Some(Self::DestinationLabel(name.clone())),
+            Key::Claim(names) => Some(Self::Claim(names.clone())),
             Key::DestinationPrincipal => Some(Self::DestinationPrincipal),
             Key::Sni => Some(Self::Sni),
             Key::Query => Some(Self::Query),
-            Key::SourceIp | Key::DestinationIp | Key::DestinationPort => None,
+            Key::SourceIp | Key::DestinationIp | Key::DestinationPort | Key::RequestPrincipal => {
+                None
+            }
         }
     }
 
@@ -108,17 +137,37 @@ impl Subject {
             Fact::Absent => Found::Absent,
             Fact::Unknown => Found::Unknown,
         };
+        let id = |fact: Fact<'a>| match fact {
+            Fact::Is(text) => Found::Id(text.as_bytes()),
+            other => known(other),
+        };
         match self {
-            Self::SourcePrincipal => return known(connection.source.principal),
+            Self::SourcePrincipal => return id(connection.source.principal),
             Self::SourceNamespace => return known(connection.source.namespace()),
-            Self::DestinationPrincipal => return known(connection.destination.principal),
+            Self::SourceTrustDomain => return known(connection.source.trust_domain()),
+            Self::SourceServiceAccount => {
+                let path = connection.source.service_account();
+                let parts = path.known().and_then(account);
+                return parts.map_or_else(
+                    || known(path),
+                    |(namespace, account)| Found::Account(namespace, account),
+                );
+            }
+            Self::SourceLabel(name) => return known(connection.source.label(name)),
+            Self::DestinationPrincipal => return id(connection.destination.principal),
+            Self::DestinationLabel(name) => return known(connection.destination.label(name)),
             Self::Sni => {
                 return match connection.sni {
                     Fact::Is(name) => Found::AnyCase(host::without_root(name).as_bytes()),
                     other => known(other),
                 };
             }
-            Self::Host | Self::Method | Self::Path | Self::Query | Self::Header(_) => {}
+            Self::Host
+            | Self::Method
+            | Self::Path
+            | Self::Query
+            | Self::Header(_)
+            | Self::Claim(_) => {}
         }
         let Some(request) = facts.request else {
             return Found::Unknown;
@@ -128,6 +177,11 @@ impl Subject {
             Self::Query => request.query().map_or(Found::Absent, Found::One),
             Self::Method => Found::One(request.method()),
             Self::Header(name) => Found::Fields(request, name),
+            Self::Claim(names) => match connection.token {
+                Token::Unknown => Found::Unknown,
+                Token::Absent => Found::Absent,
+                Token::Is(claims) => claims.find(names).map_or(Found::Absent, Found::Claim),
+            },
             _ => request.path().map_or(Found::Unknown, Found::One),
         }
     }
@@ -135,7 +189,7 @@ impl Subject {
     /// The text, if there is exactly one that every pattern is compared with.
     pub(crate) fn text<'a>(&'a self, facts: &Facts<'a>) -> Option<&'a [u8]> {
         match self.find(facts) {
-            Found::One(text) | Found::Host(text, _) => Some(text),
+            Found::One(text) | Found::Id(text) | Found::Host(text, _) => Some(text),
             _ => None,
         }
     }
@@ -150,7 +204,7 @@ impl Subject {
         match self.find(facts) {
             Found::Unknown => "not known".to_owned(),
             Found::Absent => "none".to_owned(),
-            Found::One(text) | Found::AnyCase(text) | Found::Host(text, _) => {
+            Found::One(text) | Found::Id(text) | Found::AnyCase(text) | Found::Host(text, _) => {
                 String::from_utf8_lossy(text).into_owned()
             }
             Found::Fields(request, name) => {
@@ -162,6 +216,8 @@ impl Subject {
                     lines.join(" | ")
                 }
             }
+            Found::Account(namespace, account) => format!("{namespace}/{account}"),
+            Found::Claim(claim) => claim.to_string(),
         }
     }
 }
@@ -181,6 +237,11 @@ impl Test {
     pub(crate) fn truth(&self, facts: &Facts<'_>) -> Truth {
         let truth = match &self.values {
             Values::Texts(subject, patterns) => texts(&subject.find(facts), patterns),
+            Values::RequestPrincipals(patterns) => match facts.token() {
+                Token::Unknown => Truth::Unknown,
+                Token::Absent => Truth::No,
+                Token::Is(claims) => matches_one(claims, patterns).into(),
+            },
             Values::SourceBlocks(blocks) => in_blocks(facts.connection.source.ip, blocks),
             Values::DestinationBlocks(blocks) => in_blocks(facts.connection.destination.ip, blocks),
             Values::Ports(ports) => ports.contains(&facts.connection.port).into(),
@@ -196,6 +257,7 @@ impl Test {
         }
         match &self.values {
             Values::Texts(_, patterns) => list(patterns),
+            Values::RequestPrincipals(patterns) => list(patterns),
             Values::SourceBlocks(blocks) | Values::DestinationBlocks(blocks) => list(blocks),
             Values::Ports(ports) => list(ports),
         }
@@ -209,6 +271,11 @@ impl Test {
         };
         match &self.values {
             Values::Texts(subject, _) => subject.shown(facts),
+            Values::RequestPrincipals(_) => match facts.token() {
+                Token::Unknown => "not known".to_owned(),
+                Token::Absent => "none".to_owned(),
+                Token::Is(claims) => claims.to_string(),
+            },
             Values::SourceBlocks(_) => address(facts.connection.source.ip),
             Values::DestinationBlocks(_) => address(facts.connection.destination.ip),
             Values::Ports(_) => facts.connection.port.to_string(),
@@ -221,7 +288,15 @@ fn texts(found: &Found<'_>, patterns: &[Pattern]) -> Truth {
     match found {
         Found::Unknown => Truth::Unknown,
         Found::Absent => Truth::No,
-        Found::One(text) => matches(text).into(),
+        Found::One(text) => one(patterns, text),
+        Found::Id(id) => {
+            let rest = id.strip_prefix(b"spiffe://").unwrap_or(id);
+            let is = |pattern: &Pattern| match pattern {
+                Pattern::Suffix(_) => pattern.matches(rest),
+                _ => pattern.matches(id),
+            };
+            patterns.iter().any(is).into()
+        }
         Found::AnyCase(text) => {
             let matches = |pattern: &Pattern| pattern.matches_any_case(text);
             patterns.iter().any(matches).into()
@@ -230,6 +305,15 @@ fn texts(found: &Found<'_>, patterns: &[Pattern]) -> Truth {
         Found::Host(with_port, _) if matches(with_port) => Truth::Yes,
         Found::Host(_, host) if matches(host) => Truth::Unknown,
         Found::Host(..) => Truth::No,
+        Found::Account(namespace, account) => {
+            let parts = [namespace.as_bytes(), account.as_bytes()].into_iter();
+            let is = |pattern: &Pattern| pattern.matches_joined(parts.clone(), b"/");
+            patterns.iter().any(is).into()
+        }
+        Found::Claim(claim) => {
+            // What is there and empty is nothing to Istio.
+            any_text(claim, |text| !text.is_empty() && matches(text.as_bytes())).into()
+        }
         Found::Fields(request, name) => {
             let mut lines = request.header(name);
             let Some(first) = lines.next() else {
@@ -251,6 +335,25 @@ fn texts(found: &Found<'_>, patterns: &[Pattern]) -> Truth {
             }
         }
     }
+}
+
+/// Of a path that a template matches with bytes that its operators do not take everywhere, nobody
+/// knows whether it was meant.
+fn one(patterns: &[Pattern], text: &[u8]) -> Truth {
+    let mut truth = Truth::No;
+    for pattern in patterns {
+        if pattern.matches(text) {
+            if !pattern.is_doubtful(text) {
+                return Truth::Yes;
+            }
+            truth = Truth::Unknown;
+        }
+    }
+    truth
+}
+
+fn matches_one(claims: &Claims, patterns: &[RequestPrincipal]) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(claims))
 }
 
 fn in_blocks(ip: Option<IpAddr>, blocks: &[IpNet]) -> Truth {

@@ -1,6 +1,7 @@
 //! Who may send or be sent to.
 
-use super::{Direction, NAMESPACE_LABEL, Rule, SERVICE_ACCOUNT_LABEL, Section, TOLD_LABELS};
+use super::identity::Identity;
+use super::{Direction, Rule, Section};
 use crate::convert::{Conversion, Origin};
 use crate::load::{Fields, Value};
 use crate::model::{Action, Condition, From, Source};
@@ -36,8 +37,8 @@ impl Conversion<'_> {
         }
         let mut peers = Vec::new();
         for endpoint in self.reader.list(endpoints) {
-            if let Some(principal) = self.principal(&endpoint, origin) {
-                peers.extend(by_principal(principal, section));
+            if let Some(identity) = self.identity(&endpoint, section, origin) {
+                peers.extend(by_identity(identity, section));
                 if section.action == Action::Deny {
                     self.narrow(
                         &endpoint,
@@ -149,80 +150,36 @@ impl Conversion<'_> {
         }
         Some(Some(blocks))
     }
-
-    /// The pattern of the SPIFFE IDs of a peer.
-    fn principal(&mut self, endpoint: &Value<'_>, origin: &Origin) -> Option<String> {
-        let mut namespace = origin.namespace.clone();
-        let mut account = None;
-        let before = self.reader.faults.len();
-        for (label, value) in self.labels(endpoint) {
-            let text = self.reader.text(&value);
-            let slot = match label.as_str() {
-                NAMESPACE_LABEL => &mut namespace,
-                SERVICE_ACCOUNT_LABEL => &mut account,
-                _ => {
-                    let told = TOLD_LABELS.join(" and ");
-                    let message = format!("a SPIFFE ID does not tell this label; it tells {told}");
-                    self.reader.fault(&value, message);
-                    continue;
-                }
-            };
-            if let Err(message) = check_value("namespaces", &text) {
-                self.reader.fault(&value, message);
-            }
-            *slot = Some(text);
-        }
-        let Some(domain) = &self.options.trust_domain else {
-            let message = "a peer has the trust domain of the cluster: give `--trust-domain`";
-            self.reader.fault(endpoint, message);
-            return None;
-        };
-        let principal = match (namespace, account) {
-            (None, None) => format!("spiffe://{domain}/*"),
-            (Some(namespace), None) => format!("spiffe://{domain}/ns/{namespace}/*"),
-            (Some(namespace), Some(account)) => {
-                format!("spiffe://{domain}/ns/{namespace}/sa/{account}")
-            }
-            (None, Some(_)) => {
-                self.reader
-                    .fault(endpoint, "names a service account of no namespace");
-                return None;
-            }
-        };
-        if self.reader.faults.len() > before {
-            return None;
-        }
-        if let Err(message) = check_value("principals", &principal) {
-            self.reader.fault(endpoint, message);
-            return None;
-        }
-        Some(principal)
-    }
 }
 
 /// A rule, and for what denies one more: who proves no identity may be the peer.
-fn by_principal(principal: String, section: &Section) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    let anybody = "*".to_owned();
-    match section.direction {
-        Direction::Ingress => {
-            rules.push(from(Source {
-                principals: vec![principal],
+fn by_identity(identity: Identity, section: &Section) -> Vec<Rule> {
+    let Identity { principals, labels } = identity;
+    let anybody = vec!["*".to_owned()];
+    let mut rules = match section.direction {
+        Direction::Ingress => vec![
+            from(Source {
+                principals,
                 ..Source::default()
-            }));
-            rules.push(from(Source {
-                not_principals: vec![anybody],
+            }),
+            from(Source {
+                not_principals: anybody,
                 ..Source::default()
-            }));
-        }
+            }),
+        ],
         Direction::Egress => {
             const KEY: &str = "destination.principal";
-            rules.push(when(KEY, vec![principal], Vec::new()));
-            rules.push(when(KEY, Vec::new(), vec![anybody]));
+            vec![
+                when(KEY, principals, Vec::new()),
+                when(KEY, Vec::new(), anybody),
+            ]
         }
-    }
+    };
     if section.action != Action::Deny {
         rules.truncate(1);
+    }
+    for rule in &mut rules {
+        rule.when.extend(labels.iter().cloned());
     }
     rules
 }

@@ -2,23 +2,24 @@
 
 use super::super::Conversion;
 use super::super::metadata::Metadata;
-use super::identities::{namespace, of_account};
+use super::block;
+use super::identities::{namespace, of_account, request_principal};
 use super::sources::REMOTE;
-use super::{JWT, block};
 use crate::condition::Key;
 use crate::load::Value;
-use crate::model::Condition;
+use crate::model::{Action, Condition};
 use crate::pattern::Pattern;
 
 /// Keys of Istio that are called otherwise here.
-const RENAMED: [(&str, &str); 3] = [
-    ("remote.ip", "source.ip"),
-    ("source.serviceAccount", "source.principal"),
-    ("source.trustDomain", "source.principal"),
-];
+const RENAMED: [(&str, &str); 1] = [("remote.ip", "source.ip")];
 
 impl Conversion<'_> {
-    pub(super) fn istio_condition(&mut self, value: &Value<'_>, metadata: &Metadata) -> Condition {
+    pub(super) fn istio_condition(
+        &mut self,
+        value: &Value<'_>,
+        action: Action,
+        metadata: &Metadata,
+    ) -> Condition {
         let mut fields = self.reader.mapping(value, &["key", "values", "notValues"]);
         let Some(key_value) = self.reader.required(value, &mut fields, "key") else {
             return Condition::default();
@@ -38,13 +39,15 @@ impl Conversion<'_> {
             }
         };
         let [values, not_values] = ["values", "notValues"].map(|name| {
+            let opens = (action == Action::Allow) == (name == "notValues");
             self.values(
                 fields.take(name),
                 |conversion, text| match &*written {
                     "source.principal" => conversion.options.principals(text),
                     "source.serviceAccount" => of_account(metadata, text),
-                    "source.trustDomain" => conversion.options.of_domain(text),
-                    "source.namespace" => namespace(text),
+                    "source.trustDomain" => Ok(conversion.options.trust_domains(text)),
+                    "source.namespace" => namespace(text, opens),
+                    "request.auth.principal" => Ok(request_principal(text)),
                     "source.ip" | "destination.ip" | "remote.ip" => block(text),
                     "connection.sni" => server_name(text),
                     _ => Ok(vec![text.to_owned()]),
@@ -60,9 +63,6 @@ impl Conversion<'_> {
     }
 
     fn check_key(&self, key: &str) -> Result<(), String> {
-        if key.starts_with("request.auth.") {
-            return Err(format!("not supported: {key}: {JWT}"));
-        }
         if key.starts_with("experimental.") {
             return Err(format!(
                 "not supported: {key}: there are no filters of Envoy"
@@ -71,7 +71,14 @@ impl Conversion<'_> {
         if !self.knows_remote(key) {
             return Err(format!("not supported: {key}: {REMOTE}"));
         }
-        if matches!(key, "destination.principal" | "request.query") {
+        let own = [
+            "destination.principal",
+            "request.query",
+            "source.labels",
+            "destination.labels",
+        ];
+        let start = key.split('[').next().unwrap_or_default();
+        if own.contains(&start) {
             return Err(format!("Istio has no such key: `{key}`"));
         }
         Ok(())

@@ -51,22 +51,11 @@ impl ConvertOptions {
         Ok(principals)
     }
 
-    /// All identities of a trust domain.
-    pub(super) fn of_domain(&self, text: &str) -> Result<Vec<String>, String> {
-        if text.starts_with('*') && text != "*" {
-            return Err(format!(
-                "no pattern says the end of a trust domain: `{text}`"
-            ));
-        }
-        if text.ends_with('*') {
-            return Ok(vec![format!("spiffe://{text}")]);
-        }
+    /// The names of a trust domain.
+    pub(super) fn trust_domains(&self, text: &str) -> Vec<String> {
         let domains = self.domains().filter(|domains| domains.contains(&text));
         let domains = domains.unwrap_or_else(|| vec![text]);
-        Ok(domains
-            .iter()
-            .map(|name| format!("spiffe://{name}/*"))
-            .collect())
+        domains.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -77,15 +66,31 @@ pub(super) fn of_account(metadata: &Metadata, text: &str) -> Result<Vec<String>,
     }
     let own = metadata.origin.namespace.as_deref().unwrap_or_default();
     let (namespace, account) = text.split_once('/').unwrap_or((own, text));
-    Ok(vec![format!("*/ns/{namespace}/sa/{account}")])
+    Ok(vec![format!("{namespace}/{account}")])
 }
 
-/// A namespace, whose name must not end as what follows it in an identity.
-pub(super) fn namespace(text: &str) -> Result<Vec<String>, String> {
+/// A namespace. A suffix matches there whatever follows the namespace in an identity, too; where that
+/// `opens` what is narrower here, it cannot be kept.
+pub(super) fn namespace(text: &str, opens: bool) -> Result<Vec<String>, String> {
     if text == "*a" || text == "*sa" {
         return Err(format!("matches every namespace there: `{text}`"));
     }
+    if opens && text.starts_with('*') && text != "*" {
+        return Err(format!(
+            "may match what follows the namespace in an identity there, and not here: `{text}`"
+        ));
+    }
     Ok(vec![text.to_owned()])
+}
+
+/// One without a slash is of an issuer, and of no subject.
+pub(super) fn request_principal(text: &str) -> Vec<String> {
+    let has_both = text.contains(['/', '*']);
+    vec![if has_both {
+        text.to_owned()
+    } else {
+        format!("{text}/")
+    }]
 }
 
 fn with_scheme(text: &str) -> String {

@@ -3,14 +3,17 @@
 use super::super::Conversion;
 use super::super::metadata::Metadata;
 use super::block;
-use super::identities::{namespace, of_account};
+use super::identities::{namespace, of_account, request_principal};
+use crate::condition::Key;
 use crate::load::Value;
-use crate::model::{Condition, From, Source};
+use crate::model::{Action, Condition, Source};
 use crate::validate::check_value;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "principals",
     "notPrincipals",
+    "requestPrincipals",
+    "notRequestPrincipals",
     "namespaces",
     "notNamespaces",
     "ipBlocks",
@@ -23,26 +26,36 @@ const KEYS: [&str; 12] = [
     "notTrustDomains",
 ];
 
+/// An alternative of `from`: what its keys say, and what no key of it says.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    pub(super) source: Source,
+    pub(super) when: Vec<Condition>,
+}
+
 impl Conversion<'_> {
     /// The sender, and what no key of it says.
     pub(super) fn istio_from(
         &mut self,
         value: &Value<'_>,
+        action: Action,
         metadata: &Metadata,
-    ) -> (From, Vec<Condition>) {
+    ) -> Sender {
         let mut fields = self.reader.mapping(value, &["source"]);
         let Some(value) = self.reader.required(value, &mut fields, "source") else {
-            return (From::default(), Vec::new());
+            return Sender::default();
         };
         self.reader.check_not_empty(&value);
         let mut fields = self.reader.mapping(&value, &KEYS);
         let lists = KEYS.map(|key| {
             let list = fields.take(key);
-            self.source_values(key, list, metadata)
+            self.source_values(key, list, action, metadata)
         });
         let [
             principals,
-            mut not_principals,
+            not_principals,
+            request_principals,
+            not_request_principals,
             namespaces,
             not_namespaces,
             ip_blocks,
@@ -54,26 +67,43 @@ impl Conversion<'_> {
             domains,
             not_domains,
         ] = lists;
-        not_principals.extend(not_accounts.into_iter().chain(not_domains));
         not_ip_blocks.extend(not_remote_blocks);
-        let (principals, mut more) = all_of("source.principal", [principals, accounts, domains]);
-        let (ip_blocks, more_blocks) = all_of("source.ip", [ip_blocks, remote_blocks, Vec::new()]);
-        more.extend(more_blocks);
-        let source = Source {
-            principals,
-            not_principals,
-            namespaces,
-            not_namespaces,
-            ip_blocks,
-            not_ip_blocks,
+        let remote_is_more = !ip_blocks.is_empty();
+        let (ip_blocks, more_blocks) = match remote_is_more {
+            true => (ip_blocks, remote_blocks),
+            false => (remote_blocks, Vec::new()),
         };
-        (From { source }, more)
+        let more = [
+            ("source.serviceAccount", accounts, not_accounts),
+            ("source.trustDomain", domains, not_domains),
+            ("source.ip", more_blocks, Vec::new()),
+        ];
+        let when = more.into_iter().map(|(key, values, not_values)| Condition {
+            key: key.to_owned(),
+            values,
+            not_values,
+        });
+        let asks = |when: &Condition| !when.values.is_empty() || !when.not_values.is_empty();
+        Sender {
+            when: when.filter(asks).collect(),
+            source: Source {
+                principals,
+                not_principals,
+                request_principals,
+                not_request_principals,
+                namespaces,
+                not_namespaces,
+                ip_blocks,
+                not_ip_blocks,
+            },
+        }
     }
 
     fn source_values(
         &mut self,
         key: &str,
         list: Option<Value<'_>>,
+        action: Action,
         metadata: &Metadata,
     ) -> Vec<String> {
         if let (Some(value), false) = (&list, self.knows_remote(key)) {
@@ -81,23 +111,26 @@ impl Conversion<'_> {
             self.reader.fault(value, message);
             return Vec::new();
         }
-        let (called, as_key) = match key {
-            "namespaces" | "notNamespaces" => (key, "namespaces"),
-            "ipBlocks" | "notIpBlocks" | "remoteIpBlocks" | "notRemoteIpBlocks" => {
-                (key, "ipBlocks")
-            }
-            _ => (key, "principals"),
-        };
+        let called = key.strip_prefix("not").unwrap_or(key);
+        let opens = (action == Action::Allow) == (called != key);
+        let account = Key::SourceServiceAccount;
+        let domain = Key::SourceTrustDomain;
         self.values(
             list,
             |conversion, text| match called {
-                "namespaces" | "notNamespaces" => namespace(text),
-                "serviceAccounts" | "notServiceAccounts" => of_account(metadata, text),
-                "trustDomains" | "notTrustDomains" => conversion.options.of_domain(text),
-                "principals" | "notPrincipals" => conversion.options.principals(text),
+                "namespaces" | "Namespaces" => namespace(text, opens),
+                "serviceAccounts" | "ServiceAccounts" => of_account(metadata, text),
+                "trustDomains" | "TrustDomains" => Ok(conversion.options.trust_domains(text)),
+                "principals" | "Principals" => conversion.options.principals(text),
+                "requestPrincipals" | "RequestPrincipals" => Ok(request_principal(text)),
                 _ => block(text),
             },
-            |text| check_value(as_key, text),
+            |text| match called {
+                "serviceAccounts" | "ServiceAccounts" => account.check(text),
+                "trustDomains" | "TrustDomains" => domain.check(text),
+                "remoteIpBlocks" | "RemoteIpBlocks" => check_value("ipBlocks", text),
+                _ => check_value(key, text),
+            },
         )
     }
 
@@ -111,15 +144,3 @@ impl Conversion<'_> {
 /// What it takes to know the address behind a proxy.
 pub(super) const REMOTE: &str = "who is behind a proxy is not known; where none stands in front, \
                                  give `--no-trusted-proxies`";
-
-/// The lists that must hold all: one for the key itself, and conditions on `key` for the others.
-fn all_of(key: &str, lists: [Vec<String>; 3]) -> (Vec<String>, Vec<Condition>) {
-    let mut lists = lists.into_iter().filter(|list| !list.is_empty());
-    let first = lists.next().unwrap_or_default();
-    let more = lists.map(|values| Condition {
-        key: key.to_owned(),
-        values,
-        ..Condition::default()
-    });
-    (first, more.collect())
-}

@@ -1,0 +1,95 @@
+//! Who somebody is: names of trust domains, accounts, addresses.
+
+use underseal_policy::{ConvertOptions, convert};
+
+use crate::{ALLOW, file, has, options, refused, refused_with};
+
+#[test]
+fn the_trust_domain_of_a_mesh_has_several_names() {
+    let of =
+        |principal: &str| ALLOW.replace("namespaces: [x]", &format!("principals: ['{principal}']"));
+    let none = ConvertOptions::default();
+    let own = of("cluster.local/ns/a/sa/b");
+    has(
+        &refused_with(&own, &none),
+        "5:45: spec.rules[0].from[0].source.principals[0]: `cluster.local` stands for",
+    );
+    let both = ConvertOptions {
+        trust_domain_aliases: vec!["old".to_owned()],
+        ..options()
+    };
+    for (principal, expected) in [
+        (
+            "cluster.local/ns/a/sa/b",
+            &["spiffe://corp/ns/a/sa/b", "spiffe://old/ns/a/sa/b"][..],
+        ),
+        (
+            "old/ns/a/sa/*",
+            &["spiffe://corp/ns/a/sa/*", "spiffe://old/ns/a/sa/*"],
+        ),
+        (
+            "*ld/ns/a/sa/b",
+            &["spiffe://corp/ns/a/sa/b", "*ld/ns/a/sa/b"],
+        ),
+        ("other/ns/a/sa/b", &["spiffe://other/ns/a/sa/b"]),
+        ("cluster.local/ns/*", &["spiffe://cluster.local/ns/*"]),
+        ("*/ns/a/sa/b", &["*/ns/a/sa/b"]),
+    ] {
+        let text = of(principal);
+        let converted = convert(&[file(&text)], &both).expect("converts");
+        let source = &converted.policies[0].spec.rules[0].from[0].source;
+        assert_eq!(source.principals, expected, "{principal}");
+    }
+}
+
+#[test]
+fn accounts_and_trust_domains_are_identities() {
+    let source = "principals: ['*'], serviceAccounts: [a, b/c], notTrustDomains: [corp, x]";
+    let text = ALLOW.replace("namespaces: [x]", source);
+    let converted = convert(&[file(&text)], &options()).expect("converts");
+    let rule = &converted.policies[0].spec.rules[0];
+    assert_eq!(rule.when[0].key, "source.serviceAccount");
+    assert_eq!(rule.when[0].values, ["shop/a", "b/c"]);
+    assert_eq!(rule.when[1].key, "source.trustDomain");
+    assert_eq!(rule.when[1].not_values, ["corp", "x"]);
+    // Without another key there is no `from`.
+    let end = ALLOW.replace("namespaces: [x]", "trustDomains: ['*x']");
+    let converted = convert(&[file(&end)], &options()).expect("converts");
+    assert!(converted.policies[0].spec.rules[0].from.is_empty());
+    let every = ALLOW.replace("namespaces: [x]", "namespaces: ['*sa']");
+    has(&refused(&every), "matches every namespace there");
+}
+
+#[test]
+fn remote_addresses_are_known_where_no_proxy_stands_in_front() {
+    let text = ALLOW.replace(
+        "namespaces: [x]",
+        "ipBlocks: [10.1.2.3/8], remoteIpBlocks: ['::1']",
+    );
+    has(&refused(&text), "not supported: remoteIpBlocks");
+    let options = ConvertOptions {
+        no_trusted_proxies: true,
+        ..options()
+    };
+    let converted = convert(&[file(&text)], &options).expect("converts");
+    let rule = &converted.policies[0].spec.rules[0];
+    assert_eq!(rule.from[0].source.ip_blocks, ["10.0.0.0/8"]);
+    assert_eq!(
+        (&*rule.when[0].key, &rule.when[0].values[..]),
+        ("source.ip", &["::1".to_owned()][..])
+    );
+}
+
+#[test]
+fn the_end_of_a_namespace_is_refused_where_it_would_match_less_than_there() {
+    let of = |action: &str, key: &str| {
+        let text = ALLOW.replace("namespaces: [x]", &format!("{key}: ['*x']"));
+        text.replace("  rules", &format!("  action: {action}\n  rules"))
+    };
+    for (action, key) in [("DENY", "namespaces"), ("ALLOW", "notNamespaces")] {
+        has(&refused(&of(action, key)), "may match what follows");
+    }
+    for (action, key) in [("ALLOW", "namespaces"), ("DENY", "notNamespaces")] {
+        convert(&[file(&of(action, key))], &options()).expect("converts");
+    }
+}

@@ -3,6 +3,7 @@
 //! The streams also work over non-blocking ones: `WouldBlock` then means that nothing was read or
 //! taken, and the call is to be repeated when the stream below is ready.
 
+use std::borrow::BorrowMut;
 use std::fs::File;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -163,6 +164,17 @@ fn complete<S: Read + Write, H: Handshake>(
     Ok(stream)
 }
 
+/// What was taken, unless sending failed. A stream that is full fails only who has nothing taken:
+/// whoever repeated the call for it would send the same again.
+fn unless_taken<N: Default + PartialEq>(sent: io::Result<()>, taken: N) -> io::Result<N> {
+    match sent {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock || taken == N::default() => {
+            Err(error)
+        }
+        _ => Ok(taken),
+    }
+}
+
 impl<IO, Session> TlsStream<IO, Session> {
     pub(crate) fn new(io: IO, session: Session, connection: Connection) -> Self {
         Self {
@@ -186,24 +198,40 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
         self.connection.close(&mut Std(&mut self.io))
     }
 
-    /// Sends the bytes of `range` of `file`, and returns how many they were: fewer than asked if
+    /// Sends the bytes of `range` of `file`, and returns how many were taken: fewer than asked if
     /// the file is shorter. The file is read by position into a buffer of the
     /// thread, and sealed from there.
     ///
+    /// A range that is lent (`&mut range`) starts behind the bytes that were taken, whatever came
+    /// of the call: call again with it, and nothing is sent twice.
+    ///
     /// # Errors
     ///
-    /// Of the file or of the stream below; what was sent before is lost count of.
-    pub fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<u64> {
-        let mut at = range.start;
-        while at < range.end {
+    /// Of the file or of the stream below. `WouldBlock` if the stream below does not wait and
+    /// nothing was taken; if it stopped taking in the middle, what was taken is returned, and
+    /// [`flush`](Write::flush) sends what of it is pending.
+    #[doc(alias = "sendfile")]
+    pub fn send_file(
+        &mut self,
+        file: &File,
+        mut range: impl BorrowMut<Range<u64>>,
+    ) -> io::Result<u64> {
+        let range = range.borrow_mut();
+        let start = range.start;
+        let sent = self.send_range(file, range);
+        unless_taken(sent, range.start - start)
+    }
+
+    fn send_range(&mut self, file: &File, range: &mut Range<u64>) -> io::Result<()> {
+        while range.start < range.end {
             let transport = &mut Std(&mut self.io);
-            match file::send_batch_blocking(&mut self.connection, transport, file, at..range.end)? {
-                file::Batch::Sent(n) => at += n,
+            let rest = range.clone();
+            match file::send_batch_blocking(&mut self.connection, transport, file, rest)? {
+                file::Batch::Sent(n) => range.start += n,
                 _ => break,
             }
         }
-        self.flush()?;
-        Ok(at - range.start)
+        self.flush()
     }
 
     /// As `write`, but the last record stays open, as the tokio streams' `write_more` has it.
@@ -258,26 +286,39 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Unsupported`] under TLS 1.2.
+    /// [`crate::Error::Unsupported`] under TLS 1.2; of the stream below, but not `WouldBlock`:
+    /// what a stream that does not wait has not taken is sent by the next call that sends.
     pub fn key_update(&mut self, request: KeyUpdateRequest) -> io::Result<()> {
-        self.connection.key_update(request)?;
-        self.flush()
+        self.connection.key_update(&mut Std(&mut self.io), request)
     }
 
-    /// Sends `payload` in records of another type, as the tokio streams' `send_record` does.
+    /// Sends `payload` in records of another type, as the tokio streams' `send_record` does, and
+    /// returns how many bytes were taken. A payload that is lent (`&mut payload`) begins behind
+    /// them, whatever came of the call.
     ///
     /// # Errors
     ///
-    /// Of the stream below; [`crate::Error::Record`] for a type that may not be sent.
-    pub fn send_record(&mut self, content_type: ContentType, payload: &[u8]) -> io::Result<()> {
-        let mut rest = payload;
+    /// Of the stream below, `WouldBlock` as from [`send_file`](Self::send_file);
+    /// [`crate::Error::Record`] for a type that may not be sent.
+    pub fn send_record<'p>(
+        &mut self,
+        content_type: ContentType,
+        mut payload: impl BorrowMut<&'p [u8]>,
+    ) -> io::Result<usize> {
+        let payload = payload.borrow_mut();
+        let len = payload.len();
+        let sent = self.send_payload(content_type, payload);
+        unless_taken(sent, len - payload.len())
+    }
+
+    fn send_payload(&mut self, content_type: ContentType, rest: &mut &[u8]) -> io::Result<()> {
         while !rest.is_empty() {
             let transport = &mut Std(&mut self.io);
             let slices = &mut [IoSlice::new(rest)];
             let n = self
                 .connection
                 .write_typed(transport, content_type, slices)?;
-            rest = &rest[n..];
+            *rest = &rest[n..];
         }
         self.flush()
     }

@@ -221,16 +221,27 @@ impl Connection {
         transport.flush()
     }
 
-    /// Starts a key update; [`flush`](Self::flush) sends it.
-    pub(crate) fn key_update(&mut self, request: KeyUpdateRequest) -> Result<(), Error> {
+    /// Starts a key update, and sends it as far as the socket takes it; whoever comes next sends the
+    /// rest. `WouldBlock` never: whoever repeated the call would update the key twice.
+    pub(crate) fn key_update(
+        &mut self,
+        transport: &mut impl Transport,
+        request: KeyUpdateRequest,
+    ) -> io::Result<()> {
         if self.tx.is_closed() {
-            return Err(Error::WriteAfterClose);
+            return Err(Error::WriteAfterClose.into());
         }
         if !self.tx.can_update_key() {
-            return Err(self.tx.cannot_update_key());
+            return Err(self.tx.cannot_update_key().into());
         }
         self.tx.want_key_update(request);
-        self.tx.queue_key_update()
+        match self.flush_sealed(transport) {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock => {
+                self.control.answer_due = true;
+                Ok(())
+            }
+            sent => sent,
+        }
     }
 
     /// Queues close_notify, once, and sends what is pending.

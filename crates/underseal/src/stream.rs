@@ -1,3 +1,4 @@
+use std::borrow::BorrowMut;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -125,26 +126,40 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// The file is read by position into a buffer of the thread, and sealed from there; its cursor
     /// does not move. Pages that are not in memory are read on the runtime's blocking threads.
     ///
+    /// A range that is lent (`&mut range`) starts behind the bytes that were taken, whatever came
+    /// of the call: call again with it, and nothing is sent twice.
+    ///
+    /// # Errors
+    ///
+    /// Of the file or of the stream below.
+    ///
     /// # Cancellation
     ///
-    /// A dropped future leaves whole records sent or pending, but tells nobody how many: such a
-    /// connection is fit for nothing but to be dropped.
-    pub async fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<u64> {
-        let mut at = range.start;
-        while at < range.end {
+    /// A dropped future has taken what a range that was lent to it no longer contains; `flush`
+    /// sends what of it is pending. If the range was not lent, nobody knows how much that is: such
+    /// a connection is fit for nothing but to be dropped.
+    #[doc(alias = "sendfile")]
+    pub async fn send_file(
+        &mut self,
+        file: &File,
+        mut range: impl BorrowMut<Range<u64>>,
+    ) -> io::Result<u64> {
+        let range = range.borrow_mut();
+        let start = range.start;
+        while range.start < range.end {
             let batch = poll_fn(|cx| {
                 self.writing(cx, |connection, transport| {
-                    file::send_batch(connection, transport, file, at..range.end)
+                    file::send_batch(connection, transport, file, range.clone())
                 })
             });
             match batch.await? {
-                file::Batch::Sent(n) => at += n,
-                file::Batch::NotCached => file::warm(file, at).await?,
+                file::Batch::Sent(n) => range.start += n,
+                file::Batch::NotCached => file::warm(file, range.start).await?,
                 file::Batch::EndOfFile => break,
             }
         }
         poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await?;
-        Ok(at - range.start)
+        Ok(range.start - start)
     }
 
     /// As `write`, but the last record stays open: it is sent when it is full, or with what the
@@ -241,43 +256,59 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         spliced.map(|spliced| spliced.and_then(Spliced::into_result))
     }
 
-    /// Starts a key update: the next record is sealed under a new key and, if the peer is asked
-    /// to, it answers with one of its own (RFC 8446 section 4.6.3). Key updates that the peer
+    /// Starts a key update: the next record of data is sealed under a new key and, if the peer is
+    /// asked to, it answers with one of its own (RFC 8446 section 4.6.3). Key updates that the peer
     /// starts are answered, and one is sent before the key's limit, without being asked for.
+    ///
+    /// What the stream below has no room for is sent by the next call that reads, writes or
+    /// flushes.
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Unsupported`] under TLS 1.2.
+    /// [`crate::Error::Unsupported`] under TLS 1.2; of the stream below.
     ///
     /// # Cancellation
     ///
-    /// A dropped future has updated the key; `flush` sends the message.
+    /// It does not wait: a dropped future has done nothing.
     pub async fn key_update(&mut self, request: KeyUpdateRequest) -> io::Result<()> {
-        self.connection.key_update(request)?;
-        poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
+        poll_fn(|cx| {
+            self.writing(cx, |connection, transport| {
+                connection.key_update(transport, request)
+            })
+        })
+        .await
     }
 
     /// Sends `payload` in records of another type, as `sendmsg` with `TLS_SET_RECORD_TYPE` does on
-    /// a kernel TLS socket. What a peer makes of it is the caller's business.
+    /// a kernel TLS socket, and returns its length. What a peer makes of it is the caller's
+    /// business. A payload that is lent (`&mut payload`) begins behind the bytes that were taken,
+    /// whatever came of the call.
+    ///
+    /// # Errors
+    ///
+    /// Of the stream below; [`crate::Error::Record`] for a type that may not be sent.
     ///
     /// # Cancellation
     ///
-    /// A dropped future may have sent a part of `payload`.
-    pub async fn send_record(
+    /// As of [`send_file`](Self::send_file).
+    pub async fn send_record<'p>(
         &mut self,
         content_type: ContentType,
-        payload: &[u8],
-    ) -> io::Result<()> {
-        let mut rest = payload;
+        mut payload: impl BorrowMut<&'p [u8]>,
+    ) -> io::Result<usize> {
+        let rest = payload.borrow_mut();
+        let len = rest.len();
         while !rest.is_empty() {
             let sent = poll_fn(|cx| {
                 self.writing(cx, |connection, transport| {
                     connection.write_typed(transport, content_type, &mut [IoSlice::new(rest)])
                 })
             });
-            rest = &rest[sent.await?..];
+            let sent = sent.await?;
+            *rest = &rest[sent..];
         }
-        poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await?;
+        Ok(len)
     }
 
     /// Reads (a part of) one record: application data, or a record of a type that TLS itself does

@@ -1,3 +1,4 @@
+use std::borrow::BorrowMut;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -207,7 +208,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
     /// # Cancellation
     ///
     /// The same.
-    pub async fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<u64> {
+    pub async fn send_file(
+        &mut self,
+        file: &File,
+        range: impl BorrowMut<Range<u64>>,
+    ) -> io::Result<u64> {
         either!(self, stream => stream.send_file(file, range).await)
     }
 
@@ -285,11 +290,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
     /// # Cancellation
     ///
     /// The same.
-    pub async fn send_record(
+    pub async fn send_record<'p>(
         &mut self,
         content_type: ContentType,
-        payload: &[u8],
-    ) -> io::Result<()> {
+        payload: impl BorrowMut<&'p [u8]>,
+    ) -> io::Result<usize> {
         either!(self, stream => stream.send_record(content_type, payload).await)
     }
 

@@ -14,8 +14,7 @@ use super::stream::TlsStream;
 use underseal_server::live::Place;
 use underseal_server::watch::{Stop, Watch};
 
-/// Bytes asked of one `send_file`. What a failed call had sent is unknown, so this is also how far
-/// the log may be off for a download that was cut.
+/// Bytes asked of one `send_file`: so often it is taken down how far a download has come.
 const PIECE: u64 = 1024 * 1024;
 
 /// Why an answer was cut short.
@@ -70,15 +69,15 @@ impl Sender<'_> {
         &mut self,
         file: &File,
         range: &Range<u64>,
-        sent: &mut u64,
+        sent: &mut Sent,
     ) -> Result<(), Cut> {
         let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start.saturating_add(PIECE));
-            let piece = self.stream.send_file(file, start..end).await?;
+            sent.begin(start..end);
+            self.stream.send_file(file, &mut sent.piece).await?;
             self.take_down();
-            *sent += piece;
-            if piece < end - start {
+            if !sent.piece.is_empty() {
                 return Err(Cut::FileShrank);
             }
             start = end;
@@ -87,8 +86,33 @@ impl Sender<'_> {
     }
 }
 
-/// Sends `out`, then the rest of `reply`. Gives the bytes of body that were sent, which for a
-/// transfer that failed is a lower bound.
+/// Bytes of body that were sent, also by a call that failed or was given up.
+#[derive(Default)]
+struct Sent {
+    before: u64,
+    /// What of the file is being sent, and where it began.
+    piece: Range<u64>,
+    start: u64,
+}
+
+impl Sent {
+    fn add(&mut self, len: usize) {
+        self.before += len as u64;
+    }
+
+    fn begin(&mut self, piece: Range<u64>) {
+        self.before = self.total();
+        self.start = piece.start;
+        self.piece = piece;
+    }
+
+    fn total(&self) -> u64 {
+        self.before + (self.piece.start - self.start)
+    }
+}
+
+/// Sends `out`, then the rest of `reply`. Gives the bytes of body that were sent: for a transfer
+/// that was cut, without those that `out` begins with.
 pub(crate) async fn send(
     sender: &mut Sender<'_>,
     watch: &Watch,
@@ -96,7 +120,7 @@ pub(crate) async fn send(
     out: &[u8],
     reply: &Reply,
 ) -> (u64, Result<(), Cut>) {
-    let mut sent = 0;
+    let mut sent = Sent::default();
     let transferred = match &reply.rest {
         Rest::Nothing => watch.while_moving(stall, pin!(write(sender, out))).await,
         // Boxed so that connections which never send a large file do not carry its state.
@@ -111,7 +135,7 @@ pub(crate) async fn send(
         Err(Stop::Closing | Stop::Ending) => Err(Cut::ServerEnded),
     };
     let inline = if result.is_ok() { reply.inline_body } else { 0 };
-    (sent + inline, result)
+    (sent.total() + inline, result)
 }
 
 async fn write(sender: &mut Sender<'_>, out: &[u8]) -> Result<(), Cut> {
@@ -123,7 +147,7 @@ async fn transfer(
     sender: &mut Sender<'_>,
     out: &[u8],
     rest: &Rest,
-    sent: &mut u64,
+    sent: &mut Sent,
 ) -> Result<(), Cut> {
     sender.write_all(out).await?;
     match rest {
@@ -132,11 +156,11 @@ async fn transfer(
         Rest::Parts(parts) => {
             for part in &parts.parts {
                 sender.write_all(&part.preamble).await?;
-                *sent += part.preamble.len() as u64;
+                sent.add(part.preamble.len());
                 sender.send_range(&parts.file, &part.range, sent).await?;
             }
             sender.write_all(&parts.trailer).await?;
-            *sent += parts.trailer.len() as u64;
+            sent.add(parts.trailer.len());
         }
     }
     Ok(sender.stream.flush().await?)

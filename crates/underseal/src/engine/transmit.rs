@@ -171,8 +171,8 @@ impl Transmit {
         either!(self, tx => tx.flush(transport))
     }
 
-    /// Asks for a KeyUpdate before the next record, which is queued as soon as nothing is pending,
-    /// or by [`queue_key_update`](Self::queue_key_update).
+    /// Asks for a KeyUpdate before the next record of data, which is queued as soon as nothing is
+    /// pending, or by [`queue_key_update`](Self::queue_key_update).
     pub(crate) fn want_key_update(&mut self, request: KeyUpdateRequest) {
         either!(self, tx => tx.want_key_update(request));
     }

@@ -11,6 +11,7 @@ mod bad_records;
 mod case;
 mod connect;
 mod counters;
+mod counts;
 mod endings;
 mod files;
 mod first_data;

@@ -153,6 +153,13 @@ macro_rules! everywhere {
                 a_pipe_is_spliced_into_a_stream
                 a_tokio_stream_is_relayed
             }
+            counts {
+                a_full_socket_is_sent_no_byte_of_a_file_twice
+                a_full_socket_is_sent_no_byte_of_a_record_twice
+                a_dropped_future_says_how_much_of_a_file_it_took
+                a_dropped_future_says_how_much_of_a_record_it_took
+                a_failure_leaves_the_count
+            }
             moving {
                 a_stream_goes_on_after_it_was_taken_apart
                 both_ends_move_to_other_sockets
@@ -220,6 +227,10 @@ macro_rules! in_tls13 {
                 a_storm_of_key_updates_ends_the_connection
                 key_updates_of_tokio_streams_cross
             }
+            counts {
+                a_full_socket_is_sent_one_key_update
+                a_key_update_does_not_wait_for_the_socket
+            }
             floods {
                 key_updates_asked_of_a_full_socket_get_one_answer
                 a_peer_that_only_receives_may_update_its_key_as_often
@@ -241,6 +252,9 @@ macro_rules! in_tls12 {
             key_updates {
                 there_are_no_key_updates
                 the_limit_is_the_end
+            }
+            counts {
+                a_key_at_its_limit_takes_nothing_out_of_a_pipe
             }
             floods {
                 renegotiation_asked_of_a_full_socket_gets_one_answer
@@ -274,6 +288,9 @@ macro_rules! programs {
                 data_is_redirected_to_another_streams_peer
                 data_is_redirected_to_another_streams_reader
                 a_stream_with_redirected_data_is_not_taken_apart
+            }
+            counts {
+                a_refusal_behind_good_messages_out_of_a_pipe_is_told_next
             }
             program_ends {
                 a_reader_is_told_why_a_program_ended_the_stream

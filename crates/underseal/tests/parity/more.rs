@@ -86,7 +86,7 @@ pub(crate) fn a_full_record_is_closed_by_itself(case: Case) {
 pub(crate) fn control_records_close_an_open_record(case: Case) {
     let (mut stream, mut peer) = case.server();
     write_all_more(&mut stream, b"before");
-    stream.send_record(ContentType(24), b"beat").unwrap();
+    stream.send_record(ContentType(24), &b"beat"[..]).unwrap();
     write_all_more(&mut stream, b"between");
     let rekeyed = case.can_update_keys(&[Direction::Tx]);
     if rekeyed {

@@ -318,8 +318,8 @@ pub(crate) fn control_records_go_past_programs(case: Case) {
     assert_eq!(data, Some((ContentType::APPLICATION_DATA, 4)));
     assert_eq!(stream.read_record(&mut out).unwrap(), Some((other, 7)));
     assert_eq!(*seen.lock().unwrap(), b"data");
-    stream.send_record(other, b"control").unwrap();
-    let refused = stream.send_record(ContentType::APPLICATION_DATA, b"data");
+    stream.send_record(other, &b"control"[..]).unwrap();
+    let refused = stream.send_record(ContentType::APPLICATION_DATA, &b"data"[..]);
     assert_eq!(denied(&refused.unwrap_err()), Denied::Dropped);
     loop {
         match peer.receive().unwrap() {

@@ -21,10 +21,12 @@ pub(crate) fn records_of_other_types_are_sent_between_data(case: Case) {
         records
     });
     stream.write_all(b"before").unwrap();
-    stream.send_record(ContentType(24), b"heartbeat").unwrap();
-    stream.send_record(ContentType(24), b"again").unwrap();
+    stream
+        .send_record(ContentType(24), &b"heartbeat"[..])
+        .unwrap();
+    stream.send_record(ContentType(24), &b"again"[..]).unwrap();
     stream.write_all(b"between").unwrap();
-    stream.send_record(ContentType(200), &long).unwrap();
+    stream.send_record(ContentType(200), &long[..]).unwrap();
     stream.write_all(b"after").unwrap();
     stream.shutdown().unwrap();
     drop(stream);
@@ -119,7 +121,9 @@ pub(crate) fn a_record_that_nobody_asked_for_ends_the_connection(case: Case) {
 pub(crate) fn a_record_that_may_not_be_sent_is_refused(case: Case) {
     let (mut stream, mut peer) = case.server();
     let change_cipher_spec = ContentType::CHANGE_CIPHER_SPEC;
-    let error = stream.send_record(change_cipher_spec, &[1]).unwrap_err();
+    let error = stream
+        .send_record(change_cipher_spec, &[1][..])
+        .unwrap_err();
     assert!(
         matches!(Error::of(&error), Some(Error::Record(_))),
         "{error}"

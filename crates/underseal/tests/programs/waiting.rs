@@ -125,7 +125,10 @@ async fn held_data_does_not_hold_up_control_records() {
     };
     server.attach(Filter::ingress(cork)).unwrap();
     client.write_all(b"12345").await.unwrap();
-    client.send_record(ContentType(77), b"ctl").await.unwrap();
+    client
+        .send_record(ContentType(77), &b"ctl"[..])
+        .await
+        .unwrap();
     client.write_all(b"67890").await.unwrap();
     let mut out = [0; 20];
     let (kind, n) = soon(server.read_record(&mut out)).await.unwrap().unwrap();

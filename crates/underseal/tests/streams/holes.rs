@@ -99,7 +99,10 @@ fn a_record_that_was_lost_is_the_last() {
                         stream.write_more(b"lo")?;
                         stream.write_all(b"st")
                     }
-                    "record" => stream.send_record(underseal::record::ContentType(99), b"lost"),
+                    "record" => {
+                        let other = underseal::record::ContentType(99);
+                        stream.send_record(other, &b"lost"[..]).map(drop)
+                    }
                     _ => {
                         let mut file = tempfile::tempfile()?;
                         file.write_all(&pattern(20_000))?;

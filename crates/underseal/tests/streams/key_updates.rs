@@ -289,7 +289,7 @@ fn a_refused_record_does_not_swallow_a_key_update() {
     }
     assert!(
         stream
-            .send_record(ContentType::CHANGE_CIPHER_SPEC, &[1])
+            .send_record(ContentType::CHANGE_CIPHER_SPEC, &[1][..])
             .is_err()
     );
     stream.write_all(b"after").unwrap();

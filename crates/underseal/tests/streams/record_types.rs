@@ -14,8 +14,10 @@ fn records_of_any_type_are_sent() {
     for suite in Suite::EACH_VERSION {
         let (mut stream, mut peer) = with_record_peer(suite, 1 << 20);
         let long = pattern(40_000);
-        stream.send_record(ContentType(24), b"heartbeat").unwrap();
-        stream.send_record(ContentType(200), &long).unwrap();
+        stream
+            .send_record(ContentType(24), &b"heartbeat"[..])
+            .unwrap();
+        stream.send_record(ContentType(200), &long[..]).unwrap();
         stream.write_all(b"data").unwrap();
         stream.shutdown().unwrap();
         let mut others = Vec::new();
@@ -99,7 +101,7 @@ fn records_that_may_not_be_sent_are_refused() {
     for suite in Suite::EACH_VERSION {
         let (mut stream, mut peer) = with_record_peer(suite, 1 << 20);
         let error = stream
-            .send_record(ContentType::CHANGE_CIPHER_SPEC, &[1])
+            .send_record(ContentType::CHANGE_CIPHER_SPEC, &[1][..])
             .unwrap_err();
         assert!(
             matches!(Error::of(&error), Some(Error::Record(_))),
@@ -118,7 +120,7 @@ async fn an_alert_can_be_sent_as_a_record() {
     for suite in Suite::EACH_VERSION {
         let (mut stream, mut peer) = with_tokio_rustls(suite, 1 << 16).await;
         stream
-            .send_record(ContentType::ALERT, &[2, 49])
+            .send_record(ContentType::ALERT, &[2, 49][..])
             .await
             .unwrap();
         let error = peer.read(&mut [0]).await.unwrap_err();

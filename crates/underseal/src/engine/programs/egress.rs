@@ -144,7 +144,8 @@ impl Connection {
     }
 
     /// As [`Self::send_judged`], for bytes that are had only once: those that are not accepted now
-    /// are kept, and count as sent.
+    /// are kept, and count as sent. What is refused behind others is told by the next call; if
+    /// nothing was accepted before it, by this one.
     pub(in crate::engine) fn send_judged_once(
         &mut self,
         transport: &mut impl Transport,
@@ -154,33 +155,36 @@ impl Connection {
         self.flush(transport)?;
         let mut piece = buffers::lend();
         let filled = fill(&mut piece[..limit.min(PIECE)])?;
-        if let Some(egress) = self.programs.egress() {
-            egress.from_pipe = piece[..filled].to_vec();
-        }
-        match self.offer_rest(transport) {
+        match self.offer_or_keep(transport, &piece[..filled]) {
             Err(error) if !is_would_block(&error) => Err(error),
             _ => Ok(filled),
         }
     }
 
-    /// Offers what came out of a pipe. Refused, it is gone: nobody has it any more.
+    /// Offers what came out of a pipe and was kept.
     fn offer_rest(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         while let Some(egress) = self.programs.egress()
             && !egress.from_pipe.is_empty()
         {
             let rest = std::mem::take(&mut egress.from_pipe);
-            let offered = self.offer(transport, &[IoSlice::new(&rest)], false);
-            let kept = match &offered {
-                Ok(accepted) => &rest[*accepted..],
-                Err(error) if is_would_block(error) => &rest[..],
-                Err(_) => &[],
-            };
-            if let Some(egress) = self.programs.egress() {
-                egress.from_pipe = kept.to_vec();
-            }
-            offered?;
+            self.offer_or_keep(transport, &rest)?;
         }
         Ok(())
+    }
+
+    /// Offers bytes that came out of a pipe, and keeps those that were not accepted. Refused, they
+    /// are gone: nobody has them any more.
+    fn offer_or_keep(&mut self, transport: &mut impl Transport, bytes: &[u8]) -> io::Result<()> {
+        let offered = self.offer(transport, &[IoSlice::new(bytes)], false);
+        let kept = match &offered {
+            Ok(accepted) => &bytes[*accepted..],
+            Err(error) if is_would_block(error) => bytes,
+            Err(_) => &[],
+        };
+        if let Some(egress) = self.programs.egress() {
+            egress.from_pipe = kept.to_vec();
+        }
+        offered.map(drop)
     }
 
     /// Calls with the program, if there is one, and with what carries out its decisions.

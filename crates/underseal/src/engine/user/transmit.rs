@@ -4,8 +4,8 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use underseal_record::{
-    AlertDescription, AlertLevel, ContentType, Limits, MAX_PLAINTEXT, MAX_RECORD, Sealer,
-    TrafficSecret,
+    AlertDescription, AlertLevel, ContentType, Error as RecordError, Limits, MAX_PLAINTEXT,
+    MAX_RECORD, Sealer, TrafficSecret,
 };
 
 use crate::Error;
@@ -322,8 +322,8 @@ impl Transmit {
 
     /// Seals and sends up to `limit` bytes that `fill` provides. `fill` gets a piece of memory to
     /// put the next bytes in and how many came before them, and returns how many they are: zero
-    /// ends the batch. Returns the plaintext bytes taken; a failure of `fill` only if there are
-    /// none.
+    /// ends the batch. Returns the plaintext bytes taken, which are all that `fill` gave; a failure
+    /// of `fill` only if there are none.
     pub(crate) fn write_with(
         &mut self,
         transport: &mut impl Transport,
@@ -334,13 +334,19 @@ impl Transmit {
         self.ready(transport)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let limit = limit.min(self.batch as usize);
+        if self.sealer.is_exhausted() {
+            return Err(Error::from(RecordError::ConfidentialityLimit).into());
+        }
         // Read here, sealed there: the kernel's copy wants an aligned place, which the plaintext
         // has not between record headers.
         let mut piece = buffers::lend();
         let mut buffer = buffers::lend();
         let (mut end, mut taken, mut refused) = (0, 0, None);
         while taken < limit && buffer.len() - end >= PIECE + MAX_RECORD {
-            let len = PIECE.min(limit - taken);
+            let len = PIECE.min(limit - taken).min(self.sealable());
+            if len == 0 {
+                break;
+            }
             let filled = match fill(&mut piece[..len], taken as u64) {
                 Ok(filled) => filled,
                 Err(_) if taken > 0 => break,
@@ -366,6 +372,17 @@ impl Transmit {
             Some(error) if taken == 0 => Err(error.into()),
             _ => Ok(taken),
         }
+    }
+
+    /// Bytes that the key may still seal, or one after it: what came out of a pipe cannot go back.
+    fn sealable(&self) -> usize {
+        let Limits { soft, hard } = self.sealer.limits();
+        if self.secret.is_some() && soft < hard {
+            return usize::MAX;
+        }
+        let records = hard.saturating_sub(self.sealer.seq().0);
+        let records = usize::try_from(records).unwrap_or(usize::MAX);
+        records.saturating_mul(self.sealer.max_plaintext())
     }
 
     /// Seals application data into as many records as it needs, with the key updates that come
@@ -464,14 +481,10 @@ impl Transmit {
         if self.is_closed() {
             self.key_update = None;
         }
-        let wanted = self.key_update.take();
-        if wanted.is_none() {
+        if self.key_update.is_none() {
             return Ok(());
         }
-        // Put aside: the open record was written before the update was asked for.
-        let closed = self.close_record();
-        self.key_update = wanted;
-        closed?;
+        self.close_record()?;
         let mut record = vec![0; self.sealer.record_len(KeyUpdateRequest::MESSAGE_LEN)];
         let len = self.seal_due_key_update(&mut record)?;
         self.pending.append(&record[..len]);
@@ -511,8 +524,16 @@ impl Transmit {
         self.open = Box::default();
     }
 
-    /// Seals all of what is open, behind what is pending.
+    /// Seals all of what is open, behind what is pending. A key update that is wanted was asked for
+    /// behind it.
     fn close_record(&mut self) -> Result<(), Error> {
+        let wanted = self.key_update.take();
+        let closed = self.seal_open();
+        self.key_update = wanted;
+        closed
+    }
+
+    fn seal_open(&mut self) -> Result<(), Error> {
         while !self.open.is_empty() {
             let mut buffer = buffers::lend();
             let open = std::mem::take(&mut self.open);

@@ -196,6 +196,14 @@ impl<P: Program<K>, K> Filter<P, K> {
         self.error
     }
 
+    /// Why it refuses everything from now on, if it does.
+    pub fn ended(&self) -> Option<Denied> {
+        match self.error {
+            _ if self.panicked => Some(Denied::Panicked),
+            error => error.map(Denied::Ended),
+        }
+    }
+
     /// The direction it is attached to.
     pub fn direction(&self) -> Direction {
         self.direction

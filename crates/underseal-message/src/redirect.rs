@@ -162,6 +162,11 @@ impl Inbox {
         }
     }
 
+    /// Whether `peer` sends to this inbox.
+    pub fn is_of(&self, peer: &Peer) -> bool {
+        Arc::ptr_eq(&self.shared, &peer.shared)
+    }
+
     /// The next bytes that the owner has to send (egress) or to read (ingress), the same ones
     /// until they are consumed; empty if there are none now.
     pub fn chunk(&mut self, direction: Direction) -> &[u8] {

@@ -196,7 +196,7 @@ impl Connection {
         if content_type == ContentType::APPLICATION_DATA {
             return self.write_slices(transport, slices, false);
         }
-        self.flush_judged(transport)?;
+        self.flush_programs(transport)?;
         self.tx.write(transport, content_type, slices, false)
     }
 
@@ -209,9 +209,16 @@ impl Connection {
     /// Sends all that was sealed.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         self.obey(transport)?;
+        self.flush_programs(transport)?;
+        self.flush_sealed(transport)
+    }
+
+    /// Seals what others redirected here, what the program judged, and what it redirected to its own
+    /// stream.
+    fn flush_programs(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         self.send_redirected(transport)?;
         self.flush_judged(transport)?;
-        self.flush_sealed(transport)
+        self.send_redirected(transport).map(drop)
     }
 
     /// Sends what no program has to be asked about: a reader may do that, who could not be told
@@ -258,9 +265,13 @@ impl Connection {
 
     /// Queues close_notify behind all that was written.
     fn finish_sending(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        if self.judges_egress() {
+            self.send_redirected(transport)?;
+            self.finish_judged(transport)?;
+        }
+        // Only now: the program may have redirected what it held to its own stream.
         self.close_inbox(underseal_message::Direction::Egress);
         self.send_redirected(transport)?;
-        self.finish_judged(transport)?;
         self.tx
             .queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
         Ok(())

@@ -153,7 +153,9 @@ macro_rules! established_stream {
         /// # Errors
         ///
         /// [`crate::Error::ProgramHoldsData`] if it holds data that was not judged, or `flush` has
-        /// not sent.
+        /// not sent. [`crate::Error::Denied`] if it panicked or ended the stream of what is sent:
+        /// that direction is over, and would go on without it. (A receiving direction that is over
+        /// stays so.)
         pub fn detach(
             &mut self,
             direction: underseal_message::Direction,
@@ -164,7 +166,10 @@ macro_rules! established_stream {
         /// What programs of other streams redirect to this one with: data to be sent here (sealed
         /// with this stream's keys) or to be read here. Up to `limit` bytes wait in each direction;
         /// then the other stream's task waits, and its thread blocks if it is a blocking stream. The
-        /// limit of the first call holds.
+        /// limit of the first call holds. A stream that waits sends what waits for it here first, so
+        /// that a program may redirect to its own stream. What it redirects there to be read only the
+        /// stream's own owner can read: a write that finds no room for it takes less, or is
+        /// `WouldBlock`, also of a blocking stream.
         ///
         /// This stream takes what waits at its next read, write or flush, before its own data and
         /// past its own programs. A tokio stream that is being read is woken for it; a

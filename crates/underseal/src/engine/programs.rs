@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use underseal_message::{Chunk, Direction, Filter, Inbox, Notify, Peer, Program, RedirectError};
 use underseal_record::ContentType;
 
-use super::{Connection, Transmit};
+use super::{Connection, Control, Transmit};
 use crate::Error;
 use crate::transport::Transport;
 use egress::Egress;
@@ -63,9 +63,10 @@ impl Programs {
         self.get()?.ingress.as_mut()
     }
 
-    fn egress_and_waiting(&mut self) -> Option<(&mut Egress, &Arc<Waiting>)> {
+    fn egress_and_inbox(&mut self) -> Option<(&mut Egress, &Arc<Waiting>, Option<&mut Inbox>)> {
         let attached = self.get()?;
-        Some((attached.egress.as_mut()?, &attached.waiting))
+        let inbox = attached.inbox.as_mut();
+        Some((attached.egress.as_mut()?, &attached.waiting, inbox))
     }
 
     fn ingress_and_waiting(&mut self) -> Option<(&mut Ingress, &Arc<Waiting>)> {
@@ -118,6 +119,12 @@ impl Connection {
         let Some(attached) = self.programs.get() else {
             return Ok(());
         };
+        if let (Direction::Egress, Some(egress)) = (direction, &attached.egress)
+            && let Some(denied) = egress.ended()
+        {
+            // Without the program the direction would go on.
+            return Err(denied.into());
+        }
         let keeps = match direction {
             Direction::Egress => attached.egress.as_ref().is_some_and(Egress::keeps_anything),
             Direction::Ingress => {
@@ -176,26 +183,12 @@ impl Connection {
         inbox.peer()
     }
 
-    /// Sends what others redirected here to be sent, before anything of its owner. Returns how many
-    /// bytes that were.
+    /// Sends what others, and the own programs, redirected here to be sent, before anything of its
+    /// owner. Returns for how many bytes there is room then.
     pub(super) fn send_redirected(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
-        let Some(inbox) = self.programs.inbox() else {
-            return Ok(0);
-        };
-        let mut sent = 0;
-        loop {
-            let chunk = inbox.chunk(Direction::Egress);
-            let n = match chunk.len() {
-                0 => return Ok(sent),
-                // It is too late for it.
-                len if self.tx.is_closed() => len,
-                _ => send_data(&mut self.tx, transport, &mut [IoSlice::new(chunk)], false)?,
-            };
-            inbox.consume(Direction::Egress, n);
-            sent += n;
-            self.control.sent(n);
-            // Who writes need not flush what is not his own, and who redirected it cannot.
-            self.control.answer_due = true;
+        match self.programs.inbox() {
+            Some(inbox) => send_inbox(inbox, &mut self.tx, &mut self.control, transport),
+            None => Ok(0),
         }
     }
 
@@ -234,6 +227,36 @@ impl Connection {
         if let Some(inbox) = self.programs.inbox() {
             inbox.close(direction);
         }
+    }
+}
+
+/// Sends what is in the inbox to be sent. What comes too late is thrown away, and nothing more is
+/// taken; returns for how many bytes there is room then.
+fn send_inbox(
+    inbox: &mut Inbox,
+    tx: &mut Transmit,
+    control: &mut Control,
+    transport: &mut impl Transport,
+) -> io::Result<usize> {
+    let mut gone = 0;
+    loop {
+        if tx.is_closed() {
+            inbox.close(Direction::Egress);
+        }
+        let chunk = inbox.chunk(Direction::Egress);
+        let n = match chunk.len() {
+            0 => return Ok(gone),
+            len if tx.is_closed() => len,
+            _ => {
+                let sent = send_data(tx, transport, &mut [IoSlice::new(chunk)], false)?;
+                control.sent(sent);
+                // Who writes need not flush what is not his own, and who redirected it cannot.
+                control.answer_due = true;
+                sent
+            }
+        };
+        inbox.consume(Direction::Egress, n);
+        gone += n;
     }
 }
 

@@ -6,7 +6,7 @@ use underseal_message::Direction;
 use underseal_record::ContentType;
 
 use super::control::Action;
-use super::{Connection, End, Filled, KeyUpdateRequest, Receive, Record, Transmit};
+use super::{Connection, End, Filled, KeyUpdateRequest, Receive, Record, Transmit, Waiting};
 use crate::Error;
 use crate::transport::Transport;
 
@@ -269,13 +269,17 @@ impl Connection {
         room: usize,
     ) -> io::Result<Step> {
         if let Some(waiting) = self.waits_for_target() {
-            transport.wait(&waiting)?;
+            self.make_room_or_wait(transport, &waiting)?;
             return Ok(Step::Starved);
         }
         if self.control.is_over_budget() {
             self.control.renew_budget();
             transport.yield_now()?;
             return Ok(Step::Starved);
+        }
+        if self.has_programs() {
+            // What a program redirected to its own stream goes before the peer is waited for.
+            self.answer(transport);
         }
         self.move_rx_or_fail(transport)?;
         let filled = self.rx.fill(transport, out, room).inspect_err(|error| {
@@ -301,6 +305,24 @@ impl Connection {
             }
         };
         Ok(result?)
+    }
+
+    /// Sends what waits in the own inbox or, if nothing does, waits for the target of a redirect: that
+    /// may be this stream, or one that waits for it.
+    fn make_room_or_wait(
+        &mut self,
+        transport: &mut impl Transport,
+        waiting: &Waiting,
+    ) -> io::Result<()> {
+        let made = self.send_redirected(transport);
+        self.control.answer_due |= !matches!(made, Ok(0));
+        match made {
+            Ok(0) => transport.wait(waiting),
+            Ok(_) => Ok(()),
+            // What waits is thrown away by the next attempt.
+            Err(_) if self.tx.is_closed() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Moves the receiving direction if it is to move; a kernel that was asked for and refuses ends

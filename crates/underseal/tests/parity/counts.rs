@@ -201,6 +201,7 @@ pub(crate) fn a_dropped_future_says_how_much_of_a_file_it_took(case: Case) {
     let file = file_of(&pattern(MUCH));
     on_tokio(async {
         let (mut stream, mut peer) = case.tokio_server().await;
+        set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
         let mut range = 0..MUCH as u64;
         for _ in 0..3 {
             let sending = stream.send_file(&file, &mut range);
@@ -224,6 +225,7 @@ pub(crate) fn a_dropped_future_says_how_much_of_a_record_it_took(case: Case) {
     let data = pattern(MUCH);
     on_tokio(async {
         let (mut stream, mut peer) = case.tokio_server().await;
+        set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
         let mut rest = &data[..];
         for _ in 0..3 {
             let sending = stream.send_record(ContentType(OTHER), &mut rest);
@@ -285,7 +287,8 @@ pub(crate) fn a_key_update_does_not_wait_for_the_socket(case: Case) {
 /// The peer goes away in the middle.
 pub(crate) fn a_failure_leaves_the_count(case: Case) {
     let file = file_of(&pattern(MUCH));
-    let (mut stream, mut peer) = case.server();
+    let (mut stream, mut peer) = server(case);
+    stream.get_ref().0.set_nonblocking(false).unwrap();
     let peer = thread::spawn(move || {
         assert_eq!(peer.receive().map(|(kind, _)| kind != ALERT), Some(true));
     });
@@ -297,6 +300,7 @@ pub(crate) fn a_failure_leaves_the_count(case: Case) {
 
     on_tokio(async {
         let (mut stream, mut peer) = case.tokio_server().await;
+        set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
         let peer = thread::spawn(move || {
             assert_eq!(peer.receive().map(|(kind, _)| kind != ALERT), Some(true));
         });

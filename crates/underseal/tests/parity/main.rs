@@ -22,6 +22,7 @@ mod more;
 mod moving;
 mod no_rekey;
 mod odd_records;
+mod own_redirects;
 mod peek;
 mod program_ends;
 mod programs;

@@ -289,6 +289,16 @@ macro_rules! programs {
                 data_is_redirected_to_another_streams_reader
                 a_stream_with_redirected_data_is_not_taken_apart
             }
+            own_redirects {
+                a_writer_sends_what_it_redirects_to_itself
+                a_task_sends_what_it_redirects_to_itself
+                a_reader_sends_what_it_redirects_to_its_own_peer
+                a_stream_that_ends_sends_what_it_redirects_to_itself
+                streams_that_redirect_to_each_other_wait_for_nobody
+                a_thread_does_not_wait_for_itself_to_read
+                a_stream_that_lost_its_peer_is_redirected_nothing
+                a_program_that_panicked_cannot_be_taken_away
+            }
             counts {
                 a_refusal_behind_good_messages_out_of_a_pipe_is_told_next
             }

@@ -3,9 +3,9 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use underseal_message::{Chunk, Decision, Direction, Offer, Peer, Program};
+use underseal_message::{Chunk, Decision, Denied, Direction, Inbox, Offer, Peer, Program};
 
-use super::{AnyFilter, Redirected, Waiting, redirect, send_data};
+use super::{AnyFilter, Redirected, Waiting, redirect, send_data, send_inbox};
 use crate::Error;
 use crate::buffers;
 use crate::engine::{Connection, Control, MAX_SLICES, Transmit};
@@ -34,6 +34,11 @@ impl Egress {
 
     pub(super) fn keeps_anything(&self) -> bool {
         self.filter.kept() > 0 || !self.from_pipe.is_empty()
+    }
+
+    /// Why nothing goes on any more, if so.
+    pub(super) fn ended(&self) -> Option<Denied> {
+        self.filter.ended()
     }
 }
 
@@ -88,6 +93,8 @@ impl Connection {
                 _ => Ok(offer.finish().map_err(Error::from)?),
             }
         })?;
+        // What it redirected to its own stream; `flush` waits for the rest, and says why it fails.
+        let _ = self.send_redirected(transport);
         Ok(accepted.unwrap_or(0))
     }
 
@@ -194,7 +201,7 @@ impl Connection {
         more: bool,
         call: impl FnOnce(&mut Egress, &mut Out<'_, T>) -> io::Result<R>,
     ) -> io::Result<Option<R>> {
-        let Some((egress, waiting)) = self.programs.egress_and_waiting() else {
+        let Some((egress, waiting, inbox)) = self.programs.egress_and_inbox() else {
             return Ok(None);
         };
         let mut out = Out {
@@ -203,6 +210,7 @@ impl Connection {
             control: &mut self.control,
             transport,
             waiting,
+            inbox,
             more,
         };
         call(egress, &mut out).map(Some)
@@ -220,6 +228,8 @@ struct Out<'a, T> {
     control: &'a mut Control,
     transport: &'a mut T,
     waiting: &'a Arc<Waiting>,
+    /// What others, and this program itself, redirected here.
+    inbox: Option<&'a mut Inbox>,
     /// Whether the last record stays open.
     more: bool,
 }
@@ -255,16 +265,32 @@ impl<T: Transport> Out<'_, T> {
                 } => (to, direction, chunk),
             };
             let waiter = Direction::Egress;
+            let is_own = self.inbox.as_ref().is_some_and(|inbox| inbox.is_of(to));
             match redirect(self.transport, self.waiting, waiter, to, direction, chunk) {
                 Redirected::Taken(n) => offer.taken(n),
                 Redirected::Closed => offer.refuse(),
                 Redirected::Full if offer.accepted() > 0 => {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                Redirected::Full => self.transport.wait(self.waiting)?,
+                Redirected::Full => self.make_room(is_own)?,
             }
         }
         Ok(())
+    }
+
+    /// Sends what waits in the own inbox or, if nothing does, waits for the target: that may be this
+    /// stream, or one that waits for it.
+    #[cold]
+    fn make_room(&mut self, is_own: bool) -> io::Result<()> {
+        let made = match &mut self.inbox {
+            Some(inbox) => send_inbox(inbox, self.tx, self.control, self.transport)?,
+            None => 0,
+        };
+        match made {
+            0 if is_own => Err(io::ErrorKind::WouldBlock.into()),
+            0 => self.transport.wait(self.waiting),
+            _ => Ok(()),
+        }
     }
 
     /// Seals and sends a chunk, or a part of it. A verdict ends where a record does.

@@ -1,5 +1,7 @@
 //! The repository's own rules, checked on the files git knows.
 
+mod arrows;
+
 use std::fs;
 use std::path::Path;
 
@@ -85,6 +87,13 @@ fn broken_rules(file: &str, text: &str) -> Vec<String> {
             let links = relative_links(line).filter(|link| !exists_beside(file, link));
             broken.extend(links.map(|link| format!("{place}: the link to `{link}` is dead")));
         }
+    }
+    if let Some(room) = file
+        .strip_prefix("crates/")
+        .and_then(|file| file.strip_suffix("/Cargo.toml"))
+    {
+        let upwards = arrows::upwards(room, text).into_iter();
+        broken.extend(upwards.map(|other| format!("{file}: {room} must not depend on {other}")));
     }
     let has_own_lints = file.starts_with(UNSAFE_CRATE);
     if file.ends_with("Cargo.toml")

@@ -1,7 +1,8 @@
 //! Exit codes and hints for what keeps a proxy from starting.
 
+use underseal_proxy::Error;
+
 use super::{Exit, Failure};
-use crate::proxy::Error;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -27,6 +28,7 @@ impl From<Error> for Failure {
                 "`underseal policy check FILE` lists every error of a file",
             ),
             Error::Tls(_) => (Exit::Failure, super::TLS_HINT),
+            _ => (Exit::Failure, "`--log debug` may say more"),
         };
         Self::new(exit, error.to_string(), hint)
     }

@@ -210,6 +210,33 @@ pub(crate) enum ClientAuth {
     Optional,
 }
 
+impl From<Protocol> for underseal_proxy::Protocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Http => Self::Http,
+            Protocol::Tcp => Self::Tcp,
+        }
+    }
+}
+
+impl From<ToProtocol> for underseal_proxy::ToProtocol {
+    fn from(protocol: ToProtocol) -> Self {
+        match protocol {
+            ToProtocol::Http1 => Self::Http1,
+            ToProtocol::H2 => Self::H2,
+        }
+    }
+}
+
+impl From<ClientAuth> for underseal_proxy::ClientAuth {
+    fn from(auth: ClientAuth) -> Self {
+        match auth {
+            ClientAuth::Required => Self::Required,
+            ClientAuth::Optional => Self::Optional,
+        }
+    }
+}
+
 /// The direction of a request, as seen from the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Way {

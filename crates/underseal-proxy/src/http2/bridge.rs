@@ -25,10 +25,10 @@ use super::pump::{Outgoing, Source};
 use super::response;
 use super::upstream::multiplexed::Connection;
 use super::upstream::{Awaited, Begun, Event, Link, Upload, Upstreams};
-use crate::proxy::backend::{Backend, Unreachable};
-use crate::proxy::http1::Fault;
-use crate::proxy::stream::Stream;
-use crate::proxy::worker::Worker;
+use crate::backend::{Backend, Unreachable};
+use crate::http1::Fault;
+use crate::stream::Stream;
+use crate::worker::Worker;
 use underseal_server::watch::{Phase, Watch};
 
 /// Bytes that the pipe holds in each direction.

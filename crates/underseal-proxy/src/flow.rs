@@ -340,8 +340,8 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
-    use crate::proxy::metrics::{Metrics, Side};
-    use crate::proxy::stream::Io;
+    use crate::metrics::{Metrics, Side};
+    use crate::stream::Io;
 
     fn take(body: &mut Body, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
         let taken = body.take(bytes, true)?;

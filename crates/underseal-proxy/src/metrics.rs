@@ -41,7 +41,8 @@ pub(crate) enum Handshake {
 
 /// Whether what was to be loaded again was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reload {
+pub enum Reload {
+    /// It was.
     Done,
     /// What was in use before stays so.
     Failed,
@@ -92,7 +93,7 @@ impl Reload {
 
 /// The metrics of a process.
 #[derive(Debug)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     tallies: Box<[Arc<tally::Cells>]>,
     loaded: Loaded,
     /// By what was loaded; only the main thread counts here.
@@ -101,7 +102,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Metrics of a process with this many workers.
-    pub(crate) fn new(workers: usize) -> Arc<Self> {
+    pub fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
             tallies: (0..workers).map(|_| Arc::default()).collect(),
             loaded: Loaded::default(),
@@ -124,7 +125,7 @@ impl Metrics {
     }
 
     /// Counts a reload of `what`, such as `policy`.
-    pub(crate) fn reloaded(&self, what: &'static str, reload: Reload) {
+    pub fn reloaded(&self, what: &'static str, reload: Reload) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         *reloads.entry((what, reload)).or_default() += 1;
     }

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::proxy::chunk::Chunk;
-use crate::proxy::stream::Stream;
+use crate::chunk::Chunk;
+use crate::stream::Stream;
 
 /// A stream that `h2` writes to, shared with who has to [send](Self::poll_send) what is written.
 #[derive(Clone)]
@@ -144,8 +144,8 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::proxy::metrics::{Metrics, Side};
-    use crate::proxy::stream::Io;
+    use crate::metrics::{Metrics, Side};
+    use crate::stream::Io;
 
     async fn pair() -> (Gathered, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -8,8 +8,8 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Bytes;
 
-use crate::proxy::fields::{Kind, Options, kind, listed};
-use crate::proxy::http1::Bad;
+use crate::fields::{Kind, Options, kind, listed};
+use crate::http1::Bad;
 
 /// What a client is given of a backend's head.
 ///

@@ -13,13 +13,13 @@ use underseal_http::{ReadOptions, Request, Scratch};
 use underseal_policy::model::Direction;
 use underseal_policy::{Connection, Fact, Matcher, Peer, Verdict};
 
-use super::arguments::{Protocol, ToProtocol};
 use super::backend::{Address, Backends, Known};
 use super::connection;
 use super::http2::Upstreams;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
 use super::policy::{Judged, judge};
+use super::protocol::{Protocol, ToProtocol};
 use super::proxy_protocol::{self, Addresses};
 use super::session::Session;
 use underseal_server::access_log::{AccessLog, Sink};
@@ -32,42 +32,58 @@ use underseal_server::watch::Watches;
 use underseal_server::worker::{Accept, Permit};
 
 /// What every worker is given.
-pub(crate) struct Shared {
+pub struct Shared {
     /// `None` for a plaintext listener.
-    pub(crate) acceptor: Option<Arc<Current<TlsAcceptor>>>,
+    pub acceptor: Option<Arc<Current<TlsAcceptor>>>,
     /// `None` if no backend has TLS.
-    pub(crate) connector: Option<Arc<Current<TlsConnector>>>,
+    pub connector: Option<Arc<Current<TlsConnector>>>,
     /// `None` without policies: everything is allowed.
-    pub(crate) matcher: Option<Arc<Current<Matcher>>>,
-    pub(crate) backends: Vec<Address>,
-    /// What we show to clients, and to backends.
-    pub(crate) server_identity: Option<Arc<Identity>>,
-    pub(crate) client_identity: Option<Arc<Identity>>,
-    pub(crate) protocol: Protocol,
-    pub(crate) to_protocol: ToProtocol,
-    pub(crate) direction: Direction,
-    pub(crate) log: Arc<Sink>,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) read_options: ReadOptions,
-    /// Whether clients say by the PROXY protocol whom they speak for, and backends are told.
-    pub(crate) accept_proxy: bool,
-    pub(crate) send_proxy: bool,
-    pub(crate) metrics: Arc<Metrics>,
+    pub matcher: Option<Arc<Current<Matcher>>>,
+    /// Where requests go; at least one.
+    pub backends: Vec<Address>,
+    /// What we show to clients.
+    pub server_identity: Option<Arc<Identity>>,
+    /// What we show to backends.
+    pub client_identity: Option<Arc<Identity>>,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// What is spoken to backends.
+    pub to_protocol: ToProtocol,
+    /// Which policies judge.
+    pub direction: Direction,
+    /// Where the lines of the access log go.
+    pub log: Arc<Sink>,
+    /// How long is waited.
+    pub timeouts: Timeouts,
+    /// How heads are read.
+    pub read_options: ReadOptions,
+    /// Whether clients say, by the PROXY protocol, whom they speak for.
+    pub accept_proxy: bool,
+    /// Whether backends are told, by the PROXY protocol, whom we speak for.
+    pub send_proxy: bool,
+    /// Where is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The bounds of everybody's patience.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
-    pub(crate) header: Duration,
-    pub(crate) idle: Duration,
-    pub(crate) send: Duration,
-    pub(crate) connect: Duration,
-    pub(crate) response: Duration,
-    pub(crate) tunnel: Duration,
+pub struct Timeouts {
+    /// Longest TLS handshake or request head.
+    pub header: Duration,
+    /// Longest wait for the next request.
+    pub idle: Duration,
+    /// Longest stall of a client within a body.
+    pub send: Duration,
+    /// Longest wait for a backend to accept, TLS handshake included.
+    pub connect: Duration,
+    /// Longest stall of a backend that is to respond.
+    pub response: Duration,
+    /// Longest silence of both ends of a tunnel.
+    pub tunnel: Duration,
 }
 
 /// What the connections of a worker share.
-pub(crate) struct Worker {
+pub struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) watches: Rc<Watches>,
     pub(crate) buffers: Buffers,
@@ -86,8 +102,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Made on the worker's own thread.
-    pub(crate) fn new(shared: Arc<Shared>, index: usize, connections: Arc<Table>) -> Rc<Self> {
+    /// The worker of number `index`, made on its own thread; `connections` is its own table.
+    ///
+    /// # Panics
+    /// If [`Shared::metrics`] are of fewer workers.
+    pub fn new(shared: Arc<Shared>, index: usize, connections: Arc<Table>) -> Rc<Self> {
         let connector = shared.connector.as_ref().map(Latest::of);
         Rc::new(Self {
             watches: Watches::new(),

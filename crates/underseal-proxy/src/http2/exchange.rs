@@ -16,10 +16,10 @@ use super::request::{self, Prepared, Step};
 use super::response;
 use super::upstream::multiplexed::Connection;
 use super::upstream::{Awaited, Begun, Event, Link, Lost, Upload};
-use crate::proxy::arguments::ToProtocol;
-use crate::proxy::http1::{Bad, Fault};
-use crate::proxy::log::Outcome;
-use crate::proxy::metrics::Protocol;
+use crate::http1::{Bad, Fault};
+use crate::log::Outcome;
+use crate::metrics::Protocol;
+use crate::protocol::ToProtocol;
 use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Most interim responses (1xx) to one request.

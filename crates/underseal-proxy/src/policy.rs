@@ -18,21 +18,23 @@ use underseal_server::control::{Reload, ReloadError};
 use underseal_server::current::Current;
 
 /// What policies are loaded from, and for whom.
-pub(crate) struct Policies {
+pub struct Policies {
     /// Files, and directories of files.
-    pub(crate) paths: Vec<PathBuf>,
-    pub(crate) labels: Labels,
-    pub(crate) direction: Direction,
+    pub paths: Vec<PathBuf>,
+    /// The labels that selectors are compared with.
+    pub labels: Labels,
+    /// Which policies judge.
+    pub direction: Direction,
     /// The port, where no HTTP is spoken on it.
-    pub(crate) tcp_port: Option<u16>,
+    pub tcp_port: Option<u16>,
 }
 
 /// The policies, and those in force.
-pub(crate) struct Loaded {
+pub struct Loaded {
     policies: Policies,
     /// Told which policies there are to be counted by.
     metrics: Arc<Metrics>,
-    pub(crate) current: Arc<Current<Matcher>>,
+    current: Arc<Current<Matcher>>,
 }
 
 /// What was decided, as logs and metrics say it.
@@ -78,7 +80,7 @@ impl Loaded {
     ///
     /// # Errors
     /// [`Error`], with the file at fault named.
-    pub(crate) fn load(policies: Policies, metrics: Arc<Metrics>) -> Result<Self, Error> {
+    pub fn load(policies: Policies, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let (matcher, loaded) = policies.compile()?;
         metrics.set_policies(&loaded);
         Ok(Self {
@@ -86,6 +88,11 @@ impl Loaded {
             metrics,
             current: Current::new(matcher),
         })
+    }
+
+    /// Those in force.
+    pub fn current(&self) -> &Arc<Current<Matcher>> {
+        &self.current
     }
 }
 

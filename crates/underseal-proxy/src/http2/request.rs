@@ -10,12 +10,12 @@ use underseal_http::http2::{self, Field};
 use underseal_http::{Refusal, Request};
 use underseal_policy::Verdict;
 
-use crate::proxy::backend::Known;
-use crate::proxy::fields::{Kind, kind, listed};
-use crate::proxy::http1::Fault;
-use crate::proxy::log;
-use crate::proxy::session::Session;
-use crate::proxy::worker::Worker;
+use crate::backend::Known;
+use crate::fields::{Kind, kind, listed};
+use crate::http1::Fault;
+use crate::log;
+use crate::session::Session;
+use crate::worker::Worker;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -8,12 +8,12 @@ use underseal_policy::Verdict;
 
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
-use crate::proxy::backend::{Known, Unreachable};
-use crate::proxy::fields::{Kind, Options, kind, listed};
-use crate::proxy::flow::Body;
-use crate::proxy::log;
-use crate::proxy::session::Session;
-use crate::proxy::worker::Worker;
+use crate::backend::{Known, Unreachable};
+use crate::fields::{Kind, Options, kind, listed};
+use crate::flow::Body;
+use crate::log;
+use crate::session::Session;
+use crate::worker::Worker;
 
 /// A request, and what is to be done about it.
 pub(crate) struct Prepared {

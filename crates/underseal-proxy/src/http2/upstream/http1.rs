@@ -16,12 +16,12 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
 use super::{Awaited, Begun, Link, Upload, Upstreams};
-use crate::proxy::backend::{Backend, Unreachable};
-use crate::proxy::http1::Fault;
-use crate::proxy::http2::active::{Active, Open, Presence};
-use crate::proxy::http2::pump::{Outgoing, Source};
-use crate::proxy::stream::Stream;
-use crate::proxy::worker::Worker;
+use crate::backend::{Backend, Unreachable};
+use crate::http1::Fault;
+use crate::http2::active::{Active, Open, Presence};
+use crate::http2::pump::{Outgoing, Source};
+use crate::stream::Stream;
+use crate::worker::Worker;
 use underseal_server::watch::{Phase, Watch};
 
 /// Most connections kept per backend.

@@ -11,41 +11,48 @@ use rustls_pki_types::pem::{self, PemObject as _};
 use underseal::{Offloads, TlsAcceptor, TlsConnector};
 
 use super::Error;
-use super::arguments::ClientAuth;
+use super::protocol::ClientAuth;
 use underseal_server::certificate::{Identity, Stamp};
 use underseal_server::control::{Reload, ReloadError};
 use underseal_server::current::Current;
 
 /// What connections of clients are accepted with.
-pub(crate) struct Clients {
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) provider: Arc<CryptoProvider>,
-    pub(crate) offloads: Offloads,
-    pub(crate) alpn: Vec<Vec<u8>>,
+pub struct Clients {
+    /// What they are shown.
+    pub identity: Arc<Identity>,
+    /// The cryptography of handshakes.
+    pub provider: Arc<CryptoProvider>,
+    /// The engines of records.
+    pub offloads: Offloads,
+    /// The protocols to agree on, the preferred one first.
+    pub alpn: Vec<Vec<u8>>,
     /// The CAs of their certificates, and whether they must have one.
-    pub(crate) ca: Option<(PathBuf, ClientAuth)>,
+    pub ca: Option<(PathBuf, ClientAuth)>,
 }
 
 /// What connections to backends are made with.
-pub(crate) struct Backends {
+pub struct Backends {
     /// Shown to a backend that asks for a certificate.
-    pub(crate) identity: Option<Arc<Identity>>,
-    pub(crate) provider: Arc<CryptoProvider>,
-    pub(crate) offloads: Offloads,
-    pub(crate) alpn: Vec<Vec<u8>>,
+    pub identity: Option<Arc<Identity>>,
+    /// The cryptography of handshakes.
+    pub provider: Arc<CryptoProvider>,
+    /// The engines of records.
+    pub offloads: Offloads,
+    /// The protocols to offer, the preferred one first.
+    pub alpn: Vec<Vec<u8>>,
     /// Without it, the CAs of the system.
-    pub(crate) ca: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
 }
 
 /// A configuration in force, and how it is made again.
-pub(crate) struct Configured<C, T> {
+pub struct Configured<C, T> {
     from: C,
     what: &'static str,
-    pub(crate) current: Arc<Current<T>>,
+    current: Arc<Current<T>>,
 }
 
 /// How a configuration is made from files.
-pub(crate) trait Configure<T> {
+pub trait Configure<T> {
     /// The file of CAs, if there is one to be watched.
     fn ca(&self) -> Option<&Path>;
 
@@ -61,13 +68,18 @@ impl<T, C: Configure<T>> Configured<C, T> {
     ///
     /// # Errors
     /// As [`Configure::make`].
-    pub(crate) fn new(what: &'static str, from: C) -> Result<Arc<Self>, Error> {
+    pub fn new(what: &'static str, from: C) -> Result<Arc<Self>, Error> {
         let current = Current::new(from.make()?);
         Ok(Arc::new(Self {
             from,
             what,
             current,
         }))
+    }
+
+    /// The one in force.
+    pub fn current(&self) -> &Arc<Current<T>> {
+        &self.current
     }
 }
 

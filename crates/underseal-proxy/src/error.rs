@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// people.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum Error {
+pub enum Error {
     /// The certificates of authorities cannot be read.
     #[error("cannot read CAs of `{}`: {why}", path.display())]
     ReadAuthorities {

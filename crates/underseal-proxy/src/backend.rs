@@ -23,13 +23,13 @@ const PASSED_OVER: Duration = Duration::from_secs(2);
 
 /// A backend, as the command line names it.
 #[derive(Clone, Debug)]
-pub(crate) struct Address {
+pub struct Address {
     /// For logs: `HOST:PORT`.
-    pub(crate) name: Box<str>,
+    pub name: Box<str>,
     /// What the name resolved to, tried in this order.
-    pub(crate) sockets: Vec<SocketAddr>,
+    pub sockets: Vec<SocketAddr>,
     /// What the certificate has to prove; `None` without TLS.
-    pub(crate) tls: Option<ServerName<'static>>,
+    pub tls: Option<ServerName<'static>>,
 }
 
 /// The backends of a worker.

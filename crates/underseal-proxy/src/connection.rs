@@ -9,9 +9,9 @@ use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use underseal_policy::model::Direction;
 
-use super::arguments::Protocol;
 use super::log::{self, Outcome};
 use super::metrics::{self, Handshake, Side};
+use super::protocol::Protocol;
 use super::session::Session;
 use super::stream::{Io, Stream};
 use super::worker::Worker;

@@ -5,7 +5,7 @@ use std::fmt;
 use underseal_http::Refusal;
 
 use super::response::Bad;
-use crate::proxy::backend::Unreachable;
+use crate::backend::Unreachable;
 
 /// Why we answer in the place of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_operators_page_knows_every_error() {
-        let page = include_str!("../../../../../docs/proxy.md");
+        let page = include_str!("../../../../docs/proxy.md");
         let unreachable = [
             Unreachable::Refused,
             Unreachable::TimedOut,

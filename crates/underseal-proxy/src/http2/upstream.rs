@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use self::http1::Idle;
 use self::multiplexed::Shared;
 use super::pump::{Broken, Progress, Pump, Source, Waiting};
-use crate::proxy::arguments::ToProtocol;
-use crate::proxy::http1::{Bad, Fault};
-use crate::proxy::worker::Worker;
+use crate::http1::{Bad, Fault};
+use crate::protocol::ToProtocol;
+use crate::worker::Worker;
 use underseal_server::watch::Watch;
 
 /// Connections to backends: those of a worker, or where each carries the address of a client, those

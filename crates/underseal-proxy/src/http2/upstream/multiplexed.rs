@@ -13,13 +13,13 @@ use hyper::body::Bytes;
 use tokio::task::spawn_local;
 
 use super::{Awaited, Begun, Link, Upload, Upstreams};
-use crate::proxy::backend::{Backend, Known, Unreachable};
-use crate::proxy::http1::Fault;
-use crate::proxy::http2::active::{Active, Open, Presence};
-use crate::proxy::http2::gathered::Gathered;
-use crate::proxy::http2::limits;
-use crate::proxy::http2::pump::{Pump, Source};
-use crate::proxy::worker::Worker;
+use crate::backend::{Backend, Known, Unreachable};
+use crate::http1::Fault;
+use crate::http2::active::{Active, Open, Presence};
+use crate::http2::gathered::Gathered;
+use crate::http2::limits;
+use crate::http2::pump::{Pump, Source};
+use crate::worker::Worker;
 use underseal_server::watch::{Phase, Watch};
 
 /// How long a connection without streams is kept.
@@ -78,20 +78,20 @@ impl Connection {
         self.active.count() < most.min(limits::BACKEND_STREAMS)
     }
 
-    pub(in crate::proxy::http2) fn target(&self) -> usize {
+    pub(in crate::http2) fn target(&self) -> usize {
         self.target
     }
 
-    pub(in crate::proxy::http2) fn peer(&self) -> Option<SocketAddr> {
+    pub(in crate::http2) fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    pub(in crate::proxy::http2) fn principal(&self) -> Option<&Rc<str>> {
+    pub(in crate::http2) fn principal(&self) -> Option<&Rc<str>> {
         self.principal.as_ref()
     }
 
     /// What policies may ask of the backend.
-    pub(in crate::proxy::http2) fn known(&self) -> Known<'_> {
+    pub(in crate::http2) fn known(&self) -> Known<'_> {
         Known {
             peer: self.peer,
             principal: self.principal.as_deref(),
@@ -102,7 +102,7 @@ impl Connection {
     ///
     /// # Errors
     /// If the backend does not let another stream begin in time.
-    pub(in crate::proxy::http2) async fn send(
+    pub(in crate::http2) async fn send(
         self: &Rc<Self>,
         worker: &Worker,
         watch: &Watch,
@@ -164,7 +164,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// Why there is none.
-    pub(in crate::proxy::http2) async fn connection(
+    pub(in crate::http2) async fn connection(
         &self,
         worker: &Rc<Worker>,
         watch: &Watch,

@@ -11,11 +11,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::{Backend, Backends, Target};
-use crate::proxy::log;
-use crate::proxy::metrics::{Handshake, Side};
-use crate::proxy::principal;
-use crate::proxy::stream::{Io, Stream};
-use crate::proxy::worker::Worker;
+use crate::log;
+use crate::metrics::{Handshake, Side};
+use crate::principal;
+use crate::stream::{Io, Stream};
+use crate::worker::Worker;
 use underseal_server::live::Established;
 use underseal_server::watch::{Phase, Stop, Watch};
 

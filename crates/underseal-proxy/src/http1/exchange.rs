@@ -9,10 +9,10 @@ use tokio::io::AsyncWrite as _;
 use super::Fault;
 use super::request::Prepared;
 use super::response;
-use crate::proxy::chunk::Chunk;
-use crate::proxy::flow::{Body, Broken, Flow, Waiting};
-use crate::proxy::stream::Stream;
-use crate::proxy::worker::Worker;
+use crate::chunk::Chunk;
+use crate::flow::{Body, Broken, Flow, Waiting};
+use crate::stream::Stream;
+use crate::worker::Worker;
 use underseal_server::closing::End;
 use underseal_server::watch::{Phase, Stop, Watch};
 

@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+//!
+//! A [`Worker`] is given connections; `connection` does the handshake and finds out what is spoken:
+//! `http1`, `http2`, or bytes (`tcp`). All three judge by [`policy`], take connections to backends
+//! from `backend`, and write `log` lines.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod chunk;
+mod connection;
+mod error;
+mod fields;
+mod flow;
+mod http1;
+mod http2;
+mod log;
+mod metrics;
+mod pipe;
+pub mod policy;
+mod principal;
+mod protocol;
+mod proxy_protocol;
+mod session;
+mod stream;
+mod tcp;
+pub mod tls;
+mod tunnel;
+mod worker;
+
+pub use backend::Address;
+pub use error::Error;
+pub use metrics::{Metrics, Reload};
+pub use protocol::{ClientAuth, Protocol, ToProtocol};
+pub use worker::{Shared, Timeouts, Worker};

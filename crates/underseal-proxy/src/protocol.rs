@@ -1,0 +1,28 @@
+//! What is spoken, and who has to prove who he is.
+
+/// What clients and backends speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 and HTTP/2; each request is judged.
+    Http,
+    /// Bytes; the connection is judged.
+    Tcp,
+}
+
+/// What is spoken to a backend, where clients speak HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 without upgrade.
+    H2,
+}
+
+/// Whether clients have to prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// With a certificate, or there is no connection.
+    Required,
+    /// A client without a certificate has no principal.
+    Optional,
+}

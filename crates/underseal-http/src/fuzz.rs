@@ -6,6 +6,8 @@
 
 mod chunks;
 mod http1_head;
+mod proxy_protocol;
 
 pub use chunks::http1_chunks;
 pub use http1_head::http1_head;
+pub use proxy_protocol::proxy_protocol;

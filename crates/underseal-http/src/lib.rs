@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod fields;
 mod head;
 pub mod host;
 pub mod http1;
 pub mod http2;
 mod path;
+pub mod proxy_protocol;
 mod refusal;
 mod request;
 

@@ -74,12 +74,6 @@ fn what_is_compared_is_there() {
     assert!(seen.is_clean);
 }
 
-#[test]
-fn heads_and_bodies_of_the_corpus() {
-    over_corpus("http1_head", underseal_http::fuzz::http1_head);
-    over_corpus("http1_chunks", underseal_http::fuzz::http1_chunks);
-}
-
 /// Requests and parts of them, in any order.
 fn http1_stream() -> impl Strategy<Value = String> {
     let parts = [

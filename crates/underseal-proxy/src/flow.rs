@@ -127,7 +127,7 @@ fn take_chunks(chunks: &mut Chunks, bytes: &[u8], guarded: bool) -> Result<usize
         match chunks.next(&bytes[taken..])? {
             Piece::Framing(len) => {
                 let line = &bytes[taken..taken + len];
-                if guarded && in_trailers && super::fields::is_ours(name_of(line)) {
+                if guarded && in_trailers && underseal_http::fields::is_ours(name_of(line)) {
                     return Err(Refusal::Chunk);
                 }
                 taken += len;

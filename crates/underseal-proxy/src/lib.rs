@@ -9,7 +9,6 @@ mod backend;
 mod chunk;
 mod connection;
 mod error;
-mod fields;
 mod flow;
 mod http1;
 mod http2;

@@ -9,11 +9,11 @@ use underseal_policy::Verdict;
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
 use crate::backend::{Known, Unreachable};
-use crate::fields::{Kind, Options, kind, listed};
 use crate::flow::Body;
 use crate::log;
 use crate::session::Session;
 use crate::worker::Worker;
+use underseal_http::fields::{Kind, Options, kind, listed};
 
 /// A request, and what is to be done about it.
 pub(crate) struct Prepared {

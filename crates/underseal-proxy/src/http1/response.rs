@@ -7,8 +7,8 @@ use underseal_http::http1::Chunks;
 
 use super::answer::Keep;
 use super::request::{Prepared, write_field};
-use crate::fields::{Kind, Options, kind, listed};
 use crate::flow::Body;
+use underseal_http::fields::{Kind, Options, kind, listed};
 
 /// Most fields, and longest head, of a response.
 const MAX_FIELDS: usize = 128;

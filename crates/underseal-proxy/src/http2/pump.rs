@@ -12,7 +12,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
-use crate::fields::is_ours;
+use underseal_http::fields::is_ours;
 
 /// Frames in a row before other tasks have their turn.
 const TURN: usize = 32;

@@ -11,11 +11,11 @@ use underseal_http::{Refusal, Request};
 use underseal_policy::Verdict;
 
 use crate::backend::Known;
-use crate::fields::{Kind, kind, listed};
 use crate::http1::Fault;
 use crate::log;
 use crate::session::Session;
 use crate::worker::Worker;
+use underseal_http::fields::{Kind, kind, listed};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -8,8 +8,8 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Bytes;
 
-use crate::fields::{Kind, Options, kind, listed};
 use crate::http1::Bad;
+use underseal_http::fields::{Kind, Options, kind, listed};
 
 /// What a client is given of a backend's head.
 ///

@@ -3,24 +3,29 @@
 
 /// What a field is to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// For the other end.
     EndToEnd,
     /// For this connection alone; dropped.
     Hop,
+    /// What is for this connection alone, and what becomes of it.
     Connection,
+    /// Another protocol to go on with.
     Upgrade,
     /// Settings of an upgrade to HTTP/2 in plaintext.
     Http2Settings,
+    /// Codings that the response may have (RFC 9110 section 10.1.4).
     Te,
+    /// How long the body is.
     ContentLength,
+    /// How the body is coded.
     TransferEncoding,
     /// Said by us, and by nobody else.
     Ours,
 }
 
 /// What the field `name` is.
-pub(crate) fn kind(name: &[u8]) -> Kind {
+pub fn kind(name: &[u8]) -> Kind {
     let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
     match name.len() {
         2 if is(b"te") => Kind::Te,
@@ -38,7 +43,7 @@ pub(crate) fn kind(name: &[u8]) -> Kind {
 
 /// Whether `name` says who the client is or how it came. An underscore counts as a hyphen: programs
 /// that hand fields on as environment variables cannot tell them apart.
-pub(crate) fn is_ours(name: &[u8]) -> bool {
+pub fn is_ours(name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 2] = [b"x-forwarded-", b"x-underseal-"];
     let folds_to = |bytes: &[u8], wanted: &[u8]| {
         bytes.len() == wanted.len()
@@ -62,17 +67,20 @@ pub(crate) fn is_ours(name: &[u8]) -> bool {
 
 /// What Connection fields say, all of them together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) close: bool,
-    pub(crate) keep_alive: bool,
-    pub(crate) upgrade: bool,
+pub struct Options {
+    /// The connection ends after this exchange.
+    pub close: bool,
+    /// It does not, for who speaks HTTP/1.0.
+    pub keep_alive: bool,
+    /// It goes on with another protocol.
+    pub upgrade: bool,
     /// Whether fields are named that would pass if they were not.
-    pub(crate) names_fields: bool,
+    pub names_fields: bool,
 }
 
 impl Options {
     /// Adds what one Connection field says.
-    pub(crate) fn note(&mut self, value: &[u8]) {
+    pub fn note(&mut self, value: &[u8]) {
         for option in listed(value) {
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;
@@ -88,7 +96,7 @@ impl Options {
 }
 
 /// The members of a comma-separated list.
-pub(crate) fn listed(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn listed(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let members = value.split(|byte| *byte == b',');
     members
         .map(<[u8]>::trim_ascii)

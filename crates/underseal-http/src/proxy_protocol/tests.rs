@@ -133,28 +133,6 @@ fn mixed_families_are_written_as_ipv6() {
     assert_eq!(whole(&bytes).addresses, Some(mixed));
 }
 
-#[tokio::test]
-async fn receiving_leaves_the_connection_its_bytes() {
-    let mut bytes = Vec::new();
-    write(v4_addresses(), &mut bytes);
-    bytes.extend_from_slice(b"hello");
-    let mut stream = &bytes[..];
-    let received = receive(&mut stream).await.expect("a header");
-    assert_eq!(received.addresses, v4_addresses());
-    assert_eq!(stream, b"hello");
-}
-
-#[tokio::test]
-async fn a_stream_that_ends_early_or_holds_no_header_is_an_error() {
-    let bytes = header(0x21, 0x11, &V4_BLOCK);
-    let ended = receive(&mut &bytes[..27]).await.expect_err("ended");
-    assert_eq!(ended.to_string(), "closed within the PROXY protocol header");
-    let text = receive(&mut &b"PROXY UNKNOWN\r\n"[..])
-        .await
-        .expect_err("text");
-    assert!(matches!(text, ReceiveError::Malformed(Malformed::Text)));
-}
-
 fn socket_address() -> impl Strategy<Value = SocketAddr> {
     let ip = prop_oneof![
         any::<[u8; 4]>().prop_map(IpAddr::from),

@@ -1,6 +1,6 @@
 //! Entry points of the targets that lie among the tests of the crates that they drive, which run
 //! them over the corpora, too: those that compare with other libraries, which the crates must not
-//! depend on, and the one that does to a `Mux` what only its public interface lets it.
+//! depend on, and those that do to a `Mux`, and to streams, what only their public interface lets them.
 
 #[path = "../../crates/underseal-policy/tests/other_readers/frames.rs"]
 mod frames;
@@ -16,5 +16,11 @@ mod memory;
 mod peer;
 #[path = "../../crates/underseal/tests/mux/sequence.rs"]
 pub mod sequence;
+#[path = "../../crates/underseal/tests/streams/stream_ends.rs"]
+mod stream_ends;
+#[path = "../../crates/underseal/tests/streams/stream_sequence.rs"]
+pub mod stream_sequence;
+#[path = "../../crates/underseal/tests/streams/stream_side.rs"]
+mod stream_side;
 #[path = "../../crates/underseal/tests/mux/wire.rs"]
 mod wire;

@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub struct Faults {
     /// The most bytes one call moves: 1 splits everything.
     pub most_bytes: Option<usize>,
-    /// Every n-th call moves nothing and returns `WouldBlock`.
+    /// Every n-th call moves nothing and returns `WouldBlock`. Calls that the stream below refuses do
+    /// not count: tasks that wait for it would wake each other for ever.
     pub would_block_every: Option<u64>,
     /// The first call at this offset returns `WouldBlock`, and no call goes beyond it before.
     pub would_block_at: Vec<u64>,
@@ -89,7 +90,8 @@ impl<S: Read> Read for FaultyStream<S> {
             Admission::End => return Ok(0),
             Admission::Most(limit) => limit,
         };
-        let read = self.inner.read(&mut buffer[..limit])?;
+        let read = self.inner.read(&mut buffer[..limit]);
+        let read = self.reading.moved(read)?;
         self.reading.pass(&mut buffer[..read]);
         Ok(read)
     }
@@ -101,7 +103,8 @@ impl<S: Write> Write for FaultyStream<S> {
             Admission::End => return Err(io::ErrorKind::BrokenPipe.into()),
             Admission::Most(limit) => self.writing.flipped(&buffer[..limit]),
         };
-        let written = self.inner.write(&changed)?;
+        let written = self.inner.write(&changed);
+        let written = self.writing.moved(written)?;
         self.writing.offset += written as u64;
         Ok(written)
     }
@@ -123,7 +126,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for FaultyStream<S> {
             Admission::Most(limit) => limit,
         };
         let mut limited = ReadBuf::new(buffer.initialize_unfilled_to(limit));
-        ready!(Pin::new(&mut this.inner).poll_read(context, &mut limited))?;
+        let read = Pin::new(&mut this.inner).poll_read(context, &mut limited);
+        ready!(this.reading.poll_moved(read))?;
         this.reading.pass(limited.filled_mut());
         let read = limited.filled().len();
         buffer.advance(read);
@@ -142,7 +146,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FaultyStream<S> {
             Admission::End => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Admission::Most(limit) => this.writing.flipped(&buffer[..limit]),
         };
-        let written = ready!(Pin::new(&mut this.inner).poll_write(context, &changed))?;
+        let written = Pin::new(&mut this.inner).poll_write(context, &changed);
+        let written = ready!(this.writing.poll_moved(written))?;
         this.writing.offset += written as u64;
         Poll::Ready(Ok(written))
     }
@@ -206,6 +211,24 @@ impl Lane {
             .chain(self.faults.most_bytes)
             .fold(wanted, usize::min);
         Ok(Admission::Most(limit))
+    }
+
+    /// What became of a call that went through.
+    fn moved<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            self.calls -= 1;
+        }
+        result
+    }
+
+    /// The same, of an asynchronous one.
+    fn poll_moved<T>(&mut self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_pending() {
+            self.calls -= 1;
+        }
+        polled
     }
 
     fn would_block(&mut self) -> bool {

@@ -25,5 +25,13 @@ mod record_types;
 mod rejected_early_data;
 mod resumption;
 mod short_records;
+mod stream_ends;
+#[expect(
+    unreachable_pub,
+    reason = "the fuzz target reaches it from another crate"
+)]
+mod stream_sequence;
+mod stream_sequences;
+mod stream_side;
 mod uninitialized;
 mod writing;

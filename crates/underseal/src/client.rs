@@ -29,6 +29,8 @@ pub struct TlsConnector {
     original: Arc<ClientConfig>,
     prepared: Arc<ClientConfig>,
     offloads: Offloads,
+    #[cfg(feature = "early-data")]
+    early_data: bool,
 }
 
 impl From<Arc<ClientConfig>> for TlsConnector {
@@ -37,6 +39,8 @@ impl From<Arc<ClientConfig>> for TlsConnector {
             prepared: prepare_client(&config),
             original: config,
             offloads: Offloads::default(),
+            #[cfg(feature = "early-data")]
+            early_data: false,
         }
     }
 }
@@ -78,6 +82,24 @@ impl TlsConnector {
         self.start(domain, stream, None, data, |_| ())
     }
 
+    /// Whether [`connect`](Self::connect) resolves before the handshake where 0-RTT data may be sent:
+    /// the configuration has `enable_early_data`, and a session with this server is there to be
+    /// resumed and allows it. As with tokio-rustls, what is written first is early data then, up to
+    /// what the server takes and 64 KiB. A flush or shutdown, or a write of more, makes the handshake;
+    /// what the server refuses is written again after it. A read waits until that is done, by whoever
+    /// writes. [`ClientConnection::is_early_data_accepted`] tells how it ended, and is false before.
+    ///
+    /// A stream without a handshake cannot be taken apart, and a program for what is sent, if one is
+    /// attached, is asked about all that is written from then on, so that it is early data no more.
+    ///
+    /// **Early data can be replayed**: see [`connect_early`](Self::connect_early).
+    #[cfg(feature = "early-data")]
+    #[must_use]
+    pub fn early_data(mut self, flag: bool) -> Self {
+        self.early_data = flag;
+        self
+    }
+
     /// The same connector, offering these application protocols instead of the configuration's.
     pub fn with_alpn(&self, alpn_protocols: Vec<Vec<u8>>) -> TlsConnectorWithAlpn<'_> {
         TlsConnectorWithAlpn {
@@ -106,12 +128,19 @@ impl TlsConnector {
         alpn: Option<Vec<Vec<u8>>>,
         early_data: Vec<u8>,
         f: impl FnOnce(&mut Handshaking<'_>),
-    ) -> Connect<IO> {
+    ) -> Connect<IO>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
         let handshake = ClientHandshake::new(Arc::clone(&self.prepared), domain, alpn, early_data);
         let handshake = handshake.map(|mut handshake| {
             f(&mut Handshaking(&mut handshake));
             handshake
         });
+        #[cfg(feature = "early-data")]
+        if self.early_data {
+            return Connect(MidHandshake::start_early(stream, handshake, self.offloads));
+        }
         Connect(MidHandshake::start(stream, handshake, self.offloads))
     }
 }

@@ -5,6 +5,8 @@
 
 mod carried;
 mod control;
+#[cfg(feature = "early-data")]
+mod early;
 pub(crate) mod kernel;
 mod moving;
 mod obeying;
@@ -97,6 +99,8 @@ pub(crate) struct Connection {
     programs: Programs,
     /// The task that waits in a read: an inbox that is made meanwhile has to wake it.
     reader: Option<Waker>,
+    /// Whether it stands for a connection whose handshake is not done.
+    is_early: bool,
     tx_bytes: u64,
     rx_bytes: u64,
 }
@@ -119,6 +123,7 @@ impl Connection {
             moving: Moving::default(),
             programs: Programs::default(),
             reader: None,
+            is_early: false,
             tx_bytes: 0,
             rx_bytes: 0,
         }

@@ -11,6 +11,8 @@ use underseal_sys::stream::tokio_tcp_stream;
 
 use crate::Error;
 use crate::handover::hand_over;
+#[cfg(feature = "early-data")]
+use crate::handshake::ClientHandshake;
 use crate::handshake::{Handshake, tells_peer};
 use crate::lingering::{Linger, Lingering};
 use crate::offload::Offloads;
@@ -31,6 +33,9 @@ pub(crate) enum MidHandshake<IO, H: Handshake> {
         first: Vec<u8>,
         written: usize,
     },
+    /// The stream is there before its handshake.
+    #[cfg(feature = "early-data")]
+    Early(Stream<IO, H::Session>),
     Failed {
         io: IO,
         error: io::Error,
@@ -66,6 +71,8 @@ impl<IO, H: Handshake> MidHandshake<IO, H> {
                 Some(io)
             }
             Self::Writing { stream, .. } => Some(stream.get_ref().0),
+            #[cfg(feature = "early-data")]
+            Self::Early(stream) => Some(stream.get_ref().0),
             Self::Resolved => None,
         }
     }
@@ -76,6 +83,8 @@ impl<IO, H: Handshake> MidHandshake<IO, H> {
                 Some(io)
             }
             Self::Writing { stream, .. } => Some(stream.get_mut().0),
+            #[cfg(feature = "early-data")]
+            Self::Early(stream) => Some(stream.get_mut().0),
             Self::Resolved => None,
         }
     }
@@ -174,6 +183,8 @@ where
                 Self::Failed { io, error } | Self::Lingering { io, error, .. } => {
                     return Poll::Ready(Err((error, io)));
                 }
+                #[cfg(feature = "early-data")]
+                Self::Early(stream) => return Poll::Ready(Ok(stream)),
                 Self::Resolved => panic!("a handshake was polled after it had completed"),
             }
         }
@@ -235,6 +246,35 @@ impl<IO, H: Handshake> MidHandshake<IO, H> {
                 written: 0,
             },
             Err(error) => Self::Failed {
+                io,
+                error: error.into(),
+            },
+        }
+    }
+}
+
+#[cfg(feature = "early-data")]
+impl<IO: AsyncRead + AsyncWrite + Unpin> MidHandshake<IO, ClientHandshake> {
+    /// Resolves before the handshake, where early data may be sent.
+    pub(crate) fn start_early(
+        io: IO,
+        handshake: Result<ClientHandshake, Error>,
+        offloads: Offloads,
+    ) -> Self {
+        let mut handshake = match handshake {
+            Ok(handshake) => Box::new(handshake),
+            Err(error) => return Self::start(io, Err(error), offloads),
+        };
+        if !handshake.may_send_early_data() {
+            return Self::Handshaking {
+                io,
+                handshake,
+                offloads,
+            };
+        }
+        match Stream::early(io, handshake, offloads) {
+            Ok(stream) => Self::Early(stream),
+            Err((error, io)) => Self::Failed {
                 io,
                 error: error.into(),
             },

@@ -19,8 +19,9 @@ pub(crate) use orders::Orders;
 pub struct CommonState {
     pub(crate) alpn_protocol: Option<Box<[u8]>>,
     pub(crate) peer_certificates: Option<Box<[CertificateDer<'static>]>>,
-    pub(crate) protocol_version: ProtocolVersion,
-    pub(crate) suite: SupportedCipherSuite,
+    /// `None` before the handshake is done, as is the suite.
+    pub(crate) protocol_version: Option<ProtocolVersion>,
+    pub(crate) suite: Option<SupportedCipherSuite>,
     pub(crate) key_exchange_group: Option<&'static dyn SupportedKxGroup>,
     pub(crate) handshake_kind: Option<HandshakeKind>,
     pub(crate) exporter: Option<Exporter>,
@@ -28,6 +29,21 @@ pub struct CommonState {
 }
 
 impl CommonState {
+    /// Of a connection whose handshake is not done.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn handshaking(orders: Arc<Orders>) -> Self {
+        Self {
+            alpn_protocol: None,
+            peer_certificates: None,
+            protocol_version: None,
+            suite: None,
+            key_exchange_group: None,
+            handshake_kind: None,
+            exporter: None,
+            orders,
+        }
+    }
+
     /// The application protocol that both sides agreed on.
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
         self.alpn_protocol.as_deref()
@@ -40,12 +56,12 @@ impl CommonState {
 
     /// The TLS version.
     pub fn protocol_version(&self) -> Option<ProtocolVersion> {
-        Some(self.protocol_version)
+        self.protocol_version
     }
 
     /// The cipher suite.
     pub fn negotiated_cipher_suite(&self) -> Option<SupportedCipherSuite> {
-        Some(self.suite)
+        self.suite
     }
 
     /// The key exchange group; `None` for a TLS 1.2 resumption, and for a stream rebuilt from
@@ -77,8 +93,8 @@ impl CommonState {
         label: &[u8],
         context: Option<&[u8]>,
     ) -> Result<T, rustls::Error> {
-        let exporter = self.exporter()?;
-        exporter.export(self.suite, output.as_mut(), label, context)?;
+        let (exporter, suite) = self.exporter()?;
+        exporter.export(suite, output.as_mut(), label, context)?;
         Ok(output)
     }
 
@@ -92,11 +108,12 @@ impl CommonState {
     /// [`export_keying_material`](Self::export_keying_material).
     #[doc(alias = "tls-exporter")]
     pub fn channel_binding(&self) -> Result<[u8; 32], rustls::Error> {
-        self.exporter()?.channel_binding(self.suite)
+        let (exporter, suite) = self.exporter()?;
+        exporter.channel_binding(suite)
     }
 
-    fn exporter(&self) -> Result<&Exporter, rustls::Error> {
-        let exporter = self.exporter.as_ref();
+    fn exporter(&self) -> Result<(&Exporter, SupportedCipherSuite), rustls::Error> {
+        let exporter = self.exporter.as_ref().zip(self.suite);
         exporter.ok_or(rustls::Error::HandshakeNotComplete)
     }
 
@@ -126,7 +143,7 @@ impl CommonState {
     ///
     /// [`rustls::Error::HandshakeNotComplete`] under TLS 1.2, as rustls has it.
     pub fn refresh_traffic_keys(&mut self) -> Result<(), rustls::Error> {
-        if self.protocol_version != ProtocolVersion::TLSv1_3 {
+        if self.protocol_version != Some(ProtocolVersion::TLSv1_3) {
             return Err(rustls::Error::HandshakeNotComplete);
         }
         self.orders.update_key();
@@ -141,9 +158,10 @@ impl CommonState {
         self.orders.set_buffer_limit(limit);
     }
 
-    /// Always false: a stream exists only once its handshake is complete.
+    /// Whether the handshake is still to be done: of a stream that was made for early data alone
+    /// (`TlsConnector::early_data`).
     pub fn is_handshaking(&self) -> bool {
-        false
+        self.suite.is_none()
     }
 }
 
@@ -220,7 +238,8 @@ pub struct ClientConnection {
 }
 
 impl ClientConnection {
-    /// Whether the server took the 0-RTT data. If not, it was sent again after the handshake.
+    /// Whether the server took the 0-RTT data. If not, it was sent again after the handshake (but for
+    /// what the closure of `connect_with` wrote). False before the handshake is done.
     pub fn is_early_data_accepted(&self) -> bool {
         self.early_data_accepted
     }

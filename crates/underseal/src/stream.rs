@@ -1,3 +1,6 @@
+#[cfg(feature = "early-data")]
+mod early;
+
 use std::borrow::BorrowMut;
 use std::fs::File;
 use std::future::poll_fn;
@@ -49,6 +52,8 @@ pub struct Stream<IO, Session> {
     session: Session,
     connection: Box<Connection>,
     wakers: Wakers,
+    #[cfg(feature = "early-data")]
+    early: Option<Box<early::Early<IO, Session>>>,
 }
 
 impl<IO, Session> Stream<IO, Session> {
@@ -58,6 +63,8 @@ impl<IO, Session> Stream<IO, Session> {
             session,
             connection: Box::new(connection),
             wakers: Wakers::default(),
+            #[cfg(feature = "early-data")]
+            early: None,
         }
     }
 
@@ -65,8 +72,34 @@ impl<IO, Session> Stream<IO, Session> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
+    /// Whether the handshake is still to be done: whoever reads waits for who writes.
+    fn is_early(&self) -> bool {
+        #[cfg(feature = "early-data")]
+        return self.early.is_some();
+        #[cfg(not(feature = "early-data"))]
+        false
+    }
+
+    #[cfg(not(feature = "early-data"))]
+    fn poll_established(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
     /// Calls on behalf of a task that reads.
     fn reading<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        if self.is_early() {
+            self.connection.note_reader(cx.waker());
+            return Poll::Pending;
+        }
+        self.receiving(cx, call)
+    }
+
+    /// As [`reading`](Self::reading), for one that writes, too.
+    fn receiving<T>(
         &mut self,
         cx: &mut Context<'_>,
         call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
@@ -85,6 +118,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         cx: &mut Context<'_>,
         call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
+        ready!(self.poll_established(cx))?;
         let (connection, mut transport) = self.polled(cx, Direction::Egress);
         into_poll(call(connection, &mut transport))
     }
@@ -109,7 +143,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     ///
     /// Why nothing is sent any more. Any other failure the next read says.
     pub(crate) fn read_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let read = self.reading(cx, |connection, transport| {
+        let read = self.receiving(cx, |connection, transport| {
             connection.peek(transport, &mut [])
         });
         let tx = &self.connection.tx;
@@ -407,7 +441,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().writing(cx, |connection, transport| {
+        let this = self.get_mut();
+        #[cfg(feature = "early-data")]
+        if let Some(taken) = this.seal_early(bufs) {
+            return Poll::Ready(Ok(taken));
+        }
+        this.writing(cx, |connection, transport| {
             connection.write_slices(transport, bufs, false)
         })
     }

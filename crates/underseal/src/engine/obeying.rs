@@ -60,6 +60,7 @@ impl Connection {
     /// Tells the session what the connection would do next.
     pub(crate) fn tell(&self) {
         let wants_read = self.end.is_none() && self.rx.plaintext().is_empty();
-        self.orders.tell(wants_read, self.tx.pending_len() > 0);
+        let wants_write = self.tx.pending_len() > 0 || self.is_early;
+        self.orders.tell(wants_read, wants_write);
     }
 }

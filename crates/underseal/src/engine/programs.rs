@@ -174,10 +174,10 @@ impl Connection {
             }
             Inbox::new(limit, Arc::clone(&attached.waiting) as _)
         });
-        if self.tx.is_closed() {
+        if self.tx.is_closed() && !self.is_early {
             inbox.close(Direction::Egress);
         }
-        if self.end.is_some() {
+        if self.end.is_some() && !self.is_early {
             inbox.close(Direction::Ingress);
         }
         inbox.peer()

@@ -8,7 +8,10 @@ use rustls::{ClientConfig, CommonState as RustlsState};
 
 use super::keys::algorithm;
 use super::secrets::{KeepsSecrets, Seen};
+use super::server::{agreed, common_state};
 use super::{Flight, Handshake, Tickets, Unbuffered};
+#[cfg(feature = "early-data")]
+use crate::CommonState;
 use crate::handover::{Established, Finished};
 use crate::session::Orders;
 use crate::transport::Transport;
@@ -135,6 +138,31 @@ impl ClientHandshake {
         self.early.sent_by_owner += sealed;
         sealed
     }
+
+    /// The same, to be sent again by itself if it is refused.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn seal_and_keep_early_data(&mut self, data: &[u8]) -> usize {
+        let sealed = self.seal_early_data(data);
+        self.early.sent_by_owner -= sealed;
+        self.early.sent += sealed;
+        self.early.data.extend(&data[..sealed]);
+        sealed
+    }
+
+    /// Bytes of early data that are kept.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn early_len(&self) -> usize {
+        self.early.data.len()
+    }
+
+    /// What the session is while the handshake lasts.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn session(&self) -> ClientConnection {
+        ClientConnection {
+            common: CommonState::handshaking(Arc::clone(&self.orders)),
+            early_data_accepted: false,
+        }
+    }
 }
 
 impl Handshake for ClientHandshake {
@@ -165,11 +193,12 @@ impl Handshake for ClientHandshake {
         };
         let hello = self.flight.server_hello.found();
         let exporter = self.seen.exporter(hello);
-        let common = super::server::common_state(&self.connection, exporter, self.orders)?;
-        let next = self.seen.of_client(algorithm(common.suite.suite())?)?;
+        let suite = agreed(&self.connection)?;
+        let common = common_state(&self.connection, suite, exporter, self.orders);
+        let next = self.seen.of_client(algorithm(suite.suite())?)?;
         let (keys, kernel) = self.connection.dangerous_into_kernel_connection()?;
         let finished = Finished {
-            version: common.protocol_version,
+            version: suite.version().version,
             keys,
             next,
             tickets: Tickets::Store(Box::new(kernel)),
@@ -202,7 +231,7 @@ impl EarlyData {
             return;
         }
         self.offered = true;
-        self.sent = seal_early(outgoing, transmit, &self.data);
+        self.sent += seal_early(outgoing, transmit, &self.data[self.sent..]);
     }
 }
 

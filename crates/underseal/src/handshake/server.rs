@@ -7,7 +7,7 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
-use rustls::{CommonState as RustlsState, HandshakeKind, ServerConfig};
+use rustls::{CommonState as RustlsState, HandshakeKind, ServerConfig, SupportedCipherSuite};
 
 use super::keys::algorithm;
 use super::rejected::RejectedEarlyData;
@@ -181,14 +181,15 @@ impl Handshake for ServerHandshake {
 
     fn finish(mut self) -> Result<Established<ServerConnection>, Error> {
         let exporter = self.seen.exporter(self.flight.server_hello.found());
-        let common = common_state(&self.connection.rustls, exporter, self.orders)?;
+        let suite = agreed(&self.connection.rustls)?;
+        let common = common_state(&self.connection.rustls, suite, exporter, self.orders);
         let early_data = self.early_data;
         let received = self.resumption.into_received();
         let is_resumed = common.handshake_kind == Some(HandshakeKind::Resumed);
-        let next = self.seen.of_server(algorithm(common.suite.suite())?)?;
+        let next = self.seen.of_server(algorithm(suite.suite())?)?;
         let (keys, _) = self.connection.rustls.dangerous_into_kernel_connection()?;
         let finished = Finished {
-            version: common.protocol_version,
+            version: suite.version().version,
             keys,
             next,
             tickets: Tickets::Server,
@@ -212,25 +213,26 @@ impl Handshake for ServerHandshake {
 /// What rustls knows of a finished handshake, before its state is consumed.
 pub(super) fn common_state(
     rustls: &RustlsState,
+    suite: SupportedCipherSuite,
     exporter: Option<Exporter>,
     orders: Arc<Orders>,
-) -> Result<CommonState, Error> {
-    let incomplete = rustls::Error::HandshakeNotComplete;
-    let (Some(protocol_version), Some(suite)) =
-        (rustls.protocol_version(), rustls.negotiated_cipher_suite())
-    else {
-        return Err(incomplete.into());
-    };
-    Ok(CommonState {
+) -> CommonState {
+    CommonState {
         alpn_protocol: rustls.alpn_protocol().map(Box::from),
         peer_certificates: rustls
             .peer_certificates()
             .map(|chain| chain.iter().map(|cert| cert.clone().into_owned()).collect()),
-        protocol_version,
-        suite,
+        protocol_version: Some(suite.version().version),
+        suite: Some(suite),
         key_exchange_group: rustls.negotiated_key_exchange_group(),
         handshake_kind: rustls.handshake_kind(),
         exporter,
         orders,
-    })
+    }
+}
+
+/// The suite that both sides agreed on.
+pub(super) fn agreed(rustls: &RustlsState) -> Result<SupportedCipherSuite, Error> {
+    let suite = rustls.negotiated_cipher_suite();
+    Ok(suite.ok_or(rustls::Error::HandshakeNotComplete)?)
 }

@@ -146,7 +146,9 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         out.number(self.limits.hard);
         write_carried(&mut out, &self.carried);
         out.number(self.orders.buffer_limit());
-        out.number(u64::from(u16::from(common.suite.suite())));
+        // Nothing is taken apart before it has one.
+        let suite = common.suite.map_or(0, |suite| u16::from(suite.suite()));
+        out.number(suite.into());
         out.byte(kind_to_byte(common.handshake_kind));
         out.bytes(&own);
         out.bytes(alpn);
@@ -207,11 +209,11 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         let common = CommonState {
             alpn_protocol: (!alpn.is_empty()).then(|| alpn.into()),
             peer_certificates: (!chain.is_empty()).then(|| chain.into()),
-            protocol_version: match tx.version() {
+            protocol_version: Some(match tx.version() {
                 ProtocolVersion::Tls12 => RustlsVersion::TLSv1_2,
                 ProtocolVersion::Tls13 => RustlsVersion::TLSv1_3,
-            },
-            suite,
+            }),
+            suite: Some(suite),
             key_exchange_group: None,
             handshake_kind,
             orders: Arc::clone(&orders),

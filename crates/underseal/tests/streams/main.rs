@@ -4,6 +4,7 @@
 
 mod closing;
 mod early_data;
+mod early_streams;
 mod either_side;
 mod exporters;
 mod files;

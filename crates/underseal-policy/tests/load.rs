@@ -465,3 +465,34 @@ fn what_no_request_has_does_not_load() {
         assert_eq!(errors.len(), 1, "{rule}: {errors:?}");
     }
 }
+
+/// A rule of some fifty bytes, five million bytes of them.
+#[test]
+fn a_policy_of_five_megabytes_loads_or_says_that_it_is_too_large() {
+    let head = "apiVersion: underseal/v1alpha1\nkind: AuthorizationPolicy\nmetadata: { name: large }\n\
+                spec:\n  rules:\n";
+    let rule = |index| format!("  - to: [{{ operation: {{ paths: ['/{index:040}'] }} }}]\n");
+    let rules: String = (0..60_000).map(rule).collect();
+    let text = format!("{head}{rules}");
+    assert!(text.len() > 4_500_000);
+    let file = |text| PolicyFile {
+        name: "large.yaml",
+        text,
+    };
+    let errors = load(&[file(&text)], &[]).expect_err("more nodes than there may be");
+    assert!(
+        errors.iter().any(|error| error.message.contains("250")),
+        "{errors:?}"
+    );
+    // As many bytes in fewer texts load.
+    let long = format!("/{}", "x".repeat(2_000));
+    let paths = (0..2_500).map(|index| format!("'{long}{index}'"));
+    let paths: Vec<_> = paths.collect();
+    let text = format!(
+        "{head}  - to: [{{ operation: {{ paths: [{}] }} }}]\n",
+        paths.join(", ")
+    );
+    assert!(text.len() > 5_000_000);
+    let policies = load(&[file(&text)], &[]).expect("loads");
+    assert_eq!(policies[0].spec.rules[0].to[0].operation.paths.len(), 2_500);
+}

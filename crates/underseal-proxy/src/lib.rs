@@ -23,6 +23,7 @@ mod session;
 mod stream;
 mod tcp;
 pub mod tls;
+mod tokens;
 mod tunnel;
 mod worker;
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use underseal_http::Request;
 use underseal_policy::model::{AuthorizationPolicy, Direction};
@@ -13,6 +13,7 @@ use underseal_policy::{
 
 use super::Error;
 use super::metrics::Metrics;
+use super::tokens::{self, Tokens, Unusable};
 use underseal_server::certificate::Stamp;
 use underseal_server::control::{Reload, ReloadError};
 use underseal_server::current::Current;
@@ -34,7 +35,22 @@ pub struct Loaded {
     policies: Policies,
     /// Told which policies there are to be counted by.
     metrics: Arc<Metrics>,
-    current: Arc<Current<Matcher>>,
+    current: Arc<Current<InForce>>,
+    /// The files of keys that were named last.
+    keys: Mutex<Vec<PathBuf>>,
+}
+
+/// What judges requests: replaced together.
+pub struct InForce {
+    pub(crate) matcher: Matcher,
+    pub(crate) tokens: Tokens,
+}
+
+/// What files say, and what judges by it.
+struct Compiled {
+    in_force: InForce,
+    policies: Vec<AuthorizationPolicy>,
+    keys: Vec<PathBuf>,
 }
 
 /// What was decided, as logs and metrics say it.
@@ -81,17 +97,18 @@ impl Loaded {
     /// # Errors
     /// [`Error`], with the file at fault named.
     pub fn load(policies: Policies, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let (matcher, loaded) = policies.compile()?;
-        metrics.set_policies(&loaded);
+        let compiled = policies.compile()?;
+        metrics.set_policies(&compiled.policies);
         Ok(Self {
             policies,
             metrics,
-            current: Current::new(matcher),
+            current: Current::new(compiled.in_force),
+            keys: Mutex::new(compiled.keys),
         })
     }
 
     /// Those in force.
-    pub fn current(&self) -> &Arc<Current<Matcher>> {
+    pub fn current(&self) -> &Arc<Current<InForce>> {
         &self.current
     }
 }
@@ -103,21 +120,23 @@ impl Reload for Loaded {
 
     fn stamp(&self) -> Stamp {
         let files = self.policies.files().unwrap_or_default();
-        Stamp::of(files.iter().map(|file| &**file))
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        Stamp::of(files.iter().chain(&*keys).map(|file| &**file))
     }
 
     fn reload(&self) -> Result<Option<String>, ReloadError> {
-        let (matcher, loaded) = self.policies.compile()?;
-        let names: Vec<_> = matcher.policies().collect();
+        let compiled = self.policies.compile()?;
+        let names: Vec<_> = compiled.in_force.matcher.policies().collect();
         let said = format!("in force: {}", names.join(", "));
-        self.current.replace(matcher);
-        self.metrics.set_policies(&loaded);
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = compiled.keys;
+        self.current.replace(compiled.in_force);
+        self.metrics.set_policies(&compiled.policies);
         Ok(Some(said))
     }
 }
 
 impl Policies {
-    fn compile(&self) -> Result<(Matcher, Vec<AuthorizationPolicy>), Error> {
+    fn compile(&self) -> Result<Compiled, Error> {
         let files = self.files()?;
         let texts = files.iter().map(|file| read(file));
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
@@ -132,17 +151,20 @@ impl Policies {
             let first = errors.first().map(ToString::to_string);
             wrong(first.unwrap_or_default(), errors.len())
         })?;
-        if let Some(found) = loaded.authentications.first() {
-            let message = format!("{}: tokens are not verified by this proxy", found.file);
-            return Err(wrong(message, 1));
-        }
+        let keys = tokens::files(&loaded);
+        let tokens =
+            Tokens::compile(&loaded, &self.labels).map_err(|Unusable(why)| wrong(why, 1))?;
         let policies = loaded.policies;
         let compiled = Matcher::new(&policies, &self.labels, self.direction);
         let matcher = compiled.map_err(|faults| {
             let first = faults.first().map(|fault| format!("{fault:?}"));
             wrong(first.unwrap_or_default(), faults.len())
         })?;
-        Ok((matcher, policies))
+        Ok(Compiled {
+            in_force: InForce { matcher, tokens },
+            policies,
+            keys,
+        })
     }
 
     /// The files that are there now; those of a directory in the order of their names.

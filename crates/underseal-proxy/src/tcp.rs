@@ -93,8 +93,10 @@ impl<'a> Tcp<'a> {
     }
 
     fn judge(&self, line: &mut Vec<u8>, backend: Option<Known<'_>>) -> Verdict {
-        self.worker.judge(self.session, backend, None, |judged| {
+        let judged = self.worker.judge(self.session, backend, None, |judged| {
             log::judged(line, judged);
-        })
+        });
+        // Where there is no request there is no token.
+        judged.unwrap_or(Verdict::Deny)
     }
 }

@@ -12,16 +12,17 @@ use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
 use underseal_http::proxy_protocol::{self, Addresses};
 use underseal_http::{ReadOptions, Request, Scratch};
 use underseal_policy::model::Direction;
-use underseal_policy::{Connection, Fact, Matcher, Peer, Verdict};
+use underseal_policy::{Connection, Fact, Peer, Verdict};
 
 use super::backend::{Address, Backends, Known};
 use super::connection;
 use super::http2::Upstreams;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
-use super::policy::{Judged, judge};
+use super::policy::{InForce, Judged, judge};
 use super::protocol::{Protocol, ToProtocol};
 use super::session::Session;
+use super::tokens::{self, BadToken, Found};
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;
 use underseal_server::certificate::Identity;
@@ -38,7 +39,7 @@ pub struct Shared {
     /// `None` if no backend has TLS.
     pub connector: Option<Arc<Current<TlsConnector>>>,
     /// `None` without policies: everything is allowed.
-    pub matcher: Option<Arc<Current<Matcher>>>,
+    pub in_force: Option<Arc<Current<InForce>>>,
     /// Where requests go; at least one.
     pub backends: Vec<Address>,
     /// What we show to clients.
@@ -95,7 +96,9 @@ pub struct Worker {
     /// The TLS connections, of clients and to backends, for `underseal conns`.
     pub(crate) connections: Arc<Table>,
     pub(crate) acceptor: Option<Latest<TlsAcceptor>>,
-    pub(crate) matcher: Option<Latest<Matcher>>,
+    pub(crate) in_force: Option<Latest<InForce>>,
+    /// Tokens that were verified; never borrowed while waiting.
+    verified: RefCell<tokens::Cache>,
     /// For reading a head; never borrowed while waiting.
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) tally: Tally,
@@ -117,7 +120,8 @@ impl Worker {
             upstreams: Upstreams::new(shared.backends.len()),
             connections,
             acceptor: shared.acceptor.as_ref().map(Latest::of),
-            matcher: shared.matcher.as_ref().map(Latest::of),
+            in_force: shared.in_force.as_ref().map(Latest::of),
+            verified: RefCell::default(),
             scratch: RefCell::default(),
             tally: shared.metrics.tally(index),
             shared,
@@ -131,7 +135,7 @@ impl Worker {
     /// Whether the backend's identity is a part of what policies judge: then it has to be known
     /// first.
     pub(crate) fn judges_backend(&self) -> bool {
-        self.shared.direction == Direction::Egress && self.matcher.is_some()
+        self.shared.direction == Direction::Egress && self.in_force.is_some()
     }
 
     /// What a backend is told of a client before anything else.
@@ -149,24 +153,38 @@ impl Worker {
 
     /// Decides on a request of `session`, or on the connection where no HTTP is spoken, by the
     /// policies that are in force; `then` is told.
+    ///
+    /// # Errors
+    /// [`BadToken`], before any rule is asked and without telling `then`.
     pub(crate) fn judge(
         &self,
         session: &Session,
         backend: Option<Known<'_>>,
         request: Option<&Request<'_>>,
         then: impl FnOnce(&Judged<'_>),
-    ) -> Verdict {
-        let Some(matcher) = &self.matcher else {
+    ) -> Result<Verdict, BadToken> {
+        let Some(in_force) = &self.in_force else {
             self.tally.decision(&Judged::UNJUDGED.decision);
             then(&Judged::UNJUDGED);
-            return Verdict::Allow;
+            return Ok(Verdict::Allow);
         };
-        let matcher = matcher.get();
-        let connection = self.judged(session, backend);
-        let judged = judge(&matcher, &connection, request, !self.log.is_off());
+        let in_force = in_force.get();
+        let found = match request {
+            Some(request) => in_force
+                .tokens
+                .find(request, &mut self.verified.borrow_mut()),
+            None => Ok(Found::Unknown),
+        };
+        let found = found.inspect_err(|BadToken| self.tally.bad_token())?;
+        let connection = Connection {
+            token: found.token(),
+            ..self.judged(session, backend)
+        };
+        let explain = !self.log.is_off();
+        let judged = judge(&in_force.matcher, &connection, request, explain);
         self.tally.decision(&judged.decision);
         then(&judged);
-        judged.decision.verdict
+        Ok(judged.decision.verdict)
     }
 
     /// Counts who seals and opens for a TLS connection.

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::ServerName;
 use underseal_http::ReadOptions;
-use underseal_policy::Matcher;
-use underseal_proxy::policy::{Loaded, Policies};
+use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
 use underseal_proxy::{Address, Metrics, Shared, Timeouts};
 use underseal_server::access_log::Sink;
@@ -87,7 +86,7 @@ impl<'a> Setup<'a> {
         Ok(Shared {
             acceptor,
             connector,
-            matcher: self.policies()?,
+            in_force: self.policies()?,
             backends,
             server_identity,
             client_identity,
@@ -167,7 +166,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    fn policies(&mut self) -> Result<Option<Arc<Current<Matcher>>>, Failure> {
+    fn policies(&mut self) -> Result<Option<Arc<Current<InForce>>>, Failure> {
         let args = self.args;
         if args.policy.is_empty() {
             return Ok(None);

@@ -68,6 +68,11 @@ impl Start {
         self
     }
 
+    /// The file of the policy.
+    pub(crate) fn policy_file(&self) -> PathBuf {
+        self.directory.path().join("policy.yaml")
+    }
+
     /// With clients that have to prove who they are.
     pub(crate) fn mutual(mut self) -> Self {
         let file = self.certificates.ca_file().display().to_string();

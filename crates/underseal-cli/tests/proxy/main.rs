@@ -15,6 +15,9 @@ mod http2_backends;
 mod http2_floods;
 mod http2_heads;
 mod http2_uploads;
+#[path = "../../../underseal-proxy/src/tokens/tests/issuer.rs"]
+#[allow(dead_code, reason = "the tests of the signatures use the rest of it")]
+mod issuer;
 mod limits;
 mod log;
 mod nghttp2;
@@ -28,4 +31,5 @@ mod smuggling;
 mod splices;
 mod tcp;
 mod tls;
+mod tokens;
 mod upgrade;

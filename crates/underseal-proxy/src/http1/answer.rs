@@ -21,6 +21,7 @@ pub(super) fn write(
          Content-Length: {length}\r\n"
     );
     match status {
+        401 => out.extend_from_slice(b"WWW-Authenticate: Bearer error=\"invalid_token\"\r\n"),
         405 => out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"),
         503 => out.extend_from_slice(b"Retry-After: 1\r\n"),
         _ => {}
@@ -66,6 +67,7 @@ impl Keep {
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         405 => "Method Not Allowed",
         408 => "Request Timeout",

@@ -12,6 +12,8 @@ use crate::backend::Unreachable;
 pub(crate) enum Fault {
     /// The request can be read in several ways, or not at all.
     Refused(Refusal),
+    /// Its token is not believed.
+    Token,
     /// CONNECT, which would hide what is asked for.
     Connect,
     /// The client did not finish its head, or its body, in time.
@@ -29,6 +31,7 @@ impl Fault {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.name(),
+            Self::Token => "token",
             Self::Connect => "connect",
             Self::ClientTimeout => "client-timeout",
             Self::Unreachable(unreachable) => unreachable.word(),
@@ -42,6 +45,7 @@ impl Fault {
     pub(crate) fn status(self) -> u16 {
         match self {
             Self::Refused(refusal) => refusal.status(),
+            Self::Token => 401,
             Self::Connect => 405,
             Self::ClientTimeout => 408,
             Self::Unreachable(unreachable) => unreachable.status(),
@@ -84,6 +88,7 @@ mod tests {
             Bad::Upgrade,
         ];
         let others = [
+            Fault::Token,
             Fault::Connect,
             Fault::ClientTimeout,
             Fault::BackendCut,

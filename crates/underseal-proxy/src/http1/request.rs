@@ -12,6 +12,7 @@ use crate::backend::{Known, Unreachable};
 use crate::flow::Body;
 use crate::log;
 use crate::session::Session;
+use crate::tokens::BadToken;
 use crate::worker::Worker;
 use underseal_http::fields::{Kind, Options, kind, listed};
 
@@ -154,8 +155,20 @@ fn decide(
             log::judged(line, judged);
         }
     });
-    if verdict == Verdict::Deny {
-        prepared.answer(worker, 403, None);
+    match verdict {
+        Ok(Verdict::Allow) => {}
+        Ok(Verdict::Deny) => prepared.answer(worker, 403, None),
+        Err(BadToken) => {
+            let line = &mut prepared.line;
+            worker
+                .clock
+                .with_now(|_, time| log::begin(line, time, session, version(head)));
+            // Without the query, where tokens may stand.
+            let path = request.path().unwrap_or_default();
+            log::asked(line, request.method(), path, request.host());
+            log::refused(line);
+            answer_with(worker, &mut prepared, Fault::Token);
+        }
     }
     prepared
 }
@@ -179,7 +192,7 @@ fn upgrades(worker: &Worker, head: &Head<'_>) -> bool {
     let is_plain = head.minor_version() == 1 && matches!(head.framing(), Framing::Empty);
     let mut wanted = request.header(b"upgrade").flat_map(listed);
     is_plain
-        && (worker.matcher.is_none()
+        && (worker.in_force.is_none()
             || wanted.all(|protocol| protocol.eq_ignore_ascii_case(b"websocket")))
 }
 
@@ -290,7 +303,7 @@ impl Prepared {
                 Kind::EndToEnd => !options.names_fields || !is_named_by_connection(&request, name),
                 Kind::ContentLength | Kind::TransferEncoding => true,
                 Kind::Upgrade => self.upgrade,
-                Kind::Http2Settings => self.upgrade && worker.matcher.is_none(),
+                Kind::Http2Settings => self.upgrade && worker.in_force.is_none(),
                 Kind::Te => {
                     trailers |= listed(value).any(|te| te.eq_ignore_ascii_case(b"trailers"));
                     false

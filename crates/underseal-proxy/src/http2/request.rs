@@ -14,6 +14,7 @@ use crate::backend::Known;
 use crate::http1::Fault;
 use crate::log;
 use crate::session::Session;
+use crate::tokens::BadToken;
 use crate::worker::Worker;
 use underseal_http::fields::{Kind, kind, listed};
 
@@ -104,11 +105,15 @@ fn decide(
         }
     });
     match verdict {
-        Verdict::Allow => Step::Forward(Box::new(forwarded)),
-        Verdict::Deny => Step::Answer {
+        Ok(Verdict::Allow) => Step::Forward(Box::new(forwarded)),
+        Ok(Verdict::Deny) => Step::Answer {
             status: 403,
             fault: None,
         },
+        Err(BadToken) => {
+            log::asked(line, request.method(), path, request.host());
+            refuse(worker, line, Fault::Token)
+        }
     }
 }
 

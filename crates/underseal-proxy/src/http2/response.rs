@@ -3,7 +3,7 @@
 
 use http::header::{
     ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER,
-    TRANSFER_ENCODING,
+    TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Bytes;
@@ -75,6 +75,10 @@ pub(super) fn own(status: u16, date: &str) -> (Response<()>, Bytes) {
     fields.insert(CONTENT_TYPE, plain);
     fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     match status {
+        StatusCode::UNAUTHORIZED => {
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            fields.insert(WWW_AUTHENTICATE, challenge);
+        }
         StatusCode::METHOD_NOT_ALLOWED => {
             let methods = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
             fields.insert(ALLOW, HeaderValue::from_static(methods));

@@ -165,6 +165,11 @@ impl Tally {
         *self.cells.refused().entry(refusal.name()).or_default() += 1;
     }
 
+    /// A request was refused because of its token.
+    pub(crate) fn bad_token(&self) {
+        *self.cells.refused().entry("token").or_default() += 1;
+    }
+
     /// Bytes of plaintext passed.
     pub(crate) fn bytes(&self, side: Side, direction: Direction, bytes: u64) {
         self.cells.bytes(side, direction).add(bytes);

@@ -34,8 +34,8 @@ struct Sequence<'a> {
 #[derive(Default)]
 struct Notes {
     updates: u32,
-    /// The peer's key updates, when this end last asked for one.
-    asked_at: Option<u32>,
+    /// The key updates of both ends, when this one last asked for one.
+    asked_at: Option<[u32; 2]>,
     /// Bytes that its peer has to see, once it reads itself: what was redirected here, and all
     /// before that.
     redirected: usize,
@@ -91,7 +91,7 @@ impl Sequence<'_> {
     }
 
     fn update_key(&mut self, at: usize, is_asking: bool) {
-        let peers = self.sides[1 - at].stream.counters().tx_key_updates;
+        let updates = [at, 1 - at].map(|at| self.sides[at].stream.counters().tx_key_updates);
         let (side, notes) = (&mut self.sides[at], &mut self.notes[at]);
         if !self.is_tls13 || side.is_closing || notes.updates == KEY_UPDATES {
             return;
@@ -100,7 +100,7 @@ impl Sequence<'_> {
         let mut request = KeyUpdateRequest::NotRequested;
         if is_asking {
             request = KeyUpdateRequest::Requested;
-            notes.asked_at = Some(peers);
+            notes.asked_at = Some(updates);
         }
         side.update_key(request);
     }
@@ -186,12 +186,12 @@ impl Sequence<'_> {
         for at in [0, 1] {
             let [side, peer] = [at, 1 - at].map(|at| &self.sides[at]);
             let [own, others] = [side, peer].map(|side| side.stream.counters());
-            let was_asked = others.rx_key_updates == own.tx_key_updates;
-            if let Some(before) = self.notes[at].asked_at
-                && was_asked
+            // It is kept while something is pending, and sealed before the next record.
+            if let Some([before, peers]) = self.notes[at].asked_at
+                && others.rx_key_updates > before
                 && !(peer.is_closing || peer.has_ended)
             {
-                assert!(own.rx_key_updates > before, "no answer");
+                assert!(own.rx_key_updates > peers, "no answer");
             }
             let seen = peer.incoming[0].seen;
             let is_sent = seen >= self.notes[at].redirected;

@@ -42,7 +42,9 @@ impl From<Arc<ServerConfig>> for TlsAcceptor {
 }
 
 impl TlsAcceptor {
-    /// Starts the handshake of a client that connected. Bound the time that it may take.
+    /// Starts the handshake of a client that connected. Bound the time that it may take: it has not
+    /// ended before the stream took the tickets, as with tokio-rustls, so that the client of a pipe
+    /// that holds less than these has to read.
     pub fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, stream: IO) -> Accept<IO> {
         self.accept_with(stream, |_| ())
     }

@@ -80,6 +80,8 @@ pub struct Scale {
     pub proxy_bodies: usize,
     /// Bytes of each.
     pub proxy_body_bytes: u64,
+    /// Key updates that one peer asks for.
+    pub updates: usize,
 }
 
 impl Scale {
@@ -101,6 +103,7 @@ impl Scale {
         proxy_requests: 32_000,
         proxy_bodies: 8,
         proxy_body_bytes: 64 << 20,
+        updates: 1_000_000,
     };
 
     /// Just enough to run every line of code.
@@ -121,6 +124,7 @@ impl Scale {
         proxy_requests: 40,
         proxy_bodies: 1,
         proxy_body_bytes: 1 << 20,
+        updates: 2_000,
     };
 }
 

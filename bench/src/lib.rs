@@ -12,6 +12,7 @@ pub mod context;
 pub mod cpu_time;
 pub mod credentials;
 pub mod files;
+pub mod floods;
 pub mod handshakes;
 pub mod http;
 pub mod idle;

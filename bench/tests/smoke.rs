@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use underseal_bench::floods;
 use underseal_bench::handshakes;
 use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
 use underseal_bench::mux::MEASURE;
@@ -115,6 +116,15 @@ fn a_quick_run_of_mux_measures_every_row_and_its_figure() {
     let rows: Vec<_> = contenders().iter().map(|row| row.name()).collect();
     assert_eq!(run.samples.rows(MEASURE), rows);
     all_are_there(&mux_figures(&run.samples), &summary);
+}
+
+#[test]
+fn a_quick_run_of_floods_measures_every_row_and_its_figure() {
+    let directory = tempfile::tempdir().unwrap();
+    let (run, summary) = quick_run("floods", directory.path());
+    let both = names(&[floods::name::ALONE, floods::name::FLOODED]);
+    assert_eq!(rows(&run, floods::MEASURE), both);
+    all_are_there(&(floods::SUITE.figures)(&run), &summary);
 }
 
 #[test]

@@ -46,6 +46,13 @@ enum Suite {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// A connection beside a peer that floods their worker with requests for key updates
+    #[command(disable_help_flag = true)]
+    Floods {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Guest instructions per MB, in a VM that counts them: the kernel engine, the user engine,
     /// rustls, and OpenSSL with and without its own kernel TLS
     Vm(vm::Args),
@@ -62,6 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Suite::Mux { options } => measure("mux", &[], options),
         Suite::Policy { options } => measure("policy", &[], options),
         Suite::Proxy { options } => measure("proxy", &["underseal-cli"], options),
+        Suite::Floods { options } => measure("floods", &[], options),
         Suite::Vm(args) => vm::run(args),
     }
 }

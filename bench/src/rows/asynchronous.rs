@@ -208,7 +208,9 @@ async fn hold_tasks<R: AsyncRow>(row: &R, listener: TcpListener, count: usize) -
 
 /// Reads a message and sends it back, through a buffer of the thread: a task that waits for its
 /// next request owns no buffer, for any row.
-async fn reply_once<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+pub(crate) async fn reply_once<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+) -> io::Result<()> {
     thread_local!(static SCRATCH: RefCell<[u8; MESSAGE]> = const { RefCell::new([0; MESSAGE]) });
     let mut got = 0;
     while got < MESSAGE {

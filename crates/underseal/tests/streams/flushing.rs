@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, duplex};
-use underseal::{KeyUpdateRequest, TlsAcceptor, TlsConnector, blocking};
-use underseal_testkit::{Certificates, KeyType, PATIENCE, Suite};
+use underseal::record::{AlertDescription, ContentType};
+use underseal::{Error, KeyUpdateRequest, TlsAcceptor, TlsConnector, blocking};
+use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
+use underseal_testkit::{Certificates, KeyType, PATIENCE, Suite, pair};
 
-use crate::pairs::{both, name, pattern};
+use crate::pairs::{accept_over, both, name, pattern};
 
 const SUITE: Suite = Suite::Tls13Aes128;
 
@@ -179,4 +181,97 @@ async fn early_data_over_narrow_pipes_waits_for_nobody() {
         early(capacity, 5_000, true).await;
         early(capacity, 16_000, true).await;
     }
+}
+
+/// A stream that keeps what it is given until it is flushed, and loses it if it never is.
+struct Keeping<S> {
+    below: S,
+    kept: Vec<u8>,
+}
+
+impl<S> Keeping<S> {
+    fn new(below: S) -> Self {
+        let kept = Vec::new();
+        Self { below, kept }
+    }
+}
+
+impl<S: Read> Read for Keeping<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.below.read(buf)
+    }
+}
+
+impl<S: Write> Write for Keeping<S> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.kept.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.below.write_all(&std::mem::take(&mut self.kept))?;
+        self.below.flush()
+    }
+}
+
+/// Whoever is told of the failure may drop the stream.
+#[test]
+fn an_alert_is_flushed_before_a_failure_is_reported() {
+    for suite in Suite::EACH_VERSION {
+        let (mut stream, mut peer) = accept_over(suite, 1 << 16, Keeping::new);
+        let mut bad = peer.record(APPLICATION_DATA, b"bad");
+        *bad.last_mut().unwrap() ^= 1;
+        peer.send_bytes(&bad);
+        stream.read(&mut [0]).unwrap_err();
+        drop(stream);
+        let alert = AlertDescription::BAD_RECORD_MAC;
+        assert_eq!(peer.receive_alert(), Some(alert.0), "{suite:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_of_a_task_is_flushed_before_a_failure_is_reported() {
+    let (acceptor, connector) = configs();
+    let (left, right) = duplex(1 << 16);
+    let (server, client) = both(
+        acceptor.accept(BufStream::new(left)),
+        connector.connect(name(), right),
+    )
+    .await;
+    let (mut server, mut client) = (server.unwrap(), client.unwrap());
+    // Nobody asked for it.
+    client
+        .send_record(ContentType(99), &b"?"[..])
+        .await
+        .unwrap();
+    server.read_u8().await.unwrap_err();
+    drop(server);
+    let error = client.read_u8().await.unwrap_err();
+    let expected = AlertDescription::UNEXPECTED_MESSAGE;
+    assert!(
+        matches!(Error::of(&error), Some(Error::AlertReceived(alert)) if alert == expected),
+        "{error}"
+    );
+}
+
+/// What is no greeting is answered, too.
+#[tokio::test(start_paused = true)]
+async fn an_alert_of_a_handshake_is_flushed_before_a_failure_is_reported() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let request = b"GET / HTTP/1.1\r\n\r\n";
+    let acceptor = blocking::TlsAcceptor::from(Arc::new(certificates.server_config(SUITE)));
+    let (left, mut right) = pair(1 << 16);
+    right.write_all(request).unwrap();
+    acceptor.accept(Keeping::new(left)).map(drop).unwrap_err();
+    let mut answer = Vec::new();
+    right.read_to_end(&mut answer).unwrap();
+    assert_eq!((answer.first(), answer.len()), (Some(&ALERT), 7));
+
+    let (left, mut right) = duplex(1 << 16);
+    right.write_all(request).await.unwrap();
+    let accepted = configs().0.accept(BufStream::new(left)).await;
+    accepted.map(drop).unwrap_err();
+    let mut answer = Vec::new();
+    right.read_to_end(&mut answer).await.unwrap();
+    assert_eq!((answer.first(), answer.len()), (Some(&ALERT), 7));
 }

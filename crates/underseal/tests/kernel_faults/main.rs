@@ -13,4 +13,5 @@ mod memory;
 mod modules;
 mod moves;
 mod owners;
+mod refused_keys;
 mod without_tls;

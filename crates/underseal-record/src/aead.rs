@@ -1,12 +1,18 @@
 //! The one place that calls an AEAD library: both backends behind one enum.
 
-use crate::{Algorithm, Backend, TAG_LEN, TrafficKeys, stack};
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+use crate::Algorithm;
+use crate::{Backend, TAG_LEN, TrafficKeys, stack};
 
 /// An expanded key. ring's is boxed, aws-lc-rs boxes its own: an idle connection of either backend
 /// then pays for one key schedule per direction, not for the larger of two.
 pub(crate) enum AeadKey {
+    #[cfg(feature = "ring")]
     Ring(Box<ring::aead::LessSafeKey>),
+    #[cfg(feature = "aws-lc-rs")]
     AwsLcRs(aws_lc_rs::aead::LessSafeKey),
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    Absent,
 }
 
 impl Drop for AeadKey {
@@ -16,15 +22,21 @@ impl Drop for AeadKey {
     }
 }
 
+/// Why a key is never of another length.
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+const LENGTH: &str = "TrafficKeys::new checked the key's length";
+
 /// The AEAD refused: on opening, the record is not authentic.
 pub(crate) struct Refused;
 
+#[cfg(feature = "ring")]
 impl From<ring::error::Unspecified> for Refused {
     fn from(_: ring::error::Unspecified) -> Self {
         Self
     }
 }
 
+#[cfg(feature = "aws-lc-rs")]
 impl From<aws_lc_rs::error::Unspecified> for Refused {
     fn from(_: aws_lc_rs::error::Unspecified) -> Self {
         Self
@@ -33,6 +45,14 @@ impl From<aws_lc_rs::error::Unspecified> for Refused {
 
 type Nonce = [u8; 12];
 
+#[cfg_attr(
+    not(any(feature = "ring", feature = "aws-lc-rs")),
+    expect(
+        unused_variables,
+        unreachable_code,
+        reason = "a build without an AEAD library has no key"
+    )
+)]
 impl AeadKey {
     /// Expands a key.
     ///
@@ -48,13 +68,16 @@ impl AeadKey {
 
     #[inline(never)]
     fn expand(backend: Backend, keys: &TrafficKeys) -> Self {
-        const LENGTH: &str = "TrafficKeys::new checked the key's length";
         let key = keys.dangerous_key();
         match backend {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Backend::Absent => Self::Absent,
+            #[cfg(feature = "ring")]
             Backend::Ring => {
                 let key = ring::aead::UnboundKey::new(ring_algorithm(keys.algorithm), key);
                 Self::Ring(Box::new(ring::aead::LessSafeKey::new(key.expect(LENGTH))))
             }
+            #[cfg(feature = "aws-lc-rs")]
             Backend::AwsLcRs => {
                 let key = aws_lc_rs::aead::UnboundKey::new(aws_algorithm(keys.algorithm), key);
                 Self::AwsLcRs(aws_lc_rs::aead::LessSafeKey::new(key.expect(LENGTH)))
@@ -64,7 +87,11 @@ impl AeadKey {
 
     pub(crate) fn backend(&self) -> Backend {
         match self {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Self::Absent => Backend::Absent,
+            #[cfg(feature = "ring")]
             Self::Ring(_) => Backend::Ring,
+            #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs(_) => Backend::AwsLcRs,
         }
     }
@@ -79,12 +106,16 @@ impl AeadKey {
         tag: &mut [u8; TAG_LEN],
     ) -> Result<(), Refused> {
         match self {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Self::Absent => return Err(Refused),
+            #[cfg(feature = "ring")]
             Self::Ring(key) => {
                 let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
                 let aad = ring::aead::Aad::from(aad);
                 let sealed = key.seal_in_place_separate_tag(nonce, aad, in_out)?;
                 tag.copy_from_slice(sealed.as_ref());
             }
+            #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs(key) => {
                 let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
                 let aad = aws_lc_rs::aead::Aad::from(aad);
@@ -108,6 +139,9 @@ impl AeadKey {
         out: &mut [u8],
     ) -> Result<(), Refused> {
         match self {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Self::Absent => Err(Refused),
+            #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs(key) => {
                 let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
                 let aad = aws_lc_rs::aead::Aad::from(aad);
@@ -115,6 +149,7 @@ impl AeadKey {
                 key.seal_out_of_place_scatter(nonce, aad, plaintext, ciphertext, trailer, rest)?;
                 Ok(())
             }
+            #[cfg(feature = "ring")]
             Self::Ring(_) => {
                 let Some((in_out, tag)) = out.split_last_chunk_mut::<TAG_LEN>() else {
                     return Err(Refused);
@@ -135,11 +170,15 @@ impl AeadKey {
         in_out: &mut [u8],
     ) -> Result<(), Refused> {
         match self {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Self::Absent => return Err(Refused),
+            #[cfg(feature = "ring")]
             Self::Ring(key) => {
                 let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
                 let aad = ring::aead::Aad::from(aad);
                 key.open_in_place(nonce, aad, in_out)?;
             }
+            #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs(key) => {
                 let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
                 let aad = aws_lc_rs::aead::Aad::from(aad);
@@ -154,6 +193,10 @@ impl AeadKey {
     ///
     /// On refusal `out` is overwritten with zeros: unauthenticated plaintext leaves no trace.
     #[inline]
+    #[cfg_attr(
+        not(feature = "aws-lc-rs"),
+        expect(unused_variables, reason = "ring opens in place only")
+    )]
     pub(crate) fn open_into(
         &self,
         nonce: Nonce,
@@ -161,20 +204,27 @@ impl AeadKey {
         sealed: &[u8],
         out: &mut [u8],
     ) -> Option<Result<(), Refused>> {
-        let Self::AwsLcRs(key) = self else {
-            return None;
-        };
-        let (ciphertext, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
-        let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
-        let aad = aws_lc_rs::aead::Aad::from(aad);
-        let opened = key.open_separate_gather(nonce, aad, ciphertext, tag, out);
-        Some(opened.map_err(|refused| {
-            out.fill(0);
-            refused.into()
-        }))
+        match self {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Self::Absent => None,
+            #[cfg(feature = "ring")]
+            Self::Ring(_) => None,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs(key) => {
+                let (ciphertext, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
+                let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(nonce);
+                let aad = aws_lc_rs::aead::Aad::from(aad);
+                let opened = key.open_separate_gather(nonce, aad, ciphertext, tag, out);
+                Some(opened.map_err(|refused| {
+                    out.fill(0);
+                    refused.into()
+                }))
+            }
+        }
     }
 }
 
+#[cfg(feature = "ring")]
 fn ring_algorithm(algorithm: Algorithm) -> &'static ring::aead::Algorithm {
     match algorithm {
         Algorithm::Aes128Gcm => &ring::aead::AES_128_GCM,
@@ -183,6 +233,7 @@ fn ring_algorithm(algorithm: Algorithm) -> &'static ring::aead::Algorithm {
     }
 }
 
+#[cfg(feature = "aws-lc-rs")]
 fn aws_algorithm(algorithm: Algorithm) -> &'static aws_lc_rs::aead::Algorithm {
     match algorithm {
         Algorithm::Aes128Gcm => &aws_lc_rs::aead::AES_128_GCM,
@@ -192,4 +243,5 @@ fn aws_algorithm(algorithm: Algorithm) -> &'static aws_lc_rs::aead::Algorithm {
 }
 
 #[cfg(test)]
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 mod tests;

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::Algorithm;
 
-/// The library that computes the AEAD.
+/// The library that computes the AEAD, of those that this build has.
 ///
 /// One process uses one backend per algorithm: [`Backend::preferred`] chooses it by what the CPU
 /// can do, [`Backend::set_preferred`] overrides the choice, and [`crate::Sealer::with_backend`]
@@ -13,19 +13,39 @@ use crate::Algorithm;
 #[non_exhaustive]
 pub enum Backend {
     /// [ring](https://docs.rs/ring): fastest on x86-64 with VAES but without AVX-512.
+    #[cfg(feature = "ring")]
     Ring,
-    /// [aws-lc-rs](https://docs.rs/aws-lc-rs): fastest with AVX-512, and the FIPS choice.
+    /// [aws-lc-rs](https://docs.rs/aws-lc-rs): fastest with AVX-512.
+    #[cfg(feature = "aws-lc-rs")]
     AwsLcRs,
+    /// A build without either: it seals and opens nothing.
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    #[doc(hidden)]
+    Absent,
 }
 
 static OVERRIDE: OnceLock<Backend> = OnceLock::new();
-static WIDE_VECTORS: OnceLock<bool> = OnceLock::new();
+
+/// Why there is no backend.
+pub(crate) const NONE: &str = "underseal-record was built without `ring` and without `aws-lc-rs`";
 
 impl Backend {
-    /// Every backend, for loops in tests and probes.
-    pub const ALL: [Self; 2] = [Self::Ring, Self::AwsLcRs];
+    /// How many backends this build has.
+    pub const COUNT: usize = cfg!(feature = "ring") as usize + cfg!(feature = "aws-lc-rs") as usize;
+
+    /// Every backend of this build, for loops in tests and probes.
+    pub const ALL: [Self; Self::COUNT] = [
+        #[cfg(feature = "ring")]
+        Self::Ring,
+        #[cfg(feature = "aws-lc-rs")]
+        Self::AwsLcRs,
+    ];
 
     /// The backend that new keys of this process use for `algorithm`.
+    ///
+    /// # Panics
+    ///
+    /// If this build has none, as [`fastest`](Self::fastest) does.
     pub fn preferred(algorithm: Algorithm) -> Self {
         match OVERRIDE.get() {
             Some(chosen) => *chosen,
@@ -39,12 +59,12 @@ impl Backend {
     /// 16 KiB on Zen 4, though 1.2 times slower at 1 KiB); without AVX-512 ring's VAES code has no
     /// counterpart in aws-lc-rs (1.8 times as fast on Zen 3). For ChaCha20-Poly1305 they are within
     /// two percent of each other.
+    ///
+    /// # Panics
+    ///
+    /// If this build has neither the feature `ring` nor `aws-lc-rs`: [`Self::ALL`] is empty then.
     pub fn fastest(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::ChaCha20Poly1305 => Self::Ring,
-            _ if *WIDE_VECTORS.get_or_init(has_wide_vector_aes) => Self::AwsLcRs,
-            _ => Self::Ring,
-        }
+        fastest(algorithm).expect(NONE)
     }
 
     /// Makes every later [`preferred`](Self::preferred) answer `self`, whatever the CPU.
@@ -62,10 +82,30 @@ impl Backend {
     /// The name used by options and messages: `ring` or `aws-lc-rs`.
     pub const fn name(self) -> &'static str {
         match self {
+            #[cfg(feature = "ring")]
             Self::Ring => "ring",
+            #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs => "aws-lc-rs",
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Self::Absent => "none",
         }
     }
+}
+
+#[cfg(all(feature = "ring", feature = "aws-lc-rs"))]
+fn fastest(algorithm: Algorithm) -> Option<Backend> {
+    static WIDE_VECTORS: OnceLock<bool> = OnceLock::new();
+    Some(match algorithm {
+        Algorithm::ChaCha20Poly1305 => Backend::Ring,
+        _ if *WIDE_VECTORS.get_or_init(has_wide_vector_aes) => Backend::AwsLcRs,
+        _ => Backend::Ring,
+    })
+}
+
+/// There is no choice.
+#[cfg(not(all(feature = "ring", feature = "aws-lc-rs")))]
+fn fastest(_: Algorithm) -> Option<Backend> {
+    Backend::ALL.first().copied()
 }
 
 impl fmt::Display for Backend {
@@ -85,12 +125,12 @@ impl FromStr for Backend {
     }
 }
 
-/// A backend was named that does not exist.
+/// A backend was named that does not exist, or that this build does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown AEAD backend, expected `ring` or `aws-lc-rs`")]
+#[error("unknown AEAD backend, expected `ring` or `aws-lc-rs`, of those that this build has")]
 pub struct UnknownBackend;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "ring", feature = "aws-lc-rs", target_arch = "x86_64"))]
 fn has_wide_vector_aes() -> bool {
     std::is_x86_feature_detected!("avx512f")
         && std::is_x86_feature_detected!("avx512bw")
@@ -99,7 +139,7 @@ fn has_wide_vector_aes() -> bool {
         && std::is_x86_feature_detected!("vpclmulqdq")
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(all(feature = "ring", feature = "aws-lc-rs", not(target_arch = "x86_64")))]
 fn has_wide_vector_aes() -> bool {
     false
 }

@@ -34,7 +34,11 @@ pub fn open_record(data: &[u8]) {
     let keys = Keys::chosen_by(*choice);
     let out_len = usize::from(choice & 0x7f) * 8;
     let opened = Backend::ALL.map(|backend| keys.open(backend, record, out_len));
-    assert_eq!(opened[0], opened[1], "the backends disagree");
+    let first = opened.first().expect("this build has a backend");
+    assert!(
+        opened.iter().all(|one| one == first),
+        "the backends disagree"
+    );
 }
 
 /// Seals one record, changes it, and opens it: bytes 0 and 1 choose keys, padding and content
@@ -119,8 +123,11 @@ impl Keys {
             assert_eq!((sealed.consumed, sealed.written), (len, record.len()));
             record
         });
-        let [first, second] = records;
-        assert_eq!(first, second, "the backends disagree");
+        let first = records.first().expect("this build has a backend").clone();
+        assert!(
+            records.iter().all(|one| *one == first),
+            "the backends disagree"
+        );
         first
     }
 

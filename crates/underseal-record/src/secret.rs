@@ -1,5 +1,8 @@
 use core::fmt;
 
+#[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+use aws_lc_rs::hkdf;
+#[cfg(feature = "ring")]
 use ring::hkdf;
 use zeroize::Zeroize;
 
@@ -73,6 +76,7 @@ impl TrafficSecret {
         stack::overwrite();
     }
 
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
     #[inline(never)]
     fn expand(&self, label: &[u8], out: &mut [u8]) {
         let (hash, len) = (hash(self.algorithm), (out.len() as u16).to_be_bytes());
@@ -82,6 +86,12 @@ impl TrafficSecret {
             .expand(&info, Length(out.len()))
             .and_then(|okm| okm.fill(out))
             .expect("no label asks for more than one output of the hash");
+    }
+
+    /// A build without an AEAD library has no use for keys.
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    fn expand(&self, _label: &[u8], _out: &mut [u8]) {
+        panic!("{}", crate::backend::NONE);
     }
 }
 
@@ -99,8 +109,10 @@ impl fmt::Debug for TrafficSecret {
     }
 }
 
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 struct Length(usize);
 
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 impl hkdf::KeyType for Length {
     fn len(&self) -> usize {
         self.0
@@ -114,6 +126,7 @@ const fn hash_len(algorithm: Algorithm) -> usize {
     }
 }
 
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 fn hash(algorithm: Algorithm) -> hkdf::Algorithm {
     match algorithm {
         Algorithm::Aes256Gcm => hkdf::HKDF_SHA384,
@@ -122,6 +135,7 @@ fn hash(algorithm: Algorithm) -> hkdf::Algorithm {
 }
 
 #[cfg(test)]
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 mod tests {
     use super::*;
 

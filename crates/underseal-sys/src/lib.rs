@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![warn(clippy::exhaustive_enums)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("underseal-sys asks Linux' kernel and no other");
+
 pub mod bpf;
 #[cfg(feature = "tokio")]
 pub mod deadline;

@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![warn(clippy::exhaustive_enums)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("underseal runs on Linux only: it uses Linux' sockets, pipes and kernel TLS");
+
 mod backend;
 mod buffers;
 mod engine;

@@ -4,6 +4,7 @@
 //! looks through the child's memory. The child is this test binary once more: an environment variable
 //! tells it what to do.
 
+#![cfg(feature = "aws_lc_rs")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 use std::ffi::OsStr;

@@ -1,5 +1,7 @@
 //! The thinnest path: a handshake, bytes both ways, and an orderly end, on real sockets.
 
+#![cfg(feature = "tokio")]
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

@@ -123,7 +123,7 @@ fn seals_and_opens(backend: Backend, algorithm: Algorithm, test: &Test) {
             assert!(result.is_ok(), "{what}");
             assert_eq!(out, test.pt[..], "{what}");
         }
-        None => assert_eq!(backend, Backend::Ring, "{what}"),
+        None => assert_eq!(backend.name(), "ring", "{what}"),
     }
 }
 
@@ -150,6 +150,6 @@ fn refuses(backend: Backend, algorithm: Algorithm, test: &Test) {
                 "{what}: plaintext left behind"
             );
         }
-        None => assert_eq!(backend, Backend::Ring, "{what}"),
+        None => assert_eq!(backend.name(), "ring", "{what}"),
     }
 }

@@ -105,7 +105,7 @@ fn the_soft_limit_asks_and_the_hard_limit_refuses() {
 fn the_limits_of_the_algorithm_hold_unasked() {
     for direction in Direction::all() {
         let limits = Limits::of(direction.version, direction.algorithm);
-        let mut sealer = direction.at(limits.hard - 1).sealer(Backend::Ring);
+        let mut sealer = direction.at(limits.hard - 1).sealer(Backend::ALL[0]);
         assert!(!sealer.is_exhausted());
         seal_one(&mut sealer).unwrap();
         assert!(sealer.is_exhausted());
@@ -126,7 +126,7 @@ fn limits_are_lowered_and_never_raised() {
     assert_eq!(mixed, Limits { soft: 1, hard: 5 });
 
     let mut sealer =
-        Direction::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm).sealer(Backend::Ring);
+        Direction::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm).sealer(Backend::ALL[0]);
     sealer.lower_limits(low);
     sealer.lower_limits(high);
     let sealed = (0..10).filter(|_| seal_one(&mut sealer).is_ok()).count();
@@ -136,7 +136,7 @@ fn limits_are_lowered_and_never_raised() {
 #[test]
 fn new_keys_begin_a_new_count_under_the_same_limits() {
     let direction = Direction::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm);
-    let mut sealer = direction.sealer(Backend::Ring);
+    let mut sealer = direction.sealer(Backend::ALL[0]);
     sealer.lower_limits(Limits { soft: 1, hard: 2 });
     while seal_one(&mut sealer).is_ok() {}
     sealer.replace_keys(direction.keys());

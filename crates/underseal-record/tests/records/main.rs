@@ -2,6 +2,7 @@
 //!
 //! One binary, so that the AEAD libraries are linked once.
 
+#![cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod alerts;

@@ -138,7 +138,7 @@ fn a_write_of_nothing_is_one_empty_record() {
                     content_type: ContentType::APPLICATION_DATA,
                     slices,
                 };
-                let mut sealer = direction.sealer(underseal_record::Backend::Ring);
+                let mut sealer = direction.sealer(underseal_record::Backend::ALL[0]);
                 let records = way.seal(&mut sealer, &write);
                 assert_eq!(records.len(), 1);
                 assert_eq!(records[0].len(), sealer.record_len(0));

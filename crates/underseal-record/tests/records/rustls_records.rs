@@ -130,13 +130,13 @@ fn both_refuse_what_was_changed() {
         );
         let check = |(seq, payload, byte, bit): (u64, Vec<u8>, prop::sample::Index, u8)| {
             let direction = direction.clone().at(seq);
-            let mut sealer = direction.sealer(Backend::Ring);
+            let mut sealer = direction.sealer(Backend::ALL[0]);
             let mut record = Way::Flat.seal(&mut sealer, &Write::data(&payload)).concat();
             let at = HEADER_LEN + byte.index(record.len() - HEADER_LEN);
             record[at] ^= 1 << bit;
             prop_assert!(
                 direction
-                    .opener(Backend::Ring)
+                    .opener(Backend::ALL[0])
                     .open_in_place(&mut record.clone())
                     .is_err()
             );

@@ -20,7 +20,7 @@ proptest! {
             sealer.lower_max_plaintext(max_plaintext);
             way.seal(&mut sealer, &write)
         };
-        let first = seal(Backend::Ring, Way::Flat);
+        let first = seal(Backend::ALL[0], Way::Flat);
         for backend in Backend::ALL {
             for way in Way::ALL {
                 prop_assert_eq!(&seal(backend, way), &first, "{} {:?}", backend, way);
@@ -35,7 +35,7 @@ proptest! {
         padding in any_padding(),
     ) {
         let plaintext = write.plaintext();
-        let mut sealer = direction.sealer(Backend::AwsLcRs);
+        let mut sealer = direction.sealer(Backend::ALL[Backend::COUNT - 1]);
         sealer.set_padding(padding);
         let records = Way::Flat.seal(&mut sealer, &write);
         prop_assert_eq!(records.len(), 1);
@@ -62,7 +62,7 @@ fn zeros(version: ProtocolVersion, padding: Padding, len: usize) -> usize {
 #[test]
 fn fully_padded_records_hide_their_length() {
     for direction in Direction::all() {
-        let mut sealer = direction.sealer(Backend::Ring);
+        let mut sealer = direction.sealer(Backend::ALL[0]);
         sealer.set_padding(Padding::Full);
         let lens = [0, 1, 1_000, MAX_PLAINTEXT - 1, MAX_PLAINTEXT].map(|len| {
             let records = Way::Flat.seal(&mut sealer, &Write::data(&vec![7; len]));
@@ -87,7 +87,7 @@ fn a_record_takes_no_more_of_a_list_of_slices_than_fits() {
         content_type: ContentType::APPLICATION_DATA,
         slices: slices.to_vec(),
     };
-    let records = Way::Vectored.seal(&mut direction.sealer(Backend::Ring), &write);
+    let records = Way::Vectored.seal(&mut direction.sealer(Backend::ALL[0]), &write);
     let lens: Vec<usize> = records.iter().map(Vec::len).collect();
     assert_eq!(lens, [5 + MAX_PLAINTEXT + 17, 5 + 100 + 17]);
 }

@@ -173,10 +173,13 @@ fn a_record_that_does_not_authenticate_leaves_no_plaintext() {
 fn tls12_content_types_are_authentic() {
     for direction in Direction::all().take(3) {
         let mut record = Way::Flat
-            .seal(&mut direction.sealer(Backend::Ring), &Write::data(b"data"))
+            .seal(
+                &mut direction.sealer(Backend::ALL[0]),
+                &Write::data(b"data"),
+            )
             .concat();
         record[0] = ContentType::HANDSHAKE.0;
-        let error = direction.opener(Backend::Ring).open_in_place(&mut record);
+        let error = direction.opener(Backend::ALL[0]).open_in_place(&mut record);
         assert_eq!(error, Err(PeerMisbehaved::BadRecordMac.into()));
     }
 }

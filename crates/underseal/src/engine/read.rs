@@ -5,8 +5,10 @@ use std::io;
 use underseal_message::Direction;
 use underseal_record::ContentType;
 
+#[cfg(feature = "tokio")]
+use super::Receive;
 use super::control::Action;
-use super::{Connection, End, Filled, KeyUpdateRequest, Receive, Record, Transmit, Waiting};
+use super::{Connection, End, Filled, KeyUpdateRequest, Record, Transmit, Waiting};
 use crate::Error;
 use crate::transport::Transport;
 
@@ -81,6 +83,7 @@ impl Connection {
 
     /// Waits until a read of `room` bytes gives something, and returns the most that it gives: data,
     /// an error or the end. Nothing is opened yet where it can be opened into the reader's buffer.
+    #[cfg(feature = "tokio")]
     pub(crate) fn wait_readable(
         &mut self,
         transport: &mut impl Transport,

@@ -4,6 +4,7 @@
 //! Every fault of an established connection is committed against the blocking and the tokio
 //! streams, which must not differ.
 
+#![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod alerts;

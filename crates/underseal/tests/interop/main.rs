@@ -4,6 +4,8 @@
 //! A case is a function of an [`api::Api`] and a `Suite`; the `cases!` macro makes the tests of its
 //! table. A program that is missing fails its tests.
 
+#![cfg(feature = "tokio")]
+
 mod api;
 mod case;
 mod curl;

@@ -1,5 +1,6 @@
 //! Many connections in, whole messages out to a few workers.
 
+#![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod aborting;

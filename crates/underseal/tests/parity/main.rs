@@ -5,6 +5,7 @@
 //! over TCP on the loopback; the other end is mostly a [`RecordPeer`](underseal_testkit::RecordPeer),
 //! which shares no code with it.
 
+#![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod bad_records;

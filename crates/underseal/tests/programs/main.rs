@@ -2,6 +2,7 @@
 //!
 //! What must not depend on the engine is in the parity suite.
 
+#![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod blocking;

@@ -147,6 +147,7 @@ impl Receive {
     }
 
     /// Bytes of ciphertext if a whole record is there, or one that is refused: no read gives more.
+    #[cfg(feature = "tokio")]
     pub(crate) fn most_buffered(&mut self) -> usize {
         match self.opener.deframe(self.residue.bytes()) {
             Ok(Deframed::Missing(_)) => 0,

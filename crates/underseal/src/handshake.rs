@@ -5,6 +5,7 @@
 
 mod client;
 mod keys;
+mod prepared;
 mod rejected;
 mod resumption;
 mod secrets;

@@ -1,5 +1,7 @@
 //! An idle connection owns no buffer: a binary of its own, because it counts every allocation.
 
+#![cfg(feature = "tokio")]
+
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -45,6 +47,8 @@ fn held_by(stream: Stream) -> usize {
 /// All tests in one, so that no other thread allocates meanwhile.
 #[test]
 fn an_idle_connection_holds_keys_and_no_buffer_and_one_that_is_flooded_little() {
+    a_connector_or_an_acceptor_for_each_connection_copies_nothing();
+    a_configuration_that_is_gone_is_let_go();
     an_idle_connection_holds_keys_and_no_buffer();
     a_peer_that_asks_and_never_reads_holds_little();
     who_waits_for_the_socket_holds_what_waits();
@@ -77,6 +81,41 @@ fn early_data_that_nobody_took_is_not_copied_for_each_part_of_it() {
         let allocated = region.change().bytes_allocated;
         assert!(allocated <= 4 * LEN, "{allocated} bytes for {LEN}");
     });
+}
+
+/// As web clients do it: a connector for each connection.
+fn a_connector_or_an_acceptor_for_each_connection_copies_nothing() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let client = Arc::new(certificates.client_config(Suite::Tls13Aes128));
+    let server = Arc::new(certificates.server_config(Suite::Tls13Aes128));
+    let make = || {
+        drop(blocking::TlsConnector::from(Arc::clone(&client)));
+        drop(blocking::TlsAcceptor::from(Arc::clone(&server)));
+        drop(TlsConnector::from(Arc::clone(&client)));
+        drop(TlsAcceptor::from(Arc::clone(&server)));
+    };
+    make();
+    let region = Region::new(ALLOCATIONS);
+    make();
+    assert_eq!(region.change().bytes_allocated, 0);
+}
+
+fn a_configuration_that_is_gone_is_let_go() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let mut config = certificates.client_config(Suite::Tls13Aes128);
+    let log = Arc::new(rustls::KeyLogFile::new());
+    config.key_log = Arc::clone(&log) as Arc<dyn rustls::KeyLog>;
+    let config = Arc::new(config);
+    drop(blocking::TlsConnector::from(Arc::clone(&config)));
+    assert_eq!(
+        Arc::strong_count(&log),
+        3,
+        "ours, the configuration's, its copy's"
+    );
+    drop(config);
+    let next = Arc::new(certificates.client_config(Suite::Tls13Aes128));
+    drop(blocking::TlsConnector::from(next));
+    assert_eq!(Arc::strong_count(&log), 1);
 }
 
 /// Small writes were taken while the socket was full, then something else waits for it.

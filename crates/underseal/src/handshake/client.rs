@@ -1,12 +1,15 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
+#[cfg(feature = "tokio")]
+use rustls::CommonState as RustlsState;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, TransmitTlsData, UnbufferedStatus};
-use rustls::{ClientConfig, CommonState as RustlsState};
 
-use super::keys::algorithm;
+use super::keys::{algorithm, check_provider};
+use super::prepared::Prepared;
 use super::secrets::{KeepsSecrets, Seen};
 use super::server::{agreed, common_state};
 use super::{Flight, Handshake, Tickets, Unbuffered};
@@ -39,13 +42,16 @@ impl Unbuffered for UnbufferedClientConnection {
     }
 }
 
-/// A configuration like `config` whose secrets underseal may take over. The session store and
-/// everything else behind it is shared.
-pub(crate) fn prepare_client(config: &ClientConfig) -> Arc<ClientConfig> {
-    let mut config = config.clone();
-    config.enable_secret_extraction = true;
-    config.key_log = Arc::new(KeepsSecrets::of_client(config.key_log));
-    Arc::new(config)
+/// A configuration like `config` whose secrets underseal may take over, always the same one. The
+/// session store and everything else behind it is shared.
+pub(crate) fn prepare_client(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
+    static PREPARED: Prepared<ClientConfig> = Prepared::new();
+    PREPARED.of(config, |config| {
+        let mut config = config.clone();
+        config.enable_secret_extraction = true;
+        config.key_log = Arc::new(KeepsSecrets::of_client(config.key_log));
+        config
+    })
 }
 
 /// A client's handshake.
@@ -82,6 +88,7 @@ impl ClientHandshake {
         if !early_data.is_empty() && !config.enable_early_data {
             Arc::make_mut(&mut config).enable_early_data = true;
         }
+        check_provider(config.crypto_provider())?;
         let max_fragment_size = config.max_fragment_size;
         let connection = match alpn {
             Some(alpn) => UnbufferedClientConnection::new_with_alpn(config, name, alpn),

@@ -1,7 +1,24 @@
+use rustls::crypto::CryptoProvider;
 use rustls::{CipherSuite, ConnectionTrafficSecrets, ProtocolVersion};
-use underseal_record::{Algorithm, SeqNo, TrafficKeys};
+use underseal_record::{Algorithm, Backend, SeqNo, TrafficKeys};
 
 use crate::Error;
+
+/// Refuses a provider that may agree on a suite whose records underseal does not seal, before
+/// anything is sent: when the handshake is complete, it is too late to choose another.
+pub(super) fn check_provider(provider: &CryptoProvider) -> Result<(), Error> {
+    if Backend::COUNT == 0 {
+        return Err(Error::unsupported(
+            "TLS without the feature `aead-ring` or `aead-aws-lc-rs`",
+        ));
+    }
+    for suite in &provider.cipher_suites {
+        let name = suite.suite().as_str();
+        algorithm(suite.suite())
+            .map_err(|_| Error::unsupported(name.unwrap_or("a cipher suite of the provider")))?;
+    }
+    Ok(())
+}
 
 /// The AEAD of the suite that was agreed on.
 pub(super) fn algorithm(suite: CipherSuite) -> Result<Algorithm, Error> {

@@ -9,7 +9,8 @@ use rustls::sign::CertifiedKey;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{CommonState as RustlsState, HandshakeKind, ServerConfig, SupportedCipherSuite};
 
-use super::keys::algorithm;
+use super::keys::{algorithm, check_provider};
+use super::prepared::Prepared;
 use super::rejected::RejectedEarlyData;
 use super::resumption::{self, Resumption};
 use super::secrets::{KeepsSecrets, Seen};
@@ -80,16 +81,19 @@ impl ResolvesServerCert for NotesServerName {
     }
 }
 
-/// A configuration like `config` whose secrets underseal may take over. The session store, the
-/// tickets and everything else behind it are shared.
-pub(crate) fn prepare_server(config: &ServerConfig) -> Arc<ServerConfig> {
-    let mut config = config.clone();
-    config.enable_secret_extraction = true;
-    config.cert_resolver = Arc::new(NotesServerName(config.cert_resolver));
-    config.key_log = Arc::new(KeepsSecrets::of_server(config.key_log));
-    config.session_storage = Arc::new(resumption::Sessions(config.session_storage));
-    config.ticketer = Arc::new(resumption::Tickets(config.ticketer));
-    Arc::new(config)
+/// A configuration like `config` whose secrets underseal may take over, always the same one. The
+/// session store, the tickets and everything else behind it are shared.
+pub(crate) fn prepare_server(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
+    static PREPARED: Prepared<ServerConfig> = Prepared::new();
+    PREPARED.of(config, |config| {
+        let mut config = config.clone();
+        config.enable_secret_extraction = true;
+        config.cert_resolver = Arc::new(NotesServerName(config.cert_resolver));
+        config.key_log = Arc::new(KeepsSecrets::of_server(config.key_log));
+        config.session_storage = Arc::new(resumption::Sessions(config.session_storage));
+        config.ticketer = Arc::new(resumption::Tickets(config.ticketer));
+        config
+    })
 }
 
 /// A server's handshake.
@@ -108,6 +112,7 @@ pub(crate) struct ServerHandshake {
 impl ServerHandshake {
     /// `config` comes from [`prepare_server`]; `received` was read from the client before.
     pub(crate) fn new(config: Arc<ServerConfig>, received: Vec<u8>) -> Result<Self, Error> {
+        check_provider(config.crypto_provider())?;
         Ok(Self {
             max_fragment_size: config.max_fragment_size,
             connection: Server {

@@ -1,5 +1,6 @@
 //! What the streams do for their users, against rustls, tokio-rustls and themselves.
 
+#![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod closing;
@@ -21,6 +22,7 @@ mod pairs;
 mod parts;
 mod parts_fuzz;
 mod polled_again;
+mod providers;
 mod reading;
 mod record_types;
 mod rejected_early_data;

@@ -1,6 +1,8 @@
 //! Development tasks of underseal: one word each, the same on a desk and in CI.
 
 mod bench;
+mod compat;
+mod features;
 mod fuzz;
 mod packages;
 mod readme;
@@ -31,6 +33,8 @@ struct Cli {
 enum Task {
     /// Runs every test there is, and installs the Debian packages they need when it is root
     Test(test::Args),
+    /// Compiles and runs what was written for tokio-rustls
+    Compat(compat::Args),
     /// Runs the fuzz targets, from a copy of their committed corpus
     Fuzz(fuzz::Args),
     /// Measures underseal beside its peers
@@ -42,6 +46,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::Compat(args) => compat::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Vm(args) => vm::run(&args),

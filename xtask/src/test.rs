@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{fuzz, packages, readme, shell, tree, vm};
+use crate::{compat, features, fuzz, packages, readme, shell, tree, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 pub(crate) enum StepName {
     /// The repository's own rules: lock files, links, no `unsafe`, nothing left undone
     Tree,
-    /// Formatting, in both workspaces
+    /// Formatting, in every workspace
     Fmt,
     /// Clippy on every target of both workspaces, warnings denied
     Clippy,
@@ -27,10 +27,14 @@ pub(crate) enum StepName {
     Docs,
     /// Every test of the workspace, its doc tests and its examples
     Unit,
+    /// Each crate with each AEAD library alone and with none, with and without tokio
+    Features,
     /// The tests that need a kernel, in several kernels under QEMU
     Vm,
     /// The README's commands, run as they stand there
     Readme,
+    /// The shim in the place of tokio-rustls: its API item by item, and its own tests
+    Compat,
     /// Each fuzz target for ten seconds
     Fuzz,
     /// Each row of the bench, too short to measure anything
@@ -88,19 +92,31 @@ impl StepName {
             Self::Clippy => clippy(),
             Self::Docs => docs(),
             Self::Unit => shell::run(shell::cargo(&["test", "--workspace", "--locked"])),
+            Self::Features => features::check(),
             Self::Vm => vm::step(),
             Self::Readme => readme::check(),
+            Self::Compat => compat::step(),
             Self::Fuzz => fuzz::smoke(),
             Self::BenchSmoke => bench_smoke(),
         }
     }
 }
 
-/// Runs a cargo command in the workspace and in that of the fuzz targets.
+/// Runs a cargo command in the workspace, in that of the shim and in that of the fuzz targets.
 fn in_each_workspace(args: &[&str]) -> Result<()> {
     let mut main = shell::cargo(args);
     main.arg("--all");
     shell::run(main)?;
+    let mut shim = shell::cargo(args);
+    // The third package there holds nothing of ours.
+    shim.args([
+        "--package",
+        "tokio-rustls",
+        "--package",
+        "tokio-rustls-items",
+    ])
+    .current_dir(shell::root().join("compat"));
+    shell::run(shim)?;
     let mut fuzz = shell::cargo(args);
     fuzz.args(["--manifest-path", "fuzz/Cargo.toml"]);
     shell::run(fuzz)

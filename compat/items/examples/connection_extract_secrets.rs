@@ -1,0 +1,13 @@
+//! of either connection: `dangerous_extract_secrets`
+//!
+//! differs: not yet
+
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::{Error, ExtractedSecrets};
+use tokio_rustls::server::TlsStream;
+
+pub fn item(stream: TlsStream<TcpStream>) -> Result<ExtractedSecrets, Error> {
+    stream.into_inner().1.dangerous_extract_secrets()
+}
+
+fn main() {}

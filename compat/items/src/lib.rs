@@ -1,0 +1,1 @@
+//! Nothing: each file below `examples` is a program of its own.

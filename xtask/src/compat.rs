@@ -1,0 +1,69 @@
+//! `compat/tokio-rustls` in the place of tokio-rustls: how much of what was written for tokio-rustls
+//! compiles and runs with it.
+
+mod crates;
+mod document;
+mod items;
+mod own_tests;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::shell;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Compiles published crates that depend on tokio-rustls: hours of a small machine
+    #[arg(long)]
+    crates: bool,
+    /// Keeps the outcome of the crates, in compat/crates.json and docs/tokio-rustls.md
+    #[arg(long, requires = "crates")]
+    write: bool,
+    /// These crates only
+    #[arg(requires = "crates")]
+    names: Vec<String>,
+}
+
+/// Runs what was asked for.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match args.crates {
+        true => crates::run(&args.names, args.write),
+        false => step(),
+    }
+}
+
+/// The API item by item, and tokio-rustls' own tests.
+pub(crate) fn step() -> Result<()> {
+    items::check()?;
+    own_tests::run()
+}
+
+fn workspace() -> PathBuf {
+    shell::root().join("compat")
+}
+
+/// Where everything is compiled, and what others wrote is kept.
+fn target() -> PathBuf {
+    shell::root().join("target/compat")
+}
+
+/// A cargo command in the workspace of the shim.
+fn cargo(args: &[&str]) -> Command {
+    let mut command = shell::cargo(args);
+    command
+        .arg("--target-dir")
+        .arg(target())
+        .current_dir(workspace());
+    command
+}
+
+/// Whether there are as many as documents say: a check that finds nothing must not pass.
+fn ensure_count(what: &str, found: usize, expected: usize) -> Result<()> {
+    ensure!(
+        found == expected,
+        "there are {found} {what}, not {expected}"
+    );
+    Ok(())
+}

@@ -5,6 +5,7 @@
 
 mod closing;
 mod early_data;
+#[cfg(feature = "early-data")]
 mod early_streams;
 mod either_side;
 mod exporters;

@@ -119,7 +119,7 @@ impl Receive {
     /// Most bytes that the next read gives of what is buffered: zero if there is no whole record.
     /// There must be no plaintext left.
     #[cfg(feature = "tokio")]
-    pub(crate) fn most_buffered(&mut self) -> usize {
+    pub(crate) fn most_buffered(&self) -> usize {
         match self {
             Self::User(rx) => rx.most_buffered(),
             Self::Kernel(_) => 0,

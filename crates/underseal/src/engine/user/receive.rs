@@ -148,8 +148,10 @@ impl Receive {
 
     /// Bytes of ciphertext if a whole record is there, or one that is refused: no read gives more.
     #[cfg(feature = "tokio")]
-    pub(crate) fn most_buffered(&mut self) -> usize {
-        match self.opener.deframe(self.residue.bytes()) {
+    pub(crate) fn most_buffered(&self) -> usize {
+        // Not by the opener, which a refusal would poison: the read that follows says why, and tells
+        // the peer.
+        match underseal_record::deframe(self.opener.version(), self.residue.bytes()) {
             Ok(Deframed::Missing(_)) => 0,
             Ok(Deframed::Record(_)) | Err(_) => self.residue.bytes().len(),
         }

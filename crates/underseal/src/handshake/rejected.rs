@@ -8,7 +8,7 @@
 //! opens as early data.
 
 use rustls::CipherSuite;
-use underseal_record::{ContentType, Opener, PeerMisbehaved, TrafficSecret};
+use underseal_record::{ContentType, Opener, SeqNo, TrafficSecret};
 
 use super::keys::algorithm;
 use super::record_len;
@@ -45,10 +45,16 @@ impl RejectedEarlyData {
     ) -> usize {
         let mut at = 0;
         while let Some(len) = record_len(&shown[at..]) {
-            let record = &mut shown[at..at + len];
-            let ends_skipping = match at < discard {
-                true => record[0] == APPLICATION_DATA,
-                false => has_seen_all && self.may_be_message(suite, record),
+            let (record, behind) = shown[at..].split_at_mut(len);
+            let taken = discard.saturating_sub(at + len);
+            let ends_skipping = match (at < discard, self.opens(suite, record)) {
+                (_, Opens::Not) => false,
+                (true, Opens::Message) => true,
+                // With a plain record rustls takes what it skipped before that; early data that it
+                // accepted it takes alone.
+                (true, Opens::Data) => !holds_plain_record(&behind[..taken.min(behind.len())]),
+                (false, Opens::Message) => has_seen_all,
+                (false, Opens::Data) => false,
             };
             if ends_skipping {
                 // rustls skips nothing from here on, and this record has the number zero no more.
@@ -64,25 +70,52 @@ impl RejectedEarlyData {
         }
     }
 
-    /// Whether the record, which rustls left there, may be part of a message: the first under one of
-    /// the keys, whatever else is wrong with it. Data that opens is early data which was rejected:
-    /// rustls leaves none that it took.
-    fn may_be_message(&self, suite: Option<CipherSuite>, record: &mut [u8]) -> bool {
+    /// Whether the record is the first under one of the keys, whatever else is wrong with it.
+    fn opens(&self, suite: Option<CipherSuite>, record: &[u8]) -> Opens {
         let Some(Ok(algorithm)) = suite.map(algorithm) else {
-            return true;
+            return Opens::Message;
         };
-        // rustls authenticates the length alone.
-        record[..3].copy_from_slice(&[APPLICATION_DATA, 3, 3]);
-        self.secrets.iter().any(|secret| {
+        for secret in &self.secrets {
             let Ok(secret) = TrafficSecret::new(algorithm, secret) else {
-                return true;
+                return Opens::Message;
             };
-            match Opener::new(secret.keys()).open_in_place(&mut record.to_vec()) {
-                Ok(opened) => opened.content_type != ContentType::APPLICATION_DATA,
-                Err(error) => error != PeerMisbehaved::BadRecordMac.into(),
+            let mut opener = Opener::new(secret.keys());
+            let mut record = record.to_vec();
+            // rustls authenticates the length alone.
+            record[..3].copy_from_slice(&[APPLICATION_DATA, 3, 3]);
+            match opener.open_in_place(&mut record) {
+                Ok(opened) if opened.content_type == ContentType::APPLICATION_DATA => {
+                    return Opens::Data;
+                }
+                Ok(_) => return Opens::Message,
+                // It authenticated, and nothing else is right with it.
+                Err(_) if opener.seq() != SeqNo(0) => return Opens::Message,
+                Err(_) => {}
             }
-        })
+        }
+        Opens::Not
     }
+}
+
+/// What a record is under the keys of the moment.
+enum Opens {
+    Not,
+    /// Early data which was rejected, or which rustls took: it leaves none that it took.
+    Data,
+    /// It may be part of a message.
+    Message,
+}
+
+/// Whether one of the records is never protected, or need not be.
+fn holds_plain_record(records: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(len) = record_len(&records[at..]) {
+        if records[at] != APPLICATION_DATA {
+            return true;
+        }
+        at += len;
+    }
+    false
 }
 
 /// The content type that protected records show (RFC 8446 section 5.2).

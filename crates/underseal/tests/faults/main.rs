@@ -10,6 +10,7 @@
 mod alerts;
 mod bystander;
 mod control;
+mod early_data;
 mod endings;
 mod greetings;
 mod handshakes;

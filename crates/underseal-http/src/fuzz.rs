@@ -6,8 +6,10 @@
 
 mod chunks;
 mod http1_head;
+mod http1_response;
 mod proxy_protocol;
 
 pub use chunks::http1_chunks;
 pub use http1_head::http1_head;
+pub use http1_response::http1_response;
 pub use proxy_protocol::proxy_protocol;

@@ -1,10 +1,11 @@
-//! Heads of HTTP/1.1 requests, read by `httparse` and then held against what the RFCs forbid and
+//! Heads of HTTP/1.1 requests and responses, and chunked bodies: read by `httparse` and then held against what the RFCs forbid and
 //! parsers forgive: each such thing is a way to make two programs see two requests (request
 //! smuggling).
 
 mod chunks;
 mod fields;
 mod lines;
+mod response;
 mod target;
 
 use std::mem::MaybeUninit;
@@ -12,6 +13,7 @@ use std::mem::MaybeUninit;
 pub use self::chunks::{Chunks, Piece};
 use self::fields::Noted;
 pub(crate) use self::fields::content_length;
+pub use self::response::{ResponseFraming, ResponseHead, ResponseRefusal, read_response};
 pub(crate) use self::target::{Target, path as split_query};
 use crate::head::{Framing, MAX_FIELDS, ReadOptions, Scratch};
 use crate::host::Authority;

@@ -24,6 +24,7 @@ fn over_corpus(target: &str, entry: fn(&[u8])) {
 fn heads_and_bodies_of_the_corpus() {
     over_corpus("http1_head", fuzz::http1_head);
     over_corpus("http1_chunks", fuzz::http1_chunks);
+    over_corpus("http1_response", fuzz::http1_response);
 }
 
 #[test]

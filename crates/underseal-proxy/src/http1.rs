@@ -21,7 +21,6 @@ use tokio::io::AsyncWrite as _;
 use self::exchange::{Exchange, Finished};
 pub(crate) use self::fault::Fault;
 use self::request::{Asked, Prepared, Read, Step};
-pub(crate) use self::response::Bad;
 use super::backend::{Backend, Unreachable};
 use super::chunk::Chunk;
 use super::connection::close;

@@ -13,6 +13,7 @@ use crate::chunk::Chunk;
 use crate::flow::{Body, Broken, Flow, Waiting};
 use crate::stream::Stream;
 use crate::worker::Worker;
+use underseal_http::http1::ResponseRefusal;
 use underseal_server::closing::End;
 use underseal_server::watch::{Phase, Stop, Watch};
 
@@ -207,7 +208,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn read_head(&mut self) -> Result<Head, response::Bad> {
+    fn read_head(&mut self) -> Result<Head, ResponseRefusal> {
         let may_persist = !self.worker.watches.closing();
         let mut out = self.worker.buffers.take();
         let read = response::read(
@@ -236,7 +237,7 @@ impl<'a> Exchange<'a> {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 self.worker.buffers.give(out);
-                return Err(response::Bad::Malformed);
+                return Err(ResponseRefusal::Malformed);
             }
             match self.prepared.minor_version {
                 // HTTP/1.0 has none of them.
@@ -297,11 +298,11 @@ impl<'a> Exchange<'a> {
         {
             return Finished {
                 bytes_in: self.up.passed,
-                ..Finished::unanswered(Fault::BackendResponse(response::Bad::Chunk))
+                ..Finished::unanswered(Fault::BackendResponse(ResponseRefusal::Chunk))
             };
         }
         let word = match broken {
-            Broken::Framing(_) => response::Bad::Chunk.word(),
+            Broken::Framing(_) => response::word(ResponseRefusal::Chunk),
             other => other.word("backend-cut", "client-cut"),
         };
         self.cut(Some(word), End::Abort)

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use underseal_http::Refusal;
+use underseal_http::http1::ResponseRefusal;
 
-use super::response::Bad;
+use super::response;
 use crate::backend::Unreachable;
 
 /// Why we answer in the place of a backend.
@@ -23,7 +24,7 @@ pub(crate) enum Fault {
     BackendCut,
     BackendTimeout,
     /// Its response can be read in several ways, or not at all.
-    BackendResponse(Bad),
+    BackendResponse(ResponseRefusal),
 }
 
 impl Fault {
@@ -37,7 +38,7 @@ impl Fault {
             Self::Unreachable(unreachable) => unreachable.word(),
             Self::BackendCut => "backend-cut",
             Self::BackendTimeout => "backend-timeout",
-            Self::BackendResponse(bad) => bad.word(),
+            Self::BackendResponse(bad) => response::word(bad),
         }
     }
 
@@ -78,14 +79,14 @@ mod tests {
             Unreachable::Ended,
         ];
         let bad = [
-            Bad::Malformed,
-            Bad::TooLong,
-            Bad::BothLengths,
-            Bad::SeveralLengths,
-            Bad::Length,
-            Bad::TransferEncoding,
-            Bad::Chunk,
-            Bad::Upgrade,
+            ResponseRefusal::Malformed,
+            ResponseRefusal::TooLong,
+            ResponseRefusal::BothLengths,
+            ResponseRefusal::SeveralLengths,
+            ResponseRefusal::Length,
+            ResponseRefusal::TransferEncoding,
+            ResponseRefusal::Chunk,
+            ResponseRefusal::Upgrade,
         ];
         let others = [
             Fault::Token,

@@ -16,10 +16,11 @@ use super::request::{self, Prepared, Step};
 use super::response;
 use super::upstream::multiplexed::Connection;
 use super::upstream::{Awaited, Begun, Event, Link, Lost, Upload};
-use crate::http1::{Bad, Fault};
+use crate::http1::Fault;
 use crate::log::Outcome;
 use crate::metrics::Protocol;
 use crate::protocol::ToProtocol;
+use underseal_http::http1::ResponseRefusal;
 use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Most interim responses (1xx) to one request.
@@ -402,7 +403,7 @@ impl Exchange<'_> {
         let head = response::forwarded(interim);
         let head = head.map_err(|bad| Stopped::Lost(Lost::bad(bad)))?;
         if self.interim > MAX_INTERIM {
-            return Err(Stopped::Lost(Lost::bad(Bad::Malformed)));
+            return Err(Stopped::Lost(Lost::bad(ResponseRefusal::Malformed)));
         }
         let sent = self.respond.send_informational(head);
         sent.map_err(|_| Stopped::ClientCut)

@@ -8,24 +8,24 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Bytes;
 
-use crate::http1::Bad;
 use underseal_http::fields::{Kind, Options, kind, listed};
+use underseal_http::http1::ResponseRefusal;
 
 /// What a client is given of a backend's head.
 ///
 /// # Errors
 /// Why it is not passed on: the backend's fault.
-pub(super) fn forwarded<B>(head: &Response<B>) -> Result<Response<()>, Bad> {
+pub(super) fn forwarded<B>(head: &Response<B>) -> Result<Response<()>, ResponseRefusal> {
     let status = head.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Bad::Upgrade);
+        return Err(ResponseRefusal::Upgrade);
     }
     let fields = head.headers();
     if fields.contains_key(CONTENT_LENGTH) && fields.contains_key(TRANSFER_ENCODING) {
-        return Err(Bad::BothLengths);
+        return Err(ResponseRefusal::BothLengths);
     }
     if fields.get_all(CONTENT_LENGTH).iter().count() > 1 {
-        return Err(Bad::SeveralLengths);
+        return Err(ResponseRefusal::SeveralLengths);
     }
     let mut response = Response::new(());
     *response.status_mut() = status;

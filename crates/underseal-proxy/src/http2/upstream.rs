@@ -17,9 +17,10 @@ use tokio::sync::mpsc;
 use self::http1::Idle;
 use self::multiplexed::Shared;
 use super::pump::{Broken, Progress, Pump, Source, Waiting};
-use crate::http1::{Bad, Fault};
+use crate::http1::Fault;
 use crate::protocol::ToProtocol;
 use crate::worker::Worker;
+use underseal_http::http1::ResponseRefusal;
 use underseal_server::watch::Watch;
 
 /// Connections to backends: those of a worker, or where each carries the address of a client, those
@@ -147,9 +148,9 @@ fn lost_http2(error: h2::Error) -> Lost {
 fn lost_http1(error: &hyper::Error) -> Lost {
     tracing::debug!("a backend did not answer: {error}");
     if error.is_parse_too_large() {
-        Lost::bad(Bad::TooLong)
+        Lost::bad(ResponseRefusal::TooLong)
     } else if error.is_parse() {
-        Lost::bad(Bad::Malformed)
+        Lost::bad(ResponseRefusal::Malformed)
     } else {
         Lost::cut()
     }
@@ -157,7 +158,7 @@ fn lost_http1(error: &hyper::Error) -> Lost {
 
 impl Lost {
     /// A response that is none.
-    pub(super) fn bad(bad: Bad) -> Self {
+    pub(super) fn bad(bad: ResponseRefusal) -> Self {
         Self {
             fault: Fault::BackendResponse(bad),
             is_unprocessed: false,

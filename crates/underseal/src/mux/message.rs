@@ -14,7 +14,8 @@ use super::{ConnectionId, ReplyError};
 /// A whole message of one connection, in the hands of a worker.
 ///
 /// It is finished by [`reply`](Self::reply) or by [`Reply::finish`]. **Dropping it unfinished ends
-/// its connection** ([`Closed::Abandoned`]): so does a worker that panics. Other connections go on.
+/// its connection** ([`Closed::Abandoned`](super::Closed::Abandoned)): so does a worker that panics.
+/// Other connections go on.
 #[must_use = "a message that is dropped unfinished ends its connection"]
 pub struct Message {
     bytes: Vec<u8>,

@@ -14,7 +14,7 @@ use crate::shell;
 
 /// How long a boot and all tests may take: three times what they take on a machine of two CPUs. A
 /// guest that hangs is found sooner.
-pub(crate) const LIMIT: Duration = Duration::from_secs(450);
+pub(crate) const LIMIT: Duration = Duration::from_secs(900);
 
 /// How often the log is looked at.
 const TICK: Duration = Duration::from_millis(250);

@@ -40,7 +40,7 @@ impl HaProxy {
         let directory = tempfile::tempdir().expect("a directory");
         let (peer, address) = peers::spawn_on_free_port(|port| {
             let config = format!(
-                "global\n    nbthread 1\n    maxconn 200\n\
+                "global\n    nbthread 1\n    maxconn 200\n    noreuseport\n\
                  defaults\n    timeout client 30s\n    timeout server 30s\n    timeout connect 5s\n\
                  frontend clients\n    bind 127.0.0.1:{port} accept-proxy {bind}\n{rest}"
             );

@@ -18,6 +18,7 @@ fn configuration(_: &Path, address: SocketAddr, backend: SocketAddr) -> String {
     expose-experimental-directives
     nbthread 1
     maxconn 200
+    noreuseport
 defaults
     mode http
     timeout client 5s

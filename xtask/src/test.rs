@@ -37,8 +37,6 @@ pub(crate) enum StepName {
     Compat,
     /// Each fuzz target for ten seconds
     Fuzz,
-    /// Each row of the bench, too short to measure anything
-    BenchSmoke,
 }
 
 /// Runs the steps asked for, all of them by default, and stops at the first that fails.
@@ -97,7 +95,6 @@ impl StepName {
             Self::Readme => readme::check(),
             Self::Compat => compat::step(),
             Self::Fuzz => fuzz::smoke(),
-            Self::BenchSmoke => bench_smoke(),
         }
     }
 }
@@ -147,14 +144,6 @@ fn docs() -> Result<()> {
         let mut doc = shell::cargo(&["doc", "--no-deps", "--locked", "--document-private-items"]);
         doc.args(packages).env("RUSTDOCFLAGS", "-Dwarnings");
         shell::run(doc)?;
-    }
-    Ok(())
-}
-
-fn bench_smoke() -> Result<()> {
-    let xtask = std::env::current_exe().context("this program has no path")?;
-    for suite in ["streams", "mux"] {
-        shell::run(shell::program(&xtask, &["bench", suite, "--quick"]))?;
     }
     Ok(())
 }

@@ -1,24 +1,7 @@
 //! The fuzz targets over their corpora, so that every test run drives them.
 
-use std::fs;
-use std::path::Path;
-
 use underseal_http::fuzz;
-
-/// Runs `entry` on every file of a corpus.
-fn over_corpus(target: &str, entry: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let files = fs::read_dir(corpus.join(target)).expect("the target has a corpus");
-    let mut count = 0;
-    for file in files {
-        let path = file.expect("a file of the corpus").path();
-        // Named if it fails.
-        eprintln!("{}", path.display());
-        entry(&fs::read(&path).expect("a file of the corpus"));
-        count += 1;
-    }
-    assert!(count > 0, "the corpus of {target} is empty");
-}
+use underseal_testkit::over_corpus;
 
 #[test]
 fn heads_and_bodies_of_the_corpus() {

@@ -21,25 +21,10 @@ mod http2;
 mod memory;
 
 use std::fs;
-use std::path::Path;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-/// Runs `entry` on every file of a corpus.
-fn over_corpus(target: &str, entry: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let files = fs::read_dir(corpus.join(target)).expect("the target has a corpus");
-    let mut count = 0;
-    for file in files {
-        let path = file.expect("a file of the corpus").path();
-        // Named if it fails.
-        eprintln!("{}", path.display());
-        entry(&fs::read(&path).expect("a file of the corpus"));
-        count += 1;
-    }
-    assert!(count > 0, "the corpus of {target} is empty");
-}
+use underseal_testkit::over_corpus;
 
 #[test]
 fn http1_connections_of_the_corpus() {

@@ -7,12 +7,14 @@
 //!   for asynchronous code.
 //! - [`FaultyStream`] and [`RecordEditor`]: wrap either and misbehave, by byte or by TLS record.
 //! - [`RecordPeer`]: the other end of a connection, making its records itself, also wrong ones.
+//! - [`over_corpus`]: what is committed for a fuzz target, in every test run.
 //! - [`Peer`]: a foreign program with bounded waits, killed on drop; [`peers`] knows the programs.
 //!
 //! Everything here panics where a test should fail: a test that cannot run is a failed test.
 
 mod certificates;
 mod configs;
+mod corpus;
 mod faults;
 mod memory;
 mod peer;
@@ -23,6 +25,7 @@ mod records;
 
 pub use certificates::{CLIENT_ID, CLIENT_NAME, Certificates, KeyType, SERVER_ID, SERVER_NAME};
 pub use configs::Suite;
+pub use corpus::over_corpus;
 pub use faults::{Faults, FaultyStream};
 pub use memory::{Pipe, pair};
 pub use peer::{Finished, Peer};

@@ -1,16 +1,14 @@
 //! The fuzz target's entry point as a property, and over its corpus, so that every test run drives
 //! it.
 
-use std::fs;
 use std::io::Read;
-use std::path::Path;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use underseal::record::{ApiMisuse, Error as RecordError};
 use underseal::{Error, blocking, fuzz};
-use underseal_testkit::Suite;
 use underseal_testkit::record_peer::APPLICATION_DATA;
+use underseal_testkit::{Suite, over_corpus};
 
 use crate::pairs::{pattern, with_record_peer};
 
@@ -52,15 +50,10 @@ proptest! {
 
 #[test]
 fn the_corpus_holds() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/parts");
-    let mut inputs = 0;
-    for entry in fs::read_dir(corpus).expect("the corpus") {
-        let input = fs::read(entry.unwrap().path()).unwrap();
-        assert!(fuzz::are_parts(&input), "an input of an older format");
-        fuzz::parts(&input);
-        inputs += 1;
-    }
-    assert!(inputs > 0);
+    over_corpus("parts", |input| {
+        assert!(fuzz::are_parts(input), "an input of an older format");
+        fuzz::parts(input);
+    });
 }
 
 /// The kernel engine counts records by it, and an alert or a key update that does not fit one would

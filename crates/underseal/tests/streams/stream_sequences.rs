@@ -1,11 +1,9 @@
 //! The fuzz target's entry point as a property, and over its corpus, so that every test run drives
 //! it.
 
-use std::fs;
-use std::path::Path;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
+use underseal_testkit::over_corpus;
 
 use crate::stream_sequence;
 
@@ -24,11 +22,5 @@ proptest! {
 
 #[test]
 fn the_corpus_of_sequences_holds() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/streams");
-    let mut inputs = 0;
-    for entry in fs::read_dir(corpus).expect("the corpus") {
-        stream_sequence::run(&fs::read(entry.unwrap().path()).unwrap());
-        inputs += 1;
-    }
-    assert!(inputs > 0);
+    over_corpus("streams", stream_sequence::run);
 }

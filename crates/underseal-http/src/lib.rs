@@ -6,12 +6,14 @@ mod head;
 pub mod host;
 pub mod http1;
 pub mod http2;
+mod outgoing;
 mod path;
 pub mod proxy_protocol;
 mod refusal;
 mod request;
 
 pub use head::{Framing, ReadOptions, Scratch};
+pub use outgoing::{Outgoing, Passage, Version};
 pub use path::{PathFault, PathOptions, is_normal, normalise};
 pub use refusal::Refusal;
 pub use request::Request;

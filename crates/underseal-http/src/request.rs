@@ -3,7 +3,8 @@
 use crate::host::Normal;
 
 /// An HTTP request, as rules of policies see it. Only a head that was read and found unambiguous becomes one:
-/// see [`http1::Head::request`](crate::http1::Head::request) and [`http2::read`](crate::http2::read).
+/// see [`http1::Head::request`](crate::http1::Head::request) and [`http2::read`](crate::http2::read); and
+/// what goes on of it: see [`Outgoing::request`](crate::Outgoing::request).
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub(crate) method: &'a [u8],
@@ -60,11 +61,20 @@ impl<'a> Request<'a> {
     }
 }
 
+/// From where to where a text stands in a head. Heads that are read, and what is written beside them,
+/// are far shorter than 4 GiB.
+pub(crate) type Range = (u32, u32);
+
+/// What stands there.
+pub(crate) fn part(head: &[u8], (from, to): Range) -> &[u8] {
+    &head[from as usize..to as usize]
+}
+
 /// Where a field line stands in a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub(crate) name: (u16, u16),
-    pub(crate) value: (u16, u16),
+    pub(crate) name: Range,
+    pub(crate) value: Range,
 }
 
 /// The field lines of a request, wherever they are kept.
@@ -86,8 +96,8 @@ impl<'a> Fields<'a> {
     pub(crate) fn get(&self, index: usize) -> (&'a [u8], &'a [u8]) {
         match self {
             Self::Head(head, spans) => {
-                let part = |(from, to): (u16, u16)| &head[usize::from(from)..usize::from(to)];
-                (part(spans[index].name), part(spans[index].value))
+                let Span { name, value } = spans[index];
+                (part(head, name), part(head, value))
             }
             Self::Pairs(pairs) => pairs[index],
         }

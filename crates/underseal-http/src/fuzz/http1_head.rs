@@ -1,13 +1,15 @@
 //! Heads of HTTP/1.1, against httparse and against a reader of lines and colons.
 
+use crate::fields::is_ours;
 use crate::host::Authority;
 use crate::http1::{self, Target};
 use crate::path::{PathOptions, normalise};
-use crate::{Framing, ReadOptions, Refusal, Scratch};
+use crate::{Framing, Outgoing, Passage, ReadOptions, Refusal, Scratch, Version};
 
 /// Reads arbitrary bytes as a request: a head that is accepted says what httparse and a reader
 /// that knows nothing but lines and colons say, one that only httparse accepts is refused for a
-/// reason that it has, and no part of a head is a head.
+/// reason that it has, and no part of a head is a head. What goes on of it is a head that says what
+/// rules see of it.
 pub fn http1_head(data: &[u8]) {
     let options = ReadOptions::default();
     let mut scratch = Scratch::default();
@@ -16,6 +18,7 @@ pub fn http1_head(data: &[u8]) {
     as_httparse(data, &whole);
     if let Ok(Some(head)) = whole {
         as_lines(&data[..head.len()], &head);
+        goes_on(&head);
     }
     for len in [data.len() / 2, data.len().saturating_sub(1)] {
         let mut scratch = Scratch::default();
@@ -158,6 +161,69 @@ fn target_reasons(parsed: &httparse::Request<'_, '_>, host: &[u8]) -> Option<Ref
         }
         Ok(Target::Server | Target::Tunnel) => None,
     }
+}
+
+/// Reads what goes on of a head, and compares it with what rules see.
+fn goes_on(head: &http1::Head<'_>) {
+    let request = head.request();
+    if request.path().is_none() {
+        return;
+    }
+    let mut outgoing = Outgoing::default();
+    for version in [Version::Http10, Version::Http11, Version::Http2] {
+        // HTTP/1.0 has no chunks, so none come in it.
+        if (version, head.framing()) == (Version::Http10, Framing::Chunked) {
+            continue;
+        }
+        let passage = Passage {
+            version,
+            framing: head.framing(),
+            upgrade: version == Version::Http11,
+            ours: &[("X-Forwarded-For", "192.0.2.1".into())],
+        };
+        outgoing.write(&request, &passage);
+        let judged = outgoing.request();
+        assert_eq!(request.method(), judged.method());
+        assert_eq!(request.path(), judged.path());
+        assert_eq!(request.query(), judged.query());
+        assert_eq!(request.authority(), judged.authority());
+        assert!(judged.header(b"cookie").count() <= 1, "crumbs");
+        let ours = judged.fields().filter(|(name, _)| is_ours(name));
+        assert_eq!(
+            ours.map(|(_, value)| value).collect::<Vec<_>>(),
+            [b"192.0.2.1"]
+        );
+        reads_the_same(
+            &outgoing,
+            (version == Version::Http11).then_some(head.framing()),
+        );
+    }
+}
+
+/// `framing` is that of the body, if this version says how it is delimited.
+fn reads_the_same(outgoing: &Outgoing, framing: Option<Framing>) {
+    let options = ReadOptions {
+        max_head: usize::from(u16::MAX),
+        ..ReadOptions::default()
+    };
+    let mut scratch = Scratch::default();
+    let judged = outgoing.request();
+    let read = match http1::read(outgoing.head(), &options, &mut scratch) {
+        // What we say of it ourselves may be too much for our own reader.
+        Err(Refusal::TooManyFields | Refusal::HeadTooLong) => return,
+        read => read.expect("one reading").expect("a whole head"),
+    };
+    assert_eq!(read.len(), outgoing.head().len());
+    assert_eq!(read.target(), outgoing.target());
+    if let Some(framing) = framing {
+        assert_eq!(read.framing(), framing);
+    }
+    let fields = read.request();
+    let mut fields = fields
+        .fields()
+        .filter(|(name, _)| !name.eq_ignore_ascii_case(b"host"));
+    assert!(judged.fields().eq(&mut fields), "other fields");
+    assert_eq!(read.request().authority(), judged.authority());
 }
 
 fn as_lines(text: &[u8], head: &http1::Head<'_>) {

@@ -2,7 +2,7 @@
 
 use crate::head::Framing;
 use crate::refusal::Refusal;
-use crate::request::Span;
+use crate::request::{Range, Span};
 
 /// What was noted of the fields.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ fn check_connection(value: &[u8]) -> Result<(), Refusal> {
 }
 
 /// Where `part` stands in `head`, which it was taken from. Heads are shorter than 64 KiB.
-fn range(head: &[u8], part: &[u8]) -> (u16, u16) {
+fn range(head: &[u8], part: &[u8]) -> Range {
     let from = part.as_ptr().addr() - head.as_ptr().addr();
-    (from as u16, (from + part.len()) as u16)
+    (from as u32, (from + part.len()) as u32)
 }

@@ -1,0 +1,294 @@
+//! What goes on of a request: the head that a proxy sends, which is the one that rules see.
+
+use crate::fields::{Kind, Options, kind, listed};
+use crate::head::Framing;
+use crate::host::Normal;
+use crate::request::{Fields, Range, Request, Span, part};
+
+/// The version that a request goes on in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0, for one request on a connection.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What is to be known of a request beside its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Passage<'a> {
+    /// The version that it goes on in.
+    pub version: Version,
+    /// How its body is delimited; of HTTP/2 without Content-Length, [`Framing::Chunked`].
+    pub framing: Framing,
+    /// Whether it goes on with what it says of another protocol, in HTTP/1.1.
+    pub upgrade: bool,
+    /// The fields that only the proxy may say ([`Kind::Ours`]), in their order.
+    pub ours: &'a [(&'static str, Box<str>)],
+}
+
+/// The head of a request as it goes on, whichever version it came in and goes on in. Rules see it
+/// ([`Outgoing::request`]), and it is what is sent: in HTTP/1.1 as it stands ([`Outgoing::head`]).
+///
+/// ```
+/// use underseal_http::{Framing, Outgoing, Passage, ReadOptions, Refusal, Scratch, Version, http1};
+///
+/// let mut scratch = Scratch::default();
+/// let head = b"GET /a/../b?c HTTP/1.1\r\nHost: A\r\nCookie: a=1\r\nCookie: b=2\r\n\
+///              Connection: X-Mine\r\nX-Mine: 1\r\n\r\n";
+/// let head = http1::read(head, &ReadOptions::default(), &mut scratch)?.expect("whole");
+/// let passage = Passage {
+///     version: Version::Http11,
+///     framing: Framing::Empty,
+///     upgrade: false,
+///     ours: &[("X-Forwarded-For", "192.0.2.1".into())],
+/// };
+/// let mut outgoing = Outgoing::default();
+/// outgoing.write(&head.request(), &passage);
+/// assert_eq!(outgoing.target(), b"/b?c");
+/// assert_eq!(outgoing.request().header(b"x-mine").next(), None);
+/// assert_eq!(
+///     outgoing.head(),
+///     b"GET /b?c HTTP/1.1\r\nHost: a\r\nCookie: a=1; b=2\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n",
+/// );
+/// # Ok::<(), Refusal>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Outgoing {
+    /// The head as HTTP/1.1 has it.
+    text: Vec<u8>,
+    method: Range,
+    path: Range,
+    query: Option<Range>,
+    authority: Range,
+    host_len: usize,
+    /// The fields in it; Host is none of them.
+    fields: Vec<Span>,
+}
+
+impl Outgoing {
+    /// Writes down what goes on of `request`, which is not CONNECT, in the place of what stood here.
+    ///
+    /// Path and host are those in normal form. Fields that are for the connection, or that only a
+    /// proxy may say, stay behind (RFC 9110 section 7.6.1); cookies go on in one line, as backends
+    /// expect them (RFC 9113 section 8.2.3).
+    pub fn write(&mut self, request: &Request<'_>, passage: &Passage<'_>) {
+        self.text.clear();
+        self.fields.clear();
+        self.write_request_line(request, passage.version);
+        let mut options = Options::default();
+        for value in request.header(b"connection") {
+            options.note(value);
+        }
+        let mut seen = Seen::default();
+        for (name, value) in request.fields() {
+            let is_named = || options.names_fields && is_named_by_connection(request, name);
+            match kind(name) {
+                Kind::EndToEnd if is_named() || name.eq_ignore_ascii_case(b"host") => {}
+                Kind::EndToEnd if name.eq_ignore_ascii_case(b"cookie") => {
+                    if !std::mem::replace(&mut seen.cookie, true) {
+                        self.write_cookie(request, name);
+                    }
+                }
+                Kind::EndToEnd => self.field(name, value),
+                Kind::ContentLength | Kind::TransferEncoding => {
+                    seen.framing |= self.write_framing((name, value), passage);
+                }
+                Kind::Te => seen.trailers |= listed(value).any(is_trailers),
+                Kind::Upgrade if passage.upgrade => self.field(name, value),
+                _ => {}
+            }
+        }
+        for (name, value) in passage.ours {
+            self.field(name.as_bytes(), value.as_bytes());
+        }
+        self.write_connection(passage, &seen);
+        self.text.extend_from_slice(b"\r\n");
+    }
+
+    /// The request as rules see it: exactly what goes on.
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            method: part(&self.text, self.method),
+            path: Some(part(&self.text, self.path)),
+            query: self.query.map(|query| part(&self.text, query)),
+            host: Normal {
+                text: part(&self.text, self.authority),
+                host_len: self.host_len,
+            },
+            fields: Fields::Head(&self.text, &self.fields),
+        }
+    }
+
+    /// The head as HTTP/1.1 has it, the empty line included.
+    pub fn head(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Path and query.
+    pub fn target(&self) -> &[u8] {
+        let (from, to) = self.path;
+        let to = self.query.map_or(to, |(_, to)| to);
+        part(&self.text, (from, to))
+    }
+
+    fn write_request_line(&mut self, request: &Request<'_>, version: Version) {
+        self.method = self.put(request.method());
+        self.put(b" ");
+        self.path = self.put(request.path().unwrap_or_default());
+        self.query = request.query().map(|query| {
+            self.put(b"?");
+            self.put(query)
+        });
+        self.put(match version {
+            Version::Http10 => b" HTTP/1.0\r\nHost: ",
+            Version::Http11 | Version::Http2 => b" HTTP/1.1\r\nHost: ",
+        });
+        self.authority = self.put(request.authority());
+        self.host_len = request.host().len();
+        self.put(b"\r\n");
+    }
+
+    fn write_cookie(&mut self, request: &Request<'_>, name: &[u8]) {
+        let name = self.put(name);
+        self.put(b": ");
+        let from = self.end();
+        let crumbs = request.header(b"cookie").filter(|crumb| !crumb.is_empty());
+        for (index, crumb) in crumbs.enumerate() {
+            if index > 0 {
+                self.put(b"; ");
+            }
+            self.put(crumb);
+        }
+        let value = (from, self.end());
+        self.put(b"\r\n");
+        self.fields.push(Span { name, value });
+    }
+
+    /// Writes a field that says how long the body is; says whether it goes on.
+    fn write_framing(&mut self, (name, value): (&[u8], &[u8]), passage: &Passage<'_>) -> bool {
+        let passes = kind(name) == Kind::ContentLength || passage.version != Version::Http2;
+        if passes {
+            self.field(name, value);
+        }
+        passes
+    }
+
+    /// Writes what is said of the body and of the connection, as far as the version says it.
+    fn write_connection(&mut self, passage: &Passage<'_>, seen: &Seen) {
+        if seen.trailers {
+            self.field(b"TE", b"trailers");
+        }
+        let is_chunked = passage.framing == Framing::Chunked && !seen.framing;
+        match passage.version {
+            Version::Http2 => return,
+            Version::Http10 => return self.field(b"Connection", b"close"),
+            Version::Http11 if is_chunked => self.field(b"Transfer-Encoding", b"chunked"),
+            Version::Http11 => {}
+        }
+        match (passage.upgrade, seen.trailers) {
+            (true, true) => self.field(b"Connection", b"Upgrade, TE"),
+            (true, false) => self.field(b"Connection", b"Upgrade"),
+            (false, true) => self.field(b"Connection", b"TE"),
+            (false, false) => {}
+        }
+    }
+
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        let name = self.put(name);
+        self.put(b": ");
+        let value = self.put(value);
+        self.put(b"\r\n");
+        self.fields.push(Span { name, value });
+    }
+
+    fn put(&mut self, text: &[u8]) -> Range {
+        let from = self.end();
+        self.text.extend_from_slice(text);
+        (from, self.end())
+    }
+
+    fn end(&self) -> u32 {
+        self.text.len() as u32
+    }
+}
+
+/// What the fields of a request said.
+#[derive(Default)]
+struct Seen {
+    cookie: bool,
+    /// How long the body is, in a field that goes on.
+    framing: bool,
+    /// That trailers are understood.
+    trailers: bool,
+}
+
+fn is_trailers(coding: &[u8]) -> bool {
+    coding.eq_ignore_ascii_case(b"trailers")
+}
+
+fn is_named_by_connection(request: &Request<'_>, name: &[u8]) -> bool {
+    let mut options = request.header(b"connection").flat_map(listed);
+    options.any(|option| option.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ReadOptions, Scratch, http2};
+
+    const FIELDS: [http2::Field<'_>; 9] = [
+        (b":method", b"POST"),
+        (b":scheme", b"https"),
+        (b":path", b"/a"),
+        (b":authority", b"A.Test:8443"),
+        (b"cookie", b"a=1"),
+        (b"te", b"trailers"),
+        (b"x-real-ip", b"192.0.2.9"),
+        (b"cookie", b"admin=1"),
+        (b"x-role", b"user"),
+    ];
+
+    fn written(version: Version, framing: Framing) -> Outgoing {
+        let mut scratch = Scratch::default();
+        let request = http2::read(&FIELDS, &ReadOptions::default(), &mut scratch);
+        let passage = Passage {
+            version,
+            framing,
+            upgrade: false,
+            ours: &[],
+        };
+        let mut outgoing = Outgoing::default();
+        outgoing.write(&request.expect("a request"), &passage);
+        outgoing
+    }
+
+    #[test]
+    fn rules_see_the_fields_that_go_on_and_no_others() {
+        let outgoing = written(Version::Http2, Framing::Chunked);
+        let request = outgoing.request();
+        let fields: Vec<_> = request.fields().collect();
+        let expected: [http2::Field<'_>; 3] = [
+            (b"cookie", b"a=1; admin=1"),
+            (b"x-role", b"user"),
+            (b"TE", b"trailers"),
+        ];
+        assert_eq!(fields, expected);
+        assert_eq!(
+            (request.host(), request.path()),
+            (&b"a.test"[..], Some(&b"/a"[..]))
+        );
+    }
+
+    #[test]
+    fn a_body_without_length_goes_on_in_chunks() {
+        let outgoing = written(Version::Http11, Framing::Chunked);
+        assert_eq!(
+            String::from_utf8_lossy(outgoing.head()),
+            "POST /a HTTP/1.1\r\nHost: a.test:8443\r\ncookie: a=1; admin=1\r\nx-role: user\r\n\
+             TE: trailers\r\nTransfer-Encoding: chunked\r\nConnection: TE\r\n\r\n"
+        );
+    }
+}

@@ -88,9 +88,7 @@ impl Outgoing {
             match kind(name) {
                 Kind::EndToEnd if is_named() || name.eq_ignore_ascii_case(b"host") => {}
                 Kind::EndToEnd if name.eq_ignore_ascii_case(b"cookie") => {
-                    if !std::mem::replace(&mut seen.cookie, true) {
-                        self.write_cookie(request, name);
-                    }
+                    self.write_cookie(request, name, &mut seen);
                 }
                 Kind::EndToEnd => self.field(name, value),
                 Kind::ContentLength | Kind::TransferEncoding => {
@@ -151,7 +149,11 @@ impl Outgoing {
         self.put(b"\r\n");
     }
 
-    fn write_cookie(&mut self, request: &Request<'_>, name: &[u8]) {
+    /// Writes all cookies at the place of the first.
+    fn write_cookie(&mut self, request: &Request<'_>, name: &[u8], seen: &mut Seen) {
+        if std::mem::replace(&mut seen.cookie, true) {
+            return;
+        }
         let name = self.put(name);
         self.put(b": ");
         let from = self.end();

@@ -15,6 +15,7 @@ use underseal::TlsConnector;
 
 pub(crate) use self::connect::Unreachable;
 use self::idle::Idle;
+use super::http2::Bridge;
 use super::stream::Stream;
 use underseal_server::current::Latest;
 
@@ -43,6 +44,8 @@ pub(crate) struct Backends {
 /// One of them.
 struct Target {
     address: Address,
+    /// The server name that TLS asks for (RFC 6066 section 3): none for an address.
+    sni: Option<Rc<str>>,
     refused: Cell<Option<Instant>>,
     idle: Idle,
 }
@@ -50,13 +53,24 @@ struct Target {
 /// A connection to a backend; boxed wherever it is handed on, since those who wait for one are many.
 pub(crate) struct Backend {
     pub(crate) stream: Stream,
-    /// The SPIFFE ID that its certificate proved.
-    pub(crate) principal: Option<Rc<str>>,
+    pub(crate) known: Known,
     /// Whether it served a request before: it may have died since, without anybody's fault.
     pub(crate) reused: bool,
-    /// Which of the backends it is to, and where that is.
+    /// What stands behind it, if that speaks HTTP/2.
+    pub(crate) bridge: Option<Rc<Bridge>>,
+}
+
+/// What is known of who is at the other end of a connection to a backend: what policies of egress
+/// judge, beside the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// Which of the backends it is.
     pub(crate) target: usize,
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) address: SocketAddr,
+    /// The SPIFFE ID that its certificate proved.
+    pub(crate) principal: Option<Rc<str>>,
+    /// The server name that it was asked for.
+    pub(crate) sni: Option<Rc<str>>,
 }
 
 impl Backends {
@@ -64,6 +78,7 @@ impl Backends {
     pub(crate) fn new(addresses: &[Address], connector: Option<Latest<TlsConnector>>) -> Self {
         let target = |address: &Address| Target {
             address: address.clone(),
+            sni: address.server_name().map(Rc::from),
             refused: Cell::new(None),
             idle: Idle::default(),
         };
@@ -81,7 +96,7 @@ impl Backends {
 
     /// The name of the backend that a connection is to.
     pub(crate) fn name(&self, backend: &Backend) -> &str {
-        self.name_of(backend.target)
+        self.name_of(backend.known.target)
     }
 
     /// How many backends there are.
@@ -89,19 +104,10 @@ impl Backends {
         self.targets.len()
     }
 
-    /// The port of the first backend: the one that an egress policy means.
-    pub(crate) fn port(&self) -> u16 {
-        let first = self
-            .targets
-            .first()
-            .and_then(|target| target.address.sockets.first());
-        first.map_or(0, SocketAddr::port)
-    }
-
     /// Keeps a connection whose last exchange is complete for the next.
     pub(crate) fn keep(&self, backend: Box<Backend>) {
         if !backend.stream.is_bridged() {
-            self.targets[backend.target].idle.put(backend);
+            self.targets[backend.known.target].idle.put(backend);
         }
     }
 
@@ -139,23 +145,17 @@ impl Backends {
     }
 }
 
-/// What is known of a backend before a request goes to it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Known<'a> {
-    pub(crate) peer: Option<SocketAddr>,
-    /// The SPIFFE ID that its certificate proved.
-    pub(crate) principal: Option<&'a str>,
+impl Address {
+    /// The server name that TLS asks for.
+    fn server_name(&self) -> Option<&str> {
+        match &self.tls {
+            Some(ServerName::DnsName(name)) => Some(name.as_ref()),
+            _ => None,
+        }
+    }
 }
 
 impl Backend {
-    /// What policies may ask of it.
-    pub(crate) fn known(&self) -> Known<'_> {
-        Known {
-            peer: self.peer,
-            principal: self.principal.as_deref(),
-        }
-    }
-
     /// A connection that served before, if it can serve again: nothing has come since.
     pub(crate) fn revived(mut self: Box<Self>) -> Option<Box<Self>> {
         self.reused = true;

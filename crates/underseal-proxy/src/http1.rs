@@ -1,12 +1,14 @@
 //! HTTP/1.1 towards clients and backends.
 //!
-//! A request head is read, judged and written anew in one turn ([`request`]); it and its body go to
-//! a backend and the response comes back, both at once ([`exchange`]), as [`response`] says what the
-//! backend's head means. What is refused or cannot be had is answered here ([`answer`]).
+//! A request head is read, and what goes on of it written down, in one turn ([`request`]). That is
+//! judged ([`forward`]); it and the body go to a backend and the response comes back, both at once
+//! ([`exchange`]), as [`response`] says what the backend's head means. What is refused or cannot be had
+//! is answered here ([`answer`]).
 
 mod answer;
 mod exchange;
 mod fault;
+mod forward;
 mod request;
 mod response;
 
@@ -18,20 +20,17 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite as _;
 
-use self::exchange::{Exchange, Finished};
 pub(crate) use self::fault::Fault;
-use self::request::{Asked, Prepared, Read, Step};
-use super::backend::{Backend, Unreachable};
+use self::request::{Prepared, Step};
+use super::backend::Backend;
 use super::chunk::Chunk;
 use super::connection::close;
 use super::flow::{Body, Flow};
-use super::http2::{Upstreams, connect_bridged};
+use super::http2::Upstreams;
 use super::log::Outcome;
 use super::metrics::Protocol;
-use super::protocol::ToProtocol;
 use super::session::Session;
 use super::stream::Stream;
-use super::tunnel;
 use super::worker::Worker;
 use underseal_server::closing::End;
 use underseal_server::watch::{Phase, Stop, Watch};
@@ -60,7 +59,6 @@ pub(crate) async fn serve(
         is_first: true,
         own_backend: None,
         own_upstreams: None,
-        acquired: None,
     };
     let end = connection.requests().await;
     let Connection {
@@ -75,8 +73,6 @@ pub(crate) async fn serve(
             close(watch, client, end).await;
             None
         }
-        // Never said of the connection as a whole.
-        Ended::NeedsBackend => None,
     }
 }
 
@@ -96,16 +92,12 @@ struct Connection<'a> {
     /// A connection to a backend that carries this client's address, and is for nobody else.
     own_backend: Option<Box<Backend>>,
     own_upstreams: Option<Upstreams>,
-    /// Who will answer the next request, where policies judge that; or why nobody will.
-    acquired: Option<Result<Box<Backend>, Unreachable>>,
 }
 
 /// How the requests of a connection come to an end.
 enum Ended {
     End(End),
     Http2,
-    /// Not at all: a backend has to be found first.
-    NeedsBackend,
 }
 
 impl From<End> for Ended {
@@ -127,10 +119,6 @@ impl Connection<'_> {
             wait = self.worker.timeouts().idle;
             let mut prepared = match poll_fn(|cx| self.poll_request(cx)).await {
                 Ok(prepared) => prepared,
-                Err(Ended::NeedsBackend) => {
-                    self.acquired = Some(self.backend(false).await);
-                    continue;
-                }
                 Err(ended) => return ended,
             };
             self.is_first = false;
@@ -138,9 +126,6 @@ impl Connection<'_> {
                 Step::Answer { .. } => self.answer(&mut prepared).await,
                 Step::Forward => self.forward(&mut prepared).await,
             };
-            if let Some(Ok(backend)) = self.acquired.take() {
-                self.keep(backend);
-            }
             self.client.take_down();
             if let Some(end) = end {
                 return end.into();
@@ -167,19 +152,13 @@ impl Connection<'_> {
                 return Poll::Ready(Err(Ended::Http2));
             }
             if self.may_hold_head() {
-                let asked = match &self.acquired {
-                    None => Asked::Nobody,
-                    Some(acquired) => Asked::Backend(acquired.as_deref().ok().map(Backend::known)),
-                };
-                match request::prepare(self.worker, self.session, self.read.bytes(), asked) {
-                    Read::Whole(prepared, used) => {
-                        self.read.consume(used);
-                        self.searched = 0;
-                        return Poll::Ready(Ok(prepared));
-                    }
-                    Read::NeedsBackend => return Poll::Ready(Err(Ended::NeedsBackend)),
-                    Read::Partial => self.searched = self.read.bytes().len(),
+                let bytes = self.read.bytes();
+                if let Some((prepared, used)) = request::prepare(self.worker, self.session, bytes) {
+                    self.read.consume(used);
+                    self.searched = 0;
+                    return Poll::Ready(Ok(prepared));
                 }
+                self.searched = bytes.len();
             }
             let begun = !self.read.is_empty();
             let filled = self.read.poll_fill(cx, Pin::new(&mut self.client));
@@ -295,144 +274,6 @@ impl Connection<'_> {
         .await;
         self.worker.buffers.give(flow.set_head(Vec::new()));
         sent
-    }
-
-    /// Has a backend answer; says how the connection ends if it does.
-    async fn forward(&mut self, prepared: &mut Prepared) -> Option<End> {
-        let worker = self.worker;
-        let mut fresh = false;
-        loop {
-            let backend = match self.acquired.take() {
-                Some(acquired) if !fresh => acquired,
-                _ => self.backend(fresh).await,
-            };
-            let mut backend = match backend {
-                Ok(backend) => backend,
-                Err(unreachable) => {
-                    request::unreachable(worker, prepared, unreachable);
-                    return self.answer(prepared).await;
-                }
-            };
-            let reused = backend.reused;
-            let finished = self.exchange(prepared, &mut backend).await;
-            if finished.is_untouched() && reused && prepared.is_repeatable {
-                // It died while it waited: nobody's fault, and nothing was done.
-                fresh = true;
-                continue;
-            }
-            return self.conclude(prepared, finished, backend).await;
-        }
-    }
-
-    async fn backend(&mut self, fresh: bool) -> Result<Box<Backend>, Unreachable> {
-        let backends = &self.worker.backends;
-        let kept = self.own_backend.take();
-        let header = self.worker.proxy_header(self.session);
-        if self.worker.shared.to_protocol == ToProtocol::H2 {
-            return Box::pin(self.bridge(header.as_deref())).await;
-        }
-        let index = backends.pick();
-        let kept = match (&header, fresh) {
-            (_, true) => None,
-            (Some(_), false) => kept.and_then(Backend::revived),
-            (None, false) => backends.kept(index),
-        };
-        if let Some(backend) = kept {
-            return Ok(backend);
-        }
-        // Boxed because it is rare and large.
-        Box::pin(backends.connect(self.worker, self.watch, index, header.as_deref())).await
-    }
-
-    /// A stream of a connection that speaks HTTP/2: one that carries the client's address is for
-    /// this client alone.
-    async fn bridge(&mut self, header: Option<&[u8]>) -> Result<Box<Backend>, Unreachable> {
-        let worker = self.worker;
-        let upstreams = match header {
-            None => &worker.upstreams,
-            Some(_) => self
-                .own_upstreams
-                .get_or_insert_with(|| Upstreams::new(worker.backends.count())),
-        };
-        connect_bridged(worker, self.watch, upstreams, header).await
-    }
-
-    /// Keeps a backend's connection for the next request: of this client alone, if it carries the
-    /// client's address.
-    fn keep(&mut self, backend: Box<Backend>) {
-        match self.worker.shared.send_proxy {
-            true => self.own_backend = Some(backend).filter(|own| !own.stream.is_bridged()),
-            false => self.worker.backends.keep(backend),
-        }
-    }
-
-    /// Runs one exchange to its end.
-    async fn exchange(&mut self, prepared: &mut Prepared, backend: &mut Backend) -> Finished {
-        let read = std::mem::take(&mut self.read);
-        let head = std::mem::take(&mut prepared.out);
-        let mut exchange = Exchange::new(self.worker, prepared, head, read);
-        let finished = {
-            let (client, backend) = (&mut self.client, &mut backend.stream);
-            let watch = self.watch;
-            poll_fn(|cx| exchange.poll(cx, watch, client, backend)).await
-        };
-        let (head, read, body) = exchange.give_back();
-        self.read = read;
-        // It may be sent once more.
-        prepared.out = head;
-        prepared.body = body;
-        prepared.backend = Some(backend.target);
-        prepared.bytes_in = finished.bytes_in;
-        finished
-    }
-
-    /// What follows from how an exchange ended.
-    async fn conclude(
-        &mut self,
-        prepared: &mut Prepared,
-        finished: Finished,
-        mut backend: Box<Backend>,
-    ) -> Option<End> {
-        let worker = self.worker;
-        if let Some(failure) = finished.unanswered {
-            request::failed(worker, prepared, failure);
-            return self.answer(prepared).await;
-        }
-        let mut outcome = Outcome {
-            status: finished.status,
-            bytes_in: finished.bytes_in,
-            bytes_out: finished.bytes_out,
-            error: finished.error,
-            ..Outcome::default()
-        };
-        if let Some(from_backend) = finished.tunnel {
-            let from_client = std::mem::take(&mut self.read);
-            let passed = Box::pin(tunnel::pass(
-                self.watch,
-                worker.timeouts().tunnel,
-                (&mut self.client, from_client),
-                (&mut backend.stream, from_backend),
-            ))
-            .await;
-            outcome.bytes_in = passed.from_client;
-            outcome.bytes_out = passed.to_client;
-            outcome.error = passed.error;
-            self.log(prepared, outcome);
-            return Some(match passed.error {
-                None => End::Close,
-                Some(_) => {
-                    backend.stream.abort();
-                    End::Abort
-                }
-            });
-        }
-        self.log(prepared, outcome);
-        if finished.keep_backend {
-            self.keep(backend);
-        } else if finished.error.is_some() {
-            backend.stream.abort();
-        }
-        finished.end
     }
 
     /// Completes the log line, and gives the buffers back.

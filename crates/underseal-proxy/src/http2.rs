@@ -1,7 +1,8 @@
 //! HTTP/2, towards clients and backends.
 //!
 //! A client's connection is a task ([`serve`]), and each of its streams another one ([`exchange`]):
-//! the request is judged ([`request`]), sent to a backend of either version ([`upstream`]), and the
+//! what goes on of the request is written down
+//! ([`request`]) and judged, sent to a backend of either version ([`upstream`]), and the
 //! response passed on ([`response`]). Bodies go both ways at once and are read no faster than they
 //! are taken ([`pump`]). What a client may make the proxy hold and do is bounded ([`limits`],
 //! [`flood`]).
@@ -14,6 +15,7 @@ mod active;
 mod bridge;
 mod exchange;
 mod flood;
+mod forward;
 mod gathered;
 mod limits;
 mod pump;
@@ -33,7 +35,7 @@ use tokio::task::spawn_local;
 use underseal::Engines;
 
 use self::active::{Active, Presence};
-pub(crate) use self::bridge::connect as connect_bridged;
+pub(crate) use self::bridge::{Bridge, connect as connect_bridged};
 use self::flood::{Flooded, Guarded};
 use self::gathered::Gathered;
 pub(crate) use self::upstream::Upstreams;

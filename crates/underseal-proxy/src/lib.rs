@@ -1,14 +1,16 @@
 #![doc = include_str!("../README.md")]
 //!
 //! A [`Worker`] is given connections; `connection` does the handshake and finds out what is spoken:
-//! `http1`, `http2`, or bytes (`tcp`). All three judge by [`policy`], take connections to backends
-//! from `backend`, and write `log` lines.
+//! `http1`, `http2`, or bytes (`tcp`). What is forwarded of a request, judged by [`policy`] and sent
+//! once more is decided in `exchange` for both versions. All three take connections to backends from
+//! `backend`, and write `log` lines.
 #![forbid(unsafe_code)]
 
 mod backend;
 mod chunk;
 mod connection;
 mod error;
+mod exchange;
 mod flow;
 mod http1;
 mod http2;

@@ -1,6 +1,5 @@
 //! What is known of a client's connection before it says anything.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use underseal_policy::{Connection, Peer, Token};
@@ -22,9 +21,8 @@ pub(crate) struct Session {
     pub(crate) destination: Option<Box<str>>,
     /// The part of each log line that says all this.
     pub(crate) logged: Box<[u8]>,
-    /// The fields of each request of HTTP/1.1 that say whose it is and how it came, which only we
-    /// may say.
-    pub(crate) forwarded: Box<[u8]>,
+    /// The fields of each request that say whose it is and how it came, which only we may say.
+    pub(crate) forwarded: Box<[(&'static str, Box<str>)]>,
 }
 
 impl Session {
@@ -47,16 +45,18 @@ impl Session {
         }
     }
 
-    /// The fields of a request that [`Session::forwarded`] holds.
-    pub(crate) fn describe_forwarded(&self) -> Box<[u8]> {
+    /// What [`Session::forwarded`] holds.
+    pub(crate) fn describe_forwarded(&self) -> Box<[(&'static str, Box<str>)]> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let client = self.remote.ip().to_canonical();
-        let mut fields = format!("X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {scheme}\r\n");
+        let client = self.remote.ip().to_canonical().to_string();
+        let mut fields: Vec<(_, Box<str>)> = vec![
+            ("X-Forwarded-For", client.into()),
+            ("X-Forwarded-Proto", scheme.into()),
+        ];
         if let Some(principal) = self.proven() {
-            // Writing to a String cannot fail.
-            let _ = write!(fields, "X-Underseal-Principal: {principal}\r\n");
+            fields.push(("X-Underseal-Principal", principal.into()));
         }
-        fields.into_bytes().into()
+        fields.into()
     }
 
     /// The principal that the client proved.

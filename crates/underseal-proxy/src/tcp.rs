@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use underseal_policy::Verdict;
-
 use super::backend::{Known, Unreachable};
 use super::chunk::Chunk;
 use super::connection::close;
+use super::exchange::{Allowed, Denied};
 use super::log::{self, Outcome};
 use super::session::Session;
 use super::stream::Stream;
@@ -53,9 +52,13 @@ impl<'a> Tcp<'a> {
         outcome: &mut Outcome<'a>,
     ) -> End {
         let backends = &self.worker.backends;
-        if !self.worker.judges_backend() && self.judge(line, None) == Verdict::Deny {
-            return End::Close;
-        }
+        let early = match self.worker.judges_backend() {
+            true => None,
+            false => match self.judge(line, None) {
+                Ok(allowed) => Some(allowed),
+                Err(_) => return End::Close,
+            },
+        };
         let header = self.worker.proxy_header(self.session);
         let connected =
             backends.connect(self.worker, self.watch, backends.pick(), header.as_deref());
@@ -70,8 +73,11 @@ impl<'a> Tcp<'a> {
             }
         };
         outcome.backend = Some(backends.name(&backend));
-        if self.worker.judges_backend() && self.judge(line, Some(backend.known())) == Verdict::Deny
-        {
+        let allowed = match early {
+            Some(allowed) => Ok(allowed),
+            None => self.judge(line, Some(&backend.known)),
+        };
+        if allowed.map(|allowed| allowed.to(backend.known.target)) != Ok(Some(())) {
             return End::Close;
         }
         self.watch.enter(Phase::Busy, self.worker.timeouts().tunnel);
@@ -92,11 +98,9 @@ impl<'a> Tcp<'a> {
         End::Close
     }
 
-    fn judge(&self, line: &mut Vec<u8>, backend: Option<Known<'_>>) -> Verdict {
-        let judged = self.worker.judge(self.session, backend, None, |judged| {
+    fn judge(&self, line: &mut Vec<u8>, target: Option<&Known>) -> Result<Allowed<()>, Denied> {
+        self.worker.judge(self.session, target, (), |judged| {
             log::judged(line, judged);
-        });
-        // Where there is no request there is no token.
-        judged.unwrap_or(Verdict::Deny)
+        })
     }
 }

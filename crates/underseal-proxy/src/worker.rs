@@ -10,19 +10,19 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
 use underseal_http::proxy_protocol::{self, Addresses};
-use underseal_http::{ReadOptions, Request, Scratch};
+use underseal_http::{ReadOptions, Scratch};
 use underseal_policy::model::Direction;
-use underseal_policy::{Connection, Fact, Peer, Verdict};
 
-use super::backend::{Address, Backends, Known};
+use super::backend::{Address, Backends};
 use super::connection;
+use super::exchange::Heads;
 use super::http2::Upstreams;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
-use super::policy::{InForce, Judged, judge};
+use super::policy::InForce;
 use super::protocol::{Protocol, ToProtocol};
 use super::session::Session;
-use super::tokens::{self, BadToken, Found};
+use super::tokens;
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;
 use underseal_server::certificate::Identity;
@@ -97,8 +97,10 @@ pub struct Worker {
     pub(crate) connections: Arc<Table>,
     pub(crate) acceptor: Option<Latest<TlsAcceptor>>,
     pub(crate) in_force: Option<Latest<InForce>>,
+    /// For writing down what goes on of a request.
+    pub(crate) heads: Heads,
     /// Tokens that were verified; never borrowed while waiting.
-    verified: RefCell<tokens::Cache>,
+    pub(crate) verified: RefCell<tokens::Cache>,
     /// For reading a head; never borrowed while waiting.
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) tally: Tally,
@@ -121,6 +123,7 @@ impl Worker {
             connections,
             acceptor: shared.acceptor.as_ref().map(Latest::of),
             in_force: shared.in_force.as_ref().map(Latest::of),
+            heads: Heads::default(),
             verified: RefCell::default(),
             scratch: RefCell::default(),
             tally: shared.metrics.tally(index),
@@ -149,42 +152,6 @@ impl Worker {
             proxy_protocol::write(Some(addresses), &mut header);
             header
         })
-    }
-
-    /// Decides on a request of `session`, or on the connection where no HTTP is spoken, by the
-    /// policies that are in force; `then` is told.
-    ///
-    /// # Errors
-    /// [`BadToken`], before any rule is asked and without telling `then`.
-    pub(crate) fn judge(
-        &self,
-        session: &Session,
-        backend: Option<Known<'_>>,
-        request: Option<&Request<'_>>,
-        then: impl FnOnce(&Judged<'_>),
-    ) -> Result<Verdict, BadToken> {
-        let Some(in_force) = &self.in_force else {
-            self.tally.decision(&Judged::UNJUDGED.decision);
-            then(&Judged::UNJUDGED);
-            return Ok(Verdict::Allow);
-        };
-        let in_force = in_force.get();
-        let found = match request {
-            Some(request) => in_force
-                .tokens
-                .find(request, &mut self.verified.borrow_mut()),
-            None => Ok(Found::Unknown),
-        };
-        let found = found.inspect_err(|BadToken| self.tally.bad_token())?;
-        let connection = Connection {
-            token: found.token(),
-            ..self.judged(session, backend)
-        };
-        let explain = !self.log.is_off();
-        let judged = judge(&in_force.matcher, &connection, request, explain);
-        self.tally.decision(&judged.decision);
-        then(&judged);
-        Ok(judged.decision.verdict)
     }
 
     /// Counts who seals and opens for a TLS connection.
@@ -219,33 +186,6 @@ impl Worker {
             self.log.push(&line);
         }
         self.buffers.give(line);
-    }
-
-    /// The connection that a request is judged on: the client's, or for egress the one that goes
-    /// out, as far as it is known.
-    pub(crate) fn judged<'a>(
-        &self,
-        session: &'a Session,
-        backend: Option<Known<'a>>,
-    ) -> Connection<'a> {
-        let connection = session.connection();
-        if self.shared.direction == Direction::Ingress {
-            return connection;
-        }
-        let address = backend.and_then(|backend| backend.peer);
-        Connection {
-            destination: Peer {
-                principal: backend
-                    .and_then(|backend| backend.principal)
-                    .map_or(Fact::Unknown, Fact::Is),
-                ip: address.map(|address| address.ip().to_canonical()),
-                // What a peer's labels are, nobody tells a proxy.
-                labels: None,
-            },
-            port: address.map_or(self.backends.port(), |address| address.port()),
-            sni: Fact::Unknown,
-            ..connection
-        }
     }
 }
 

@@ -23,7 +23,7 @@ fn the_backend_is_told_the_path_that_is_judged_and_whose_request_it_is() {
     );
     assert_eq!(
         head,
-        "GET /a/c?q=%2e/.. HTTP/1.1\r\nHost: Shop.test:8443\r\nAccept: */*\r\n\
+        "GET /a/c?q=%2e/.. HTTP/1.1\r\nHost: shop.test:8443\r\nAccept: */*\r\n\
          X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\n\r\n"
     );
     let head = forwarded(

@@ -32,6 +32,13 @@ pub(crate) fn h2_backend() -> SocketAddr {
     h2_backend_with(None)
 }
 
+/// The same over TLS.
+pub(crate) fn tls_h2_backend(certificates: &Certificates) -> SocketAddr {
+    let mut config = certificates.server_config(Suite::Tls13Aes128);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    h2_backend_with(Some(std::sync::Arc::new(config).into()))
+}
+
 /// The same, over TLS if there is an acceptor.
 fn h2_backend_with(acceptor: Option<underseal::TlsAcceptor>) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -318,9 +325,7 @@ fn a_client_of_http1_reaches_a_backend_of_http2() {
 #[test]
 fn an_egress_policy_judges_the_backend_that_was_proved() {
     let certificates = Certificates::new(KeyType::Ecdsa);
-    let mut config = certificates.server_config(Suite::Tls13Aes128);
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let backend = h2_backend_with(Some(std::sync::Arc::new(config).into()));
+    let backend = tls_h2_backend(&certificates);
     let to = format!("tls:localhost:{}", backend.port());
     let ca = certificates.ca_file().display().to_string();
     for (id, expected) in [(SERVER_ID, 200), ("spiffe://other", 403)] {

@@ -18,6 +18,7 @@ mod http2_uploads;
 #[path = "../../../underseal-proxy/src/tokens/tests/issuer.rs"]
 #[allow(dead_code, reason = "the tests of the signatures use the rest of it")]
 mod issuer;
+mod judged;
 mod limits;
 mod log;
 mod nghttp2;

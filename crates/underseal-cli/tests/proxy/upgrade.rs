@@ -87,10 +87,7 @@ fn what_could_carry_requests_that_nobody_judges_does_not_pass_a_policy() {
     client.send(ask);
     assert_eq!(client.head().status, 101);
     let heads = backend.heads();
-    assert!(
-        heads[0].contains("Upgrade: h2c\r\nHTTP2-Settings: "),
-        "{heads:?}"
-    );
+    assert!(heads[0].contains("Upgrade: h2c\r\n"), "{heads:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::{Backend, Backends, Target};
+use super::{Backend, Backends, Known, Target};
 use crate::log;
 use crate::metrics::{Handshake, Side};
 use crate::principal;
@@ -71,15 +71,18 @@ impl Backends {
         for index in self.from(first) {
             let target = &self.targets[index];
             match watch.until(pin!(self.open(worker, target, header))).await {
-                Ok(Ok((stream, principal))) => {
+                Ok(Ok((stream, address, principal))) => {
                     target.refused.set(None);
-                    let tcp = stream.tcp();
                     return Ok(Box::new(Backend {
-                        peer: tcp.and_then(|tcp| tcp.peer_addr().ok()),
                         stream,
-                        principal,
+                        known: Known {
+                            target: index,
+                            address,
+                            principal,
+                            sni: target.sni.clone(),
+                        },
                         reused: false,
-                        target: index,
+                        bridge: None,
                     }));
                 }
                 Ok(Err((why, error))) => {
@@ -105,18 +108,19 @@ impl Backends {
         worker: &Worker,
         target: &Target,
         header: Option<&[u8]>,
-    ) -> Result<(Stream, Option<Rc<str>>), (Unreachable, io::Error)> {
+    ) -> Result<(Stream, SocketAddr, Option<Rc<str>>), (Unreachable, io::Error)> {
         let refused = |error| (Unreachable::Refused, error);
         let mut tcp = connect_any(&target.address.sockets)
             .await
             .map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
+        let address = tcp.peer_addr().map_err(refused)?;
         if let Some(header) = header {
             tcp.write_all(header).await.map_err(refused)?;
         }
         let open = worker.tally.connection(Side::Backend);
         let (Some(name), Some(connector)) = (&target.address.tls, &self.connector) else {
-            return Ok((Stream::new(Io::Plain(tcp), None, open), None));
+            return Ok((Stream::new(Io::Plain(tcp), None, open), address, None));
         };
         let connect = connector.get().connect(name.clone(), tcp);
         let stream = Box::pin(connect).await.map_err(|error| {
@@ -140,6 +144,7 @@ impl Backends {
         });
         Ok((
             Stream::new(Io::Connected(stream), place.ok(), open),
+            address,
             principal,
         ))
     }

@@ -77,7 +77,7 @@ impl Finished {
         self.untouched
     }
 
-    fn unanswered(fault: Fault) -> Self {
+    pub(super) fn unanswered(fault: Fault) -> Self {
         Self {
             unanswered: Some(fault),
             ..Self::default()

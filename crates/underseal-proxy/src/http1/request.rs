@@ -1,27 +1,29 @@
-//! Requests: read, judged, and written anew for the backend, in one turn and without allocating.
+//! Requests: read, and what goes on of them written down, in one turn and without allocating.
 
 use std::time::Instant;
 
-use underseal_http::Framing;
 use underseal_http::http1::{self, Chunks, Head};
-use underseal_policy::Verdict;
+use underseal_http::{Framing, Outgoing};
 
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
-use crate::backend::{Known, Unreachable};
+use crate::backend::Unreachable;
+use crate::exchange::{Denied, Incoming, is_idempotent, write_down};
 use crate::flow::Body;
 use crate::log;
 use crate::session::Session;
-use crate::tokens::BadToken;
 use crate::worker::Worker;
-use underseal_http::fields::{Kind, Options, kind, listed};
+use underseal_http::fields::{Options, listed};
 
 /// A request, and what is to be done about it.
 pub(crate) struct Prepared {
     pub(super) started: Instant,
-    /// The log line so far.
+    /// The log line so far, and how long it was before anything was judged.
     pub(super) line: Vec<u8>,
-    /// The head for the backend, or the answer for the client.
+    pub(super) begun: usize,
+    /// What goes on, if it may.
+    pub(super) outgoing: Outgoing,
+    /// The answer for the client.
     pub(super) out: Vec<u8>,
     pub(super) step: Step,
     /// Whether the client wants the connection to go on, and may have it so.
@@ -47,6 +49,7 @@ pub(crate) struct Prepared {
 /// What is to be done about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    /// It goes on, if policies allow it.
     Forward,
     /// A denial has no fault.
     Answer {
@@ -57,40 +60,19 @@ pub(super) enum Step {
     },
 }
 
-/// What became of bytes that may begin with a head.
-pub(super) enum Read {
-    /// It is not whole.
-    Partial,
-    /// It is, and can only be judged when it is known who will answer.
-    NeedsBackend,
-    /// This many bytes were used.
-    Whole(Prepared, usize),
-}
-
-/// Who will answer, where policies judge that.
-#[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
-    /// Nobody has been asked yet.
-    Nobody,
-    /// Somebody, or in vain.
-    Backend(Option<Known<'a>>),
-}
-
-/// Reads a head that `bytes` may begin with, and prepares what is to be done about it.
-pub(super) fn prepare(worker: &Worker, session: &Session, bytes: &[u8], asked: Asked<'_>) -> Read {
+/// Reads a head that `bytes` may begin with, and prepares what is to be done about it; says how many
+/// bytes were used. `None` if it is not whole.
+pub(super) fn prepare(
+    worker: &Worker,
+    session: &Session,
+    bytes: &[u8],
+) -> Option<(Prepared, usize)> {
     let mut scratch = worker.scratch.borrow_mut();
     match http1::read(bytes, &worker.shared.read_options, &mut scratch) {
-        Ok(None) => Read::Partial,
-        Ok(Some(head)) => match asked {
-            Asked::Nobody if worker.judges_backend() => Read::NeedsBackend,
-            Asked::Nobody => Read::Whole(decide(worker, session, &head, None), head.len()),
-            Asked::Backend(backend) => {
-                Read::Whole(decide(worker, session, &head, backend), head.len())
-            }
-        },
+        Ok(head) => head.map(|head| (prepare_head(worker, session, &head), head.len())),
         Err(refusal) => {
             let refused = refuse(worker, session, Fault::Refused(refusal));
-            Read::Whole(refused, bytes.len())
+            Some((refused, bytes.len()))
         }
     }
 }
@@ -103,6 +85,14 @@ pub(super) fn time_out(worker: &Worker, session: &Session) -> Prepared {
 /// Answers in the place of backends that cannot be had.
 pub(super) fn unreachable(worker: &Worker, prepared: &mut Prepared, unreachable: Unreachable) {
     answer_with(worker, prepared, Fault::Unreachable(unreachable));
+}
+
+/// Answers what may not go on.
+pub(super) fn denied(worker: &Worker, prepared: &mut Prepared, denied: Denied) {
+    match denied {
+        Denied::Policy => prepared.answer(worker, 403, None),
+        Denied::Token => answer_with(worker, prepared, Fault::Token),
+    }
 }
 
 /// Answers in the place of a backend that did not.
@@ -123,20 +113,20 @@ fn refuse(worker: &Worker, session: &Session, fault: Fault) -> Prepared {
     prepared
 }
 
-fn decide(
-    worker: &Worker,
-    session: &Session,
-    head: &Head<'_>,
-    backend: Option<Known<'_>>,
-) -> Prepared {
+fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared {
     let request = head.request();
     let mut prepared = Prepared::new(worker);
     let options = prepared.note(worker, head);
+    let version = match head.minor_version() {
+        0 => "http/1.0",
+        _ => "http/1.1",
+    };
+    let line = &mut prepared.line;
+    worker
+        .clock
+        .with_now(|_, time| log::begin(line, time, session, version));
+    prepared.begun = line.len();
     if request.path().is_none() {
-        let line = &mut prepared.line;
-        worker
-            .clock
-            .with_now(|_, time| log::begin(line, time, session, version(head)));
         log::asked(line, request.method(), head.target(), request.host());
         log::refused(line);
         prepared.persist = false;
@@ -144,45 +134,13 @@ fn decide(
         return prepared;
     }
     prepared.upgrade = options.upgrade && upgrades(worker, head);
-    prepared.write_head(worker, session, head, options);
-    let Prepared { line, out, .. } = &mut prepared;
-    let verdict = worker.judge(session, backend, Some(&request), |judged| {
-        if !worker.log.is_off() {
-            worker
-                .clock
-                .with_now(|_, time| log::begin(line, time, session, version(head)));
-            log::asked(line, request.method(), target_of(out), request.host());
-            log::judged(line, judged);
-        }
-    });
-    match verdict {
-        Ok(Verdict::Allow) => {}
-        Ok(Verdict::Deny) => prepared.answer(worker, 403, None),
-        Err(BadToken) => {
-            let line = &mut prepared.line;
-            worker
-                .clock
-                .with_now(|_, time| log::begin(line, time, session, version(head)));
-            // Without the query, where tokens may stand.
-            let path = request.path().unwrap_or_default();
-            log::asked(line, request.method(), path, request.host());
-            log::refused(line);
-            answer_with(worker, &mut prepared, Fault::Token);
-        }
-    }
+    let incoming = Incoming {
+        is_old: head.minor_version() == 0,
+        framing: head.framing(),
+        upgrade: prepared.upgrade,
+    };
+    prepared.outgoing = write_down(worker, session, &request, incoming);
     prepared
-}
-
-fn version(head: &Head<'_>) -> &'static str {
-    match head.minor_version() {
-        0 => "http/1.0",
-        _ => "http/1.1",
-    }
-}
-
-/// The target in a head that was written here.
-fn target_of(head: &[u8]) -> &[u8] {
-    head.split(|byte| *byte == b' ').nth(1).unwrap_or_default()
 }
 
 /// Whether the protocols that a request asks for may be spoken. Where requests are judged, only
@@ -203,12 +161,36 @@ fn answer_with(worker: &Worker, prepared: &mut Prepared, fault: Fault) {
     prepared.answer(worker, fault.status(), Some(fault));
 }
 
+/// A head that says how the body is delimited, and nothing else of what goes on.
+pub(super) fn framing(worker: &Worker, prepared: &Prepared, outgoing: &Outgoing) -> Vec<u8> {
+    let mut out = worker.buffers.take();
+    out.extend_from_slice(outgoing.request().method());
+    out.extend_from_slice(match prepared.minor_version {
+        0 => b" / HTTP/1.0\r\n",
+        _ => b" / HTTP/1.1\r\n",
+    });
+    if prepared.expects {
+        write_field(&mut out, b"Expect", b"100-continue");
+    }
+    match &prepared.body {
+        Body::Length(length) => {
+            write_field(&mut out, b"Content-Length", length.to_string().as_bytes());
+        }
+        Body::Chunked(_) => write_field(&mut out, b"Transfer-Encoding", b"chunked"),
+        Body::Done | Body::UntilClose => {}
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
 impl Prepared {
     fn new(worker: &Worker) -> Self {
         Self {
             started: Instant::now(),
             line: worker.buffers.take(),
-            out: worker.buffers.take(),
+            begun: 0,
+            outgoing: Outgoing::default(),
+            out: Vec::new(),
             step: Step::Forward,
             persist: false,
             minor_version: 1,
@@ -243,15 +225,7 @@ impl Prepared {
             _ => !options.close,
         };
         self.persist = wants && !worker.watches.closing();
-        let idempotent = [
-            &b"GET"[..],
-            b"HEAD",
-            b"OPTIONS",
-            b"TRACE",
-            b"PUT",
-            b"DELETE",
-        ];
-        self.is_repeatable = self.body.is_done() && idempotent.contains(&request.method());
+        self.is_repeatable = self.body.is_done() && is_idempotent(request.method());
         options
     }
 
@@ -263,7 +237,7 @@ impl Prepared {
             Body::Chunked(_) | Body::UntilClose => false,
         };
         self.persist &= keeps;
-        self.out.clear();
+        self.out = worker.buffers.take();
         let keep = Keep::of(self.persist, self.minor_version);
         let Self { out, is_head, .. } = self;
         let length = worker
@@ -275,69 +249,6 @@ impl Prepared {
             length,
         };
     }
-
-    /// Writes the head for the backend: the path that was judged, the fields that are for it, and
-    /// what is known of the client.
-    fn write_head(
-        &mut self,
-        worker: &Worker,
-        session: &Session,
-        head: &Head<'_>,
-        options: Options,
-    ) {
-        let request = head.request();
-        let out = &mut self.out;
-        out.extend_from_slice(request.method());
-        out.push(b' ');
-        out.extend_from_slice(request.path().unwrap_or(b"/"));
-        if let Some(query) = memchr::memchr(b'?', head.target()) {
-            out.extend_from_slice(&head.target()[query..]);
-        }
-        out.extend_from_slice(match self.minor_version {
-            0 => b" HTTP/1.0\r\n",
-            _ => b" HTTP/1.1\r\n",
-        });
-        let mut trailers = false;
-        for (name, value) in request.fields() {
-            let passes = match kind(name) {
-                Kind::EndToEnd => !options.names_fields || !is_named_by_connection(&request, name),
-                Kind::ContentLength | Kind::TransferEncoding => true,
-                Kind::Upgrade => self.upgrade,
-                Kind::Http2Settings => self.upgrade && worker.in_force.is_none(),
-                Kind::Te => {
-                    trailers |= listed(value).any(|te| te.eq_ignore_ascii_case(b"trailers"));
-                    false
-                }
-                Kind::Hop | Kind::Connection | Kind::Ours => false,
-            };
-            if passes {
-                write_field(out, name, value);
-            }
-        }
-        out.extend_from_slice(&session.forwarded);
-        self.write_connection(trailers);
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    /// What the backend is told about the connection.
-    fn write_connection(&mut self, trailers: bool) {
-        let out = &mut self.out;
-        if trailers {
-            out.extend_from_slice(b"TE: trailers\r\n");
-        }
-        out.extend_from_slice(match (self.minor_version, self.upgrade, trailers) {
-            (0, ..) => b"Connection: close\r\n",
-            (_, true, true) => b"Connection: Upgrade, TE\r\n",
-            (_, true, false) => b"Connection: Upgrade\r\n",
-            (_, false, true) => b"Connection: TE\r\n",
-            (_, false, false) => b"",
-        });
-    }
-}
-
-fn is_named_by_connection(request: &underseal_http::Request<'_>, name: &[u8]) -> bool {
-    let mut options = request.header(b"connection").flat_map(listed);
-    options.any(|option| option.eq_ignore_ascii_case(name))
 }
 
 pub(super) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

@@ -11,15 +11,14 @@ use hyper::body::Bytes;
 
 use super::Client;
 use super::active::Open;
+use super::forward::Forwarding;
 use super::pump::{Broken, Pump, Source, Waiting};
-use super::request::{self, Prepared, Step};
+use super::request::{self, Prepared};
 use super::response;
-use super::upstream::multiplexed::Connection;
-use super::upstream::{Awaited, Begun, Event, Link, Lost, Upload};
+use super::upstream::{Awaited, Event, Link, Lost, Upload};
 use crate::http1::Fault;
 use crate::log::Outcome;
 use crate::metrics::Protocol;
-use crate::protocol::ToProtocol;
 use underseal_http::http1::ResponseRefusal;
 use underseal_server::watch::{Phase, Stop, Watch};
 
@@ -36,25 +35,28 @@ pub(super) async fn serve(
     let (head, body) = request.into_parts();
     let body = (!body.is_end_stream()).then(|| Source::from(body));
     let watch = client.worker.watches.add();
-    let found = find(&client, &watch).await;
-    let connection = found.as_ref().and_then(|found| found.as_ref().ok());
-    let known = connection.map(|connection| connection.known());
-    let prepared = request::prepare(&client.worker, &client.session, &head, known);
+    let prepared = request::prepare(&client.worker, &client.session, &head, body.is_none());
     let Prepared {
         started,
-        line,
+        mut line,
+        begun,
         step,
     } = prepared;
+    let is_head = head.method == Method::HEAD;
     let ending = match step {
-        Step::Answer { status, fault } => {
-            let is_head = head.method == Method::HEAD;
-            let mut ending = Ending::answered(&client, &mut respond, status, is_head);
-            ending.fault = fault;
+        Err(fault) => Ending::failed(&client, &mut respond, fault, is_head),
+        Ok((outgoing, scheme)) => {
+            let forwarding = Forwarding {
+                client: &client,
+                watch: &watch,
+                outgoing: &outgoing,
+                scheme,
+                is_head,
+            };
+            let line = (&mut line, begun);
+            let ending = Box::pin(forwarding.run(&mut respond, body, line)).await;
+            client.worker.heads.give(outgoing);
             ending
-        }
-        Step::Forward(forwarded) => {
-            let forward = forward(&client, &watch, &mut respond, (&forwarded, body), found);
-            Box::pin(forward).await
         }
     };
     client.finish(line, started, &ending);
@@ -77,7 +79,7 @@ pub(super) struct Ending {
 
 impl Ending {
     /// Sends an answer of our own.
-    fn answered(
+    pub(super) fn answered(
         client: &Client,
         respond: &mut SendResponse<Bytes>,
         status: u16,
@@ -100,6 +102,24 @@ impl Ending {
     }
 }
 
+impl Ending {
+    /// Answers in the place of a backend.
+    pub(super) fn failed(
+        client: &Client,
+        respond: &mut SendResponse<Bytes>,
+        fault: Fault,
+        is_head: bool,
+    ) -> Self {
+        if let Fault::Refused(refusal) = fault {
+            client.worker.tally.refused(refusal);
+        }
+        Self {
+            fault: Some(fault),
+            ..Self::answered(client, respond, fault.status(), is_head)
+        }
+    }
+}
+
 impl Client {
     /// Completes the log line of an exchange.
     fn finish(&self, line: Vec<u8>, started: std::time::Instant, ending: &Ending) {
@@ -118,96 +138,9 @@ impl Client {
     }
 }
 
-/// Where policies judge who will answer, that is found out first: the connection that the request
-/// goes out on, or why there is none. `None` where they do not, and for a backend of HTTP/1.1, of
-/// which nothing is known then.
-async fn find(client: &Client, watch: &Watch) -> Option<Result<Rc<Connection>, Fault>> {
-    let worker = &client.worker;
-    if !worker.judges_backend() || worker.shared.to_protocol != ToProtocol::H2 {
-        return None;
-    }
-    let upstreams = client.upstreams();
-    Some(Box::pin(upstreams.connection(worker, watch, client.proxied())).await)
-}
-
-/// Has a backend answer, and once more where it is certain that the first one did nothing.
-async fn forward(
-    client: &Client,
-    watch: &Watch,
-    respond: &mut SendResponse<Bytes>,
-    (head, mut body): (&Request<()>, Option<Source>),
-    mut found: Option<Result<Rc<Connection>, Fault>>,
-) -> Ending {
-    let worker = &client.worker;
-    let is_head = head.method() == Method::HEAD;
-    let is_bare = body.is_none();
-    let mut retried = false;
-    loop {
-        let is_judged = found.is_some();
-        let begun = match found.take() {
-            None => {
-                let body = body.take();
-                let upstreams = client.upstreams();
-                let begun = upstreams.begin(worker, watch, head, body, client.proxied());
-                begun.await
-            }
-            Some(Ok(connection)) => {
-                let sent = connection.send(worker, watch, head, &mut body).await;
-                sent.and_then(|begun| begun.ok_or(Fault::BackendCut))
-            }
-            Some(Err(fault)) => Err(fault),
-        };
-        let begun = match begun {
-            Ok(begun) => begun,
-            Err(fault) => {
-                let mut ending = Ending::answered(client, respond, fault.status(), is_head);
-                ending.fault = Some(fault);
-                return ending;
-            }
-        };
-        let Begun {
-            awaited,
-            upload,
-            link,
-            is_reused,
-        } = begun;
-        let backend = Some(link.name().into());
-        let mut exchange = Exchange {
-            client,
-            watch,
-            respond: &mut *respond,
-            upload,
-            down: None,
-            wait: None,
-            passed: 0,
-            interim: 0,
-        };
-        let found = exchange.head(awaited).await;
-        let bytes_in = exchange.upload.passed();
-        let stopped = match found {
-            Ok(found) => return exchange.body(found, link, is_head).await,
-            Err(stopped) => stopped,
-        };
-        // Another connection may be to another backend than the one that was judged.
-        let may_repeat = is_bare && !retried && !is_judged && exchange.interim == 0;
-        if let Stopped::Lost(lost) = stopped
-            && may_repeat
-            && (lost.is_unprocessed || is_reused && head.method().is_idempotent())
-            && lost.fault == Fault::BackendCut
-        {
-            retried = true;
-            continue;
-        }
-        let mut ending = stopped.unanswered(client, respond, link, is_head);
-        ending.bytes_in = bytes_in;
-        ending.backend = backend;
-        return ending;
-    }
-}
-
 /// Why an exchange goes no further.
 #[derive(Clone, Copy, Debug)]
-enum Stopped {
+pub(super) enum Stopped {
     /// The backend does not answer.
     Lost(Lost),
     /// The client reset its stream, or its connection ended.
@@ -222,7 +155,7 @@ enum Stopped {
 
 impl Stopped {
     /// Answers in the place of a backend, if anybody still waits for it.
-    fn unanswered(
+    pub(super) fn unanswered(
         self,
         client: &Client,
         respond: &mut SendResponse<Bytes>,
@@ -281,23 +214,41 @@ enum Wait {
 }
 
 /// A request that is with a backend.
-struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     client: &'a Client,
     watch: &'a Watch,
     respond: &'a mut SendResponse<Bytes>,
-    upload: Upload,
+    pub(super) upload: Upload,
     /// The response's body, once there is one.
     down: Option<Pump>,
     /// What the deadline is for.
     wait: Option<Wait>,
     /// Bytes that had passed when it was set.
     passed: u64,
-    interim: u8,
+    pub(super) interim: u8,
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
+    pub(super) fn new(
+        client: &'a Client,
+        watch: &'a Watch,
+        respond: &'a mut SendResponse<Bytes>,
+        upload: Upload,
+    ) -> Self {
+        Self {
+            client,
+            watch,
+            respond,
+            upload,
+            down: None,
+            wait: None,
+            passed: 0,
+            interim: 0,
+        }
+    }
+
     /// Waits for the head of the response.
-    async fn head(&mut self, mut awaited: Awaited) -> Result<Response<Source>, Stopped> {
+    pub(super) async fn head(&mut self, mut awaited: Awaited) -> Result<Response<Source>, Stopped> {
         poll_fn(|cx| {
             self.poll_request(cx)?;
             while let Poll::Ready(event) = awaited.poll(cx) {
@@ -316,7 +267,12 @@ impl Exchange<'_> {
     }
 
     /// Passes the response on, to its end.
-    async fn body(mut self, found: Response<Source>, link: Link, is_head: bool) -> Ending {
+    pub(super) async fn body(
+        mut self,
+        found: Response<Source>,
+        link: Link,
+        is_head: bool,
+    ) -> Ending {
         let mut ending = Ending {
             backend: Some(link.name().into()),
             ..Ending::default()

@@ -245,14 +245,14 @@ impl Pump {
 }
 
 /// A body on its way to an HTTP/1.1 connection, whose task asks for it.
-pub(super) struct Outgoing {
+pub(super) struct Outbound {
     source: Option<Source>,
     /// Its length, if it was told.
     length: Option<u64>,
     progress: Rc<Progress>,
 }
 
-/// How far an [`Outgoing`] body has come.
+/// How far an [`Outbound`] body has come.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) passed: Cell<u64>,
@@ -262,7 +262,7 @@ pub(super) struct Progress {
     pub(super) starved: Cell<bool>,
 }
 
-impl Outgoing {
+impl Outbound {
     pub(super) fn new(source: Option<Source>, length: Option<u64>, progress: Rc<Progress>) -> Self {
         Self {
             source,
@@ -272,7 +272,7 @@ impl Outgoing {
     }
 }
 
-impl Body for Outgoing {
+impl Body for Outbound {
     type Data = Bytes;
     type Error = io::Error;
 

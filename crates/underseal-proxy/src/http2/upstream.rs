@@ -11,12 +11,17 @@ use std::task::{Context, Poll, ready};
 
 use h2::Reason;
 use http::Response;
+use http::uri::Scheme;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
+use underseal_http::Outgoing;
 
 use self::http1::Idle;
 use self::multiplexed::Shared;
 use super::pump::{Broken, Progress, Pump, Source, Waiting};
+use super::request::written;
+use crate::backend::Known;
+use crate::exchange::Allowed;
 use crate::http1::Fault;
 use crate::protocol::ToProtocol;
 use crate::worker::Worker;
@@ -29,6 +34,12 @@ pub(crate) struct Upstreams {
     /// By backend.
     http1: Box<[Rc<Idle>]>,
     multiplexed: Box<[Shared]>,
+}
+
+/// A connection to a backend, for one request.
+pub(super) enum Reached {
+    Http1(http1::Lent),
+    Http2(Rc<multiplexed::Connection>),
 }
 
 /// A request that is on its way.
@@ -89,22 +100,60 @@ impl Upstreams {
         }
     }
 
-    /// Sends a request to a backend, and begins to send its body. `proxied` is what a new connection
-    /// is to carry first.
+    /// A connection to a backend that takes a request; if that is one that did not answer, to be
+    /// tried `again`, a new one where it is for one request at a time. `proxied` is what a new
+    /// connection is to carry first.
     ///
     /// # Errors
-    /// Why there is no connection.
-    pub(super) async fn begin(
+    /// Why there is none.
+    pub(super) async fn reach(
         &self,
         worker: &Rc<Worker>,
         watch: &Watch,
-        head: &http::Request<()>,
-        body: Option<Source>,
         proxied: Option<&[u8]>,
-    ) -> Result<Begun, Fault> {
-        match worker.shared.to_protocol {
-            ToProtocol::Http1 => self.begin_http1(worker, watch, head, body, proxied).await,
-            ToProtocol::H2 => self.begin_http2(worker, watch, head, body, proxied).await,
+        again: Option<usize>,
+    ) -> Result<Reached, Fault> {
+        Ok(match worker.shared.to_protocol {
+            ToProtocol::Http1 => Reached::Http1(self.lend(worker, watch, proxied, again).await?),
+            ToProtocol::H2 => Reached::Http2(self.connection(worker, watch, proxied, again).await?),
+        })
+    }
+}
+
+impl Reached {
+    /// Who is at its other end.
+    pub(super) fn known(&self) -> &Known {
+        match self {
+            Self::Http1(lent) => lent.known(),
+            Self::Http2(connection) => connection.known(),
+        }
+    }
+
+    /// Sends a request, and begins to send its body; `None` if the connection has ended meanwhile, and
+    /// nothing was sent.
+    ///
+    /// # Errors
+    /// Why it is not sent.
+    pub(super) async fn send(
+        self,
+        worker: &Worker,
+        watch: &Watch,
+        (allowed, scheme): (Allowed<&Outgoing>, &Scheme),
+        body: &mut Option<Source>,
+    ) -> Result<Option<Begun>, Fault> {
+        match self {
+            Self::Http1(lent) => lent.send(allowed, body).map(Some),
+            Self::Http2(connection) => {
+                let head = allowed.written(|outgoing| written(outgoing, scheme.clone()))?;
+                connection.send(worker, watch, head, body).await
+            }
+        }
+    }
+
+    /// Gives back what is not used.
+    pub(super) fn keep(self) {
+        if let Self::Http1(lent) = self {
+            lent.keep();
         }
     }
 }
@@ -223,6 +272,14 @@ impl Link {
         match self {
             Self::Http1(lent) => lent.name(),
             Self::Http2(stream) => stream.name(),
+        }
+    }
+
+    /// Which of the backends it is to.
+    pub(super) fn target(&self) -> usize {
+        match self {
+            Self::Http1(lent) => lent.known().target,
+            Self::Http2(stream) => stream.target(),
         }
     }
 

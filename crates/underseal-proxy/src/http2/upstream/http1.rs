@@ -7,19 +7,22 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE};
-use http::{HeaderValue, Response, Uri, Version};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderValue, Response};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::ext::on_informational;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
+use underseal_http::{Outgoing, Refusal};
 
 use super::{Awaited, Begun, Link, Upload, Upstreams};
-use crate::backend::{Backend, Unreachable};
+use crate::backend::{Backend, Known, Unreachable};
+use crate::exchange::Allowed;
 use crate::http1::Fault;
 use crate::http2::active::{Active, Open, Presence};
-use crate::http2::pump::{Outgoing, Source};
+use crate::http2::pump::{Outbound, Source};
+use crate::http2::request::{head, target};
 use crate::stream::Stream;
 use crate::worker::Worker;
 use underseal_server::watch::{Phase, Watch};
@@ -42,9 +45,10 @@ const MAX_INTERIM: usize = 4;
 pub(super) struct Idle(RefCell<Vec<Kept>>);
 
 struct Kept {
-    sender: SendRequest<Outgoing>,
+    sender: SendRequest<Outbound>,
     active: Rc<Active>,
     name: Rc<str>,
+    known: Known,
 }
 
 /// A connection that serves one exchange.
@@ -52,6 +56,8 @@ pub(crate) struct Lent {
     kept: Kept,
     open: Open,
     home: Rc<Idle>,
+    /// Whether it served a request before.
+    is_reused: bool,
 }
 
 impl Lent {
@@ -81,31 +87,57 @@ impl Idle {
 }
 
 impl Upstreams {
-    /// As [`Self::begin`], to a backend that speaks HTTP/1.1.
-    pub(super) async fn begin_http1(
+    /// A connection to a backend that speaks HTTP/1.1: a new one, to that one, if it is to be tried
+    /// `again`.
+    pub(super) async fn lend(
         &self,
         worker: &Rc<Worker>,
         watch: &Watch,
-        head: &http::Request<()>,
-        body: Option<Source>,
         proxied: Option<&[u8]>,
-    ) -> Result<Begun, Fault> {
-        let index = worker.backends.pick();
-        let (kept, is_reused, target) = match self.http1[index].take() {
-            Some(kept) => (kept, true, index),
+        again: Option<usize>,
+    ) -> Result<Lent, Fault> {
+        let index = again.unwrap_or_else(|| worker.backends.pick());
+        let kept = match again {
+            None => self.http1[index].take(),
+            Some(_) => None,
+        };
+        let is_reused = kept.is_some();
+        let kept = match kept {
+            Some(kept) => kept,
             None => {
                 let connected = worker.backends.connect(worker, watch, index, proxied);
                 // Boxed because it is rare and large.
                 let backend = Box::pin(connected).await.map_err(Fault::Unreachable)?;
-                let target = backend.target;
-                (handshake(worker, *backend).await?, false, target)
+                handshake(worker, *backend).await?
             }
         };
-        let mut lent = Lent {
+        Ok(Lent {
             open: kept.active.open(),
+            home: Rc::clone(&self.http1[kept.known.target]),
             kept,
-            home: Rc::clone(&self.http1[target]),
-        };
+            is_reused,
+        })
+    }
+}
+
+impl Lent {
+    /// Who is at its other end.
+    pub(super) fn known(&self) -> &Known {
+        &self.kept.known
+    }
+
+    /// Sends a request, and begins to send its body.
+    ///
+    /// # Errors
+    /// If hyper cannot have it.
+    pub(super) fn send(
+        mut self,
+        allowed: Allowed<&Outgoing>,
+        body: &mut Option<Source>,
+    ) -> Result<Begun, Fault> {
+        let outgoing = allowed.to(self.kept.known.target);
+        let head = written(outgoing.ok_or(Fault::BackendCut)?)?;
+        let body = body.take();
         let length = head.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let progress = Rc::default();
@@ -113,7 +145,7 @@ impl Upstreams {
             None => Upload::Done { passed: 0 },
             Some(_) => Upload::Task(Rc::clone(&progress)),
         };
-        let mut request = written(head).map(|()| Outgoing::new(body, length, progress));
+        let mut request = head.map(|()| Outbound::new(body, length, progress));
         let (tell, interim) = mpsc::channel(MAX_INTERIM);
         on_informational(&mut request, move |response| {
             let mut copy = Response::new(());
@@ -122,40 +154,34 @@ impl Upstreams {
             // More of them than anybody waits for.
             let _ = tell.try_send(copy);
         });
-        let future = Box::pin(lent.kept.sender.send_request(request));
+        let future = Box::pin(self.kept.sender.send_request(request));
         Ok(Begun {
             awaited: Awaited::Http1 { future, interim },
             upload,
-            link: Link::Http1(lent),
-            is_reused,
+            is_reused: self.is_reused,
+            link: Link::Http1(self),
         })
     }
 }
 
 /// The head as HTTP/1.1 writes it: the host in a field of its own.
-fn written(head: &http::Request<()>) -> http::Request<()> {
-    let mut request = head.clone();
-    *request.version_mut() = Version::HTTP_11;
-    let target = head.uri().path_and_query().cloned();
-    let host = head.uri().authority().map(http::uri::Authority::as_str);
-    let host = HeaderValue::from_str(host.unwrap_or_default());
-    let fields = request.headers_mut();
-    if let Ok(host) = host {
-        fields.insert(HOST, host);
-    }
-    if fields.contains_key(TE) {
-        fields.insert(CONNECTION, HeaderValue::from_static("te"));
-    }
-    *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
-    request
+fn written(outgoing: &Outgoing) -> Result<http::Request<()>, Fault> {
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(target(outgoing)?);
+    let mut head = head(outgoing, uri)?;
+    let host = HeaderValue::from_bytes(outgoing.request().authority());
+    let host = host.map_err(|_| Fault::Refused(Refusal::Host))?;
+    head.headers_mut().insert(HOST, host);
+    Ok(head)
 }
 
 /// Begins to speak HTTP/1.1 on a connection, and has a task go on with it.
 async fn handshake(worker: &Rc<Worker>, backend: Backend) -> Result<Kept, Fault> {
-    let name = Rc::from(worker.backends.name(&backend));
+    let name: Rc<str> = worker.backends.name(&backend).into();
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_BUFFER).max_headers(MAX_FIELDS);
-    let handshake = builder.handshake(TokioIo::new(backend.stream));
+    let Backend { stream, known, .. } = backend;
+    let handshake = builder.handshake(TokioIo::new(stream));
     let (sender, driven) = handshake.await.map_err(|error| {
         tracing::warn!("backend {name}: {error}");
         Fault::Unreachable(Unreachable::Handshake)
@@ -167,11 +193,12 @@ async fn handshake(worker: &Rc<Worker>, backend: Backend) -> Result<Kept, Fault>
         sender,
         active,
         name,
+        known,
     })
 }
 
 /// Runs a connection until it ends, or is not used any more.
-async fn drive(mut driven: http1::Connection<TokioIo<Stream>, Outgoing>, mut presence: Presence) {
+async fn drive(mut driven: http1::Connection<TokioIo<Stream>, Outbound>, mut presence: Presence) {
     poll_fn(|cx| {
         if let Poll::Ready(ended) = Pin::new(&mut driven).poll(cx) {
             if let Err(error) = ended {

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -14,6 +13,7 @@ use tokio::task::spawn_local;
 
 use super::{Awaited, Begun, Link, Upload, Upstreams};
 use crate::backend::{Backend, Known, Unreachable};
+use crate::exchange::Allowed;
 use crate::http1::Fault;
 use crate::http2::active::{Active, Open, Presence};
 use crate::http2::gathered::Gathered;
@@ -41,10 +41,7 @@ pub(crate) struct Connection {
     is_closed: Cell<bool>,
     was_used: Cell<bool>,
     name: Box<str>,
-    /// Which of the backends it is to, where that is, and what it proved.
-    target: usize,
-    peer: Option<SocketAddr>,
-    principal: Option<Rc<str>>,
+    known: Known,
 }
 
 /// A stream on a connection.
@@ -56,6 +53,10 @@ pub(crate) struct Stream {
 impl Stream {
     pub(super) fn name(&self) -> &str {
         &self.connection.name
+    }
+
+    pub(super) fn target(&self) -> usize {
+        self.connection.known.target
     }
 
     pub(super) fn distrust(&self) {
@@ -78,24 +79,9 @@ impl Connection {
         self.active.count() < most.min(limits::BACKEND_STREAMS)
     }
 
-    pub(in crate::http2) fn target(&self) -> usize {
-        self.target
-    }
-
-    pub(in crate::http2) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
-    pub(in crate::http2) fn principal(&self) -> Option<&Rc<str>> {
-        self.principal.as_ref()
-    }
-
-    /// What policies may ask of the backend.
-    pub(in crate::http2) fn known(&self) -> Known<'_> {
-        Known {
-            peer: self.peer,
-            principal: self.principal.as_deref(),
-        }
+    /// Who is at its other end.
+    pub(in crate::http2) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Begins a stream, and takes `body` for it; `None` if the connection has ended meanwhile.
@@ -106,9 +92,10 @@ impl Connection {
         self: &Rc<Self>,
         worker: &Worker,
         watch: &Watch,
-        head: &http::Request<()>,
+        head: Allowed<http::Request<()>>,
         body: &mut Option<Source>,
     ) -> Result<Option<Begun>, Fault> {
+        let head = head.to(self.known.target).ok_or(Fault::BackendCut)?;
         let open = self.active.open();
         let is_reused = self.was_used.replace(true);
         let ready = self.sender.clone().ready();
@@ -122,7 +109,7 @@ impl Connection {
                 return Ok(None);
             }
         };
-        let Ok((response, sink)) = sender.send_request(head.clone(), body.is_none()) else {
+        let Ok((response, sink)) = sender.send_request(head, body.is_none()) else {
             self.is_closed.set(true);
             return Ok(None);
         };
@@ -141,26 +128,7 @@ impl Connection {
 }
 
 impl Upstreams {
-    /// As [`Self::begin`], to a backend that speaks HTTP/2.
-    pub(super) async fn begin_http2(
-        &self,
-        worker: &Rc<Worker>,
-        watch: &Watch,
-        head: &http::Request<()>,
-        mut body: Option<Source>,
-        proxied: Option<&[u8]>,
-    ) -> Result<Begun, Fault> {
-        // A connection may end in the moment that it is to be used; the next one is a new one.
-        for _ in 0..2 {
-            let connection = self.connection(worker, watch, proxied).await?;
-            if let Some(begun) = connection.send(worker, watch, head, &mut body).await? {
-                return Ok(begun);
-            }
-        }
-        Err(Fault::Unreachable(Unreachable::Refused))
-    }
-
-    /// A connection that takes another stream.
+    /// A connection that takes another stream; to that backend, if it is to be tried `again`.
     ///
     /// # Errors
     /// Why there is none.
@@ -169,28 +137,33 @@ impl Upstreams {
         worker: &Rc<Worker>,
         watch: &Watch,
         proxied: Option<&[u8]>,
+        again: Option<usize>,
     ) -> Result<Rc<Connection>, Fault> {
-        let (index, _alone) = match self.turn(worker, watch).await? {
+        let first = again.unwrap_or_else(|| worker.backends.pick());
+        let (index, _alone) = match self.turn(worker, watch, first).await? {
             Turn::Shared(connection) => return Ok(connection),
             Turn::Alone(index, alone) => (index, alone),
         };
         let connected = worker.backends.connect(worker, watch, index, proxied);
         // Boxed because it is rare and large.
         let backend = Box::pin(connected).await.map_err(Fault::Unreachable)?;
-        let target = backend.target;
         let connection = handshake(worker, watch, *backend).await?;
-        let mut known = self.multiplexed[target].connections.borrow_mut();
-        known.push(Rc::clone(&connection));
+        let shared = &self.multiplexed[connection.known.target];
+        shared.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
     }
 
-    /// A connection that takes another stream, or the right to make one.
-    async fn turn(&self, worker: &Worker, watch: &Watch) -> Result<Turn<'_>, Fault> {
+    /// A connection to the backend `index` that takes another stream, or the right to make one.
+    async fn turn(
+        &self,
+        worker: &Worker,
+        watch: &Watch,
+        mut index: usize,
+    ) -> Result<Turn<'_>, Fault> {
         // Who is before us may try each backend, and then begins to speak HTTP/2.
         let tries = u32::try_from(worker.backends.count()).unwrap_or(u32::MAX);
         let patience = worker.timeouts().connect;
         let patience = patience.saturating_mul(tries.saturating_add(1));
-        let mut index = worker.backends.pick();
         loop {
             let shared = &self.multiplexed[index];
             if let Some(connection) = shared.usable() {
@@ -230,20 +203,14 @@ async fn handshake(
     watch: &Watch,
     backend: Backend,
 ) -> Result<Rc<Connection>, Fault> {
-    let name = worker.backends.name_of(backend.target);
+    let name = worker.backends.name_of(backend.known.target);
     let failed = || Fault::Unreachable(Unreachable::Handshake);
     if backend.stream.is_tls() && backend.stream.alpn() != Some(b"h2") {
         tracing::warn!("backend {name} does not speak HTTP/2");
         return Err(failed());
     }
     let builder = limits::client();
-    let Backend {
-        stream,
-        principal,
-        peer,
-        target,
-        ..
-    } = backend;
+    let Backend { stream, known, .. } = backend;
     let stream = Gathered::new(stream);
     let handshake = builder.handshake(stream.clone());
     watch.enter(Phase::Busy, worker.timeouts().connect);
@@ -261,9 +228,7 @@ async fn handshake(
         is_closed: Cell::new(false),
         was_used: Cell::new(false),
         name: name.into(),
-        target,
-        peer,
-        principal,
+        known,
     });
     stream.defer();
     let own_watch = worker.watches.add();

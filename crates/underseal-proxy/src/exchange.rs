@@ -1,0 +1,72 @@
+//! The rules of an exchange that are the same whatever its client and its backend speak.
+//!
+//! A request is read, what will go on of it is written down ([`write_down`]), that is judged and
+//! nothing else ([`judge`]), and only what was allowed for a target is sent to it ([`Allowed`]). A
+//! second try is a new judgement.
+
+mod heads;
+mod judge;
+
+use http::uri::Scheme;
+use underseal_http::{Framing, Outgoing, Passage, Request, Version};
+
+pub(crate) use self::heads::Heads;
+pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
+use crate::protocol::ToProtocol;
+use crate::session::Session;
+use crate::worker::Worker;
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming {
+    /// Whether it came in HTTP/1.0.
+    pub(crate) is_old: bool,
+    /// How its body is delimited; of HTTP/2 without Content-Length, [`Framing::Chunked`].
+    pub(crate) framing: Framing,
+    /// Whether it may go on with another protocol.
+    pub(crate) upgrade: bool,
+}
+
+/// Writes down what goes on of `request`, which is not CONNECT.
+pub(crate) fn write_down(
+    worker: &Worker,
+    session: &Session,
+    request: &Request<'_>,
+    incoming: Incoming,
+) -> Outgoing {
+    let version = match (worker.shared.to_protocol, incoming.is_old) {
+        (ToProtocol::H2, _) => Version::Http2,
+        (ToProtocol::Http1, true) => Version::Http10,
+        (ToProtocol::Http1, false) => Version::Http11,
+    };
+    let passage = Passage {
+        version,
+        framing: incoming.framing,
+        upgrade: incoming.upgrade && version == Version::Http11,
+        ours: &session.forwarded,
+    };
+    let mut outgoing = worker.heads.take();
+    outgoing.write(request, &passage);
+    outgoing
+}
+
+/// Whether doing it twice is the same as once (RFC 9110 section 9.2.2).
+pub(crate) fn is_idempotent(method: &[u8]) -> bool {
+    let idempotent = [
+        &b"GET"[..],
+        b"HEAD",
+        b"OPTIONS",
+        b"TRACE",
+        b"PUT",
+        b"DELETE",
+    ];
+    idempotent.contains(&method)
+}
+
+/// The scheme of what comes on a connection.
+pub(crate) fn scheme(session: &Session) -> Scheme {
+    match session.tls {
+        Some(_) => Scheme::HTTPS,
+        None => Scheme::HTTP,
+    }
+}

@@ -1,0 +1,192 @@
+//! What may be sent, and to whom.
+
+use underseal_http::{Outgoing, Request};
+use underseal_policy::model::Direction;
+use underseal_policy::{Connection, Peer, Verdict};
+
+use crate::backend::Known;
+use crate::log;
+use crate::policy::{self, Judged};
+use crate::session::Session;
+use crate::tokens::{BadToken, Found};
+use crate::worker::Worker;
+
+/// What policies allowed to go to one target, and to no other. Only [`Worker::judge`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowed<T> {
+    what: T,
+    /// Which of the backends; where policies do not ask who answers, any.
+    target: Option<usize>,
+}
+
+impl<T> Allowed<T> {
+    /// What may be sent to a backend; `None` if it was allowed for another one.
+    pub(crate) fn to(self, target: usize) -> Option<T> {
+        let is_for = self.target.is_none_or(|allowed| allowed == target);
+        is_for.then_some(self.what)
+    }
+
+    /// The same, as another version writes it.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub(crate) fn written<U, E>(
+        self,
+        write: impl FnOnce(T) -> Result<U, E>,
+    ) -> Result<Allowed<U>, E> {
+        Ok(Allowed {
+            what: write(self.what)?,
+            target: self.target,
+        })
+    }
+}
+
+/// Why something may not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// By a policy, or because none allows it.
+    Policy,
+    /// Its token is not believed; no rule was asked.
+    Token,
+}
+
+/// What can be judged.
+pub(crate) trait Judge {
+    /// The request; `None` for a connection that speaks no HTTP.
+    fn request(&self) -> Option<Request<'_>>;
+}
+
+impl Judge for &Outgoing {
+    fn request(&self) -> Option<Request<'_>> {
+        Some(Outgoing::request(self))
+    }
+}
+
+/// A connection of which nothing else is known.
+impl Judge for () {
+    fn request(&self) -> Option<Request<'_>> {
+        None
+    }
+}
+
+/// Judges what is to be sent of a request, and says so in its log `line`, in the place of what stands
+/// there from `begun` on.
+///
+/// # Errors
+/// Why it may not be sent.
+pub(crate) fn judge<'o>(
+    worker: &Worker,
+    session: &Session,
+    target: Option<&Known>,
+    outgoing: &'o Outgoing,
+    (line, begun): (&mut Vec<u8>, usize),
+) -> Result<Allowed<&'o Outgoing>, Denied> {
+    line.truncate(begun);
+    let request = outgoing.request();
+    let allowed = worker.judge(session, target, outgoing, |judged| {
+        if !worker.log.is_off() {
+            let (method, host) = (request.method(), request.host());
+            log::asked(line, method, outgoing.target(), host);
+            log::judged(line, judged);
+        }
+    });
+    if let Err(Denied::Token) = allowed {
+        // Without the query, where tokens may stand.
+        let path = request.path().unwrap_or_default();
+        log::asked(line, request.method(), path, request.host());
+        log::refused(line);
+    }
+    allowed
+}
+
+/// Says in a log line what was not judged, because nobody is there to answer it.
+pub(crate) fn unjudged(worker: &Worker, outgoing: &Outgoing, (line, begun): (&mut Vec<u8>, usize)) {
+    line.truncate(begun);
+    if !worker.log.is_off() {
+        let request = outgoing.request();
+        log::asked(line, request.method(), outgoing.target(), request.host());
+        log::refused(line);
+    }
+}
+
+impl Worker {
+    /// Decides on `what` is to go to `target`, by the policies that are in force; `then` is told.
+    /// Where policies judge who answers, `target` is known.
+    ///
+    /// # Errors
+    /// Why it may not go there. Of a bad token `then` is not told.
+    pub(crate) fn judge<T: Judge>(
+        &self,
+        session: &Session,
+        target: Option<&Known>,
+        what: T,
+        then: impl FnOnce(&Judged<'_>),
+    ) -> Result<Allowed<T>, Denied> {
+        if self.judges_backend() && target.is_none() {
+            // Whoever would answer is a part of what is judged.
+            return Err(Denied::Policy);
+        }
+        let verdict = {
+            let request = what.request();
+            self.decide(session, target, request.as_ref(), then)
+        };
+        match verdict {
+            Ok(Verdict::Allow) => Ok(Allowed {
+                what,
+                target: target.map(|known| known.target),
+            }),
+            Ok(Verdict::Deny) => Err(Denied::Policy),
+            Err(BadToken) => Err(Denied::Token),
+        }
+    }
+
+    fn decide(
+        &self,
+        session: &Session,
+        target: Option<&Known>,
+        request: Option<&Request<'_>>,
+        then: impl FnOnce(&Judged<'_>),
+    ) -> Result<Verdict, BadToken> {
+        let Some(in_force) = &self.in_force else {
+            self.tally.decision(&Judged::UNJUDGED.decision);
+            then(&Judged::UNJUDGED);
+            return Ok(Verdict::Allow);
+        };
+        let in_force = in_force.get();
+        let found = match request {
+            Some(request) => in_force
+                .tokens
+                .find(request, &mut self.verified.borrow_mut()),
+            None => Ok(Found::Unknown),
+        };
+        let found = found.inspect_err(|BadToken| self.tally.bad_token())?;
+        let connection = Connection {
+            token: found.token(),
+            ..self.judged(session, target)
+        };
+        let explain = !self.log.is_off();
+        let judged = policy::judge(&in_force.matcher, &connection, request, explain);
+        self.tally.decision(&judged.decision);
+        then(&judged);
+        Ok(judged.decision.verdict)
+    }
+
+    /// The connection that a request is judged on: the client's, or for egress the one that goes out.
+    fn judged<'a>(&self, session: &'a Session, target: Option<&'a Known>) -> Connection<'a> {
+        let connection = session.connection();
+        let (Direction::Egress, Some(target)) = (self.shared.direction, target) else {
+            return connection;
+        };
+        Connection {
+            destination: Peer {
+                principal: target.principal.as_deref().into(),
+                ip: Some(target.address.ip().to_canonical()),
+                // What a peer's labels are, nobody tells a proxy.
+                labels: None,
+            },
+            port: target.address.port(),
+            sni: target.sni.as_deref().into(),
+            ..connection
+        }
+    }
+}

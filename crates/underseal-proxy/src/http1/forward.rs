@@ -1,0 +1,222 @@
+//! Requests on their way: judged, sent, and sent once more where that is certain to do no harm.
+
+use std::future::poll_fn;
+
+use underseal_http::Outgoing;
+
+use super::exchange::{Exchange, Finished};
+use super::request::{self, Prepared};
+use super::{Connection, Fault};
+use crate::backend::{Backend, Unreachable};
+use crate::exchange::{self as rules, Allowed};
+use crate::http2::{Upstreams, connect_bridged};
+use crate::log::Outcome;
+use crate::protocol::ToProtocol;
+use crate::tunnel;
+use underseal_server::closing::End;
+
+/// Something is not sent; what the client is answered has been prepared.
+struct NotSent;
+
+impl Connection<'_> {
+    /// Has a backend answer, if policies allow that; says how the connection ends if it does.
+    pub(super) async fn forward(&mut self, prepared: &mut Prepared) -> Option<End> {
+        let outgoing = std::mem::take(&mut prepared.outgoing);
+        let end = self.send_on(prepared, &outgoing).await;
+        self.worker.heads.give(outgoing);
+        end
+    }
+
+    async fn send_on(&mut self, prepared: &mut Prepared, outgoing: &Outgoing) -> Option<End> {
+        let mut again = None;
+        loop {
+            let sent = self.send_once(prepared, outgoing, again).await;
+            let (finished, backend) = match sent {
+                Ok(sent) => sent,
+                Err(NotSent) => return self.answer(prepared).await,
+            };
+            if finished.is_untouched() && backend.reused && prepared.is_repeatable {
+                // It died while it waited: nobody's fault, and nothing was done.
+                again = Some(backend.known.target);
+                continue;
+            }
+            return self.conclude(prepared, finished, backend).await;
+        }
+    }
+
+    /// Has what is `outgoing` judged, and sent to a backend: with a new connection, to the one that did
+    /// not answer, if that is to be tried `again`.
+    async fn send_once(
+        &mut self,
+        prepared: &mut Prepared,
+        outgoing: &Outgoing,
+        again: Option<usize>,
+    ) -> Result<(Finished, Box<Backend>), NotSent> {
+        let worker = self.worker;
+        // Where policies judge who will answer, that is found out first.
+        let found = match worker.judges_backend() {
+            true => Some(self.backend(again).await),
+            false => None,
+        };
+        let found = found.transpose().map_err(|unreachable| {
+            rules::unjudged(worker, outgoing, (&mut prepared.line, prepared.begun));
+            request::unreachable(worker, prepared, unreachable);
+            NotSent
+        })?;
+        let target = found.as_deref().map(|backend| &backend.known);
+        let line = (&mut prepared.line, prepared.begun);
+        let allowed = match rules::judge(worker, self.session, target, outgoing, line) {
+            Ok(allowed) => allowed,
+            Err(denied) => {
+                if let Some(backend) = found {
+                    self.keep(backend);
+                }
+                request::denied(worker, prepared, denied);
+                return Err(NotSent);
+            }
+        };
+        let backend = match found {
+            Some(backend) => Ok(backend),
+            None => self.backend(again).await,
+        };
+        let mut backend = backend.map_err(|unreachable| {
+            request::unreachable(worker, prepared, unreachable);
+            NotSent
+        })?;
+        let finished = self.exchange(prepared, allowed, &mut backend).await;
+        Ok((finished, backend))
+    }
+
+    /// A connection to a backend: a new one, to that one, if it is to be tried `again`.
+    async fn backend(&mut self, again: Option<usize>) -> Result<Box<Backend>, Unreachable> {
+        let backends = &self.worker.backends;
+        let kept = self.own_backend.take();
+        let header = self.worker.proxy_header(self.session);
+        if self.worker.shared.to_protocol == ToProtocol::H2 {
+            return Box::pin(self.bridge(header.as_deref(), again)).await;
+        }
+        let index = again.unwrap_or_else(|| backends.pick());
+        let kept = match (&header, again) {
+            (_, Some(_)) => None,
+            (Some(_), None) => kept.and_then(Backend::revived),
+            (None, None) => backends.kept(index),
+        };
+        if let Some(backend) = kept {
+            return Ok(backend);
+        }
+        // Boxed because it is rare and large.
+        Box::pin(backends.connect(self.worker, self.watch, index, header.as_deref())).await
+    }
+
+    /// A stream of a connection that speaks HTTP/2: one that carries the client's address is for
+    /// this client alone.
+    async fn bridge(
+        &mut self,
+        header: Option<&[u8]>,
+        again: Option<usize>,
+    ) -> Result<Box<Backend>, Unreachable> {
+        let worker = self.worker;
+        let upstreams = match header {
+            None => &worker.upstreams,
+            Some(_) => self
+                .own_upstreams
+                .get_or_insert_with(|| Upstreams::new(worker.backends.count())),
+        };
+        connect_bridged(worker, self.watch, upstreams, header, again).await
+    }
+
+    /// Keeps a backend's connection for the next request: of this client alone, if it carries the
+    /// client's address.
+    fn keep(&mut self, backend: Box<Backend>) {
+        match self.worker.shared.send_proxy {
+            true => self.own_backend = Some(backend).filter(|own| !own.stream.is_bridged()),
+            false => self.worker.backends.keep(backend),
+        }
+    }
+
+    /// Runs one exchange to its end.
+    async fn exchange(
+        &mut self,
+        prepared: &mut Prepared,
+        allowed: Allowed<&Outgoing>,
+        backend: &mut Backend,
+    ) -> Finished {
+        prepared.backend = Some(backend.known.target);
+        let Some(outgoing) = allowed.to(backend.known.target) else {
+            return Finished::unanswered(Fault::BackendCut);
+        };
+        let head = match &backend.bridge {
+            None => {
+                let mut head = self.worker.buffers.take();
+                head.extend_from_slice(outgoing.head());
+                head
+            }
+            Some(bridge) => match bridge.begin(allowed, rules::scheme(self.session)) {
+                Ok(()) => request::framing(self.worker, prepared, outgoing),
+                Err(fault) => return Finished::unanswered(fault),
+            },
+        };
+        let read = std::mem::take(&mut self.read);
+        let mut exchange = Exchange::new(self.worker, prepared, head, read);
+        let finished = {
+            let (client, backend) = (&mut self.client, &mut backend.stream);
+            let watch = self.watch;
+            poll_fn(|cx| exchange.poll(cx, watch, client, backend)).await
+        };
+        let (head, read, body) = exchange.give_back();
+        self.worker.buffers.give(head);
+        self.read = read;
+        prepared.body = body;
+        prepared.bytes_in = finished.bytes_in;
+        finished
+    }
+
+    /// What follows from how an exchange ended.
+    async fn conclude(
+        &mut self,
+        prepared: &mut Prepared,
+        finished: Finished,
+        mut backend: Box<Backend>,
+    ) -> Option<End> {
+        let worker = self.worker;
+        if let Some(failure) = finished.unanswered {
+            request::failed(worker, prepared, failure);
+            return self.answer(prepared).await;
+        }
+        let mut outcome = Outcome {
+            status: finished.status,
+            bytes_in: finished.bytes_in,
+            bytes_out: finished.bytes_out,
+            error: finished.error,
+            ..Outcome::default()
+        };
+        if let Some(from_backend) = finished.tunnel {
+            let from_client = std::mem::take(&mut self.read);
+            let passed = Box::pin(tunnel::pass(
+                self.watch,
+                worker.timeouts().tunnel,
+                (&mut self.client, from_client),
+                (&mut backend.stream, from_backend),
+            ))
+            .await;
+            outcome.bytes_in = passed.from_client;
+            outcome.bytes_out = passed.to_client;
+            outcome.error = passed.error;
+            self.log(prepared, outcome);
+            return Some(match passed.error {
+                None => End::Close,
+                Some(_) => {
+                    backend.stream.abort();
+                    End::Abort
+                }
+            });
+        }
+        self.log(prepared, outcome);
+        if finished.keep_backend {
+            self.keep(backend);
+        } else if finished.error.is_some() {
+            backend.stream.abort();
+        }
+        finished.end
+    }
+}

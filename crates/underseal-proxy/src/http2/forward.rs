@@ -1,0 +1,153 @@
+//! Requests on their way: judged, sent, and sent once more where that is certain to do no harm.
+
+use h2::server::SendResponse;
+use http::uri::Scheme;
+use hyper::body::Bytes;
+use underseal_http::Outgoing;
+
+use super::Client;
+use super::exchange::{Ending, Exchange, Stopped};
+use super::pump::Source;
+use super::upstream::{Begun, Reached};
+use crate::backend::Unreachable;
+use crate::exchange::{self as rules, Allowed, Denied};
+use crate::http1::Fault;
+use underseal_server::watch::Watch;
+
+/// A request that goes on, if policies allow that.
+pub(super) struct Forwarding<'a> {
+    pub(super) client: &'a Client,
+    pub(super) watch: &'a Watch,
+    pub(super) outgoing: &'a Outgoing,
+    pub(super) scheme: Scheme,
+    pub(super) is_head: bool,
+}
+
+impl Forwarding<'_> {
+    /// Has a backend answer, and once more where it is certain that the first one did nothing.
+    pub(super) async fn run(
+        &self,
+        respond: &mut SendResponse<Bytes>,
+        mut body: Option<Source>,
+        (line, begun): (&mut Vec<u8>, usize),
+    ) -> Ending {
+        let Self {
+            client,
+            watch,
+            is_head,
+            ..
+        } = *self;
+        let is_bare = body.is_none();
+        let mut again = None;
+        loop {
+            let sent = self.send(&mut body, (&mut *line, begun), again).await;
+            let begun = match sent {
+                Ok(begun) => begun,
+                Err(NotSent::Denied) => return Ending::answered(client, respond, 403, is_head),
+                Err(NotSent::Fault(fault)) => {
+                    return Ending::failed(client, respond, fault, is_head);
+                }
+            };
+            let Begun {
+                awaited,
+                upload,
+                link,
+                is_reused,
+            } = begun;
+            let backend = Some(link.name().into());
+            let mut exchange = Exchange::new(client, watch, respond, upload);
+            let found = exchange.head(awaited).await;
+            let bytes_in = exchange.upload.passed();
+            let stopped = match found {
+                Ok(found) => return exchange.body(found, link, is_head).await,
+                Err(stopped) => stopped,
+            };
+            let may_repeat = is_bare && again.is_none() && exchange.interim == 0;
+            if let Stopped::Lost(lost) = stopped
+                && may_repeat
+                && (lost.is_unprocessed || is_reused && self.is_idempotent())
+                && lost.fault == Fault::BackendCut
+            {
+                again = Some(link.target());
+                continue;
+            }
+            let mut ending = stopped.unanswered(client, respond, link, is_head);
+            ending.bytes_in = bytes_in;
+            ending.backend = backend;
+            return ending;
+        }
+    }
+
+    /// Has what goes on judged, and sent to a backend.
+    async fn send(
+        &self,
+        body: &mut Option<Source>,
+        (line, begun): (&mut Vec<u8>, usize),
+        again: Option<usize>,
+    ) -> Result<Begun, NotSent> {
+        // A connection may end in the moment that it is to be used; the next one is a new one.
+        for _ in 0..2 {
+            let (reached, allowed) = self.reach((&mut *line, begun), again).await?;
+            let worker = &self.client.worker;
+            let head = (allowed, &self.scheme);
+            if let Some(begun) = reached.send(worker, self.watch, head, body).await? {
+                return Ok(begun);
+            }
+        }
+        Err(NotSent::Fault(Fault::Unreachable(Unreachable::Refused)))
+    }
+
+    /// A connection to a backend, and what may be sent on it. Where policies judge who will answer, the
+    /// connection is found first.
+    async fn reach(
+        &self,
+        (line, begun): (&mut Vec<u8>, usize),
+        again: Option<usize>,
+    ) -> Result<(Reached, Allowed<&Outgoing>), NotSent> {
+        let worker = &self.client.worker;
+        let upstreams = self.client.upstreams();
+        let proxied = self.client.proxied();
+        let reach = || Box::pin(upstreams.reach(worker, self.watch, proxied, again));
+        let found = match worker.judges_backend() {
+            true => Some(reach().await),
+            false => None,
+        };
+        let found = found.transpose().inspect_err(|_| {
+            rules::unjudged(worker, self.outgoing, (&mut *line, begun));
+        })?;
+        let target = found.as_ref().map(Reached::known);
+        let session = &self.client.session;
+        match (
+            rules::judge(worker, session, target, self.outgoing, (line, begun)),
+            found,
+        ) {
+            (Ok(allowed), Some(reached)) => Ok((reached, allowed)),
+            (Ok(allowed), None) => Ok((reach().await?, allowed)),
+            (Err(denied), found) => {
+                found.into_iter().for_each(Reached::keep);
+                Err(match denied {
+                    Denied::Policy => NotSent::Denied,
+                    Denied::Token => NotSent::Fault(Fault::Token),
+                })
+            }
+        }
+    }
+
+    fn is_idempotent(&self) -> bool {
+        rules::is_idempotent(self.outgoing.request().method())
+    }
+}
+
+/// Why a request is not sent.
+#[derive(Clone, Copy, Debug)]
+enum NotSent {
+    /// By a policy.
+    Denied,
+    Fault(Fault),
+}
+
+impl From<Fault> for NotSent {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}

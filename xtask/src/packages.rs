@@ -56,7 +56,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "nghttp2-client", probe: Probe::Program("h2load"),
         reason: "peer of the tests of `proxy`: HTTP/2 that others wrote", needed_by: &[Unit] },
     Package { name: "nginx", probe: Probe::Program("nginx"),
-        reason: "reads the smuggling corpus; peer of `serve` and `proxy` in the bench",
+        reason: "reads the smuggling corpus; runs under underseal-preload; peer of the bench",
         needed_by: &[Unit] },
     Package { name: "openssl", probe: Probe::Program("openssl"),
         reason: "peer of the interop tests; makes RSA keys", needed_by: &[Unit] },

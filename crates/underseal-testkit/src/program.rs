@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Where each program comes from on Debian.
 const PACKAGES: &[(&str, &str)] = &[
+    ("cc", "gcc"),
     ("curl", "curl"),
     ("gnutls-cli", "gnutls-bin"),
     ("gnutls-serv", "gnutls-bin"),

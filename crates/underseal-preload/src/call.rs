@@ -1,0 +1,100 @@
+//! What every call of the program's on a connection goes through.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rustix::io::Errno;
+use underseal_ulp::Lent;
+
+use crate::connection::Socket;
+use crate::sys;
+use crate::table::{self, Found};
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    static LENT: RefCell<Lent> = const { RefCell::new(Lent::new()) };
+}
+
+/// This thread is in the library, and may hold its locks: a signal handler that interrupts it must
+/// not wait for them.
+pub(crate) struct Inside(());
+
+impl Inside {
+    /// Nothing if the thread is in it already.
+    pub(crate) fn enter() -> Option<Self> {
+        (!INSIDE.replace(true)).then_some(Self(()))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(false);
+    }
+}
+
+/// Answers a call on `fd` if it is one on a connection: what the program is to be returned, with errno
+/// set. Nothing where the C library is to answer.
+#[inline]
+pub(crate) fn on_socket(
+    fd: c_int,
+    body: impl FnOnce(&Socket) -> Result<usize, Errno>,
+) -> Option<isize> {
+    if !table::is_known(fd) {
+        return None;
+    }
+    answer(fd, body)
+}
+
+#[cold]
+#[inline(never)]
+fn answer(fd: c_int, body: impl FnOnce(&Socket) -> Result<usize, Errno>) -> Option<isize> {
+    let errno = sys::saved_errno();
+    let outcome = guarded(|| {
+        Ok(match table::find(fd) {
+            None => None,
+            Some(Found::Refused(error)) => Some(Err(error)),
+            Some(Found::Socket(socket)) => Some(body(&socket)),
+        })
+    });
+    sys::set_errno(errno);
+    match outcome {
+        Ok(None) => None,
+        Ok(Some(outcome)) => Some(returned(outcome)),
+        Err(error) => Some(returned(Err(error))),
+    }
+}
+
+/// Runs what needs this library's locks, and lets no panic out of it.
+pub(crate) fn guarded<T>(body: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    let Some(_inside) = Inside::enter() else {
+        return Err(Errno::AGAIN);
+    };
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Errno::IO))
+}
+
+/// As a function of C returns it: -1 with errno set, or a value with errno as it was.
+pub(crate) fn returned(outcome: Result<usize, Errno>) -> isize {
+    match outcome {
+        Ok(value) => value as isize,
+        Err(error) => {
+            sys::set_errno(error.raw_os_error());
+            -1
+        }
+    }
+}
+
+/// Lends this thread's buffer.
+pub(crate) fn lend<T>(with: impl FnOnce(&mut Lent) -> T) -> T {
+    let mut with = Some(with);
+    let lent = LENT.try_with(|lent| {
+        let mut lent = lent.try_borrow_mut().ok()?;
+        with.take().map(|with| with(&mut lent))
+    });
+    match (lent, with) {
+        (Ok(Some(value)), _) => value,
+        // The thread ends, and its buffer is gone already.
+        (_, Some(with)) => with(&mut Lent::new()),
+        (_, None) => unreachable!("it was called and has returned"),
+    }
+}

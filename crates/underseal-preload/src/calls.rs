@@ -1,0 +1,10 @@
+//! The functions of the C library that this one stands before. Each asks the table first and goes
+//! on to the C library's where the number is no connection's.
+
+mod address;
+mod descriptor;
+mod option;
+mod readiness;
+mod receive;
+mod send;
+mod sendfile;

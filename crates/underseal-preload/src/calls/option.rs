@@ -1,0 +1,222 @@
+//! setsockopt(2) and getsockopt(2): where a program asks for TLS, and what it is answered.
+
+use std::ffi::{c_int, c_void};
+
+use libc::socklen_t;
+use rustix::io::Errno;
+use underseal_ulp::{CryptoInfo, Transmit, parse};
+
+use crate::call::{guarded, on_socket, returned};
+use crate::connection::{Private, Socket};
+use crate::sys::{self, address, arg};
+use crate::table::Known;
+use crate::{inert, memory, process, real};
+
+/// The name of the upper layer protocol.
+const TLS: &[u8] = b"tls";
+
+/// The longest struct of keys.
+const MOST: usize = 56;
+
+/// `TCP_ESTABLISHED` of `include/net/tcp_states.h`.
+const ESTABLISHED: u8 = 1;
+
+/// As setsockopt(2).
+///
+/// # Safety
+///
+/// As the C library's; addresses of TLS options are tried first.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn setsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    len: socklen_t,
+) -> c_int {
+    if let Some(returned) = on_socket(fd, |socket| set_on_socket(socket, level, name, value, len)) {
+        return returned as c_int;
+    }
+    match (level, name) {
+        (libc::SOL_TLS, libc::TLS_TX) if has_ulp(fd) => {
+            returned(guarded(|| start(fd, value, len))) as c_int
+        }
+        (libc::SOL_TCP, libc::TCP_ULP) => {
+            let errno = sys::saved_errno();
+            if !process::is_always() {
+                // SAFETY: the arguments are the program's.
+                let answer = unsafe { real::setsockopt(fd, level, name, value, len) };
+                if answer == 0 || sys::errno() != Errno::NOENT {
+                    return answer;
+                }
+            }
+            let outcome = guarded(|| attach(fd, value, len));
+            sys::set_errno(errno);
+            returned(outcome) as c_int
+        }
+        // SAFETY: the arguments are the program's.
+        _ => unsafe { real::setsockopt(fd, level, name, value, len) },
+    }
+}
+
+/// Whether "tls" was attached to this socket, by us.
+fn has_ulp(fd: c_int) -> bool {
+    guarded(|| Ok(Known::at(fd).is_some_and(|mut known| known.entry().ulp.is_some())))
+        .unwrap_or(false)
+}
+
+/// `TCP_ULP`, on a kernel without TLS.
+fn attach(fd: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno> {
+    // SAFETY: the program has asked for the name to be read, and waits for the call's end.
+    let name = unsafe { memory::bytes(value.cast(), (len as usize).min(TLS.len() + 1)) }?;
+    if name.strip_suffix(b"\0").unwrap_or(name) != TLS {
+        return Err(Errno::NOENT);
+    }
+    if sys::option::<u8>(fd, libc::SOL_TCP, libc::TCP_INFO)? != ESTABLISHED {
+        return Err(Errno::NOTCONN);
+    }
+    let identity = sys::identity(fd)?;
+    let mut known = Known::made_at(fd).ok_or(Errno::NOMEM)?;
+    if known.entry().ulp == Some(identity) {
+        return Err(Errno::EXIST);
+    }
+    known.entry().ulp = Some(identity);
+    Ok(0)
+}
+
+/// The keys that a program points to.
+fn keys(value: *const c_void, len: socklen_t) -> Result<underseal_record::TrafficKeys, Errno> {
+    if value.is_null() {
+        return Err(Errno::INVAL);
+    }
+    if len as usize > MOST {
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: the program has asked for the keys to be read, and waits for the call's end.
+    parse(unsafe { memory::bytes(value.cast(), len as usize) }?)
+}
+
+/// `TLS_TX`: the TCP socket moves to a number that the program does not know, and the program's
+/// number gets the inert socket. Every refusal leaves all as it was.
+fn start(fd: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno> {
+    let keys = keys(value, len)?;
+    process::claim()?;
+    let mut known = Known::made_at(fd).ok_or(Errno::NOMEM)?;
+    if known.entry().ulp != Some(sys::identity(fd)?) {
+        return Err(Errno::NOPROTOOPT);
+    }
+    if known.entry().is_duplicated {
+        // Somebody could write past us, by the other number.
+        return Err(Errno::OPNOTSUPP);
+    }
+    let transmit = Transmit::new(keys);
+    let private = Private::of(fd)?;
+    let watches = known.entry().watches;
+    watches.carry_over(fd, private.number())?;
+    // From here on others wait for this guard, and find the connection.
+    known.announce();
+    match inert::replace(fd) {
+        Ok(inert) => {
+            known.entry().socket = Some(Socket::new(private, transmit, inert).into());
+            Ok(0)
+        }
+        Err(error) => {
+            known.renounce();
+            let _ = watches.carry_over(private.number(), fd);
+            Err(error)
+        }
+    }
+}
+
+fn set_on_socket(
+    socket: &Socket,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    len: socklen_t,
+) -> Result<usize, Errno> {
+    match (level, name) {
+        (libc::SOL_TLS, libc::TLS_TX) => {
+            let keys = keys(value, len)?;
+            socket
+                .send(0, |transmit, _| transmit.replace_keys(keys))
+                .map(|()| 0)
+        }
+        (libc::SOL_TLS, _) => Err(Errno::NOPROTOOPT),
+        (libc::SOL_TCP, libc::TCP_ULP) => Err(Errno::EXIST),
+        _ => {
+            let arguments = [
+                arg(socket.tcp()),
+                arg(level),
+                arg(name),
+                address(value),
+                len as usize,
+            ];
+            // SAFETY: the arguments are the program's, and the kernel checks them.
+            unsafe { sys::call(libc::SYS_setsockopt, arguments) }
+        }
+    }
+}
+
+/// As getsockopt(2).
+///
+/// # Safety
+///
+/// As the C library's; addresses of TLS options are tried first.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn getsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *mut c_void,
+    len: *mut socklen_t,
+) -> c_int {
+    match on_socket(fd, |socket| get_on_socket(socket, level, name, value, len)) {
+        Some(returned) => returned as c_int,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::getsockopt(fd, level, name, value, len) },
+    }
+}
+
+fn get_on_socket(
+    socket: &Socket,
+    level: c_int,
+    name: c_int,
+    value: *mut c_void,
+    len: *mut socklen_t,
+) -> Result<usize, Errno> {
+    match (level, name) {
+        (libc::SOL_TLS, libc::TLS_TX) => {
+            // SAFETY: any bytes are a number.
+            let room = unsafe { memory::read(len) }? as usize;
+            if value.is_null() {
+                return Err(Errno::INVAL);
+            }
+            let info = |transmit: &mut Transmit, _: &mut _| CryptoInfo::of(transmit.keys(), room);
+            memory::write(value.cast(), socket.send(0, info)?.as_bytes())?;
+            Ok(0)
+        }
+        (libc::SOL_TLS, libc::TLS_RX) => Err(Errno::BUSY),
+        (libc::SOL_TLS, _) => Err(Errno::NOPROTOOPT),
+        (libc::SOL_TCP, libc::TCP_ULP) => {
+            // SAFETY: any bytes are a number.
+            let room = unsafe { memory::read(len) }? as usize;
+            let name = b"tls\0";
+            let name = &name[..name.len().min(room)];
+            memory::write(value.cast(), name)?;
+            memory::write(len.cast(), &(name.len() as socklen_t).to_ne_bytes())?;
+            Ok(0)
+        }
+        _ => {
+            let arguments = [
+                arg(socket.tcp()),
+                arg(level),
+                arg(name),
+                address(value),
+                address(len),
+            ];
+            // SAFETY: the arguments are the program's, and the kernel checks them.
+            unsafe { sys::call(libc::SYS_getsockopt, arguments) }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! epoll, poll and select: it is the TCP socket that is watched.
+
+use std::ffi::{c_int, c_long, c_void};
+use std::ptr::null_mut;
+
+use libc::{epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
+use rustix::io::Errno;
+
+use crate::call::{guarded, on_socket, returned};
+use crate::connection::Socket;
+use crate::sys::{self, address, arg};
+use crate::table::{self, Found, Known};
+use crate::{memory, real};
+
+mod select;
+
+/// Most descriptors that are asked about at once.
+const MOST: usize = 1 << 20;
+
+/// As epoll_ctl(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn epoll_ctl(
+    epoll: c_int,
+    operation: c_int,
+    fd: c_int,
+    event: *mut epoll_event,
+) -> c_int {
+    let watch = |socket: &Socket| {
+        let arguments = [
+            arg(epoll),
+            arg(operation),
+            arg(socket.tcp()),
+            address(event),
+        ];
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe { sys::call(libc::SYS_epoll_ctl, arguments) }
+    };
+    match on_socket(fd, watch) {
+        Some(returned) => returned as c_int,
+        None => {
+            // SAFETY: the arguments are the program's.
+            let answer = unsafe { real::epoll_ctl(epoll, operation, fd, event) };
+            if answer == 0 {
+                note(epoll, operation, fd, event);
+            }
+            answer
+        }
+    }
+}
+
+/// Notes who watches a number, in case that its socket moves.
+fn note(epoll: c_int, operation: c_int, fd: c_int, event: *const epoll_event) {
+    // A signal handler in the midst of another call is refused: what it does is not known then.
+    let _ = guarded(|| {
+        let event = match operation {
+            libc::EPOLL_CTL_DEL => (0, 0),
+            _ => {
+                // SAFETY: the kernel has just read the event there.
+                let event = unsafe { event.read_unaligned() };
+                (event.events, event.u64)
+            }
+        };
+        if let Some(mut known) = Known::made_at(fd) {
+            known.entry().watches.note(epoll, operation, event);
+        }
+        Ok(())
+    });
+}
+
+/// What a program asks about, with the TCP sockets in the place of connections.
+fn translated(fds: *const pollfd, count: nfds_t) -> Result<Vec<pollfd>, Errno> {
+    let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
+    if count > MOST {
+        return Err(Errno::INVAL);
+    }
+    let mut own = Vec::with_capacity(count);
+    for index in 0..count {
+        // SAFETY: the array was read when it was looked for connections, and any bytes are an entry.
+        let mut entry = unsafe { fds.wrapping_add(index).read_unaligned() };
+        entry.fd = watched(entry.fd);
+        own.push(entry);
+    }
+    Ok(own)
+}
+
+/// The number whose readiness is that of `fd`.
+fn watched(fd: c_int) -> c_int {
+    if !table::is_known(fd) {
+        return fd;
+    }
+    match table::find(fd) {
+        Some(Found::Socket(socket)) => socket.tcp(),
+        // No number at all: the kernel says POLLNVAL.
+        Some(Found::Refused(Errno::BADF)) => c_int::MAX,
+        _ => fd,
+    }
+}
+
+/// Whether any of them is a connection.
+///
+/// # Errors
+///
+/// `EFAULT`.
+fn has_connections(fds: *const pollfd, count: nfds_t) -> Result<bool, Errno> {
+    let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
+    if !table::is_in_use() || count == 0 || count > MOST {
+        return Ok(false);
+    }
+    memory::readable(fds, count * size_of::<pollfd>())?;
+    // SAFETY: the array can be read, and any bytes are entries.
+    Ok((0..count)
+        .any(|index| table::is_known(unsafe { fds.wrapping_add(index).read_unaligned() }.fd)))
+}
+
+/// Polls with the system call `number`, whose arguments behind the array are `rest`.
+fn poll_with<const N: usize>(
+    number: c_long,
+    fds: *mut pollfd,
+    count: nfds_t,
+    rest: [usize; N],
+) -> Result<usize, Errno> {
+    let mut own = guarded(|| translated(fds, count))?;
+    let mut arguments = [0; 6];
+    arguments[0] = address(own.as_mut_ptr());
+    arguments[1] = own.len();
+    arguments[2..2 + N].copy_from_slice(&rest);
+    // SAFETY: the kernel writes to an array that is as long; the rest is the program's, and checked.
+    let ready = unsafe { sys::call(number, arguments) }?;
+    for (index, entry) in own.iter().enumerate() {
+        let place = fds.wrapping_add(index).cast::<u8>();
+        let place = place.wrapping_add(std::mem::offset_of!(pollfd, revents));
+        // SAFETY: the program has the kernel write there, and waits for the call's end.
+        unsafe { place.cast::<i16>().write_unaligned(entry.revents) };
+    }
+    Ok(ready)
+}
+
+/// As poll(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn poll(fds: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+    match has_connections(fds, count) {
+        // SAFETY: the arguments are the program's.
+        Ok(false) => unsafe { real::poll(fds, count, timeout) },
+        Ok(true) => kept(|| poll_with(libc::SYS_poll, fds, count, [arg(timeout)])),
+        Err(error) => returned(Err(error)) as c_int,
+    }
+}
+
+/// As ppoll(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ppoll(
+    fds: *mut pollfd,
+    count: nfds_t,
+    timeout: *const timespec,
+    signals: *const sigset_t,
+) -> c_int {
+    match has_connections(fds, count) {
+        // SAFETY: the arguments are the program's.
+        Ok(false) => unsafe { real::ppoll(fds, count, timeout, signals) },
+        Ok(true) => kept(|| {
+            let mut own = own_timeout(timeout)?;
+            let own = own.as_mut().map_or(null_mut(), std::ptr::from_mut);
+            let rest = [address(own), address(signals), SIGNALS];
+            poll_with(libc::SYS_ppoll, fds, count, rest)
+        }),
+        Err(error) => returned(Err(error)) as c_int,
+    }
+}
+
+/// Bytes of the kernel's set of signals.
+const SIGNALS: usize = 8;
+
+/// The timeout, which the kernel writes to and the C library does not.
+fn own_timeout(timeout: *const timespec) -> Result<Option<timespec>, Errno> {
+    match timeout.is_null() {
+        true => Ok(None),
+        // SAFETY: any bytes are two numbers.
+        false => unsafe { memory::read(timeout) }.map(Some),
+    }
+}
+
+/// Keeps errno where the call succeeds.
+fn kept(call: impl FnOnce() -> Result<usize, Errno>) -> c_int {
+    let errno = sys::saved_errno();
+    let outcome = call();
+    sys::set_errno(errno);
+    returned(outcome) as c_int
+}
+
+/// As poll(2), where the compiler knows the array's length.
+///
+/// # Safety
+///
+/// As [`poll`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn __poll_chk(
+    fds: *mut pollfd,
+    count: nfds_t,
+    timeout: c_int,
+    room: size_t,
+) -> c_int {
+    let count = count.min((room / size_of::<pollfd>()) as nfds_t);
+    // SAFETY: no more is asked than there is room for; the C library would end the program.
+    unsafe { poll(fds, count, timeout) }
+}
+
+/// As ppoll(2), where the compiler knows the array's length.
+///
+/// # Safety
+///
+/// As [`ppoll`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn __ppoll_chk(
+    fds: *mut pollfd,
+    count: nfds_t,
+    timeout: *const timespec,
+    signals: *const sigset_t,
+    room: size_t,
+) -> c_int {
+    let count = count.min((room / size_of::<pollfd>()) as nfds_t);
+    // SAFETY: no more is asked than there is room for; the C library would end the program.
+    unsafe { ppoll(fds, count, timeout, signals) }
+}

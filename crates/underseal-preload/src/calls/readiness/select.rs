@@ -1,0 +1,174 @@
+//! select(2), by poll: the numbers of TCP sockets do not fit into its sets.
+
+use super::*;
+
+/// Bits of a word of a set.
+const BITS: usize = c_long::BITS as usize;
+
+/// What poll says of what select's sets ask, as the kernel has it.
+const READABLE: i16 =
+    libc::POLLIN | libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLHUP | libc::POLLERR;
+const WRITABLE: i16 = libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND | libc::POLLERR;
+const EXCEPTIONAL: i16 = libc::POLLPRI;
+
+const EVENTS: [i16; 3] = [
+    libc::POLLIN | libc::POLLRDNORM | libc::POLLRDBAND,
+    libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND,
+    libc::POLLPRI,
+];
+const ANSWERS: [i16; 3] = [READABLE, WRITABLE, EXCEPTIONAL];
+
+/// The sets of a call, as a program passes them.
+type Sets = [*mut fd_set; 3];
+
+fn word(set: *mut fd_set, fd: usize) -> *mut c_long {
+    set.cast::<c_long>().wrapping_add(fd / BITS)
+}
+
+fn has(set: *mut fd_set, fd: usize) -> bool {
+    // SAFETY: the set was tried up to the count of the call, and `fd` is below that.
+    let word = unsafe { word(set, fd).read_unaligned() };
+    word & (1 << (fd % BITS)) != 0
+}
+
+fn put(set: *mut fd_set, fd: usize, ready: bool) {
+    let place = word(set, fd);
+    // SAFETY: as in `has`.
+    let old = unsafe { place.read_unaligned() };
+    let bit = 1 << (fd % BITS);
+    let new = if ready { old | bit } else { old & !bit };
+    // SAFETY: the program has the kernel write there, and waits for the call's end.
+    unsafe { place.write_unaligned(new) };
+}
+
+/// What the sets ask, as poll is asked; nothing if no connection is among it.
+fn asked(count: c_int, sets: &Sets) -> Result<Option<Vec<pollfd>>, Errno> {
+    let count = usize::try_from(count).map_err(|_| Errno::INVAL)?.min(MOST);
+    for set in sets.iter().filter(|set| !set.is_null()) {
+        let bytes = count.div_ceil(BITS) * size_of::<c_long>();
+        memory::readable(*set, bytes)?;
+    }
+    let mut fds = Vec::new();
+    for fd in 0..count {
+        let mut events = 0;
+        for (set, asked) in sets.iter().zip(EVENTS) {
+            if !set.is_null() && has(*set, fd) {
+                events |= asked;
+            }
+        }
+        if events != 0 {
+            let fd = fd as c_int;
+            let revents = 0;
+            fds.push(pollfd {
+                fd,
+                events,
+                revents,
+            });
+        }
+    }
+    Ok(fds
+        .iter()
+        .any(|entry| table::is_known(entry.fd))
+        .then_some(fds))
+}
+
+/// Polls, and writes the answer into the sets.
+fn select_with(
+    mut fds: Vec<pollfd>,
+    sets: &Sets,
+    timeout: Option<timespec>,
+    signals: *const sigset_t,
+) -> Result<usize, Errno> {
+    let asked = fds.clone();
+    guarded(|| {
+        fds.iter_mut()
+            .for_each(|entry| entry.fd = watched(entry.fd));
+        Ok(())
+    })?;
+    let mut timeout = timeout;
+    let timeout = timeout.as_mut().map_or(null_mut(), std::ptr::from_mut);
+    let arguments = [
+        address(fds.as_mut_ptr()),
+        fds.len(),
+        address(timeout),
+        address(signals),
+        SIGNALS,
+    ];
+    // SAFETY: the kernel writes to an array that is as long; the signals are the program's, and checked.
+    unsafe { sys::call(libc::SYS_ppoll, arguments) }?;
+    if fds.iter().any(|entry| entry.revents & libc::POLLNVAL != 0) {
+        return Err(Errno::BADF);
+    }
+    let mut ready = 0;
+    for (entry, asked) in fds.iter().zip(asked) {
+        for ((set, events), answers) in sets.iter().zip(EVENTS).zip(ANSWERS) {
+            if asked.events & events == 0 {
+                continue;
+            }
+            let is_ready = entry.revents & answers != 0;
+            put(*set, asked.fd as usize, is_ready);
+            ready += usize::from(is_ready);
+        }
+    }
+    Ok(ready)
+}
+
+/// As select(2). The time that is left is not written back, as POSIX allows.
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn select(
+    count: c_int,
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: *mut timeval,
+) -> c_int {
+    let sets = [read, write, except];
+    if table::is_in_use()
+        && let Ok(Some(fds)) = asked(count, &sets)
+    {
+        return kept(|| {
+            let timeout = match timeout.is_null() {
+                true => None,
+                false => {
+                    // SAFETY: any bytes are two numbers.
+                    let time: timeval = unsafe { memory::read(timeout.cast_const()) }?;
+                    Some(timespec {
+                        tv_sec: time.tv_sec + time.tv_usec / 1_000_000,
+                        tv_nsec: time.tv_usec % 1_000_000 * 1000,
+                    })
+                }
+            };
+            select_with(fds, &sets, timeout, null_mut::<c_void>().cast())
+        });
+    }
+    // SAFETY: the arguments are the program's.
+    unsafe { real::select(count, read, write, except, timeout) }
+}
+
+/// As pselect(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn pselect(
+    count: c_int,
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: *const timespec,
+    signals: *const sigset_t,
+) -> c_int {
+    let sets = [read, write, except];
+    if table::is_in_use()
+        && let Ok(Some(fds)) = asked(count, &sets)
+    {
+        return kept(|| select_with(fds, &sets, own_timeout(timeout)?, signals));
+    }
+    // SAFETY: the arguments are the program's.
+    unsafe { real::pselect(count, read, write, except, timeout, signals) }
+}

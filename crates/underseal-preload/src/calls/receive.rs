@@ -1,0 +1,233 @@
+//! read(2), recv(2) and what is like them: what comes is as TCP has it. A reader is a chance to send
+//! what waits.
+
+use std::ffi::{c_int, c_uint, c_void};
+
+use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
+
+use crate::call::on_socket;
+use crate::connection::Socket;
+use crate::real;
+use crate::sys::{self, address, arg};
+
+/// As read(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
+    let passed_on = |socket: &Socket| {
+        socket.try_flush();
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe { sys::call(libc::SYS_read, [arg(socket.tcp()), address(buffer), len]) }
+    };
+    match on_socket(fd, passed_on) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::read(fd, buffer, len) },
+    }
+}
+
+/// As readv(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+    let passed_on = |socket: &Socket| {
+        socket.try_flush();
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe {
+            sys::call(
+                libc::SYS_readv,
+                [arg(socket.tcp()), address(pieces), arg(count)],
+            )
+        }
+    };
+    match on_socket(fd, passed_on) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::readv(fd, pieces, count) },
+    }
+}
+
+/// As recv(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn recv(
+    fd: c_int,
+    buffer: *mut c_void,
+    len: size_t,
+    flags: c_int,
+) -> ssize_t {
+    let passed_on = |socket: &Socket| {
+        socket.try_flush();
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe {
+            sys::call(
+                libc::SYS_recvfrom,
+                [arg(socket.tcp()), address(buffer), len, arg(flags), 0, 0],
+            )
+        }
+    };
+    match on_socket(fd, passed_on) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::recv(fd, buffer, len, flags) },
+    }
+}
+
+/// As recvfrom(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn recvfrom(
+    fd: c_int,
+    buffer: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    from: *mut sockaddr,
+    from_len: *mut socklen_t,
+) -> ssize_t {
+    let passed_on = |socket: &Socket| {
+        socket.try_flush();
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe {
+            sys::call(
+                libc::SYS_recvfrom,
+                [
+                    arg(socket.tcp()),
+                    address(buffer),
+                    len,
+                    arg(flags),
+                    address(from),
+                    address(from_len),
+                ],
+            )
+        }
+    };
+    match on_socket(fd, passed_on) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::recvfrom(fd, buffer, len, flags, from, from_len) },
+    }
+}
+
+/// As recvmsg(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+    let passed_on = |socket: &Socket| {
+        socket.try_flush();
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe {
+            sys::call(
+                libc::SYS_recvmsg,
+                [arg(socket.tcp()), address(message), arg(flags)],
+            )
+        }
+    };
+    match on_socket(fd, passed_on) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::recvmsg(fd, message, flags) },
+    }
+}
+
+/// As recvmmsg(2).
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn recvmmsg(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> c_int {
+    let passed_on = |socket: &Socket| {
+        socket.try_flush();
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe {
+            sys::call(
+                libc::SYS_recvmmsg,
+                [
+                    arg(socket.tcp()),
+                    address(messages),
+                    count as usize,
+                    arg(flags),
+                    address(timeout),
+                ],
+            )
+        }
+    };
+    match on_socket(fd, passed_on) {
+        Some(returned) => returned as c_int,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::recvmmsg(fd, messages, count, flags, timeout) },
+    }
+}
+
+/// As read(2), where the compiler knows the buffer's length.
+///
+/// # Safety
+///
+/// As [`read`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn __read_chk(
+    fd: c_int,
+    buffer: *mut c_void,
+    len: size_t,
+    room: size_t,
+) -> ssize_t {
+    // SAFETY: no more is read than there is room for; the C library would end the program.
+    unsafe { read(fd, buffer, len.min(room)) }
+}
+
+/// As recv(2), where the compiler knows the buffer's length.
+///
+/// # Safety
+///
+/// As [`recv`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn __recv_chk(
+    fd: c_int,
+    buffer: *mut c_void,
+    len: size_t,
+    room: size_t,
+    flags: c_int,
+) -> ssize_t {
+    // SAFETY: no more is read than there is room for; the C library would end the program.
+    unsafe { recv(fd, buffer, len.min(room), flags) }
+}
+
+/// As recvfrom(2), where the compiler knows the buffer's length.
+///
+/// # Safety
+///
+/// As [`recvfrom`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn __recvfrom_chk(
+    fd: c_int,
+    buffer: *mut c_void,
+    len: size_t,
+    room: size_t,
+    flags: c_int,
+    from: *mut sockaddr,
+    from_len: *mut socklen_t,
+) -> ssize_t {
+    // SAFETY: no more is read than there is room for; the C library would end the program.
+    unsafe { recvfrom(fd, buffer, len.min(room), flags, from, from_len) }
+}

@@ -1,0 +1,231 @@
+//! write(2), send(2) and what is like them.
+
+use std::ffi::{c_int, c_uint, c_void};
+
+use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use rustix::io::Errno;
+use underseal_ulp::Plaintext;
+
+use crate::call::{lend, on_socket};
+use crate::connection::Socket;
+use crate::file::{Gathered, Memory};
+use crate::{memory, real};
+
+mod control;
+
+/// Flags that a TLS socket takes; anything else is refused.
+const KNOWN_FLAGS: c_int = libc::MSG_MORE | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_EOR;
+
+/// Most pieces of one call, as in the kernel.
+const MOST_PIECES: usize = 1024;
+
+/// Most bytes of one call, as in the kernel: whole pages below two gibibytes.
+pub(super) const MOST_BYTES: usize = 0x7fff_f000;
+
+/// The flags that go to TCP with the records.
+pub(super) fn flags_of_wire(flags: c_int) -> Result<c_int, Errno> {
+    if flags & !KNOWN_FLAGS != 0 {
+        return Err(Errno::OPNOTSUPP);
+    }
+    if flags & libc::MSG_MORE != 0 && flags & libc::MSG_EOR != 0 {
+        return Err(Errno::INVAL);
+    }
+    Ok(flags & (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL))
+}
+
+/// Sends `len` bytes of data.
+pub(super) fn send_data(
+    socket: &Socket,
+    data: &mut impl Plaintext,
+    len: usize,
+    flags: c_int,
+) -> Result<usize, Errno> {
+    let flags = flags_of_wire(flags)?;
+    if len == 0 {
+        return Ok(0);
+    }
+    let len = len.min(MOST_BYTES);
+    lend(|lent| socket.send(flags, |transmit, wire| transmit.send(data, len, wire, lent)))
+}
+
+fn send_memory(
+    socket: &Socket,
+    buffer: *const c_void,
+    len: usize,
+    flags: c_int,
+) -> Result<usize, Errno> {
+    let pointer = buffer.cast();
+    send_data(socket, &mut Memory { pointer, len }, len, flags)
+}
+
+fn send_pieces(
+    socket: &Socket,
+    pieces: *const iovec,
+    count: usize,
+    flags: c_int,
+) -> Result<usize, Errno> {
+    let (mut data, len) = gather(pieces, count)?;
+    send_data(socket, &mut data, len, flags)
+}
+
+/// The pieces that a program points to, and how many bytes they are.
+fn gather(pieces: *const iovec, count: usize) -> Result<(Gathered, usize), Errno> {
+    if count > MOST_PIECES {
+        return Err(Errno::INVAL);
+    }
+    let mut own = Vec::with_capacity(count);
+    let mut len = 0_usize;
+    for index in 0..count {
+        // SAFETY: any bytes are an address and a length.
+        let piece = unsafe { memory::read(pieces.wrapping_add(index)) }?;
+        len = len.checked_add(piece.iov_len).ok_or(Errno::INVAL)?;
+        own.push(piece);
+    }
+    match isize::try_from(len) {
+        Ok(_) => Ok((Gathered::new(own), len)),
+        Err(_) => Err(Errno::INVAL),
+    }
+}
+
+fn send_message(socket: &Socket, message: *const msghdr, flags: c_int) -> Result<usize, Errno> {
+    // SAFETY: any bytes are a message header: addresses and lengths.
+    let message = unsafe { memory::read(message) }?;
+    if message.msg_controllen == 0 {
+        return send_pieces(socket, message.msg_iov, message.msg_iovlen, flags);
+    }
+    let content_type = control::record_type(&message)?;
+    if flags & libc::MSG_MORE != 0 {
+        return Err(Errno::INVAL);
+    }
+    let flags = flags_of_wire(flags)?;
+    let (mut data, len) = gather(message.msg_iov, message.msg_iovlen)?;
+    control::send(socket, content_type, &mut data, len, flags)
+}
+
+/// As write(2).
+///
+/// # Safety
+///
+/// As the C library's; an address of a connection's bytes is tried first.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
+    match on_socket(fd, |socket| send_memory(socket, buffer, len, 0)) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::write(fd, buffer, len) },
+    }
+}
+
+/// As writev(2).
+///
+/// # Safety
+///
+/// As [`write`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+    let all = |socket: &Socket| {
+        let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
+        send_pieces(socket, pieces, count, 0)
+    };
+    match on_socket(fd, all) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::writev(fd, pieces, count) },
+    }
+}
+
+/// As send(2).
+///
+/// # Safety
+///
+/// As [`write`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn send(
+    fd: c_int,
+    buffer: *const c_void,
+    len: size_t,
+    flags: c_int,
+) -> ssize_t {
+    match on_socket(fd, |socket| send_memory(socket, buffer, len, flags)) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::send(fd, buffer, len, flags) },
+    }
+}
+
+/// As sendto(2); a connected socket has its address already.
+///
+/// # Safety
+///
+/// As [`write`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn sendto(
+    fd: c_int,
+    buffer: *const c_void,
+    len: size_t,
+    flags: c_int,
+    to: *const sockaddr,
+    to_len: socklen_t,
+) -> ssize_t {
+    match on_socket(fd, |socket| send_memory(socket, buffer, len, flags)) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::sendto(fd, buffer, len, flags, to, to_len) },
+    }
+}
+
+/// As sendmsg(2).
+///
+/// # Safety
+///
+/// As [`write`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    match on_socket(fd, |socket| send_message(socket, message, flags)) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::sendmsg(fd, message, flags) },
+    }
+}
+
+/// As sendmmsg(2).
+///
+/// # Safety
+///
+/// As [`write`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn sendmmsg(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+) -> c_int {
+    match on_socket(fd, |socket| send_messages(socket, messages, count, flags)) {
+        Some(returned) => returned as c_int,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::sendmmsg(fd, messages, count, flags) },
+    }
+}
+
+/// One after another, until one is not taken wholly.
+fn send_messages(
+    socket: &Socket,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+) -> Result<usize, Errno> {
+    let mut done = 0;
+    for index in 0..(count as usize).min(MOST_PIECES) {
+        let message = messages.wrapping_add(index);
+        // Both lie in one struct: the header comes first.
+        let sent = match send_message(socket, message.cast(), flags) {
+            Ok(sent) => sent,
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        };
+        let place = message.wrapping_byte_add(std::mem::offset_of!(mmsghdr, msg_len));
+        memory::write(place.cast(), &(sent as c_uint).to_ne_bytes())?;
+        done += 1;
+    }
+    Ok(done)
+}

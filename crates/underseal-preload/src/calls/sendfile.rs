@@ -1,0 +1,110 @@
+//! sendfile(2) and splice(2).
+
+use std::ffi::{c_int, c_uint};
+
+use libc::{off_t, size_t, ssize_t};
+use rustix::io::Errno;
+
+use super::send::{MOST_BYTES, send_data};
+use crate::call::on_socket;
+use crate::connection::Socket;
+use crate::file::File;
+use crate::sys::{self, address, arg};
+use crate::{memory, real};
+
+fn send_file(
+    socket: &Socket,
+    input: c_int,
+    offset: *mut off_t,
+    count: usize,
+) -> Result<usize, Errno> {
+    let count = count.min(MOST_BYTES);
+    let start = match offset.is_null() {
+        // What cannot be read twice cannot be sent in part.
+        true => sys::lseek(input, 0, libc::SEEK_CUR).map_err(|_| Errno::INVAL)?,
+        // SAFETY: any bytes are a number.
+        false => unsafe { memory::read(offset) }?,
+    };
+    if start < 0 {
+        return Err(Errno::INVAL);
+    }
+    let sent = send_data(socket, &mut File::new(input, start, count), count, 0)?;
+    let end = start + sent as i64;
+    match offset.is_null() {
+        true => sys::lseek(input, end, libc::SEEK_SET).map(drop)?,
+        false => memory::write(offset.cast(), &end.to_ne_bytes())?,
+    }
+    Ok(sent)
+}
+
+/// As sendfile(2).
+///
+/// # Safety
+///
+/// As the C library's; the address of the offset is tried first.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn sendfile(
+    out: c_int,
+    input: c_int,
+    offset: *mut off_t,
+    count: size_t,
+) -> ssize_t {
+    match on_socket(out, |socket| send_file(socket, input, offset, count)) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::sendfile(out, input, offset, count) },
+    }
+}
+
+/// As sendfile64(3): the same, where offsets have 64 bits.
+///
+/// # Safety
+///
+/// As [`sendfile`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn sendfile64(
+    out: c_int,
+    input: c_int,
+    offset: *mut off_t,
+    count: size_t,
+) -> ssize_t {
+    // SAFETY: the arguments are the program's.
+    unsafe { sendfile(out, input, offset, count) }
+}
+
+/// As splice(2). Bytes of a pipe can be read once, and what a socket does not take of them could not
+/// be put back: a program is told that it must copy.
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn splice(
+    input: c_int,
+    input_offset: *mut i64,
+    out: c_int,
+    out_offset: *mut i64,
+    len: size_t,
+    flags: c_uint,
+) -> ssize_t {
+    if let Some(returned) = on_socket(out, |_| Err(Errno::INVAL)) {
+        return returned;
+    }
+    let receive = |socket: &Socket| {
+        let arguments = [
+            arg(socket.tcp()),
+            address(input_offset),
+            arg(out),
+            address(out_offset),
+            len,
+            flags as usize,
+        ];
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe { sys::call(libc::SYS_splice, arguments) }
+    };
+    match on_socket(input, receive) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::splice(input, input_offset, out, out_offset, len, flags) },
+    }
+}

@@ -1,0 +1,126 @@
+//! Where the bytes of a call come from: the program's memory, or a file.
+
+use std::ffi::c_int;
+
+use rustix::io::Errno;
+use underseal_ulp::Plaintext;
+
+use crate::{memory, sys};
+
+/// Read at once from a file: a few records.
+const PIECE: usize = 64 * 1024;
+const PAGE: usize = 4096;
+
+/// Plaintext of a full record.
+const RECORD: usize = 1 << 14;
+
+/// A range of the program's memory, tried as far as it is about to be read.
+pub(crate) struct Memory {
+    pub(crate) pointer: *const u8,
+    pub(crate) len: usize,
+}
+
+impl Plaintext for Memory {
+    fn at(&mut self, position: usize, most: usize) -> Result<&[u8], Errno> {
+        let len = self.len.saturating_sub(position).min(most);
+        if len == 0 {
+            return Ok(&[]);
+        }
+        // SAFETY: the program has asked for these bytes to be sent, and waits for the call's end.
+        unsafe { memory::bytes(self.pointer.wrapping_add(position), len) }
+    }
+}
+
+/// Several ranges of it, one behind another. Where a record takes from more than one, the bytes are
+/// copied together.
+pub(crate) struct Gathered {
+    pub(crate) pieces: Vec<libc::iovec>,
+    copy: Vec<u8>,
+}
+
+impl Gathered {
+    pub(crate) fn new(pieces: Vec<libc::iovec>) -> Self {
+        let copy = Vec::new();
+        Self { pieces, copy }
+    }
+
+    /// The pieces from `position` on, as addresses and lengths.
+    fn from(&self, position: usize) -> impl Iterator<Item = (*const u8, usize)> {
+        let mut before = 0;
+        self.pieces.iter().filter_map(move |piece| {
+            let skipped = position.saturating_sub(before).min(piece.iov_len);
+            before += piece.iov_len;
+            let pointer = piece.iov_base.cast::<u8>().cast_const();
+            let left = piece.iov_len - skipped;
+            (left > 0).then(|| (pointer.wrapping_add(skipped), left))
+        })
+    }
+}
+
+impl Plaintext for Gathered {
+    fn at(&mut self, position: usize, most: usize) -> Result<&[u8], Errno> {
+        let mut pieces = self.from(position);
+        let Some((pointer, len)) = pieces.next() else {
+            return Ok(&[]);
+        };
+        let is_last = pieces.next().is_none();
+        drop(pieces);
+        let wanted = most.min(RECORD);
+        if is_last || len >= wanted {
+            // SAFETY: the program has asked for these bytes to be sent, and waits for the call's end.
+            return unsafe { memory::bytes(pointer, len.min(most)) };
+        }
+        let mut copy = std::mem::take(&mut self.copy);
+        copy.clear();
+        for (pointer, len) in self.from(position) {
+            let len = len.min(wanted - copy.len());
+            // SAFETY: as above.
+            copy.extend_from_slice(unsafe { memory::bytes(pointer, len) }?);
+        }
+        self.copy = copy;
+        Ok(&self.copy)
+    }
+}
+
+/// A file from an offset on, read to page-aligned memory: the kernel's copy to any other takes three to
+/// four times as long.
+pub(crate) struct File {
+    fd: c_int,
+    offset: i64,
+    room: Vec<u8>,
+    start: usize,
+}
+
+impl File {
+    pub(crate) fn new(fd: c_int, offset: i64, most: usize) -> Self {
+        let room = vec![0; most.min(PIECE) + PAGE];
+        let start = room.as_ptr().align_offset(PAGE).min(PAGE);
+        Self {
+            fd,
+            offset,
+            room,
+            start,
+        }
+    }
+}
+
+impl Plaintext for File {
+    fn at(&mut self, position: usize, most: usize) -> Result<&[u8], Errno> {
+        let offset = i64::try_from(position).map_err(|_| Errno::OVERFLOW)?;
+        let offset = self.offset.checked_add(offset).ok_or(Errno::OVERFLOW)?;
+        let room = &mut self.room[self.start..];
+        let most = most.min(PIECE).min(room.len());
+        let mut len = 0;
+        // A record that is not full in the middle of a file would make more of them.
+        while len < most {
+            match sys::pread(self.fd, &mut room[len..most], offset + len as i64) {
+                Ok(0) => break,
+                Ok(read) => len += read,
+                Err(Errno::INTR) => {}
+                Err(_) if len > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(&room[..len])
+    }
+}

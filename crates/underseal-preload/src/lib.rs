@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod call;
+mod calls;
+mod connection;
+mod epoll;
+mod file;
+mod inert;
+mod memory;
+mod process;
+mod real;
+mod sys;
+mod table;

@@ -1,0 +1,138 @@
+//! The program's memory, which may not be there: it is tried before it is touched, so that a bad
+//! address is EFAULT, as it is in the kernel.
+
+use std::ffi::c_int;
+
+use rustix::io::Errno;
+
+use crate::sys::{self, address, arg};
+
+const PAGE: usize = 4096;
+
+/// Bytes of the kernel's set of signals, which is what is tried.
+const TRIED: usize = 8;
+
+/// From this many pages on they are tried by one call.
+const MANY_PAGES: usize = 3;
+
+/// Whether the `len` bytes at `pointer` can be read.
+///
+/// # Errors
+///
+/// `EFAULT` if not.
+pub(crate) fn readable<T>(pointer: *const T, len: usize) -> Result<(), Errno> {
+    if len == 0 {
+        return Ok(());
+    }
+    let start = pointer as usize;
+    let last = start.checked_add(len - 1).ok_or(Errno::FAULT)?;
+    let first_page = start & !(PAGE - 1);
+    let pages = (last - first_page) / PAGE + 1;
+    if pages >= MANY_PAGES {
+        match populate(first_page, pages * PAGE) {
+            Ok(()) => return Ok(()),
+            // Kernels before 5.14, and memory of devices.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {}
+            Err(_) => return Err(Errno::FAULT),
+        }
+    }
+    for page in (first_page..=last).step_by(PAGE) {
+        try_to_read(page.max(start) & !(TRIED - 1))?;
+    }
+    Ok(())
+}
+
+/// Has the kernel read every page of a range.
+fn populate(start: usize, len: usize) -> Result<(), Errno> {
+    let advice = arg(libc::MADV_POPULATE_READ);
+    // SAFETY: the advice changes no content of memory.
+    unsafe { sys::call(libc::SYS_madvise, [start, len, advice]) }.map(drop)
+}
+
+/// Has the kernel read eight bytes, and refuse what they would be used for.
+fn try_to_read(start: usize) -> Result<(), Errno> {
+    const NO_SUCH_WAY: c_int = -1;
+    if start == 0 {
+        // It would be taken for no set at all.
+        return Err(Errno::FAULT);
+    }
+    // SAFETY: the kernel copies a set of signals, and then refuses the first argument.
+    let tried = unsafe {
+        sys::call(
+            libc::SYS_rt_sigprocmask,
+            [arg(NO_SUCH_WAY), start, 0, TRIED],
+        )
+    };
+    match tried {
+        Err(Errno::FAULT) => Err(Errno::FAULT),
+        _ => Ok(()),
+    }
+}
+
+/// The bytes of the program at `pointer`.
+///
+/// # Errors
+///
+/// `EFAULT` if they cannot be read.
+///
+/// # Safety
+///
+/// No other thread may unmap or write to them meanwhile, which is the contract of the calls that this
+/// library stands for; `'a` must not outlast the call.
+pub(crate) unsafe fn bytes<'a>(pointer: *const u8, len: usize) -> Result<&'a [u8], Errno> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if len > isize::MAX as usize {
+        return Err(Errno::FAULT);
+    }
+    readable(pointer, len)?;
+    // SAFETY: they can be read, and the caller answers for the rest.
+    Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
+}
+
+/// A value of the program at `pointer`.
+///
+/// # Errors
+///
+/// `EFAULT` if it cannot be read.
+///
+/// # Safety
+///
+/// Any bytes must be a valid `T`.
+pub(crate) unsafe fn read<T: Copy>(pointer: *const T) -> Result<T, Errno> {
+    readable(pointer, size_of::<T>())?;
+    // SAFETY: it can be read, and any bytes are a value.
+    Ok(unsafe { pointer.read_unaligned() })
+}
+
+/// Writes bytes to the program's memory.
+///
+/// # Errors
+///
+/// `EFAULT` if that cannot be, `ENOSYS` or `EPERM` where the kernel does not let a process write to
+/// itself.
+pub(crate) fn write(pointer: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
+    let own = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    let other = libc::iovec {
+        iov_base: pointer.cast(),
+        iov_len: bytes.len(),
+    };
+    let arguments = [
+        arg(sys::getpid()),
+        address(&raw const own),
+        1,
+        address(&raw const other),
+        1,
+        0,
+    ];
+    // SAFETY: the kernel reads a slice of ours and writes where the program asked for it, which it checks.
+    match unsafe { sys::call(libc::SYS_process_vm_writev, arguments) } {
+        Ok(written) if written == bytes.len() => Ok(()),
+        Ok(_) => Err(Errno::FAULT),
+        Err(error) => Err(error),
+    }
+}

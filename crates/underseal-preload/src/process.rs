@@ -1,0 +1,149 @@
+//! Whose connections these are: a process that came by fork has copies of keys and numbers that its
+//! parent goes on using, and must use none of them.
+
+use std::ffi::c_int;
+use std::ptr::null_mut;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+
+use rustix::io::Errno;
+
+use crate::sys::{self, arg};
+use crate::table;
+
+/// Bytes of the page.
+const PAGE: usize = 4096;
+
+/// A page that the kernel fills with zeros in a process that comes by fork, however that is called:
+/// it holds the number of the process that owns the connections.
+static OWNER: AtomicPtr<AtomicI32> = AtomicPtr::new(null_mut());
+
+/// One thread makes the page.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// Whether connections are taken over where the kernel has TLS too.
+static ALWAYS: AtomicBool = AtomicBool::new(false);
+
+/// The environment is read when the library is loaded: nginx gives its workers another one.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = read_environment;
+
+extern "C" fn read_environment() {
+    // SAFETY: the name ends in a zero, and no thread changes the environment while libraries are loaded.
+    let value = unsafe { libc::getenv(c"UNDERSEAL_PRELOAD_ALWAYS".as_ptr()) };
+    ALWAYS.store(!value.is_null(), Ordering::Relaxed);
+}
+
+/// Whether connections are taken over where the kernel has TLS too.
+pub(crate) fn is_always() -> bool {
+    ALWAYS.load(Ordering::Relaxed)
+}
+
+/// Makes this process one that may own connections, before its first.
+///
+/// # Errors
+///
+/// What the kernel says where it cannot tell processes that come by fork.
+pub(crate) fn claim() -> Result<(), Errno> {
+    adopt();
+    if !OWNER.load(Ordering::Acquire).is_null() {
+        return Ok(());
+    }
+    let _making = MAKING.lock().map_err(|_| Errno::NOMEM)?;
+    if !OWNER.load(Ordering::Acquire).is_null() {
+        return Ok(());
+    }
+    // SAFETY: new memory at a place of the kernel's choice.
+    let page = unsafe {
+        libc::mmap(
+            null_mut(),
+            PAGE,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if page == libc::MAP_FAILED {
+        return Err(sys::errno());
+    }
+    // SAFETY: the page is ours alone.
+    if unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) } != 0 {
+        let error = sys::errno();
+        // SAFETY: the page is ours alone, and nobody has its address.
+        unsafe { libc::munmap(page, PAGE) };
+        return Err(error);
+    }
+    // SAFETY: the function takes nothing and lives as long as the process.
+    if unsafe { libc::pthread_atfork(None, None, Some(in_child)) } != 0 {
+        return Err(Errno::NOMEM);
+    }
+    let owner = page.cast::<AtomicI32>();
+    // SAFETY: the page is larger than a number, aligned, zeroed, and is never unmapped from here on.
+    unsafe { &*owner }.store(sys::getpid(), Ordering::Relaxed);
+    OWNER.store(owner, Ordering::Release);
+    Ok(())
+}
+
+/// The process that owns the connections; nobody before there is one.
+fn owner() -> Option<&'static AtomicI32> {
+    // SAFETY: null, or a page that is never unmapped.
+    unsafe { OWNER.load(Ordering::Acquire).as_ref() }
+}
+
+/// Whether any process has owned connections.
+#[inline]
+pub(crate) fn has_owner() -> bool {
+    !OWNER.load(Ordering::Relaxed).is_null()
+}
+
+/// Whether this is a process of its own that shares the memory of the owner, as after vfork: its
+/// descriptors are its own, the connections are not.
+pub(crate) fn is_guest() -> bool {
+    owner().is_some_and(|owner| owner.load(Ordering::Relaxed) != sys::getpid())
+}
+
+/// Gives up the connections of the process that this one came from.
+pub(crate) fn adopt() {
+    if let Some(owner) = owner()
+        && owner.load(Ordering::Relaxed) == 0
+    {
+        owner.store(sys::getpid(), Ordering::Relaxed);
+        crate::inert::forget();
+        table::give_up();
+    }
+}
+
+extern "C" fn in_child() {
+    let errno = sys::saved_errno();
+    adopt();
+    sys::set_errno(errno);
+}
+
+/// The lowest number of descriptors that the program does not know: above those that programs count on
+/// to be theirs, where the limit allows it.
+pub(crate) fn first_private() -> c_int {
+    const HIGH: u64 = 1024;
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes to a value of that type.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let half = match known {
+        0 => limit.rlim_cur / 2,
+        _ => 0,
+    };
+    half.min(HIGH) as c_int
+}
+
+/// Another number for a descriptor's file, which no other program gets by exec.
+///
+/// # Errors
+///
+/// `EMFILE`.
+pub(crate) fn private_number(fd: c_int) -> Result<c_int, Errno> {
+    let first = arg(first_private());
+    sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, first).map(|number| number as c_int)
+}

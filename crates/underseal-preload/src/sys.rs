@@ -1,0 +1,149 @@
+//! System calls as such: what this library asks of the kernel for itself never comes back into it, is
+//! no cancellation point, and works before any constructor has run.
+
+use std::ffi::{c_int, c_long, c_void};
+
+use rustix::io::Errno;
+
+/// The error of the system call that has just failed on this thread.
+pub(crate) fn errno() -> Errno {
+    // SAFETY: the C library gives each thread a place that is valid while it runs.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: see above; nobody else writes to this thread's place.
+    Errno::from_raw_os_error(unsafe { *place })
+}
+
+/// What the thread's errno is, as a number that may be 0.
+pub(crate) fn saved_errno() -> c_int {
+    // SAFETY: the C library gives each thread a place that is valid while it runs.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: see above.
+    unsafe { *place }
+}
+
+pub(crate) fn set_errno(number: c_int) {
+    // SAFETY: the C library gives each thread a place that is valid while it runs.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: see above; nobody else reads or writes this thread's place.
+    unsafe { *place = number };
+}
+
+fn result(returned: c_long) -> Result<usize, Errno> {
+    match usize::try_from(returned) {
+        Ok(value) => Ok(value),
+        Err(_) => Err(errno()),
+    }
+}
+
+/// A system call whose arguments are numbers, and addresses that the kernel checks.
+///
+/// # Safety
+///
+/// The call must be one that is sound with these arguments: addresses that it writes to must be valid,
+/// or come from a program that has asked for just this.
+pub(crate) unsafe fn call<const N: usize>(
+    number: c_long,
+    arguments: [usize; N],
+) -> Result<usize, Errno> {
+    const { assert!(N <= 6) };
+    let mut all = [0; 6];
+    all[..N].copy_from_slice(&arguments);
+    let [a, b, c, d, e, f] = all;
+    // SAFETY: the caller answers for number and arguments; those that a call does not have are ignored.
+    result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
+}
+
+/// A number as an argument.
+pub(crate) fn arg(number: c_int) -> usize {
+    number as usize
+}
+
+/// An address as an argument.
+pub(crate) fn address<T: ?Sized>(pointer: *const T) -> usize {
+    pointer.cast::<c_void>() as usize
+}
+
+pub(crate) fn close(fd: c_int) -> Result<(), Errno> {
+    // SAFETY: the number is one that this library opened, or that its program closes.
+    unsafe { call(libc::SYS_close, [arg(fd)]) }.map(drop)
+}
+
+pub(crate) fn send(fd: c_int, bytes: &[u8], flags: c_int) -> Result<usize, Errno> {
+    let (pointer, len) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: the kernel reads `len` bytes at the address of a slice that is as long.
+    unsafe {
+        call(
+            libc::SYS_sendto,
+            [arg(fd), address(pointer), len, arg(flags), 0, 0],
+        )
+    }
+}
+
+/// Reads at `offset` without moving the descriptor's position.
+pub(crate) fn pread(fd: c_int, buffer: &mut [u8], offset: i64) -> Result<usize, Errno> {
+    let (pointer, len) = (buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: the kernel writes at most `len` bytes at the address of a slice that is as long.
+    unsafe {
+        call(
+            libc::SYS_pread64,
+            [arg(fd), address(pointer), len, offset as usize],
+        )
+    }
+}
+
+pub(crate) fn lseek(fd: c_int, offset: i64, whence: c_int) -> Result<i64, Errno> {
+    // SAFETY: the call takes numbers alone.
+    let at = unsafe { call(libc::SYS_lseek, [arg(fd), offset as usize, arg(whence)]) }?;
+    Ok(at as i64)
+}
+
+pub(crate) fn fcntl(fd: c_int, command: c_int, argument: usize) -> Result<usize, Errno> {
+    // SAFETY: the commands of this library take numbers; one that a program gives is passed on as it is.
+    unsafe { call(libc::SYS_fcntl, [arg(fd), arg(command), argument]) }
+}
+
+pub(crate) fn getpid() -> c_int {
+    // SAFETY: the call takes nothing.
+    unsafe { call(libc::SYS_getpid, []) }.map_or(0, |pid| pid as c_int)
+}
+
+/// Which file a descriptor is: its device and its inode.
+pub(crate) fn identity(fd: c_int) -> Result<(u64, u64), Errno> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the kernel writes a `stat` to a place that is as large.
+    let status = unsafe { call(SYS_FSTAT, [arg(fd), address(stat.as_mut_ptr())]) };
+    status?;
+    // SAFETY: it was filled in, and any bytes are a `stat`.
+    let stat = unsafe { stat.assume_init() };
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+const SYS_FSTAT: c_long = libc::SYS_fstat;
+
+/// An option of a socket, as a value of `T`.
+pub(crate) fn option<T: Copy + Default>(fd: c_int, level: c_int, name: c_int) -> Result<T, Errno> {
+    let mut value = T::default();
+    let mut len = size_of::<T>() as libc::socklen_t;
+    let arguments = [
+        arg(fd),
+        arg(level),
+        arg(name),
+        address(&raw mut value),
+        address(&raw mut len),
+    ];
+    // SAFETY: the kernel writes at most `len` bytes to a value that is as long, of a type of numbers.
+    unsafe { call(libc::SYS_getsockopt, arguments) }?;
+    Ok(value)
+}
+
+pub(crate) fn epoll_ctl(
+    epoll: c_int,
+    operation: c_int,
+    fd: c_int,
+    event: Option<&mut libc::epoll_event>,
+) -> Result<(), Errno> {
+    let event = event.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    let arguments = [arg(epoll), arg(operation), arg(fd), address(event)];
+    // SAFETY: the kernel reads an event from a reference, or nothing.
+    unsafe { call(libc::SYS_epoll_ctl, arguments) }.map(drop)
+}

@@ -1,0 +1,287 @@
+//! What this library knows of each descriptor.
+
+use std::ffi::c_int;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::connection::Socket;
+use crate::epoll::Watches;
+use crate::{process, sys};
+
+/// Descriptors of one chunk, and chunks: up to a million descriptors.
+const CHUNK: usize = 1024;
+const CHUNKS: usize = 1024;
+
+/// What a number is. Anything that this library has nothing to do with is plain.
+const PLAIN: u8 = 0;
+/// The program's number of a connection.
+const TLS: u8 = 1;
+/// A number that the program does not know.
+const PRIVATE: u8 = 2;
+/// The program's number of a connection of the process that this one came from.
+const FOREIGN: u8 = 3;
+
+/// What is known of a number.
+#[derive(Default)]
+pub(crate) struct Entry {
+    pub(crate) socket: Option<Arc<Socket>>,
+    /// Of the inert socket, in a process that does not own the connection.
+    foreign: (u64, u64),
+    /// The epoll instances that watch it.
+    pub(crate) watches: Watches,
+    /// The socket that `TCP_ULP` was set to "tls" of.
+    pub(crate) ulp: Option<(u64, u64)>,
+    /// Whether its file has, or may have, another number.
+    pub(crate) is_duplicated: bool,
+}
+
+impl Entry {
+    /// Whether anything is known.
+    pub(crate) fn is_used(&self) -> bool {
+        let has_socket = self.socket.is_some() || self.ulp.is_some();
+        has_socket || self.is_duplicated || !self.watches.is_empty()
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    kind: AtomicU8,
+    entry: Mutex<Entry>,
+}
+
+static TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(null_mut()) }; CHUNKS];
+
+/// What a call finds at a number.
+pub(crate) enum Found {
+    Socket(Arc<Socket>),
+    /// The call fails.
+    Refused(Errno),
+}
+
+#[inline]
+fn slot(fd: c_int) -> Option<&'static Slot> {
+    let fd = usize::try_from(fd).ok()?;
+    let chunk = TABLE.get(fd / CHUNK)?.load(Ordering::Acquire);
+    // SAFETY: null, or a chunk that is never freed.
+    let chunk = unsafe { chunk.as_ref() }?;
+    Some(&chunk[fd % CHUNK])
+}
+
+/// The slot, in a chunk that is made if there was none.
+fn made_slot(fd: c_int) -> Option<&'static Slot> {
+    if let Some(slot) = slot(fd) {
+        return Some(slot);
+    }
+    let place = TABLE.get(usize::try_from(fd).ok()? / CHUNK)?;
+    let new = Box::into_raw(new_chunk());
+    let order = Ordering::AcqRel;
+    if place
+        .compare_exchange(null_mut(), new, order, Ordering::Acquire)
+        .is_err()
+    {
+        // SAFETY: another thread was faster, and nobody has seen this one.
+        drop(unsafe { Box::from_raw(new) });
+    }
+    slot(fd)
+}
+
+fn new_chunk() -> Box<[Slot; CHUNK]> {
+    let slots: Box<[Slot]> = (0..CHUNK).map(|_| Slot::default()).collect();
+    match slots.try_into() {
+        Ok(chunk) => chunk,
+        Err(_) => unreachable!("as many as that were collected"),
+    }
+}
+
+/// What is known of a number, for as long as the guard lives.
+pub(crate) struct Known {
+    slot: &'static Slot,
+    entry: MutexGuard<'static, Entry>,
+}
+
+impl Known {
+    fn of(slot: &'static Slot) -> Self {
+        let entry = slot.entry.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { slot, entry }
+    }
+
+    /// What is known already; nothing is made for a number that nothing is known of.
+    pub(crate) fn at(fd: c_int) -> Option<Self> {
+        slot(fd).map(Self::of)
+    }
+
+    /// A place for what is to be known.
+    pub(crate) fn made_at(fd: c_int) -> Option<Self> {
+        made_slot(fd).map(Self::of)
+    }
+
+    pub(crate) fn entry(&mut self) -> &mut Entry {
+        &mut self.entry
+    }
+
+    /// Makes the number a connection's. Calls on it wait for this guard from here on.
+    pub(crate) fn announce(&mut self) {
+        self.slot.kind.store(TLS, Ordering::Release);
+    }
+
+    /// Takes that back.
+    pub(crate) fn renounce(&mut self) {
+        self.slot.kind.store(PLAIN, Ordering::Release);
+    }
+
+    /// Forgets everything, and gives back the connection.
+    pub(crate) fn clear(&mut self) -> Option<Arc<Socket>> {
+        self.slot.kind.store(PLAIN, Ordering::Release);
+        std::mem::take(&mut *self.entry).socket
+    }
+}
+
+/// Whether a call on this number is any of our business.
+#[inline]
+pub(crate) fn is_known(fd: c_int) -> bool {
+    slot(fd).is_some_and(|slot| slot.kind.load(Ordering::Acquire) != PLAIN)
+}
+
+/// Whether the program does not know this number.
+#[inline]
+pub(crate) fn is_private(fd: c_int) -> bool {
+    slot(fd).is_some_and(|slot| slot.kind.load(Ordering::Acquire) == PRIVATE)
+}
+
+/// What a call on a number is about, where [`is_known`] says that it is; nothing if what stands there
+/// now is not what this library put there.
+#[cold]
+pub(crate) fn find(fd: c_int) -> Option<Found> {
+    process::adopt();
+    let slot = slot(fd)?;
+    match slot.kind.load(Ordering::Acquire) {
+        PLAIN => return None,
+        PRIVATE => return Some(Found::Refused(Errno::BADF)),
+        _ => {}
+    }
+    let mut known = Known::of(slot);
+    let inert = match &known.entry.socket {
+        Some(socket) => socket.inert,
+        None => known.entry.foreign,
+    };
+    if sys::identity(fd) != Ok(inert) {
+        // Closed in a way that this library does not see, and perhaps another file's by now. Not in
+        // a process that only borrows the memory: its descriptors are its own.
+        if process::is_guest() {
+            return None;
+        }
+        let socket = known.clear();
+        drop(known);
+        drop(socket);
+        return None;
+    }
+    Some(match &known.entry.socket {
+        Some(socket) => Found::Socket(Arc::clone(socket)),
+        None => Found::Refused(Errno::BADFD),
+    })
+}
+
+/// Hides a number from the program. Says no where the table ends.
+pub(crate) fn hide(fd: c_int) -> bool {
+    let Some(mut known) = Known::made_at(fd) else {
+        return false;
+    };
+    let before = known.clear();
+    known.slot.kind.store(PRIVATE, Ordering::Release);
+    drop(known);
+    drop(before);
+    true
+}
+
+/// Ends that; says whether the number was hidden.
+pub(crate) fn reveal(fd: c_int) -> bool {
+    let Some(slot) = slot(fd) else {
+        return false;
+    };
+    let order = Ordering::AcqRel;
+    slot.kind
+        .compare_exchange(PRIVATE, PLAIN, order, Ordering::Acquire)
+        .is_ok()
+}
+
+/// The numbers from `first` on that the program does not know, in order.
+pub(crate) fn private_numbers(first: c_int, last: c_int) -> impl Iterator<Item = c_int> {
+    slots()
+        .filter(|(_, slot)| slot.kind.load(Ordering::Acquire) == PRIVATE)
+        .map(|(fd, _)| fd)
+        .filter(move |fd| (first..=last).contains(fd))
+}
+
+/// The numbers of which anything is known and that the program knows, in order.
+pub(crate) fn used(first: c_int, last: c_int) -> impl Iterator<Item = c_int> {
+    slots().filter_map(move |(fd, slot)| {
+        let is_asked = (first..=last).contains(&fd);
+        let is_used = is_asked
+            && match slot.kind.load(Ordering::Acquire) {
+                PRIVATE => false,
+                PLAIN => Known::of(slot).entry.is_used(),
+                _ => true,
+            };
+        is_used.then_some(fd)
+    })
+}
+
+/// Whether any number was ever a connection's.
+#[inline]
+pub(crate) fn is_in_use() -> bool {
+    process::has_owner()
+}
+
+fn slots() -> impl Iterator<Item = (c_int, &'static Slot)> {
+    let chunks = TABLE.iter().enumerate();
+    chunks.flat_map(move |(index, chunk)| {
+        // SAFETY: null, or a chunk that is never freed.
+        let chunk = unsafe { chunk.load(Ordering::Acquire).as_ref() };
+        let slots = chunk.into_iter().flatten().enumerate();
+        slots.map(move |(at, slot)| ((index * CHUNK + at) as c_int, slot))
+    })
+}
+
+/// In a process that came by fork: closes what is private, and makes the connections another's. Locks
+/// may be held by threads that are not here, so every chunk is replaced, and the old one leaks.
+pub(crate) fn give_up() {
+    for (index, place) in TABLE.iter().enumerate() {
+        let old = place.load(Ordering::Acquire);
+        // SAFETY: null, or a chunk that is never freed.
+        let Some(old) = (unsafe { old.as_ref() }) else {
+            continue;
+        };
+        let new = new_chunk();
+        for (at, (old, new)) in old.iter().zip(new.iter()).enumerate() {
+            give_up_slot((index * CHUNK + at) as c_int, old, new);
+        }
+        place.store(Box::into_raw(new), Ordering::Release);
+    }
+}
+
+fn give_up_slot(fd: c_int, old: &Slot, new: &Slot) {
+    let kind = old.kind.load(Ordering::Acquire);
+    if kind == PRIVATE {
+        let _ = sys::close(fd);
+        return;
+    }
+    let Ok(old) = old.entry.try_lock() else {
+        return;
+    };
+    let mut entry = new.entry.lock().unwrap_or_else(PoisonError::into_inner);
+    entry.watches = old.watches;
+    entry.ulp = old.ulp;
+    entry.is_duplicated = old.is_duplicated;
+    if let Some(socket) = &old.socket {
+        socket.wipe();
+        entry.foreign = socket.inert;
+        new.kind.store(FOREIGN, Ordering::Release);
+    }
+    if kind == FOREIGN {
+        entry.foreign = old.foreign;
+        new.kind.store(FOREIGN, Ordering::Release);
+    }
+}

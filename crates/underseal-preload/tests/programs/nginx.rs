@@ -1,0 +1,203 @@
+//! nginx serves files over TLS that it takes for the kernel's.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+use underseal_testkit::{Certificates, KeyType, Peer, peers, require_program};
+
+use crate::library::under_the_library;
+
+/// Bytes of the large file.
+const LARGE: usize = 100 << 20;
+
+/// nginx with one worker, which it takes with it.
+struct Nginx {
+    certificates: Certificates,
+    address: SocketAddr,
+    _directory: tempfile::TempDir,
+    log: PathBuf,
+    peer: Peer,
+}
+
+impl Nginx {
+    /// Serves files named by their length, with `ssl` among the directives of the server.
+    fn start(ssl: &str, files: &[usize]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path();
+        let certificates = Certificates::new(KeyType::Ecdsa);
+        for len in files {
+            fs::write(root.join(len.to_string()), content(*len)).expect("a file");
+        }
+        let (peer, address) = peers::spawn_on_free_port(|port| {
+            let file = root.join("nginx.conf");
+            let configuration = configuration(root, port, ssl, &certificates);
+            fs::write(&file, configuration).expect("a configuration");
+            let mut command = Command::new(require_program("nginx"));
+            command.arg("-e").arg(root.join("errors"));
+            command.arg("-p").arg(root).arg("-c").arg(file);
+            under_the_library(&mut command);
+            command
+        });
+        Self {
+            certificates,
+            address,
+            log: root.join("errors"),
+            _directory: directory,
+            peer,
+        }
+    }
+
+    fn fetch(&self, len: usize, arguments: &[&str]) -> Vec<u8> {
+        let mut command = peers::curl(&self.certificates, self.address);
+        command.args(arguments);
+        command.arg(peers::url(self.address, &format!("/{len}")));
+        Peer::spawn(&mut command).finish().successful().stdout
+    }
+
+    /// What nginx says of itself, if it was built with `--with-debug`, as Debian's is.
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("a log")
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers would outlive it if it were killed.
+        if let Some(pid) = i32::try_from(self.peer.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        for _ in 0..500 {
+            if !self.peer.is_running() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+/// Bytes without a period that any piece of a transfer could have.
+fn content(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = std::iter::from_fn(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Some(state.to_le_bytes())
+    });
+    words.flatten().take(len).collect()
+}
+
+fn configuration(root: &Path, port: u16, ssl: &str, certificates: &Certificates) -> String {
+    let user = match rustix::process::geteuid().is_root() {
+        true => "user root;",
+        false => "",
+    };
+    let directory = root.display();
+    let certificate = certificates.server_cert_file();
+    let key = certificates.server_key_file();
+    let (certificate, key) = (certificate.display(), key.display());
+    format!(
+        "daemon off;
+{user}
+worker_processes 1;
+pid {directory}/pid;
+error_log {directory}/errors debug;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    scgi_temp_path {directory}/scgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    server {{
+        listen 127.0.0.1:{port} ssl http2;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_conf_command Options KTLS;
+        {ssl}
+        root {directory};
+    }}
+}}
+"
+    )
+}
+
+#[test]
+fn nginx_sends_a_file_of_100_mib_bit_for_bit_and_leaves_the_sealing_to_the_socket() {
+    let nginx = Nginx::start(
+        "ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;",
+        &[LARGE, 1000],
+    );
+    assert!(
+        nginx.fetch(LARGE, &["--http1.1"]) == content(LARGE),
+        "they differ"
+    );
+    assert!(
+        nginx.fetch(1000, &["--http1.1"]) == content(1000),
+        "they differ"
+    );
+    let log = nginx.log();
+    assert!(log.contains("SSL_sendfile"), "nginx has sealed by itself");
+}
+
+#[test]
+fn every_suite_of_both_versions_is_sealed_by_the_socket() {
+    let suites = [
+        ("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256"),
+        ("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384"),
+        ("TLSv1.2", "ECDHE-ECDSA-CHACHA20-POLY1305"),
+        ("TLSv1.3", "TLS_AES_128_GCM_SHA256"),
+        ("TLSv1.3", "TLS_AES_256_GCM_SHA384"),
+        ("TLSv1.3", "TLS_CHACHA20_POLY1305_SHA256"),
+    ];
+    for (version, suite) in suites {
+        let cipher = match version {
+            "TLSv1.2" => format!("ssl_ciphers {suite};"),
+            _ => format!("ssl_conf_command Ciphersuites {suite};"),
+        };
+        let nginx = Nginx::start(&format!("ssl_protocols {version}; {cipher}"), &[3_000_000]);
+        let fetched = nginx.fetch(3_000_000, &["--http1.1"]);
+        assert!(fetched == content(3_000_000), "{suite}: they differ");
+        let fetched = nginx.fetch(3_000_000, &["--http2"]);
+        assert!(fetched == content(3_000_000), "{suite}: they differ");
+        assert!(nginx.log().contains("SSL_sendfile"), "{suite}");
+    }
+}
+
+#[test]
+fn a_suite_that_we_do_not_seal_is_left_to_the_program() {
+    let nginx = Nginx::start(
+        "ssl_protocols TLSv1.2; ssl_ciphers ECDHE-ECDSA-AES128-SHA256;",
+        &[300_000],
+    );
+    let fetched = nginx.fetch(300_000, &["--http1.1"]);
+    assert!(fetched == content(300_000), "they differ");
+    assert!(
+        !nginx.log().contains("SSL_sendfile"),
+        "nobody could seal it"
+    );
+}
+
+#[test]
+fn slow_readers_at_once_get_what_they_asked_for() {
+    let nginx = Nginx::start("ssl_protocols TLSv1.3;", &[2_000_000]);
+    let expected = content(2_000_000);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let fetched = nginx.fetch(2_000_000, &["--http1.1", "--limit-rate", "1M"]);
+                assert!(fetched == expected, "they differ");
+            });
+        }
+    });
+    assert!(
+        nginx.log().contains("SSL_sendfile"),
+        "nginx has sealed by itself"
+    );
+}

@@ -1,0 +1,226 @@
+//! What programs do to a connection past the library: nothing of it may reach the wire as plaintext, and
+//! no nonce may be used twice. `program.c` falls into the traps; this end looks at every byte.
+
+#[path = "../programs/library.rs"]
+mod library;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::thread;
+
+use underseal_record::{Algorithm, Opener, Place, ProtocolVersion, SeqNo, TrafficKeys};
+use underseal_testkit::{PATIENCE, Peer, require_program};
+
+const MARKER: &str = "MARKER-of-plaintext";
+
+/// The program, compiled once.
+fn program() -> &'static PathBuf {
+    static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, program) = PROGRAM.get_or_init(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let program = directory.path().join("program");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traps/program.c");
+        let mut compiler = Command::new(require_program("cc"));
+        // Addresses that it knows to be bad are the point.
+        compiler.args(["-O1", "-w", "-pthread", "-o"]);
+        compiler.arg(&program).arg(source);
+        Peer::spawn(&mut compiler).finish().successful();
+        (directory, program)
+    });
+    program
+}
+
+/// All that came, on the first connection and on the second, if there is one.
+struct Wire {
+    first: Vec<u8>,
+    second: Vec<u8>,
+}
+
+/// Runs the program into a trap, and takes what it sends.
+fn fall_into(trap: &str) -> Wire {
+    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
+    let [first, second] = &listeners;
+    let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+    let mut command = Command::new(program());
+    command.args([&port(first).to_string(), trap, &port(second).to_string()]);
+    library::under_the_library(&mut command);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            let (mut stream, _) = first.accept().expect("a connection");
+            if trap == "carried-over" {
+                stream.write_all(b"hello").expect("somebody who reads");
+            }
+            take_all(stream)
+        });
+        second.set_nonblocking(true).expect("a listener");
+        Peer::spawn(&mut command).finish().successful();
+        // The program has ended: what it connected to is waiting, or never comes.
+        let second = second
+            .accept()
+            .map_or_else(|_| Vec::new(), |(stream, _)| take_all(stream));
+        let first = first.join().expect("the wire is read");
+        Wire { first, second }
+    })
+}
+
+fn take_all(mut stream: TcpStream) -> Vec<u8> {
+    stream.set_nonblocking(false).expect("a stream");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("the end");
+    bytes
+}
+
+/// The plaintext of a wire whose records all open, each with the number that is due.
+fn open(mut wire: &[u8]) -> String {
+    let keys = TrafficKeys::new(
+        ProtocolVersion::Tls13,
+        Algorithm::Aes128Gcm,
+        &[7; 16],
+        [0; 12],
+        SeqNo(0),
+    );
+    let mut opener = Opener::new(keys.expect("a key of the right length"));
+    let mut plaintext = Vec::new();
+    while !wire.is_empty() {
+        assert!(wire.len() > 5, "a record's header: {wire:?}");
+        let len = 5 + usize::from(u16::from_be_bytes([wire[3], wire[4]]));
+        assert!(wire.len() >= len, "a whole record: {wire:?}");
+        let (record, rest) = wire.split_at(len);
+        let mut record = record.to_vec();
+        let opened = opener
+            .open_in_place(&mut record)
+            .expect("a record that is due");
+        let Place::Record(place) = opened.place else {
+            panic!("opened in place");
+        };
+        plaintext.extend_from_slice(&record[place]);
+        wire = rest;
+    }
+    String::from_utf8(plaintext).expect("text")
+}
+
+fn has_marker(bytes: &[u8]) -> bool {
+    bytes
+        .windows(MARKER.len())
+        .any(|window| window == MARKER.as_bytes())
+}
+
+/// The connection's plaintext, after a look for the marker on the wire.
+fn plaintext_after(trap: &str) -> String {
+    let wire = fall_into(trap);
+    assert!(!has_marker(&wire.first), "plaintext is on the wire");
+    assert!(wire.second.is_empty(), "there is no other connection");
+    open(&wire.first)
+}
+
+/// The program closes the connection, and opens another at the same number.
+fn is_another_connection_after(trap: &str) {
+    let wire = fall_into(trap);
+    assert!(!has_marker(&wire.first), "plaintext is on the wire");
+    assert_eq!(open(&wire.first), "first");
+    assert_eq!(wire.second, MARKER.as_bytes(), "it is not sealed");
+}
+
+#[test]
+fn what_is_written_is_sealed() {
+    assert_eq!(plaintext_after("nothing"), "firstlast");
+}
+
+#[test]
+fn the_c_librarys_own_writes_fail() {
+    assert_eq!(plaintext_after("dprintf"), "firstlast");
+    assert_eq!(plaintext_after("fputs"), "firstlast");
+}
+
+#[test]
+fn raw_system_calls_fail() {
+    assert_eq!(plaintext_after("syscall"), "firstlast");
+}
+
+#[test]
+fn io_uring_fails() {
+    assert_eq!(plaintext_after("io_uring"), "firstlast");
+}
+
+#[test]
+fn a_number_that_is_passed_on_is_dead() {
+    assert_eq!(plaintext_after("rights"), "firstlast");
+}
+
+#[test]
+fn every_number_of_a_connection_seals() {
+    assert_eq!(plaintext_after("dup"), "firstdupdup2dup3dupfdstilllast");
+}
+
+#[test]
+fn a_file_that_has_two_numbers_already_is_refused() {
+    assert_eq!(plaintext_after("dup-before"), "");
+}
+
+#[test]
+fn another_program_gets_nothing_to_write_to() {
+    assert_eq!(plaintext_after("exec"), "firstlast");
+    assert_eq!(plaintext_after("posix_spawn"), "firstlast");
+}
+
+#[test]
+fn a_program_that_replaces_itself_loses_the_connection() {
+    let wire = {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let mut command = Command::new(program());
+        command.args([&port.to_string(), "exec-self"]);
+        library::under_the_library(&mut command);
+        let taken = thread::spawn(move || take_all(listener.accept().expect("a connection").0));
+        // echo finds nobody to write to.
+        let finished = Peer::spawn(&mut command).finish();
+        assert!(!finished.status.success(), "{}", finished.text());
+        taken.join().expect("the wire is read")
+    };
+    assert!(!has_marker(&wire), "plaintext is on the wire");
+    assert_eq!(open(&wire), "first");
+}
+
+#[test]
+fn one_process_owns_a_connection_however_fork_is_called() {
+    assert_eq!(plaintext_after("fork"), "firstparentlast");
+    assert_eq!(plaintext_after("raw-fork"), "firstparentlast");
+}
+
+#[test]
+fn a_child_of_vfork_closes_its_own_numbers() {
+    assert_eq!(plaintext_after("vfork"), "firstparentlast");
+}
+
+#[test]
+fn a_number_that_comes_again_is_another_connections() {
+    is_another_connection_after("fclose");
+    is_another_connection_after("raw-close");
+}
+
+#[test]
+fn closing_all_numbers_closes_the_connection() {
+    is_another_connection_after("close_range");
+    is_another_connection_after("closefrom");
+    is_another_connection_after("loop");
+}
+
+#[test]
+fn threads_that_write_at_once_use_each_number_once() {
+    let plaintext = plaintext_after("threads");
+    assert_eq!(plaintext.len(), "firstlast".len() + 4 * 500 * MARKER.len());
+}
+
+#[test]
+fn what_the_program_could_ask_of_its_socket_goes_on() {
+    assert_eq!(plaintext_after("carried-over"), "firstlast");
+}
+
+#[test]
+fn bad_addresses_are_errors() {
+    assert_eq!(plaintext_after("bad-addresses"), "firstlast");
+}

@@ -1,0 +1,316 @@
+// What programs do to a descriptor with TLS_TX. Usage: program PORT TRAP. It connects, asks for a TLS
+// socket, says "first" through it, falls into the trap and says "last". MARKER is what must not be seen.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MARKER "MARKER-of-plaintext"
+#define LEN (sizeof MARKER - 1)
+#ifndef SOL_TLS
+#define SOL_TLS 282
+#endif
+
+static char **environment;
+
+static void die(const char *what) {
+    perror(what);
+    exit(9);
+}
+
+static void expect(int holds, const char *what) {
+    if (!holds) {
+        fprintf(stderr, "not so: %s (errno %d)\n", what, errno);
+        exit(8);
+    }
+}
+
+static int dial(int port) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to)) die("connect");
+    return fd;
+}
+
+struct keys {
+    uint16_t version, cipher;
+    uint8_t iv[8], key[16], salt[4], seq[8];
+};
+
+static int start(int fd) {
+    struct keys keys = {.version = 0x0304, .cipher = 51};
+    memset(keys.key, 7, sizeof keys.key);
+    if (setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4)) die("TCP_ULP");
+    return setsockopt(fd, SOL_TLS, 1, &keys, sizeof keys);
+}
+
+static void say(int fd, const char *text) {
+    expect(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "a write is taken");
+}
+
+static void reap(pid_t pid) {
+    int status;
+    if (waitpid(pid, &status, 0) != pid || status != 0) die("child");
+}
+
+static void ring_write(int fd) {
+    struct io_uring_params p = {0};
+    int ring = syscall(SYS_io_uring_setup, 4, &p);
+    if (ring < 0) {
+        fprintf(stderr, "no io_uring here: %d\n", errno);
+        return;
+    }
+    size_t sq_len = p.sq_off.array + p.sq_entries * 4;
+    char *sq = mmap(0, sq_len, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+    size_t cq_len = p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe);
+    char *cq = mmap(0, cq_len, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
+    struct io_uring_sqe *sqe = mmap(0, p.sq_entries * sizeof *sqe, PROT_READ | PROT_WRITE,
+                                    MAP_SHARED, ring, IORING_OFF_SQES);
+    if (sq == MAP_FAILED || cq == MAP_FAILED || sqe == MAP_FAILED) die("mmap");
+    memset(sqe, 0, sizeof *sqe);
+    sqe->opcode = IORING_OP_WRITE;
+    sqe->fd = fd;
+    sqe->addr = (uintptr_t)MARKER;
+    sqe->len = LEN;
+    *(unsigned *)(sq + p.sq_off.array) = 0;
+    __atomic_store_n((unsigned *)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
+    if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0) die("enter");
+    struct io_uring_cqe *cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
+    expect(cqe->res < 0, "io_uring's write fails");
+    close(ring);
+}
+
+static int through_rights(int fd) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) die("socketpair");
+    char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec iov = {&byte, 1};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    if (sendmsg(pair[0], &message, 0) != 1) return -1;
+    memset(control, 0, sizeof control);
+    if (recvmsg(pair[1], &message, 0) != 1) die("recvmsg");
+    int other;
+    memcpy(&other, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof other);
+    return other;
+}
+
+static void *write_often(void *fd) {
+    for (int i = 0; i < 500; i++) say(*(int *)fd, MARKER);
+    return NULL;
+}
+
+// What a program could ask of its socket before goes on.
+static void carried_over(int fd, int epoll, int peer_port) {
+    struct epoll_event event;
+    expect(epoll_wait(epoll, &event, 1, 5000) == 1 && event.data.u64 == 77, "epoll tells of it");
+    expect(event.events & EPOLLIN, "it is readable");
+    event.events = EPOLLOUT;
+    event.data.u64 = 78;
+    expect(epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) == 0, "its events are changed");
+    expect(epoll_wait(epoll, &event, 1, 5000) == 1 && event.data.u64 == 78, "epoll tells the new");
+    expect(epoll_ctl(epoll, EPOLL_CTL_DEL, fd, &event) == 0, "it is watched no more");
+    expect(epoll_wait(epoll, &event, 1, 10) == 0, "and nothing is told");
+    struct pollfd asked = {.fd = fd, .events = POLLIN | POLLOUT};
+    expect(poll(&asked, 1, 5000) == 1 && asked.revents == (POLLIN | POLLOUT), "poll");
+    struct timespec second = {5, 0};
+    expect(ppoll(&asked, 1, &second, NULL) == 1 && asked.revents & POLLIN, "ppoll");
+    expect(asked.fd == fd, "the number stays");
+    fd_set in, out;
+    FD_ZERO(&in);
+    FD_ZERO(&out);
+    FD_SET(fd, &in);
+    FD_SET(fd, &out);
+    struct timeval five = {5, 0};
+    expect(select(fd + 1, &in, &out, NULL, &five) == 2, "select");
+    expect(FD_ISSET(fd, &in) && FD_ISSET(fd, &out), "select's sets");
+    struct sockaddr_in name;
+    socklen_t len = sizeof name;
+    expect(getpeername(fd, (struct sockaddr *)&name, &len) == 0, "getpeername");
+    expect(ntohs(name.sin_port) == peer_port, "the peer's port");
+    int waiting = 0;
+    expect(ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 5, "FIONREAD");
+    int type = 0;
+    len = sizeof type;
+    expect(getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &type, &len) == 0 && type == IPPROTO_TCP, "TCP");
+    struct keys keys;
+    len = sizeof keys;
+    expect(getsockopt(fd, SOL_TLS, 1, &keys, &len) == 0 && keys.seq[7] == 1, "the next number");
+    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_GETFL) & O_NONBLOCK, "F_SETFL");
+    char text[9] = {0};
+    expect(recv(fd, text, sizeof text, 0) == 5 && strcmp(text, "hello") == 0, "recv");
+    expect(recv(fd, text, sizeof text, 0) == -1 && errno == EAGAIN, "and then nothing");
+    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+}
+
+static void bad_addresses(int fd) {
+    char *no = (char *)1;
+    struct keys keys = {.version = 0x0304, .cipher = 51};
+    struct iovec iov = {no, 10};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    expect(write(fd, no, 10) == -1 && errno == EFAULT, "write");
+    expect(send(fd, no, 100000, 0) == -1 && errno == EFAULT, "send");
+    expect(write(fd, (char *)-4096, 4000) == -1 && errno == EFAULT, "write at the end");
+    expect(writev(fd, &iov, 1) == -1 && errno == EFAULT, "writev");
+    expect(writev(fd, (struct iovec *)no, 1) == -1 && errno == EFAULT, "writev's pieces");
+    expect(writev(fd, &iov, -1) == -1 && errno == EINVAL, "writev's count");
+    expect(writev(fd, &iov, 2000) == -1 && errno == EINVAL, "writev's count");
+    expect(sendmsg(fd, (struct msghdr *)no, 0) == -1 && errno == EFAULT, "sendmsg");
+    message.msg_control = no;
+    message.msg_controllen = 24;
+    expect(sendmsg(fd, &message, 0) == -1 && errno == EFAULT, "sendmsg's control");
+    expect(setsockopt(fd, SOL_TLS, 1, no, sizeof keys) == -1 && errno == EFAULT, "TLS_TX");
+    expect(setsockopt(fd, SOL_TLS, 1, &keys, 3) == -1 && errno == EINVAL, "TLS_TX's length");
+    expect(setsockopt(fd, SOL_TLS, 1, &keys, 41) == -1 && errno == EINVAL, "TLS_TX's length");
+    socklen_t len = 40;
+    expect(getsockopt(fd, SOL_TLS, 1, no, &len) == -1 && errno == EFAULT, "get TLS_TX");
+    expect(getsockopt(fd, SOL_TLS, 1, &keys, (socklen_t *)no) == -1 && errno == EFAULT, "its length");
+    expect(recv(fd, no, 10, MSG_DONTWAIT) == -1, "recv");
+    expect(poll((struct pollfd *)no, 1, 0) == -1 && errno == EFAULT, "poll");
+    expect(send(fd, "x", 1, MSG_OOB) == -1 && errno == EOPNOTSUPP, "MSG_OOB");
+    expect(write(fd, NULL, 0) == 0, "nothing");
+    // What is readable up to a page that is not is sent up to there or not at all, never a crash.
+    char *page = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED || mprotect(page + 4096, 4096, PROT_NONE)) die("mmap");
+    expect(write(fd, page + 4000, 200) == -1 && errno == EFAULT, "write over the edge");
+}
+
+int main(int argc, char **argv, char **envp) {
+    if (argc < 3) return 2;
+    environment = envp;
+    int port = atoi(argv[1]);
+    const char *trap = argv[2];
+    int fd = dial(port);
+    if (!strcmp(trap, "dup-before")) {
+        int other = dup(fd);
+        expect(start(fd) == -1, "a file with two numbers is refused");
+        close(other);
+        return 0;
+    }
+    int epoll = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 77};
+    if (!strcmp(trap, "carried-over") && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event)) die("ctl");
+    if (start(fd)) die("TLS_TX");
+    say(fd, "first");
+    if (!strcmp(trap, "carried-over")) {
+        carried_over(fd, epoll, port);
+    } else if (!strcmp(trap, "bad-addresses")) {
+        bad_addresses(fd);
+    } else if (!strcmp(trap, "dprintf")) {
+        expect(dprintf(fd, MARKER) < 0, "dprintf fails");
+    } else if (!strcmp(trap, "fputs")) {
+        FILE *file = fdopen(fd, "w");
+        fputs(MARKER, file);
+        expect(fflush(file) == EOF, "fflush fails");
+    } else if (!strcmp(trap, "syscall")) {
+        expect(syscall(SYS_write, fd, MARKER, LEN) == -1, "a raw write fails");
+    } else if (!strcmp(trap, "io_uring")) {
+        ring_write(fd);
+    } else if (!strcmp(trap, "rights")) {
+        int other = through_rights(fd);
+        expect(other == -1 || write(other, MARKER, LEN) == -1, "a passed number is dead");
+    } else if (!strcmp(trap, "dup")) {
+        int other = dup(fd);
+        expect(other >= 0 && write(other, "dup", 3) == 3, "dup");
+        expect(dup2(fd, 100) == 100 && write(100, "dup2", 4) == 4, "dup2");
+        expect(dup3(fd, 101, O_CLOEXEC) == 101 && write(101, "dup3", 4) == 4, "dup3");
+        int more = fcntl(fd, F_DUPFD_CLOEXEC, 200);
+        expect(more >= 200 && write(more, "dupfd", 5) == 5, "F_DUPFD");
+        expect(close(fd) == 0 && close(100) == 0 && close(101) == 0 && close(more) == 0, "close");
+        expect(write(other, "still", 5) == 5, "the last number goes on");
+        fd = other;
+    } else if (!strcmp(trap, "exec")) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            dup2(fd, 1);
+            execl("/bin/echo", "echo", MARKER, NULL);
+            _exit(7);
+        }
+        waitpid(pid, NULL, 0);
+    } else if (!strcmp(trap, "exec-self")) {
+        expect(fcntl(fd, F_SETFD, 0) == 0 && dup2(fd, 1) == 1, "dup2");
+        execl("/bin/echo", "echo", MARKER, NULL);
+    } else if (!strcmp(trap, "posix_spawn")) {
+        posix_spawn_file_actions_t actions;
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_adddup2(&actions, fd, 1);
+        char *arguments[] = {"echo", MARKER, NULL};
+        pid_t pid;
+        if (posix_spawn(&pid, "/bin/echo", &actions, NULL, arguments, environment)) die("spawn");
+        waitpid(pid, NULL, 0);
+    } else if (!strcmp(trap, "fork") || !strcmp(trap, "raw-fork")) {
+        pid_t pid = trap[0] == 'f' ? fork() : (pid_t)syscall(SYS_fork);
+        if (pid == 0) {
+            expect(write(fd, MARKER, LEN) == -1 && errno == EBADFD, "the child cannot write");
+            expect(close(fd) == 0, "the child can close");
+            _exit(0);
+        }
+        reap(pid);
+        say(fd, "parent");
+    } else if (!strcmp(trap, "vfork")) {
+        pid_t pid = vfork();
+        if (pid == 0) {
+            close(fd);
+            dup2(epoll, 120);
+            _exit(0);
+        }
+        reap(pid);
+        say(fd, "parent");
+    } else if (!strcmp(trap, "fclose")) {
+        expect(fclose(fdopen(fd, "w")) == 0, "fclose");
+        int other = dial(atoi(argv[3]));
+        expect(other == fd, "the number comes again");
+        say(other, MARKER);
+        return 0;
+    } else if (!strcmp(trap, "raw-close")) {
+        syscall(SYS_close, fd);
+        int other = dial(atoi(argv[3]));
+        expect(other == fd, "the number comes again");
+        say(other, MARKER);
+        return 0;
+    } else if (!strcmp(trap, "close_range") || !strcmp(trap, "closefrom") || !strcmp(trap, "loop")) {
+        if (trap[0] == 'l') {
+            for (int i = 3; i < 4000; i++) close(i);
+        } else if (trap[5] == '_') {
+            expect(close_range(3, ~0U, 0) == 0, "close_range");
+        } else {
+            closefrom(3);
+        }
+        expect(write(fd, MARKER, LEN) == -1 && errno == EBADF, "closed");
+        int other = dial(atoi(argv[3]));
+        say(other, MARKER);
+        return 0;
+    } else if (!strcmp(trap, "threads")) {
+        pthread_t threads[4];
+        for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, write_often, &fd);
+        for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    } else if (strcmp(trap, "nothing")) {
+        return 2;
+    }
+    say(fd, "last");
+    return 0;
+}

@@ -1,0 +1,202 @@
+//! The keys that a program gives, and is given: `struct tls12_crypto_info_*` of
+//! `include/uapi/linux/tls.h`, with the kernel's answers to what it does not take.
+
+use rustix::io::Errno;
+use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
+use zeroize::Zeroizing;
+
+/// Bytes before the IV: version and cipher.
+const PREFIX: usize = 4;
+const SEQ_LEN: usize = 8;
+/// Bytes of a nonce: salt and IV together.
+const NONCE_LEN: usize = 12;
+
+/// Version and cipher, and, if they were asked for, the keys: what `getsockopt` writes.
+pub struct CryptoInfo(Zeroizing<Vec<u8>>);
+
+/// Where the parts of one cipher's struct lie.
+struct Layout {
+    algorithm: Algorithm,
+    salt_len: usize,
+}
+
+impl Layout {
+    fn of(cipher: u16) -> Option<Self> {
+        let (algorithm, salt_len) = match cipher {
+            51 => (Algorithm::Aes128Gcm, 4),
+            52 => (Algorithm::Aes256Gcm, 4),
+            54 => (Algorithm::ChaCha20Poly1305, 0),
+            _ => return None,
+        };
+        Some(Self {
+            algorithm,
+            salt_len,
+        })
+    }
+
+    fn of_algorithm(algorithm: Algorithm) -> (u16, Self) {
+        let (cipher, salt_len) = match algorithm {
+            Algorithm::Aes128Gcm => (51, 4),
+            Algorithm::Aes256Gcm => (52, 4),
+            Algorithm::ChaCha20Poly1305 => (54, 0),
+        };
+        let layout = Self {
+            algorithm,
+            salt_len,
+        };
+        (cipher, layout)
+    }
+
+    fn iv_len(&self) -> usize {
+        NONCE_LEN - self.salt_len
+    }
+
+    fn len(&self) -> usize {
+        PREFIX + NONCE_LEN + self.algorithm.key_len() + SEQ_LEN
+    }
+}
+
+/// Reads the keys of `setsockopt(SOL_TLS, TLS_TX)`.
+///
+/// The explicit nonces of TLS 1.2 AES-GCM start in a range that whoever sealed before cannot have
+/// been in: see [`TrafficKeys::renew_explicit_nonces`].
+///
+/// # Errors
+///
+/// `EINVAL` as the kernel gives it: fewer than four bytes, an unknown version or cipher, a length that
+/// is not exactly the cipher's; and for the ciphers that the kernel has and we do not.
+pub fn parse(bytes: &[u8]) -> Result<TrafficKeys, Errno> {
+    let prefix = bytes.first_chunk::<PREFIX>().ok_or(Errno::INVAL)?;
+    let [a, b, c, d] = *prefix;
+    let version = match u16::from_ne_bytes([a, b]) {
+        0x0303 => ProtocolVersion::Tls12,
+        0x0304 => ProtocolVersion::Tls13,
+        _ => return Err(Errno::INVAL),
+    };
+    let layout = Layout::of(u16::from_ne_bytes([c, d])).ok_or(Errno::INVAL)?;
+    if bytes.len() != layout.len() {
+        return Err(Errno::INVAL);
+    }
+    let (iv, rest) = bytes[PREFIX..].split_at(layout.iv_len());
+    let (key, rest) = rest.split_at(layout.algorithm.key_len());
+    let (salt, seq) = rest.split_at(layout.salt_len);
+    let mut nonce = Zeroizing::new([0; NONCE_LEN]);
+    nonce[..layout.salt_len].copy_from_slice(salt);
+    nonce[layout.salt_len..].copy_from_slice(iv);
+    let seq = seq.first_chunk::<SEQ_LEN>().ok_or(Errno::INVAL)?;
+    let seq = SeqNo(u64::from_be_bytes(*seq));
+    let mut keys =
+        TrafficKeys::new(version, layout.algorithm, key, *nonce, seq).map_err(|_| Errno::INVAL)?;
+    keys.renew_explicit_nonces();
+    Ok(keys)
+}
+
+impl CryptoInfo {
+    /// What `getsockopt(SOL_TLS, TLS_TX)` answers to somebody with room for `room` bytes: version and
+    /// cipher for four, and for exactly the cipher's struct the keys with the number of the next record.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for any other room, as in the kernel.
+    pub fn of(keys: &TrafficKeys, room: usize) -> Result<Self, Errno> {
+        let (cipher, layout) = Layout::of_algorithm(keys.algorithm());
+        let version: u16 = match keys.version() {
+            ProtocolVersion::Tls12 => 0x0303,
+            ProtocolVersion::Tls13 => 0x0304,
+        };
+        let mut bytes = Zeroizing::new(Vec::with_capacity(layout.len()));
+        bytes.extend(version.to_ne_bytes());
+        bytes.extend(cipher.to_ne_bytes());
+        if room == PREFIX {
+            return Ok(Self(bytes));
+        }
+        if room != layout.len() {
+            return Err(Errno::INVAL);
+        }
+        let seq = keys.seq().0;
+        let mut nonce = Zeroizing::new(*keys.dangerous_iv());
+        if layout.algorithm.explicit_nonce_len(keys.version()) > 0 {
+            // The kernel's explicit nonce is that of the next record.
+            for (own, number) in nonce[4..].iter_mut().zip(seq.to_be_bytes()) {
+                *own ^= number;
+            }
+        }
+        let (salt, iv) = nonce.split_at(layout.salt_len);
+        bytes.extend_from_slice(iv);
+        bytes.extend_from_slice(keys.dangerous_key());
+        bytes.extend_from_slice(salt);
+        bytes.extend(seq.to_be_bytes());
+        Ok(Self(bytes))
+    }
+
+    /// The bytes, as they are written to the caller.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for CryptoInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CryptoInfo").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A struct whose bytes all differ, with the sequence number 7.
+    fn info(version: u16, cipher: u16, len: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = (0..).take(len).collect();
+        bytes[..2].copy_from_slice(&version.to_ne_bytes());
+        bytes[2..4].copy_from_slice(&cipher.to_ne_bytes());
+        bytes[len - 8..].copy_from_slice(&7_u64.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn what_a_program_gives_is_what_it_is_given() {
+        for (cipher, len) in [(51, 40), (52, 56), (54, 56)] {
+            let given = info(0x0304, cipher, len);
+            let keys = parse(&given).unwrap();
+            assert_eq!(keys.seq(), SeqNo(7));
+            let back = CryptoInfo::of(&keys, len).unwrap();
+            assert_eq!(back.as_bytes(), given);
+            let short = CryptoInfo::of(&keys, 4).unwrap();
+            assert_eq!(short.as_bytes(), &given[..4]);
+            assert_eq!(CryptoInfo::of(&keys, len + 1).err(), Some(Errno::INVAL));
+        }
+    }
+
+    #[test]
+    fn explicit_nonces_start_where_nobody_has_been() {
+        let keys = parse(&info(0x0303, 51, 40)).unwrap();
+        let iv = keys.dangerous_iv();
+        assert_eq!(iv[..4], [28, 29, 30, 31], "the salt stays");
+        assert_eq!(iv[4..], [4, 5, 6, 8, 0, 0, 0, 0]);
+        let back = CryptoInfo::of(&keys, 40).unwrap();
+        assert_eq!(back.as_bytes()[4..12], [4, 5, 6, 8, 0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_refused() {
+        let refused = |bytes: &[u8]| assert_eq!(parse(bytes).err(), Some(Errno::INVAL));
+        refused(&[]);
+        refused(&[3, 3, 51]);
+        refused(&info(0x0302, 51, 40));
+        refused(&info(0x0304, 50, 40));
+        for unknown in [53, 55, 56, 57] {
+            refused(&info(0x0304, unknown, 40));
+        }
+        refused(&info(0x0304, 51, 39));
+        refused(&info(0x0304, 51, 41));
+        refused(&info(0x0304, 52, 40));
+    }
+
+    #[test]
+    fn keys_are_not_printed() {
+        let keys = parse(&info(0x0304, 51, 40)).unwrap();
+        let info = CryptoInfo::of(&keys, 40).unwrap();
+        assert_eq!(format!("{info:?}"), "CryptoInfo { .. }");
+    }
+}

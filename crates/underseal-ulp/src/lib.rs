@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_enums)]
+
+mod crypto_info;
+mod plaintext;
+mod transmit;
+
+pub use crypto_info::{CryptoInfo, parse};
+pub use plaintext::Plaintext;
+pub use rustix::io::Errno;
+pub use transmit::{Lent, Transmit, Wire};

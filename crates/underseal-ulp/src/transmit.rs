@@ -1,0 +1,240 @@
+//! The sending direction: records, what the socket did not take of them, and what a caller is told.
+
+use rustix::io::Errno;
+use underseal_record::{
+    ContentType, MAX_PLAINTEXT, MAX_RECORD, ProtocolVersion, Sealer, TrafficKeys,
+};
+
+use crate::Plaintext;
+
+mod lent;
+mod pending;
+#[cfg(test)]
+mod tests;
+
+pub use lent::Lent;
+use pending::Pending;
+
+/// Plaintext of the smallest batch and of the largest.
+const MIN_BATCH: usize = 64 * 1024;
+const MAX_BATCH: usize = 256 * 1024;
+
+/// Most ciphertext of control records that waits for a socket behind what was sealed before it.
+const MAX_OWED: usize = 4 * MAX_RECORD;
+
+/// Takes ciphertext.
+pub trait Wire {
+    /// Sends some of `bytes`, which are not empty, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` for a full socket, otherwise what is to be told to the caller.
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno>;
+}
+
+/// The sending direction of a TLS socket.
+///
+/// 1. A record is sealed once: what the socket did not take of it stays in `pending`, and goes out
+///    before anything that is sealed later.
+/// 2. `sealed` counts the plaintext that is sealed and not reported. Callers come back with the same
+///    bytes, so that many of them are skipped.
+/// 3. Reported is only what lies in records that the socket has taken wholly.
+#[derive(Debug)]
+pub struct Transmit {
+    sealer: Sealer,
+    pending: Pending,
+    /// Plaintext bytes that are sealed, and of which no caller has been told.
+    sealed: usize,
+    /// Plaintext bytes of the next batch: doubled when the socket took a whole one, halved when it did not.
+    batch: usize,
+}
+
+impl Transmit {
+    /// Takes over the keys of a sending direction.
+    pub fn new(keys: TrafficKeys) -> Self {
+        Self {
+            sealer: Sealer::new(keys),
+            pending: Pending::default(),
+            sealed: 0,
+            batch: MIN_BATCH,
+        }
+    }
+
+    /// The keys, with the number of the next record.
+    pub fn keys(&self) -> &TrafficKeys {
+        self.sealer.keys()
+    }
+
+    /// Goes on under new keys, as after a KeyUpdate: what is sealed stays sealed.
+    ///
+    /// # Errors
+    ///
+    /// As the kernel since 6.14: `EBUSY` under TLS 1.2, `EINVAL` for another version or cipher. The old
+    /// keys stay in force then.
+    pub fn replace_keys(&mut self, keys: TrafficKeys) -> Result<(), Errno> {
+        if self.sealer.version() != ProtocolVersion::Tls13 {
+            return Err(Errno::BUSY);
+        }
+        if keys.version() != self.sealer.version() || keys.algorithm() != self.sealer.algorithm() {
+            return Err(Errno::INVAL);
+        }
+        self.sealer.replace_keys(keys);
+        Ok(())
+    }
+
+    /// Sends up to `len` bytes of `data`, and returns how many of them are wholly on the wire: all,
+    /// fewer where `data` ends, or fewer because the socket is full.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to report: what the wire or the source said, `EAGAIN` for a full socket;
+    /// `EBADMSG` past the limit of the key, as the kernel has it where its numbers end. An error that
+    /// comes after something was sent is for the next call to find.
+    pub fn send(
+        &mut self,
+        data: &mut impl Plaintext,
+        len: usize,
+        wire: &mut impl Wire,
+        lent: &mut Lent,
+    ) -> Result<usize, Errno> {
+        if let Err(error) = self.flush(wire) {
+            return self.report(len, error);
+        }
+        let mut position = self.sealed;
+        while position < len {
+            let most = self.batch.min(len - position);
+            let failed = self.seal(data, position, most, lent).err();
+            position += lent.plaintext();
+            self.sealed += lent.plaintext();
+            let sent = self.send_batch(wire, lent);
+            if let Some(error) = sent.err().or(failed) {
+                return self.report(len, error);
+            }
+            if lent.plaintext() == 0 {
+                break;
+            }
+        }
+        let reported = self.sealed.min(len);
+        self.sealed -= reported;
+        Ok(reported)
+    }
+
+    /// Sends a record of another type than data, behind everything that was sealed before. It is taken
+    /// whole; what the socket does not take of it waits for [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if too much waits already; `EINVAL` for a type that no record may have under keys;
+    /// otherwise as [`send`](Self::send).
+    pub fn send_control(
+        &mut self,
+        content_type: ContentType,
+        data: &[u8],
+        wire: &mut impl Wire,
+    ) -> Result<usize, Errno> {
+        match self.flush(wire) {
+            Err(Errno::AGAIN) if self.pending.owed() + data.len() <= MAX_OWED => {}
+            flushed => flushed?,
+        }
+        for piece in data.chunks(self.sealer.max_plaintext()) {
+            let mut record = vec![0; self.sealer.record_len(piece.len())];
+            let sealed = self.sealer.seal(content_type, piece, &mut record);
+            let sealed = sealed.map_err(errno_of)?;
+            self.pending.owe(&record[..sealed.written]);
+        }
+        match self.flush(wire) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(data.len()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends what was sealed and not taken.
+    ///
+    /// # Errors
+    ///
+    /// What the wire said.
+    pub fn flush(&mut self, wire: &mut impl Wire) -> Result<(), Errno> {
+        while !self.pending.bytes().is_empty() {
+            let sent = wire.send(self.pending.bytes())?;
+            self.pending.advance(sent);
+        }
+        Ok(())
+    }
+
+    /// Ciphertext that has not been taken.
+    pub fn pending_len(&self) -> usize {
+        self.pending.bytes().len()
+    }
+
+    /// Whether something waits that the program was told is sent: it must not be lost with the
+    /// descriptor.
+    pub fn is_owing(&self) -> bool {
+        self.pending.owed() > 0
+    }
+
+    /// Seals up to `most` bytes of `data` into what is lent. On an error, what was sealed before it is
+    /// there.
+    fn seal(
+        &mut self,
+        data: &mut impl Plaintext,
+        position: usize,
+        most: usize,
+        lent: &mut Lent,
+    ) -> Result<(), Errno> {
+        lent.clear();
+        while lent.plaintext() < most {
+            let wanted = most - lent.plaintext();
+            let mut piece = data.at(position + lent.plaintext(), wanted)?;
+            if piece.is_empty() {
+                break;
+            }
+            while !piece.is_empty() {
+                let room = lent.room(self.sealer.sealed_len(piece.len().min(MAX_PLAINTEXT)));
+                let sealed = self.sealer.seal(ContentType::APPLICATION_DATA, piece, room);
+                let sealed = sealed.map_err(errno_of)?;
+                lent.commit(sealed.consumed, sealed.written);
+                piece = &piece[sealed.consumed..];
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the batch; what is left of it becomes pending.
+    fn send_batch(&mut self, wire: &mut impl Wire, lent: &mut Lent) -> Result<(), Errno> {
+        let mut sent = 0;
+        while sent < lent.bytes().len() {
+            match wire.send(&lent.bytes()[sent..]) {
+                Ok(taken) => sent += taken,
+                Err(error) => {
+                    self.pending.keep(lent, sent);
+                    self.batch = (self.batch / 2).max(MIN_BATCH);
+                    return Err(error);
+                }
+            }
+        }
+        if lent.plaintext() >= self.batch {
+            self.batch = (self.batch * 2).min(MAX_BATCH);
+        }
+        Ok(())
+    }
+
+    /// Tells a caller with `len` bytes what is wholly on the wire, or else `error`.
+    fn report(&mut self, len: usize, error: Errno) -> Result<usize, Errno> {
+        let on_the_wire = self.sealed - self.pending.plaintext();
+        match on_the_wire.min(len) {
+            0 => Err(error),
+            reported => {
+                self.sealed -= reported;
+                Ok(reported)
+            }
+        }
+    }
+}
+
+/// What the kernel says where it cannot seal.
+fn errno_of(error: underseal_record::Error) -> Errno {
+    match error {
+        underseal_record::Error::ApiMisuse(_) => Errno::INVAL,
+        _ => Errno::BADMSG,
+    }
+}

@@ -15,6 +15,7 @@ use underseal::TlsConnector;
 
 pub(crate) use self::connect::Unreachable;
 use self::idle::Idle;
+use super::exchange::Unanswered;
 use super::http2::Bridge;
 use super::stream::Stream;
 use underseal_server::current::Latest;
@@ -156,6 +157,15 @@ impl Address {
 }
 
 impl Backend {
+    /// Why a request on it may not be answered without anybody's fault, if that can be.
+    pub(crate) fn may_be_unanswered(&self) -> Option<Unanswered> {
+        match (&self.bridge, self.reused) {
+            (Some(_), _) => Some(Unanswered::Unprocessed),
+            (None, true) => Some(Unanswered::Died),
+            (None, false) => None,
+        }
+    }
+
     /// A connection that served before, if it can serve again: nothing has come since.
     pub(crate) fn revived(mut self: Box<Self>) -> Option<Box<Self>> {
         self.reused = true;

@@ -1,17 +1,19 @@
 //! The rules of an exchange that are the same whatever its client and its backend speak.
 //!
 //! A request is read, what will go on of it is written down ([`write_down`]), that is judged and
-//! nothing else ([`judge`]), and only what was allowed for a target is sent to it ([`Allowed`]). A
-//! second try is a new judgement.
+//! nothing else ([`judge`]), and only what was allowed for a target is sent to it ([`Allowed`]). When a
+//! request is sent once more, one rule says ([`Retry`]), and each try is a new judgement.
 
 mod heads;
 mod judge;
+mod retry;
 
 use http::uri::Scheme;
 use underseal_http::{Framing, Outgoing, Passage, Request, Version};
 
 pub(crate) use self::heads::Heads;
 pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
+pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
 use crate::protocol::ToProtocol;
 use crate::session::Session;
 use crate::worker::Worker;
@@ -48,19 +50,6 @@ pub(crate) fn write_down(
     let mut outgoing = worker.heads.take();
     outgoing.write(request, &passage);
     outgoing
-}
-
-/// Whether doing it twice is the same as once (RFC 9110 section 9.2.2).
-pub(crate) fn is_idempotent(method: &[u8]) -> bool {
-    let idempotent = [
-        &b"GET"[..],
-        b"HEAD",
-        b"OPTIONS",
-        b"TRACE",
-        b"PUT",
-        b"DELETE",
-    ];
-    idempotent.contains(&method)
 }
 
 /// The scheme of what comes on a connection.

@@ -13,6 +13,7 @@ use underseal_http::Refusal;
 use underseal_http::http1::{Chunks, Piece};
 
 use super::chunk::Chunk;
+use super::exchange::MAX_KEPT;
 use super::pipe::{Pipe, can_splice};
 use super::stream::Stream;
 
@@ -77,6 +78,8 @@ pub(crate) struct Flow {
     pub(crate) waiting: Waiting,
     /// Whether a trailer section is looked through for fields that nobody may say but us.
     guarded: bool,
+    /// What the sink was given of the body, if it may have to be sent once more.
+    kept: Option<Vec<u8>>,
 }
 
 impl Body {
@@ -177,6 +180,7 @@ impl Flow {
             passed: 0,
             waiting: Waiting::Source,
             guarded: false,
+            kept: None,
         }
     }
 
@@ -184,6 +188,25 @@ impl Flow {
     pub(crate) fn guarded(mut self) -> Self {
         self.guarded = true;
         self
+    }
+
+    /// The same, of which the body can be had [from its start](Self::start) as long as it is short.
+    pub(crate) fn kept(mut self) -> Self {
+        let is_long = matches!(self.body, Body::Length(length) if length > MAX_KEPT as u64);
+        self.kept = (!is_long).then(Vec::new);
+        self
+    }
+
+    /// Keeps nothing any more.
+    pub(crate) fn forget(&mut self) {
+        self.kept = None;
+    }
+
+    /// What was read, from the body's start; `None` if not all of that is there.
+    pub(crate) fn start(&self) -> Option<Chunk> {
+        let mut bytes = self.kept.clone()?;
+        bytes.extend_from_slice(self.chunk.bytes());
+        Some(Chunk::copy_of(&bytes))
     }
 
     /// Puts a head before what is to be written; what was there before has been written.
@@ -298,6 +321,15 @@ impl Flow {
         Poll::Ready(Ok(()))
     }
 
+    /// Keeps the next `len` bytes, which the sink has taken.
+    fn keep(&mut self, len: usize) {
+        let Some(kept) = &mut self.kept else { return };
+        match kept.len() + len <= MAX_KEPT {
+            true => kept.extend_from_slice(&self.chunk.bytes()[..len]),
+            false => self.kept = None,
+        }
+    }
+
     /// Writes the head and what is cleared, together where it can.
     pub(crate) fn poll_write(
         &mut self,
@@ -330,6 +362,7 @@ impl Flow {
             let of_body = written - of_head;
             self.cleared -= of_body;
             self.passed += of_body as u64;
+            self.keep(of_body);
             self.chunk.consume(of_body);
         }
     }

@@ -17,6 +17,7 @@ mod exchange;
 mod flood;
 mod forward;
 mod gathered;
+mod kept;
 mod limits;
 mod pump;
 mod request;

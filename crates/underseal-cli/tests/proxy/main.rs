@@ -25,6 +25,7 @@ mod nghttp2;
 mod policy;
 mod programs;
 mod reload;
+mod retries;
 #[path = "../serve/running.rs"]
 #[allow(dead_code, reason = "the tests of serve use the rest of it")]
 mod running;

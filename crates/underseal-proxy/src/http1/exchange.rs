@@ -10,6 +10,7 @@ use super::Fault;
 use super::request::Prepared;
 use super::response;
 use crate::chunk::Chunk;
+use crate::exchange::Unanswered;
 use crate::flow::{Body, Broken, Flow, Waiting};
 use crate::stream::Stream;
 use crate::worker::Worker;
@@ -53,6 +54,15 @@ enum Download {
     },
 }
 
+/// What an exchange leaves behind of what was read of the client.
+pub(super) struct Rest {
+    /// What stands behind the request, and what is missing of its body.
+    pub(super) read: Chunk,
+    pub(super) body: Body,
+    /// All from the start of the body on, if nothing of a response came and it can be sent once more.
+    pub(super) start: Option<Chunk>,
+}
+
 /// What came of an exchange.
 #[derive(Default)]
 pub(super) struct Finished {
@@ -67,16 +77,11 @@ pub(super) struct Finished {
     pub(super) unanswered: Option<Fault>,
     /// The backend has gone over to another protocol, and this is what it has sent of it.
     pub(super) tunnel: Option<Chunk>,
-    /// The backend's connection ended before a byte of the response.
-    untouched: bool,
+    /// Why there was not a byte of a response, if that may be nobody's fault.
+    pub(super) lost: Option<Unanswered>,
 }
 
 impl Finished {
-    /// Whether the backend ended before it said anything.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.untouched
-    }
-
     pub(super) fn unanswered(fault: Fault) -> Self {
         Self {
             unanswered: Some(fault),
@@ -86,14 +91,18 @@ impl Finished {
 }
 
 impl<'a> Exchange<'a> {
-    /// The request of `prepared` with this `head`, whose body begins with what was `read` already.
+    /// The request of `prepared` with this `head`, whose body begins with what was `read` already. It
+    /// `keeps` what may have to be sent once more.
     pub(super) fn new(
         worker: &'a Worker,
         prepared: &'a Prepared,
         head: Vec<u8>,
-        read: Chunk,
+        (read, keeps): (Chunk, bool),
     ) -> Self {
         let mut up = Flow::new(read, prepared.body.clone()).guarded();
+        if keeps {
+            up = up.kept();
+        }
         up.set_head(head);
         Self {
             worker,
@@ -107,12 +116,17 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Gives the buffers back: the head, and what was read beyond the request.
-    pub(super) fn give_back(mut self) -> (Vec<u8>, Chunk, Body) {
-        self.worker.buffers.give(self.down.set_head(Vec::new()));
-        let head = self.up.set_head(Vec::new());
+    /// Gives the buffers back, and what was read beyond the request.
+    pub(super) fn give_back(mut self) -> Rest {
+        let buffers = &self.worker.buffers;
+        buffers.give(self.down.set_head(Vec::new()));
+        buffers.give(self.up.set_head(Vec::new()));
+        let start = match self.is_touched {
+            true => None,
+            false => self.up.start(),
+        };
         let (read, body) = self.up.into_rest();
-        (head, read, body)
+        Rest { read, body, start }
     }
 
     /// Goes on as far as both ends let it.
@@ -191,7 +205,10 @@ impl<'a> Exchange<'a> {
                 }
             }
             match self.down.chunk.poll_fill(cx, Pin::new(backend)) {
-                Poll::Ready(Ok(read)) if read > 0 => self.is_touched = true,
+                Poll::Ready(Ok(read)) if read > 0 => {
+                    self.is_touched = true;
+                    self.up.forget();
+                }
                 Poll::Ready(_) => return Some(self.fail(Fault::BackendCut)),
                 Poll::Pending => return self.flush_interim(cx, client),
             }
@@ -336,7 +353,7 @@ impl<'a> Exchange<'a> {
     fn fail(&mut self, fault: Fault) -> Finished {
         match self.download {
             Download::Head => Finished {
-                untouched: !self.is_touched && fault == Fault::BackendCut,
+                lost: (!self.is_touched && fault == Fault::BackendCut).then_some(Unanswered::Died),
                 bytes_in: self.up.passed,
                 ..Finished::unanswered(fault)
             },

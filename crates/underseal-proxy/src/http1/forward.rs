@@ -4,11 +4,12 @@ use std::future::poll_fn;
 
 use underseal_http::Outgoing;
 
-use super::exchange::{Exchange, Finished};
+use super::exchange::{Exchange, Finished, Rest};
 use super::request::{self, Prepared};
 use super::{Connection, Fault};
 use crate::backend::{Backend, Unreachable};
-use crate::exchange::{self as rules, Allowed};
+use crate::chunk::Chunk;
+use crate::exchange::{self as rules, Allowed, Retry};
 use crate::http2::{Upstreams, connect_bridged};
 use crate::log::Outcome;
 use crate::protocol::ToProtocol;
@@ -17,6 +18,14 @@ use underseal_server::closing::End;
 
 /// Something is not sent; what the client is answered has been prepared.
 struct NotSent;
+
+/// A request that was sent, and what came of it.
+struct Sent {
+    finished: Finished,
+    backend: Box<Backend>,
+    /// What it takes to send it once more.
+    start: Option<Chunk>,
+}
 
 impl Connection<'_> {
     /// Has a backend answer, if policies allow that; says how the connection ends if it does.
@@ -28,16 +37,24 @@ impl Connection<'_> {
     }
 
     async fn send_on(&mut self, prepared: &mut Prepared, outgoing: &Outgoing) -> Option<End> {
+        let mut retry = Retry::new(outgoing);
         let mut again = None;
         loop {
-            let sent = self.send_once(prepared, outgoing, again).await;
-            let (finished, backend) = match sent {
+            let body = prepared.body.clone();
+            let sent = self.send_once(prepared, outgoing, (retry, again)).await;
+            let Sent {
+                finished,
+                backend,
+                start,
+            } = match sent {
                 Ok(sent) => sent,
                 Err(NotSent) => return self.answer(prepared).await,
             };
-            if finished.is_untouched() && backend.reused && prepared.is_repeatable {
-                // It died while it waited: nobody's fault, and nothing was done.
+            if let (Some(why), Some(start)) = (finished.lost, start)
+                && retry.follows(why)
+            {
                 again = Some(backend.known.target);
+                (self.read, prepared.body) = (start, body);
                 continue;
             }
             return self.conclude(prepared, finished, backend).await;
@@ -50,8 +67,8 @@ impl Connection<'_> {
         &mut self,
         prepared: &mut Prepared,
         outgoing: &Outgoing,
-        again: Option<usize>,
-    ) -> Result<(Finished, Box<Backend>), NotSent> {
+        (retry, again): (Retry, Option<usize>),
+    ) -> Result<Sent, NotSent> {
         let worker = self.worker;
         // Where policies judge who will answer, that is found out first.
         let found = match worker.judges_backend() {
@@ -83,8 +100,12 @@ impl Connection<'_> {
             request::unreachable(worker, prepared, unreachable);
             NotSent
         })?;
-        let finished = self.exchange(prepared, allowed, &mut backend).await;
-        Ok((finished, backend))
+        let (finished, start) = self.exchange(prepared, allowed, &mut backend, retry).await;
+        Ok(Sent {
+            finished,
+            backend,
+            start,
+        })
     }
 
     /// A connection to a backend: a new one, to that one, if it is to be tried `again`.
@@ -140,10 +161,11 @@ impl Connection<'_> {
         prepared: &mut Prepared,
         allowed: Allowed<&Outgoing>,
         backend: &mut Backend,
-    ) -> Finished {
+        retry: Retry,
+    ) -> (Finished, Option<Chunk>) {
         prepared.backend = Some(backend.known.target);
         let Some(outgoing) = allowed.to(backend.known.target) else {
-            return Finished::unanswered(Fault::BackendCut);
+            return (Finished::unanswered(Fault::BackendCut), None);
         };
         let head = match &backend.bridge {
             None => {
@@ -153,22 +175,33 @@ impl Connection<'_> {
             }
             Some(bridge) => match bridge.begin(allowed, rules::scheme(self.session)) {
                 Ok(()) => request::framing(self.worker, prepared, outgoing),
-                Err(fault) => return Finished::unanswered(fault),
+                Err(fault) => return (Finished::unanswered(fault), None),
             },
         };
+        let keeps = backend
+            .may_be_unanswered()
+            .is_some_and(|why| retry.may_follow(why));
         let read = std::mem::take(&mut self.read);
-        let mut exchange = Exchange::new(self.worker, prepared, head, read);
-        let finished = {
+        let mut exchange = Exchange::new(self.worker, prepared, head, (read, keeps));
+        let mut finished = {
             let (client, backend) = (&mut self.client, &mut backend.stream);
             let watch = self.watch;
             poll_fn(|cx| exchange.poll(cx, watch, client, backend)).await
         };
-        let (head, read, body) = exchange.give_back();
-        self.worker.buffers.give(head);
+        let Rest { read, body, start } = exchange.give_back();
         self.read = read;
         prepared.body = body;
         prepared.bytes_in = finished.bytes_in;
-        finished
+        if finished.lost.is_some() {
+            finished.lost = match &backend.bridge {
+                None => backend.may_be_unanswered(),
+                Some(bridge) => bridge.lost().map(|(fault, why)| {
+                    finished.unanswered = Some(fault);
+                    why
+                }),
+            };
+        }
+        (finished, start)
     }
 
     /// What follows from how an exchange ended.

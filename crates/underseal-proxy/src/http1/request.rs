@@ -8,7 +8,7 @@ use underseal_http::{Framing, Outgoing};
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
 use crate::backend::Unreachable;
-use crate::exchange::{Denied, Incoming, is_idempotent, write_down};
+use crate::exchange::{Denied, Incoming, write_down};
 use crate::flow::Body;
 use crate::log;
 use crate::session::Session;
@@ -41,9 +41,6 @@ pub(crate) struct Prepared {
     /// The backend that was asked, and what it was given of the body.
     pub(super) backend: Option<usize>,
     pub(super) bytes_in: u64,
-    /// Whether it can be sent once more if the backend died before it answered: it has no body, and
-    /// doing it twice is the same as once (RFC 9110 section 9.2.2).
-    pub(super) is_repeatable: bool,
 }
 
 /// What is to be done about a request.
@@ -200,7 +197,6 @@ impl Prepared {
             upgrade: false,
             backend: None,
             bytes_in: 0,
-            is_repeatable: false,
         }
     }
 
@@ -225,7 +221,6 @@ impl Prepared {
             _ => !options.close,
         };
         self.persist = wants && !worker.watches.closing();
-        self.is_repeatable = self.body.is_done() && is_idempotent(request.method());
         options
     }
 

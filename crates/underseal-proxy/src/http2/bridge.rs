@@ -3,7 +3,7 @@
 //!
 //! What is refused and judged, and how bodies end, is thus the same for every backend.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
@@ -26,9 +26,9 @@ use super::pump::{Outbound, Source};
 use super::request::written;
 use super::response;
 use super::upstream::multiplexed::Connection;
-use super::upstream::{Awaited, Begun, Event, Link, Upload, Upstreams};
+use super::upstream::{Awaited, Begun, Event, Link, Lost, Upload, Upstreams};
 use crate::backend::{Backend, Unreachable};
-use crate::exchange::Allowed;
+use crate::exchange::{Allowed, Unanswered};
 use crate::http1::Fault;
 use crate::stream::Stream;
 use crate::worker::Worker;
@@ -80,6 +80,8 @@ pub(crate) async fn connect(
 pub(crate) struct Bridge {
     /// The request's head. What comes by the pipe says only how the body is delimited.
     head: RefCell<Option<Allowed<Request<()>>>>,
+    /// Why the pipe ended without a response.
+    lost: Cell<Option<(Fault, Unanswered)>>,
 }
 
 impl Bridge {
@@ -91,6 +93,17 @@ impl Bridge {
         let head = allowed.written(|outgoing| written(outgoing, scheme))?;
         *self.head.borrow_mut() = Some(head);
         Ok(())
+    }
+
+    /// Why the pipe ended without a response, if that is known.
+    pub(crate) fn lost(&self) -> Option<(Fault, Unanswered)> {
+        self.lost.get()
+    }
+
+    /// Takes down why there is no response; for the log.
+    fn lose(&self, fault: Fault, why: Unanswered) -> String {
+        self.lost.set(Some((fault, why)));
+        fault.to_string()
     }
 }
 
@@ -158,24 +171,33 @@ impl Far {
         Poll::Ready(())
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Answer>, Unanswered> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Answer>, Failed> {
         let body = request.into_body();
         let mut body = (!body.is_end_stream()).then_some(Source::Http1(body));
         let head = self.bridge.head.take().ok_or("no head")?;
         let watch = self.worker.watches.add();
         let connection = &self.connection;
         let sent = connection.send(&self.worker, &watch, head, &mut body).await;
-        let begun = sent.map_err(|fault| fault.to_string())?;
+        let lose = |fault, why| self.bridge.lose(fault, why);
+        let begun = sent.map_err(|fault| lose(fault, Unanswered::Unknown))?;
         let Begun {
             mut awaited,
             upload,
             link,
-            ..
-        } = begun.ok_or("the connection has ended")?;
+            is_reused,
+        } = begun.ok_or_else(|| lose(Fault::BackendCut, Unanswered::Unprocessed))?;
         *self.uploading.borrow_mut() = Some(upload);
-        let found = poll_fn(|cx| poll_final(&mut awaited, cx)).await?;
-        let head =
-            response::forwarded(&found).map_err(|bad| Fault::BackendResponse(bad).to_string())?;
+        let found = match poll_fn(|cx| poll_final(&mut awaited, cx)).await {
+            Ok(found) => found,
+            Err(lost) => {
+                if lost.is_over {
+                    link.distrust();
+                }
+                return Err(lose(lost.fault, lost.why(is_reused)).into());
+            }
+        };
+        let head = response::forwarded(&found)
+            .map_err(|bad| lose(Fault::BackendResponse(bad), Unanswered::Unknown))?;
         let length = head.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         Ok(head.map(|()| Answer {
@@ -186,18 +208,15 @@ impl Far {
 }
 
 /// Why a request was not answered: it is in the log, and the pipe ends.
-type Unanswered = Box<dyn std::error::Error + Send + Sync>;
+type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Interim responses end here: hyper says "100 Continue" itself, when the body is asked for.
-fn poll_final(
-    awaited: &mut Awaited,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Response<Source>, Unanswered>> {
+fn poll_final(awaited: &mut Awaited, cx: &mut Context<'_>) -> Poll<Result<Response<Source>, Lost>> {
     loop {
         match ready!(awaited.poll(cx)) {
             Ok(Event::Interim(_)) => {}
             Ok(Event::Final(response)) => return Poll::Ready(Ok(response)),
-            Err(lost) => return Poll::Ready(Err(lost.fault.to_string().into())),
+            Err(lost) => return Poll::Ready(Err(lost)),
         }
     }
 }

@@ -7,10 +7,11 @@ use underseal_http::Outgoing;
 
 use super::Client;
 use super::exchange::{Ending, Exchange, Stopped};
+use super::kept::Kept;
 use super::pump::Source;
 use super::upstream::{Begun, Reached};
 use crate::backend::Unreachable;
-use crate::exchange::{self as rules, Allowed, Denied};
+use crate::exchange::{self as rules, Allowed, Denied, Retry, Unanswered};
 use crate::http1::Fault;
 use underseal_server::watch::Watch;
 
@@ -24,11 +25,11 @@ pub(super) struct Forwarding<'a> {
 }
 
 impl Forwarding<'_> {
-    /// Has a backend answer, and once more where it is certain that the first one did nothing.
+    /// Has a backend answer, and once more where that is certain to do no harm.
     pub(super) async fn run(
         &self,
         respond: &mut SendResponse<Bytes>,
-        mut body: Option<Source>,
+        body: Option<Source>,
         (line, begun): (&mut Vec<u8>, usize),
     ) -> Ending {
         let Self {
@@ -37,14 +38,18 @@ impl Forwarding<'_> {
             is_head,
             ..
         } = *self;
-        let is_bare = body.is_none();
+        let body = body.map(|body| Kept::new(body, self.outgoing));
+        let mut retry = Retry::new(self.outgoing);
         let mut again = None;
         loop {
-            let sent = self.send(&mut body, (&mut *line, begun), again).await;
+            let mut source = body.as_ref().map(|body| Source::Kept(body.reader()));
+            let sent = self.send(&mut source, (&mut *line, begun), again).await;
             let begun = match sent {
                 Ok(begun) => begun,
                 Err(NotSent::Denied) => return Ending::answered(client, respond, 403, is_head),
-                Err(NotSent::Fault(fault)) => {
+                // The next one is a new one.
+                Err(NotSent::Ended(_)) if retry.follows(Unanswered::Unprocessed) => continue,
+                Err(NotSent::Ended(fault) | NotSent::Fault(fault)) => {
                     return Ending::failed(client, respond, fault, is_head);
                 }
             };
@@ -59,16 +64,22 @@ impl Forwarding<'_> {
             let found = exchange.head(awaited).await;
             let bytes_in = exchange.upload.passed();
             let stopped = match found {
-                Ok(found) => return exchange.body(found, link, is_head).await,
+                Ok(found) => {
+                    body.iter().for_each(Kept::forget);
+                    return exchange.body(found, link, is_head).await;
+                }
                 Err(stopped) => stopped,
             };
-            let may_repeat = is_bare && again.is_none() && exchange.interim == 0;
+            let is_whole = body.as_ref().is_none_or(Kept::is_whole);
             if let Stopped::Lost(lost) = stopped
-                && may_repeat
-                && (lost.is_unprocessed || is_reused && self.is_idempotent())
-                && lost.fault == Fault::BackendCut
+                && exchange.interim == 0
+                && is_whole
+                && retry.follows(lost.why(is_reused))
             {
                 again = Some(link.target());
+                if lost.is_over {
+                    link.distrust();
+                }
                 continue;
             }
             let mut ending = stopped.unanswered(client, respond, link, is_head);
@@ -82,19 +93,15 @@ impl Forwarding<'_> {
     async fn send(
         &self,
         body: &mut Option<Source>,
-        (line, begun): (&mut Vec<u8>, usize),
+        line: (&mut Vec<u8>, usize),
         again: Option<usize>,
     ) -> Result<Begun, NotSent> {
-        // A connection may end in the moment that it is to be used; the next one is a new one.
-        for _ in 0..2 {
-            let (reached, allowed) = self.reach((&mut *line, begun), again).await?;
-            let worker = &self.client.worker;
-            let head = (allowed, &self.scheme);
-            if let Some(begun) = reached.send(worker, self.watch, head, body).await? {
-                return Ok(begun);
-            }
-        }
-        Err(NotSent::Fault(Fault::Unreachable(Unreachable::Refused)))
+        let (reached, allowed) = self.reach(line, again).await?;
+        let worker = &self.client.worker;
+        let head = (allowed, &self.scheme);
+        let begun = reached.send(worker, self.watch, head, body).await?;
+        // A connection may end in the moment that it is to be used.
+        begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))
     }
 
     /// A connection to a backend, and what may be sent on it. Where policies judge who will answer, the
@@ -132,10 +139,6 @@ impl Forwarding<'_> {
             }
         }
     }
-
-    fn is_idempotent(&self) -> bool {
-        rules::is_idempotent(self.outgoing.request().method())
-    }
 }
 
 /// Why a request is not sent.
@@ -143,6 +146,8 @@ impl Forwarding<'_> {
 enum NotSent {
     /// By a policy.
     Denied,
+    /// The connection ended before.
+    Ended(Fault),
     Fault(Fault),
 }
 

@@ -12,6 +12,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
+use super::kept::Reader;
 use underseal_http::fields::is_ours;
 
 /// Frames in a row before other tasks have their turn.
@@ -27,6 +28,8 @@ pub(super) enum Source {
         unreleased: usize,
     },
     Http1(Incoming),
+    /// A client's, which may have to be sent once more.
+    Kept(Reader),
 }
 
 /// Why a body does not come to its end.
@@ -70,6 +73,7 @@ impl Source {
         match self {
             Self::Http2 { stream, .. } => stream.is_end_stream(),
             Self::Http1(body) => body.is_end_stream(),
+            Self::Kept(reader) => reader.is_at_end(),
         }
     }
 
@@ -83,6 +87,7 @@ impl Source {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(|_| Broken::Source(None))))
             }
+            Self::Kept(reader) => reader.poll_frame(cx),
             Self::Http2 {
                 stream,
                 after_data,

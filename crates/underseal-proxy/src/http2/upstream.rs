@@ -21,7 +21,7 @@ use self::multiplexed::Shared;
 use super::pump::{Broken, Progress, Pump, Source, Waiting};
 use super::request::written;
 use crate::backend::Known;
-use crate::exchange::Allowed;
+use crate::exchange::{Allowed, Unanswered};
 use crate::http1::Fault;
 use crate::protocol::ToProtocol;
 use crate::worker::Worker;
@@ -71,8 +71,9 @@ pub(super) enum Event {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lost {
     pub(super) fault: Fault,
-    /// Whether the backend says that it has not looked at the request.
-    pub(super) is_unprocessed: bool,
+    why: Unanswered,
+    /// Whether the connection takes no more requests.
+    pub(super) is_over: bool,
 }
 
 /// The body of a request, on its way.
@@ -188,9 +189,18 @@ impl Awaited {
 fn lost_http2(error: h2::Error) -> Lost {
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     tracing::debug!("a backend did not answer: {error}");
+    let is_over = error.is_io() || error.is_go_away();
+    let why = if error.is_remote() && (refused || error.is_go_away()) {
+        Unanswered::Unprocessed
+    } else if is_over {
+        Unanswered::Died
+    } else {
+        Unanswered::Unknown
+    };
     Lost {
         fault: Fault::BackendCut,
-        is_unprocessed: error.is_remote() && (refused || error.is_go_away()),
+        why,
+        is_over,
     }
 }
 
@@ -201,7 +211,18 @@ fn lost_http1(error: &hyper::Error) -> Lost {
     } else if error.is_parse() {
         Lost::bad(ResponseRefusal::Malformed)
     } else {
-        Lost::cut()
+        let why = match (error.is_canceled(), error.is_user()) {
+            // It ended before the request was begun.
+            (true, _) => Unanswered::Unprocessed,
+            // The request's body broke off.
+            (false, true) => Unanswered::Unknown,
+            (false, false) => Unanswered::Died,
+        };
+        Lost {
+            fault: Fault::BackendCut,
+            why,
+            is_over: true,
+        }
     }
 }
 
@@ -210,7 +231,8 @@ impl Lost {
     pub(super) fn bad(bad: ResponseRefusal) -> Self {
         Self {
             fault: Fault::BackendResponse(bad),
-            is_unprocessed: false,
+            why: Unanswered::Unknown,
+            is_over: false,
         }
     }
 
@@ -218,7 +240,16 @@ impl Lost {
     pub(super) fn cut() -> Self {
         Self {
             fault: Fault::BackendCut,
-            is_unprocessed: false,
+            why: Unanswered::Unknown,
+            is_over: false,
+        }
+    }
+
+    /// Why, on a connection that served a request before if it `is_reused`.
+    pub(super) fn why(self, is_reused: bool) -> Unanswered {
+        match self.why {
+            Unanswered::Died if !is_reused => Unanswered::Unknown,
+            why => why,
         }
     }
 }

@@ -128,6 +128,32 @@ fn a_head_that_is_refused_is_explained_too() {
 }
 
 #[test]
+fn what_a_proxy_would_send_on_is_explained() {
+    for (fields, verdict) in [
+        (&["X-Tenant: a", "Cookie: a=1", "Cookie: b=2"][..], "allow"),
+        (&["X-Tenant: a", "Cookie: a=1", "Cookie: admin=1"], "deny"),
+        (&["X-Tenant: a", "Keep-Alive: timeout=5"], "allow"),
+        (&["X-Tenant: a", "Connection: X-Tenant"], "deny"),
+        (&["X-Tenant: a", "X-Forwarded-For: 198.51.100.1"], "allow"),
+        (&["X-Tenant: a", "X-Forwarded-For: 192.0.2.1"], "deny"),
+    ] {
+        let request = [
+            "explain",
+            "fields.yaml",
+            "--request",
+            "GET /",
+            "--host",
+            "a",
+        ];
+        let fields = fields.iter().flat_map(|field| ["--header", *field]);
+        let arguments: Vec<_> = request.into_iter().chain(fields).collect();
+        let text = shown(&arguments);
+        let line = format!("\nverdict     {verdict}\n");
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[test]
 fn a_connection_without_http_is_explained() {
     check(
         "policy-explain-tcp.txt",

@@ -26,7 +26,7 @@ pub struct Passage<'a> {
     /// Whether it goes on with what it says of another protocol, in HTTP/1.1.
     pub upgrade: bool,
     /// The fields that only the proxy may say ([`Kind::Ours`]), in their order.
-    pub ours: &'a [(&'static str, Box<str>)],
+    pub ours: &'a [(&'a str, Box<str>)],
 }
 
 /// The head of a request as it goes on, whichever version it came in and goes on in. Rules see it

@@ -30,6 +30,8 @@ const EXPLAIN_NOTES: &str = "\
 The rules are shown in the order in which they are asked: DENY, ALLOW, AUDIT. Each names the key
 that was looked at last, its values, and what the request has. What is not given is not known, and
 is decided against the request; `none` says that --from, --to or --sni is known not to be there.
+What is judged is what `underseal proxy` would send on: cookies in one line, no fields of the
+connection. X-Forwarded-… and X-Underseal-… are taken for what the proxy itself says there.
 Without --request it is a connection that does not speak HTTP.
 
 Example:

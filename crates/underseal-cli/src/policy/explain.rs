@@ -3,7 +3,8 @@
 mod json;
 mod text;
 
-use underseal_http::{ReadOptions, Refusal, Request, Scratch, http1};
+use underseal_http::fields::is_ours;
+use underseal_http::{Outgoing, Passage, ReadOptions, Refusal, Request, Scratch, Version, http1};
 use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
     Claims, Connection, Explanation, Fact, Labels, Matcher, Peer, Token, applies,
@@ -60,6 +61,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     })?;
     let head = head(args);
     let mut scratch = Scratch::default();
+    let mut outgoing = Outgoing::default();
     let read = head
         .as_deref()
         .map(|head| http1::read(head, &ReadOptions::default(), &mut scratch));
@@ -70,7 +72,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
         // The command line's head ends with an empty line, so that it is whole or refused.
         Some(Ok(None)) => (None, Outcome::Refused(Refusal::RequestLine)),
         Some(Ok(Some(head))) => {
-            let request = head.request();
+            let request = goes_on(&head, &mut outgoing);
             let explanation = matcher.explain(&connection, Some(&request));
             (Some(request), Outcome::Decided(explanation))
         }
@@ -87,6 +89,31 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     } else {
         text::render(&account)
     })
+}
+
+/// What a proxy would send of a head, which is what it judges. What only a proxy may say is given as it
+/// would say it.
+fn goes_on<'a>(head: &http1::Head<'a>, outgoing: &'a mut Outgoing) -> Request<'a> {
+    let request = head.request();
+    if request.path().is_none() {
+        return request;
+    }
+    let ours = request.fields().filter(|(name, _)| is_ours(name));
+    let ours: Vec<(&str, Box<str>)> = ours
+        .map(|(name, value)| {
+            // A name is ASCII.
+            let name = str::from_utf8(name).unwrap_or_default();
+            (name, String::from_utf8_lossy(value).into())
+        })
+        .collect();
+    let passage = Passage {
+        version: Version::Http11,
+        framing: head.framing(),
+        upgrade: request.header(b"upgrade").next().is_some(),
+        ours: &ours,
+    };
+    outgoing.write(&request, &passage);
+    outgoing.request()
 }
 
 /// The head as a client would send it.

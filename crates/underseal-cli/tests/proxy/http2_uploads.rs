@@ -218,3 +218,33 @@ fn uploads_that_a_backend_of_http2_does_not_read_hold_up_no_other() {
     others_go_on(&proxy, 1);
     others_go_on(&proxy, 3);
 }
+
+#[test]
+fn a_body_of_unknown_length_reaches_a_backend_of_http1_whatever_the_method() {
+    let backend = Backend::new(|connection| {
+        while let Some((head, body)) = connection.request() {
+            let text = format!("{head}{}", String::from_utf8_lossy(&body));
+            assert!(
+                head.contains("\r\ntransfer-encoding: chunked\r\n"),
+                "{text}"
+            );
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+            connection.send(format!("X-Took: {}\r\n\r\n", body.len()));
+        }
+    });
+    let proxy = Start::new(backend.address).plain().start();
+    for method in ["GET", "HEAD", "DELETE", "POST"] {
+        let took = runtime().block_on(async {
+            let mut sender = connect(proxy.address).await;
+            let request = Request::builder().method(method).uri("http://a.test/");
+            let request = request.body(()).expect("a request");
+            let (response, mut sink) = sender.send_request(request, false).expect("send");
+            sink.send_data("hello".into(), true).expect("send");
+            let response = response.await.expect("a response");
+            response.headers()["x-took"].to_str().map(str::to_owned)
+        });
+        // As it is framed.
+        let framed = "5\r\nhello\r\n0\r\n\r\n".len().to_string();
+        assert_eq!(took.expect("ASCII"), framed, "{method}");
+    }
+}

@@ -31,13 +31,13 @@ use crate::{diagnostics, offload};
 /// What kept the proxy from starting, each with its exit code.
 pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     diagnostics::install(args.log.as_deref())?;
-    offload::check(args.offload)?;
+    let offloads = offload::chosen(args.offload)?;
     let reserve = Reserve::set_up();
     let log = Sink::open(&args.access_log)?;
     let count = listener::count(args.workers);
     let (listeners, address) = listener::bind(&args.listen.address, count)?;
     let metrics = Metrics::new(count);
-    let mut setup = Setup::new(args, address, Arc::clone(&metrics));
+    let mut setup = Setup::new(args, address, offloads, Arc::clone(&metrics));
     let shared = Arc::new(setup.shared(Arc::clone(&log))?);
     let admin = args
         .admin

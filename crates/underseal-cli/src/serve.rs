@@ -54,7 +54,7 @@ use underseal_server::{listener, tls, worker as workers};
 /// What kept the server from starting, each with its exit code.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     diagnostics::install(args.log.as_deref())?;
-    offload::check(args.offload)?;
+    let offloads = offload::chosen(args.offload)?;
     let reserve = Reserve::set_up();
     let dot_names = if args.hidden {
         DotNames::Serve
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let shared = Shared {
         site,
         tls: tls::config(Arc::clone(&identity), provider)?,
-        offloads: args.offload,
+        offloads,
         log: Arc::clone(&log),
         timeouts: timeouts(args),
     };

@@ -58,7 +58,7 @@ impl From<Arc<ServerConfig>> for TlsAcceptor {
 
 impl TlsAcceptor {
     /// Chooses where this acceptor's connections are sealed and opened: [`crate::Offload::Auto`] for both
-    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
+    /// directions by default. [`Offloads::from_environment`] lets the program's user choose.
     #[must_use]
     pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
         self.offloads = offloads.into();
@@ -101,7 +101,7 @@ impl From<Arc<ClientConfig>> for TlsConnector {
 
 impl TlsConnector {
     /// Chooses where this connector's connections are sealed and opened: [`crate::Offload::Auto`] for both
-    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
+    /// directions by default. [`Offloads::from_environment`] lets the program's user choose.
     #[must_use]
     pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
         self.offloads = offloads.into();
@@ -157,7 +157,7 @@ fn complete<S: Read + Write, H: Handshake>(
     let mut established = hand_over(handshake)?;
     established
         .connection
-        .offload(std_tcp_socket(&io), offloads.or_environment())?;
+        .offload(std_tcp_socket(&io), offloads)?;
     let mut stream = TlsStream::new(io, established.session, established.connection);
     stream.write_all(&established.unsent)?;
     stream.flush()?;

@@ -109,7 +109,7 @@ impl TlsConnector {
     }
 
     /// Chooses where this connector's connections are sealed and opened: [`crate::Offload::Auto`] for both
-    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
+    /// directions by default. [`Offloads::from_environment`] lets the program's user choose.
     #[must_use]
     pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
         self.offloads = offloads.into();
@@ -174,8 +174,8 @@ impl TlsConnectorWithAlpn<'_> {
 /// A client's connection before its handshake: what closures of
 /// [`connect_with`](TlsConnector::connect_with) see. It derefs to what rustls knows of it.
 ///
-/// Whether ECH is offered it does not tell (`ech_status`): rustls' unbuffered connection does not. A
-/// server that refuses ECH fails the handshake.
+/// Whether ECH is offered the stream tells, when the handshake is done:
+/// [`ClientConnection::ech_status`].
 pub struct Handshaking<'a>(&'a mut ClientHandshake);
 
 impl Handshaking<'_> {

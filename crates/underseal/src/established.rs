@@ -97,7 +97,6 @@ macro_rules! established_stream {
 
         /// Chooses the engine of each direction anew. A direction moves into the kernel at once if
         /// nothing of it is buffered, otherwise when that has been sent or read; [`engines`] tells.
-        /// [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word here too.
         ///
         /// # Errors
         ///
@@ -110,7 +109,7 @@ macro_rules! established_stream {
             offloads: impl Into<crate::Offloads>,
         ) -> Result<(), crate::Error> {
             let socket = $socket_of(&self.io);
-            let offloads = offloads.into().or_environment();
+            let offloads = offloads.into();
             self.connection.offload(socket, offloads)
         }
 

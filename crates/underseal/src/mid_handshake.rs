@@ -236,7 +236,7 @@ impl<IO, H: Handshake> MidHandshake<IO, H> {
         let established = hand_over(handshake).and_then(|mut established| {
             established
                 .connection
-                .offload(tokio_socket(&io), offloads.or_environment())?;
+                .offload(tokio_socket(&io), offloads)?;
             Ok(established)
         });
         match established {

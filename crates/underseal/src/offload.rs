@@ -4,7 +4,6 @@ mod refusal;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::OnceLock;
 
 use underseal_record::{Algorithm, ProtocolVersion};
 use underseal_sys::probe::KernelTls;
@@ -12,8 +11,8 @@ use underseal_sys::tls::Direction;
 
 pub use refusal::Refusal;
 
-/// The environment variable that chooses the engines of every connection of the process, whatever
-/// its code says: `auto`, `kernel` or `user`, or by direction, as in `tx=kernel,rx=user`.
+/// The environment variable that [`Offloads::from_environment`] reads: `auto`, `kernel` or `user`, or
+/// by direction, as in `tx=kernel,rx=user`. A program that does not ask for it is not changed by it.
 pub const OFFLOAD_VARIABLE: &str = "UNDERSEAL_OFFLOAD";
 
 /// Where the records of a direction are to be sealed or opened.
@@ -163,20 +162,24 @@ impl FromStr for Offloads {
 }
 
 impl Offloads {
-    /// These, or what [`OFFLOAD_VARIABLE`] says instead: what a stream that is asked for these gets.
-    pub fn or_environment(self) -> Self {
-        static READ: OnceLock<Option<Offloads>> = OnceLock::new();
-        READ.get_or_init(from_environment).unwrap_or(self)
-    }
-}
-
-fn from_environment() -> Option<Offloads> {
-    let text = std::env::var(OFFLOAD_VARIABLE).ok()?;
-    match text.parse() {
-        Ok(offloads) => Some(offloads),
-        Err(error) => {
-            tracing::warn!("{OFFLOAD_VARIABLE}={text} ignored: {error}");
-            None
+    /// What [`OFFLOAD_VARIABLE`] says, for a program that lets its user choose:
+    ///
+    /// ```
+    /// # use underseal::Offloads;
+    /// let offloads = Offloads::from_environment().unwrap_or_default();
+    /// // acceptor.offload(offloads)
+    /// ```
+    ///
+    /// `None` if the variable is not set, or says nothing that is known, which is logged. It is read at
+    /// each call.
+    pub fn from_environment() -> Option<Self> {
+        let text = std::env::var(OFFLOAD_VARIABLE).ok()?;
+        match text.parse() {
+            Ok(offloads) => Some(offloads),
+            Err(error) => {
+                tracing::warn!("{OFFLOAD_VARIABLE}={text} ignored: {error}");
+                None
+            }
         }
     }
 }

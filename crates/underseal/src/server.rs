@@ -60,7 +60,7 @@ impl TlsAcceptor {
     }
 
     /// Chooses where this acceptor's connections are sealed and opened: [`crate::Offload::Auto`] for both
-    /// directions by default. [`OFFLOAD_VARIABLE`](crate::OFFLOAD_VARIABLE) has the last word.
+    /// directions by default. [`Offloads::from_environment`] lets the program's user choose.
     #[must_use]
     pub fn offload(mut self, offloads: impl Into<Offloads>) -> Self {
         self.offloads = offloads.into();

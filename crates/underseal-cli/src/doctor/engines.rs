@@ -38,7 +38,7 @@ const ASKED: [(&str, &str, ProtocolVersion, Direction); 4] = [
 pub(super) type Choose<'a> =
     &'a dyn Fn(Offload, Direction, ProtocolVersion, Algorithm) -> Result<Engine, Refusal>;
 
-/// Asks the library what it does by itself, or by the environment.
+/// Asks the library what it does by itself, or where a program asks for the environment's engine.
 pub(super) fn probe() -> Section {
     let asked = std::env::var(OFFLOAD_VARIABLE).ok();
     section(asked.as_deref(), &Offload::engine)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::ServerName;
+use underseal::Offloads;
 use underseal_http::ReadOptions;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
@@ -26,6 +27,7 @@ pub(super) struct Setup<'a> {
     args: &'a ProxyArgs,
     /// Where the listeners are.
     address: SocketAddr,
+    offloads: Offloads,
     provider: Arc<CryptoProvider>,
     /// What can be loaded again.
     pub(super) reloads: Vec<Arc<dyn Reload>>,
@@ -36,10 +38,16 @@ pub(super) struct Setup<'a> {
 
 impl<'a> Setup<'a> {
     /// Nothing is read yet; the listeners are at `address`.
-    pub(super) fn new(args: &'a ProxyArgs, address: SocketAddr, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        args: &'a ProxyArgs,
+        address: SocketAddr,
+        offloads: Offloads,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             args,
             address,
+            offloads,
             provider: underseal_server::tls::provider(),
             reloads: Vec::new(),
             banner: String::new(),
@@ -139,7 +147,7 @@ impl<'a> Setup<'a> {
         Clients {
             identity,
             provider: Arc::clone(&self.provider),
-            offloads: args.offload,
+            offloads: self.offloads,
             alpn: match args.protocol {
                 Protocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()],
                 Protocol::Tcp => Vec::new(),
@@ -156,7 +164,7 @@ impl<'a> Setup<'a> {
         Backends {
             identity,
             provider: Arc::clone(&self.provider),
-            offloads: args.offload,
+            offloads: self.offloads,
             alpn: match (args.protocol, args.to_protocol) {
                 (Protocol::Tcp, _) => Vec::new(),
                 (Protocol::Http, ToProtocol::Http1) => vec![b"http/1.1".to_vec()],

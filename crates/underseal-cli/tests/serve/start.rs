@@ -175,6 +175,18 @@ fn the_development_certificate_works_as_printed_and_stays() {
     assert_eq!(shown, shown_again);
 }
 
+/// What cannot be had on every machine is asked for by one and not by the other.
+#[test]
+fn the_environment_goes_before_the_command_line() {
+    let mut command = underseal();
+    command.env(underseal::OFFLOAD_VARIABLE, "user");
+    Server::from_command(command, &["--offload", "kernel"]);
+
+    let mut command = underseal();
+    command.env(underseal::OFFLOAD_VARIABLE, "nic");
+    Server::from_command(command, &["--offload", "user"]);
+}
+
 /// With a kernel that has TLS the server starts, and serves through it; without, it says so at
 /// once instead of failing every handshake.
 #[test]

@@ -63,7 +63,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO, ClientConnection> {
         let session = handshake.session();
         let orders = session.orders.clone();
         let connection = Connection::before_handshake(orders).and_then(|mut connection| {
-            connection.offload(tokio_socket(&io), offloads.or_environment())?;
+            connection.offload(tokio_socket(&io), offloads)?;
             Ok(connection)
         });
         match connection {

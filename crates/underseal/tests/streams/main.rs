@@ -8,6 +8,7 @@ mod early_data;
 #[cfg(feature = "early-data")]
 mod early_streams;
 mod either_side;
+mod environment;
 mod exporters;
 mod files;
 mod first_segment;

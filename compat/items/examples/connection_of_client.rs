@@ -1,6 +1,4 @@
 //! of a client's: `is_early_data_accepted`, `ech_status`
-//!
-//! differs: not yet
 
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

@@ -4,13 +4,14 @@
 //! rustls 0.24 replaces both APIs; nothing outside of this module names them.
 
 mod client;
+mod ech;
+mod hello;
 mod keys;
 mod prepared;
 mod rejected;
 mod resumption;
 mod secrets;
 mod server;
-mod server_hello;
 mod tickets;
 
 use std::io;
@@ -23,7 +24,7 @@ use rustls::unbuffered::{
 use crate::Error;
 use crate::handover::Established;
 use crate::transport::Transport;
-use server_hello::ServerHello;
+use hello::Hello;
 
 pub(crate) use client::{ClientHandshake, prepare_client};
 pub(crate) use keys::traffic_keys;
@@ -97,7 +98,9 @@ pub(crate) struct Flight {
     is_complete: bool,
     /// Whether this side is the server: whose bytes the hello is among.
     is_server: bool,
-    server_hello: ServerHello,
+    /// The first that a client, and a server, says.
+    client_hello: Hello,
+    server_hello: Hello,
 }
 
 /// What rustls wants next.
@@ -172,9 +175,11 @@ impl Flight {
         loop {
             match connection.process(&mut self.incoming).state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    let start = self.outgoing.len();
                     if encode(&mut data, &mut self.outgoing).is_err() {
                         return;
                     }
+                    self.client_hello.read(&self.outgoing[start..]);
                 }
                 Ok(ConnectionState::TransmitTlsData(mut transmit)) => {
                     return f(&mut self.outgoing, &mut transmit);
@@ -195,8 +200,9 @@ impl Flight {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 let start = self.outgoing.len();
                 encode(&mut data, &mut self.outgoing)?;
-                if self.is_server {
-                    self.server_hello.read(&self.outgoing[start..]);
+                match self.is_server {
+                    true => self.server_hello.read(&self.outgoing[start..]),
+                    false => self.client_hello.read(&self.outgoing[start..]),
                 }
                 Progress::Again
             }

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::exporter::Exporter;
+use rustls::client::EchStatus;
 use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
@@ -235,6 +236,7 @@ impl DerefMut for ServerConnection {
 pub struct ClientConnection {
     pub(crate) common: CommonState,
     pub(crate) early_data_accepted: bool,
+    pub(crate) ech_status: EchStatus,
 }
 
 impl ClientConnection {
@@ -242,6 +244,12 @@ impl ClientConnection {
     /// what the closure of `connect_with` wrote). False before the handshake is done.
     pub fn is_early_data_accepted(&self) -> bool {
         self.early_data_accepted
+    }
+
+    /// What became of Encrypted Client Hello (RFC 9849). A server that refuses it fails the handshake.
+    /// Before the handshake is done (of a stream that was made for early data) GREASE is `Offered` too.
+    pub fn ech_status(&self) -> EchStatus {
+        self.ech_status
     }
 }
 

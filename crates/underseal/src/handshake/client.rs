@@ -8,6 +8,7 @@ use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, TransmitTlsData, UnbufferedStatus};
 
+use super::ech;
 use super::keys::{algorithm, check_provider};
 use super::prepared::Prepared;
 use super::secrets::{KeepsSecrets, Seen};
@@ -168,6 +169,7 @@ impl ClientHandshake {
         ClientConnection {
             common: CommonState::handshaking(Arc::clone(&self.orders)),
             early_data_accepted: false,
+            ech_status: ech::offered(self.flight.client_hello.found()),
         }
     }
 }
@@ -198,6 +200,7 @@ impl Handshake for ClientHandshake {
             true => self.early.data[self.early.sent..].to_vec(),
             false => self.early.data,
         };
+        let ech_status = ech::status(self.flight.client_hello.found(), self.seen.client_random());
         let hello = self.flight.server_hello.found();
         let exporter = self.seen.exporter(hello);
         let suite = agreed(&self.connection)?;
@@ -218,6 +221,7 @@ impl Handshake for ClientHandshake {
             session: ClientConnection {
                 common,
                 early_data_accepted: accepted,
+                ech_status,
             },
             unsent,
         })

@@ -14,7 +14,7 @@ use rustls::KeyLog;
 use underseal_record::{Algorithm, TrafficSecret};
 use zeroize::Zeroizing;
 
-use super::server_hello::HelloFacts;
+use super::hello::HelloFacts;
 use crate::Error;
 use crate::exporter::{Exporter, RANDOM_LEN};
 
@@ -37,8 +37,8 @@ thread_local! {
 pub(super) struct Seen {
     client: Option<Secret>,
     server: Option<Secret>,
-    /// TLS 1.3.
-    exporter: Option<Secret>,
+    /// TLS 1.3, with the client's random that the server knows.
+    exporter: Option<(Option<[u8; RANDOM_LEN]>, Secret)>,
     /// TLS 1.2: the client's random and the master secret.
     master: Option<([u8; RANDOM_LEN], Secret)>,
     /// Those under which a client seals before its Finished; a server's handshake alone wants them.
@@ -67,9 +67,14 @@ impl Seen {
         self.master = seen.master.or(self.master.take());
     }
 
+    /// TLS 1.3: the random of the client's hello that the server knows.
+    pub(super) fn client_random(&self) -> Option<[u8; RANDOM_LEN]> {
+        self.exporter.as_ref().and_then(|(random, _)| *random)
+    }
+
     /// What keying material of the connection is derived from; `hello` is the server's.
     pub(super) fn exporter(&mut self, hello: Option<HelloFacts>) -> Option<Exporter> {
-        if let Some(secret) = self.exporter.take() {
+        if let Some((_, secret)) = self.exporter.take() {
             return Some(Exporter::tls13(&secret));
         }
         let (client_random, master) = self.master.take()?;
@@ -128,7 +133,7 @@ impl KeyLog for KeepsSecrets {
         SEEN.with_borrow_mut(|seen| match label {
             CLIENT => seen.client = Some(kept()),
             SERVER => seen.server = Some(kept()),
-            EXPORTER => seen.exporter = Some(kept()),
+            EXPORTER => seen.exporter = Some((client_random.try_into().ok(), kept())),
             MASTER => {
                 let random = client_random.try_into().ok();
                 seen.master = random.map(|random| (random, kept()));

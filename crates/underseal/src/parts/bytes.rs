@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use rustls::client::EchStatus;
 use rustls::{HandshakeKind, ProtocolVersion as RustlsVersion, SupportedCipherSuite};
 use underseal_record::{Limits, MAX_PLAINTEXT, ProtocolVersion, TrafficSecret};
 use zeroize::Zeroizing;
@@ -53,15 +54,17 @@ impl Movable for ClientConnection {
         &self.common
     }
 
+    /// Whether early data was accepted (bit 0), and what became of ECH.
     fn own(&self) -> Vec<u8> {
-        vec![u8::from(self.early_data_accepted)]
+        vec![u8::from(self.early_data_accepted) | ech_to_bits(self.ech_status) << 1]
     }
 
     fn rebuild(common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
         match own {
-            [flag @ 0..=1] => Ok(Self {
+            [bits] => Ok(Self {
                 common,
-                early_data_accepted: *flag == 1,
+                early_data_accepted: bits & 1 == 1,
+                ech_status: ech_from_bits(bits >> 1)?,
             }),
             _ => Err(InvalidParts("early data")),
         }
@@ -306,6 +309,27 @@ fn read_carried(input: &mut Reader<'_>, flags: u8) -> Result<Carried, InvalidPar
             rx_key_updates: input.number_up_to(u32::MAX.into())? as u32,
         },
         deliver_records: flags & DELIVER_RECORDS != 0,
+    })
+}
+
+fn ech_to_bits(status: EchStatus) -> u8 {
+    match status {
+        EchStatus::NotOffered => 0,
+        EchStatus::Grease => 1,
+        EchStatus::Offered => 2,
+        EchStatus::Accepted => 3,
+        EchStatus::Rejected => 4,
+    }
+}
+
+fn ech_from_bits(bits: u8) -> Result<EchStatus, InvalidParts> {
+    Ok(match bits {
+        0 => EchStatus::NotOffered,
+        1 => EchStatus::Grease,
+        2 => EchStatus::Offered,
+        3 => EchStatus::Accepted,
+        4 => EchStatus::Rejected,
+        _ => return Err(InvalidParts("unknown status of ECH")),
     })
 }
 

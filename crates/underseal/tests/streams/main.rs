@@ -7,6 +7,8 @@ mod closing;
 mod early_data;
 #[cfg(feature = "early-data")]
 mod early_streams;
+#[cfg(feature = "aws_lc_rs")]
+mod ech;
 mod either_side;
 mod environment;
 mod exporters;

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -16,8 +16,8 @@ use rustls::{ClientConfig, ServerConfig};
 use underseal_record::ContentType;
 use underseal_sys::stream::{std_tcp_socket, std_tcp_stream};
 
-use crate::engine::{Connection, KeyUpdateRequest, Spliced};
-use crate::established::established_stream;
+use crate::engine::{KeyUpdateRequest, Spliced};
+use crate::established::{Established, Way, sealed};
 use crate::file;
 use crate::handover::hand_over;
 use crate::handshake::{
@@ -34,10 +34,18 @@ use crate::{ClientConnection, ServerConnection};
 /// returns; [`shutdown`](Self::shutdown) sends close_notify; dropping a stream sends nothing; zero
 /// bytes read mean close_notify, and a TCP stream that ends without one is an error of kind
 /// `UnexpectedEof`.
-pub struct TlsStream<S, Session> {
-    io: S,
-    session: Session,
-    connection: Box<Connection>,
+pub type TlsStream<S, Session> = Established<S, Session, Blocking>;
+
+/// A connection whose calls wait.
+#[derive(Debug, Default)]
+pub struct Blocking(());
+
+impl sealed::Sealed for Blocking {}
+
+impl Way for Blocking {
+    fn socket_of<IO>(io: &IO) -> Option<BorrowedFd<'_>> {
+        std_tcp_socket(io)
+    }
 }
 
 /// Accepts TLS connections over blocking streams.
@@ -173,18 +181,6 @@ fn unless_taken<N: Default + PartialEq>(sent: io::Result<()>, taken: N) -> io::R
         }
         _ => Ok(taken),
     }
-}
-
-impl<IO, Session> TlsStream<IO, Session> {
-    pub(crate) fn new(io: IO, session: Session, connection: Connection) -> Self {
-        Self {
-            io,
-            session,
-            connection: Box::new(connection),
-        }
-    }
-
-    established_stream!(std_tcp_socket);
 }
 
 impl<S: Read + Write, Session> TlsStream<S, Session> {
@@ -378,14 +374,5 @@ impl<S: Read + Write, Session> Write for TlsStream<S, Session> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.connection.flush(&mut Std(&mut self.io))
-    }
-}
-
-impl<S: std::fmt::Debug, Session: std::fmt::Debug> std::fmt::Debug for TlsStream<S, Session> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsStream")
-            .field("io", &self.io)
-            .field("session", &self.session)
-            .finish_non_exhaustive()
     }
 }

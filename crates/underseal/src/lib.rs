@@ -43,6 +43,7 @@ pub use backend::{BACKEND_VARIABLE, aead_backend};
 pub use engine::{Counters, KeyUpdateRequest};
 pub use errno::Errno;
 pub use error::{Error, PeerMisbehaved};
+pub use established::{Established, Way};
 pub use lingering::Linger;
 #[cfg(feature = "tokio")]
 pub use lingering::linger;

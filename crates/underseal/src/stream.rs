@@ -6,7 +6,7 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -16,7 +16,7 @@ use underseal_message::Direction;
 use underseal_record::ContentType;
 
 use crate::engine::{Connection, KeyUpdateRequest, Spliced};
-use crate::established::established_stream;
+use crate::established::{Established, Way, sealed};
 use crate::file;
 use crate::lingering::{Linger, Lingering};
 use crate::transport::{Polled, into_poll, tokio_socket};
@@ -47,35 +47,48 @@ use crate::wakers::Wakers;
 /// An idle stream owns no buffer. A stream whose peer does not read holds at most one batch of
 /// sealed data (256 KiB, 64 KiB while the peer is slow): small writes are taken up to that while the
 /// socket is full, and sent together.
-pub struct Stream<IO, Session> {
-    io: IO,
-    session: Session,
-    connection: Box<Connection>,
+pub type Stream<IO, Session> = Established<IO, Session, Tasks<IO, Session>>;
+
+/// A connection that tasks drive: who of them waits and, before its handshake, how that goes.
+pub struct Tasks<IO, Session> {
     wakers: Wakers,
     #[cfg(feature = "early-data")]
     early: Option<Box<early::Early<IO, Session>>>,
+    #[cfg(not(feature = "early-data"))]
+    of: std::marker::PhantomData<fn(IO, Session)>,
 }
 
-impl<IO, Session> Stream<IO, Session> {
-    pub(crate) fn new(io: IO, session: Session, connection: Connection) -> Self {
+impl<IO, Session> Default for Tasks<IO, Session> {
+    fn default() -> Self {
         Self {
-            io,
-            session,
-            connection: Box::new(connection),
             wakers: Wakers::default(),
             #[cfg(feature = "early-data")]
             early: None,
+            #[cfg(not(feature = "early-data"))]
+            of: std::marker::PhantomData,
         }
     }
+}
 
-    established_stream!(tokio_socket);
+impl<IO, Session> std::fmt::Debug for Tasks<IO, Session> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tasks")
+    }
+}
+
+impl<IO, Session> sealed::Sealed for Tasks<IO, Session> {}
+
+impl<IO, Session> Way for Tasks<IO, Session> {
+    fn socket_of<Below>(io: &Below) -> Option<BorrowedFd<'_>> {
+        tokio_socket(io)
+    }
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// Whether the handshake is still to be done: whoever reads waits for who writes.
     fn is_early(&self) -> bool {
         #[cfg(feature = "early-data")]
-        return self.early.is_some();
+        return self.way.early.is_some();
         #[cfg(not(feature = "early-data"))]
         false
     }
@@ -131,7 +144,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         let transport = Polled {
             io: &mut self.io,
             cx,
-            wakers: &mut self.wakers,
+            wakers: &mut self.way.wakers,
             direction,
         };
         (&mut self.connection, transport)
@@ -469,26 +482,5 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }
-    }
-}
-
-impl<IO: AsFd, Session> AsFd for Stream<IO, Session> {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.io.as_fd()
-    }
-}
-
-impl<IO: std::os::fd::AsRawFd, Session> std::os::fd::AsRawFd for Stream<IO, Session> {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.io.as_raw_fd()
-    }
-}
-
-impl<IO: std::fmt::Debug, Session: std::fmt::Debug> std::fmt::Debug for Stream<IO, Session> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsStream")
-            .field("io", &self.io)
-            .field("session", &self.session)
-            .finish_non_exhaustive()
     }
 }

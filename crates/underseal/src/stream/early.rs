@@ -69,7 +69,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO, ClientConnection> {
         match connection {
             Ok(connection) => {
                 let mut stream = Self::new(io, session, connection);
-                stream.early = Some(Box::new(Early::Handshaking(handshake)));
+                stream.way.early = Some(Box::new(Early::Handshaking(handshake)));
                 Ok(stream)
             }
             Err(error) => Err((error, io)),
@@ -81,7 +81,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// Takes some of `slices` as early data, while that is possible. A program would have to be
     /// asked, and may answer more than once: it gets no early data.
     pub(super) fn seal_early(&mut self, slices: &[IoSlice<'_>]) -> Option<usize> {
-        let Early::Handshaking(handshake) = &mut **self.early.as_mut()? else {
+        let Early::Handshaking(handshake) = &mut **self.way.early.as_mut()? else {
             return None;
         };
         if self.connection.program_attached().is_some() {
@@ -100,7 +100,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
 
     /// Completes the handshake, and writes the early data again that the server refused.
     pub(super) fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(early) = &mut self.early {
+        while let Some(early) = &mut self.way.early {
             match &mut **early {
                 Early::Handshaking(handshake) => {
                     let mut transport = Polled {
@@ -117,7 +117,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
                     let mut transport = Polled {
                         io: &mut self.io,
                         cx,
-                        wakers: &mut self.wakers,
+                        wakers: &mut self.way.wakers,
                         direction: Direction::Egress,
                     };
                     let slices = [IoSlice::new(&data[*written..])];
@@ -132,7 +132,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
                     }
                 }
                 Early::Refused { .. } => {
-                    self.early = None;
+                    self.way.early = None;
                     self.connection.wake_reader();
                 }
             }
@@ -142,7 +142,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
 
     /// The handshake is over, be it that it failed.
     fn establish(&mut self, driven: io::Result<()>) -> io::Result<()> {
-        let Some(Early::Handshaking(handshake)) = self.early.take().map(|early| *early) else {
+        let Some(Early::Handshaking(handshake)) = self.way.early.take().map(|early| *early) else {
             return Ok(());
         };
         let socket = tokio_socket(&self.io);
@@ -157,7 +157,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
             Ok(established) => {
                 self.session = established.session;
                 *self.connection = established.connection;
-                self.early = Some(Box::new(Early::Refused {
+                self.way.early = Some(Box::new(Early::Refused {
                     data: established.unsent,
                     written: 0,
                 }));

@@ -66,6 +66,9 @@ macro_rules! everywhere {
             first_data {
                 data_behind_the_last_flight_is_delivered_first
             }
+            exporters {
+                keying_material_is_the_peers
+            }
             writing {
                 slices_are_sent_in_order
                 slices_of_one_write_share_a_record
@@ -214,6 +217,9 @@ macro_rules! waiting {
 macro_rules! in_tls13 {
     ($suite:ident $tx:ident $rx:ident) => {
         crate::matrix::tests! { $suite $tx $rx
+            early_data {
+                early_data_is_apart_or_sent_again
+            }
             odd_records {
                 padded_records_are_received_without_their_padding
                 a_record_of_padding_alone_is_refused
@@ -270,6 +276,9 @@ macro_rules! in_tls12 {
 macro_rules! programs {
     ($suite:ident $tx:ident $rx:ident) => {
         crate::matrix::tests! { $suite $tx $rx
+            gathering {
+                what_was_taken_arrives_however_it_is_written
+            }
             programs {
                 a_program_sees_every_byte_in_both_directions
                 a_write_of_good_and_bad_messages_sends_the_good_ones

@@ -18,7 +18,7 @@ use crate::connect::{Server, on_tokio, pattern, sockets};
 const SMALL: usize = 4_096;
 
 /// Repeats `call` whenever the socket is full, until it is done.
-fn until_done(stream: &mut Server, mut call: impl FnMut(&mut Server) -> io::Result<()>) {
+pub(crate) fn until_done(stream: &mut Server, mut call: impl FnMut(&mut Server) -> io::Result<()>) {
     loop {
         match call(stream) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -290,6 +290,17 @@ const EGRESS: &[(&str, &str, u16)] = &[
     ("DENY", "destination.ip, values: ['127.0.0.1']", 403),
 ];
 
+/// A row of [`EGRESS`], with the ports of its backends.
+fn egress(action: &str, condition: &str, (first, port): (u16, u16)) -> String {
+    let condition = condition
+        .replace("ID", SERVER_ID)
+        .replace("PORT", &port.to_string())
+        .replace("FIRST", &first.to_string());
+    format!(
+        "{{ direction: Egress, action: {action}, rules: [{{ when: [{{ key: {condition} }}] }}] }}"
+    )
+}
+
 #[test]
 fn policies_of_egress_judge_the_backend_that_answers() {
     let certificates = Certificates::new(KeyType::Ecdsa);
@@ -304,13 +315,7 @@ fn policies_of_egress_judge_the_backend_that_answers() {
             Version::Http2 => tls_h2_backend(&certificates).port(),
         };
         for (action, condition, expected) in EGRESS {
-            let condition = condition
-                .replace("ID", SERVER_ID)
-                .replace("PORT", &port.to_string())
-                .replace("FIRST", &first.to_string());
-            let spec = format!(
-                "{{ direction: Egress, action: {action}, rules: [{{ when: [{{ key: {condition} }}] }}] }}"
-            );
+            let spec = egress(action, condition, (first, port));
             let proxy = Start::new(format!("tls:localhost:{first}"))
                 .plain()
                 .with(&["--to", &format!("tls:localhost:{port}"), "--to-ca", &ca])
@@ -331,6 +336,30 @@ fn policies_of_egress_judge_the_backend_that_answers() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn policies_of_egress_judge_the_backend_of_a_connection_too() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let ca = certificates.ca_file().display().to_string();
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let first = free.local_addr().expect("an address").port();
+    drop(free);
+    let port = tls_backend(&certificates).port();
+    for (action, condition, expected) in EGRESS {
+        let spec = egress(action, condition, (first, port));
+        let proxy = Start::new(format!("tls:localhost:{first}"))
+            .plain()
+            .with(&["--to", &format!("tls:localhost:{port}"), "--to-ca", &ca])
+            .with(&["--protocol", "tcp"])
+            .policy(&spec)
+            .start();
+        let mut tcp = proxy.tcp();
+        tcp.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .expect("send");
+        let answered = tcp.read(&mut [0; 1]).is_ok_and(|read| read == 1);
+        assert_eq!(answered, *expected == 200, "{spec}");
+    }
 }
 
 /// A backend with one connection, on which it answers one request and dies by the next. Nothing

@@ -1,5 +1,6 @@
 //! The command line: one definition that feeds `--help`, the completions and the man pages.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,21 @@ Example:
 
 SIGHUP reloads certificate, key and log file. SIGTERM lets downloads finish, a second one does not.
 `underseal --help` lists the environment variables.";
+
+const RUN_NOTES: &str = "\
+The program asks Linux for a TLS socket, and gets one on any kernel. It is replaced by PROGRAM, with
+LD_PRELOAD set, and OPENSSL_CONF unless that is set already. Where the kernel has TLS, it seals.
+Tested with nginx, openssl s_server and Python's ssl; docs/preload.md says what cannot work.
+
+Example:
+  underseal run -- nginx -g 'daemon off;'
+  underseal run --any -- ./server --port 8443
+
+Environment:
+  UNDERSEAL_PRELOAD_LIBRARY  libunderseal_preload.so, where it is not beside this binary
+  UNDERSEAL_RUNTIME_DIR      where the OpenSSL configuration is written
+
+Exit codes: those of PROGRAM; 1 it cannot be run so, and why.";
 
 const CONNS_NOTES: &str = "\
 TX and RX say who seals and who opens: `user` is the process itself, `kernel-software` and
@@ -55,6 +71,8 @@ Environment:
   UNDERSEAL_AEAD         the AEAD library of the user engine: ring or aws-lc-rs
   UNDERSEAL_RUNTIME_DIR  where processes answer `underseal conns`
   XDG_RUNTIME_DIR        the directory above that, where it is not set
+  UNDERSEAL_PRELOAD_LIBRARY
+                         the library that `underseal run` puts before programs
   XDG_STATE_HOME         the directory above the development certificate
   RUST_LOG               messages on stderr, where there is no --log
   NO_COLOR               no colours on a terminal either
@@ -81,6 +99,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Seal and open for services and clients that do not, and judge what they say
     Proxy(Box<ProxyArgs>),
+    /// Run a program that is not ours, with a TLS socket below it
+    Run(RunArgs),
     /// List the live connections of underseal processes
     Conns(ConnsArgs),
     /// Find out what this machine can do for TLS records
@@ -153,6 +173,28 @@ pub(crate) struct ServeArgs {
     /// Messages on stderr: level or filter, as RUST_LOG
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+}
+
+/// Options of `underseal run`.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_NOTES)]
+pub(crate) struct RunArgs {
+    /// Also a program that this was not tested with
+    #[arg(long)]
+    pub(crate) any: bool,
+
+    /// Seal here even where the kernel has TLS
+    #[arg(long)]
+    pub(crate) always: bool,
+
+    /// Program, and what it is called with
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM"
+    )]
+    pub(crate) program: Vec<OsString>,
 }
 
 /// Options of `underseal conns`.

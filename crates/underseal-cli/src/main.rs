@@ -12,6 +12,7 @@ mod exit;
 mod offload;
 mod policy;
 mod proxy;
+mod run;
 mod serve;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(&args),
         cli::Command::Proxy(args) => proxy::run(&args),
+        cli::Command::Run(args) => run::run(&args),
         cli::Command::Conns(args) => conns::run(&args),
         cli::Command::Doctor(args) => doctor::run(&args),
         cli::Command::Policy(args) => policy::run(&args),

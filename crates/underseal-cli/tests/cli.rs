@@ -55,6 +55,11 @@ fn help_of_proxy() {
 }
 
 #[test]
+fn help_of_run() {
+    check("help-run.txt", &["run", "--help"]);
+}
+
+#[test]
 fn help_of_conns() {
     check("help-conns.txt", &["conns", "--help"]);
 }
@@ -66,7 +71,7 @@ fn help_of_doctor() {
 
 #[test]
 fn help_of_a_subcommand_fits_a_screen() {
-    for subcommand in ["serve", "conns", "doctor"] {
+    for subcommand in ["serve", "run", "conns", "doctor"] {
         let help = shown(&[subcommand, "--help"]);
         assert!(help.lines().count() <= 40, "{} lines", help.lines().count());
         assert!(

@@ -1,0 +1,106 @@
+//! What the dynamic linker can be told of a program: the header of an ELF file.
+
+/// Why a library cannot be put before a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsuitable {
+    /// It is no ELF file of 64 bits.
+    NoProgram,
+    /// It is for another processor than this binary.
+    OtherMachine,
+    /// No dynamic linker loads it.
+    Static,
+}
+
+/// Bytes of the header.
+const HEADER: usize = 64;
+/// `PT_INTERP`: the program header that names the dynamic linker.
+const INTERPRETER: u32 = 3;
+/// Most program headers that are looked at.
+const MOST: usize = 256;
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u16::from_le_bytes(*bytes))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+/// Looks at the first bytes of a program, beside those of one that runs here.
+pub(super) fn check(bytes: &[u8], own: &[u8]) -> Result<(), Unsuitable> {
+    let is_elf = bytes.len() >= HEADER && bytes.starts_with(b"\x7fELF\x02\x01");
+    if !is_elf {
+        return Err(Unsuitable::NoProgram);
+    }
+    if u16_at(bytes, 18) != u16_at(own, 18) {
+        return Err(Unsuitable::OtherMachine);
+    }
+    match has_interpreter(bytes) {
+        Some(true) => Ok(()),
+        _ => Err(Unsuitable::Static),
+    }
+}
+
+fn has_interpreter(bytes: &[u8]) -> Option<bool> {
+    let start = usize::try_from(u64_at(bytes, 32)?).ok()?;
+    let size = usize::from(u16_at(bytes, 54)?);
+    let count = usize::from(u16_at(bytes, 56)?).min(MOST);
+    for index in 0..count {
+        let at = start.checked_add(index.checked_mul(size)?)?;
+        if u32_at(bytes, at)? == INTERPRETER {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Vec<u8> {
+        std::fs::read("/proc/self/exe").expect("this test's binary")
+    }
+
+    #[test]
+    fn this_test_has_a_dynamic_linker() {
+        assert_eq!(check(&own(), &own()), Ok(()));
+    }
+
+    #[test]
+    fn without_the_header_that_names_the_linker_it_is_static() {
+        let mut program = own();
+        let start = usize::try_from(u64_at(&program, 32).unwrap()).unwrap();
+        let size = usize::from(u16_at(&program, 54).unwrap());
+        for index in 0..usize::from(u16_at(&program, 56).unwrap()) {
+            program[start + index * size..][..4].copy_from_slice(&[0; 4]);
+        }
+        assert_eq!(check(&program, &own()), Err(Unsuitable::Static));
+    }
+
+    #[test]
+    fn other_files_are_no_programs() {
+        assert_eq!(check(b"#!/bin/sh\n", &own()), Err(Unsuitable::NoProgram));
+        assert_eq!(
+            check(&own()[..HEADER - 1], &own()),
+            Err(Unsuitable::NoProgram)
+        );
+        let mut other = own();
+        other[18] ^= 0xff;
+        assert_eq!(check(&other, &own()), Err(Unsuitable::OtherMachine));
+    }
+
+    #[test]
+    fn headers_that_lie_elsewhere_are_none() {
+        let mut broken = own();
+        broken[32..40].fill(0xff);
+        assert_eq!(check(&broken, &own()), Err(Unsuitable::Static));
+    }
+}

@@ -1,0 +1,52 @@
+//! Where the library is.
+
+use std::path::{Path, PathBuf};
+
+use super::refused;
+use crate::exit::Failure;
+
+const NAME: &str = "libunderseal_preload.so";
+
+/// Says where it is, before any other place.
+const VARIABLE: &str = "UNDERSEAL_PRELOAD_LIBRARY";
+
+/// Where packages put it, seen from the directory of the binary.
+const PACKAGE: &str = "../lib/underseal";
+
+/// Finds the library: where the environment says, beside this binary, in its package's directory.
+///
+/// # Errors
+///
+/// If it is in none of them.
+pub(super) fn find() -> Result<PathBuf, Failure> {
+    let chosen = std::env::var_os(VARIABLE).filter(|chosen| !chosen.is_empty());
+    if let Some(chosen) = chosen {
+        let chosen = PathBuf::from(chosen);
+        return is_loadable(&chosen)
+            .then_some(chosen.clone())
+            .ok_or_else(|| {
+                let message = format!("there is no library `{}`", chosen.display());
+                refused(
+                    &message,
+                    "set UNDERSEAL_PRELOAD_LIBRARY to an absolute path, or not at all",
+                )
+            });
+    }
+    let binary = std::env::current_exe().unwrap_or_default();
+    let directory = binary.parent().unwrap_or(Path::new("/"));
+    let places = [directory.join(NAME), directory.join(PACKAGE).join(NAME)];
+    let found = places.into_iter().find(|place| is_loadable(place));
+    found.ok_or_else(|| {
+        let message = format!("{NAME} is not beside `{}`", binary.display());
+        refused(
+            &message,
+            "put it there, or say in UNDERSEAL_PRELOAD_LIBRARY where it is",
+        )
+    })
+}
+
+/// The dynamic linker takes a list with colons and blanks between its paths.
+fn is_loadable(library: &Path) -> bool {
+    let text = library.to_str().unwrap_or(" ");
+    library.is_absolute() && library.is_file() && !text.contains([':', ' '])
+}

@@ -1,0 +1,127 @@
+//! Which file a program is, and whether a library can be put before it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::elf::{self, Unsuitable};
+use super::refused;
+use crate::exit::Failure;
+
+/// As much of a file as is looked at: its headers are at its start.
+const HEAD: u64 = 64 * 1024;
+
+const SET_USER: u32 = 0o4000;
+const SET_GROUP: u32 = 0o2000;
+
+/// Finds a program as a shell does.
+///
+/// # Errors
+///
+/// If there is none.
+pub(super) fn find(name: &OsStr) -> Result<PathBuf, Failure> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(name.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
+    let mut files = std::env::split_paths(&path).map(|directory| directory.join(name));
+    files.find(|file| is_executable(file)).ok_or_else(|| {
+        let message = format!("there is no program `{}`", name.display());
+        refused(&message, "check its name, and the variable PATH")
+    })
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+}
+
+/// Whether the dynamic linker will put a library before it.
+///
+/// # Errors
+///
+/// With the reason if not.
+pub(super) fn can_be_run(program: &Path) -> Result<(), Failure> {
+    let name = program.display();
+    let unreadable = |error: io::Error| {
+        let message = format!("cannot read `{name}`: {error}");
+        refused(&message, "check its name and its permissions")
+    };
+    let metadata = program.metadata().map_err(unreadable)?;
+    if metadata.mode() & (SET_USER | SET_GROUP) != 0 {
+        let message = format!("`{name}` runs as another user or group than who starts it");
+        let hint =
+            "the dynamic linker loads no foreign libraries then; take its setuid and setgid bits";
+        return Err(refused(&message, hint));
+    }
+    let head = head_of(program).map_err(unreadable)?;
+    if let Some(interpreter) = interpreter(&head) {
+        return is_suitable(program, &head_of(&interpreter).map_err(unreadable)?);
+    }
+    is_suitable(program, &head)
+}
+
+fn is_suitable(program: &Path, head: &[u8]) -> Result<(), Failure> {
+    let own = head_of(Path::new("/proc/self/exe")).unwrap_or_default();
+    let name = program.display();
+    elf::check(head, &own).map_err(|why| {
+        let (why, hint) = match why {
+            Unsuitable::Static => (
+                "is linked statically: no library can be put before it",
+                "take a build of it that is linked dynamically, or `underseal proxy`",
+            ),
+            Unsuitable::OtherMachine => (
+                "is for another processor than this underseal",
+                "take an underseal that was built for the same",
+            ),
+            Unsuitable::NoProgram => ("is no program of 64 bits", "name a program"),
+        };
+        refused(&format!("`{name}` {why}"), hint)
+    })
+}
+
+fn head_of(file: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(file)?.take(HEAD).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Who runs a script.
+fn interpreter(head: &[u8]) -> Option<PathBuf> {
+    let line = head
+        .strip_prefix(b"#!")?
+        .split(|byte| *byte == b'\n')
+        .next()?;
+    let line = line.trim_ascii_start();
+    let end = line.iter().position(u8::is_ascii_whitespace);
+    let name = &line[..end.unwrap_or(line.len())];
+    Some(OsStr::from_bytes(name).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_names_who_runs_it() {
+        let named = |line: &str| interpreter(line.as_bytes());
+        assert_eq!(named("#!/bin/sh\nexit"), Some("/bin/sh".into()));
+        assert_eq!(
+            named("#! /usr/bin/env python3"),
+            Some("/usr/bin/env".into())
+        );
+        assert_eq!(named("\x7fELF"), None);
+    }
+
+    #[test]
+    fn the_shell_can_be_run_and_nonsense_cannot() {
+        let shell = find(OsStr::new("sh")).expect("a shell");
+        assert!(can_be_run(&shell).is_ok());
+        assert!(find(OsStr::new("no-such-program-here")).is_err());
+        assert!(can_be_run(Path::new("/nonexistent")).is_err());
+        assert!(can_be_run(Path::new("/etc/passwd")).is_err());
+    }
+}

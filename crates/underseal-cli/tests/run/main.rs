@@ -1,0 +1,158 @@
+//! `underseal run`: programs that others wrote become servers whose records are sealed below them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use underseal_testkit::{Certificates, Finished, KeyType, Peer, peers, require_program};
+
+/// Cargo leaves the library beside the tests.
+fn library() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let library = test.with_file_name("libunderseal_preload.so");
+    assert!(library.is_file(), "{} is missing", library.display());
+    library
+}
+
+/// `underseal run` with these arguments, and a place for what it writes.
+fn underseal_run(runtime: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_underseal"));
+    command.arg("run");
+    command.env("UNDERSEAL_PRELOAD_LIBRARY", library());
+    command.env("UNDERSEAL_RUNTIME_DIR", runtime);
+    command.env_remove("OPENSSL_CONF");
+    command
+}
+
+fn finished(arguments: &[&str]) -> Finished {
+    let runtime = tempfile::tempdir().expect("a directory");
+    Peer::spawn(underseal_run(runtime.path()).args(arguments)).finish()
+}
+
+fn is_refused(arguments: &[&str], reason: &str) {
+    let finished = finished(arguments);
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.text());
+    assert!(finished.stderr.contains(reason), "{}", finished.text());
+    assert!(finished.stderr.contains("\nhint: "), "{}", finished.text());
+}
+
+#[test]
+fn a_program_that_was_not_tested_is_run_if_that_is_wanted() {
+    is_refused(&["--", "sh", "-c", "exit 3"], "not tested with `");
+    let finished = finished(&["--any", "--", "sh", "-c", "echo $LD_PRELOAD; exit 3"]);
+    assert_eq!(finished.status.code(), Some(3), "{}", finished.text());
+    assert!(finished.stderr.starts_with("note: "), "{}", finished.text());
+    let expected = format!("{}\n", library().display());
+    assert_eq!(String::from_utf8_lossy(&finished.stdout), expected);
+}
+
+#[test]
+fn what_no_library_can_be_put_before_is_refused_with_the_reason() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = directory.path().join("nginx");
+    fs::copy(require_program("sh"), &program).expect("a copy");
+    let mode = |mode| fs::set_permissions(&program, fs::Permissions::from_mode(mode));
+    mode(0o4755).expect("a mode");
+    let name = program.display().to_string();
+    is_refused(&["--", &name], "runs as another user or group");
+    mode(0o755).expect("a mode");
+    fs::write(&program, "no program").expect("a file");
+    is_refused(&["--", &name], "is no program of 64 bits");
+    is_refused(&["--", "no-such-program-here"], "there is no program");
+}
+
+#[test]
+fn a_library_that_is_not_there_is_said_to_be_missing() {
+    let runtime = tempfile::tempdir().expect("a directory");
+    let mut command = underseal_run(runtime.path());
+    command.env("UNDERSEAL_PRELOAD_LIBRARY", "/nonexistent/library.so");
+    let finished = Peer::spawn(command.args(["--any", "--", "sh"])).finish();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.text());
+    let reason = "there is no library `/nonexistent/library.so`";
+    assert!(finished.stderr.contains(reason), "{}", finished.text());
+}
+
+fn content() -> Vec<u8> {
+    (0..3_000_001_u32)
+        .map(|i| (i * 7 + i / 251) as u8)
+        .collect()
+}
+
+fn fetch(certificates: &Certificates, address: SocketAddr, path: &str) -> Vec<u8> {
+    let mut command = peers::curl(certificates, address);
+    command.args(["--http1.1", &peers::url(address, path)]);
+    Peer::spawn(&mut command).finish().successful().stdout
+}
+
+/// Sends what it reads from the file, and says what the socket says of its keys.
+const PYTHON: &str = r#"
+import socket, ssl, sys
+directory, cert, key = sys.argv[1:4]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(cert, key)
+listener = socket.create_server(("127.0.0.1", 0))
+print("listening on 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+raw, _ = listener.accept()
+with context.wrap_socket(raw, server_side=True) as stream:
+    stream.recv(65536)
+    data = open(directory + "/content", "rb").read()
+    head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(data)
+    stream.sendall(head.encode() + data)
+    print("keys:", stream.getsockopt(282, 1, 4).hex(), flush=True)
+    stream.unwrap()
+"#;
+
+#[test]
+fn python_sends_what_the_socket_seals() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let runtime = tempfile::tempdir().expect("a directory");
+    fs::write(certificates.directory().join("content"), content()).expect("a file");
+    let mut command = underseal_run(runtime.path());
+    command.args(["--always", "--", "python3", "-u", "-c", PYTHON]);
+    command.arg(certificates.directory());
+    command.arg(certificates.server_cert_file());
+    command.arg(certificates.server_key_file());
+    let (server, address) = peers::spawn_listening(&mut command, "listening on ");
+    let fetched = fetch(&certificates, address, "/");
+    assert!(fetched == content(), "they differ");
+    assert!(
+        server.wait_for("keys: ").starts_with("keys: 0403"),
+        "TLS 1.3"
+    );
+    server.finish().successful();
+}
+
+#[test]
+fn openssl_s_server_sends_a_file_that_the_socket_seals() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let runtime = tempfile::tempdir().expect("a directory");
+    fs::write(certificates.directory().join("content"), content()).expect("a file");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let (mut server, address) = peers::spawn_on_free_port(|port| {
+            let mut command = underseal_run(runtime.path());
+            command.args([
+                "--always",
+                "--",
+                "openssl",
+                "s_server",
+                "-sendfile",
+                "-WWW",
+                version,
+            ]);
+            command.args(["-accept", &format!("127.0.0.1:{port}")]);
+            command.arg("-cert").arg(certificates.server_cert_file());
+            command.arg("-key").arg(certificates.server_key_file());
+            command.current_dir(certificates.directory());
+            command
+        });
+        let mut command = peers::curl(&certificates, address);
+        // It answers as HTTP/1.0 does, and ends the connection with the file.
+        command.args(["--http1.0", &peers::url(address, "/content")]);
+        let fetched = Peer::spawn(&mut command).finish().successful().stdout;
+        assert!(fetched == content(), "{version}: they differ");
+        server.wait_for("KTLS SENDFILE");
+        server.kill();
+    }
+}

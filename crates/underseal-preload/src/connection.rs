@@ -88,14 +88,27 @@ impl Socket {
         self.send_with(&mut transmit, flags, send)
     }
 
-    /// As [`send`](Self::send), if nobody else is sending.
-    pub(crate) fn try_flush(&self) {
-        if let Ok(mut transmit) = self.transmit.try_lock() {
-            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            let flush = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.flush(wire);
-            // What is not taken now is lost with the descriptor, or goes with the next call.
-            let _ = self.send_with(&mut transmit, flags, flush);
-        }
+    /// Sends what waits, as far as the socket takes it, and if nobody else is sending.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if not all was taken; what the socket said.
+    pub(crate) fn try_flush(&self) -> Result<(), Errno> {
+        let mut transmit = self.transmit.try_lock().map_err(|_| Errno::AGAIN)?;
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let flush = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.flush(wire);
+        self.send_with(&mut transmit, flags, flush)
+    }
+
+    /// Whether the connection has no other number.
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.transmit) == 1
+    }
+
+    /// Whether something waits that the program was told is sent.
+    pub(crate) fn is_owing(&self) -> bool {
+        let transmit = self.transmit.try_lock();
+        transmit.is_ok_and(|transmit| transmit.as_ref().is_some_and(Transmit::is_owing))
     }
 
     fn send_with<T>(

@@ -6,6 +6,7 @@ mod connection;
 mod epoll;
 mod file;
 mod inert;
+mod linger;
 mod memory;
 mod process;
 mod real;

@@ -112,6 +112,7 @@ pub(crate) fn adopt() {
         owner.store(sys::getpid(), Ordering::Relaxed);
         crate::inert::forget();
         table::give_up();
+        crate::linger::forget();
     }
 }
 

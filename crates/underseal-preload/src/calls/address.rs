@@ -21,7 +21,8 @@ unsafe extern "C-unwind" fn getsockname(
     len: *mut socklen_t,
 ) -> c_int {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(
@@ -49,7 +50,8 @@ unsafe extern "C-unwind" fn getpeername(
     len: *mut socklen_t,
 ) -> c_int {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(
@@ -73,7 +75,8 @@ unsafe extern "C-unwind" fn getpeername(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn connect(fd: c_int, name: *const sockaddr, len: socklen_t) -> c_int {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(
@@ -97,7 +100,8 @@ unsafe extern "C-unwind" fn connect(fd: c_int, name: *const sockaddr, len: sockl
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn bind(fd: c_int, name: *const sockaddr, len: socklen_t) -> c_int {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(
@@ -121,7 +125,8 @@ unsafe extern "C-unwind" fn bind(fd: c_int, name: *const sockaddr, len: socklen_
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe { sys::call(libc::SYS_listen, [arg(socket.tcp()), arg(backlog)]) }
     };
@@ -140,7 +145,8 @@ unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn shutdown(fd: c_int, how: c_int) -> c_int {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe { sys::call(libc::SYS_shutdown, [arg(socket.tcp()), arg(how)]) }
     };

@@ -9,7 +9,7 @@ use crate::call::{guarded, on_socket, returned};
 use crate::connection::Socket;
 use crate::sys::{self, arg};
 use crate::table::{self, Known};
-use crate::{process, real};
+use crate::{linger, process, real};
 
 /// Forgets what is known of a number that is about to be closed, and sends what waits. Its TCP socket
 /// is closed with the last number of the connection.
@@ -22,7 +22,8 @@ fn forget(fd: c_int) {
         }
         let socket = Known::at(fd).and_then(|mut known| known.clear());
         if let Some(socket) = socket {
-            socket.try_flush();
+            let _ = socket.try_flush();
+            linger::take(socket);
         }
         Ok(())
     });

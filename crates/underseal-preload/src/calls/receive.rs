@@ -18,7 +18,8 @@ use crate::sys::{self, address, arg};
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe { sys::call(libc::SYS_read, [arg(socket.tcp()), address(buffer), len]) }
     };
@@ -37,7 +38,8 @@ unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) ->
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(
@@ -66,7 +68,8 @@ unsafe extern "C-unwind" fn recv(
     flags: c_int,
 ) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(
@@ -97,7 +100,8 @@ unsafe extern "C-unwind" fn recvfrom(
     from_len: *mut socklen_t,
 ) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(
@@ -128,7 +132,8 @@ unsafe extern "C-unwind" fn recvfrom(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(
@@ -158,7 +163,8 @@ unsafe extern "C-unwind" fn recvmmsg(
     timeout: *mut timespec,
 ) -> c_int {
     let passed_on = |socket: &Socket| {
-        socket.try_flush();
+        // What is not taken now goes with a later call.
+        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             sys::call(

@@ -11,7 +11,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 
-use underseal_record::{Algorithm, Opener, Place, ProtocolVersion, SeqNo, TrafficKeys};
+use underseal_record::{
+    Algorithm, ContentType, Opener, Place, ProtocolVersion, SeqNo, TrafficKeys,
+};
 use underseal_testkit::{PATIENCE, Peer, require_program};
 
 const MARKER: &str = "MARKER-of-plaintext";
@@ -74,8 +76,18 @@ fn take_all(mut stream: TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// The plaintext of a wire whose records all open, each with the number that is due.
-fn open(mut wire: &[u8]) -> String {
+/// The plaintext of a wire, all of it data.
+fn open(wire: &[u8]) -> String {
+    let records = records(wire).into_iter();
+    let data = records.flat_map(|(content_type, plaintext)| {
+        assert_eq!(content_type, ContentType::APPLICATION_DATA);
+        plaintext
+    });
+    String::from_utf8(data.collect()).expect("text")
+}
+
+/// The records of a wire, which all open, each with the number that is due.
+fn records(mut wire: &[u8]) -> Vec<(ContentType, Vec<u8>)> {
     let keys = TrafficKeys::new(
         ProtocolVersion::Tls13,
         Algorithm::Aes128Gcm,
@@ -84,7 +96,7 @@ fn open(mut wire: &[u8]) -> String {
         SeqNo(0),
     );
     let mut opener = Opener::new(keys.expect("a key of the right length"));
-    let mut plaintext = Vec::new();
+    let mut records = Vec::new();
     while !wire.is_empty() {
         assert!(wire.len() > 5, "a record's header: {wire:?}");
         let len = 5 + usize::from(u16::from_be_bytes([wire[3], wire[4]]));
@@ -97,10 +109,10 @@ fn open(mut wire: &[u8]) -> String {
         let Place::Record(place) = opened.place else {
             panic!("opened in place");
         };
-        plaintext.extend_from_slice(&record[place]);
+        records.push((opened.content_type, record[place].to_vec()));
         wire = rest;
     }
-    String::from_utf8(plaintext).expect("text")
+    records
 }
 
 fn has_marker(bytes: &[u8]) -> bool {
@@ -223,4 +235,26 @@ fn what_the_program_could_ask_of_its_socket_goes_on() {
 #[test]
 fn bad_addresses_are_errors() {
     assert_eq!(plaintext_after("bad-addresses"), "firstlast");
+}
+
+#[test]
+fn a_close_notify_at_a_full_socket_comes_behind_the_data() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = Command::new(program());
+    command.args([&port.to_string(), "full-socket"]);
+    library::under_the_library(&mut command);
+    let mut peer = Peer::spawn(&mut command);
+    let (stream, _) = listener.accept().expect("a connection");
+    peer.wait_for("closed");
+    let records = records(&take_all(stream));
+    peer.close_stdin();
+    peer.finish().successful();
+    let (last, data) = records.split_last().expect("records");
+    assert_eq!(*last, (ContentType::ALERT, vec![1, 0]));
+    assert!(
+        data.iter()
+            .all(|(content_type, _)| *content_type == ContentType::APPLICATION_DATA)
+    );
+    assert!(data.len() > 1, "{} records fill a socket", data.len());
 }

@@ -199,6 +199,30 @@ static void bad_addresses(int fd) {
     expect(write(fd, page + 4000, 200) == -1 && errno == EFAULT, "write over the edge");
 }
 
+// Says goodbye at a full socket, closes, and goes on until its stdin ends.
+static void fill_and_close(int fd) {
+    static char block[16384];
+    int small = 4096;
+    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
+    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+    while (write(fd, block, sizeof block) > 0) {}
+    expect(errno == EAGAIN, "it is full");
+    char alert[2] = {1, 0}, control[CMSG_SPACE(1)] = {0};
+    struct iovec iov = {alert, 2};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_TLS;
+    header->cmsg_type = 1;
+    header->cmsg_len = CMSG_LEN(1);
+    *CMSG_DATA(header) = 21;
+    expect(sendmsg(fd, &message, 0) == 2, "an alert is taken whole");
+    expect(close(fd) == 0, "close");
+    puts("closed");
+    fflush(stdout);
+    while (getchar() != EOF) {}
+}
+
 int main(int argc, char **argv, char **envp) {
     if (argc < 3) return 2;
     environment = envp;
@@ -308,6 +332,9 @@ int main(int argc, char **argv, char **envp) {
         pthread_t threads[4];
         for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, write_often, &fd);
         for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    } else if (!strcmp(trap, "full-socket")) {
+        fill_and_close(fd);
+        return 0;
     } else if (strcmp(trap, "nothing")) {
         return 2;
     }

@@ -12,8 +12,6 @@ pub enum Kind {
     Connection,
     /// Another protocol to go on with.
     Upgrade,
-    /// Settings of an upgrade to HTTP/2 in plaintext.
-    Http2Settings,
     /// Codings that the response may have (RFC 9110 section 10.1.4).
     Te,
     /// How long the body is.
@@ -33,7 +31,7 @@ pub fn kind(name: &[u8]) -> Kind {
         10 if is(b"connection") => Kind::Connection,
         10 if is(b"keep-alive") => Kind::Hop,
         14 if is(b"content-length") => Kind::ContentLength,
-        14 if is(b"http2-settings") => Kind::Http2Settings,
+        14 if is(b"http2-settings") => Kind::Hop,
         16 if is(b"proxy-connection") => Kind::Hop,
         17 if is(b"transfer-encoding") => Kind::TransferEncoding,
         _ if is_ours(name) => Kind::Ours,
@@ -72,8 +70,6 @@ pub struct Options {
     pub close: bool,
     /// It does not, for who speaks HTTP/1.0.
     pub keep_alive: bool,
-    /// It goes on with another protocol.
-    pub upgrade: bool,
     /// Whether fields are named that would pass if they were not.
     pub names_fields: bool,
 }
@@ -86,8 +82,6 @@ impl Options {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
-            } else if option.eq_ignore_ascii_case(b"upgrade") {
-                self.upgrade = true;
             } else if kind(option) == Kind::EndToEnd {
                 self.names_fields = true;
             }
@@ -135,7 +129,7 @@ mod tests {
     fn connection_options_add_up() {
         let mut options = Options::default();
         options.note(b" Keep-Alive,, upgrade");
-        assert!(options.keep_alive && options.upgrade && !options.names_fields);
+        assert!(options.keep_alive && !options.names_fields);
         options.note(b"close, X-Secret");
         assert!(options.close && options.names_fields);
     }

@@ -27,6 +27,7 @@ mod tcp;
 pub mod tls;
 mod tokens;
 mod tunnel;
+mod websocket;
 mod worker;
 
 pub use backend::Address;

@@ -3,10 +3,29 @@
 use crate::backend::Backend;
 use crate::harness::{Start, close_notify};
 
-const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                      Sec-WebSocket-Accept: x\r\n\r\nfirst";
-const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\n\r\n";
+/// RFC 6455 section 1.3.
+const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
+
+fn switch(fields: &str) -> String {
+    format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\nfirst")
+}
+
+fn right_switch() -> String {
+    switch(&format!(
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n{ACCEPT}"
+    ))
+}
+
+fn ask(fields: &str) -> String {
+    format!("GET /chat HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+}
+
+fn right_ask() -> String {
+    let asked = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n";
+    ask(&format!("{asked}{VERSION}{KEY}"))
+}
 
 /// Goes over to another protocol, in which it gives back what comes.
 fn switching() -> Backend {
@@ -18,7 +37,7 @@ fn switching() -> Backend {
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno");
             return;
         }
-        connection.send(SWITCH);
+        connection.send(right_switch());
         loop {
             let byte = connection.read(1);
             if byte.is_empty() {
@@ -37,7 +56,7 @@ fn a_websocket_passes_both_ways_under_a_policy() {
         .start();
     let mut client = proxy.client();
     // The first message comes with the request.
-    client.send(format!("{ASK}early"));
+    client.send(right_ask() + "early");
     let head = client.head();
     assert_eq!(
         (head.status, head.field("upgrade")),
@@ -66,28 +85,82 @@ fn a_denied_upgrade_is_an_answer_like_any_other() {
         .policy("{ rules: [{ to: [{ operation: { paths: ['/other'] } }] }] }")
         .start();
     let mut client = proxy.client();
-    client.send(ASK);
+    client.send(right_ask());
     assert_eq!(client.response().status, 403);
 }
 
-#[test]
-fn what_could_carry_requests_that_nobody_judges_does_not_pass_a_policy() {
-    let ask = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
-               HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n";
-    let judged = Start::new(switching().address)
-        .policy("{ rules: [{}] }")
-        .start();
-    let mut client = judged.client();
-    client.send(ask);
-    assert_eq!(client.response().text(), "no");
+/// Goes over to another protocol whatever it is asked.
+fn eager(answer: String) -> Backend {
+    Backend::new(move |connection| {
+        if connection.head().is_some() {
+            connection.send(&answer);
+            connection.read(1);
+        }
+    })
+}
 
-    let backend = switching();
-    let open = Start::new(backend.address).start();
-    let mut client = open.client();
-    client.send(ask);
-    assert_eq!(client.head().status, 101);
-    let heads = backend.heads();
-    assert!(heads[0].contains("Upgrade: h2c\r\n"), "{heads:?}");
+#[test]
+fn only_a_right_request_for_websocket_opens_a_tunnel() {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let h2c = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n";
+    let asks = [
+        ask(&format!("{h2c}Upgrade: h2c\r\n")),
+        ask(&format!("{h2c}Upgrade: h2c\r\n{VERSION}{KEY}")),
+        ask(&format!("{upgrade}Upgrade: h2c\r\n{VERSION}{KEY}")),
+        ask(&format!(
+            "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n{VERSION}{KEY}"
+        )),
+        ask(&format!(
+            "Connection: Upgrade\r\nUpgrade: tls/1.0\r\n{VERSION}{KEY}"
+        )),
+        ask(&format!("Connection: Upgrade\r\n{VERSION}{KEY}")),
+        ask(&format!("Upgrade: websocket\r\n{VERSION}{KEY}")),
+        ask(&format!("{upgrade}{VERSION}")),
+        ask(&format!("{upgrade}{KEY}")),
+        ask(&format!("{upgrade}{VERSION}{KEY}{KEY}")),
+        ask(&format!("{upgrade}{VERSION}Sec-WebSocket-Key: x\r\n")),
+        ask(&format!("{upgrade}Sec-WebSocket-Version: 8\r\n{KEY}")),
+        right_ask().replacen("GET", "POST", 1),
+        right_ask().replacen("HTTP/1.1", "HTTP/1.0", 1),
+    ];
+    let policies = [None, Some("{ rules: [{}] }")];
+    for policy in policies {
+        let backend = eager(right_switch());
+        let mut start = Start::new(backend.address);
+        if let Some(policy) = policy {
+            start = start.policy(policy);
+        }
+        let proxy = start.start();
+        for ask in &asks {
+            let mut client = proxy.client();
+            client.send(ask);
+            assert_eq!(client.head().status, 502, "{policy:?} {ask}");
+        }
+        for head in backend.heads() {
+            let lower = head.to_ascii_lowercase();
+            assert!(!lower.contains("\r\nupgrade:"), "{head}");
+            assert!(!lower.contains("settings"), "{head}");
+        }
+    }
+}
+
+#[test]
+fn only_a_right_switch_opens_a_tunnel() {
+    let accepted = format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{ACCEPT}");
+    for answer in [
+        switch(&accepted.replace("xOo", "xOO")),
+        switch(&accepted.replace(ACCEPT, "")),
+        switch(&format!("{accepted}{ACCEPT}")),
+        switch(&accepted.replace("websocket", "h2c")),
+        switch(&accepted.replace("Upgrade: websocket\r\n", "")),
+        switch(&accepted.replace("Connection: Upgrade\r\n", "")),
+    ] {
+        let proxy = Start::new(eager(answer.clone()).address).start();
+        let mut client = proxy.client();
+        client.send(right_ask());
+        assert_eq!(client.head().status, 502, "{answer}");
+        assert_eq!(proxy.logged_path("/chat")["error"], "backend-upgrade");
+    }
 }
 
 #[test]
@@ -96,7 +169,7 @@ fn an_upgrade_that_the_backend_declines_is_a_plain_response() {
     let proxy = Start::new(backend.address).start();
     let mut client = proxy.client();
     for _ in 0..2 {
-        client.send(ASK);
+        client.send(right_ask());
         assert_eq!(client.response().text(), "ok");
     }
 }

@@ -12,8 +12,9 @@ use crate::exchange::{Denied, Incoming, write_down};
 use crate::flow::Body;
 use crate::log;
 use crate::session::Session;
+use crate::websocket;
 use crate::worker::Worker;
-use underseal_http::fields::{Options, listed};
+use underseal_http::fields::Options;
 
 /// A request, and what is to be done about it.
 pub(crate) struct Prepared {
@@ -36,8 +37,8 @@ pub(crate) struct Prepared {
     pub(super) body: Body,
     /// Whether the client waits for "100 Continue" before it sends the body.
     pub(super) expects: bool,
-    /// Whether the backend may answer with another protocol.
-    pub(super) upgrade: bool,
+    /// Of a request for WebSocket: the backend may go over to it.
+    pub(super) websocket: Option<websocket::Key>,
     /// The backend that was asked, and what it was given of the body.
     pub(super) backend: Option<usize>,
     pub(super) bytes_in: u64,
@@ -113,7 +114,7 @@ fn refuse(worker: &Worker, session: &Session, fault: Fault) -> Prepared {
 fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared {
     let request = head.request();
     let mut prepared = Prepared::new(worker);
-    let options = prepared.note(worker, head);
+    prepared.note(worker, head);
     let version = match head.minor_version() {
         0 => "http/1.0",
         _ => "http/1.1",
@@ -130,25 +131,14 @@ fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared
         answer_with(worker, &mut prepared, Fault::Connect);
         return prepared;
     }
-    prepared.upgrade = options.upgrade && upgrades(worker, head);
+    prepared.websocket = websocket::Key::of(head);
     let incoming = Incoming {
         is_old: head.minor_version() == 0,
         framing: head.framing(),
-        upgrade: prepared.upgrade,
+        upgrade: prepared.websocket.is_some(),
     };
     prepared.outgoing = write_down(worker, session, &request, incoming);
     prepared
-}
-
-/// Whether the protocols that a request asks for may be spoken. Where requests are judged, only
-/// WebSocket: what others carry may be requests that nobody judges.
-fn upgrades(worker: &Worker, head: &Head<'_>) -> bool {
-    let request = head.request();
-    let is_plain = head.minor_version() == 1 && matches!(head.framing(), Framing::Empty);
-    let mut wanted = request.header(b"upgrade").flat_map(listed);
-    is_plain
-        && (worker.in_force.is_none()
-            || wanted.all(|protocol| protocol.eq_ignore_ascii_case(b"websocket")))
 }
 
 fn answer_with(worker: &Worker, prepared: &mut Prepared, fault: Fault) {
@@ -194,14 +184,14 @@ impl Prepared {
             is_head: false,
             body: Body::Done,
             expects: false,
-            upgrade: false,
+            websocket: None,
             backend: None,
             bytes_in: 0,
         }
     }
 
     /// Takes down what is needed of a head after it is gone.
-    fn note(&mut self, worker: &Worker, head: &Head<'_>) -> Options {
+    fn note(&mut self, worker: &Worker, head: &Head<'_>) {
         let request = head.request();
         let mut options = Options::default();
         for value in request.header(b"connection") {
@@ -221,7 +211,6 @@ impl Prepared {
             _ => !options.close,
         };
         self.persist = wants && !worker.watches.closing();
-        options
     }
 
     /// Replaces what was to be done by an answer of our own.

@@ -8,6 +8,7 @@ use underseal_http::http1::{
 use super::answer::Keep;
 use super::request::{Prepared, write_field};
 use crate::flow::Body;
+use crate::websocket;
 
 /// What the head of a response says.
 #[derive(Debug)]
@@ -57,7 +58,8 @@ fn write(
     out: &mut Vec<u8>,
 ) -> Result<Response, ResponseRefusal> {
     let status = head.status();
-    if status == 101 && !prepared.upgrade {
+    let accepts = |key: websocket::Key| key.is_accepted_by(head);
+    if status == 101 && !prepared.websocket.is_some_and(accepts) {
         return Err(ResponseRefusal::Upgrade);
     }
     // A client of HTTP/1.0 knows no chunks, and was not said to be of another.
@@ -80,7 +82,7 @@ fn write(
             Kind::ContentLength => status != 204 && !is_interim,
             Kind::TransferEncoding => matches!(body, Body::Chunked(_)) || prepared.is_head,
             Kind::Upgrade => status == 101 || status == 426,
-            Kind::Hop | Kind::Connection | Kind::Te | Kind::Http2Settings => false,
+            Kind::Hop | Kind::Connection | Kind::Te => false,
         };
         if passes {
             write_field(out, name, value);

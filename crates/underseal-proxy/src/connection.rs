@@ -11,11 +11,12 @@ use underseal_policy::model::Direction;
 
 use super::log::{self, Outcome};
 use super::metrics::{self, Handshake, Side};
+use super::principal::Principal;
 use super::protocol::Protocol;
 use super::session::Session;
 use super::stream::{Io, Stream};
 use super::worker::Worker;
-use super::{http1, http2, principal, proxy_protocol, tcp};
+use super::{http1, http2, proxy_protocol, tcp};
 use underseal_server::certificate::Identity;
 use underseal_server::closing::{self, End};
 use underseal_server::live::Established;
@@ -67,8 +68,8 @@ async fn open(
         tls: None,
         suite: None,
         sni: None,
-        source: None,
-        destination: None,
+        source: Principal::default(),
+        destination: Principal::default(),
         logged: Box::default(),
         forwarded: Box::default(),
     };
@@ -128,9 +129,9 @@ fn name_ourselves(worker: &Worker, session: &mut Session) {
     }
 }
 
-fn own(identity: Option<&Identity>) -> Option<Box<str>> {
-    let pair = identity?.pair();
-    principal::of(Some(&pair.cert))
+fn own(identity: Option<&Identity>) -> Principal {
+    let pair = identity.map(Identity::pair);
+    Principal::of(pair.as_deref().map(|pair| &*pair.cert))
 }
 
 async fn accept_tls(
@@ -166,7 +167,14 @@ async fn accept_tls(
                 .and_then(|suite| suite.suite().as_str());
             session.sni = tls.server_name().map(Box::from);
             let certificates: Option<&[CertificateDer<'_>]> = tls.peer_certificates();
-            session.source = principal::of(certificates);
+            session.source = Principal::of(certificates);
+            if session.source == Principal::Unclear {
+                worker.tally.handshake(Side::Client, Handshake::Failed);
+                tracing::info!(
+                    "no connection with {remote}: several SPIFFE IDs in its certificate, or one that is none"
+                );
+                return None;
+            }
             let place = worker.connections.add(Established {
                 local: tcp.local_addr().unwrap_or(session.local),
                 peer: remote,

@@ -1,19 +1,59 @@
 //! The identity that a certificate proves.
 
 use rustls_pki_types::CertificateDer;
+use underseal_policy::Fact;
 use webpki::EndEntityCert;
 
-/// The SPIFFE ID of a certificate that has been verified: its URI name, if that is one and the only
-/// one that begins with `spiffe://` (X.509-SVID section 2). Several prove none.
-pub(crate) fn of(certificates: Option<&[CertificateDer<'_>]>) -> Option<Box<str>> {
-    let certificate = EndEntityCert::try_from(certificates?.first()?).ok()?;
-    let mut ids = certificate
-        .valid_uri_names()
-        .filter(|name| name.starts_with("spiffe://"));
-    let id = ids.next()?;
-    // Visible ASCII: it goes into a field of requests.
-    let is_plain = id.len() <= 2048 && id.bytes().all(|byte| byte.is_ascii_graphic());
-    (is_plain && ids.next().is_none()).then(|| id.into())
+/// The SPIFFE ID of a certificate that has been verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// There is no certificate, or no SPIFFE ID in it.
+    #[default]
+    Absent,
+    /// This one, and no other.
+    Is(Box<str>),
+    /// Several, or one that nobody can have: which of them a rule means nobody knows. The other end of
+    /// a connection that shows such a certificate is refused.
+    Unclear,
+}
+
+impl Principal {
+    /// What `certificates` prove: the URI name whose scheme is `spiffe`, if there is one (X.509-SVID
+    /// section 2).
+    pub(crate) fn of(certificates: Option<&[CertificateDer<'_>]>) -> Self {
+        let first = certificates.and_then(<[_]>::first);
+        let Some(Ok(certificate)) = first.map(EndEntityCert::try_from) else {
+            return Self::Absent;
+        };
+        let mut ids = certificate.valid_uri_names().filter(|name| is_spiffe(name));
+        match (ids.next(), ids.next()) {
+            (None, _) => Self::Absent,
+            (Some(id), None) if is_plain(id) => Self::Is(id.into()),
+            (Some(_), _) => Self::Unclear,
+        }
+    }
+
+    /// As policies see it.
+    pub(crate) fn fact(&self) -> Fact<'_> {
+        match self {
+            Self::Absent => Fact::Absent,
+            Self::Is(id) => Fact::Is(id),
+            Self::Unclear => Fact::Unknown,
+        }
+    }
+}
+
+/// Whether a URI has the scheme `spiffe`, whose case does not matter (RFC 3986 section 3.1).
+fn is_spiffe(name: &str) -> bool {
+    let (scheme, _) = name.split_once(':').unwrap_or_default();
+    scheme.eq_ignore_ascii_case("spiffe")
+}
+
+/// Whether an ID begins as each of them does. Visible ASCII: it goes into a field of requests.
+fn is_plain(id: &str) -> bool {
+    id.starts_with("spiffe://")
+        && id.len() <= 2048
+        && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -22,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    fn principal(names: &[&str]) -> Option<Box<str>> {
+    fn principal(names: &[&str]) -> Principal {
         let mut params = CertificateParams::default();
         for name in names {
             let name = SanType::URI((*name).try_into().expect("ASCII"));
@@ -30,17 +70,27 @@ mod tests {
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
-        of(Some(&[certificate.der().clone()]))
+        Principal::of(Some(&[certificate.der().clone()]))
     }
 
     #[test]
-    fn one_spiffe_id_is_the_principal_and_two_are_none() {
+    fn one_spiffe_id_is_the_principal_and_two_are_unclear() {
         let id = "spiffe://corp/ns/shop/sa/web";
-        assert_eq!(principal(&[id]).as_deref(), Some(id));
-        assert_eq!(principal(&["https://x", id]).as_deref(), Some(id));
-        assert_eq!(principal(&[]), None);
-        assert_eq!(principal(&["https://x"]), None);
-        assert_eq!(principal(&[id, "spiffe://corp/ns/other/sa/web"]), None);
-        assert_eq!(of(None), None);
+        let other = "spiffe://corp/ns/other/sa/web";
+        let is = Principal::Is(id.into());
+        assert_eq!(principal(&[id]), is);
+        assert_eq!(principal(&["https://x", id]), is);
+        assert_eq!(principal(&[]), Principal::Absent);
+        assert_eq!(principal(&["https://x"]), Principal::Absent);
+        assert_eq!(Principal::of(None), Principal::Absent);
+        for unclear in [
+            &[id, other][..],
+            &[id, id],
+            &["SPIFFE://corp/ns/shop/sa/web"],
+            &["spiffe:corp"],
+            &["spiffe://corp/a b"],
+        ] {
+            assert_eq!(principal(unclear), Principal::Unclear, "{unclear:?}");
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use underseal_policy::{Connection, Peer, Token};
 
+use super::principal::Principal;
+
 /// A connection of a client.
 pub(crate) struct Session {
     /// The client, as the PROXY protocol says if that is required.
@@ -16,9 +18,9 @@ pub(crate) struct Session {
     pub(crate) sni: Option<Box<str>>,
     /// The SPIFFE ID that the client's certificate proved; for egress, our own, because it is the
     /// workload behind us that opened the connection.
-    pub(crate) source: Option<Box<str>>,
+    pub(crate) source: Principal,
     /// The SPIFFE ID of our own certificate, for ingress.
-    pub(crate) destination: Option<Box<str>>,
+    pub(crate) destination: Principal,
     /// The part of each log line that says all this.
     pub(crate) logged: Box<[u8]>,
     /// The fields of each request that say whose it is and how it came, which only we may say.
@@ -30,12 +32,12 @@ impl Session {
     pub(crate) fn connection(&self) -> Connection<'_> {
         Connection {
             source: Peer {
-                principal: self.source.as_deref().into(),
+                principal: self.source.fact(),
                 ip: Some(self.remote.ip().to_canonical()),
                 labels: None,
             },
             destination: Peer {
-                principal: self.destination.as_deref().into(),
+                principal: self.destination.fact(),
                 ip: Some(self.local.ip().to_canonical()),
                 labels: None,
             },
@@ -62,6 +64,6 @@ impl Session {
     /// The principal that the client proved.
     pub(crate) fn proven(&self) -> Option<&str> {
         // Without TLS nobody proved anything: what is there is our own.
-        self.tls.and(self.source.as_deref())
+        self.tls.and(self.source.fact().known())
     }
 }

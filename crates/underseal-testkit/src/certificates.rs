@@ -50,6 +50,15 @@ impl Certificates {
     /// When that fails, for [`KeyType::Rsa`] also when there is no `openssl` here.
     #[must_use]
     pub fn new(key_type: KeyType) -> Self {
+        Self::with_ids(key_type, &[SERVER_ID], &[CLIENT_ID])
+    }
+
+    /// The same, with these URI names in the certificates of the server and the client.
+    ///
+    /// # Panics
+    /// As [`Certificates::new`], and where a name is not ASCII.
+    #[must_use]
+    pub fn with_ids(key_type: KeyType, server: &[&str], client: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory for certificates");
         let certificates = Self {
             directory,
@@ -62,8 +71,8 @@ impl Certificates {
             .expect("the authority signs itself");
         certificates.write("ca.pem", &signed.pem());
         let issuer = Issuer::new(authority, authority_key);
-        certificates.issue("server", server_parameters(), &issuer);
-        certificates.issue("client", client_parameters(), &issuer);
+        certificates.issue("server", server_parameters(server), &issuer);
+        certificates.issue("client", client_parameters(client), &issuer);
         certificates
     }
 
@@ -182,20 +191,24 @@ fn authority_parameters() -> CertificateParams {
     parameters
 }
 
-fn server_parameters() -> CertificateParams {
+fn server_parameters(ids: &[&str]) -> CertificateParams {
     let names = [SERVER_NAME.to_owned(), "127.0.0.1".to_owned()];
     let mut parameters = CertificateParams::new(names).expect("valid names");
     parameters.distinguished_name = named(SERVER_NAME).distinguished_name;
-    parameters.subject_alt_names.push(uri(SERVER_ID));
+    parameters
+        .subject_alt_names
+        .extend(ids.iter().map(|id| uri(id)));
     parameters.use_authority_key_identifier_extension = true;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     parameters
 }
 
-fn client_parameters() -> CertificateParams {
+fn client_parameters(ids: &[&str]) -> CertificateParams {
     let mut parameters = named(CLIENT_NAME);
-    parameters.subject_alt_names.push(uri(CLIENT_ID));
+    parameters
+        .subject_alt_names
+        .extend(ids.iter().map(|id| uri(id)));
     parameters.use_authority_key_identifier_extension = true;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

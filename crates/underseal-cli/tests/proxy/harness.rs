@@ -52,6 +52,12 @@ impl Start {
         self
     }
 
+    /// With these certificates instead of its own.
+    pub(crate) fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
     /// With more options.
     pub(crate) fn with(mut self, options: &[&str]) -> Self {
         self.options

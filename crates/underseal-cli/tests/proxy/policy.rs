@@ -139,3 +139,58 @@ fn an_egress_policy_judges_the_backend_that_was_proved() {
         }
     }
 }
+
+#[test]
+fn a_client_with_two_identities_is_refused_whatever_a_policy_denies() {
+    let other = "spiffe://underseal.test/ns/test/sa/other";
+    for (ids, protocol, is_served) in [
+        (&[CLIENT_ID][..], "http", true),
+        (&[CLIENT_ID], "tcp", true),
+        (&[CLIENT_ID, other], "http", false),
+        (&[CLIENT_ID, other], "tcp", false),
+        (
+            &[other, "SPIFFE://underseal.test/ns/test/sa/client"],
+            "http",
+            false,
+        ),
+    ] {
+        let certificates = Certificates::with_ids(KeyType::Ecdsa, &[SERVER_ID], ids);
+        let spec = format!(
+            "{{ action: DENY, rules: [{{ from: [{{ source: {{ principals: ['{other}'] }} }}] }}] }}"
+        );
+        let backend = Backend::echo();
+        let proxy = Start::new(backend.address)
+            .certificates(certificates)
+            .mutual()
+            .with(&["--protocol", protocol])
+            .policy(&spec)
+            .start();
+        let mut client = proxy.mutual_client();
+        let _ = client.try_send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        if is_served {
+            assert_eq!(client.head().status, 200, "{protocol} {ids:?}");
+        } else {
+            assert!(client.rest().0.is_empty(), "{protocol} {ids:?}");
+            assert_eq!(backend.connections(), 0, "{protocol} {ids:?}");
+        }
+    }
+}
+
+#[test]
+fn a_backend_with_two_identities_is_none_that_was_proved() {
+    let ids = ["spiffe://corp/a", "spiffe://corp/b"];
+    let certificates = Certificates::with_ids(KeyType::Ecdsa, &ids, &[]);
+    let backend = crate::tls::tls_backend(&certificates);
+    let ca = certificates.ca_file().display().to_string();
+    let spec = "{ direction: Egress, action: DENY, rules: [{ when: [{ key: destination.principal, \
+                values: ['spiffe://corp/a'] }] }] }";
+    let proxy = Start::new(format!("tls:localhost:{}", backend.port()))
+        .plain()
+        .with(&["--to-ca", &ca])
+        .policy(spec)
+        .start();
+    let mut tcp = proxy.tcp();
+    assert_ne!(crate::tls::plain_get(&mut tcp, "/egress"), 200);
+    let line = proxy.logged_path("/egress");
+    assert!(line["backend"].is_null(), "{line}");
+}

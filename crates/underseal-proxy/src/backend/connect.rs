@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use super::{Backend, Backends, Known, Target};
 use crate::log;
 use crate::metrics::{Handshake, Side};
-use crate::principal;
+use crate::principal::Principal;
 use crate::stream::{Io, Stream};
 use crate::worker::Worker;
 use underseal_server::live::Established;
@@ -130,7 +130,14 @@ impl Backends {
         worker.tally.handshake(Side::Backend, Handshake::Complete);
         worker.count_engines(Side::Backend, stream.engines());
         let (tcp, tls) = stream.get_ref();
-        let principal = principal::of(tls.peer_certificates()).map(Rc::from);
+        let principal = match Principal::of(tls.peer_certificates()) {
+            Principal::Absent => None,
+            Principal::Is(id) => Some(Rc::from(id)),
+            Principal::Unclear => {
+                let error = "several SPIFFE IDs in its certificate, or one that is none";
+                return Err((Unreachable::Handshake, io::Error::other(error)));
+            }
+        };
         let place = tcp.local_addr().and_then(|local| {
             let peer = tcp.peer_addr()?;
             Ok(worker.connections.add(Established {

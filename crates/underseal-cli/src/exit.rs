@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use underseal_server::without_error_numbers;
+use underseal_server::{terminal, without_error_numbers};
 
 mod proxy;
 mod server;
@@ -81,10 +81,8 @@ pub(crate) fn tolerate_closed_stdout(written: io::Result<()>) -> Result<(), Fail
 }
 
 /// File names may hold line breaks; the promise of one line per failure is kept regardless.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+pub(crate) fn one_line(text: &str) -> String {
+    terminal::shown(text)
 }
 
 #[cfg(test)]
@@ -99,6 +97,6 @@ mod tests {
 
     #[test]
     fn control_characters_cannot_break_the_line() {
-        assert_eq!(one_line("a\nb\x1b[31m"), "a\u{fffd}b\u{fffd}[31m");
+        assert_eq!(one_line("a\nb\u{9b}31m"), "a\u{fffd}b\u{fffd}31m");
     }
 }

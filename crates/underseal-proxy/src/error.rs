@@ -31,11 +31,16 @@ pub enum Error {
     #[error("cannot set up TLS: {0}")]
     Tls(rustls::Error),
     /// A directory has no file of policies.
-    #[error("no policy in `{}`", directory.display())]
+    #[error("no policy in `{}`{}", directory.display(), not_read(unread))]
     NoPolicy {
         /// The directory.
         directory: PathBuf,
+        /// What lies there and is not read.
+        unread: Vec<PathBuf>,
     },
+    /// Policies are there, and none is for this workload: nothing would be judged.
+    #[error("{0}")]
+    Unselected(String),
     /// A file of policies, or a directory of them, cannot be read.
     #[error("cannot read policy `{}`: {error}", path.display())]
     ReadPolicy {
@@ -52,6 +57,15 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
+}
+
+fn not_read(unread: &[PathBuf]) -> String {
+    let names = unread.iter().map(|path| format!("`{}`", path.display()));
+    let names: Vec<_> = names.collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; not read: {}", names.join(", ")),
+    }
 }
 
 fn and_more(count: usize) -> String {

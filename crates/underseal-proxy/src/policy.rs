@@ -1,6 +1,8 @@
 //! The policies: read from files, judged by on each request, read again while requests go on.
 
-use std::ffi::OsStr;
+pub mod files;
+
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use underseal_http::Request;
 use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
-    Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, load_all,
+    Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, applies,
+    load_all,
 };
 
 use super::Error;
@@ -28,6 +31,8 @@ pub struct Policies {
     pub direction: Direction,
     /// The port, where no HTTP is spoken on it.
     pub tcp_port: Option<u16>,
+    /// Whether policies may be there of which none is for this workload.
+    pub allow_unselected: bool,
 }
 
 /// The policies, and those in force.
@@ -38,6 +43,8 @@ pub struct Loaded {
     current: Arc<Current<InForce>>,
     /// The files of keys that were named last.
     keys: Mutex<Vec<PathBuf>>,
+    /// What was found first.
+    selected: Selected,
 }
 
 /// What judges requests: replaced together.
@@ -49,6 +56,7 @@ pub struct InForce {
 /// What files say, and what judges by it.
 struct Compiled {
     in_force: InForce,
+    selected: Selected,
     policies: Vec<AuthorizationPolicy>,
     keys: Vec<PathBuf>,
 }
@@ -100,11 +108,17 @@ impl Loaded {
         let compiled = policies.compile()?;
         metrics.set_policies(&compiled.policies);
         Ok(Self {
+            selected: compiled.selected,
             policies,
             metrics,
             current: Current::new(compiled.in_force),
             keys: Mutex::new(compiled.keys),
         })
+    }
+
+    /// How many policies there were at first, and what was not read.
+    pub fn selected(&self) -> &Selected {
+        &self.selected
     }
 
     /// Those in force.
@@ -119,15 +133,15 @@ impl Reload for Loaded {
     }
 
     fn stamp(&self) -> Stamp {
-        let files = self.policies.files().unwrap_or_default();
+        let found = files::find(&self.policies.paths).unwrap_or_default();
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        Stamp::of(files.iter().chain(&*keys).map(|file| &**file))
+        Stamp::of(found.files.iter().chain(&*keys).map(|file| &**file))
     }
 
     fn reload(&self) -> Result<Option<String>, ReloadError> {
         let compiled = self.policies.compile()?;
         let names: Vec<_> = compiled.in_force.matcher.policies().collect();
-        let said = format!("in force: {}", names.join(", "));
+        let said = format!("in force: {} ({})", names.join(", "), compiled.selected);
         *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = compiled.keys;
         self.current.replace(compiled.in_force);
         self.metrics.set_policies(&compiled.policies);
@@ -137,7 +151,7 @@ impl Reload for Loaded {
 
 impl Policies {
     fn compile(&self) -> Result<Compiled, Error> {
-        let files = self.files()?;
+        let files::Found { files, unread } = files::find(&self.paths)?;
         let texts = files.iter().map(|file| read(file));
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
         let names: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
@@ -151,6 +165,18 @@ impl Policies {
             let first = errors.first().map(ToString::to_string);
             wrong(first.unwrap_or_default(), errors.len())
         })?;
+        for file in &unread {
+            tracing::warn!("policy: {} is not read", file.display());
+        }
+        for note in &loaded.passed_over {
+            tracing::warn!(
+                "policy: {}:{}: {}",
+                note.file,
+                note.place.line,
+                note.message
+            );
+        }
+        let selected = self.select(&loaded, unread)?;
         let keys = tokens::files(&loaded);
         let tokens =
             Tokens::compile(&loaded, &self.labels).map_err(|Unusable(why)| wrong(why, 1))?;
@@ -161,35 +187,89 @@ impl Policies {
             wrong(first.unwrap_or_default(), faults.len())
         })?;
         Ok(Compiled {
-            in_force: InForce { matcher, tokens },
+            in_force: InForce {
+                matcher,
+                tokens,
+            },
+            selected,
             policies,
             keys,
         })
     }
+}
 
-    /// The files that are there now; those of a directory in the order of their names.
-    fn files(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut files = Vec::new();
-        for path in &self.paths {
-            if !path.is_dir() {
-                files.push(path.clone());
-                continue;
-            }
-            let before = files.len();
-            for entry in fs::read_dir(path).map_err(|error| unreadable(path, error))? {
-                let file = entry.map_err(|error| unreadable(path, error))?.path();
-                let extension = file.extension().and_then(OsStr::to_str);
-                if matches!(extension, Some("yaml" | "yml")) {
-                    files.push(file);
-                }
-            }
-            if files.len() == before {
-                let directory = path.clone();
-                return Err(Error::NoPolicy { directory });
-            }
-            files[before..].sort();
+impl Policies {
+    /// How many of what was loaded is for this workload.
+    ///
+    /// # Errors
+    /// [`Error::Unselected`] where none is: whoever wrote them wanted something to be judged.
+    fn select(
+        &self,
+        loaded: &underseal_policy::Loaded,
+        unread: Vec<PathBuf>,
+    ) -> Result<Selected, Error> {
+        let (policies, tokens) = (&loaded.policies, &loaded.authentications);
+        let is_for = |policy: &&AuthorizationPolicy| applies(policy, &self.labels, self.direction);
+        let of_policies = (policies.iter().filter(is_for).count(), policies.len());
+        let believed = tokens
+            .iter()
+            .filter(|token| token.says.applies(&self.labels));
+        let of_tokens = (believed.count(), tokens.len());
+        let selected = Selected {
+            policies: of_policies,
+            tokens: of_tokens,
+            direction: self.direction,
+            labels: self.labels.clone(),
+            unread,
+        };
+        let (count, all) = if of_policies.1 > 0 {
+            of_policies
+        } else {
+            of_tokens
+        };
+        if count == 0 && all > 0 && !self.allow_unselected {
+            return Err(Error::Unselected(selected.to_string()));
         }
-        Ok(files)
+        Ok(selected)
+    }
+}
+
+/// How much of what was loaded is for the workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selected {
+    /// Policies that are, and all.
+    pub policies: (usize, usize),
+    /// Rules on tokens that are, and all.
+    pub tokens: (usize, usize),
+    /// Which way is judged.
+    pub direction: Direction,
+    /// What selectors are compared with.
+    pub labels: Labels,
+    /// What lies in directories of policies and is not read.
+    pub unread: Vec<PathBuf>,
+}
+
+impl fmt::Display for Selected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (selected, all) = self.policies;
+        write!(f, "{selected} of {all} policies")?;
+        if self.tokens.1 > 0 {
+            write!(
+                f,
+                " and {} of {} rules on tokens",
+                self.tokens.0, self.tokens.1
+            )?;
+        }
+        let direction = self.direction.as_str().to_ascii_lowercase();
+        write!(f, " are for this workload: {direction}, ")?;
+        if self.labels.is_empty() {
+            return f.write_str("no label");
+        }
+        let labels = self.labels.iter();
+        let labels: Vec<_> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        write!(f, "label {}", labels.join(", "))
     }
 }
 

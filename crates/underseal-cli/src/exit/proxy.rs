@@ -17,7 +17,11 @@ impl From<Error> for Failure {
             ),
             Error::NoPolicy { .. } => (
                 Exit::Policy,
-                "put files called *.yaml there, or leave `--policy` out to allow all",
+                "of a directory the files *.yaml, *.yml and *.json are read",
+            ),
+            Error::Unselected(_) => (
+                Exit::Policy,
+                "give `--label` and `--direction` as the policies want them, or `--allow-unselected`",
             ),
             Error::ReadPolicy { .. } => (
                 Exit::Policy,

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use underseal_policy::PolicyFile;
+use underseal_proxy::policy::files::{self, Found};
 
-use crate::exit::{Exit, Failure, say};
+use crate::exit::{Exit, Failure, one_line, say};
 
 /// Policy files, read.
 #[derive(Debug)]
@@ -21,23 +22,19 @@ struct Text {
 }
 
 impl Files {
-    /// Reads all `paths`; `-` is stdin. Of a directory the files `*.yaml` and `*.yml` are read, in
-    /// the order of their names; what else is there is named on stderr.
+    /// Reads all `paths`; `-` is stdin. Of a directory all is read that a proxy reads of it; what else
+    /// is there is named on stderr.
     ///
     /// # Errors
     /// [`Exit::Policy`] where something cannot be read, or a directory has no such file.
     pub(super) fn read(paths: &[PathBuf]) -> Result<Self, Failure> {
-        let mut read = Vec::new();
-        for path in paths {
-            if path != Path::new("-") && path.is_dir() {
-                for file in in_directory(path)? {
-                    read.push(Text::read(&file)?);
-                }
-            } else {
-                read.push(Text::read(path)?);
-            }
+        let Found { files, unread } = files::find(paths)?;
+        for file in unread {
+            let file = one_line(&file.to_string_lossy());
+            say(&format!("note: {file}: not read\n"));
         }
-        Ok(Self(read))
+        let read = files.iter().map(|file| Text::read(file));
+        Ok(Self(read.collect::<Result<_, _>>()?))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,32 +63,6 @@ impl Text {
             text,
         })
     }
-}
-
-fn in_directory(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = fs::read_dir(path).map_err(|error| unreadable(path, &error))?;
-    let entries: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
-    let mut entries = entries.map_err(|error| unreadable(path, &error))?;
-    entries.sort();
-    let is_policy = |file: &PathBuf| {
-        let extension = file.extension().and_then(std::ffi::OsStr::to_str);
-        matches!(extension, Some("yaml" | "yml"))
-    };
-    let (files, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_policy);
-    for other in others {
-        say(&format!(
-            "note: {}: not read: not *.yaml\n",
-            other.display()
-        ));
-    }
-    if files.is_empty() {
-        return Err(Failure::new(
-            Exit::Policy,
-            format!("no policy in {}", path.display()),
-            "of a directory the files *.yaml and *.yml are read",
-        ));
-    }
-    Ok(files)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

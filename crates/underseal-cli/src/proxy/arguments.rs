@@ -106,13 +106,21 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "NAME", help_heading = "Certificates")]
     pub(crate) to_name: Option<String>,
 
-    /// Policy file, or a directory with `*.yaml`; may be given several times
+    /// Policy file, or a directory with `*.yaml` and `*.json`; may be given several times
     #[arg(long, value_name = "PATH", help_heading = "Policy")]
     pub(crate) policy: Vec<PathBuf>,
 
     /// Label of the workload, for selectors of policies; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = label, help_heading = "Policy")]
     pub(crate) label: Vec<(String, String)>,
+
+    /// Start even if there are policies and none of them is for this workload
+    #[arg(long, requires = "policy", help_heading = "Policy")]
+    pub(crate) allow_unselected: bool,
+
+    /// What becomes of a path with `;` in it [default: reject where policies ask for paths, else keep]
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Policy")]
+    pub(crate) path_parameters: Option<PathParameters>,
 
     /// Which policies judge [default: egress if only the backend has TLS, else ingress]
     #[arg(long, value_enum, value_name = "WAY", help_heading = "Policy")]

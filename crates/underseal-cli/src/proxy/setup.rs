@@ -20,7 +20,7 @@ use underseal_server::current::Current;
 use super::arguments::{Protocol, ProxyArgs, ToProtocol};
 use super::endpoint::Destination;
 use crate::development;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, one_line};
 
 /// What the command line comes to, while it is read.
 pub(super) struct Setup<'a> {
@@ -33,6 +33,8 @@ pub(super) struct Setup<'a> {
     pub(super) reloads: Vec<Arc<dyn Reload>>,
     /// What is printed about the certificate.
     banner: String,
+    /// What is printed about policies.
+    selected: String,
     metrics: Arc<Metrics>,
 }
 
@@ -51,6 +53,7 @@ impl<'a> Setup<'a> {
             provider: underseal_server::tls::provider(),
             reloads: Vec::new(),
             banner: String::new(),
+            selected: String::new(),
             metrics,
         }
     }
@@ -186,10 +189,17 @@ impl<'a> Setup<'a> {
                 direction: args.way(),
                 tcp_port: (args.protocol == Protocol::Tcp).then_some(self.address.port()),
             },
+                allow_unselected: args.allow_unselected,
             Arc::clone(&self.metrics),
         )?);
         let current = Arc::clone(loaded.current());
         self.reloads.push(loaded);
+        let selected = loaded.selected();
+        let _ = writeln!(self.selected, "policies     {selected}");
+        for file in &selected.unread {
+            let file = one_line(&file.to_string_lossy());
+            let _ = writeln!(self.selected, "not read     {file}");
+        }
         Ok(Some(current))
     }
 
@@ -252,6 +262,7 @@ impl<'a> Setup<'a> {
             }
         }
         text.push_str(&self.banner);
+        text.push_str(&self.selected);
         text
     }
 }

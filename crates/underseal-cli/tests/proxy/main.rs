@@ -23,6 +23,7 @@ mod limits;
 mod log;
 mod nghttp2;
 mod policy;
+mod policy_files;
 mod programs;
 mod reload;
 mod retries;

@@ -39,26 +39,28 @@ pub fn kind(name: &[u8]) -> Kind {
     }
 }
 
-/// Whether `name` says who the client is or how it came. An underscore counts as a hyphen: programs
-/// that hand fields on as environment variables cannot tell them apart.
+/// Whether programs that hand fields on as environment variables (RFC 3875 section 4.1.18) may take
+/// one name for the other: in those all that is no letter and no digit is an underscore.
+pub fn can_be_taken_for(name: &[u8], other: &[u8]) -> bool {
+    let is_same = |(own, other): (&u8, &u8)| match own.is_ascii_alphanumeric() {
+        true => own.eq_ignore_ascii_case(other),
+        false => !other.is_ascii_alphanumeric(),
+    };
+    name.len() == other.len() && name.iter().zip(other).all(is_same)
+}
+
+/// Whether `name` says who the client is or how it came, or can be taken for such a name.
 pub fn is_ours(name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 2] = [b"x-forwarded-", b"x-underseal-"];
-    let folds_to = |bytes: &[u8], wanted: &[u8]| {
-        bytes.len() == wanted.len()
-            && bytes.iter().zip(wanted).all(|(byte, wanted)| {
-                let folded = if *byte == b'_' { b'-' } else { *byte };
-                folded.eq_ignore_ascii_case(wanted)
-            })
-    };
     match name.first() {
         Some(b'x' | b'X') => {
             let starts = |prefix: &&[u8]| {
                 let start = name.get(..prefix.len());
-                start.is_some_and(|start| folds_to(start, prefix))
+                start.is_some_and(|start| can_be_taken_for(start, prefix))
             };
-            folds_to(name, b"x-real-ip") || PREFIXES.iter().any(starts)
+            can_be_taken_for(name, b"x-real-ip") || PREFIXES.iter().any(starts)
         }
-        Some(b'f' | b'F') => folds_to(name, b"forwarded"),
+        Some(b'f' | b'F') => can_be_taken_for(name, b"forwarded"),
         _ => false,
     }
 }
@@ -110,6 +112,8 @@ mod tests {
             "x-forwarded-client-cert",
             "X-UNDERSEAL-PRINCIPAL",
             "X_Real_IP",
+            "X.Real.IP",
+            "x~forwarded_for",
             "Forwarded",
         ] {
             assert_eq!(kind(name.as_bytes()), Kind::Ours, "{name}");

@@ -14,6 +14,8 @@ pub struct PathOptions {
     pub encoded_backslash: bool,
     /// `%00` to `%1F` and `%7F` are let through, as themselves. Default: no.
     pub encoded_control: bool,
+    /// `;` is let through, and `%3B`, as themselves. Default: no.
+    pub parameter: bool,
 }
 
 impl Default for PathOptions {
@@ -23,6 +25,7 @@ impl Default for PathOptions {
             encoded_slash: false,
             encoded_backslash: false,
             encoded_control: false,
+            parameter: false,
         }
     }
 }
@@ -34,6 +37,7 @@ impl PathOptions {
         encoded_slash: true,
         encoded_backslash: true,
         encoded_control: true,
+        parameter: true,
     };
 }
 
@@ -55,6 +59,8 @@ pub enum PathFault {
     EncodedControl,
     /// `.;` or `..;`: a dot segment to servers that cut off parameters first.
     DotParameter,
+    /// `;` or `%3B`: a part of the name to some; others cut it off, and what follows in the segment.
+    Parameter,
     /// More bytes than there is room for.
     TooLong,
 }
@@ -70,6 +76,7 @@ impl PathFault {
             Self::EncodedBackslash => "encoded-backslash",
             Self::EncodedControl => "encoded-control",
             Self::DotParameter => "dot-parameter",
+            Self::Parameter => "path-parameter",
             Self::TooLong => "path-too-long",
         }
     }
@@ -85,6 +92,7 @@ impl fmt::Display for PathFault {
             Self::EncodedBackslash => "the path has an encoded backslash",
             Self::EncodedControl => "the path has an encoded control character",
             Self::DotParameter => "the path has a dot segment with a parameter",
+            Self::Parameter => "the path has a parameter",
             Self::TooLong => "the path is too long",
         })
     }
@@ -101,7 +109,7 @@ pub fn normalise<'a>(
     options: &PathOptions,
     out: &'a mut [u8],
 ) -> Result<&'a [u8], PathFault> {
-    if is_plain(path) {
+    if is_plain(path) && (options.parameter || !path.contains(&b';')) {
         return Ok(path);
     }
     let len = rewrite(path, options, out)?;
@@ -175,6 +183,9 @@ fn rewrite(path: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, 
             b".." => memchr::memrchr(b'/', &out[..len]).unwrap_or(0),
             b"" if options.merge_slashes && !is_last => len,
             decoded if is_dot_parameter(decoded) => return Err(PathFault::DotParameter),
+            decoded if !options.parameter && has_parameter(decoded) => {
+                return Err(PathFault::Parameter);
+            }
             _ => {
                 len = end;
                 continue;
@@ -237,6 +248,10 @@ fn hex(digit: &u8) -> Option<u8> {
     char::from(*digit).to_digit(16).map(|value| value as u8)
 }
 
+fn has_parameter(segment: &[u8]) -> bool {
+    segment.contains(&b';') || segment.windows(3).any(|coded| coded == b"%3B")
+}
+
 fn is_dot_parameter(segment: &[u8]) -> bool {
     let after = segment
         .strip_prefix(b"..")
@@ -273,7 +288,6 @@ mod tests {
             ("//", "/"),
             ("/a//../b", "/b"),
             ("/%252e%252e/a", "/%252e%252e/a"),
-            ("/a;x=1/b", "/a;x=1/b"),
         ] {
             assert_eq!(
                 normal(path, &PathOptions::default()).as_deref(),
@@ -281,6 +295,22 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn parameters_pass_if_asked() {
+        let options = PathOptions {
+            parameter: true,
+            ..PathOptions::default()
+        };
+        for path in ["/a;x=1/b", "/;/admin", "/a;", "/a%3Bb"] {
+            assert_eq!(normal(path, &options).as_deref(), Ok(path));
+            let refused = normal(path, &PathOptions::default());
+            assert_eq!(refused, Err(PathFault::Parameter), "{path}");
+        }
+        let refused = normal("/a%3bb", &PathOptions::default());
+        assert_eq!(refused, Err(PathFault::Parameter));
+        assert_eq!(normal("/..;/b", &options), Err(PathFault::DotParameter));
     }
 
     #[test]

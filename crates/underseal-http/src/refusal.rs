@@ -31,6 +31,11 @@ pub enum Refusal {
     Version,
     /// A method that is no token.
     Method,
+    /// A registered method, or one that a policy names, in another case: the same to some programs.
+    MethodCase,
+    /// A field name that some programs cannot tell from one that a policy asks for, as `x_role` from
+    /// `x-role`.
+    FieldAlias,
     /// A target of none of the four forms, or one that does not go with the method.
     Target,
     /// A path that may be read in two ways.
@@ -78,6 +83,8 @@ impl Refusal {
             Self::RequestLine => "request-line",
             Self::Version => "version",
             Self::Method => "method",
+            Self::MethodCase => "method-case",
+            Self::FieldAlias => "field-alias",
             Self::Target => "target",
             Self::NoHost => "no-host",
             Self::SeveralHosts => "several-hosts",
@@ -128,6 +135,8 @@ impl fmt::Display for Refusal {
             Self::RequestLine => "the request line is none",
             Self::Version => "the version is neither HTTP/1.1 nor HTTP/1.0",
             Self::Method => "the method is none",
+            Self::MethodCase => "the method is one in another case",
+            Self::FieldAlias => "a field name can be taken for one that policies ask for",
             Self::Target => "the request target is none for this method",
             Self::NoHost => "there is no Host",
             Self::SeveralHosts => "there are several Hosts",

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod asked;
 mod condition;
 mod connection;
 mod convert;
@@ -17,6 +18,7 @@ mod template;
 mod token;
 mod validate;
 
+pub use asked::Asked;
 pub use connection::{Connection, Fact, Peer};
 pub use convert::{ConvertOptions, Converted, Document, Note, Outcome, convert, examine, to_yaml};
 pub use decision::{Decision, Match, Reason, Verdict};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use underseal_http::Request;
 
+use crate::asked::Asked;
 use crate::connection::Connection;
 use crate::decision::{Decision, Match, Reason, Verdict};
 use crate::index::{BLOCK, Index};
@@ -65,6 +66,7 @@ pub struct Matcher {
     audit: RuleSet,
     /// Whether any ALLOW policy is there, be it one without rules.
     default_deny: bool,
+    asked: Asked,
 }
 
 impl Matcher {
@@ -91,6 +93,7 @@ impl Matcher {
             allow: RuleSet::new(Action::Allow),
             audit: RuleSet::new(Action::Audit),
             default_deny: false,
+            asked: Asked::default(),
         };
         for policy in policies {
             if applies(policy, labels, direction) {
@@ -106,6 +109,7 @@ impl Matcher {
     fn add(&mut self, policy: &AuthorizationPolicy) -> Result<(), Fault> {
         let place = self.names.len();
         self.names.push(policy.metadata.name.as_str().into());
+        self.asked.note(policy);
         let set = match policy.spec.action {
             Action::Deny => &mut self.deny,
             Action::Audit => &mut self.audit,
@@ -172,6 +176,11 @@ impl Matcher {
         };
         let (rule, test) = self.allow.nearest(&facts)?;
         Some(self.name(&self.allow, (rule, Some(test))))
+    }
+
+    /// What the policies ask of requests.
+    pub fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// The names of the policies that were compiled, in their order.

@@ -15,6 +15,7 @@ use underseal_http::http1::{Chunks, Piece};
 use super::chunk::Chunk;
 use super::exchange::MAX_KEPT;
 use super::pipe::{Pipe, can_splice};
+use super::policy::Guard;
 use super::stream::Stream;
 
 /// Reads in a row before other connections have their turn.
@@ -76,8 +77,8 @@ pub(crate) struct Flow {
     /// Bytes of body that the sink took.
     pub(crate) passed: u64,
     pub(crate) waiting: Waiting,
-    /// Whether a trailer section is looked through for fields that nobody may say but us.
-    guarded: bool,
+    /// What a trailer section is looked through with.
+    guard: Option<Guard>,
     /// What the sink was given of the body, if it may have to be sent once more.
     kept: Option<Vec<u8>>,
 }
@@ -92,7 +93,7 @@ impl Body {
     ///
     /// # Errors
     /// [`Refusal::Chunk`] where chunks are broken.
-    pub(crate) fn take(&mut self, bytes: &[u8], guarded: bool) -> Result<usize, Refusal> {
+    pub(crate) fn take(&mut self, bytes: &[u8], guard: Option<&Guard>) -> Result<usize, Refusal> {
         match self {
             Self::Done => Ok(0),
             Self::UntilClose => Ok(bytes.len()),
@@ -103,7 +104,7 @@ impl Body {
                 Ok(taken as usize)
             }
             Self::Chunked(chunks) => {
-                let taken = take_chunks(chunks, bytes, guarded)?;
+                let taken = take_chunks(chunks, bytes, guard)?;
                 if chunks.has_ended() {
                     *self = Self::Done;
                 }
@@ -123,14 +124,15 @@ impl Body {
     }
 }
 
-fn take_chunks(chunks: &mut Chunks, bytes: &[u8], guarded: bool) -> Result<usize, Refusal> {
+fn take_chunks(chunks: &mut Chunks, bytes: &[u8], guard: Option<&Guard>) -> Result<usize, Refusal> {
     let mut taken = 0;
     loop {
         let in_trailers = chunks.is_in_trailers();
         match chunks.next(&bytes[taken..])? {
             Piece::Framing(len) => {
                 let line = &bytes[taken..taken + len];
-                if guarded && in_trailers && underseal_http::fields::is_ours(name_of(line)) {
+                let refuses = |guard: &Guard| guard.refuses(name_of(line));
+                if in_trailers && guard.is_some_and(refuses) {
                     return Err(Refusal::Chunk);
                 }
                 taken += len;
@@ -179,14 +181,14 @@ impl Flow {
             body,
             passed: 0,
             waiting: Waiting::Source,
-            guarded: false,
+            guard: None,
             kept: None,
         }
     }
 
     /// The same, for a client's body.
-    pub(crate) fn guarded(mut self) -> Self {
-        self.guarded = true;
+    pub(crate) fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
         self
     }
 
@@ -244,7 +246,7 @@ impl Flow {
     ) -> Poll<Result<(), Broken>> {
         for _ in 0..TURN {
             if self.cleared == 0 && !self.chunk.is_empty() {
-                let taken = self.body.take(self.chunk.bytes(), self.guarded);
+                let taken = self.body.take(self.chunk.bytes(), self.guard.as_ref());
                 self.cleared = taken.map_err(Broken::Framing)?;
             }
             self.waiting = Waiting::Sink;
@@ -377,7 +379,7 @@ mod tests {
     use crate::stream::Io;
 
     fn take(body: &mut Body, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
-        let taken = body.take(bytes, true)?;
+        let taken = body.take(bytes, Some(&Guard::new(None)))?;
         Ok((taken, body.is_done()))
     }
 
@@ -402,7 +404,7 @@ mod tests {
             let mut chunked = Body::Chunked(Chunks::default());
             assert_eq!(take(&mut chunked, bytes.as_bytes()), Err(Refusal::Chunk));
             let mut response = Body::Chunked(Chunks::default());
-            assert_eq!(response.take(bytes.as_bytes(), false), Ok(bytes.len()));
+            assert_eq!(response.take(bytes.as_bytes(), None), Ok(bytes.len()));
         }
     }
 

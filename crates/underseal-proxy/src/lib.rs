@@ -33,5 +33,5 @@ mod worker;
 pub use backend::Address;
 pub use error::Error;
 pub use metrics::{Metrics, Reload};
-pub use protocol::{ClientAuth, Protocol, ToProtocol};
+pub use protocol::{ClientAuth, PathParameters, Protocol, ToProtocol};
 pub use worker::{Shared, Timeouts, Worker};

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use underseal_http::Request;
+use underseal_http::fields::is_ours;
 use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
-    Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, applies,
+    Asked, Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, applies,
     load_all,
 };
 
@@ -51,6 +52,25 @@ pub struct Loaded {
 pub struct InForce {
     pub(crate) matcher: Matcher,
     pub(crate) tokens: Tokens,
+    /// What both ask of requests.
+    pub(crate) asked: Asked,
+}
+
+/// Which trailers a client's body may not have: those that say who it is, and those whose name was
+/// judged. They come after the verdict.
+#[derive(Clone)]
+pub(crate) struct Guard(Option<Arc<InForce>>);
+
+impl Guard {
+    /// By the policies that judged the head, if there are any.
+    pub(crate) fn new(in_force: Option<Arc<InForce>>) -> Self {
+        Self(in_force)
+    }
+
+    pub(crate) fn refuses(&self, name: &[u8]) -> bool {
+        let in_force = self.0.as_ref();
+        is_ours(name) || in_force.is_some_and(|in_force| in_force.asked.field(name))
+    }
 }
 
 /// What files say, and what judges by it.
@@ -188,6 +208,7 @@ impl Policies {
         })?;
         Ok(Compiled {
             in_force: InForce {
+                asked: tokens.asked(&matcher),
                 matcher,
                 tokens,
             },

@@ -26,3 +26,12 @@ pub enum ClientAuth {
     /// A client without a certificate has no principal.
     Optional,
 }
+
+/// What becomes of a path with `;` in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathParameters {
+    /// It is refused.
+    Reject,
+    /// It is judged and forwarded as it is.
+    Keep,
+}

@@ -15,7 +15,7 @@ use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::{Map, Value};
 use underseal_http::Request;
 use underseal_policy::model::JwtRule;
-use underseal_policy::{Claims, Labels, Loaded, Token};
+use underseal_policy::{Asked, Claims, Labels, Loaded, Matcher, Token};
 
 pub(crate) use self::cache::Cache;
 use self::cache::Entry;
@@ -98,6 +98,17 @@ impl Tokens {
             }
         }
         Ok(tokens)
+    }
+
+    /// What policies and these ask of requests.
+    pub(crate) fn asked(&self, matcher: &Matcher) -> Asked {
+        let mut asked = matcher.asked().clone();
+        for place in &self.places {
+            if let Some(name) = place.field() {
+                asked.add_field(name.as_bytes());
+            }
+        }
+        asked
     }
 
     fn add(&mut self, file: &str, rule: &JwtRule) -> Result<(), Unusable> {

@@ -19,8 +19,8 @@ use super::exchange::Heads;
 use super::http2::Upstreams;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
-use super::policy::InForce;
-use super::protocol::{Protocol, ToProtocol};
+use super::policy::{Guard, InForce};
+use super::protocol::{PathParameters, Protocol, ToProtocol};
 use super::session::Session;
 use super::tokens;
 use underseal_server::access_log::{AccessLog, Sink};
@@ -56,8 +56,10 @@ pub struct Shared {
     pub log: Arc<Sink>,
     /// How long is waited.
     pub timeouts: Timeouts,
-    /// How heads are read.
+    /// How heads are read; what becomes of parameters in paths, [`Shared::path_parameters`] says.
     pub read_options: ReadOptions,
+    /// What becomes of `;` in a path; `None` refuses it where policies ask for paths.
+    pub path_parameters: Option<PathParameters>,
     /// Whether clients say, by the PROXY protocol, whom they speak for.
     pub accept_proxy: bool,
     /// Whether backends are told, by the PROXY protocol, whom we speak for.
@@ -139,6 +141,25 @@ impl Worker {
     /// first.
     pub(crate) fn judges_backend(&self) -> bool {
         self.shared.direction == Direction::Egress && self.in_force.is_some()
+    }
+
+    /// How heads are read now.
+    pub(crate) fn read_options(&self) -> ReadOptions {
+        let mut options = self.shared.read_options;
+        options.path.parameter = match self.shared.path_parameters {
+            Some(parameters) => parameters == PathParameters::Keep,
+            None => {
+                let in_force = self.in_force.as_ref();
+                !in_force.is_some_and(|in_force| in_force.get().asked.path())
+            }
+        };
+        options
+    }
+
+    /// Which trailers a body may not have whose head was just judged.
+    pub(crate) fn guard(&self) -> Guard {
+        let in_force = self.in_force.as_ref();
+        Guard::new(in_force.map(|in_force| Arc::clone(&in_force.get())))
     }
 
     /// What a backend is told of a client before anything else.

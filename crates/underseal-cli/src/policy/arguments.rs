@@ -118,6 +118,10 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "FIELD", requires = "request")]
     pub(super) header: Vec<String>,
 
+    /// As `underseal proxy --path-parameters keep`: `;` in the path is not refused
+    #[arg(long, requires = "request")]
+    pub(super) keep_path_parameters: bool,
+
     /// Port that the connection is to
     #[arg(long, value_name = "PORT", default_value = "443")]
     pub(super) port: u16,

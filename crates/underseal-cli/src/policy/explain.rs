@@ -62,9 +62,11 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let head = head(args);
     let mut scratch = Scratch::default();
     let mut outgoing = Outgoing::default();
+    let mut options = ReadOptions::default();
+    options.path.parameter = args.keep_path_parameters || !matcher.asked().path();
     let read = head
         .as_deref()
-        .map(|head| http1::read(head, &ReadOptions::default(), &mut scratch));
+        .map(|head| http1::read(head, &options, &mut scratch));
     let given = Given::read(args)?;
     let connection = connection(args, &given);
     let (request, outcome) = match read {
@@ -73,8 +75,11 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
         Some(Ok(None)) => (None, Outcome::Refused(Refusal::RequestLine)),
         Some(Ok(Some(head))) => {
             let request = goes_on(&head, &mut outgoing);
-            let explanation = matcher.explain(&connection, Some(&request));
-            (Some(request), Outcome::Decided(explanation))
+            let outcome = match matcher.asked().refuses(&request) {
+                Some(refusal) => Outcome::Refused(refusal),
+                None => Outcome::Decided(matcher.explain(&connection, Some(&request))),
+            };
+            (Some(request), outcome)
         }
         None => (None, Outcome::Decided(matcher.explain(&connection, None))),
     };

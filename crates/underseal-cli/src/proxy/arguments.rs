@@ -218,6 +218,22 @@ pub(crate) enum ClientAuth {
     Optional,
 }
 
+/// What becomes of a path with `;` in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PathParameters {
+    Reject,
+    Keep,
+}
+
+impl From<PathParameters> for underseal_proxy::PathParameters {
+    fn from(parameters: PathParameters) -> Self {
+        match parameters {
+            PathParameters::Reject => Self::Reject,
+            PathParameters::Keep => Self::Keep,
+        }
+    }
+}
+
 impl From<Protocol> for underseal_proxy::Protocol {
     fn from(protocol: Protocol) -> Self {
         match protocol {

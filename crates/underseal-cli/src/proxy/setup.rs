@@ -114,6 +114,7 @@ impl<'a> Setup<'a> {
                 tunnel: args.tunnel_timeout,
             },
             read_options: ReadOptions::default(),
+            path_parameters: args.path_parameters.map(Into::into),
             accept_proxy: args.accept_proxy,
             send_proxy: args.send_proxy,
             metrics: Arc::clone(&self.metrics),
@@ -188,18 +189,18 @@ impl<'a> Setup<'a> {
                 labels: args.label.iter().cloned().collect(),
                 direction: args.way(),
                 tcp_port: (args.protocol == Protocol::Tcp).then_some(self.address.port()),
-            },
                 allow_unselected: args.allow_unselected,
+            },
             Arc::clone(&self.metrics),
         )?);
         let current = Arc::clone(loaded.current());
-        self.reloads.push(loaded);
         let selected = loaded.selected();
         let _ = writeln!(self.selected, "policies     {selected}");
         for file in &selected.unread {
             let file = one_line(&file.to_string_lossy());
             let _ = writeln!(self.selected, "not read     {file}");
         }
+        self.reloads.push(loaded);
         Ok(Some(current))
     }
 
@@ -261,8 +262,8 @@ impl<'a> Setup<'a> {
                 }
             }
         }
-        text.push_str(&self.banner);
         text.push_str(&self.selected);
+        text.push_str(&self.banner);
         text
     }
 }

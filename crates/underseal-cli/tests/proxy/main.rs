@@ -31,6 +31,7 @@ mod retries;
 #[allow(dead_code, reason = "the tests of serve use the rest of it")]
 mod running;
 mod smuggling;
+mod spellings;
 mod splices;
 mod tcp;
 mod tls;

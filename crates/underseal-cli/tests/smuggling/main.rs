@@ -27,6 +27,7 @@ fn start() -> Proxy {
             let (listen, to) = arguments.split_once(' ').expect("two addresses");
             let mut command = Command::new(env!("CARGO_BIN_EXE_underseal"));
             command.args(["proxy", "--workers", "1", "--access-log", "off"]);
+            command.args(["--path-parameters", "reject"]);
             command.args(["--listen", listen, "--to", to]);
             command
         },

@@ -5,6 +5,7 @@ use underseal_policy::model::Direction;
 use underseal_policy::{Connection, Peer, Verdict};
 
 use crate::backend::Known;
+use crate::http1::Fault;
 use crate::log;
 use crate::policy::{self, Judged};
 use crate::session::Session;
@@ -46,8 +47,9 @@ impl<T> Allowed<T> {
 pub(crate) enum Denied {
     /// By a policy, or because none allows it.
     Policy,
-    /// Its token is not believed; no rule was asked.
-    Token,
+    /// No rule was asked: whoever serves it may see another request than the rules, or its token is
+    /// not believed.
+    Unasked(Fault),
 }
 
 /// What can be judged.
@@ -90,7 +92,7 @@ pub(crate) fn judge<'o>(
             log::judged(line, judged);
         }
     });
-    if let Err(Denied::Token) = allowed {
+    if let Err(Denied::Unasked(_)) = allowed {
         // Without the query, where tokens may stand.
         let path = request.path().unwrap_or_default();
         log::asked(line, request.method(), path, request.host());
@@ -114,7 +116,7 @@ impl Worker {
     /// Where policies judge who answers, `target` is known.
     ///
     /// # Errors
-    /// Why it may not go there. Of a bad token `then` is not told.
+    /// Why it may not go there. Where no rule was asked, `then` is not told.
     pub(crate) fn judge<T: Judge>(
         &self,
         session: &Session,
@@ -136,7 +138,7 @@ impl Worker {
                 target: target.map(|known| known.target),
             }),
             Ok(Verdict::Deny) => Err(Denied::Policy),
-            Err(BadToken) => Err(Denied::Token),
+            Err(fault) => Err(Denied::Unasked(fault)),
         }
     }
 
@@ -146,20 +148,27 @@ impl Worker {
         target: Option<&Known>,
         request: Option<&Request<'_>>,
         then: impl FnOnce(&Judged<'_>),
-    ) -> Result<Verdict, BadToken> {
+    ) -> Result<Verdict, Fault> {
         let Some(in_force) = &self.in_force else {
             self.tally.decision(&Judged::UNJUDGED.decision);
             then(&Judged::UNJUDGED);
             return Ok(Verdict::Allow);
         };
         let in_force = in_force.get();
+        let refusal = request.and_then(|request| in_force.asked.refuses(request));
+        if let Some(refusal) = refusal {
+            return Err(Fault::Refused(refusal));
+        }
         let found = match request {
             Some(request) => in_force
                 .tokens
                 .find(request, &mut self.verified.borrow_mut()),
             None => Ok(Found::Unknown),
         };
-        let found = found.inspect_err(|BadToken| self.tally.bad_token())?;
+        let found = found.map_err(|BadToken| {
+            self.tally.bad_token();
+            Fault::Token
+        })?;
         let connection = Connection {
             token: found.token(),
             ..self.judged(session, target)

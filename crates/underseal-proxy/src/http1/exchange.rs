@@ -99,7 +99,10 @@ impl<'a> Exchange<'a> {
         head: Vec<u8>,
         (read, keeps): (Chunk, bool),
     ) -> Self {
-        let mut up = Flow::new(read, prepared.body.clone()).guarded();
+        let mut up = Flow::new(read, prepared.body.clone());
+        if let Body::Chunked(_) = prepared.body {
+            up = up.guarded(worker.guard());
+        }
         if keeps {
             up = up.kept();
         }

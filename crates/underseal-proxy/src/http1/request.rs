@@ -66,7 +66,7 @@ pub(super) fn prepare(
     bytes: &[u8],
 ) -> Option<(Prepared, usize)> {
     let mut scratch = worker.scratch.borrow_mut();
-    match http1::read(bytes, &worker.shared.read_options, &mut scratch) {
+    match http1::read(bytes, &worker.read_options(), &mut scratch) {
         Ok(head) => head.map(|head| (prepare_head(worker, session, &head), head.len())),
         Err(refusal) => {
             let refused = refuse(worker, session, Fault::Refused(refusal));
@@ -89,7 +89,7 @@ pub(super) fn unreachable(worker: &Worker, prepared: &mut Prepared, unreachable:
 pub(super) fn denied(worker: &Worker, prepared: &mut Prepared, denied: Denied) {
     match denied {
         Denied::Policy => prepared.answer(worker, 403, None),
-        Denied::Token => answer_with(worker, prepared, Fault::Token),
+        Denied::Unasked(fault) => answer_with(worker, prepared, fault),
     }
 }
 

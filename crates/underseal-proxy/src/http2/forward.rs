@@ -134,7 +134,7 @@ impl Forwarding<'_> {
                 found.into_iter().for_each(Reached::keep);
                 Err(match denied {
                     Denied::Policy => NotSent::Denied,
-                    Denied::Token => NotSent::Fault(Fault::Token),
+                    Denied::Unasked(fault) => NotSent::Fault(fault),
                 })
             }
         }

@@ -13,7 +13,7 @@ use http::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
 use super::kept::Reader;
-use underseal_http::fields::is_ours;
+use crate::policy::Guard;
 
 /// Frames in a row before other tasks have their turn.
 const TURN: usize = 32;
@@ -144,7 +144,7 @@ pub(super) struct Pump {
     pub(super) waiting: Waiting,
     /// Whether nothing comes after what is pending.
     has_ended: bool,
-    guarded: bool,
+    guard: Option<Guard>,
 }
 
 impl Pump {
@@ -156,13 +156,13 @@ impl Pump {
             passed: 0,
             waiting: Waiting::Source,
             has_ended: false,
-            guarded: false,
+            guard: None,
         }
     }
 
     /// The same, for a client's body: its trailers are looked at.
-    pub(super) fn guarded(mut self) -> Self {
-        self.guarded = true;
+    pub(super) fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
         self
     }
 
@@ -237,11 +237,9 @@ impl Pump {
     }
 
     fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), Broken> {
-        if self.guarded
-            && trailers
-                .keys()
-                .any(|name| is_ours(name.as_str().as_bytes()))
-        {
+        let guard = self.guard.as_ref();
+        let mut names = trailers.keys().map(|name| name.as_str().as_bytes());
+        if guard.is_some_and(|guard| names.any(|name| guard.refuses(name))) {
             return Err(Broken::Trailers);
         }
         let sent = self.sink.send_trailers(trailers);
@@ -255,6 +253,8 @@ pub(super) struct Outbound {
     /// Its length, if it was told.
     length: Option<u64>,
     progress: Rc<Progress>,
+    /// What its trailers are looked through with.
+    guard: Option<Guard>,
 }
 
 /// How far an [`Outbound`] body has come.
@@ -265,6 +265,8 @@ pub(super) struct Progress {
     pub(super) ended: Cell<bool>,
     /// Whether it waits for its source.
     pub(super) starved: Cell<bool>,
+    /// Whether its trailers were refused.
+    pub(super) refused: Cell<bool>,
 }
 
 impl Outbound {
@@ -273,7 +275,14 @@ impl Outbound {
             source,
             length,
             progress,
+            guard: None,
         }
+    }
+
+    /// The same, for a client's body.
+    pub(super) fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
     }
 }
 
@@ -285,30 +294,31 @@ impl Body for Outbound {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let Some(source) = &mut self.source else {
+        let this = &mut *self;
+        let Some(source) = &mut this.source else {
             return Poll::Ready(None);
         };
         let polled = source.poll_frame(cx);
-        self.progress.starved.set(polled.is_pending());
+        this.progress.starved.set(polled.is_pending());
         Poll::Ready(match ready!(polled) {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    let passed = &self.progress.passed;
+                    let passed = &this.progress.passed;
                     passed.set(passed.get() + data.len() as u64);
                 }
                 let trailers = frame.trailers_ref();
                 let names = trailers.into_iter().flat_map(HeaderMap::keys);
-                if names
-                    .into_iter()
-                    .any(|name| is_ours(name.as_str().as_bytes()))
-                {
+                let mut names = names.map(|name| name.as_str().as_bytes());
+                let guard = this.guard.as_ref();
+                if guard.is_some_and(|guard| names.any(|name| guard.refuses(name))) {
+                    this.progress.refused.set(true);
                     return Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())));
                 }
                 Some(Ok(frame))
             }
             Some(Err(_)) => Some(Err(io::ErrorKind::ConnectionReset.into())),
             None => {
-                self.progress.ended.set(true);
+                this.progress.ended.set(true);
                 None
             }
         })

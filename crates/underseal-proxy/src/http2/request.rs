@@ -35,7 +35,7 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
     let scheme = scheme_of(session, head);
     let fields = fields(head, &scheme);
     let mut scratch = worker.scratch.borrow_mut();
-    let step = match http2::read(&fields, &worker.shared.read_options, &mut scratch) {
+    let step = match http2::read(&fields, &worker.read_options(), &mut scratch) {
         Ok(request) if request.path().is_none() => {
             log::asked(&mut line, request.method(), b"", request.host());
             Err(Fault::Connect)

@@ -143,7 +143,7 @@ impl Reached {
         body: &mut Option<Source>,
     ) -> Result<Option<Begun>, Fault> {
         match self {
-            Self::Http1(lent) => lent.send(allowed, body).map(Some),
+            Self::Http1(lent) => lent.send(allowed, body, worker.guard()).map(Some),
             Self::Http2(connection) => {
                 let head = allowed.written(|outgoing| written(outgoing, scheme.clone()))?;
                 connection.send(worker, watch, head, body).await
@@ -261,8 +261,11 @@ impl Upload {
     /// # Errors
     /// [`Broken::Source`] and [`Broken::Trailers`]: the client's fault.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        let Self::Going(pump) = self else {
-            return Ok(());
+        let pump = match self {
+            Self::Going(pump) => pump,
+            // What the backend says of it then is not its fault.
+            Self::Task(progress) if progress.refused.get() => return Err(Broken::Trailers),
+            Self::Task(_) | Self::Done { .. } => return Ok(()),
         };
         match pump.poll(cx) {
             Poll::Pending => return Ok(()),

@@ -43,6 +43,16 @@ impl Place {
         all
     }
 
+    /// The field that it stands in, if it is one.
+    pub(super) fn field(&self) -> Option<&str> {
+        match self {
+            Self::Bearer => Some("authorization"),
+            Self::Field { name, .. } => Some(name),
+            Self::Cookie(_) => Some("cookie"),
+            Self::Parameter(_) => None,
+        }
+    }
+
     /// Tells each token that stands there.
     pub(super) fn each(
         &self,

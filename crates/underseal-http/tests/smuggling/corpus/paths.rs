@@ -13,6 +13,7 @@ pub(super) const CASES: &[Case] = &[
     refused("a backslash", target!("/a\\..\\admin"), Path(PathFault::Byte)),
     refused("an encoded NUL", target!("/admin%00.png"), Path(PathFault::EncodedControl)),
     refused("an encoded CR LF", target!("/a%0d%0aX:%20y"), Path(PathFault::EncodedControl)),
+    refused("a parameter", target!("/a;b=c/d"), Path(PathFault::Parameter)),
     refused("`..;`", target!("/public/..;/admin"), Path(PathFault::DotParameter)),
     refused("half an escape", target!("/a%2"), Path(PathFault::Percent)),
     refused("overlong UTF-8 in raw bytes", b"GET /\xc0\xae\xc0\xae/ HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),

@@ -20,6 +20,7 @@ use super::{Awaited, Begun, Link, Upload, Upstreams};
 use crate::backend::{Backend, Known, Unreachable};
 use crate::exchange::Allowed;
 use crate::http1::Fault;
+use crate::policy::Guard;
 use crate::http2::active::{Active, Open, Presence};
 use crate::http2::pump::{Outbound, Source};
 use crate::http2::request::{head, target};
@@ -134,6 +135,7 @@ impl Lent {
         mut self,
         allowed: Allowed<&Outgoing>,
         body: &mut Option<Source>,
+        guard: Guard,
     ) -> Result<Begun, Fault> {
         let outgoing = allowed.to(self.kept.known.target);
         let head = written(outgoing.ok_or(Fault::BackendCut)?)?;
@@ -145,7 +147,7 @@ impl Lent {
             None => Upload::Done { passed: 0 },
             Some(_) => Upload::Task(Rc::clone(&progress)),
         };
-        let mut request = head.map(|()| Outbound::new(body, length, progress));
+        let mut request = head.map(|()| Outbound::new(body, length, progress).guarded(guard));
         let (tell, interim) = mpsc::channel(MAX_INTERIM);
         on_informational(&mut request, move |response| {
             let mut copy = Response::new(());

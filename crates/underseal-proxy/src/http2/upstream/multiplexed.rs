@@ -116,7 +116,7 @@ impl Connection {
         Ok(Some(Begun {
             awaited: Awaited::Http2(response),
             upload: body.take().map_or(Upload::Done { passed: 0 }, |body| {
-                Upload::Going(Pump::new(body, sink).guarded())
+                Upload::Going(Pump::new(body, sink).guarded(worker.guard()))
             }),
             link: Link::Http2(Stream {
                 connection: Rc::clone(self),

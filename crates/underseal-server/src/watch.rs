@@ -1,7 +1,8 @@
 //! Deadlines of connections, kept by one sweep per worker instead of a timer per read.
 //!
 //! Each connection owns a [`Watch`]; its worker calls [`Watches::sweep`] a few times a second.
-//! A deadline is thus kept to within one sweep, and setting one costs two stores.
+//! A timeout begins with the sweep after it was set, so that setting one costs two stores and no look
+//! at the clock. It thus ends late, by up to two sweeps, and never early.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -51,9 +52,6 @@ enum Shutdown {
 
 /// All connections of a worker.
 pub struct Watches {
-    started: Instant,
-    /// Milliseconds from `started` to the last sweep.
-    now: Cell<u64>,
     shutdown: Cell<Shutdown>,
     list: RefCell<Vec<Rc<State>>>,
 }
@@ -61,10 +59,19 @@ pub struct Watches {
 struct State {
     /// Place in the list, so that removal needs no search.
     index: Cell<usize>,
-    deadline: Cell<u64>,
+    deadline: Cell<Deadline>,
     phase: Cell<Phase>,
     timed_out: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// When a connection has waited long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    Never,
+    /// This long after the next sweep.
+    In(Duration),
+    At(Instant),
 }
 
 /// The watch over one connection; dropped with it.
@@ -77,8 +84,6 @@ impl Watches {
     /// No connections yet.
     pub fn new() -> Rc<Self> {
         Rc::new(Self {
-            started: Instant::now(),
-            now: Cell::new(0),
             shutdown: Cell::new(Shutdown::No),
             list: RefCell::new(Vec::new()),
         })
@@ -89,7 +94,7 @@ impl Watches {
         let mut list = self.list.borrow_mut();
         let state = Rc::new(State {
             index: Cell::new(list.len()),
-            deadline: Cell::new(u64::MAX),
+            deadline: Cell::new(Deadline::Never),
             phase: Cell::new(Phase::Busy),
             timed_out: Cell::new(false),
             waker: RefCell::new(None),
@@ -113,9 +118,9 @@ impl Watches {
 
     /// Wakes every connection whose deadline has passed.
     pub fn sweep(&self) {
-        self.now.set(millis(self.started.elapsed()));
+        let now = Instant::now();
         for state in self.list.borrow().iter() {
-            if state.deadline.get() <= self.now.get() && !state.timed_out.replace(true) {
+            if state.is_over(now) && !state.timed_out.replace(true) {
                 state.wake();
             }
         }
@@ -141,6 +146,20 @@ impl Watches {
 }
 
 impl State {
+    /// Whether the deadline has passed; one that was set since the last sweep begins now.
+    fn is_over(&self, now: Instant) -> bool {
+        let deadline = match self.deadline.get() {
+            // What does not fit into the clock is never.
+            Deadline::In(timeout) => match now.checked_add(timeout) {
+                Some(at) => Deadline::At(at),
+                None => Deadline::Never,
+            },
+            known => known,
+        };
+        self.deadline.set(deadline);
+        matches!(deadline, Deadline::At(at) if at <= now)
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
@@ -157,8 +176,7 @@ impl Watch {
     }
 
     fn extend(&self, timeout: Duration) {
-        let deadline = self.watches.now.get().saturating_add(millis(timeout));
-        self.state.deadline.set(deadline);
+        self.state.deadline.set(Deadline::In(timeout));
     }
 
     /// To be called in each poll: says whether to stop, and otherwise has the task woken when that
@@ -223,10 +241,6 @@ impl Drop for Watch {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -265,6 +279,37 @@ mod tests {
         watches.sweep();
         assert!(woken(&flag));
         assert_eq!(poll_once(&mut waiting).0, Poll::Ready(Err(Stop::TimedOut)));
+    }
+
+    #[test]
+    fn a_deadline_never_ends_early() {
+        let watches = Watches::new();
+        let watch = watches.add();
+        let timeout = Duration::from_millis(40);
+        for _ in 0..3 {
+            watches.sweep();
+            // Whatever has passed since the last sweep is not a part of the wait.
+            std::thread::sleep(timeout);
+            let entered = Instant::now();
+            watch.enter(Phase::Busy, timeout);
+            while !watch.state.timed_out.get() {
+                watches.sweep();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(entered.elapsed() >= timeout);
+        }
+    }
+
+    #[test]
+    fn a_wait_that_goes_on_moves_its_deadline() {
+        let watches = Watches::new();
+        let watch = watches.add();
+        watch.enter(Phase::Busy, Duration::MAX);
+        watches.sweep();
+        assert_eq!(watch.state.deadline.get(), Deadline::Never);
+        watch.extend(Duration::ZERO);
+        watches.sweep();
+        assert!(watch.state.timed_out.get());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpos
 use rustix::fs::FlockOperation;
 
 use underseal_server::certificate::Paths;
+use underseal_server::live::directory;
 
 use crate::exit::{Exit, Failure};
 
@@ -107,6 +108,8 @@ impl Record {
 
 fn keep_in(dir: &Path, wanted: &[String]) -> io::Result<Paths> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // Of somebody else's directory, and of one that others can write to, the key may be anybody's.
+    directory::check_own(dir)?;
     // Two servers started at once must not mix the certificate of one with the key of the other.
     let lock = private_file(&dir.join("lock"))?;
     rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive))?;
@@ -218,6 +221,22 @@ mod tests {
         fs::write(dir.path().join("names"), old.text()).expect("write");
         keep_in(dir.path(), &wanted("127.0.0.1:1")).expect("replace");
         assert_ne!(fs::read(&paths.certificate).expect("read"), first);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_not_used() {
+        let parent = tempfile::tempdir().expect("temporary directory");
+        let own = parent.path().join("own");
+        keep_in(&own, &wanted("127.0.0.1:1")).expect("make");
+        let link = parent.path().join("link");
+        std::os::unix::fs::symlink(&own, &link).expect("a link");
+        let open = parent.path().join("open");
+        fs::create_dir(&open).expect("a directory");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("chmod");
+        for dir in [link, open] {
+            let error = keep_in(&dir, &wanted("127.0.0.1:1")).expect_err("refused");
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::Error;
+use crate::terminal::is_control;
 
 /// Lines are written out at once when they have come to this many bytes.
 const FLUSH_AT: usize = 32 * 1024;
@@ -150,7 +151,38 @@ pub fn field(line: &mut Vec<u8>, name: &str, value: Option<&str>) {
 
 /// Adds a string, cut to what is logged of one.
 pub fn text(line: &mut Vec<u8>, value: &str) {
-    let cut = value.floor_char_boundary(MAX_TEXT);
-    // Neither serialising a str nor writing to a Vec can fail.
-    let _ = serde_json::to_writer(line, &value[..cut]);
+    let value = &value[..value.floor_char_boundary(MAX_TEXT)];
+    let from = line.len();
+    // Neither serialising a str nor writing to a Vec can fail, here and below.
+    let _ = serde_json::to_writer(&mut *line, value);
+    if value.is_ascii() && !value.contains('\u{7f}') {
+        return;
+    }
+    // What JSON lets stand as it is, a terminal need not.
+    let written = String::from_utf8_lossy(&line[from..]).into_owned();
+    line.truncate(from);
+    for character in written.chars() {
+        let _ = match is_control(character) {
+            // All of them are in the first plane.
+            true => write!(line, "\\u{:04x}", u32::from(character)),
+            false => write!(line, "{character}"),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_logged_controls_a_terminal() {
+        let value = "\u{1b}[31m\u{9b}31m\u{7f}\u{202e}txt.exe\u{2066} \u{e9} \"\\";
+        let mut line = Vec::new();
+        text(&mut line, value);
+        let line = String::from_utf8(line).expect("UTF-8");
+        assert!(!line.chars().any(is_control), "{line:?}");
+        assert!(line.contains("\\u009b31m\\u007f\\u202etxt"), "{line}");
+        let read: String = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(read, value);
+    }
 }

@@ -2,27 +2,30 @@
 //!
 //! It is served by the main thread, so that it never waits for a worker, nor a worker for it.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::worker::Order;
 
-/// Most connections at once; others wait to be accepted.
+/// Most connections at once. One more ends the oldest: answers are made at once, so that it is the
+/// slowest, and nobody who is slow keeps others out.
 const MAX_CONNECTIONS: usize = 16;
 
 /// How long a connection may take, its request and answer included: each is for one request.
@@ -71,17 +74,18 @@ pub fn spawn(listener: TcpListener, admin: Admin) -> io::Result<()> {
 }
 
 async fn accept(listener: tokio::net::TcpListener, admin: Arc<Admin>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open = VecDeque::<AbortHandle>::new();
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let place = place.expect("nobody closes the semaphore");
         match listener.accept().await {
             Ok((tcp, _)) => {
-                let admin = Arc::clone(&admin);
-                tokio::spawn(async move {
-                    serve(tcp, admin).await;
-                    drop(place);
-                });
+                open.retain(|connection| !connection.is_finished());
+                if open.len() == MAX_CONNECTIONS
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                let serving = tokio::spawn(serve(tcp, Arc::clone(&admin)));
+                open.push_back(serving.abort_handle());
             }
             Err(error) => {
                 tracing::debug!("cannot accept a connection to the admin port: {error}");
@@ -92,8 +96,12 @@ async fn accept(listener: tokio::net::TcpListener, admin: Arc<Admin>) {
 }
 
 async fn serve(tcp: TcpStream, admin: Arc<Admin>) {
+    let local = tcp.local_addr().map(|local| local.ip());
     let answer = service_fn(|request: Request<Incoming>| {
-        let reply = admin.answer(&request);
+        let reply = match is_addressed(&request, local.as_ref().ok()) {
+            true => admin.answer(&request),
+            false => plain(StatusCode::MISDIRECTED_REQUEST, "ask by address\n"),
+        };
         async { Ok::<_, Infallible>(reply) }
     });
     let connection = http1::Builder::new()
@@ -106,6 +114,27 @@ async fn serve(tcp: TcpStream, admin: Arc<Admin>) {
         Ok(Err(error)) => tracing::debug!("a connection to the admin port failed: {error}"),
         Err(_) => tracing::debug!("a connection to the admin port took too long"),
     }
+}
+
+/// Whether a request was meant for the address that it came to. To loopback a browser can be led by
+/// whoever has a name (DNS rebinding); `local` itself, other addresses and `localhost` nobody else has.
+fn is_addressed<B>(request: &Request<B>, local: Option<&IpAddr>) -> bool {
+    let is_loopback = local.is_none_or(|local| local.to_canonical().is_loopback());
+    let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+    let Some(host) = host.filter(|_| is_loopback) else {
+        return true;
+    };
+    let Ok(host) = str::from_utf8(host) else {
+        return false;
+    };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let is_address = host.parse::<IpAddr>().is_ok()
+        || name.parse::<IpAddr>().is_ok()
+        || format!("{name}:0").parse::<SocketAddr>().is_ok();
+    is_address || name.eq_ignore_ascii_case("localhost")
 }
 
 impl Admin {

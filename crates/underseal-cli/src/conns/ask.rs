@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio::runtime;
+use tokio::task::JoinSet;
 
 use crate::exit::{Exit, Failure};
 use underseal_server::live::socket::{self, Answer};
@@ -44,36 +45,50 @@ pub(crate) fn everybody(wanted: &[u32]) -> Result<Asked, Failure> {
         ..Asked::default()
     };
     runtime.block_on(async {
+        let mut answers = JoinSet::new();
         for directory in &directories {
-            asked.ask_in(directory, wanted).await;
+            ask_in(directory, &mut answers);
+        }
+        let mut answers = answers.join_all().await;
+        answers.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        for (path, owner, answer) in answers {
+            match answer {
+                Ok(answer) => asked.take(answer, owner, wanted),
+                Err(error) => asked.refused(&path, owner, &error),
+            }
         }
     });
     Ok(asked)
 }
 
-impl Asked {
-    async fn ask_in(&mut self, directory: &Path, wanted: &[u32]) {
-        // A directory that is not there, or not to be read, has nobody in it to ask; one that
-        // others can write to could have anybody.
-        let Ok(owner) = directory::owner(directory) else {
-            return;
-        };
-        let mut sockets = socket::sockets_in(directory).unwrap_or_default();
-        sockets.sort();
-        for path in sockets {
-            match socket::ask(&path).await {
-                Ok(answer) => self.take(answer, owner, wanted),
-                Err(error) => self.refused(&path, owner, &error),
-            }
-        }
+/// Asks all that answer in a directory, at once: one that does not answer holds up nobody.
+fn ask_in(directory: &Path, answers: &mut JoinSet<(PathBuf, u32, io::Result<Answer>)>) {
+    // A directory that is not there, or not to be read, has nobody in it to ask; one that others
+    // can write to could have anybody.
+    let Ok(owner) = directory::owner(directory) else {
+        return;
+    };
+    for path in socket::sockets_in(directory).unwrap_or_default() {
+        answers.spawn(async move {
+            let answer = socket::ask(&path).await;
+            (path, owner, answer)
+        });
     }
+}
 
+impl Asked {
     fn take(&mut self, answer: Answer, owner: u32, wanted: &[u32]) {
         // Whoever owns a directory can put a link to somebody else's socket into it.
         let strange = answer.uid != owner;
         let unwanted = !wanted.is_empty() && !answer.pid.is_some_and(|pid| wanted.contains(&pid));
         if strange || unwanted {
             return;
+        }
+        if answer.is_cut {
+            let pid = shown(answer.pid);
+            self.failed.push(format!(
+                "process {pid} has more connections than are listed"
+            ));
         }
         self.processes += 1;
         self.pids.extend(answer.pid);
@@ -84,7 +99,7 @@ impl Asked {
                     ..row
                 }),
                 Err(error) => {
-                    let pid = answer.pid.map_or("-".to_owned(), |pid| pid.to_string());
+                    let pid = shown(answer.pid);
                     let why = format!("process {pid} says what makes no sense here: {error}");
                     return self.failed.push(why);
                 }
@@ -108,4 +123,8 @@ impl Asked {
             }
         }
     }
+}
+
+fn shown(pid: Option<u32>) -> String {
+    pid.map_or("-".to_owned(), |pid| pid.to_string())
 }

@@ -170,7 +170,9 @@ impl Answer<'_> {
 
     fn listing(&mut self, fd: &OwnedFd, path: &[u8]) -> Reply {
         let mut page = Vec::new();
-        if let Err(error) = listing::write(fd, path, self.files.dot_names(), &mut page) {
+        let names = self.files.dot_names();
+        let leads_somewhere = |path: &[u8]| self.files.leads_somewhere(path);
+        if let Err(error) = listing::write(fd, path, names, leads_somewhere, &mut page) {
             tracing::warn!("cannot list a directory: {error}");
             return self.error(500, Some("cannot read the directory"));
         }

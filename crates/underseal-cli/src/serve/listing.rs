@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType};
+use rustix::fs::{Access, AtFlags, Dir, FileType};
 
 use super::entity;
 use super::path::{self, DotNames};
@@ -19,7 +19,7 @@ struct Entry {
 }
 
 /// Appends the page for the directory `fd`, known to the client as `path` (decoded, relative to
-/// the root), to `out`.
+/// the root), to `out`. Of links, `leads_somewhere` says by their path whether they are served.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -27,9 +27,11 @@ pub(crate) fn write(
     fd: &OwnedFd,
     path: &[u8],
     names: DotNames,
+    leads_somewhere: impl Fn(&[u8]) -> bool,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let (mut entries, complete) = read(fd, names)?;
+    let is_served = |name: &[u8]| leads_somewhere(&[path, name].concat());
+    let (mut entries, complete) = read(fd, names, is_served)?;
     entries.sort_by(|a, b| {
         b.directory
             .cmp(&a.directory)
@@ -57,7 +59,11 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn read(fd: &OwnedFd, names: DotNames) -> io::Result<(Vec<Entry>, bool)> {
+fn read(
+    fd: &OwnedFd,
+    names: DotNames,
+    is_served: impl Fn(&[u8]) -> bool,
+) -> io::Result<(Vec<Entry>, bool)> {
     use std::os::fd::AsFd as _;
     let mut entries = Vec::new();
     for entry in Dir::read_from(fd)? {
@@ -74,15 +80,24 @@ fn read(fd: &OwnedFd, names: DotNames) -> io::Result<(Vec<Entry>, bool)> {
         if entries.len() == MAX_ENTRIES {
             return Ok((entries, false));
         }
-        entries.extend(describe(fd.as_fd(), name));
+        entries.extend(describe(fd.as_fd(), name, &is_served));
     }
     Ok((entries, true))
 }
 
-/// `None` for what vanished meanwhile. Symlinks are described as what they are, not followed:
-/// where they lead is decided when they are asked for.
-fn describe(dir: BorrowedFd<'_>, name: &[u8]) -> Option<Entry> {
+/// `None` for what vanished meanwhile, and for what is not served: what is neither file nor directory
+/// or may not be read, and links that lead to nothing else.
+fn describe(dir: BorrowedFd<'_>, name: &[u8], is_served: impl Fn(&[u8]) -> bool) -> Option<Entry> {
     let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let may_be_read = || rustix::fs::accessat(dir, name, Access::READ_OK, AtFlags::EACCESS).is_ok();
+    let is_listed = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile | FileType::Directory => may_be_read(),
+        FileType::Symlink => is_served(name),
+        _ => false,
+    };
+    if !is_listed {
+        return None;
+    }
     Some(Entry {
         name: name.to_vec(),
         directory: FileType::from_raw_mode(stat.st_mode).is_dir(),
@@ -137,8 +152,49 @@ mod tests {
         }
         let fd = OwnedFd::from(File::open(dir.path()).expect("open"));
         let mut out = Vec::new();
-        write(&fd, b"a<b/", dot_names, &mut out).expect("listing");
+        write(
+            &fd,
+            b"a<b/",
+            dot_names,
+            |path| path == b"a<b/link",
+            &mut out,
+        )
+        .expect("listing");
         String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn what_is_not_served_is_not_listed() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        std::fs::write(dir.path().join("file"), b"12345").expect("file");
+        for link in ["link", "other-link"] {
+            std::os::unix::fs::symlink("file", dir.path().join(link)).expect("link");
+        }
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("a pipe");
+        let fd = OwnedFd::from(File::open(dir.path()).expect("open"));
+        let mut out = Vec::new();
+        write(
+            &fd,
+            b"d/",
+            DotNames::Conceal,
+            |path| path == b"d/link",
+            &mut out,
+        )
+        .expect("listing");
+        let page = String::from_utf8(out).expect("UTF-8");
+        for (name, is_listed) in [
+            ("file", true),
+            ("link", true),
+            ("other-link", false),
+            ("pipe", false),
+        ] {
+            assert_eq!(
+                page.contains(&format!("\"./{name}\"")),
+                is_listed,
+                "{name}: {page}"
+            );
+        }
     }
 
     #[test]

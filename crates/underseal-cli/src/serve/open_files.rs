@@ -55,6 +55,12 @@ impl OpenFiles {
         Ok(opened)
     }
 
+    /// Whether `path` leads to a file or a directory that is served. Nothing is kept of it.
+    pub(crate) fn leads_somewhere(&self, path: &[u8]) -> bool {
+        let found = self.site.find(path);
+        matches!(found, Ok(Opened::File(_) | Opened::Directory(_)))
+    }
+
     /// Closes what is kept. Answers under way have their files still.
     pub(crate) fn forget(&self) {
         let mut kept = self.kept.borrow_mut();

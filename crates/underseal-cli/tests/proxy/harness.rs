@@ -146,7 +146,8 @@ impl Proxy {
         let address = line.split("http://").nth(1).expect("an address");
         let address = address.split('/').next().expect("an address");
         let mut tcp = tcp(address.parse().expect("an address"));
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         tcp.write_all(request.as_bytes()).expect("send");
         let mut text = String::new();
         tcp.read_to_string(&mut text).expect("an answer");

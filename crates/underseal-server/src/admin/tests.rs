@@ -37,7 +37,11 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
 }
 
 async fn get(address: SocketAddr, path: &str) -> (String, String) {
-    let reply = exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    let reply = exchange(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    )
+    .await;
     let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
     (head.to_owned(), body.to_owned())
 }
@@ -102,17 +106,52 @@ async fn other_requests_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_sends_nothing_keeps_a_place_for_a_time_only() {
+async fn who_sends_nothing_keeps_nobody_out() {
     let (address, _orders) = start();
+    let started = tokio::time::Instant::now();
     let mut idle = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
+    for _ in 0..3 * MAX_CONNECTIONS {
         idle.push(TcpStream::connect(address).await.expect("connect"));
     }
-    // The clock goes on by itself once everybody waits: until the idle ones are cut.
     let (head, _) = get(address, "/healthz").await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    // The clock goes on by itself once everybody waits.
+    assert!(started.elapsed() < TIMEOUT);
     for mut tcp in idle {
         let read = tcp.read(&mut [0]).await;
         assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     }
+}
+
+#[tokio::test]
+async fn a_browser_that_was_led_here_by_a_name_is_told_nothing() {
+    let (address, _orders) = start();
+    for (host, status) in [
+        ("localhost", 200),
+        ("LOCALHOST:9901", 200),
+        ("127.0.0.1:9901", 200),
+        ("[::1]:9901", 200),
+        ("[::1]", 200),
+        ("evil.test", 421),
+        ("evil.test:9901", 421),
+        ("127.0.0.1.evil.test", 421),
+        ("localhost.evil.test", 421),
+        ("", 421),
+    ] {
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let reply = exchange(address, &request).await;
+        assert!(
+            reply.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{host}: {reply}"
+        );
+    }
+}
+
+#[test]
+fn names_lead_to_other_addresses_than_loopback() {
+    let request = Request::get("/metrics").header(HOST, "proxy.monitoring:9901");
+    let request = request.body(()).expect("a request");
+    let elsewhere = IpAddr::from([192, 0, 2, 1]);
+    assert!(is_addressed(&request, Some(&elsewhere)));
+    assert!(!is_addressed(&request, Some(&IpAddr::from([127, 0, 0, 1]))));
 }

@@ -78,10 +78,18 @@ pub fn own_uid() -> u32 {
 pub fn make(directory: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => match owner(directory)? {
-            uid if uid == own_uid() => Ok(()),
-            uid => Err(distrust(format!("it belongs to user {uid}"))),
-        },
+        _ => check_own(directory),
+    }
+}
+
+/// Checks that `directory` is this user's, who alone can have put anything into it.
+///
+/// # Errors
+/// When what is there is not to be trusted.
+pub fn check_own(directory: &Path) -> io::Result<()> {
+    match owner(directory)? {
+        uid if uid == own_uid() => Ok(()),
+        uid => Err(distrust(format!("it belongs to user {uid}"))),
     }
 }
 

@@ -22,10 +22,12 @@ use super::{Registry, directory};
 const SUFFIX: &str = ".sock";
 /// Askers that may wait for their turn.
 const BACKLOG: i32 = 16;
-/// How long an asker may take to read an answer, and a process to give it.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest answer that is read: some 200 000 connections.
-const ANSWER_MAX: u64 = 64 * 1024 * 1024;
+/// How long a process may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an asker may take to read: others wait meanwhile, and not as long as they can.
+const ASKER_PATIENCE: Duration = Duration::from_millis(500);
+/// Most that is read of an answer: some 3 000 connections.
+const ANSWER_MAX: u64 = 1024 * 1024;
 
 /// The socket of this process; its name goes when this is dropped.
 pub struct Published {
@@ -124,7 +126,7 @@ impl Published {
             match listener.accept().await {
                 Ok((mut asker, _)) => {
                     // Whoever does not read does not get the rest.
-                    let _ = timeout(PATIENCE, asker.write_all(&registry.lines())).await;
+                    let _ = timeout(ASKER_PATIENCE, asker.write_all(&registry.lines())).await;
                 }
                 // Out of descriptors: asking again at once would spin.
                 Err(_) => tokio::time::sleep(PATIENCE).await,
@@ -139,8 +141,10 @@ pub struct Answer {
     pub pid: Option<u32>,
     /// Its user, as the kernel knows it.
     pub uid: u32,
-    /// Rows as lines of JSON, as they came.
+    /// Rows as lines of JSON, as they came; whole ones only.
     pub lines: Vec<u8>,
+    /// Whether there is more than is read of one answer.
+    pub is_cut: bool,
 }
 
 /// Asks the process that answers on `path`.
@@ -154,7 +158,13 @@ pub async fn ask(path: &Path) -> io::Result<Answer> {
     let mut lines = Vec::new();
     let mut answer = stream.take(ANSWER_MAX);
     timeout(PATIENCE, answer.read_to_end(&mut lines)).await??;
+    let is_cut = answer.limit() == 0;
+    if is_cut {
+        let whole = lines.iter().rposition(|byte| *byte == b'\n');
+        lines.truncate(whole.map_or(0, |last| last + 1));
+    }
     Ok(Answer {
+        is_cut,
         // Zero for a process that this PID namespace does not have.
         pid: credentials
             .pid()
@@ -283,6 +293,21 @@ mod tests {
         assert!(published.name.0.starts_with(&good));
         let error = publish(std::slice::from_ref(&bad)).err().expect("refused");
         assert!(error.to_string().contains("no/such"), "{error}");
+    }
+
+    #[test]
+    fn no_more_than_is_allowed_is_read_of_an_answer() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let path = parent.path().join("1.sock");
+        let endless = net::UnixListener::bind(&path).expect("bind");
+        std::thread::spawn(move || {
+            use std::io::Write as _;
+            let (mut asker, _) = endless.accept().expect("an asker");
+            while asker.write_all(b"{\"row\":1}\n").is_ok() {}
+        });
+        let answer = runtime().block_on(ask(&path)).expect("an answer");
+        assert!(answer.is_cut && answer.lines.len() as u64 <= ANSWER_MAX);
+        assert_eq!(answer.lines.last(), Some(&b'\n'));
     }
 
     #[test]

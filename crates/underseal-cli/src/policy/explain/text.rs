@@ -6,6 +6,7 @@ use underseal_http::Request;
 use underseal_policy::{Connection, Explanation, Fact, Match, Reason, RuleOutcome};
 
 use super::{Account, Outcome};
+use underseal_server::terminal;
 
 /// The verdict first, then what was judged, then every rule.
 pub(super) fn render(account: &Account<'_>) -> String {
@@ -33,13 +34,7 @@ pub(super) fn render(account: &Account<'_>) -> String {
 
 fn line(text: &mut String, label: &str, value: &str) {
     // A String takes all that is written to it.
-    let _ = writeln!(text, "{label:<11} {}", visible(value));
-}
-
-/// What a request says is shown, not sent to the terminal.
-fn visible(value: &str) -> String {
-    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    value.chars().map(visible).collect()
+    let _ = writeln!(text, "{label:<11} {}", terminal::shown(value));
 }
 
 fn verdict(text: &mut String, explanation: &Explanation<'_>) {

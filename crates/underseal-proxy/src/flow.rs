@@ -217,6 +217,11 @@ impl Flow {
         std::mem::replace(&mut self.head, head)
     }
 
+    /// Whether what is read into [`Flow::chunk`] comes behind all that was read before.
+    pub(crate) fn may_read_ahead(&self) -> bool {
+        !self.is_spliced
+    }
+
     /// Whether the sink has been given anything since the last head was put before it.
     pub(crate) fn has_begun(&self) -> bool {
         self.head_written > 0 || self.passed > 0

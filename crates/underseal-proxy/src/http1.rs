@@ -6,6 +6,7 @@
 //! is answered here ([`answer`]).
 
 mod answer;
+mod departure;
 mod exchange;
 mod fault;
 mod forward;

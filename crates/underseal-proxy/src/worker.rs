@@ -60,6 +60,9 @@ pub struct Shared {
     pub read_options: ReadOptions,
     /// What becomes of `;` in a path; `None` refuses it where policies ask for paths.
     pub path_parameters: Option<PathParameters>,
+    /// Whether a client of HTTP/1.1 that ends its sending may still read its response; else it has
+    /// left.
+    pub half_close: bool,
     /// Whether clients say, by the PROXY protocol, whom they speak for.
     pub accept_proxy: bool,
     /// Whether backends are told, by the PROXY protocol, whom we speak for.

@@ -175,6 +175,10 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds, help_heading = "Limits")]
     pub(crate) tunnel_timeout: Duration,
 
+    /// Let a client of HTTP/1.1 end its sending and read its response; without it, it has left
+    #[arg(long, help_heading = "Limits")]
+    pub(crate) half_close: bool,
+
     /// How long running requests may go on after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Limits")]
     pub(crate) grace: Duration,

@@ -115,6 +115,7 @@ impl<'a> Setup<'a> {
             },
             read_options: ReadOptions::default(),
             path_parameters: args.path_parameters.map(Into::into),
+            half_close: args.half_close,
             accept_proxy: args.accept_proxy,
             send_proxy: args.send_proxy,
             metrics: Arc::clone(&self.metrics),

@@ -44,6 +44,31 @@ fn deaf_backend() -> (SocketAddr, Receiver<Option<Reason>>) {
     (address, told)
 }
 
+/// A server of HTTP/2 that answers nothing, and tells with what each stream was reset.
+pub(crate) fn silent() -> (SocketAddr, Receiver<Reason>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    listener.set_nonblocking(true).expect("an option");
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            let (tcp, _) = listener.accept().await.expect("a connection");
+            let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+            while let Some(Ok((_request, mut respond))) = connection.accept().await {
+                let tell = tell.clone();
+                tokio::spawn(async move {
+                    let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+                    // The test may be over.
+                    let _ = tell.send(reset.expect("a reset"));
+                });
+            }
+        });
+    });
+    (address, told)
+}
+
 /// A server of HTTP/2 that answers everything.
 fn good_backend() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWrite as _;
 
 use super::Fault;
+use super::departure::poll_left;
 use super::request::Prepared;
 use super::response;
 use crate::chunk::Chunk;
@@ -143,6 +144,9 @@ impl<'a> Exchange<'a> {
         if let Some(finished) = self.advance(cx, client, backend) {
             return Poll::Ready(finished);
         }
+        if self.client_left(cx, client) {
+            return Poll::Ready(self.cut(Some("client-cut"), End::Abort));
+        }
         match watch.check(cx) {
             Some(stop) => Poll::Ready(self.stopped(stop)),
             None => {
@@ -150,6 +154,15 @@ impl<'a> Exchange<'a> {
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether the client has left while nobody waits for it. One that is waited for is found out by
+    /// whoever waits.
+    fn client_left(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> bool {
+        let is_read = self.upload == Upload::Going
+            && (self.up.waiting == Waiting::Source || !self.up.may_read_ahead());
+        let may_end = self.worker.shared.half_close;
+        !is_read && poll_left(cx, client, &mut self.up.chunk, may_end).is_ready()
     }
 
     fn advance(

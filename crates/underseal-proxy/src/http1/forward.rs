@@ -4,6 +4,7 @@ use std::future::poll_fn;
 
 use underseal_http::Outgoing;
 
+use super::departure::{Left, unless_left};
 use super::exchange::{Exchange, Finished, Rest};
 use super::request::{self, Prepared};
 use super::{Connection, Fault};
@@ -14,10 +15,33 @@ use crate::http2::{Upstreams, connect_bridged};
 use crate::log::Outcome;
 use crate::protocol::ToProtocol;
 use crate::tunnel;
+use crate::worker::Worker;
 use underseal_server::closing::End;
 
-/// Something is not sent; what the client is answered has been prepared.
-struct NotSent;
+/// Why something is not sent.
+enum NotSent {
+    /// What the client is answered has been prepared.
+    Answer,
+    ClientLeft,
+}
+
+/// Why there is no backend.
+enum NotFound {
+    Unreachable(Unreachable),
+    ClientLeft,
+}
+
+impl From<Unreachable> for NotFound {
+    fn from(unreachable: Unreachable) -> Self {
+        Self::Unreachable(unreachable)
+    }
+}
+
+impl From<Left> for NotFound {
+    fn from(Left: Left) -> Self {
+        Self::ClientLeft
+    }
+}
 
 /// A request that was sent, and what came of it.
 struct Sent {
@@ -48,7 +72,15 @@ impl Connection<'_> {
                 start,
             } = match sent {
                 Ok(sent) => sent,
-                Err(NotSent) => return self.answer(prepared).await,
+                Err(NotSent::Answer) => return self.answer(prepared).await,
+                Err(NotSent::ClientLeft) => {
+                    let outcome = Outcome {
+                        error: Some("client-cut"),
+                        ..Outcome::default()
+                    };
+                    self.log(prepared, outcome);
+                    return Some(End::Abort);
+                }
             };
             if let (Some(why), Some(start)) = (finished.lost, start)
                 && retry.follows(why)
@@ -75,10 +107,9 @@ impl Connection<'_> {
             true => Some(self.backend(again).await),
             false => None,
         };
-        let found = found.transpose().map_err(|unreachable| {
+        let found = found.transpose().map_err(|not_found| {
             rules::unjudged(worker, outgoing, (&mut prepared.line, prepared.begun));
-            request::unreachable(worker, prepared, unreachable);
-            NotSent
+            not_sent(worker, prepared, not_found)
         })?;
         let target = found.as_deref().map(|backend| &backend.known);
         let line = (&mut prepared.line, prepared.begun);
@@ -89,17 +120,14 @@ impl Connection<'_> {
                     self.keep(backend);
                 }
                 request::denied(worker, prepared, denied);
-                return Err(NotSent);
+                return Err(NotSent::Answer);
             }
         };
         let backend = match found {
             Some(backend) => Ok(backend),
             None => self.backend(again).await,
         };
-        let mut backend = backend.map_err(|unreachable| {
-            request::unreachable(worker, prepared, unreachable);
-            NotSent
-        })?;
+        let mut backend = backend.map_err(|not_found| not_sent(worker, prepared, not_found))?;
         let (finished, start) = self.exchange(prepared, allowed, &mut backend, retry).await;
         Ok(Sent {
             finished,
@@ -109,12 +137,12 @@ impl Connection<'_> {
     }
 
     /// A connection to a backend: a new one, to that one, if it is to be tried `again`.
-    async fn backend(&mut self, again: Option<usize>) -> Result<Box<Backend>, Unreachable> {
+    async fn backend(&mut self, again: Option<usize>) -> Result<Box<Backend>, NotFound> {
         let backends = &self.worker.backends;
         let kept = self.own_backend.take();
         let header = self.worker.proxy_header(self.session);
         if self.worker.shared.to_protocol == ToProtocol::H2 {
-            return Box::pin(self.bridge(header.as_deref(), again)).await;
+            return self.bridge(header.as_deref(), again).await;
         }
         let index = again.unwrap_or_else(|| backends.pick());
         let kept = match (&header, again) {
@@ -126,7 +154,10 @@ impl Connection<'_> {
             return Ok(backend);
         }
         // Boxed because it is rare and large.
-        Box::pin(backends.connect(self.worker, self.watch, index, header.as_deref())).await
+        let connect = backends.connect(self.worker, self.watch, index, header.as_deref());
+        let may_end = self.worker.shared.half_close;
+        let client = (&mut self.client, &mut self.read);
+        Ok(unless_left(client, may_end, Box::pin(connect)).await??)
     }
 
     /// A stream of a connection that speaks HTTP/2: one that carries the client's address is for
@@ -135,7 +166,7 @@ impl Connection<'_> {
         &mut self,
         header: Option<&[u8]>,
         again: Option<usize>,
-    ) -> Result<Box<Backend>, Unreachable> {
+    ) -> Result<Box<Backend>, NotFound> {
         let worker = self.worker;
         let upstreams = match header {
             None => &worker.upstreams,
@@ -143,7 +174,10 @@ impl Connection<'_> {
                 .own_upstreams
                 .get_or_insert_with(|| Upstreams::new(worker.backends.count())),
         };
-        connect_bridged(worker, self.watch, upstreams, header, again).await
+        let connect = connect_bridged(worker, self.watch, upstreams, header, again);
+        let may_end = worker.shared.half_close;
+        let client = (&mut self.client, &mut self.read);
+        Ok(unless_left(client, may_end, Box::pin(connect)).await??)
     }
 
     /// Keeps a backend's connection for the next request: of this client alone, if it carries the
@@ -251,5 +285,16 @@ impl Connection<'_> {
             backend.stream.abort();
         }
         finished.end
+    }
+}
+
+/// Prepares what is answered where there is no backend.
+fn not_sent(worker: &Worker, prepared: &mut Prepared, not_found: NotFound) -> NotSent {
+    match not_found {
+        NotFound::Unreachable(unreachable) => {
+            request::unreachable(worker, prepared, unreachable);
+            NotSent::Answer
+        }
+        NotFound::ClientLeft => NotSent::ClientLeft,
     }
 }

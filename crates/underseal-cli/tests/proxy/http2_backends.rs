@@ -69,6 +69,37 @@ pub(crate) fn silent() -> (SocketAddr, Receiver<Reason>) {
     (address, told)
 }
 
+/// A server of HTTP/2 that answers without waiting for the request's body, which it reads on; `/slow`
+/// it answers late.
+pub(crate) fn early() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    listener.set_nonblocking(true).expect("an option");
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            let (tcp, _) = listener.accept().await.expect("a connection");
+            let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                tokio::spawn(async move {
+                    if request.uri().path() == "/slow" {
+                        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+                    }
+                    let answer = http::Response::new(());
+                    // The proxy may have gone.
+                    let _ = respond.send_response(answer, true);
+                    let mut body = request.into_body();
+                    while let Some(Ok(data)) = body.data().await {
+                        let _ = body.flow_control().release_capacity(data.len());
+                    }
+                });
+            }
+        });
+    });
+    address
+}
+
 /// A server of HTTP/2 that answers everything.
 fn good_backend() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -248,3 +248,51 @@ fn a_body_of_unknown_length_reaches_a_backend_of_http1_whatever_the_method() {
         assert_eq!(took.expect("ASCII"), framed, "{method}");
     }
 }
+
+/// Uploads without an end while the whole response comes; says with what the stream is reset, if that
+/// is before a request to `/slow` is answered.
+async fn upload_in_vain(sender: &Sender) -> Option<h2::Reason> {
+    let ask = |path: &str| Request::post(format!("http://a.test{path}")).body(());
+    let mut ready = sender.clone().ready().await.expect("ready");
+    let slow = ask("/slow").expect("a request");
+    let (slow, _) = ready.send_request(slow, true).expect("send");
+    let mut ready = sender.clone().ready().await.expect("ready");
+    let early = ask("/early").expect("a request");
+    let (response, mut sink) = ready.send_request(early, false).expect("send");
+    sink.send_data(content(0, 1000), false).expect("send");
+    let mut body = response.await.expect("a response").into_body();
+    while let Some(data) = body.data().await {
+        data.expect("the whole response");
+    }
+    tokio::select! {
+        reason = std::future::poll_fn(|cx| sink.poll_reset(cx)) => reason.ok(),
+        _ = slow => None,
+    }
+}
+
+#[test]
+fn an_upload_that_its_response_did_not_wait_for_ends_at_once() {
+    let http1 = Backend::new(|connection| {
+        while let Some(head) = connection.head() {
+            if head.contains("/slow") {
+                thread::sleep(std::time::Duration::from_secs(3));
+            }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            if head.contains("/early") {
+                connection.read(ENDLESS);
+            }
+        }
+    });
+    let to_http1 = Start::new(http1.address).plain().start();
+    let h2 = Start::new(crate::http2_backends::early()).plain();
+    let to_h2 = h2.with(&["--to-protocol", "h2"]).start();
+    for proxy in [to_http1, to_h2] {
+        let reason = runtime().block_on(async {
+            let sender = connect(proxy.address).await;
+            let ended = timeout(PATIENCE, upload_in_vain(&sender));
+            ended.await.expect("an end")
+        });
+        assert_eq!(reason, Some(h2::Reason::NO_ERROR));
+        assert_eq!(proxy.logged_path("/early")["status"], 200);
+    }
+}

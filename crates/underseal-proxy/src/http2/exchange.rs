@@ -306,6 +306,9 @@ impl<'a> Exchange<'a> {
         ending.bytes_out = self.down.as_ref().map_or(0, |down| down.passed);
         ending.cut = stopped.map(Stopped::word);
         match stopped {
+            // Whoever has the whole response sends the rest in vain: with this exchange the client's
+            // stream goes, and it is told so by RST_STREAM(NO_ERROR) (RFC 9113 section 8.1).
+            None if !self.upload.is_done() => link.abort(),
             None => link.keep(),
             Some(Stopped::BackendTimeout) => link.distrust(),
             Some(_) => {}

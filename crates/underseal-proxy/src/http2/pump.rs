@@ -314,6 +314,9 @@ impl Body for Outbound {
                     this.progress.refused.set(true);
                     return Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())));
                 }
+                if source.is_at_end() {
+                    this.progress.ended.set(true);
+                }
                 Some(Ok(frame))
             }
             Some(Err(_)) => Some(Err(io::ErrorKind::ConnectionReset.into())),

@@ -290,6 +290,15 @@ impl Upload {
         }
     }
 
+    /// Whether all of it was sent, or all that is wanted.
+    pub(super) fn is_done(&self) -> bool {
+        match self {
+            Self::Done { .. } => true,
+            Self::Going(_) => false,
+            Self::Task(progress) => progress.ended.get(),
+        }
+    }
+
     /// Whether the client is to send more, and what it sent has been taken.
     pub(super) fn waits_for_client(&self) -> bool {
         match self {
@@ -321,6 +330,13 @@ impl Link {
     pub(super) fn keep(self) {
         if let Self::Http1(lent) = self {
             lent.keep();
+        }
+    }
+
+    /// Ends what the exchange has of the connection: a request on it is not whole.
+    pub(super) fn abort(self) {
+        if let Self::Http1(lent) = self {
+            lent.abort();
         }
     }
 

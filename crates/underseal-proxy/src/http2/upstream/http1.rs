@@ -13,7 +13,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::ext::on_informational;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 use underseal_http::{Outgoing, Refusal};
 
 use super::{Awaited, Begun, Link, Upload, Upstreams};
@@ -50,6 +50,8 @@ struct Kept {
     active: Rc<Active>,
     name: Rc<str>,
     known: Known,
+    /// The task that goes on with it.
+    driven: AbortHandle,
 }
 
 /// A connection that serves one exchange.
@@ -64,6 +66,11 @@ pub(crate) struct Lent {
 impl Lent {
     pub(super) fn name(&self) -> &str {
         &self.kept.name
+    }
+
+    /// Ends the connection, and drops what was still to be sent on it.
+    pub(super) fn abort(self) {
+        self.kept.driven.abort();
     }
 
     pub(super) fn keep(self) {
@@ -190,8 +197,9 @@ async fn handshake(worker: &Rc<Worker>, backend: Backend) -> Result<Kept, Fault>
     })?;
     let active = Rc::<Active>::default();
     let presence = Presence::new(worker.watches.add(), Rc::clone(&active));
-    spawn_local(drive(driven, presence));
+    let driven = spawn_local(drive(driven, presence)).abort_handle();
     Ok(Kept {
+        driven,
         sender,
         active,
         name,

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use underseal_proxy::{Metrics, Worker};
+use underseal_proxy::{Metrics, Worker, keep_resolving};
 use underseal_server::access_log::Sink;
 use underseal_server::admin::{self, Admin};
 use underseal_server::control::{self, Reloadable};
@@ -39,6 +39,10 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let metrics = Metrics::new(count);
     let mut setup = Setup::new(args, address, offloads, Arc::clone(&metrics));
     let shared = Arc::new(setup.shared(Arc::clone(&log))?);
+    let names = shared.backends.iter().map(|backend| backend.at.clone());
+    if let Err(error) = keep_resolving(names) {
+        tracing::warn!("names of backends are not looked up again: {error}");
+    }
     let admin = args
         .admin
         .as_deref()

@@ -3,33 +3,33 @@
 //! Each worker has connections of its own, so that no lock is taken and no other thread woken.
 
 mod connect;
+mod health;
 mod idle;
+mod names;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use rustls_pki_types::ServerName;
 use underseal::TlsConnector;
 
 pub(crate) use self::connect::Unreachable;
+use self::health::Health;
 use self::idle::Idle;
 use super::exchange::Unanswered;
+pub use self::names::{Name, keep_resolving};
 use super::http2::Bridge;
 use super::stream::Stream;
 use underseal_server::current::Latest;
 
-/// How long a backend that refused a connection is passed over, if there are others.
-const PASSED_OVER: Duration = Duration::from_secs(2);
-
 /// A backend, as the command line names it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Address {
     /// For logs: `HOST:PORT`.
     pub name: Box<str>,
-    /// What the name resolved to, tried in this order.
-    pub sockets: Vec<SocketAddr>,
+    /// Where it is; what the name stands for is tried in this order.
+    pub at: Name,
     /// What the certificate has to prove; `None` without TLS.
     pub tls: Option<ServerName<'static>>,
 }
@@ -47,7 +47,8 @@ struct Target {
     address: Address,
     /// The server name that TLS asks for (RFC 6066 section 3): none for an address.
     sni: Option<Rc<str>>,
-    refused: Cell<Option<Instant>>,
+    sockets: Latest<Vec<SocketAddr>>,
+    health: Health,
     idle: Idle,
 }
 
@@ -80,7 +81,8 @@ impl Backends {
         let target = |address: &Address| Target {
             address: address.clone(),
             sni: address.server_name().map(Rc::from),
-            refused: Cell::new(None),
+            sockets: Latest::of(&address.at.sockets),
+            health: Health::default(),
             idle: Idle::default(),
         };
         Self {
@@ -119,18 +121,18 @@ impl Backends {
         }
     }
 
-    /// The backend whose turn it is: not one that refused a moment ago, if there is another.
+    /// The backend whose turn it is: not one that is passed over, if there is another.
     pub(crate) fn pick(&self) -> usize {
         let first = self.next.get();
         self.next.set((first + 1) % self.targets.len());
         self.pick_over(first)
     }
 
-    /// The same backend again, or if it refused meanwhile the next that did not.
+    /// The same backend again, or if it is passed over the next that is not.
     pub(crate) fn pick_over(&self, picked: usize) -> usize {
         let mut order = self.from(picked);
         order
-            .find(|index| !self.targets[*index].refuses())
+            .find(|index| !self.targets[*index].health.is_passed_over())
             .unwrap_or(picked)
     }
 
@@ -170,12 +172,5 @@ impl Backend {
     pub(crate) fn revived(mut self: Box<Self>) -> Option<Box<Self>> {
         self.reused = true;
         idle::is_silent(&mut self).then_some(self)
-    }
-}
-
-impl Target {
-    fn refuses(&self) -> bool {
-        let since = self.refused.get().map(|refused| refused.elapsed());
-        since.is_some_and(|since| since < PASSED_OVER)
     }
 }

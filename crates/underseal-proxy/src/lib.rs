@@ -30,7 +30,7 @@ mod tunnel;
 mod websocket;
 mod worker;
 
-pub use backend::Address;
+pub use backend::{Address, Name, keep_resolving};
 pub use error::Error;
 pub use metrics::{Metrics, Reload};
 pub use protocol::{ClientAuth, PathParameters, Protocol, ToProtocol};

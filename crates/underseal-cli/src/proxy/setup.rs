@@ -1,7 +1,7 @@
 //! What the command line comes to: certificates, authorities, policies, backends.
 
 use std::fmt::Write as _;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use underseal::Offloads;
 use underseal_http::ReadOptions;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
-use underseal_proxy::{Address, Metrics, Shared, Timeouts};
+use underseal_proxy::{Address, Metrics, Name, Shared, Timeouts};
 use underseal_server::access_log::Sink;
 use underseal_server::certificate::{Identity, Paths};
 use underseal_server::control::Reload;
@@ -214,13 +214,7 @@ impl<'a> Setup<'a> {
                 "give `--to HOST:PORT` with a name that resolves",
             )
         };
-        let sockets: Vec<_> = (&*to.host, to.port)
-            .to_socket_addrs()
-            .map_err(|error| refused(error.to_string()))?
-            .collect();
-        if sockets.is_empty() {
-            return Err(refused("the name has no address".to_owned()));
-        }
+        let at = Name::resolve(&to.host, to.port).map_err(|error| refused(error.to_string()))?;
         let tls = match to.tls {
             false => None,
             true => {
@@ -236,7 +230,7 @@ impl<'a> Setup<'a> {
         };
         Ok(Address {
             name: name.into(),
-            sockets,
+            at,
             tls,
         })
     }

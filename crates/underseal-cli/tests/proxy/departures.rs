@@ -31,14 +31,14 @@ enum Departure {
 }
 
 /// A listener whose queue is full: no connection is accepted, nor refused.
-struct BlackHole {
-    address: SocketAddr,
+pub(crate) struct BlackHole {
+    pub(crate) address: SocketAddr,
     _listener: socket2::Socket,
     _queued: Vec<TcpStream>,
 }
 
 impl BlackHole {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = socket2::Socket::new(
             socket2::Domain::IPV4,
             socket2::Type::STREAM,

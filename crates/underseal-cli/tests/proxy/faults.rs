@@ -326,3 +326,29 @@ fn plain_http_on_the_tls_port_is_told_so() {
     assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
     assert_eq!(proxy.logged_path("/plain")["error"], "plain-http");
 }
+
+#[test]
+fn while_one_request_waits_for_a_black_hole_the_others_pass_it_over() {
+    let hole = crate::departures::BlackHole::new();
+    let good = Backend::echo();
+    for (backend, version) in [
+        (good.address, "http1"),
+        (crate::http2_backends::good_backend(), "h2"),
+    ] {
+        let proxy = Start::new(hole.address)
+            .with(&["--to", &backend.to_string(), "--to-protocol", version])
+            .with(&["--workers", "1", "--connect-timeout", "60"])
+            .start();
+        let mut waiting = proxy.client();
+        waiting.get("/waiting");
+        // Until it is plain that it waits.
+        std::thread::sleep(Duration::from_secs(1));
+        for _ in 0..8 {
+            assert_eq!(
+                proxy.status("GET /other HTTP/1.1\r\nHost: a\r\n\r\n"),
+                200,
+                "{version}"
+            );
+        }
+    }
+}

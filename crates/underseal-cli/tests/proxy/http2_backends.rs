@@ -101,7 +101,7 @@ pub(crate) fn early() -> SocketAddr {
 }
 
 /// A server of HTTP/2 that answers everything.
-fn good_backend() -> SocketAddr {
+pub(crate) fn good_backend() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     listener.set_nonblocking(true).expect("an option");

@@ -185,6 +185,7 @@ proptest! {
             encoded_slash: true,
             encoded_backslash: true,
             encoded_control: true,
+            parameter: true,
         };
         let mut out = vec![0; path.len()];
         if let Ok(normal) = underseal_http::normalise(path.as_bytes(), &options, &mut out) {

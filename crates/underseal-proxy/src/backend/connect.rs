@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Instant;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -68,11 +67,12 @@ impl Backends {
     ) -> Result<Box<Backend>, Unreachable> {
         watch.enter(Phase::Busy, worker.timeouts().connect);
         let mut failed = Unreachable::Refused;
-        for index in self.from(first) {
+        for index in self.order(first) {
             let target = &self.targets[index];
+            let attempt = target.health.attempt();
             match watch.until(pin!(self.open(worker, target, header))).await {
                 Ok(Ok((stream, address, principal))) => {
-                    target.refused.set(None);
+                    attempt.succeeded();
                     return Ok(Box::new(Backend {
                         stream,
                         known: Known {
@@ -98,9 +98,18 @@ impl Backends {
                 }
                 Err(Stop::Closing | Stop::Ending) => return Err(Unreachable::Ended),
             }
-            target.refused.set(Some(Instant::now()));
+            attempt.failed();
         }
         Err(failed)
+    }
+
+    /// All backends, one after the other: the one whose turn it is, the others, and last those that are
+    /// passed over.
+    fn order(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+        let is_last =
+            |index: &usize| *index != first && self.targets[*index].health.is_passed_over();
+        let (last, others): (Vec<_>, Vec<_>) = self.from(first).partition(is_last);
+        others.into_iter().chain(last)
     }
 
     async fn open(
@@ -110,9 +119,8 @@ impl Backends {
         header: Option<&[u8]>,
     ) -> Result<(Stream, SocketAddr, Option<Rc<str>>), (Unreachable, io::Error)> {
         let refused = |error| (Unreachable::Refused, error);
-        let mut tcp = connect_any(&target.address.sockets)
-            .await
-            .map_err(refused)?;
+        let sockets = target.sockets.get().to_vec();
+        let mut tcp = connect_any(&sockets).await.map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
         let address = tcp.peer_addr().map_err(refused)?;
         if let Some(header) = header {
@@ -161,7 +169,7 @@ impl Target {
     /// Says what is wrong with a backend: once, while it goes on.
     fn say(&self, error: &dyn fmt::Display) {
         let name = &self.address.name;
-        match self.refuses() {
+        match self.health.is_failing() {
             false => tracing::warn!("backend {name}: {error}"),
             true => tracing::debug!("backend {name}: {error}"),
         }

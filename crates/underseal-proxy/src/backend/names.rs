@@ -1,0 +1,115 @@
+//! The addresses of backends that have names, looked up again and again.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use underseal_server::current::{Current, Latest};
+
+/// How long what a name stands for is believed.
+const BELIEVED: Duration = Duration::from_secs(30);
+
+/// A name and what it stands for.
+#[derive(Clone)]
+pub struct Name {
+    /// Without brackets, and without port.
+    pub host: Box<str>,
+    /// The port.
+    pub port: u16,
+    /// What it stood for the last time.
+    pub sockets: Arc<Current<Vec<SocketAddr>>>,
+}
+
+impl Name {
+    /// Looks a name up for the first time.
+    ///
+    /// # Errors
+    /// What the system says; `NotFound` if there is nothing behind it.
+    pub fn resolve(host: &str, port: u16) -> io::Result<Self> {
+        let sockets = resolve(host, port)?;
+        Ok(Self {
+            host: host.into(),
+            port,
+            sockets: Current::new(sockets),
+        })
+    }
+
+    /// Puts in force what the name stands for now. Where that cannot be found out, the old stays.
+    fn renew(&self, found: io::Result<Vec<SocketAddr>>) {
+        let name = &self.host;
+        match found {
+            // In another order it is the same answer.
+            Ok(found) if sorted(&found) == sorted(&Latest::of(&self.sockets).get()) => {}
+            Ok(found) => {
+                tracing::info!("backend {name} is at other addresses: {found:?}");
+                self.sockets.replace(found);
+            }
+            Err(error) => tracing::warn!("backend {name} stays where it was: {error}"),
+        }
+    }
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let sockets: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    match sockets.is_empty() {
+        true => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        )),
+        false => Ok(sockets),
+    }
+}
+
+fn sorted(sockets: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut sockets = sockets.to_vec();
+    sockets.sort();
+    sockets
+}
+
+/// Has a thread look the names up every 30 seconds; the system does not tell for how long they hold.
+/// Addresses stand for themselves.
+///
+/// # Errors
+/// When no thread can be made.
+pub fn keep_resolving(names: impl IntoIterator<Item = Name>) -> io::Result<()> {
+    let is_name = |name: &Name| name.host.parse::<std::net::IpAddr>().is_err();
+    let names: Vec<_> = names.into_iter().filter(is_name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let resolver = thread::Builder::new().name("names".to_owned());
+    let endless = move || {
+        loop {
+            thread::sleep(BELIEVED);
+            for name in &names {
+                name.renew(resolve(&name.host, name.port));
+            }
+        }
+    };
+    resolver.spawn(endless).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_connection_goes_where_the_name_leads_now() {
+        let old: SocketAddr = "192.0.2.1:80".parse().expect("an address");
+        let new: SocketAddr = "192.0.2.2:80".parse().expect("an address");
+        let name = Name {
+            host: "a.test".into(),
+            port: 80,
+            sockets: Current::new(vec![old]),
+        };
+        let latest = Latest::of(&name.sockets);
+        name.renew(Err(io::ErrorKind::TimedOut.into()));
+        assert_eq!(**latest.get(), [old]);
+        name.renew(Ok(vec![new, old]));
+        assert_eq!(**latest.get(), [new, old]);
+        name.renew(Ok(vec![old, new]));
+        assert_eq!(**latest.get(), [new, old]);
+    }
+}

@@ -42,6 +42,8 @@ impl<'a> Authority<'a> {
             None if is_name(name) => None,
             None => return Err(Refusal::Host),
         };
+        // A colon without a port is none (RFC 3986 section 3.2.3).
+        let port = port.filter(|port| !port.is_empty());
         let port = port.map(read_port).transpose()?;
         Ok(Self {
             text,
@@ -90,7 +92,8 @@ impl<'a> Authority<'a> {
         let port = &self.text[self.name.len()..];
         let is_port = match port {
             [] => true,
-            [b':', digits @ ..] => digits.len() == 1 || !digits.starts_with(b"0"),
+            [b':', _] => true,
+            [b':', first, ..] => *first != b'0',
             _ => false,
         };
         is_port && self.address.is_none() && !self.name.iter().any(u8::is_ascii_uppercase)
@@ -174,6 +177,9 @@ mod tests {
             ("Example.COM:8080", "example.com:8080", "example.com"),
             ("example.com.", "example.com", "example.com"),
             ("example.com.:1", "example.com:1", "example.com"),
+            ("example.com:", "example.com", "example.com"),
+            ("example.com.:", "example.com", "example.com"),
+            ("[::1]:", "[::1]", "[::1]"),
             ("example.com:080", "example.com:80", "example.com"),
             ("example.com:0", "example.com:0", "example.com"),
             ("example.com:00", "example.com:0", "example.com"),
@@ -205,7 +211,7 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused() {
         for text in [
-            "", ":80", "a:", "a:b", "a:80:80", "a:99999", "a:+80", "user@a", "a b", "a/b", "[::1",
+            "", ":", ":80", "a:b", "a:80:80", "a:99999", "a:+80", "user@a", "a b", "a/b", "[::1",
             "[::1]x", "[x]", "[]", "[::1].", "a%2eb", "ä", "a,b", ".a", "a..b", "a..", ".", "a\\b",
         ] {
             assert!(read(text).is_err(), "{text}");

@@ -4,6 +4,7 @@
 
 mod chunks;
 mod fields;
+mod glimpse;
 mod lines;
 mod response;
 mod target;
@@ -13,6 +14,7 @@ use std::mem::MaybeUninit;
 pub use self::chunks::{Chunks, Piece};
 use self::fields::Noted;
 pub(crate) use self::fields::content_length;
+pub use self::glimpse::{Glimpse, glimpse};
 pub use self::response::{ResponseFraming, ResponseHead, ResponseRefusal, read_response};
 pub(crate) use self::target::{Target, path as split_query};
 use crate::head::{Framing, MAX_FIELDS, ReadOptions, Scratch};
@@ -32,7 +34,8 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// How many bytes it takes, the empty line included; the body begins there.
+    /// How many bytes it takes, the empty line at its end included and one before it; the body begins
+    /// there.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -89,6 +92,12 @@ pub fn read<'a>(
     options: &ReadOptions,
     scratch: &'a mut Scratch,
 ) -> Result<Option<Head<'a>>, Refusal> {
+    // One empty line before a request is none of its own (RFC 9112 section 2.2).
+    let (skipped, bytes) = match bytes {
+        b"\r" => return Ok(None),
+        [b'\r', b'\n', rest @ ..] => (2, rest),
+        _ => (0, bytes),
+    };
     let max_head = options.max_head.min(usize::from(u16::MAX));
     let seen = &bytes[..bytes.len().min(max_head)];
     let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
@@ -97,11 +106,10 @@ pub fn read<'a>(
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => {
             lines::check(seen)?;
-            let whole = bytes.len() < max_head;
-            return if whole {
-                Ok(None)
-            } else {
-                Err(Refusal::HeadTooLong)
+            return match memchr::memchr(b'\n', seen) {
+                _ if bytes.len() < max_head => Ok(None),
+                None => Err(Refusal::TargetTooLong),
+                Some(_) => Err(Refusal::HeadTooLong),
             };
         }
         Err(error) => return Err(lines::name(error, seen)),
@@ -128,7 +136,7 @@ pub fn read<'a>(
     };
     let spans = &room.spans[..parsed.headers.len()];
     Ok(Some(Head {
-        len,
+        len: skipped + len,
         target: target_text,
         minor_version,
         framing: noted.framing(minor_version)?,

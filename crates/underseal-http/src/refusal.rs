@@ -11,6 +11,8 @@ use crate::path::PathFault;
 pub enum Refusal {
     /// More bytes than a head may have.
     HeadTooLong,
+    /// More bytes before the end of the request line than a head may have.
+    TargetTooLong,
     /// More field lines than a head may have.
     TooManyFields,
     /// A line that ends with LF and no CR before it (RFC 9112 section 2.2).
@@ -73,6 +75,7 @@ impl Refusal {
         match self {
             Self::Path(fault) => fault.name(),
             Self::HeadTooLong => "head-too-long",
+            Self::TargetTooLong => "target-too-long",
             Self::TooManyFields => "too-many-fields",
             Self::BareLineFeed => "bare-line-feed",
             Self::BareCarriageReturn => "bare-carriage-return",
@@ -104,6 +107,7 @@ impl Refusal {
     /// The status code to refuse with.
     pub const fn status(self) -> u16 {
         match self {
+            Self::TargetTooLong | Self::Path(PathFault::TooLong) => 414,
             Self::HeadTooLong | Self::TooManyFields => 431,
             Self::Version => 505,
             Self::TransferEncoding => 501,
@@ -125,6 +129,7 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::Path(fault) => return fault.fmt(f),
             Self::HeadTooLong => "the head is too long",
+            Self::TargetTooLong => "the request line is too long",
             Self::TooManyFields => "the head has too many fields",
             Self::BareLineFeed => "a line ends with LF alone",
             Self::BareCarriageReturn => "there is a CR without LF",

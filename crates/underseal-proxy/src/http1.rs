@@ -200,7 +200,7 @@ impl Connection<'_> {
     fn stopped(&mut self, stop: Stop) -> Result<Prepared, Ended> {
         match stop {
             Stop::TimedOut if !self.read.is_empty() && self.discard == 0 => {
-                let prepared = request::time_out(self.worker, self.session);
+                let prepared = request::time_out(self.worker, self.session, self.read.bytes());
                 self.read = Chunk::default();
                 Ok(prepared)
             }

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use underseal_http::http1::Glimpse;
 use underseal_policy::{Match, Verdict};
 
 use super::policy::Judged;
@@ -56,9 +57,16 @@ pub(crate) fn asked(line: &mut Vec<u8>, method: &[u8], path: &[u8], host: &[u8])
     }
 }
 
-/// In the place of [`asked`], where nothing could be read.
-pub(crate) fn unread(line: &mut Vec<u8>) {
-    line.extend_from_slice(b",\"method\":null,\"path\":null,\"host\":null");
+/// In the place of [`asked`], what was seen of what could not be read.
+pub(crate) fn seen(line: &mut Vec<u8>, seen: &Glimpse<'_>) {
+    for (name, value) in [
+        ("method", seen.method),
+        ("path", seen.target),
+        ("host", seen.host),
+    ] {
+        let value = value.map(String::from_utf8_lossy);
+        field(line, name, value.as_deref());
+    }
 }
 
 /// What was decided and by what.

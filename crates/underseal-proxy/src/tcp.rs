@@ -11,6 +11,7 @@ use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
 use super::worker::Worker;
+use underseal_http::http1::Glimpse;
 use underseal_server::closing::End;
 use underseal_server::watch::{Phase, Watch};
 
@@ -20,7 +21,7 @@ pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, se
     worker
         .clock
         .with_now(|_, time| log::begin(&mut line, time, session, "tcp"));
-    log::unread(&mut line);
+    log::seen(&mut line, &Glimpse::default());
     let mut outcome = Outcome::default();
     let started = Instant::now();
     let end = {

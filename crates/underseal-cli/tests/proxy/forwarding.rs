@@ -389,7 +389,8 @@ fn it_makes_no_difference_how_requests_are_cut_into_pieces() {
 
 #[test]
 fn a_client_that_has_said_all_is_still_answered() {
-    let proxy = Start::new(Backend::echo().address).plain().start();
+    let start = Start::new(Backend::echo().address).plain();
+    let proxy = start.with(&["--half-close"]).start();
     let mut tcp = proxy.tcp();
     tcp.write_all(b"GET /half HTTP/1.1\r\nHost: a\r\n\r\n")
         .expect("send");

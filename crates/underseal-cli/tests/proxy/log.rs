@@ -112,3 +112,47 @@ fn no_backend_is_said_to_have_sent_them() {
         assert!(metrics.contains(&series), "{series} is not in {metrics}");
     }
 }
+
+#[test]
+fn a_refused_request_is_logged_as_far_as_it_came() {
+    let start = Start::new(nobody()).with(&["--header-timeout", "1"]);
+    let proxy = start.start();
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(40_000));
+    for (head, status, error, seen) in [
+        (
+            "GET /%zz?q HTTP/1.1\r\nHost: a\r\n\r\n",
+            400,
+            "refused:path-percent",
+            ["GET", "/%zz?q", "a"],
+        ),
+        (
+            "GET / HTTP/1.1\nHost: a\n\n",
+            400,
+            "refused:bare-line-feed",
+            ["GET", "/", "a"],
+        ),
+        (
+            "PUT /cut HTTP/1.1\r\nHost: b\r\nX",
+            408,
+            "client-timeout",
+            ["PUT", "/cut", "b"],
+        ),
+        (&long, 414, "refused:target-too-long", ["GET", "", ""]),
+    ] {
+        assert_eq!(proxy.status(head), status, "{head:.40}");
+        let line = proxy.logged(|line| line["error"] == error);
+        for (field, seen) in ["method", "path", "host"].into_iter().zip(seen) {
+            if !seen.is_empty() {
+                assert_eq!(line[field], seen, "{line}");
+            }
+        }
+    }
+    let options = ["--http2", "--no-fail", "--path-as-is"];
+    proxy.curl(&options, "/over%zzh2").successful();
+    let line = proxy.logged_path("/over%zzh2");
+    assert_eq!(
+        (&line["method"], &line["status"]),
+        (&"GET".into(), &400.into())
+    );
+    assert!(line["host"].is_string(), "{line}");
+}

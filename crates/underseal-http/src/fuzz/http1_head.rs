@@ -99,6 +99,7 @@ fn reasons(parsed: &httparse::Request<'_, '_>, text: &[u8]) -> Vec<Refusal> {
 
 fn line_reasons(text: &[u8]) -> Vec<Refusal> {
     let mut reasons = Vec::new();
+    let text = text.strip_prefix(b"\r\n").unwrap_or(text);
     if text.starts_with(b"\r") || text.starts_with(b"\n") {
         reasons.push(Refusal::RequestLine);
     }
@@ -227,6 +228,7 @@ fn reads_the_same(outgoing: &Outgoing, framing: Option<Framing>) {
 }
 
 fn as_lines(text: &[u8], head: &http1::Head<'_>) {
+    let text = text.strip_prefix(b"\r\n").unwrap_or(text);
     let body = text
         .strip_suffix(b"\r\n\r\n")
         .expect("ends with an empty line");

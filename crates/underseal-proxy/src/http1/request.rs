@@ -69,15 +69,15 @@ pub(super) fn prepare(
     match http1::read(bytes, &worker.read_options(), &mut scratch) {
         Ok(head) => head.map(|head| (prepare_head(worker, session, &head), head.len())),
         Err(refusal) => {
-            let refused = refuse(worker, session, Fault::Refused(refusal));
+            let refused = refuse(worker, session, Fault::Refused(refusal), bytes);
             Some((refused, bytes.len()))
         }
     }
 }
 
-/// Answers a client that did not finish its head.
-pub(super) fn time_out(worker: &Worker, session: &Session) -> Prepared {
-    refuse(worker, session, Fault::ClientTimeout)
+/// Answers a client that did not finish its head, of which `bytes` have come.
+pub(super) fn time_out(worker: &Worker, session: &Session, bytes: &[u8]) -> Prepared {
+    refuse(worker, session, Fault::ClientTimeout, bytes)
 }
 
 /// Answers in the place of backends that cannot be had.
@@ -100,11 +100,11 @@ pub(super) fn failed(worker: &Worker, prepared: &mut Prepared, fault: Fault) {
     answer_with(worker, prepared, fault);
 }
 
-fn refuse(worker: &Worker, session: &Session, fault: Fault) -> Prepared {
+fn refuse(worker: &Worker, session: &Session, fault: Fault, bytes: &[u8]) -> Prepared {
     let mut prepared = Prepared::new(worker);
     worker.clock.with_now(|_, time| {
         log::begin(&mut prepared.line, time, session, "http/1.1");
-        log::unread(&mut prepared.line);
+        log::seen(&mut prepared.line, &http1::glimpse(bytes));
         log::refused(&mut prepared.line);
     });
     answer_with(worker, &mut prepared, fault);

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Uri};
+use underseal_http::http1::Glimpse;
 use underseal_http::http2::{self, Field};
 use underseal_http::{Framing, Outgoing, Refusal, Request};
 
@@ -49,7 +51,7 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
             Ok(write_down(worker, session, &request, incoming))
         }
         Err(refusal) => {
-            log::unread(&mut line);
+            log::seen(&mut line, &seen(head));
             Err(Fault::Refused(refusal))
         }
     };
@@ -61,6 +63,21 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
         line,
         begun,
         step: step.map(|outgoing| (outgoing, scheme)),
+    }
+}
+
+/// What is logged of a head that is refused.
+fn seen(head: &Parts) -> Glimpse<'_> {
+    let target = head.uri.path_and_query();
+    let authority = head
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    let host = || head.headers.get(HOST).map(HeaderValue::as_bytes);
+    Glimpse {
+        method: Some(head.method.as_str().as_bytes()),
+        target: target.map(|target| target.as_str().as_bytes()),
+        host: authority.or_else(host),
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) const CASES: &[Case] = &[
     read("chunks", post!("transfer-ENCODING:  Chunked \t", "5\r\nhello\r\n0\r\n\r\n"), posted(5)),
     read("no chunks", chunks!("0\r\n\r\n"), posted(0)),
     read("chunks that look like a request", chunks!("17\r\nGET /admin HTTP/1.1\r\n\r\n\r\n0\r\n\r\n"), posted(23)),
+    read("an empty line first", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", got("/")),
+    read("a colon without a port in Host", b"GET / HTTP/1.1\r\nHost: a:\r\n\r\n", got("/")),
     read("chunks with extensions", chunks!("5;a=b;c=\"d\"\r\nhello\r\n0;e\r\n\r\n"), posted(5)),
     read("sizes with zeros in front, in both cases", chunks!("00A\r\n0123456789\r\n00b\r\n0123456789a\r\n000\r\n\r\n"), posted(21)),
     read("chunks with trailers", chunks!("5\r\nhello\r\n0\r\nX: y\r\nZ:\r\n\r\n"), posted(5)),

@@ -6,7 +6,7 @@ use super::{Case, refused};
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
-    refused("an empty line first", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
+    refused("two empty lines first", b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
     refused("LF first", b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
     refused("space first", b" GET / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
     refused("two spaces", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),

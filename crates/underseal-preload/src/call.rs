@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use underseal_ulp::Lent;
 
 use crate::connection::Socket;
-use crate::sys;
 use crate::table::{self, Found};
+use crate::{head, sys};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -54,7 +54,10 @@ fn answer(fd: c_int, body: impl FnOnce(&Socket) -> Result<usize, Errno>) -> Opti
         Ok(match table::find(fd) {
             None => None,
             Some(Found::Refused(error)) => Some(Err(error)),
-            Some(Found::Socket(socket)) => Some(body(&socket)),
+            Some(Found::Socket(socket)) => {
+                head::next_call();
+                Some(body(&socket))
+            }
         })
     });
     sys::set_errno(errno);

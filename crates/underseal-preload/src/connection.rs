@@ -1,7 +1,7 @@
 //! A socket with TLS_TX: where its TCP socket is, and what seals for it.
 
 use std::ffi::c_int;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use rustix::io::Errno;
 use underseal_ulp::{Transmit, Wire};
@@ -45,15 +45,27 @@ pub(crate) struct Socket {
     transmit: Arc<Mutex<Option<Transmit>>>,
     /// Of the inert socket at the program's number.
     pub(crate) inert: (u64, u64),
+    /// For those that must not keep it open.
+    pub(crate) weak: Weak<Self>,
 }
 
 impl Socket {
-    pub(crate) fn new(private: Private, transmit: Transmit, inert: (u64, u64)) -> Self {
-        Self {
+    pub(crate) fn new(private: Private, transmit: Transmit, inert: (u64, u64)) -> Arc<Self> {
+        let transmit = Arc::new(Mutex::new(Some(transmit)));
+        Self::of(private, transmit, inert)
+    }
+
+    fn of(
+        private: Private,
+        transmit: Arc<Mutex<Option<Transmit>>>,
+        inert: (u64, u64),
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|weak| Self {
             private,
-            transmit: Arc::new(Mutex::new(Some(transmit))),
+            transmit,
             inert,
-        }
+            weak: Weak::clone(weak),
+        })
     }
 
     /// The same connection behind another number, as after dup.
@@ -61,12 +73,10 @@ impl Socket {
     /// # Errors
     ///
     /// `EMFILE`.
-    pub(crate) fn duplicate(&self) -> Result<Self, Errno> {
-        Ok(Self {
-            private: Private::of(self.private.number())?,
-            transmit: Arc::clone(&self.transmit),
-            inert: self.inert,
-        })
+    pub(crate) fn duplicate(&self) -> Result<Arc<Self>, Errno> {
+        let private = Private::of(self.private.number())?;
+        let transmit = Arc::clone(&self.transmit);
+        Ok(Self::of(private, transmit, self.inert))
     }
 
     /// The number of the TCP socket.

@@ -5,6 +5,7 @@ mod calls;
 mod connection;
 mod epoll;
 mod file;
+mod head;
 mod inert;
 mod linger;
 mod memory;

@@ -99,5 +99,7 @@ real! {
     c"ppoll" fn ppoll(fds: *mut pollfd, count: nfds_t, timeout: *const timespec, signals: *const libc::sigset_t) -> c_int;
     c"select" fn select(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int;
     c"pselect" fn pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, signals: *const libc::sigset_t) -> c_int;
+    c"epoll_wait" fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int) -> c_int;
+    c"epoll_pwait" fn epoll_pwait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int, signals: *const libc::sigset_t) -> c_int;
     c"epoll_ctl" fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
 }

@@ -1,5 +1,7 @@
 //! The sending direction: records, what the socket did not take of them, and what a caller is told.
 
+use std::io::IoSlice;
+
 use rustix::io::Errno;
 use underseal_record::{
     ContentType, MAX_PLAINTEXT, MAX_RECORD, ProtocolVersion, Sealer, TrafficKeys,
@@ -22,6 +24,9 @@ const MAX_BATCH: usize = 256 * 1024;
 /// Most ciphertext of control records that waits for a socket behind what was sealed before it.
 const MAX_OWED: usize = 4 * MAX_RECORD;
 
+/// Most plaintext that is held for what follows it.
+const MAX_HELD: usize = 4096;
+
 /// Takes ciphertext.
 pub trait Wire {
     /// Sends some of `bytes`, which are not empty, and says how many.
@@ -38,13 +43,16 @@ pub trait Wire {
 ///    before anything that is sealed later.
 /// 2. `sealed` counts the plaintext that is sealed and not reported. Callers come back with the same
 ///    bytes, so that many of them are skipped.
-/// 3. Reported is only what lies in records that the socket has taken wholly.
+/// 3. Reported is only what lies in records that the socket has taken wholly, but for what is held: that
+///    lies before everything that is sealed later.
 #[derive(Debug)]
 pub struct Transmit {
     sealer: Sealer,
     pending: Pending,
     /// Plaintext bytes that are sealed, and of which no caller has been told.
     sealed: usize,
+    /// Plaintext that its writer takes for sent, for the first record of what follows it.
+    held: Vec<u8>,
     /// Plaintext bytes of the next batch: doubled when the socket took a whole one, halved when it did not.
     batch: usize,
 }
@@ -56,6 +64,7 @@ impl Transmit {
             sealer: Sealer::new(keys),
             pending: Pending::default(),
             sealed: 0,
+            held: Vec::new(),
             batch: MIN_BATCH,
         }
     }
@@ -78,8 +87,19 @@ impl Transmit {
         if keys.version() != self.sealer.version() || keys.algorithm() != self.sealer.algorithm() {
             return Err(Errno::INVAL);
         }
+        self.close_held()?;
         self.sealer.replace_keys(keys);
         Ok(())
+    }
+
+    /// Takes `data` without sending it, for the first record of what is sent next. Says no if that is too
+    /// much, or could not be sealed. Whoever holds something has to see that it is sent soon.
+    pub fn hold(&mut self, data: &[u8]) -> bool {
+        let is_held = self.held.len() + data.len() <= MAX_HELD && !self.sealer.is_exhausted();
+        if is_held {
+            self.held.extend_from_slice(data);
+        }
+        is_held
     }
 
     /// Sends up to `len` bytes of `data`, and returns how many of them are wholly on the wire: all,
@@ -97,7 +117,7 @@ impl Transmit {
         wire: &mut impl Wire,
         lent: &mut Lent,
     ) -> Result<usize, Errno> {
-        if let Err(error) = self.flush(wire) {
+        if let Err(error) = self.flush_pending(wire) {
             return self.report(len, error);
         }
         let mut position = self.sealed;
@@ -112,6 +132,13 @@ impl Transmit {
             }
             if lent.plaintext() == 0 {
                 break;
+            }
+        }
+        if !self.held.is_empty() {
+            // Nothing followed it.
+            match self.flush(wire) {
+                Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return self.report(len, error),
             }
         }
         let reported = self.sealed.min(len);
@@ -148,12 +175,31 @@ impl Transmit {
         }
     }
 
-    /// Sends what was sealed and not taken.
+    /// Sends what is held, and what was sealed and not taken.
     ///
     /// # Errors
     ///
-    /// What the wire said.
+    /// What the wire said; `EBADMSG` past the limit of the key.
     pub fn flush(&mut self, wire: &mut impl Wire) -> Result<(), Errno> {
+        self.close_held()?;
+        self.flush_pending(wire)
+    }
+
+    /// Seals what is held.
+    fn close_held(&mut self) -> Result<(), Errno> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let mut record = vec![0; self.sealer.record_len(self.held.len())];
+        let data = ContentType::APPLICATION_DATA;
+        let sealed = self.sealer.seal(data, &self.held, &mut record);
+        let sealed = sealed.map_err(errno_of)?;
+        self.pending.owe(&record[..sealed.written]);
+        self.held.clear();
+        Ok(())
+    }
+
+    fn flush_pending(&mut self, wire: &mut impl Wire) -> Result<(), Errno> {
         while !self.pending.bytes().is_empty() {
             let sent = wire.send(self.pending.bytes())?;
             self.pending.advance(sent);
@@ -169,7 +215,7 @@ impl Transmit {
     /// Whether something waits that the program was told is sent: it must not be lost with the
     /// descriptor.
     pub fn is_owing(&self) -> bool {
-        self.pending.owed() > 0
+        self.pending.owed() > 0 || !self.held.is_empty()
     }
 
     /// Seals up to `most` bytes of `data` into what is lent. On an error, what was sealed before it is
@@ -188,6 +234,10 @@ impl Transmit {
             if piece.is_empty() {
                 break;
             }
+            if !self.held.is_empty() {
+                let consumed = self.seal_held_with(piece, lent)?;
+                piece = &piece[consumed..];
+            }
             while !piece.is_empty() {
                 let room = lent.room(self.sealer.sealed_len(piece.len().min(MAX_PLAINTEXT)));
                 let sealed = self.sealer.seal(ContentType::APPLICATION_DATA, piece, room);
@@ -197,6 +247,21 @@ impl Transmit {
             }
         }
         Ok(())
+    }
+
+    /// Seals a record of what is held and what follows it. Returns how much of that went into it.
+    fn seal_held_with(&mut self, piece: &[u8], lent: &mut Lent) -> Result<usize, Errno> {
+        let total = (self.held.len() + piece.len()).min(MAX_PLAINTEXT);
+        let both = [IoSlice::new(&self.held), IoSlice::new(piece)];
+        let room = lent.room(self.sealer.sealed_len(total));
+        let data = ContentType::APPLICATION_DATA;
+        let sealed = self.sealer.seal_vectored(data, &both, room);
+        let sealed = sealed.map_err(errno_of)?;
+        let consumed = sealed.consumed - self.held.len();
+        lent.commit(consumed, sealed.written);
+        lent.owe();
+        self.held.clear();
+        Ok(consumed)
     }
 
     /// Sends the batch; what is left of it becomes pending.

@@ -1,7 +1,6 @@
 //! Numbers that come and go: close, dup and what is like them.
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
-use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -126,7 +125,7 @@ fn duplicate(socket: &Socket, make: impl FnOnce() -> Result<usize, Errno>) -> Re
         return Err(Errno::MFILE);
     };
     let before = known.clear();
-    known.entry().socket = Some(Arc::new(other));
+    known.entry().socket = Some(other);
     known.announce();
     drop(known);
     drop(before);

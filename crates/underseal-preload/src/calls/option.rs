@@ -117,7 +117,7 @@ fn start(fd: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno
     known.announce();
     match inert::replace(fd) {
         Ok(inert) => {
-            known.entry().socket = Some(Socket::new(private, transmit, inert).into());
+            known.entry().socket = Some(Socket::new(private, transmit, inert));
             Ok(0)
         }
         Err(error) => {

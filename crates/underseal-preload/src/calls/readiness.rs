@@ -10,7 +10,7 @@ use crate::call::{guarded, on_socket, returned};
 use crate::connection::Socket;
 use crate::sys::{self, address, arg};
 use crate::table::{self, Found, Known};
-use crate::{memory, real};
+use crate::{linger, memory, real};
 
 mod select;
 
@@ -50,6 +50,41 @@ unsafe extern "C-unwind" fn epoll_ctl(
             answer
         }
     }
+}
+
+/// As epoll_wait(2): what is held is sent before the thread waits.
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn epoll_wait(
+    epoll: c_int,
+    events: *mut epoll_event,
+    most: c_int,
+    timeout: c_int,
+) -> c_int {
+    linger::release();
+    // SAFETY: the arguments are the program's.
+    unsafe { real::epoll_wait(epoll, events, most, timeout) }
+}
+
+/// As epoll_pwait(2).
+///
+/// # Safety
+///
+/// As [`epoll_wait`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn epoll_pwait(
+    epoll: c_int,
+    events: *mut epoll_event,
+    most: c_int,
+    timeout: c_int,
+    signals: *const sigset_t,
+) -> c_int {
+    linger::release();
+    // SAFETY: the arguments are the program's.
+    unsafe { real::epoll_pwait(epoll, events, most, timeout, signals) }
 }
 
 /// Notes who watches a number, in case that its socket moves.
@@ -146,6 +181,7 @@ fn poll_with<const N: usize>(
 /// As the C library's.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn poll(fds: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+    linger::release();
     match has_connections(fds, count) {
         // SAFETY: the arguments are the program's.
         Ok(false) => unsafe { real::poll(fds, count, timeout) },
@@ -166,6 +202,7 @@ unsafe extern "C-unwind" fn ppoll(
     timeout: *const timespec,
     signals: *const sigset_t,
 ) -> c_int {
+    linger::release();
     match has_connections(fds, count) {
         // SAFETY: the arguments are the program's.
         Ok(false) => unsafe { real::ppoll(fds, count, timeout, signals) },

@@ -10,7 +10,7 @@ use crate::call::on_socket;
 use crate::connection::Socket;
 use crate::file::File;
 use crate::sys::{self, address, arg};
-use crate::{memory, real};
+use crate::{head, memory, real};
 
 fn send_file(
     socket: &Socket,
@@ -18,6 +18,7 @@ fn send_file(
     offset: *mut off_t,
     count: usize,
 ) -> Result<usize, Errno> {
+    head::is_file(socket);
     let count = count.min(MOST_BYTES);
     let start = match offset.is_null() {
         // What cannot be read twice cannot be sent in part.

@@ -258,3 +258,29 @@ fn a_close_notify_at_a_full_socket_comes_behind_the_data() {
     );
     assert!(data.len() > 1, "{} records fill a socket", data.len());
 }
+
+#[test]
+fn the_head_of_a_response_is_in_the_record_of_its_file_and_goes_out_alone_where_none_follows() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = Command::new(program());
+    command.args([&port.to_string(), "heads"]);
+    library::under_the_library(&mut command);
+    let mut peer = Peer::spawn(&mut command);
+    let (mut stream, _) = listener.accept().expect("a connection");
+    peer.wait_for("waits");
+    // It comes while the program does nothing that the library sees.
+    let texts = ["first", "head", "file", "headfile", "headfile", "alone"];
+    let len = texts.iter().map(|text| 5 + text.len() + 1 + 16).sum();
+    let mut wire = vec![0; len];
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.read_exact(&mut wire).expect("all of it");
+    peer.close_stdin();
+    peer.finish().successful();
+    let records = records(&wire);
+    let records: Vec<_> = records
+        .iter()
+        .map(|(_, text)| String::from_utf8_lossy(text))
+        .collect();
+    assert_eq!(records, texts);
+}

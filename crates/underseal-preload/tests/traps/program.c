@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -199,6 +200,21 @@ static void bad_addresses(int fd) {
     expect(write(fd, page + 4000, 200) == -1 && errno == EFAULT, "write over the edge");
 }
 
+// Sends a file behind a head, several times, then a head alone, and goes on until its stdin ends.
+static void heads(int fd) {
+    int file = memfd_create("file", 0);
+    say(file, "file");
+    for (int i = 0; i < 3; i++) {
+        off_t offset = 0;
+        say(fd, "head");
+        expect(sendfile(fd, file, &offset, 4) == 4 && offset == 4, "sendfile");
+    }
+    say(fd, "alone");
+    puts("waits");
+    fflush(stdout);
+    while (getchar() != EOF) {}
+}
+
 // Says goodbye at a full socket, closes, and goes on until its stdin ends.
 static void fill_and_close(int fd) {
     static char block[16384];
@@ -332,6 +348,9 @@ int main(int argc, char **argv, char **envp) {
         pthread_t threads[4];
         for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, write_often, &fd);
         for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    } else if (!strcmp(trap, "heads")) {
+        heads(fd);
+        return 0;
     } else if (!strcmp(trap, "full-socket")) {
         fill_and_close(fd);
         return 0;

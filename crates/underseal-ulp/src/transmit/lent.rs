@@ -14,6 +14,8 @@ pub struct Lent {
     len: usize,
     records: Vec<Record>,
     plaintext: usize,
+    /// Where the last record ends that its writer takes for sent.
+    owed: usize,
 }
 
 impl Lent {
@@ -24,12 +26,14 @@ impl Lent {
             len: 0,
             records: Vec::new(),
             plaintext: 0,
+            owed: 0,
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.len = 0;
         self.plaintext = 0;
+        self.owed = 0;
         self.records.clear();
     }
 
@@ -50,6 +54,16 @@ impl Lent {
             end: self.len,
             plaintext,
         });
+    }
+
+    /// Marks the last record as one that its writer takes for sent.
+    pub(super) fn owe(&mut self) {
+        self.owed = self.len;
+    }
+
+    /// Where the last of these ends.
+    pub(super) fn owed(&self) -> usize {
+        self.owed
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

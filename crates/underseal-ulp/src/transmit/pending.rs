@@ -39,6 +39,7 @@ impl Pending {
         self.bytes.clear();
         self.bytes.extend_from_slice(&batch.bytes()[sent..]);
         self.sent = 0;
+        self.owed = batch.owed().saturating_sub(sent);
         for record in batch.records_behind(sent) {
             self.plaintext += record.plaintext;
             self.records.push_back(Record {

@@ -297,3 +297,70 @@ fn a_source_that_ends_early_is_a_short_count() {
         Ok(0)
     );
 }
+
+#[test]
+fn what_is_held_is_in_the_first_record_of_what_follows() {
+    for room in [0, 7, 500, 20_000, 1 << 20] {
+        let data = payload(40_000);
+        let mut transmit = transmit(TLS13);
+        assert!(transmit.hold(b"head"));
+        assert!(transmit.is_owing());
+        let mut socket = Socket {
+            room,
+            ..Socket::default()
+        };
+        send_all(&mut transmit, &data, &mut socket, 9_000);
+        assert!(!transmit.is_owing());
+        let (records, rest) = open(&mut opener(TLS13), &socket.taken);
+        let expected = [b"head", &data[..]].concat();
+        assert_eq!((data_of(&records), rest), (expected, 0), "{room}");
+        assert_eq!(records[0].1.len(), 1 << 14);
+    }
+}
+
+#[test]
+fn what_is_held_goes_out_alone_if_nothing_follows() {
+    let mut transmit = transmit(TLS13);
+    let mut socket = Socket {
+        room: usize::MAX,
+        ..Socket::default()
+    };
+    assert!(transmit.hold(b"one"));
+    assert_eq!(transmit.flush(&mut socket), Ok(()));
+    assert!(transmit.hold(b"two"));
+    let alert = transmit.send_control(ContentType::ALERT, &[1, 0], &mut socket);
+    assert_eq!(alert, Ok(2));
+    assert!(transmit.hold(b"three"));
+    let mut empty = Shrunk(Vec::new());
+    let sent = transmit.send(&mut empty, 9, &mut socket, &mut Lent::new());
+    assert_eq!(sent, Ok(0));
+    assert!(!transmit.is_owing());
+    let (records, _) = open(&mut opener(TLS13), &socket.taken);
+    let records: Vec<_> = records
+        .iter()
+        .map(|(kind, data)| (*kind, &data[..]))
+        .collect();
+    let expected: [(u8, &[u8]); 4] = [(23, b"one"), (23, b"two"), (21, &[1, 0]), (23, b"three")];
+    assert_eq!(records, expected);
+}
+
+#[test]
+fn no_more_is_held_than_a_head() {
+    let mut transmit = transmit(TLS13);
+    assert!(transmit.hold(&payload(MAX_HELD)));
+    assert!(!transmit.hold(b"x"));
+}
+
+#[test]
+fn what_is_held_is_sealed_by_the_keys_that_it_was_written_under() {
+    let mut transmit = transmit(TLS13);
+    assert!(transmit.hold(b"old"));
+    assert_eq!(transmit.replace_keys(keys(TLS13, 8, 0)), Ok(()));
+    let mut socket = Socket {
+        room: usize::MAX,
+        ..Socket::default()
+    };
+    assert_eq!(transmit.flush(&mut socket), Ok(()));
+    let (records, _) = open(&mut opener(TLS13), &socket.taken);
+    assert_eq!(data_of(&records), b"old");
+}

@@ -1,0 +1,75 @@
+//! The head of a response that its file follows: written alone it would be a record and a system call of its
+//! own, which is more than the file's where that is small. It is held for the file's first record where the
+//! program was seen to send one right behind such a write.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+use underseal_ulp::Transmit;
+
+use crate::connection::{Socket, TcpWire};
+use crate::linger;
+
+/// Most bytes of a head.
+const MOST: usize = 4096;
+
+thread_local! {
+    /// The connection that this thread's last call wrote a head to, as an address that is compared alone.
+    static WROTE: Cell<usize> = const { Cell::new(0) };
+    /// That of the call before.
+    static WROTE_BEFORE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether a file was sent right behind a head.
+static IS_FOLLOWED: AtomicBool = AtomicBool::new(false);
+
+/// Whether no thread can be had.
+static IS_IMPOSSIBLE: AtomicBool = AtomicBool::new(false);
+
+fn address(socket: &Socket) -> usize {
+    std::ptr::from_ref(socket).addr()
+}
+
+/// A call on a connection begins.
+pub(crate) fn next_call() {
+    WROTE_BEFORE.set(WROTE.replace(0));
+}
+
+/// The call sends a file.
+pub(crate) fn is_file(socket: &Socket) {
+    if WROTE_BEFORE.get() == address(socket) {
+        IS_FOLLOWED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The call writes `len` bytes, which may be a head.
+pub(crate) fn is_write(socket: &Socket, len: usize) {
+    if (1..=MOST).contains(&len) {
+        WROTE.set(address(socket));
+    }
+}
+
+/// Whether a write of `len` bytes is worth holding.
+pub(crate) fn is_likely(len: usize) -> bool {
+    (1..=MOST).contains(&len)
+        && IS_FOLLOWED.load(Ordering::Relaxed)
+        && !IS_IMPOSSIBLE.load(Ordering::Relaxed)
+}
+
+/// Holds a head, unless the socket has not taken what was before it. Where nobody can see to it that it is
+/// sent soon, it is sent at once, and no other is held.
+pub(crate) fn hold(socket: &Socket, bytes: &[u8]) -> Result<bool, Errno> {
+    let is_held = socket.send(0, |transmit: &mut Transmit, _: &mut TcpWire| {
+        Ok(transmit.pending_len() == 0 && transmit.hold(bytes))
+    })?;
+    if is_held && !linger::watch(socket.weak.clone()) {
+        IS_IMPOSSIBLE.store(true, Ordering::Relaxed);
+        let flush = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.flush(wire);
+        match socket.send(0, flush) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(is_held)
+}

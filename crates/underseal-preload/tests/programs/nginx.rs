@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
-use underseal_testkit::{Certificates, KeyType, Peer, peers, require_program};
+use underseal_testkit::{Certificates, KeyType, PATIENCE, Peer, peers, require_program};
 
 use crate::library::under_the_library;
 
@@ -63,12 +63,37 @@ impl Nginx {
     }
 }
 
+impl Nginx {
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.peer.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// The numbers of its workers.
+    fn workers(&self) -> Vec<u32> {
+        let master = self.peer.id();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
+        let children = children.expect("a master");
+        let numbers = children.split_whitespace().map(str::parse);
+        numbers.map(|number| number.expect("a number")).collect()
+    }
+
+    /// How many descriptors its worker has.
+    fn descriptors(&self) -> usize {
+        let [worker] = self.workers()[..] else {
+            panic!("one worker: {:?}", self.workers());
+        };
+        fs::read_dir(format!("/proc/{worker}/fd"))
+            .expect("a worker")
+            .count()
+    }
+}
+
 impl Drop for Nginx {
     fn drop(&mut self) {
         // Its workers would outlive it if it were killed.
-        if let Some(pid) = i32::try_from(self.peer.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        self.signal(Signal::TERM);
         for _ in 0..500 {
             if !self.peer.is_running() {
                 break;
@@ -81,13 +106,15 @@ impl Drop for Nginx {
 /// Bytes without a period that any piece of a transfer could have.
 fn content(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let words = std::iter::from_fn(|| {
+    let mut bytes = vec![0; len.next_multiple_of(8)];
+    for word in bytes.chunks_exact_mut(8) {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        Some(state.to_le_bytes())
-    });
-    words.flatten().take(len).collect()
+        word.copy_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
 }
 
 fn configuration(root: &Path, port: u16, ssl: &str, certificates: &Certificates) -> String {
@@ -200,4 +227,80 @@ fn slow_readers_at_once_get_what_they_asked_for() {
         nginx.log().contains("SSL_sendfile"),
         "nginx has sealed by itself"
     );
+}
+
+#[test]
+fn connections_that_end_leave_nothing_behind_however_they_end() {
+    let nginx = Nginx::start("ssl_protocols TLSv1.3;", &[1000, 20_000_000]);
+    assert!(
+        nginx.fetch(1000, &["--http1.1"]) == content(1000),
+        "they differ"
+    );
+    // The inert socket is there from now on.
+    let before = eventually(|| Some(nginx.descriptors()).filter(|count| *count > 0));
+    for _ in 0..10 {
+        assert!(
+            nginx.fetch(1000, &["--http1.1"]) == content(1000),
+            "they differ"
+        );
+        let mut command = peers::curl(&nginx.certificates, nginx.address);
+        command.args(["--http1.1", "--limit-rate", "100K", "--max-time", "0.2"]);
+        command.arg(peers::url(nginx.address, "/20000000"));
+        let aborted = Peer::spawn(&mut command).finish();
+        assert!(!aborted.status.success(), "it takes longer than that");
+    }
+    eventually(|| (nginx.descriptors() <= before).then_some(()));
+    assert!(
+        nginx.log().contains("SSL_sendfile"),
+        "nginx has sealed by itself"
+    );
+}
+
+#[test]
+fn a_reload_ends_no_download_and_the_new_worker_seals_as_the_old_one() {
+    let nginx = Nginx::start("ssl_protocols TLSv1.3;", &[3_000_000]);
+    let expected = content(3_000_000);
+    let old = nginx.workers();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| nginx.fetch(3_000_000, &["--http1.1", "--limit-rate", "1M"]));
+        eventually(|| nginx.log().contains("SSL_sendfile").then_some(()));
+        nginx.signal(Signal::HUP);
+        eventually(|| {
+            nginx
+                .workers()
+                .iter()
+                .any(|worker| !old.contains(worker))
+                .then_some(())
+        });
+        for _ in 0..4 {
+            assert!(
+                nginx.fetch(3_000_000, &["--http1.1"]) == expected,
+                "they differ"
+            );
+        }
+        assert!(slow.join().expect("a download") == expected, "they differ");
+    });
+    let log = nginx.log();
+    let new = nginx
+        .workers()
+        .into_iter()
+        .find(|worker| !old.contains(worker));
+    let new = format!("{}#", new.expect("a worker"));
+    let has_sealed = |line: &str| line.contains(&new) && line.contains("SSL_sendfile");
+    assert!(
+        log.lines().any(has_sealed),
+        "the new worker has sealed by itself"
+    );
+}
+
+/// What `look` finds, as soon as it does.
+fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < end, "it does not come");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }

@@ -174,7 +174,9 @@ fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<Log> {
         initramfs: place(".cpio"),
         log: place(".log"),
         console: place(".console.log"),
-        emulation: Emulation::Fast,
+        emulation: Emulation::Fast {
+            cpus: kernel.name().cpus(),
+        },
         limit: Duration::from_secs(args.limit),
     };
     tree.pack(&machine.initramfs)?;

@@ -42,18 +42,18 @@ const COUNTING_CPU: &str = "max,-cx16,-erms";
 /// How the CPU is emulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emulation {
-    /// Two CPUs, as fast as they can be.
-    Fast,
+    /// As fast as it can be, with so many CPUs.
+    Fast { cpus: &'static str },
     /// One CPU that takes a nanosecond of the guest's time for each instruction, however long that
     /// takes here, so that the guest's clocks count instructions. Sleep takes no time here.
     Counting,
 }
 
 impl Emulation {
-    fn arguments(self) -> &'static [&'static str] {
+    fn arguments(self) -> Vec<&'static str> {
         match self {
-            Self::Fast => &["-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2"],
-            Self::Counting => &[
+            Self::Fast { cpus } => vec!["-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", cpus],
+            Self::Counting => vec![
                 "-accel",
                 "tcg,thread=single",
                 "-icount",
@@ -68,7 +68,7 @@ impl Emulation {
 
     fn command_line(self) -> String {
         match self {
-            Self::Fast => format!("{KERNEL_COMMAND_LINE} {SIGNS_OF_LIFE}"),
+            Self::Fast { .. } => format!("{KERNEL_COMMAND_LINE} {SIGNS_OF_LIFE}"),
             Self::Counting => KERNEL_COMMAND_LINE.to_owned(),
         }
     }
@@ -189,7 +189,7 @@ impl Machine {
                     (written, heard) = (now, Instant::now());
                 }
                 let silent = heard.elapsed();
-                if self.emulation == Emulation::Fast
+                if self.emulation != Emulation::Counting
                     && (silent >= SILENCE || hang(&read(&self.console)?, &log, silent).is_some())
                 {
                     return Ok(Ended::Silent(silent));

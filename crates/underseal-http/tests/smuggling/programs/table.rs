@@ -47,7 +47,8 @@ did:
   program finds the end of the case elsewhere, it is smuggled
 
 What underseal reads, both programs read as the same method, path, host and body, or they refuse.
-`underseal proxy` refuses and forwards the same (`crates/underseal-cli/tests/smuggling`).
+`underseal proxy` refuses and forwards the same (`crates/underseal-cli/tests/smuggling`), but for
+parameters of paths, which it refuses only where policies ask for paths, or with `--path-parameters reject`.
 
 ",
         nginx = version("nginx", "-v"),

@@ -284,3 +284,13 @@ fn the_head_of_a_response_is_in_the_record_of_its_file_and_goes_out_alone_where_
         .collect();
     assert_eq!(records, texts);
 }
+
+#[test]
+fn what_cannot_be_had_is_refused_and_the_connection_stays_the_programs() {
+    let wire = fall_into("refusals");
+    assert_eq!(
+        String::from_utf8_lossy(&wire.first),
+        "in the program's own words"
+    );
+    assert_eq!(fall_into("one-shot").first, b"");
+}

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -200,6 +201,42 @@ static void bad_addresses(int fd) {
     expect(write(fd, page + 4000, 200) == -1 && errno == EFAULT, "write over the edge");
 }
 
+// What is refused, with the kernel's errors; the connection is the program's own as before.
+static void refusals(int fd) {
+    int unconnected = socket(AF_INET, SOCK_STREAM, 0);
+    struct keys keys = {.version = 0x0304, .cipher = 51};
+    int ulp = setsockopt(unconnected, IPPROTO_TCP, TCP_ULP, "tls", 4);
+    expect(ulp == -1 && errno == ENOTCONN, "TCP_ULP before connect");
+    int tx = setsockopt(fd, SOL_TLS, 1, &keys, sizeof keys);
+    expect(tx == -1 && errno == ENOPROTOOPT, "TLS_TX without TCP_ULP");
+    expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
+    ulp = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4);
+    expect(ulp == -1 && errno == EEXIST, "TCP_ULP again");
+    ulp = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "no such", 8);
+    expect(ulp == -1 && errno == ENOENT, "another TCP_ULP");
+    for (int cipher = 0; cipher < 70; cipher++) {
+        keys.cipher = cipher;
+        if (cipher == 51) continue;
+        tx = setsockopt(fd, SOL_TLS, 1, &keys, sizeof keys);
+        expect(tx == -1 && errno == EINVAL, "a cipher that has other keys");
+    }
+    keys.cipher = 51;
+    keys.version = 0x0302;
+    expect(setsockopt(fd, SOL_TLS, 1, &keys, sizeof keys) == -1 && errno == EINVAL, "TLS 1.1");
+    keys.version = 0x0304;
+    expect(setsockopt(fd, SOL_TLS, 1, NULL, sizeof keys) == -1 && errno == EINVAL, "no keys");
+    expect(setsockopt(fd, SOL_TLS, 2, &keys, sizeof keys) == -1 && errno == ENOPROTOOPT, "TLS_RX");
+    struct rlimit limit = {12, 12}, before;
+    expect(getrlimit(RLIMIT_NOFILE, &before) == 0, "getrlimit");
+    limit.rlim_max = before.rlim_max;
+    expect(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+    int filler;
+    while ((filler = dup(2)) >= 0) {}
+    tx = setsockopt(fd, SOL_TLS, 1, &keys, sizeof keys);
+    expect(tx == -1 && errno == EMFILE, "without a number for it");
+    say(fd, "in the program's own words");
+}
+
 // Sends a file behind a head, several times, then a head alone, and goes on until its stdin ends.
 static void heads(int fd) {
     int file = memfd_create("file", 0);
@@ -251,8 +288,18 @@ int main(int argc, char **argv, char **envp) {
         close(other);
         return 0;
     }
+    if (!strcmp(trap, "refusals")) {
+        refusals(fd);
+        return 0;
+    }
     int epoll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = 77};
+    if (!strcmp(trap, "one-shot")) {
+        event.events |= EPOLLONESHOT;
+        expect(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
+        expect(start(fd) == -1, "what fires once may have fired");
+        return 0;
+    }
     if (!strcmp(trap, "carried-over") && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event)) die("ctl");
     if (start(fd)) die("TLS_TX");
     say(fd, "first");

@@ -128,7 +128,7 @@ unsafe extern "C-unwind" fn write(fd: c_int, buffer: *const c_void, len: size_t)
 ///
 /// # Safety
 ///
-/// As [`write`].
+/// As [`write()`].
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
     let all = |socket: &Socket| {
@@ -146,7 +146,7 @@ unsafe extern "C-unwind" fn writev(fd: c_int, pieces: *const iovec, count: c_int
 ///
 /// # Safety
 ///
-/// As [`write`].
+/// As [`write()`].
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn send(
     fd: c_int,
@@ -165,7 +165,7 @@ unsafe extern "C-unwind" fn send(
 ///
 /// # Safety
 ///
-/// As [`write`].
+/// As [`write()`].
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn sendto(
     fd: c_int,
@@ -186,7 +186,7 @@ unsafe extern "C-unwind" fn sendto(
 ///
 /// # Safety
 ///
-/// As [`write`].
+/// As [`write()`].
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     match on_socket(fd, |socket| send_message(socket, message, flags)) {
@@ -200,7 +200,7 @@ unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_
 ///
 /// # Safety
 ///
-/// As [`write`].
+/// As [`write()`].
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn sendmmsg(
     fd: c_int,

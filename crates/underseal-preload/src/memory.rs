@@ -106,6 +106,25 @@ pub(crate) unsafe fn read<T: Copy>(pointer: *const T) -> Result<T, Errno> {
     Ok(unsafe { pointer.read_unaligned() })
 }
 
+/// Writes a number to the program's memory, by half the system calls of [`write()`].
+///
+/// # Errors
+///
+/// `EFAULT` if that cannot be.
+pub(crate) fn write_number(pointer: *mut i64, number: i64) -> Result<(), Errno> {
+    const { assert!(size_of::<i64>() == TRIED) };
+    if pointer.is_null() {
+        return Err(Errno::FAULT);
+    }
+    // The thread's set of signals is written there first, if anything can be.
+    let arguments = [arg(libc::SIG_BLOCK), 0, address(pointer), TRIED];
+    // SAFETY: the kernel writes where the program asked for it, which it checks, and changes nothing else.
+    unsafe { sys::call(libc::SYS_rt_sigprocmask, arguments) }?;
+    // SAFETY: the kernel has just written there, and the program waits for the call's end.
+    unsafe { pointer.write_unaligned(number) };
+    Ok(())
+}
+
 /// Writes bytes to the program's memory.
 ///
 /// # Errors

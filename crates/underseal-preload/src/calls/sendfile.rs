@@ -33,7 +33,7 @@ fn send_file(
     let end = start + sent as i64;
     match offset.is_null() {
         true => sys::lseek(input, end, libc::SEEK_SET).map(drop)?,
-        false => memory::write(offset.cast(), &end.to_ne_bytes())?,
+        false => memory::write_number(offset, end)?,
     }
     Ok(sent)
 }

@@ -199,6 +199,18 @@ static void bad_addresses(int fd) {
     char *page = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED || mprotect(page + 4096, 4096, PROT_NONE)) die("mmap");
     expect(write(fd, page + 4000, 200) == -1 && errno == EFAULT, "write over the edge");
+    int file = memfd_create("file", 0);
+    say(file, "file");
+    expect(sendfile(fd, file, (off_t *)no, 4) == -1 && errno == EFAULT, "sendfile's offset");
+    expect(sendfile(fd, -1, NULL, 4) == -1, "sendfile's file");
+    off_t offset = -1;
+    expect(sendfile(fd, file, &offset, 4) == -1 && errno == EINVAL, "a negative offset");
+    offset = 4;
+    expect(sendfile(fd, file, &offset, 4) == 0 && offset == 4, "sendfile at the end");
+    expect(lseek(file, 1, SEEK_SET) == 1 && sendfile(fd, file, NULL, 2) == 2, "sendfile's position");
+    expect(lseek(file, 0, SEEK_CUR) == 3, "it moves");
+    offset = 3;
+    expect(sendfile(fd, file, &offset, 1000) == 1 && offset == 4, "sendfile to the end");
 }
 
 // What is refused, with the kernel's errors; the connection is the program's own as before.

@@ -7,7 +7,7 @@ use crate::{HelperError, Message, Slices};
 
 mod pieces;
 
-use pieces::{Piece, Pieces, Source};
+use pieces::{FIRST, Index, Piece, Pieces};
 
 /// The bytes of a message in order, and whose they are.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Edited<'a> {
 
 impl<'a> Edited<'a> {
     /// [`HelperError::TooLarge`] if there are too many bytes.
+    // Once for a message: it stays out of the way of each edit.
+    #[cold]
     pub(super) fn new(held: &'a [u8], input: Slices<'a>) -> Result<Self, HelperError> {
         let mut len = 0;
         let starts = written(held, input).map(|slice| {
@@ -44,14 +46,13 @@ impl<'a> Edited<'a> {
     }
 
     pub(super) fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces.iter().map(|piece| self.bytes(piece))
+        self.slices_from(FIRST)
     }
 
     /// The bytes of a range that the caller has checked: in place, or a copy in `linear`.
     pub(super) fn pull<'s>(&'s mut self, range: Range<usize>, linear: &'s mut Vec<u8>) -> &'s [u8] {
         let (piece, within) = self.pieces.find(range.start);
-        let pieces = self.pieces.iter_from(piece);
-        let slices = pieces.map(|piece| self.bytes(piece));
+        let slices = self.slices_from(piece);
         one_piece(slices, within..within + range.len(), linear)
     }
 
@@ -63,7 +64,7 @@ impl<'a> Edited<'a> {
         if pushed > Message::MAX_PUSHED {
             return Err(HelperError::TooLong { pushed });
         }
-        self.pushed.extend_from_slice(bytes);
+        append(&mut self.pushed, bytes);
         self.pieces.insert(at, start..pushed);
         Ok(())
     }
@@ -78,33 +79,57 @@ impl<'a> Edited<'a> {
     pub(super) fn first(&self, covered: u64) -> Vec<u8> {
         let covered = usize::try_from(covered).unwrap_or(usize::MAX);
         let mut out = Vec::with_capacity(self.len());
-        for piece in self.pieces.iter() {
-            let Some(left) = covered.checked_sub(piece.behind as usize) else {
+        for (piece, written) in self.pieces_from(FIRST) {
+            let Some(left) = covered.checked_sub(piece.written().start) else {
                 break;
             };
-            let bytes = self.bytes(piece);
-            match piece.source() {
-                Source::Pushed(_) => out.extend_from_slice(bytes),
-                Source::Written(_) => out.extend_from_slice(&bytes[..bytes.len().min(left)]),
+            append(&mut out, &written[..written.len().min(left)]);
+            if left >= written.len() {
+                append(&mut out, &self.pushed[piece.pushed()]);
             }
         }
         out
     }
 
-    fn bytes(&self, piece: &Piece) -> &[u8] {
-        match piece.source() {
-            Source::Pushed(range) => &self.pushed[range],
-            Source::Written(range) => {
-                let slice = self.written.partition_point(|(at, _)| *at <= range.start) - 1;
-                let (at, slice) = self.written[slice];
-                &slice[range.start - at..range.end - at]
+    /// The slices of a piece and of those behind it; none is empty.
+    fn slices_from(&self, first: Index) -> impl Iterator<Item = &[u8]> {
+        self.pieces_from(first)
+            .flat_map(|(piece, written)| [written, &self.pushed[piece.pushed()]])
+            .filter(|slice| !slice.is_empty())
+    }
+
+    /// A piece and those behind it, each with its bytes of the writer.
+    fn pieces_from(&self, first: Index) -> impl Iterator<Item = (&Piece, &[u8])> {
+        let (mut start, mut slice): (usize, &[u8]) = (0, &[]);
+        self.pieces.iter_from(first).map(move |piece| {
+            let written = piece.written();
+            // Most pieces lie in the slice in which the one before does.
+            if written.end > start + slice.len() {
+                let next = self.written.partition_point(|(at, _)| *at <= written.start);
+                (start, slice) = self.written[next - 1];
             }
-        }
+            (piece, &slice[written.start - start..written.end - start])
+        })
+    }
+
+    /// Pieces that there are, of which some may be left behind.
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.count()
     }
 
     /// Pieces that were stepped over to find places.
     #[cfg(test)]
     pub(super) fn steps(&self) -> usize {
         self.pieces.steps
+    }
+}
+
+/// Appends bytes that are few most of the time: a call to copy one costs more than the byte.
+fn append(to: &mut Vec<u8>, bytes: &[u8]) {
+    match bytes {
+        [] => {}
+        [byte] => to.push(*byte),
+        _ => to.extend_from_slice(bytes),
     }
 }

@@ -236,7 +236,11 @@ fn edits_cost_the_logarithm_of_their_number_each_and_in_order_nothing_but_themse
                 }
                 ticks.add(*at, if is_push { 1 } else { -1 });
             }
-            let steps = message.edited.as_ref().expect("it was edited").steps();
+            let edited = message.edited.as_ref().expect("it was edited");
+            // One for the write, one for its end.
+            let pieces = edited.pieces();
+            assert!(pieces <= order.len() + 2, "{pieces} pieces, {is_push}");
+            let steps = edited.steps();
             assert!(
                 steps <= most * order.len(),
                 "{steps} steps, {most}, {is_push}"

@@ -1,72 +1,87 @@
 //! Pieces of bytes in their order, found by position.
 //!
-//! A splay tree (Sleator and Tarjan, "Self-Adjusting Binary Search Trees", 1985; top-down): what
-//! was looked for last is at the root, so that a program which goes through a message pays for
-//! the way to the next place, and one that jumps for the logarithm of the pieces, on average over
-//! its edits. A list of pieces, or one with a gap, would make a peer that decides where the places
-//! are cost the square of a message.
+//! A splay tree: what was looked for last is at the root, so that a program which goes through a
+//! message pays for the way to the next place, and one that jumps for the logarithm of the pieces,
+//! on average over its edits. A list of pieces, or one with a gap, would make a peer that decides
+//! where the places are cost the square of a message.
 
 use std::ops::{self, Range};
 
-/// Where a piece is among the nodes.
-type Index = u32;
+mod splay;
 
-/// No piece: a tree without one, and both ends of the list.
-pub(super) const NONE: Index = 0;
+use splay::Place;
+
+/// Where a piece is among the nodes.
+pub(super) type Index = u32;
+
+/// No piece: a tree without one, and what follows the last. Its node has no bytes.
+const NONE: Index = 0;
+
+/// The first piece. It stays there: an edit changes what is in a piece and adds pieces behind it.
+pub(super) const FIRST: Index = 1;
 
 const LEFT: usize = 0;
 const RIGHT: usize = 1;
 
-/// A piece, and what says where it is. None is empty.
+/// A run of the writer's bytes, then a run of pushed ones, and where the piece is. The last piece
+/// is the only one that is empty, so that every place is before a piece or in one.
 ///
-/// As small as it can be: a peer decides how many there are, and what they cost is the memory that
-/// is gone through.
-#[derive(Debug)]
+/// As small as it can be, and no more than one for an edit: a peer decides how many there are, and
+/// what they cost is the memory that is gone through.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Piece {
-    /// Bytes of the writer that came before it, deleted ones included.
-    pub(super) behind: u32,
-    /// Where it starts in what was pushed, or [`WRITTEN`].
+    /// The piece that follows.
+    next: Index,
+    /// Bytes of the writer that came before its own, deleted ones included.
+    behind: u32,
+    /// Bytes of the writer, from `behind` on.
+    written: u32,
+    /// Where its pushed bytes start in all that was pushed.
     start: u32,
-    /// Bytes of its own.
-    own: u32,
+    /// Pushed bytes.
+    pushed: u32,
     /// Bytes of the tree that it is the root of.
     len: u32,
     children: [Index; 2],
-    /// The pieces before and after it.
-    neighbours: [Index; 2],
-}
-
-/// In the place of a start: its bytes are the writer's, from `behind` on.
-const WRITTEN: u32 = u32::MAX;
-
-/// Whose bytes they are, and which.
-#[derive(Debug)]
-pub(super) enum Source {
-    Written(Range<usize>),
-    Pushed(Range<usize>),
 }
 
 impl Piece {
-    pub(super) fn source(&self) -> Source {
-        let range = |start: u32| start as usize..start as usize + self.own as usize;
-        match self.start {
-            WRITTEN => Source::Written(range(self.behind)),
-            start => Source::Pushed(range(start)),
-        }
+    /// Which of the writer's bytes it has.
+    pub(super) fn written(&self) -> Range<usize> {
+        range(self.behind, self.written)
     }
 
-    /// Where the piece behind its first `len` bytes would be: `behind` and `start`.
-    fn place_behind(&self, len: u32) -> (u32, u32) {
-        match self.start {
-            WRITTEN => (self.behind + len, WRITTEN),
-            start => (self.behind, start + len),
-        }
+    /// Which of the pushed bytes it has.
+    pub(super) fn pushed(&self) -> Range<usize> {
+        range(self.start, self.pushed)
     }
+
+    fn own(&self) -> u32 {
+        self.written + self.pushed
+    }
+
+    /// Drops its first `n` bytes.
+    fn skip(&mut self, n: u32) {
+        let written = n.min(self.written);
+        self.behind += written;
+        self.written -= written;
+        self.start += n - written;
+        self.pushed -= n - written;
+    }
+
+    /// Keeps its first `n` bytes.
+    fn truncate(&mut self, n: u32) {
+        self.written = n.min(self.written);
+        self.pushed = n - self.written;
+    }
+}
+
+fn range(start: u32, len: u32) -> Range<usize> {
+    start as usize..start as usize + len as usize
 }
 
 #[derive(Debug)]
 pub(super) struct Pieces {
-    /// The first one is [`NONE`].
     nodes: Vec<Piece>,
     root: Index,
     /// Pieces that were stepped over.
@@ -76,30 +91,31 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Bytes that there can be at any time.
-    pub(super) const MAX: usize = WRITTEN as usize - 1;
+    pub(super) const MAX: usize = u32::MAX as usize;
 
     /// A piece for each slice of the writer, of which these are the lengths: together at most
     /// [`Self::MAX`].
     pub(super) fn new(lens: impl Iterator<Item = usize>) -> Self {
-        let none = Piece {
-            behind: 0,
-            start: WRITTEN,
-            own: 0,
-            len: 0,
-            children: [NONE; 2],
-            neighbours: [NONE; 2],
-        };
         let mut pieces = Self {
-            nodes: vec![none],
+            nodes: vec![Piece::default()],
             root: NONE,
             #[cfg(test)]
             steps: 0,
         };
-        for len in lens {
-            let len = number(len);
-            let written = pieces[NONE].behind;
-            pieces.root = pieces.add((written, WRITTEN), len, NONE, [pieces.root, NONE]);
-            pieces[NONE].behind += len;
+        for written in lens.map(number).chain([0]) {
+            let before = pieces.root;
+            pieces.root = number(pieces.nodes.len());
+            let behind = pieces[before].len;
+            pieces.nodes.push(Piece {
+                behind,
+                written,
+                len: behind + written,
+                children: [before, NONE],
+                ..Piece::default()
+            });
+            if before != NONE {
+                pieces[before].next = pieces.root;
+            }
         }
         pieces
     }
@@ -109,214 +125,103 @@ impl Pieces {
         self[self.root].len as usize
     }
 
+    /// Pieces that take memory.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.nodes.len() - 1
+    }
+
     /// The pieces from `first` on.
     pub(super) fn iter_from(&self, first: Index) -> impl Iterator<Item = &Piece> {
-        let found = move |index| Some(index).filter(|index| *index != NONE);
-        let next = move |index: &Index| found(self[*index].neighbours[RIGHT]);
-        std::iter::successors(found(first), next).map(|index| &self[index])
+        let mut next = first;
+        std::iter::from_fn(move || {
+            let piece = (next != NONE).then(|| &self[next])?;
+            next = piece.next;
+            Some(piece)
+        })
     }
 
-    /// All pieces.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Piece> {
-        self.iter_from(self[NONE].neighbours[RIGHT])
-    }
-
-    /// The piece that has byte `at`, and where in it that byte is.
+    /// The piece that has byte `at`, and where in it that byte is; past the end, the last.
     pub(super) fn find(&mut self, at: usize) -> (Index, usize) {
-        let (root, within) = self.splay(self.root, number(at));
-        self.root = root;
-        (root, within as usize)
+        let within = self.find_root(number(at));
+        (self.root, within as usize)
     }
 
     /// Inserts a range of what was pushed before byte `at`, or at the end.
     pub(super) fn insert(&mut self, at: usize, pushed: Range<usize>) {
-        let (before, after) = self.split(self.root, number(at));
-        let place = (self[after].behind, number(pushed.start));
-        let inserted = self.add(place, number(pushed.len()), after, [before, NONE]);
-        self.root = self.concatenate(inserted, after);
+        let within = self.find_root(number(at));
+        let mut before = self.cut(within);
+        if self[before].pushed > 0 {
+            before = self.cut(0);
+        }
+        let len = number(pushed.len());
+        let piece = &mut self[before];
+        (piece.start, piece.pushed) = (number(pushed.start), len);
+        piece.len += len;
+        let root = self.root;
+        self[root].len += len;
     }
 
     /// Removes the bytes of a range that is not empty.
     pub(super) fn remove(&mut self, range: Range<usize>) {
-        let (before, removed) = self.split(self.root, number(range.start));
-        let [last, _] = self[removed].neighbours;
-        let after = self.skip(removed, number(range.len()));
-        self.join(last, after);
-        self.root = self.concatenate(before, after);
-    }
-
-    /// Puts one tree before another, whose root is its first piece: the next edit is most likely
-    /// there, or close behind it.
-    fn concatenate(&mut self, before: Index, after: Index) -> Index {
-        if after == NONE {
-            return before;
-        }
-        self[after].children[LEFT] = before;
-        self.measure(after);
-        after
-    }
-
-    /// Leaves the first `len` bytes of a tree out. The root of the rest is its first piece.
-    fn skip(&mut self, tree: Index, len: u32) -> Index {
-        if len >= self[tree].len {
-            return NONE;
-        }
-        let (root, within) = self.splay(tree, len);
-        let piece = &mut self[root];
-        (piece.behind, piece.start) = piece.place_behind(within);
-        piece.own -= within;
-        piece.children[LEFT] = NONE;
-        root
-    }
-
-    /// A new piece before `after` in the list.
-    fn add(
-        &mut self,
-        (behind, start): (u32, u32),
-        own: u32,
-        after: Index,
-        children: [Index; 2],
-    ) -> Index {
-        let index = number(self.nodes.len());
-        let [before, _] = self[after].neighbours;
-        let [left, right] = children.map(|child| self[child].len);
-        self.nodes.push(Piece {
-            behind,
-            start,
-            own,
-            len: left + own + right,
-            children,
-            neighbours: [before, after],
-        });
-        self.join(before, index);
-        self.join(index, after);
-        index
-    }
-
-    /// Makes two pieces neighbours.
-    fn join(&mut self, before: Index, after: Index) {
-        self[before].neighbours[RIGHT] = after;
-        self[after].neighbours[LEFT] = before;
-    }
-
-    /// Cuts a tree before byte `at`. The root of the second part is its first piece.
-    fn split(&mut self, tree: Index, at: u32) -> (Index, Index) {
-        if at >= self[tree].len {
-            return (tree, NONE);
-        }
-        let (root, within) = self.splay(tree, at);
+        let within = self.find_root(number(range.start));
         if within > 0 {
-            let tail = self.cut(root, within);
-            return (root, tail);
+            self.cut(within);
         }
-        let before = std::mem::replace(&mut self[root].children[LEFT], NONE);
-        self.measure(root);
-        (before, root)
+        let removed = self.root;
+        let len = number(range.len());
+        if len < self[removed].own() {
+            self[removed].skip(len);
+            self[removed].len -= len;
+            return;
+        }
+        let before = std::mem::replace(&mut self[removed].children[LEFT], NONE);
+        self.measure(removed);
+        let (after, within) = self.splay(removed, len);
+        // What comes before goes on to the first piece that is removed: what is left behind the
+        // range takes that one's place.
+        let mut rest = self[after];
+        rest.skip(within);
+        rest.children[LEFT] = before;
+        self[removed] = rest;
+        self.measure(removed);
+        self.root = removed;
     }
 
-    /// Cuts the piece at a root; what comes behind the cut becomes a tree of its own.
-    fn cut(&mut self, root: Index, within: u32) -> Index {
-        let piece = &mut self[root];
-        let place = piece.place_behind(within);
-        let tail = piece.own - within;
-        piece.own = within;
-        let after = std::mem::replace(&mut piece.children[RIGHT], NONE);
-        let [_, next] = piece.neighbours;
-        self.measure(root);
-        self.add(place, tail, next, [NONE, after])
+    /// Brings the piece that has byte `at` to the root; past the end, the last. Returns where in
+    /// it the byte is.
+    fn find_root(&mut self, at: u32) -> u32 {
+        if let Place::Root(within) = self.place(self.root, at) {
+            return within;
+        }
+        let (root, within) = self.splay(self.root, at);
+        self.root = root;
+        within
     }
 
+    /// Cuts the piece at the root. Its bytes from `within` on become the root: the next edit is
+    /// most likely there, or close behind it. Returns the piece of those before, which may be none.
+    fn cut(&mut self, within: u32) -> Index {
+        let (head, tail) = (self.root, number(self.nodes.len()));
+        let [left, _] = self[head].children;
+        let len = self[left].len + within;
+        let piece = &mut self[head];
+        let mut rest = *piece;
+        rest.skip(within);
+        rest.children[LEFT] = head;
+        piece.truncate(within);
+        (piece.next, piece.len) = (tail, len);
+        piece.children[RIGHT] = NONE;
+        self.nodes.push(rest);
+        self.root = tail;
+        head
+    }
+
+    /// Counts the bytes of the tree that a piece is the root of.
     fn measure(&mut self, index: Index) {
         let [left, right] = self[index].children;
         let around = self[left].len + self[right].len;
-        self[index].len = around + self[index].own;
-    }
-
-    /// On which side of the root of `tree` byte `at` of it lies, and which byte it is there; none
-    /// if it is the root's own, or lies past the end.
-    fn side(&self, tree: Index, at: u32) -> Option<(usize, u32)> {
-        let root = &self[tree];
-        let left = self[root.children[LEFT]].len;
-        let own = left + root.own;
-        match at {
-            _ if at < left => Some((LEFT, at)),
-            _ if at < own || root.children[RIGHT] == NONE => None,
-            _ => Some((RIGHT, at - own)),
-        }
-    }
-
-    /// Brings the piece that has byte `at` to the root of `tree`; the last one, if none has.
-    /// Returns that root, and where in it the byte is.
-    fn splay(&mut self, tree: Index, mut at: u32) -> (Index, u32) {
-        let mut root = tree;
-        let mut sides = Sides::default();
-        let mut way = self.side(root, at);
-        if way.is_none() {
-            let [left, _] = self[root].children;
-            return (root, at - self[left].len);
-        }
-        while let Some((side, at_child)) = way {
-            let child = self[root].children[side];
-            (way, at) = (self.side(child, at_child), at_child);
-            if let Some((_, at_grandchild)) = way.filter(|(then, _)| *then == side) {
-                self.rotate(root, side);
-                root = child;
-                at = at_grandchild;
-                way = self.side(self[child].children[side], at);
-            }
-            root = self.set_aside(&mut sides, root, side);
-        }
-        let [left, _] = self[root].children;
-        let within = at - self[left].len;
-        self.assemble(&sides, root);
-        (root, within)
-    }
-
-    /// Puts the child on `side` in the place of its parent.
-    fn rotate(&mut self, root: Index, side: usize) {
-        let child = self[root].children[side];
-        self[root].children[side] = self[child].children[1 - side];
-        self[child].children[1 - side] = root;
-        self.measure(root);
-    }
-
-    /// Leaves a root behind for its child on `side`; it lies on the other side of what is looked
-    /// for.
-    fn set_aside(&mut self, sides: &mut Sides, root: Index, side: usize) -> Index {
-        #[cfg(test)]
-        {
-            self.steps += 1;
-        }
-        let other = 1 - side;
-        let beyond = self[root].children[other];
-        sides.lens[other] += self[beyond].len + self[root].own;
-        match std::mem::replace(&mut sides.ends[other], root) {
-            NONE => sides.roots[other] = root,
-            end => self[end].children[side] = root,
-        }
-        self[root].children[side]
-    }
-
-    /// Makes what was set aside the children of `root`.
-    fn assemble(&mut self, sides: &Sides, root: Index) {
-        for side in [LEFT, RIGHT] {
-            let child = self[root].children[side];
-            let mut len = sides.lens[side] + self[child].len;
-            if sides.ends[side] == NONE {
-                continue;
-            }
-            self[sides.ends[side]].children[1 - side] = NONE;
-            let mut index = sides.roots[side];
-            while index != NONE {
-                self[index].len = len;
-                let beyond = self[index].children[side];
-                len -= self[beyond].len + self[index].own;
-                index = self[index].children[1 - side];
-            }
-            self[sides.ends[side]].children[1 - side] = child;
-            self[root].children[side] = sides.roots[side];
-        }
-        self.measure(root);
+        self[index].len = around + self[index].own();
     }
 }
 
@@ -332,15 +237,6 @@ impl ops::IndexMut<Index> for Pieces {
     fn index_mut(&mut self, index: Index) -> &mut Self::Output {
         &mut self.nodes[index as usize]
     }
-}
-
-/// Two trees of what lies left and right of a piece that is looked for.
-#[derive(Default)]
-struct Sides {
-    roots: [Index; 2],
-    /// The piece of each that is nearest to the one looked for.
-    ends: [Index; 2],
-    lens: [u32; 2],
 }
 
 /// A number that is no greater than [`Pieces::MAX`], for which the owner of the pieces cares.

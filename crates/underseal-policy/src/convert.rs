@@ -2,6 +2,7 @@
 //! allows nothing that the original denies. What cannot be kept exactly is refused by name, or noted
 //! where it only narrows.
 
+mod block;
 mod cilium;
 mod istio;
 mod metadata;

@@ -319,10 +319,10 @@ fn in_segment(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".-_".contains(&byte)
 }
 
-/// A port.
+/// A port. Zeros before it are octal to some readers.
 pub(crate) fn port(text: &str) -> Result<u16, String> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    let port = text.parse().ok().filter(|port| *port != 0 && digits);
+    let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    let port = text.parse().ok().filter(|_| digits);
     port.ok_or_else(|| format!("expected a port from 1 to 65535: `{text}`"))
 }
 

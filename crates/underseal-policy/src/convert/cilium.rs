@@ -5,7 +5,9 @@ mod http;
 mod identity;
 mod peers;
 mod ports;
+mod selector;
 
+use self::selector::{Asks, Requirement};
 use super::{Conversion, Origin};
 use crate::load::{Fields, Value};
 use crate::model::{Action, AuthorizationPolicy, Direction, Rule, Selector, Spec};
@@ -163,16 +165,16 @@ impl Conversion<'_> {
     /// `None` if it selects every workload.
     fn endpoints(&mut self, value: &Value<'_>) -> Option<Selector> {
         let mut selector = Selector::default();
-        for requirement in self.requirements(value) {
-            match requirement.value() {
-                Some(label) => {
-                    let value = label.to_owned();
-                    selector.match_labels.insert(requirement.label, value);
-                }
-                None => self.reader.fault(
-                    value,
-                    "not supported: a workload is selected by one value of a label",
-                ),
+        for Requirement { label, asks, .. } in self.requirements(value) {
+            let one = match asks {
+                Asks::OneOf(mut values) if values.len() == 1 => values.pop(),
+                _ => None,
+            };
+            let labels = &mut selector.match_labels;
+            let is_one = one.is_some_and(|one| *labels.entry(label).or_insert(one.clone()) == one);
+            if !is_one {
+                let message = "not supported: a workload is selected by one value of a label";
+                self.reader.fault(value, message);
             }
         }
         (!selector.match_labels.is_empty()).then_some(selector)
@@ -199,15 +201,15 @@ impl Conversion<'_> {
         let mut fields = self.reader.mapping(item, &known);
         let ports = fields.take("toPorts");
         let has_ports = ports.is_some();
-        let Some(peers) = self.peers(&mut fields, section, origin) else {
+        let Some(peers) = self.peers(item, &mut fields, section, origin) else {
             // An item that names neither peers nor ports selects nothing: all is denied.
             return if has_ports {
-                self.operations(ports)
+                self.operations(ports, section)
             } else {
                 Vec::new()
             };
         };
-        let mut operations = self.operations(ports);
+        let mut operations = self.operations(ports, section);
         if !has_ports {
             operations.push(Rule::default());
         }

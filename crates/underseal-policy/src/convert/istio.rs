@@ -7,14 +7,14 @@ mod sources;
 mod tokens;
 
 use self::sources::Sender;
-use super::Conversion;
 use super::metadata::Metadata;
+use super::{Conversion, NAMESPACE_LABEL};
 use crate::condition::Key;
 use crate::load::{Fields, Value};
 use crate::model::{
     Action, AuthorizationPolicy, Condition, From, Operation, Rule, Selector, Source, Spec, To,
 };
-use crate::pattern::{self, Pattern};
+use crate::pattern::Pattern;
 use crate::validate::check_value;
 
 /// Keys that Istio has and that nothing here can say.
@@ -164,6 +164,10 @@ impl Conversion<'_> {
         let mut selector = Selector::default();
         for (label, value) in self.reader.entries(&labels) {
             let text = self.reader.text(&value);
+            if label == NAMESPACE_LABEL {
+                let message = "stands for the namespace here, and for a label of the pod there";
+                self.reader.fault(&value, message);
+            }
             selector.match_labels.insert(label.to_owned(), text);
         }
         (!selector.match_labels.is_empty()).then_some(selector)
@@ -261,9 +265,7 @@ impl Conversion<'_> {
 
     /// What the operators of a template do not take there is denied here.
     fn note_operators(&mut self, list: Option<&Value<'_>>) {
-        let Some(list) = list else { return };
-        let mut items = self.reader.items(list).into_iter();
-        if items.any(|item| item.as_text().is_some_and(|text| text.contains('{'))) {
+        if let Some(list) = list.filter(|list| list.any_text(|text| text.contains('{'))) {
             let message = "`{*}` and `{**}` take no `*` and no `=` there, and here what has one in \
                            their place is denied";
             self.narrow(list, message);
@@ -272,10 +274,8 @@ impl Conversion<'_> {
 
     /// A host with a port is denied where the host alone is.
     fn note_ports(&mut self, list: Option<&Value<'_>>) {
-        let Some(list) = list else { return };
         let has_port = |text: &str| text.ends_with('*') || text.contains(':');
-        let mut items = self.reader.items(list).into_iter();
-        if items.any(|item| item.as_text().is_some_and(|text| !has_port(text))) {
+        if let Some(list) = list.filter(|list| list.any_text(|text| !has_port(text))) {
             let message =
                 "a host with a port is denied here where the host alone is, and not there";
             self.narrow(list, message);
@@ -371,17 +371,4 @@ fn as_written(key: &str, text: &str) -> Result<Vec<String>, String> {
         ));
     }
     Ok(vec![text.to_owned()])
-}
-
-/// A block of addresses, whose bits beyond the prefix do not count there.
-fn block(text: &str) -> Result<Vec<String>, String> {
-    let block = pattern::read_block(text)?.trunc();
-    if pattern::ip_block(&block.to_string())? != block {
-        return Err(format!("an address of IPv4 is not written so: `{text}`"));
-    }
-    Ok(vec![if text.contains('/') {
-        block.to_string()
-    } else {
-        text.to_owned()
-    }])
 }

@@ -41,3 +41,12 @@ impl Default for ConvertOptions {
         }
     }
 }
+
+impl ConvertOptions {
+    /// The names of the trust domain, its own first.
+    pub(super) fn domains(&self) -> Option<Vec<&str>> {
+        let own = self.trust_domain.as_deref()?;
+        let aliases = self.trust_domain_aliases.iter().map(String::as_str);
+        Some(std::iter::once(own).chain(aliases).collect())
+    }
+}

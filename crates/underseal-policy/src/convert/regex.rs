@@ -26,6 +26,7 @@ pub(super) struct Patterns {
 }
 
 const DOT: &str = "`.` is any character there, and a dot alone here";
+const OPERATORS: &str = "`{*}` and `{**}` take no `*` and no `=`, which the expression does";
 const QUERY: &str = "`.*` and `[^/]+` take a query there, and stand for the path alone here";
 
 /// Reads `expression`.
@@ -55,6 +56,7 @@ pub(super) fn patterns(expression: &str, kind: Kind) -> Result<Patterns, String>
             return Err(format!("no host is written so: `{text}`"));
         }
         patterns.note(sequence.contains(&Part::AnyByte), DOT);
+        patterns.note(text.contains('{'), OPERATORS);
         let takes_query = parts.len() > 1 && kind == Kind::Path && !is_prefix(&text);
         let is_open = parts.iter().any(|part| !matches!(part, Part::Literal(_)));
         patterns.note(takes_query && is_open, QUERY);

@@ -89,6 +89,15 @@ impl<'n> Value<'n> {
         }
     }
 
+    /// Whether a text of the list that this is `is`.
+    pub(crate) fn any_text(&self, is: impl Fn(&str) -> bool) -> bool {
+        let Node::List(items) = &self.node.value else {
+            return false;
+        };
+        let mut items = items.iter();
+        items.any(|item| matches!(&item.value, Node::Text(text) if is(text)))
+    }
+
     /// What the value at `key`, or at a path, is called.
     pub(crate) fn path_to(&self, key: &str) -> String {
         let dot = if self.path.is_empty() { "" } else { "." };
@@ -165,6 +174,18 @@ impl Reader {
         };
         self.fault(value, message);
         String::new()
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, value: &Value<'_>) -> Option<bool> {
+        let read = match &value.node.value {
+            Node::Scalar("a boolean", written) => written.to_lowercase().parse().ok(),
+            _ => None,
+        };
+        if read.is_none() {
+            self.fault(value, "expected `true` or `false`");
+        }
+        read
     }
 
     pub(crate) fn choice<T: Copy + Default>(

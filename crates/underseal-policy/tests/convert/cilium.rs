@@ -99,7 +99,8 @@ spec:
     );
     let rules = &converted.policies[1].spec.rules;
     assert_eq!(rules[0].to[0].operation.ports, ["80", "81", "82"]);
-    assert_eq!(rules[1].from[0].source.not_principals, ["*"]);
+    let told = &rules[1].from[0].source.not_principals;
+    assert_eq!(told[..], ["spiffe://corp/ns/*"]);
 }
 
 #[test]

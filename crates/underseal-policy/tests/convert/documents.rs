@@ -26,7 +26,7 @@ fn a_policy_without_namespace_is_for_the_one_that_is_given() {
     let clusterwide = clusterwide.replace("'k8s:io.cilium.k8s.policy.serviceaccount': web", "");
     let (yaml, _) = converted(&clusterwide);
     assert!(!yaml.contains("pod.namespace"), "{yaml}");
-    assert!(yaml.contains("- spiffe://corp/*\n"), "{yaml}");
+    assert!(yaml.contains("- spiffe://corp/ns/*\n"), "{yaml}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod refusals;
 #[path = "../support/requests.rs"]
 mod requests;
 mod tokens;
+mod widening;
 
 use std::path::Path;
 

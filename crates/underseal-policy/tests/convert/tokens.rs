@@ -41,10 +41,33 @@ fn keys_are_those_of_a_file_that_is_given_for_the_address() {
     ] {
         assert!(yaml.contains(part), "{part}: {yaml}");
     }
-    assert!(notes.is_empty(), "{notes:?}");
-    let hidden = TOKENS.replace("    forwardOriginalToken: true\n", "");
-    let (_, notes) = converted_with(&hidden, &with_keys());
-    has(&notes, "the token goes on to the workload");
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    has(
+        &notes,
+        "jwtRules[0].audiences: an audience is compared letter by letter",
+    );
+    for (asked, goes_on) in [
+        ("", false),
+        ("false", false),
+        ("False", false),
+        ("true", true),
+    ] {
+        let key = match asked {
+            "" => String::new(),
+            asked => format!("    forwardOriginalToken: {asked}\n"),
+        };
+        let text = TOKENS.replace("    forwardOriginalToken: true\n", &key);
+        let (_, notes) = converted_with(&text, &with_keys());
+        let told = notes
+            .iter()
+            .any(|note| note.contains("the token goes on to the workload"));
+        assert_eq!(told, !goes_on, "{asked}: {notes:?}");
+    }
+    let text = TOKENS.replace("forwardOriginalToken: true", "forwardOriginalToken: maybe");
+    has(
+        &refused_with(&text, &with_keys()),
+        "forwardOriginalToken: expected `true` or `false`",
+    );
     let inlined = TOKENS.replace(
         "jwksUri: https://issuer.test/keys",
         "jwks: '{\"keys\":[{}]}'",

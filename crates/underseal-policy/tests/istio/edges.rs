@@ -232,6 +232,9 @@ fn around(value: &str) -> Vec<String> {
     let mut shorter = core.to_owned();
     shorter.pop();
     texts.push(shorter);
+    if core.contains('.') {
+        texts.push(core.replace('.', "x"));
+    }
     texts
 }
 

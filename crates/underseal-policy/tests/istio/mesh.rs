@@ -238,11 +238,11 @@ impl Judge<'_> {
                 names.map(|name| spiffe(&name)).collect()
             }),
             "namespaces" | "source.namespace" => {
-                of(&|value| vec![format!(".*/ns/{}/.*", starred(value, ".*"))])
+                // As it is written: a dot is any character.
+                of(&|value| vec![format!(".*/ns/{}/.*", value.replace('*', ".*"))])
             }
             "serviceAccounts" | "source.serviceAccount" => of(&|value| {
                 let (namespace, name) = value.split_once('/').unwrap_or((self.namespace, value));
-                let [namespace, name] = [namespace, name].map(regex::escape);
                 vec![format!("spiffe://.+/ns/{namespace}/(.+/|)sa/{name}(/.+)?")]
             }),
             "trustDomains" | "source.trustDomain" => of(&|value| {

@@ -1,25 +1,33 @@
 //! What may be asked for: `toPorts`, and its HTTP rules.
 
-use super::Rule;
+use super::{Rule, Section};
 use crate::condition::Key;
 use crate::convert::Conversion;
 use crate::convert::regex::{self, Kind};
 use crate::load::Value;
-use crate::model::{Condition, Operation, To};
+use crate::model::{Action, Condition, Operation, To};
 
 /// What an HTTP rule asks of the text of a key: patterns, of which some end where the path does.
 type Asked = Option<Vec<String>>;
 
 impl Conversion<'_> {
     /// For each port and HTTP rule a rule that asks for it alone.
-    pub(super) fn operations(&mut self, value: Option<Value<'_>>) -> Vec<Rule> {
+    pub(super) fn operations(&mut self, value: Option<Value<'_>>, section: &Section) -> Vec<Rule> {
         let items = self.reader.list(value);
         let mut rules = Vec::new();
         for item in &items {
             let mut fields = self.reader.mapping(item, &["ports", "rules"]);
-            let ports = self.reader.list(fields.take("ports"));
+            // Without ports nothing is allowed there, and nothing denied.
+            let ports = self.reader.required(item, &mut fields, "ports");
+            let ports = self.reader.list(ports);
             let ports: Vec<_> = ports.iter().flat_map(|port| self.ports(port)).collect();
-            match fields.take("rules") {
+            let asked = fields.take("rules");
+            if let (Some(asked), Action::Deny) = (&asked, section.action) {
+                let message =
+                    "not supported: what denies has no rules in Cilium, and denies the port";
+                self.reader.fault(asked, message);
+            }
+            match asked {
                 None => rules.push(operation(Operation {
                     ports,
                     ..Operation::default()
@@ -52,6 +60,9 @@ impl Conversion<'_> {
             .iter()
             .filter_map(|header| self.header(header))
             .collect();
+        let asks = methods.is_some() || paths.is_some() || hosts.is_some() || !headers.is_empty();
+        // What asks for nothing allows every request, and nothing that is none.
+        let methods = methods.or_else(|| (!asks).then(|| vec!["*".to_owned()]));
         let rule = |paths: Vec<String>| Rule {
             when: headers.clone(),
             ..operation(Operation {

@@ -2,10 +2,10 @@
 
 use super::identity::Identity;
 use super::{Direction, Rule, Section};
+use crate::convert::block::block;
 use crate::convert::{Conversion, Origin};
 use crate::load::{Fields, Value};
 use crate::model::{Action, Condition, From, Source};
-use crate::pattern;
 use crate::validate::check_value;
 
 /// Addresses that a peer must have, and must not have.
@@ -22,6 +22,7 @@ impl Conversion<'_> {
     /// For each peer a rule that asks for it alone; `None` if the item names no peers.
     pub(super) fn peers(
         &mut self,
+        item: &Value<'_>,
         fields: &mut Fields<'_>,
         section: &Section,
         origin: &Origin,
@@ -32,18 +33,21 @@ impl Conversion<'_> {
         };
         let [endpoints, entities, blocks, sets] = keys.map(|key| fields.take(key));
         let lists = [&endpoints, &entities, &blocks, &sets];
-        if lists.iter().all(|list| list.is_none()) {
-            return None;
+        match lists.iter().filter(|list| list.is_some()).count() {
+            0 => return None,
+            1 => {}
+            _ => {
+                let message = "Cilium takes one kind of peers in an item, and no such policy";
+                self.reader.fault(item, message);
+            }
         }
         let mut peers = Vec::new();
         for endpoint in self.reader.list(endpoints) {
             if let Some(identity) = self.identity(&endpoint, section, origin) {
                 peers.extend(by_identity(identity, section));
                 if section.action == Action::Deny {
-                    self.narrow(
-                        &endpoint,
-                        "a peer that proves no identity is denied as well",
-                    );
+                    let message = "a peer that proves no identity of the cluster is denied as well";
+                    self.narrow(&endpoint, message);
                 }
             }
         }
@@ -71,10 +75,9 @@ impl Conversion<'_> {
     }
 
     fn blocks(&mut self, list: Option<Value<'_>>) -> Vec<String> {
-        let written = |text: &str| Ok(vec![pattern::read_block(text)?.trunc().to_string()]);
         self.values(
             list,
-            |_, text| written(text),
+            |_, text| block(text),
             |text| check_value("ipBlocks", text),
         )
     }
@@ -100,17 +103,18 @@ impl Conversion<'_> {
     /// A block with exceptions.
     fn set(&mut self, value: &Value<'_>) -> Option<Blocks> {
         let mut fields = self.reader.mapping(value, &["cidr", "except"]);
-        let block = self.reader.required(value, &mut fields, "cidr")?;
-        let text = self.reader.text(&block);
-        let inside = match pattern::read_block(&text) {
-            Ok(block) => block.trunc().to_string(),
-            Err(message) => {
-                self.reader.fault(&block, message);
-                return None;
-            }
-        };
+        let cidr = self.reader.required(value, &mut fields, "cidr")?;
+        let text = self.reader.text(&cidr);
         let except = self.blocks(fields.take("except"));
-        self.beyond_cluster(value, vec![inside], except)
+        match block(&text) {
+            Ok(inside) => self.beyond_cluster(value, inside, except),
+            Err(message) => {
+                if !text.is_empty() {
+                    self.reader.fault(&cidr, message);
+                }
+                None
+            }
+        }
     }
 
     /// The addresses of an entity; `Some(None)` for all.
@@ -152,10 +156,14 @@ impl Conversion<'_> {
     }
 }
 
-/// A rule, and for what denies one more: who proves no identity may be the peer.
+/// A rule, and for what denies one more: who proves no identity that tells a namespace may be the
+/// peer.
 fn by_identity(identity: Identity, section: &Section) -> Vec<Rule> {
-    let Identity { principals, labels } = identity;
-    let anybody = vec!["*".to_owned()];
+    let Identity {
+        principals,
+        told,
+        labels,
+    } = identity;
     let mut rules = match section.direction {
         Direction::Ingress => vec![
             from(Source {
@@ -163,7 +171,7 @@ fn by_identity(identity: Identity, section: &Section) -> Vec<Rule> {
                 ..Source::default()
             }),
             from(Source {
-                not_principals: anybody,
+                not_principals: told,
                 ..Source::default()
             }),
         ],
@@ -171,7 +179,7 @@ fn by_identity(identity: Identity, section: &Section) -> Vec<Rule> {
             const KEY: &str = "destination.principal";
             vec![
                 when(KEY, principals, Vec::new()),
-                when(KEY, Vec::new(), anybody),
+                when(KEY, Vec::new(), told),
             ]
         }
     };

@@ -5,7 +5,7 @@ use crate::load::Value;
 use crate::validate::check_value;
 
 /// How many ports a range may hold: each of them is named.
-const MAX_RANGE: u16 = 1024;
+const MAX_RANGE: u16 = 4096;
 
 impl Conversion<'_> {
     /// A port, or all of a range.

@@ -1,8 +1,8 @@
 //! What else must hold.
 
 use super::super::Conversion;
+use super::super::block::block;
 use super::super::metadata::Metadata;
-use super::block;
 use super::identities::{namespace, of_account, request_principal};
 use super::sources::REMOTE;
 use crate::condition::Key;
@@ -40,11 +40,15 @@ impl Conversion<'_> {
         };
         let [values, not_values] = ["values", "notValues"].map(|name| {
             let opens = (action == Action::Allow) == (name == "notValues");
+            let list = fields.take(name);
+            if matches!(key, Key::SourceNamespace | Key::SourceServiceAccount) {
+                self.note_dots(list.as_ref());
+            }
             self.values(
-                fields.take(name),
+                list,
                 |conversion, text| match &*written {
                     "source.principal" => conversion.options.principals(text),
-                    "source.serviceAccount" => of_account(metadata, text),
+                    "source.serviceAccount" => of_account(metadata, text, opens),
                     "source.trustDomain" => Ok(conversion.options.trust_domains(text)),
                     "source.namespace" => namespace(text, opens),
                     "request.auth.principal" => Ok(request_principal(text)),

@@ -1,8 +1,9 @@
 //! Identities as Istio writes them, and SPIFFE IDs. An identity of a mesh is
 //! `spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT`.
 
-use super::super::ConvertOptions;
 use super::super::metadata::Metadata;
+use super::super::{Conversion, ConvertOptions};
+use crate::load::Value;
 
 /// What stands in policies for the trust domain of the mesh, whatever it is called.
 const OWN_DOMAIN: &str = "cluster.local";
@@ -11,12 +12,6 @@ const OWN_DOMAIN: &str = "cluster.local";
 const NO_DOMAIN: &str = "stands for the mesh's trust domain and its aliases: give `--trust-domain`";
 
 impl ConvertOptions {
-    fn domains(&self) -> Option<Vec<&str>> {
-        let own = self.trust_domain.as_deref()?;
-        let aliases = self.trust_domain_aliases.iter().map(String::as_str);
-        Some(std::iter::once(own).chain(aliases).collect())
-    }
-
     /// `cluster.local/ns/a/sa/b` is a SPIFFE ID without scheme. Whole ones of the mesh's trust domain
     /// are accepted under each of its names; others stay as they are.
     pub(super) fn principals(&self, text: &str) -> Result<Vec<String>, String> {
@@ -60,10 +55,15 @@ impl ConvertOptions {
 }
 
 /// `NAMESPACE/ACCOUNT`, or an account of the policy's namespace, of any trust domain.
-pub(super) fn of_account(metadata: &Metadata, text: &str) -> Result<Vec<String>, String> {
+pub(super) fn of_account(
+    metadata: &Metadata,
+    text: &str,
+    opens: bool,
+) -> Result<Vec<String>, String> {
     if text.contains('*') {
         return Err(format!("a service account is named whole: `{text}`"));
     }
+    check_dots(text, opens)?;
     let own = metadata.origin.namespace.as_deref().unwrap_or_default();
     let (namespace, account) = text.split_once('/').unwrap_or((own, text));
     Ok(vec![format!("{namespace}/{account}")])
@@ -75,12 +75,33 @@ pub(super) fn namespace(text: &str, opens: bool) -> Result<Vec<String>, String> 
     if text == "*a" || text == "*sa" {
         return Err(format!("matches every namespace there: `{text}`"));
     }
+    check_dots(text, opens)?;
     if opens && text.starts_with('*') && text != "*" {
         return Err(format!(
             "may match what follows the namespace in an identity there, and not here: `{text}`"
         ));
     }
     Ok(vec![text.to_owned()])
+}
+
+/// Names of namespaces and accounts are regular expressions there.
+const DOT: &str = "a dot is any character there, and a dot here";
+
+/// Where a name with a dot is narrower here, it cannot be kept if that `opens` something.
+fn check_dots(text: &str, opens: bool) -> Result<(), String> {
+    if opens && text.contains('.') {
+        return Err(format!("{DOT}: `{text}`"));
+    }
+    Ok(())
+}
+
+impl Conversion<'_> {
+    /// Tells of the names with a dot that are not refused.
+    pub(super) fn note_dots(&mut self, list: Option<&Value<'_>>) {
+        if let Some(list) = list.filter(|list| list.any_text(|text| text.contains('.'))) {
+            self.narrow(list, DOT);
+        }
+    }
 }
 
 /// One without a slash is of an issuer, and of no subject.

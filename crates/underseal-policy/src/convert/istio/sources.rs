@@ -1,8 +1,8 @@
 //! Who sends a request.
 
 use super::super::Conversion;
+use super::super::block::block;
 use super::super::metadata::Metadata;
-use super::block;
 use super::identities::{namespace, of_account, request_principal};
 use crate::condition::Key;
 use crate::load::Value;
@@ -113,13 +113,16 @@ impl Conversion<'_> {
         }
         let called = key.strip_prefix("not").unwrap_or(key);
         let opens = (action == Action::Allow) == (called != key);
+        if matches!(&*called.to_lowercase(), "namespaces" | "serviceaccounts") {
+            self.note_dots(list.as_ref());
+        }
         let account = Key::SourceServiceAccount;
         let domain = Key::SourceTrustDomain;
         self.values(
             list,
             |conversion, text| match called {
                 "namespaces" | "Namespaces" => namespace(text, opens),
-                "serviceAccounts" | "ServiceAccounts" => of_account(metadata, text),
+                "serviceAccounts" | "ServiceAccounts" => of_account(metadata, text, opens),
                 "trustDomains" | "TrustDomains" => Ok(conversion.options.trust_domains(text)),
                 "principals" | "Principals" => conversion.options.principals(text),
                 "requestPrincipals" | "RequestPrincipals" => Ok(request_principal(text)),

@@ -55,9 +55,15 @@ impl Conversion<'_> {
         let issuer = fields
             .take("issuer")
             .map(|issuer| self.reader.text(&issuer));
+        let audiences = fields.take("audiences");
+        if let Some(list) = &audiences {
+            let message = "an audience is compared letter by letter, and there without `https://`, \
+                           `http://` and a slash at the end";
+            self.narrow(list, message);
+        }
         let address = fields.take("jwksUri").or_else(|| fields.take("jwks_uri"));
         let mut rule = JwtRule {
-            audiences: self.reader.texts(fields.take("audiences")),
+            audiences: self.reader.texts(audiences),
             jwks: fields.take("jwks").map(|keys| self.reader.key_set(&keys)),
             from_headers: self.reader.token_headers(fields.take("fromHeaders")),
             from_params: self.reader.texts(fields.take("fromParams")),
@@ -77,10 +83,19 @@ impl Conversion<'_> {
             }
         }
         rule.issuer = issuer;
-        if fields.take("forwardOriginalToken").is_none() {
-            let message = "the token goes on to the workload, which it does not there";
-            self.note(value, message);
-        }
+        self.note_forwarding(value, fields.take("forwardOriginalToken"));
         rule
+    }
+
+    /// The token goes on to the workload here, and there where it is asked for.
+    fn note_forwarding(&mut self, rule: &Value<'_>, asked: Option<Value<'_>>) {
+        let goes_on = match &asked {
+            Some(asked) => self.reader.boolean(asked),
+            None => Some(false),
+        };
+        if goes_on == Some(false) {
+            let message = "the token goes on to the workload, which it does not there";
+            self.note(asked.as_ref().unwrap_or(rule), message);
+        }
     }
 }

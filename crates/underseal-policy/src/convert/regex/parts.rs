@@ -1,7 +1,12 @@
 //! From an expression to the sequences of parts that it matches, one for each way to choose.
 
+mod dialect;
+
+use regex_syntax::ast;
+use regex_syntax::hir::translate::Translator;
 use regex_syntax::hir::{Class, Dot, Hir, HirKind, Look, Repetition};
 
+use self::dialect::Dialect;
 use super::Kind;
 
 /// How many alternatives one expression may have.
@@ -26,16 +31,13 @@ type Choices = Vec<Vec<Part>>;
 
 /// The sequences of `expression`.
 pub(super) fn sequences(expression: &str, kind: Kind) -> Result<Choices, String> {
-    // What RE2 and this parser read differently: sets of sets.
-    if ["&&", "--", "~~", "[["]
-        .iter()
-        .any(|odd| expression.contains(odd))
-    {
-        return Err(format!("no pattern says the class in `{expression}`"));
-    }
-    let hir = regex_syntax::parse(expression)
-        .map_err(|_| format!("is no regular expression that is known here: `{expression}`"))?;
+    let unknown = || format!("is no regular expression that is known here: `{expression}`");
     let says = |what: &str| format!("no pattern says {what} in `{expression}`");
+    let tree = ast::parse::Parser::new().parse(expression);
+    let tree = tree.map_err(|_| unknown())?;
+    ast::visit(&tree, Dialect { expression }).map_err(says)?;
+    let hir = Translator::new().translate(expression, &tree);
+    let hir = hir.map_err(|_| unknown())?;
     let mut found = Vec::new();
     for sequence in Expression::choices(&hir, true, true).map_err(says)? {
         found.extend(split(sequence, kind));

@@ -35,6 +35,15 @@ fn patterns_in_disguise_are_found() {
         ("/(a\\|b)/c", Kind::Path, &["/a|b/c"]),
         ("/[ab]", Kind::Path, &["/a", "/b"]),
         ("/a\\|b", Kind::Path, &["/a|b"]),
+        (
+            "/[[:digit:]a]",
+            Kind::Path,
+            &[
+                "/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9", "/a",
+            ],
+        ),
+        ("/(?i:ab)", Kind::Path, &["/AB", "/Ab", "/aB", "/ab"]),
+        ("/a{0,1}", Kind::Path, &["/", "/a"]),
     ] {
         let expected: Vec<_> = expected.iter().map(|text| (*text).to_owned()).collect();
         assert_eq!(texts(expression, kind), Ok(expected), "{expression}");
@@ -45,7 +54,8 @@ fn patterns_in_disguise_are_found() {
 fn what_the_patterns_leave_out_is_told() {
     let narrower = |expression| patterns(expression, Kind::Path).map(|found| found.narrower);
     assert_eq!(narrower("/index.html"), Ok(vec![DOT]));
-    assert_eq!(narrower("/v1/[^/]+"), Ok(vec![QUERY]));
+    assert_eq!(narrower("/v1/[^/]+"), Ok(vec![OPERATORS, QUERY]));
+    assert_eq!(narrower("/v1/.+"), Ok(vec![OPERATORS, QUERY]));
     assert_eq!(narrower(".*/a"), Ok(vec![QUERY]));
     assert_eq!(narrower("/a/.*"), Ok(vec![]));
     assert_eq!(narrower("/a"), Ok(vec![]));
@@ -76,6 +86,11 @@ fn what_no_pattern_says_is_refused() {
         "()",
         "/[a-c&&b]",
         "/[[ab]]",
+        "/[a[b]]",
+        "/[a-c--b]",
+        "/(?x:a b)",
+        "/(?-u:a)",
+        "/a{,1}",
         "/a\\{b\\}",
         ".+/a",
     ] {

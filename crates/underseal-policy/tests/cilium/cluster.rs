@@ -1,0 +1,256 @@
+//! What Cilium decides, written from its source (`pkg/policy/api`, `pkg/k8s/apis/cilium.io/utils`,
+//! `pkg/policy/l4.go`, `pkg/envoy`): nothing of the crate is used.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use regex::Regex;
+use serde_json::Value;
+
+/// One end of a connection, as Cilium knows it.
+#[derive(Clone, Debug)]
+pub(crate) enum Peer {
+    /// A pod that Cilium manages.
+    Pod(Pod),
+    /// The node.
+    Host,
+    /// Somebody outside.
+    World(IpAddr),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    pub(crate) namespace: String,
+    pub(crate) account: String,
+    pub(crate) labels: Vec<(String, String)>,
+}
+
+/// A request, or a connection that does not speak HTTP.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) peer: Peer,
+    pub(crate) port: u16,
+    pub(crate) http: Option<Http>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    pub(crate) method: String,
+    /// With its query.
+    pub(crate) target: String,
+    pub(crate) host: String,
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+/// The way of what is judged, as the pod sees it that judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    In,
+    Out,
+}
+
+/// Whether the policy, alone, allows it to or from `own`.
+pub(crate) fn allows(policy: &Value, own: &Pod, way: Way, sent: &Sent) -> bool {
+    let namespace = match policy["kind"].as_str() {
+        Some("CiliumNetworkPolicy") => policy["metadata"]["namespace"].as_str(),
+        _ => None,
+    };
+    if namespace.is_some_and(|namespace| namespace != own.namespace) {
+        return true;
+    }
+    let spec = &policy["spec"];
+    if !selects(&spec["endpointSelector"], own, None) {
+        return true;
+    }
+    let (allow, deny) = match way {
+        Way::In => ("ingress", "ingressDeny"),
+        Way::Out => ("egress", "egressDeny"),
+    };
+    let (allow, deny) = (list(&spec[allow]), list(&spec[deny]));
+    if allow.is_empty() && deny.is_empty() {
+        return true;
+    }
+    let matches = |item: &Value, with_rules| {
+        is_peer(item, namespace, way, &sent.peer) && is_asked(&item["toPorts"], sent, with_rules)
+    };
+    !deny.iter().any(|item| matches(item, false)) && allow.iter().any(|item| matches(item, true))
+}
+
+/// Whether an item is about the peer. One that says nothing of peers is about all of them if it says
+/// something of ports, and else about none.
+fn is_peer(item: &Value, namespace: Option<&str>, way: Way, peer: &Peer) -> bool {
+    let [endpoints, entities, blocks, sets] = match way {
+        Way::In => ["fromEndpoints", "fromEntities", "fromCIDR", "fromCIDRSet"],
+        Way::Out => ["toEndpoints", "toEntities", "toCIDR", "toCIDRSet"],
+    };
+    let keys = [endpoints, entities, blocks, sets];
+    if keys.iter().all(|key| item[*key].is_null()) {
+        return !item["toPorts"].is_null();
+    }
+    let of_pods = list(&item[endpoints]).iter().any(|selector| match peer {
+        Peer::Pod(pod) => selects_peer(selector, pod, namespace),
+        Peer::Host | Peer::World(_) => false,
+    });
+    let of_entities = list(&item[entities])
+        .iter()
+        .any(|entity| match entity.as_str() {
+            Some("all") => true,
+            Some("world") => matches!(peer, Peer::World(_)),
+            Some("cluster") => !matches!(peer, Peer::World(_)),
+            Some("host") => matches!(peer, Peer::Host),
+            other => panic!("an entity that is not converted: {other:?}"),
+        });
+    let outside = match peer {
+        Peer::World(ip) => Some(*ip),
+        Peer::Pod(_) | Peer::Host => None,
+    };
+    let holds = |block: &Value| outside.is_some_and(|ip| in_block(block, ip));
+    let of_blocks = list(&item[blocks]).iter().any(holds);
+    let of_sets = list(&item[sets])
+        .iter()
+        .any(|set| holds(&set["cidr"]) && !list(&set["except"]).iter().any(holds));
+    of_pods || of_entities || of_blocks || of_sets
+}
+
+const NAMESPACE: &str = "io.kubernetes.pod.namespace";
+const NAMESPACE_LABELS: &str = "io.cilium.k8s.namespace.labels.";
+const ACCOUNT: &str = "io.cilium.k8s.policy.serviceaccount";
+
+/// As [`selects`], in the namespace of the policy where the selector does not say another.
+fn selects_peer(selector: &Value, pod: &Pod, namespace: Option<&str>) -> bool {
+    let keys = requirements(selector).into_iter().map(|(key, _)| key);
+    let keys: Vec<_> = keys.collect();
+    let says = keys
+        .iter()
+        .any(|key| key == NAMESPACE || key.starts_with(NAMESPACE_LABELS));
+    selects(selector, pod, namespace.filter(|_| !says))
+}
+
+fn selects(selector: &Value, pod: &Pod, namespace: Option<&str>) -> bool {
+    let value = |key: &str| match key {
+        NAMESPACE => Some(&*pod.namespace),
+        ACCOUNT => Some(&*pod.account),
+        key => {
+            let mut labels = pod.labels.iter();
+            let found = labels.find(|(label, _)| label == key);
+            found.map(|(_, value)| &**value)
+        }
+    };
+    namespace.is_none_or(|namespace| namespace == pod.namespace)
+        && requirements(selector).iter().all(|(key, asks)| {
+            let found = value(key);
+            match asks {
+                Asks::In(values) => found.is_some_and(|found| values.iter().any(|v| v == found)),
+                Asks::NotIn(values) => {
+                    !found.is_some_and(|found| values.iter().any(|v| v == found))
+                }
+                Asks::Exists => found.is_some(),
+                Asks::DoesNotExist => found.is_none(),
+            }
+        })
+}
+
+enum Asks {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    DoesNotExist,
+}
+
+fn requirements(selector: &Value) -> Vec<(String, Asks)> {
+    let plain = |key: &str| {
+        let key = key.strip_prefix("k8s:").unwrap_or(key);
+        key.strip_prefix("any:").unwrap_or(key).to_owned()
+    };
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let labels = labels.map(|(key, value)| {
+        let value = value.as_str().expect("a label").to_owned();
+        (plain(key), Asks::In(vec![value]))
+    });
+    let expressions = list(&selector["matchExpressions"])
+        .iter()
+        .map(|expression| {
+            let values = list(&expression["values"]).iter().filter_map(Value::as_str);
+            let values = values.map(str::to_owned).collect();
+            let asks = match expression["operator"].as_str() {
+                Some("In") => Asks::In(values),
+                Some("NotIn") => Asks::NotIn(values),
+                Some("Exists") => Asks::Exists,
+                _ => Asks::DoesNotExist,
+            };
+            (plain(expression["key"].as_str().expect("a key")), asks)
+        });
+    labels.chain(expressions).collect()
+}
+
+/// Whether an item's ports, and rules if it may have some, allow it. What denies has no rules: where
+/// some are written they are dropped.
+fn is_asked(ports: &Value, sent: &Sent, with_rules: bool) -> bool {
+    if ports.is_null() {
+        return true;
+    }
+    list(ports).iter().any(|item| {
+        let is_port = list(&item["ports"])
+            .iter()
+            .any(|port| is_port(port, sent.port));
+        let rules = &item["rules"]["http"];
+        let is_allowed = !with_rules
+            || rules.is_null()
+            || sent
+                .http
+                .as_ref()
+                .is_some_and(|http| list(rules).iter().any(|rule| is_allowed(rule, http)));
+        is_port && is_allowed
+    })
+}
+
+/// `strconv.ParseUint(port, 0, 16)`, whose zero before a number says that it is octal.
+fn is_port(port: &Value, asked: u16) -> bool {
+    let written = |value: &Value| match value {
+        Value::Number(number) => number.to_string(),
+        other => other.as_str().expect("a port").to_owned(),
+    };
+    let text = written(&port["port"]);
+    let first = match text.strip_prefix('0') {
+        Some(octal) if !octal.is_empty() => u16::from_str_radix(octal, 8),
+        _ => text.parse(),
+    };
+    let first = first.expect("a port");
+    let last = port["endPort"].as_u64().map_or(first, |last| last as u16);
+    first == 0 || (first..=last.max(first)).contains(&asked)
+}
+
+fn is_allowed(rule: &Value, http: &Http) -> bool {
+    let full = |key: &str, text: &str| {
+        rule[key].as_str().is_none_or(|pattern| {
+            let pattern = Regex::new(&format!("^(?:{pattern})$")).expect("an expression");
+            pattern.is_match(text)
+        })
+    };
+    let field = |written: &Value| {
+        let written = written.as_str().expect("a field");
+        let (name, wanted) = match written.split_once(' ') {
+            Some((name, wanted)) => (name.trim_end_matches(':'), Some(wanted)),
+            None => (written, None),
+        };
+        let mut fields = http.fields.iter();
+        let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.is_some_and(|(_, found)| wanted.is_none_or(|wanted| wanted == found))
+    };
+    full("method", &http.method)
+        && full("path", &http.target)
+        && full("host", &http.host)
+        && list(&rule["headers"]).iter().all(field)
+}
+
+/// As Go's `netip` reads blocks: one of IPv4 that is written as of IPv6 is one of IPv6.
+fn in_block(block: &Value, ip: IpAddr) -> bool {
+    let text = block.as_str().expect("a block");
+    let block = text.parse::<IpAddr>().map(IpNet::from);
+    let block = block.or_else(|_| text.parse::<IpNet>());
+    block.expect("a block").contains(&ip)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use serde_json::json;
 
 use crate::model::{AuthorizationPolicy, RequestAuthentication};
 
@@ -14,6 +15,55 @@ enum Document {
     Policy(AuthorizationPolicy),
     /// Which tokens are believed
     Authentication(RequestAuthentication),
+    /// Several documents
+    List(List),
+    /// An object of another kind, which is passed over
+    Other(Other),
+}
+
+/// A list of objects, as Kubernetes has them
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "its fields are there to be described")]
+struct List {
+    /// Whatever the version is
+    api_version: String,
+    /// `List`, or something that ends so
+    #[schemars(regex(pattern = "List$"))]
+    kind: String,
+    /// The objects
+    items: Vec<Document>,
+}
+
+/// An object that is no policy
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("not" = another_kind()))]
+#[expect(dead_code, reason = "its fields are there to be described")]
+struct Other {
+    /// Whatever the version is
+    api_version: String,
+    /// Whatever the kind is
+    kind: String,
+}
+
+/// What is not passed over, as [`Kind::of`](crate::load::Kind::of) tells it.
+fn another_kind() -> serde_json::Value {
+    let policies = [
+        "AuthorizationPolicy",
+        "CiliumNetworkPolicy",
+        "CiliumClusterwideNetworkPolicy",
+    ];
+    let tokens = "RequestAuthentication";
+    json!({ "anyOf": [
+        { "properties": { "apiVersion": { "pattern": "^underseal(/|$)" } } },
+        { "properties": { "kind": { "enum": policies } } },
+        { "properties": {
+            "apiVersion": { "pattern": r"^security\.istio\.io(/|$)" },
+            "kind": { "const": tokens },
+        } },
+        { "properties": { "kind": { "pattern": "List$" }, "items": { "type": "array" } }, "required": ["items"] },
+    ] })
 }
 
 /// The JSON Schema (draft 2020-12) of one document, for editors and for CI. It says which keys

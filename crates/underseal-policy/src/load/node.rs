@@ -33,6 +33,18 @@ impl Node {
     }
 }
 
+/// How many documents a file may have.
+const MAX_DOCUMENTS: usize = 1024;
+
+/// How many texts, lists and mappings a file may have.
+const MAX_NODES: usize = 250_000;
+
+/// How deep lists and mappings may stand in each other.
+const MAX_DEPTH: usize = 64;
+
+/// How many bytes of texts a file may have.
+const MAX_TEXT: usize = 64 * 1024 * 1024;
+
 /// Every document of `text` that is not empty.
 ///
 /// # Errors
@@ -44,6 +56,12 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Spanned<Node>>, (Place, String
         strict_booleans: true,
         reject_unsupported_tags: true,
         merge_keys: MergeKeyPolicy::Error,
+        budget: serde_saphyr::budget! {
+            max_documents: MAX_DOCUMENTS,
+            max_nodes: MAX_NODES,
+            max_depth: MAX_DEPTH,
+            max_total_scalar_bytes: MAX_TEXT,
+        },
         // More than any policy repeats, and little enough to be read in no time.
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 50_000,
@@ -107,11 +125,21 @@ fn message(error: &serde_saphyr::Error) -> String {
 /// The limits that keep a file from taking more time and memory than any policy does.
 fn limit(breach: &BudgetBreach) -> String {
     match breach {
-        BudgetBreach::Documents { .. } => "has more than 1024 documents: split the file".to_owned(),
-        BudgetBreach::Nodes { .. } => {
-            "has more than 250000 texts, lists and mappings: split the file".to_owned()
+        BudgetBreach::Documents { .. } => {
+            format!("has more than {MAX_DOCUMENTS} documents: split the file")
         }
-        BudgetBreach::Depth { .. } => "is nested more than 64 deep".to_owned(),
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            format!("has more than {MAX_NODES} texts, lists and mappings: split the file")
+        }
+        BudgetBreach::Depth { .. } => format!("is nested more than {MAX_DEPTH} deep"),
+        BudgetBreach::ScalarBytes { .. } | BudgetBreach::InputBytes { .. } => {
+            format!("has more than {MAX_TEXT} bytes of text: split the file")
+        }
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::AliasAnchorRatio { .. } => {
+            "repeats more by `*name` than a file may: write it out".to_owned()
+        }
         other => format!("is larger than a file of policies may be: {other:?}"),
     }
 }

@@ -15,6 +15,8 @@ mod flow;
 mod http1;
 mod http2;
 mod log;
+#[doc(hidden)]
+pub mod measured;
 mod metrics;
 mod pipe;
 pub mod policy;

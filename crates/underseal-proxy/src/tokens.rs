@@ -145,7 +145,7 @@ impl Tokens {
         for (index, place) in self.places.iter().enumerate() {
             place.each(request, |token| match found {
                 None => {
-                    found = Some((index, token.to_vec()));
+                    found = Some((index, token));
                     Ok(())
                 }
                 Some(_) => Err(BadToken),

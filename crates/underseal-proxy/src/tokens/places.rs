@@ -1,5 +1,7 @@
 //! Where the token of a request stands.
 
+use std::borrow::Cow;
+
 use underseal_http::Request;
 use underseal_policy::model::JwtRule;
 
@@ -54,26 +56,26 @@ impl Place {
     }
 
     /// Tells each token that stands there.
-    pub(super) fn each(
+    pub(super) fn each<'r>(
         &self,
-        request: &Request<'_>,
-        mut tell: impl FnMut(&[u8]) -> Result<(), BadToken>,
+        request: &'r Request<'_>,
+        mut tell: impl FnMut(Cow<'r, [u8]>) -> Result<(), BadToken>,
     ) -> Result<(), BadToken> {
         match self {
             Self::Bearer => {
                 let mut lines = request.header(b"authorization").filter_map(bearer);
-                lines.try_for_each(tell)
+                lines.try_for_each(|token| tell(token.into()))
             }
             Self::Field { name, prefix } => {
                 let lines = request.header(name.as_bytes());
                 let mut tokens = lines.filter_map(|line| line.strip_prefix(prefix.as_bytes()));
-                tokens.try_for_each(tell)
+                tokens.try_for_each(|token| tell(token.into()))
             }
             Self::Parameter(name) => {
                 let query = request.query().unwrap_or_default();
                 let mut pairs = query.split(|byte| *byte == b'&').map(pair);
                 pairs.try_for_each(|(key, value)| match decoded(key) == name.as_bytes() {
-                    true => tell(&decoded(value)),
+                    true => tell(decoded(value).into()),
                     false => Ok(()),
                 })
             }
@@ -81,7 +83,7 @@ impl Place {
                 let lines = request.header(b"cookie");
                 let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';').map(pair));
                 let mut own = pairs.filter(|(key, _)| key.trim_ascii() == name.as_bytes());
-                own.try_for_each(|(_, value)| tell(value.trim_ascii()))
+                own.try_for_each(|(_, value)| tell(value.trim_ascii().into()))
             }
         }
     }

@@ -101,8 +101,12 @@ impl<'a> Authority<'a> {
 }
 
 /// The normal form of a host and its port, as [`Request::authority`](crate::Request::authority) gives
-/// it; `None` if `text` is none. Allocates.
+/// it; `None` if `text` is none, or ends where a port should begin: requests may, and nobody means it.
+/// Allocates.
 pub fn normal(text: &str) -> Option<String> {
+    if text.ends_with(':') {
+        return None;
+    }
     let authority = Authority::read(text.as_bytes()).ok()?;
     let mut out = [0; MAX_AUTHORITY];
     let normal = authority.normal(&mut out).text.to_vec();

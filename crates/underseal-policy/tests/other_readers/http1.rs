@@ -52,11 +52,15 @@ pub fn http1_connection(data: &[u8]) {
     framed_alike(&ours, bytes);
 }
 
-/// The parser of messages finds the ends of the same requests, up to one that it does not take.
+/// The parser of messages finds the ends of the same requests, up to one that it does not take: CONNECT,
+/// and one with an empty line before it.
 fn framed_alike(ours: &[(Seen, usize)], mut bytes: &[u8]) {
     let parser = Http1::requests().max_head(ReadOptions::default().max_head);
     let mut parser = StreamParser::new(parser, u64::MAX);
     for (seen, len) in ours {
+        if bytes.starts_with(b"\r\n") {
+            return;
+        }
         match parser.next(bytes) {
             Ok(boundary) => assert_eq!(boundary, Boundary::Ends(*len), "{seen:?}"),
             Err(error) => assert_eq!(seen.method, b"CONNECT", "{error} in {seen:?}"),

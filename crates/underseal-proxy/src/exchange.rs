@@ -1,11 +1,12 @@
 //! The rules of an exchange that are the same whatever its client and its backend speak.
 //!
 //! A request is read, what will go on of it is written down ([`write_down`]), that is judged and
-//! nothing else ([`judge`]), and only what was allowed for a target is sent to it ([`Allowed`]). When a
+//! nothing else ([`judge`]), for the backend that will answer ([`reach`]), and only what was allowed for a target is sent to it ([`Allowed`]). When a
 //! request is sent once more, one rule says ([`Retry`]), and each try is a new judgement.
 
 mod heads;
 mod judge;
+mod reach;
 mod retry;
 
 use http::uri::Scheme;
@@ -13,6 +14,7 @@ use underseal_http::{Framing, Outgoing, Passage, Request, Version};
 
 pub(crate) use self::heads::Heads;
 pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
+pub(crate) use self::reach::{Connected, Unreached, reach};
 pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
 use crate::protocol::ToProtocol;
 use crate::session::Session;

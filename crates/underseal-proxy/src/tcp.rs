@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::backend::{Known, Unreachable};
 use super::chunk::Chunk;
 use super::connection::close;
-use super::exchange::{Allowed, Denied};
+use super::exchange::{Allowed, Denied, Unreached, reach};
 use super::log::{self, Outcome};
 use super::session::Session;
 use super::stream::Stream;
@@ -53,32 +53,30 @@ impl<'a> Tcp<'a> {
         outcome: &mut Outcome<'a>,
     ) -> End {
         let backends = &self.worker.backends;
-        let early = match self.worker.judges_backend() {
-            true => None,
-            false => match self.judge(line, None) {
-                Ok(allowed) => Some(allowed),
-                Err(_) => return End::Close,
-            },
-        };
         let header = self.worker.proxy_header(self.session);
-        let connected =
-            backends.connect(self.worker, self.watch, backends.pick(), header.as_deref());
-        let mut backend = match connected.await {
-            Ok(backend) => backend,
-            Err(unreachable) => {
+        let judge = |target: Option<&Known>| self.judge(line, target);
+        let connect = async || {
+            let first = backends.pick();
+            backends
+                .connect(self.worker, self.watch, first, header.as_deref())
+                .await
+        };
+        let (mut backend, allowed) = match reach(self.worker, judge, connect).await {
+            Ok(reached) => reached,
+            Err(Unreached::Nobody(unreachable)) => {
                 outcome.error = Some(Unreachable::word(unreachable));
                 if self.worker.judges_backend() {
                     log::refused(line);
                 }
                 return End::Close;
             }
+            Err(Unreached::Denied(_, backend)) => {
+                outcome.backend = backend.map(|backend| backends.name(&backend));
+                return End::Close;
+            }
         };
         outcome.backend = Some(backends.name(&backend));
-        let allowed = match early {
-            Some(allowed) => Ok(allowed),
-            None => self.judge(line, Some(&backend.known)),
-        };
-        if allowed.map(|allowed| allowed.to(backend.known.target)) != Ok(Some(())) {
+        if allowed.to(backend.known.target).is_none() {
             return End::Close;
         }
         self.watch.enter(Phase::Busy, self.worker.timeouts().tunnel);

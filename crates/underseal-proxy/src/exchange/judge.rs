@@ -101,10 +101,11 @@ pub(crate) fn judge<'o>(
     allowed
 }
 
-/// Says in a log line what was not judged, because nobody is there to answer it.
+/// Says in a log line what was not judged, because nobody is there to answer it; nothing where it was
+/// judged before.
 pub(crate) fn unjudged(worker: &Worker, outgoing: &Outgoing, (line, begun): (&mut Vec<u8>, usize)) {
-    line.truncate(begun);
-    if !worker.log.is_off() {
+    if !worker.log.is_off() && worker.judges_backend() {
+        line.truncate(begun);
         let request = outgoing.request();
         log::asked(line, request.method(), outgoing.target(), request.host());
         log::refused(line);

@@ -8,9 +8,9 @@ use super::departure::{Left, unless_left};
 use super::exchange::{Exchange, Finished, Rest};
 use super::request::{self, Prepared};
 use super::{Connection, Fault};
-use crate::backend::{Backend, Unreachable};
+use crate::backend::{Backend, Known, Unreachable};
 use crate::chunk::Chunk;
-use crate::exchange::{self as rules, Allowed, Retry};
+use crate::exchange::{self as rules, Allowed, Retry, Unreached};
 use crate::http2::{Upstreams, connect_bridged};
 use crate::log::Outcome;
 use crate::protocol::ToProtocol;
@@ -101,39 +101,40 @@ impl Connection<'_> {
         outgoing: &Outgoing,
         (retry, again): (Retry, Option<usize>),
     ) -> Result<Sent, NotSent> {
-        let worker = self.worker;
-        // Where policies judge who will answer, that is found out first.
-        let found = match worker.judges_backend() {
-            true => Some(self.backend(again).await),
-            false => None,
-        };
-        let found = found.transpose().map_err(|not_found| {
-            rules::unjudged(worker, outgoing, (&mut prepared.line, prepared.begun));
-            not_sent(worker, prepared, not_found)
-        })?;
-        let target = found.as_deref().map(|backend| &backend.known);
-        let line = (&mut prepared.line, prepared.begun);
-        let allowed = match rules::judge(worker, self.session, target, outgoing, line) {
-            Ok(allowed) => allowed,
-            Err(denied) => {
-                if let Some(backend) = found {
-                    self.keep(backend);
-                }
-                request::denied(worker, prepared, denied);
-                return Err(NotSent::Answer);
-            }
-        };
-        let backend = match found {
-            Some(backend) => Ok(backend),
-            None => self.backend(again).await,
-        };
-        let mut backend = backend.map_err(|not_found| not_sent(worker, prepared, not_found))?;
+        let (mut backend, allowed) = self.reach(prepared, outgoing, again).await?;
         let (finished, start) = self.exchange(prepared, allowed, &mut backend, retry).await;
         Ok(Sent {
             finished,
             backend,
             start,
         })
+    }
+
+    /// A connection to a backend, and what may be sent on it.
+    async fn reach<'o>(
+        &mut self,
+        prepared: &mut Prepared,
+        outgoing: &'o Outgoing,
+        again: Option<usize>,
+    ) -> Result<(Box<Backend>, Allowed<&'o Outgoing>), NotSent> {
+        let (worker, session) = (self.worker, self.session);
+        let judge = |target: Option<&Known>| {
+            let line = (&mut prepared.line, prepared.begun);
+            rules::judge(worker, session, target, outgoing, line)
+        };
+        let connect = async || self.backend(again).await;
+        match rules::reach(worker, judge, connect).await {
+            Ok(reached) => Ok(reached),
+            Err(Unreached::Nobody(not_found)) => {
+                rules::unjudged(worker, outgoing, (&mut prepared.line, prepared.begun));
+                Err(not_sent(worker, prepared, not_found))
+            }
+            Err(Unreached::Denied(denied, unused)) => {
+                unused.into_iter().for_each(|backend| self.keep(backend));
+                request::denied(worker, prepared, denied);
+                Err(NotSent::Answer)
+            }
+        }
     }
 
     /// A connection to a backend: a new one, to that one, if it is to be tried `again`.

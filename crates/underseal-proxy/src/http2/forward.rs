@@ -10,8 +10,8 @@ use super::exchange::{Ending, Exchange, Stopped};
 use super::kept::Kept;
 use super::pump::Source;
 use super::upstream::{Begun, Reached};
-use crate::backend::Unreachable;
-use crate::exchange::{self as rules, Allowed, Denied, Retry, Unanswered};
+use crate::backend::{Known, Unreachable};
+use crate::exchange::{self as rules, Allowed, Denied, Retry, Unanswered, Unreached};
 use crate::http1::Fault;
 use underseal_server::watch::Watch;
 
@@ -104,34 +104,28 @@ impl Forwarding<'_> {
         begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))
     }
 
-    /// A connection to a backend, and what may be sent on it. Where policies judge who will answer, the
-    /// connection is found first.
+    /// A connection to a backend, and what may be sent on it.
     async fn reach(
         &self,
         (line, begun): (&mut Vec<u8>, usize),
         again: Option<usize>,
     ) -> Result<(Reached, Allowed<&Outgoing>), NotSent> {
         let worker = &self.client.worker;
+        let session = &self.client.session;
+        let judge = |target: Option<&Known>| {
+            rules::judge(worker, session, target, self.outgoing, (&mut *line, begun))
+        };
         let upstreams = self.client.upstreams();
         let proxied = self.client.proxied();
-        let reach = || Box::pin(upstreams.reach(worker, self.watch, proxied, again));
-        let found = match worker.judges_backend() {
-            true => Some(reach().await),
-            false => None,
-        };
-        let found = found.transpose().inspect_err(|_| {
-            rules::unjudged(worker, self.outgoing, (&mut *line, begun));
-        })?;
-        let target = found.as_ref().map(Reached::known);
-        let session = &self.client.session;
-        match (
-            rules::judge(worker, session, target, self.outgoing, (line, begun)),
-            found,
-        ) {
-            (Ok(allowed), Some(reached)) => Ok((reached, allowed)),
-            (Ok(allowed), None) => Ok((reach().await?, allowed)),
-            (Err(denied), found) => {
-                found.into_iter().for_each(Reached::keep);
+        let connect = async || Box::pin(upstreams.reach(worker, self.watch, proxied, again)).await;
+        match rules::reach(worker, judge, connect).await {
+            Ok(reached) => Ok(reached),
+            Err(Unreached::Nobody(fault)) => {
+                rules::unjudged(worker, self.outgoing, (line, begun));
+                Err(NotSent::Fault(fault))
+            }
+            Err(Unreached::Denied(denied, unused)) => {
+                unused.into_iter().for_each(Reached::keep);
                 Err(match denied {
                     Denied::Policy => NotSent::Denied,
                     Denied::Unasked(fault) => NotSent::Fault(fault),

@@ -21,7 +21,7 @@ use self::multiplexed::Shared;
 use super::pump::{Broken, Progress, Pump, Source, Waiting};
 use super::request::written;
 use crate::backend::Known;
-use crate::exchange::{Allowed, Unanswered};
+use crate::exchange::{Allowed, Connected, Unanswered};
 use crate::http1::Fault;
 use crate::protocol::ToProtocol;
 use crate::worker::Worker;
@@ -121,15 +121,16 @@ impl Upstreams {
     }
 }
 
-impl Reached {
-    /// Who is at its other end.
-    pub(super) fn known(&self) -> &Known {
+impl Connected for Reached {
+    fn known(&self) -> &Known {
         match self {
             Self::Http1(lent) => lent.known(),
             Self::Http2(connection) => connection.known(),
         }
     }
+}
 
+impl Reached {
     /// Sends a request, and begins to send its body; `None` if the connection has ended meanwhile, and
     /// nothing was sent.
     ///

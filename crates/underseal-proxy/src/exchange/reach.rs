@@ -1,0 +1,47 @@
+//! In which order a backend is found and judged for.
+
+use super::judge::{Allowed, Denied};
+use crate::backend::{Backend, Known};
+use crate::worker::Worker;
+
+/// A connection to a backend.
+pub(crate) trait Connected {
+    /// Who is at its other end.
+    fn known(&self) -> &Known;
+}
+
+impl Connected for Box<Backend> {
+    fn known(&self) -> &Known {
+        &self.known
+    }
+}
+
+/// Why nothing is sent.
+pub(crate) enum Unreached<C, E> {
+    /// There is no connection. Where policies judge who will answer, nothing was judged.
+    Nobody(E),
+    /// Policies do not allow it to go on this connection, or on any.
+    Denied(Denied, Option<C>),
+}
+
+/// A connection to a backend by `connect`, and what `judge` allows to be sent on it. Where policies judge
+/// who will answer, that is found out first; elsewhere what is denied costs no connection.
+///
+/// # Errors
+/// Why nothing is sent.
+pub(crate) async fn reach<C: Connected, T, E>(
+    worker: &Worker,
+    mut judge: impl FnMut(Option<&Known>) -> Result<Allowed<T>, Denied>,
+    mut connect: impl AsyncFnMut() -> Result<C, E>,
+) -> Result<(C, Allowed<T>), Unreached<C, E>> {
+    if worker.judges_backend() {
+        let connection = connect().await.map_err(Unreached::Nobody)?;
+        return match judge(Some(connection.known())) {
+            Ok(allowed) => Ok((connection, allowed)),
+            Err(denied) => Err(Unreached::Denied(denied, Some(connection))),
+        };
+    }
+    let allowed = judge(None).map_err(|denied| Unreached::Denied(denied, None))?;
+    let connection = connect().await.map_err(Unreached::Nobody)?;
+    Ok((connection, allowed))
+}

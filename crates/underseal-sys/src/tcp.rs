@@ -28,10 +28,27 @@ pub fn bytes_acknowledged(socket: impl AsFd) -> Result<u64, Errno> {
     .ok_or(Errno::NOPROTOOPT)
 }
 
+/// `TCP_CLOSE` (`include/net/tcp_states.h`), in `tcpi_state`, the first byte of `struct tcp_info`.
+const CLOSED: u8 = 7;
+
+/// Whether a connection that this side has shut down is over: the peer has ended it too and has
+/// acknowledged all that it was sent, or it was reset.
+///
+/// # Errors
+///
+/// `ENOPROTOOPT`, `EOPNOTSUPP`: no TCP socket.
+#[doc(alias = "TCP_INFO")]
+pub fn is_closed(socket: impl AsFd) -> Result<bool, Errno> {
+    let mut state = [0];
+    let fd = socket.as_fd();
+    socket_option::get(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut state)?;
+    Ok(state == [CLOSED])
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 
     use super::*;
 
@@ -53,5 +70,26 @@ mod tests {
     fn other_sockets_have_nothing_acknowledged() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         assert!(bytes_acknowledged(&socket).is_err());
+        assert!(is_closed(&socket).is_err());
+    }
+
+    #[test]
+    fn a_connection_is_closed_once_both_sides_are_and_everything_has_arrived() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        // More than the other side's buffer takes.
+        near.set_nonblocking(true).unwrap();
+        while near.write(&[1; 65_536]).is_ok() {}
+        near.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(is_closed(&near), Ok(false));
+        far.shutdown(Shutdown::Write).unwrap();
+        near.set_nonblocking(false).unwrap();
+        assert_eq!(near.read(&mut [0]).unwrap(), 0);
+        assert_eq!(is_closed(&near), Ok(false), "not everything has arrived");
+        std::io::copy(&mut far, &mut std::io::sink()).unwrap();
+        while is_closed(&near) == Ok(false) {
+            std::thread::yield_now();
+        }
     }
 }

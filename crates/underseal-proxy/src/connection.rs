@@ -49,7 +49,7 @@ pub(crate) async fn close(watch: &Watch, mut stream: Stream, end: End) {
     if end == End::Abort {
         return stream.abort();
     }
-    closing::close(watch, &mut stream, Stream::tcp, end).await;
+    closing::close(watch, &mut stream, end).await;
 }
 
 async fn open(

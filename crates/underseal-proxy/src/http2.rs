@@ -118,11 +118,10 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
     } = serving;
     // It has the only other handle.
     drop(connection);
-    let stream = stream.into_stream();
     if end == End::Said
-        && let Some(tcp) = stream.as_ref().and_then(Stream::tcp)
+        && let Some(mut stream) = stream.into_stream()
     {
-        linger(&presence.into_watch(), tcp).await;
+        linger(&presence.into_watch(), &mut stream).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,7 @@ use underseal::Direction;
 
 use super::chunk::Chunk;
 use super::metrics::Open;
+use underseal_server::closing::Closing;
 use underseal_server::live::Place;
 
 /// A stream of a client or of a backend.
@@ -199,6 +201,21 @@ impl Stream {
             && let Err(error) = socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!("cannot reset a connection: {error}");
+        }
+    }
+}
+
+impl Closing for Stream {
+    fn remote(&self) -> Option<SocketAddr> {
+        self.tcp()?.peer_addr().ok()
+    }
+
+    async fn linger(&mut self, bytes: usize) {
+        match &mut self.io {
+            Io::Plain(tcp) => tcp.linger(bytes).await,
+            Io::Accepted(stream) => stream.linger(bytes).await,
+            Io::Connected(stream) => stream.linger(bytes).await,
+            Io::Bridged(_) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The end of a client's connection.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -21,37 +22,56 @@ pub enum End {
     Abort,
 }
 
+/// A client's stream.
+pub trait Closing: AsyncWrite + Unpin {
+    /// The client's address, as far as the log needs it.
+    fn remote(&self) -> Option<SocketAddr>;
+
+    /// Reads and throws away what comes until the client closes, the connection fails, or `bytes`
+    /// of it came; see [`underseal::linger`].
+    fn linger(&mut self, bytes: usize) -> impl Future<Output = ()>;
+}
+
+impl Closing for TcpStream {
+    fn remote(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+
+    async fn linger(&mut self, bytes: usize) {
+        underseal::linger(self, bytes).await;
+    }
+}
+
+impl Closing for underseal::server::TlsStream<TcpStream> {
+    fn remote(&self) -> Option<SocketAddr> {
+        self.get_ref().0.peer_addr().ok()
+    }
+
+    async fn linger(&mut self, bytes: usize) {
+        self.linger(bytes).await;
+    }
+}
+
 /// Ends a stream as `end` says; one to abort is left as it is, for its owner to drop or reset.
-/// `tcp` gives the connection below.
-pub async fn close<S: AsyncWrite + Unpin>(
-    watch: &Watch,
-    stream: &mut S,
-    tcp: impl Fn(&S) -> Option<&TcpStream>,
-    end: End,
-) {
+pub async fn close(watch: &Watch, stream: &mut impl Closing, end: End) {
     if end == End::Abort {
         return;
     }
     watch.enter(Phase::Busy, CLOSE_TIMEOUT);
     let shut = watch.until(pin!(stream.shutdown())).await;
     if !matches!(shut, Ok(Ok(()))) {
-        let remote = tcp(stream).and_then(|tcp| tcp.peer_addr().ok());
-        tracing::debug!("{remote:?} did not take close_notify: {shut:?}");
+        tracing::debug!("{:?} did not take close_notify: {shut:?}", stream.remote());
         return;
     }
-    if let Some(tcp) = tcp(stream) {
-        linger(watch, tcp).await;
-    }
+    linger(watch, stream).await;
 }
 
 /// Reads and throws away until the client closes, within the library's limits: closing while its
 /// bytes are unread would reset the connection and may destroy the answer. The time is the worker's
 /// to keep.
-pub async fn linger(watch: &Watch, tcp: &TcpStream) {
+pub async fn linger(watch: &Watch, stream: &mut impl Closing) {
     let limits = Linger::default();
     watch.enter(Phase::Busy, limits.time);
     // The time being over is an end like any other.
-    let _ = watch
-        .until(pin!(underseal::linger(tcp, limits.bytes)))
-        .await;
+    let _ = watch.until(pin!(stream.linger(limits.bytes))).await;
 }

@@ -32,7 +32,7 @@ pub async fn answer(
     let _ = request.parse(&received[..length]);
     log(request.method, request.path);
     if matches!(sent, Ok(Ok(()))) && matches!(watch.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
-        linger(watch, &tcp).await;
+        linger(watch, &mut tcp).await;
     }
 }
 

@@ -158,7 +158,7 @@ fn complete<S: Read + Write, H: Handshake>(
         if let Some(tcp) = std_tcp_stream(&io).filter(|_| tells_peer(&error)) {
             // One that fails has nothing to read.
             let _ = tcp.shutdown(Shutdown::Write);
-            linger_blocking(tcp.as_fd(), Linger::default());
+            linger_blocking(tcp.as_fd(), None, Linger::default());
         }
         return Err(error);
     }
@@ -341,7 +341,7 @@ impl<Session> TlsStream<TcpStream, Session> {
     pub fn lingering_close(mut self, limits: Linger) -> io::Result<()> {
         self.shutdown()?;
         self.io.shutdown(Shutdown::Write)?;
-        linger_blocking(self.io.as_fd(), limits);
+        linger_blocking(self.io.as_fd(), Some(&mut self.connection), limits);
         Ok(())
     }
 }

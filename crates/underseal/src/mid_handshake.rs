@@ -224,7 +224,7 @@ where
         if let Self::Lingering { io, lingering, .. } = &mut *self
             && let Some(tcp) = tokio_tcp_stream(io)
         {
-            ready!(lingering.poll(tcp, cx));
+            ready!(lingering.poll(tcp, None, cx));
         }
         // What is left of it is the failure.
         Pin::new(self).poll(cx).map_err(|(error, _)| error)

@@ -382,8 +382,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
 impl<Session: Unpin> Stream<TcpStream, Session> {
     /// Sends close_notify and the end of the stream below, then reads and throws away until the
     /// peer closes too, within `limits`: what was sent last would be lost if the connection were
-    /// reset because the peer had sent more than was read. [`crate::linger`] does the second half
-    /// alone.
+    /// reset because the peer had sent more than was read. [`linger`](Self::linger) does the second
+    /// half alone.
     ///
     /// The time of the limits begins when everything is sent; bound that of sending.
     ///
@@ -397,8 +397,28 @@ impl<Session: Unpin> Stream<TcpStream, Session> {
     pub async fn lingering_close(mut self, limits: Linger) -> io::Result<()> {
         poll_fn(|cx| Pin::new(&mut self).poll_shutdown(cx)).await?;
         let mut lingering = Lingering::new(limits);
-        poll_fn(|cx| lingering.poll(&self.io, cx)).await;
+        poll_fn(|cx| lingering.poll(&self.io, Some(&mut self.connection), cx)).await;
         Ok(())
+    }
+
+    /// Reads and throws away what comes until the peer closes, the connection fails, or `bytes` of
+    /// it came: the second half of a [`lingering_close`](Self::lingering_close), after `shutdown`
+    /// has announced the end of the sending side. Then drop the stream.
+    ///
+    /// A peer may keep its side open for ever: bound the time. [`Linger`] says more.
+    ///
+    /// # Cancellation
+    ///
+    /// What was read is gone; the rest is not lost.
+    pub async fn linger(&mut self, bytes: usize) {
+        // Boxed as in `crate::linger`.
+        let mut lingering = Box::new(Lingering::without_end(bytes));
+        poll_fn(|cx| lingering.poll(&self.io, Some(&mut self.connection), cx)).await;
+    }
+
+    /// What a lingering close works on.
+    pub(crate) fn below(&mut self) -> (&TcpStream, &mut Connection) {
+        (&self.io, &mut self.connection)
     }
 }
 

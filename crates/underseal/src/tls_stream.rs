@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use underseal_message::{Filter, Peer, Program};
 use underseal_record::{Backend, ContentType, Limits, Padding};
 
+use crate::engine::Connection;
 use crate::{
     CommonState, Counters, Direction, Engines, Error, KeyUpdateRequest, Linger, Offloads, client,
     server,
@@ -355,6 +356,19 @@ impl TlsStream<TcpStream> {
     /// The same.
     pub async fn lingering_close(self, limits: Linger) -> io::Result<()> {
         either!(self, stream => stream.lingering_close(limits).await)
+    }
+
+    /// See [`Stream::linger`](crate::Stream::linger).
+    ///
+    /// # Cancellation
+    ///
+    /// The same.
+    pub async fn linger(&mut self, bytes: usize) {
+        either!(self, stream => stream.linger(bytes).await);
+    }
+
+    pub(crate) fn below(&mut self) -> (&TcpStream, &mut Connection) {
+        either!(self, stream => stream.below())
     }
 }
 

@@ -271,13 +271,7 @@ impl Connection {
     }
 
     async fn close(&mut self, end: End) {
-        close(
-            &self.watch,
-            &mut self.stream,
-            |stream| Some(stream.get_ref().0),
-            end,
-        )
-        .await;
+        close(&self.watch, &mut self.stream, end).await;
     }
 }
 

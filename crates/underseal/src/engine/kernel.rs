@@ -10,5 +10,5 @@ mod transmit;
 mod unpushed;
 
 pub(crate) use keys::{holds, install_rx, install_tx, probed, read_back};
-pub(crate) use receive::{Receive, clear_error};
+pub(crate) use receive::{Receive, clear_error, does_not_open, receive};
 pub(crate) use transmit::Transmit;

@@ -1,6 +1,7 @@
 //! Reading: plaintext that is there, records that are, and what they make the connection do.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use underseal_message::Direction;
 use underseal_record::ContentType;
@@ -370,6 +371,27 @@ impl Connection {
             }
             Err(error) => Err(self.fail(transport, error)),
         }
+    }
+
+    /// Notes what the kernel opened and nobody reads, so that it can open what comes behind a key
+    /// update. Whatever else it asks for, nobody does any more.
+    pub(crate) fn follow(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        content_type: ContentType,
+        payload: &[u8],
+    ) {
+        let (tickets, rx) = (&mut self.tickets, &mut self.rx);
+        // A peer that says what it may not, or says it too often, is not followed: what it sends
+        // then does not open.
+        let _ = match content_type {
+            ContentType::APPLICATION_DATA => self.control.data(payload.len()),
+            ContentType::HANDSHAKE => self
+                .control
+                .handle(content_type, payload.to_vec(), tickets, rx, Some(socket))
+                .map(drop),
+            _ => Ok(()),
+        };
     }
 
     fn act(&mut self, transport: &mut impl Transport, action: Action) -> Step {

@@ -8,14 +8,17 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use underseal_sys::Errno;
 use underseal_sys::deadline::Deadline;
 
-use super::{Budget, Linger};
+use super::{Discard, Linger, TICK};
+use crate::engine::Connection;
 
 /// Reads and throws away what `tcp` receives until the peer closes, the connection fails, or
 /// `bytes` of it came: the second half of a lingering close, after `shutdown` has announced the end
-/// of the sending side. Then drop the stream. `tcp` may be what is below a TLS stream, with either
-/// engine; see [`Linger`] for what ends it early.
+/// of the sending side. Then drop the stream. What is below a TLS stream is better left to
+/// [`Stream::linger`](crate::Stream::linger), which follows key updates of the peer for a kernel
+/// that opens; see [`Linger`].
 ///
 /// A peer may keep its side open for ever: bound the time.
 ///
@@ -24,29 +27,42 @@ use super::{Budget, Linger};
 /// What was read is gone; the rest is not lost.
 #[doc(alias = "lingering_close")]
 pub async fn linger(tcp: &TcpStream, bytes: usize) {
-    let mut budget = Budget(bytes);
-    poll_fn(|cx| poll_discard(&mut budget, tcp, cx)).await;
+    // Boxed because it comes once, and the future of a connection holds it all along.
+    let mut lingering = Box::new(Lingering::without_end(bytes));
+    poll_fn(|cx| lingering.poll(tcp, None, cx)).await;
 }
 
-/// A [`linger`] that keeps its own time, from its first wait on.
+/// A [`linger`] that may keep its own time, from its first wait on.
 pub(crate) struct Lingering {
-    budget: Budget,
-    time: Duration,
+    discard: Discard,
+    /// How long it goes on; `None` as long as it is polled.
+    time: Option<Duration>,
     deadline: Option<Deadline>,
+    /// When a socket that is stuck is looked at next.
+    tick: Option<Deadline>,
     runtime: Option<Handle>,
 }
 
 impl Lingering {
     pub(crate) fn new(limits: Linger) -> Self {
         Self {
-            budget: Budget(limits.bytes),
-            time: limits.time,
+            time: Some(limits.time),
+            ..Self::without_end(limits.bytes)
+        }
+    }
+
+    /// One whose time somebody else keeps.
+    pub(crate) fn without_end(bytes: usize) -> Self {
+        Self {
+            discard: Discard::new(bytes),
+            time: None,
             deadline: None,
+            tick: None,
             runtime: Handle::try_current().ok(),
         }
     }
 
-    /// One that is polled outside of the runtime that `tcp` is on.
+    /// One that is polled outside of the runtime that its socket is on.
     pub(crate) fn on(runtime: Option<Handle>, limits: Linger) -> Self {
         Self {
             runtime,
@@ -54,13 +70,27 @@ impl Lingering {
         }
     }
 
-    pub(crate) fn poll(&mut self, tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<()> {
-        if poll_discard(&mut self.budget, tcp, cx).is_ready() {
+    /// Ready when there is nothing more to throw away, or the time is over. `connection` is what
+    /// `tcp` carries, if that is known.
+    pub(crate) fn poll(
+        &mut self,
+        tcp: &TcpStream,
+        connection: Option<&mut Connection>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if self.poll_discard(tcp, connection, cx).is_ready() {
             return Poll::Ready(());
         }
+        match self.time {
+            Some(time) => self.poll_deadline(time, cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_deadline(&mut self, time: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = match self.deadline.take() {
             Some(deadline) => Ok(deadline),
-            None => self.start(),
+            None => self.start(time),
         };
         match deadline {
             Ok(deadline) => Pin::new(self.deadline.insert(deadline)).poll(cx),
@@ -68,26 +98,47 @@ impl Lingering {
             Err(_) => Poll::Ready(()),
         }
     }
-}
 
-impl Lingering {
-    fn start(&self) -> io::Result<Deadline> {
+    fn poll_discard(
+        &mut self,
+        tcp: &TcpStream,
+        mut connection: Option<&mut Connection>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        while !self.discard.is_stuck {
+            if ready!(tcp.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            let connection = connection.as_deref_mut();
+            let discard = || Ok(self.discard.discard(tcp.as_fd(), connection)?);
+            match tcp.try_io(Interest::READABLE, discard) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+        self.poll_stuck(tcp, cx)
+    }
+
+    /// Looks at a socket that is stuck once in a while.
+    fn poll_stuck(&mut self, tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(tick) = &mut self.tick {
+                ready!(Pin::new(tick).poll(cx));
+                self.tick = None;
+            }
+            if self.discard.discard(tcp.as_fd(), None) != Err(Errno::AGAIN) {
+                return Poll::Ready(());
+            }
+            match self.start(TICK) {
+                Ok(tick) => self.tick = Some(tick),
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    fn start(&self, time: Duration) -> io::Result<Deadline> {
         let runtime = self.runtime.as_ref();
         let _entered = runtime.ok_or(io::ErrorKind::Unsupported)?.enter();
-        Deadline::after(self.time)
-    }
-}
-
-/// Ready when there is nothing more to throw away.
-fn poll_discard(budget: &mut Budget, tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<()> {
-    loop {
-        if ready!(tcp.poll_read_ready(cx)).is_err() {
-            return Poll::Ready(());
-        }
-        let discard = || Ok(budget.discard(tcp.as_fd())?);
-        match tcp.try_io(Interest::READABLE, discard) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            _ => return Poll::Ready(()),
-        }
+        Deadline::after(time)
     }
 }

@@ -45,8 +45,8 @@ impl Leaving {
             }
             self.is_shut = true;
         }
-        match (**stream).tcp() {
-            Some(tcp) => self.lingering.poll(tcp, cx),
+        match (**stream).below() {
+            Some((tcp, connection)) => self.lingering.poll(tcp, connection, cx),
             None => {
                 self.discard(stream, cx);
                 Poll::Ready(())

@@ -3,6 +3,7 @@ use std::any::Any;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::engine::Connection;
 use crate::{TlsStream, client, server};
 
 /// A stream of any type, which its owner gets back as what it was.
@@ -11,6 +12,9 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
 
     /// The TCP connection that it is, or is TLS over.
     fn tcp(&self) -> Option<&TcpStream>;
+
+    /// The same with what it carries, if it is TLS over it.
+    fn below(&mut self) -> Option<(&TcpStream, Option<&mut Connection>)>;
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {
@@ -31,6 +35,26 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {
         }
         let stream = stream.downcast_ref::<TlsStream<TcpStream>>()?;
         Some(stream.get_ref().0)
+    }
+
+    fn below(&mut self) -> Option<(&TcpStream, Option<&mut Connection>)> {
+        let stream: &mut dyn Any = self;
+        if stream.is::<TcpStream>() {
+            let tcp: Option<&mut TcpStream> = stream.downcast_mut();
+            return tcp.map(|tcp| (&*tcp, None));
+        }
+        let (tcp, connection) = if stream.is::<server::TlsStream<TcpStream>>() {
+            stream
+                .downcast_mut::<server::TlsStream<TcpStream>>()?
+                .below()
+        } else if stream.is::<client::TlsStream<TcpStream>>() {
+            stream
+                .downcast_mut::<client::TlsStream<TcpStream>>()?
+                .below()
+        } else {
+            stream.downcast_mut::<TlsStream<TcpStream>>()?.below()
+        };
+        Some((tcp, Some(connection)))
     }
 }
 

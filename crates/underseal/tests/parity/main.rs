@@ -21,6 +21,7 @@ mod first_data;
 mod floods;
 mod gathering;
 mod key_updates;
+mod lingering;
 mod matrix;
 mod more;
 mod moving;

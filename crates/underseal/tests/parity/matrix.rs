@@ -201,6 +201,14 @@ macro_rules! waiting {
                 a_waiting_reader_is_woken_for_the_first_redirect
                 a_failing_read_leaves_a_writer_its_wake_up
             }
+            lingering {
+                a_key_update_costs_its_peer_no_reply
+                a_record_that_does_not_open_costs_its_peer_no_reply
+                a_record_of_another_version_costs_its_peer_no_reply
+                half_a_record_at_the_end_costs_its_peer_no_reply
+                a_socket_alone_is_lingered_on
+                a_peer_whose_record_does_not_open_is_let_go
+            }
             small_buffers {
                 a_pipe_that_is_kept_full_passes
                 a_pipe_that_is_kept_full_passes_a_socket_that_blocks
@@ -232,6 +240,9 @@ macro_rules! in_tls13 {
                 as_many_key_updates_as_are_allowed_are_followed
                 a_storm_of_key_updates_ends_the_connection
                 key_updates_of_tokio_streams_cross
+            }
+            lingering {
+                a_peer_that_updates_its_key_all_the_time_is_let_go
             }
             counts {
                 a_full_socket_is_sent_one_key_update

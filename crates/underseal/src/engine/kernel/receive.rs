@@ -100,15 +100,8 @@ impl Receive {
             .as_deref_mut()
             .map_or(&mut [][..], |spill| &mut spill[..spill_len]);
         let mut slices = [IoSliceMut::new(out), IoSliceMut::new(spill_slice)];
-        let received = transport.when_readable(|socket| {
-            let mut receive = || message::receive(socket, &mut slices, RecvFlags::empty());
-            match receive() {
-                // The kernel stops at the first byte of a KeyUpdate. If the message goes on in
-                // another record, that one is still under the old key.
-                Err(Errno::KEYEXPIRED) => keys::resume(socket).and_then(|()| receive()),
-                received => received,
-            }
-        });
+        let received =
+            transport.when_readable(|socket| receive(socket, &mut slices, RecvFlags::empty()));
         let received = match received {
             Ok(received) => received,
             Err(errno) => return failure(errno).map(Filled::Failed),
@@ -144,10 +137,35 @@ impl Receive {
             Ok(spliced) => Ok(Some(spliced)),
             // A control record, a part of a KeyUpdate before it, or a record that does not open:
             // recvmsg tells which.
-            Err(Errno::INVAL | Errno::KEYEXPIRED | Errno::BADMSG | Errno::MSGSIZE) => Ok(None),
+            Err(errno) if does_not_open(errno) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+/// Receives from a socket that may open records; see [`message::receive`].
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    slices: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+) -> Result<Received, Errno> {
+    match message::receive(socket, slices, flags) {
+        // The kernel stops at the first byte of a KeyUpdate. If the message goes on in another
+        // record, that one is still under the old key.
+        Err(Errno::KEYEXPIRED) => {
+            keys::resume(socket).and_then(|()| message::receive(socket, slices, flags))
+        }
+        received => received,
+    }
+}
+
+/// Whether the kernel has a record that it gives nobody: it does not open, or a read is no way to
+/// have it.
+pub(crate) fn does_not_open(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::INVAL | Errno::KEYEXPIRED | Errno::BADMSG | Errno::MSGSIZE
+    )
 }
 
 fn control(content_type: ContentType, payload: Vec<u8>, received: Received) -> Filled {

@@ -94,6 +94,9 @@ pub enum ApiMisuse {
     /// The keys of the two directions of one connection are of different versions or algorithms.
     #[error("keys of the two directions do not fit together")]
     DirectionsDiffer,
+    /// Keys do not derive from the secret that their successors are to derive from.
+    #[error("keys do not derive from their secret")]
+    SecretDiffers,
     /// The output buffer cannot hold the record.
     #[error("output buffer too small: {have} bytes, {need} needed")]
     OutputTooSmall {

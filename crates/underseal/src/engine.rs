@@ -22,7 +22,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::Waker;
 
-use underseal_record::{AlertDescription, AlertLevel, ContentType, TrafficKeys};
+use underseal_record::{AlertLevel, ContentType, TrafficKeys};
 use underseal_sys::tls::Direction;
 
 use crate::Error;
@@ -151,6 +151,13 @@ impl Connection {
         note(&mut self.reader, waker);
     }
 
+    /// Has the task look again that waits in a read.
+    pub(crate) fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
     /// Keys of a direction that this process holds.
     fn own_keys(&self, direction: Direction) -> Option<&TrafficKeys> {
         match (direction, &self.tx, &self.rx) {
@@ -250,6 +257,8 @@ impl Connection {
         match self.flush_sealed(transport) {
             Err(full) if full.kind() == io::ErrorKind::WouldBlock => {
                 self.control.answer_due = true;
+                // A reader sends what is due, and waits for room from now on, too.
+                self.wake_reader();
                 Ok(())
             }
             sent => sent,
@@ -277,8 +286,7 @@ impl Connection {
         // Only now: the program may have redirected what it held to its own stream.
         self.close_inbox(underseal_message::Direction::Egress);
         self.send_redirected(transport)?;
-        self.tx
-            .queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
+        self.tx.queue_close_notify();
         Ok(())
     }
 

@@ -271,8 +271,8 @@ impl<IO, Session, W: Way> Established<IO, Session, W> {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Record`] if the keys of the two directions do not fit together, or
-    /// `max_plaintext` is out of range.
+    /// [`crate::Error::Record`] if the keys of the two directions do not fit together, keys do not
+    /// derive from their secret, or `max_plaintext` is out of range.
     /// [`crate::Error::Offload`] if a kernel held a direction, and it cannot be told whether
     /// `io` leads to its socket, see [`crate::Parts::assert_another_connection`]; or if the
     /// kernel was asked for, before the stream was taken apart, and refuses.

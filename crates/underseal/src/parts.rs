@@ -174,6 +174,8 @@ impl<IO, Session> Parts<IO, Session> {
         if !MAX_PLAINTEXTS.contains(&self.max_plaintext) {
             return Err(RecordError::from(ApiMisuse::RecordSizeLimit).into());
         }
+        check_secret(&self.tx, self.tx_secret.as_ref())?;
+        check_secret(&self.rx, self.rx_secret.as_ref())?;
         crate::backend::apply_environment();
         let socket = socket_of(&self.io);
         let tx_socket = self.kernel_socket(socket, Direction::Tx)?;
@@ -278,6 +280,21 @@ fn take_rx(rx: Receive, socket: Option<BorrowedFd<'_>>) -> Result<RxParts, Error
             let (secret, plaintext) = rx.into_parts();
             Ok((keys, secret, plaintext, Vec::new()))
         }
+    }
+}
+
+/// The next keys are the peer's only if the present ones derive from the same secret.
+fn check_secret(keys: &TrafficKeys, secret: Option<&TrafficSecret>) -> Result<(), Error> {
+    let fits = secret.is_none_or(|secret| {
+        let own = secret.keys();
+        own.version() == keys.version()
+            && own.algorithm() == keys.algorithm()
+            && own.dangerous_key() == keys.dangerous_key()
+            && own.dangerous_iv() == keys.dangerous_iv()
+    });
+    match fits {
+        true => Ok(()),
+        false => Err(RecordError::from(ApiMisuse::SecretDiffers).into()),
     }
 }
 

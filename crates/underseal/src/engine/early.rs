@@ -57,11 +57,4 @@ impl Connection {
         }
         self.offload(socket, early.moving.wished())
     }
-
-    /// Has the task look again that waits in a read.
-    pub(crate) fn wake_reader(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
 }

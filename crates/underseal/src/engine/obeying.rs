@@ -2,8 +2,6 @@
 
 use std::io;
 
-use underseal_record::{AlertDescription, AlertLevel};
-
 use super::{Connection, KeyUpdateRequest};
 use crate::transport::Transport;
 
@@ -39,8 +37,7 @@ impl Connection {
             self.ask_for_keys();
         }
         if asked.close_notify && !self.tx.is_closed() {
-            let close_notify = AlertDescription::CLOSE_NOTIFY;
-            self.tx.queue_alert(AlertLevel::Warning, close_notify);
+            self.tx.queue_close_notify();
         }
     }
 

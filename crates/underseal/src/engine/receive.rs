@@ -142,3 +142,30 @@ impl Receive {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use underseal_record::{Algorithm, Opener, Sealer, TrafficSecret};
+
+    use super::*;
+    use crate::engine::{KeyUpdateRequest, Transmit};
+
+    #[test]
+    fn key_updates_are_counted_as_far_as_the_count_goes() {
+        let secret = || TrafficSecret::new(Algorithm::Aes128Gcm, &[1; 32]).expect("its length");
+        let opener = Opener::new(secret().keys());
+        let rx = user::Receive::new(opener, Some(secret()), &[], &[]);
+        let mut rx = Receive::User(rx);
+        rx.set_key_updates(u32::MAX - 1);
+        let sealer = Sealer::new(secret().keys());
+        let tx = user::Transmit::new(sealer, Some(secret()), &[], false);
+        let mut tx = Transmit::User(tx);
+        tx.set_key_updates(u32::MAX - 1);
+        for _ in 0..2 {
+            rx.update_key(None).expect("a next key");
+            tx.want_key_update(KeyUpdateRequest::NotRequested);
+            tx.queue_key_update().expect("a next key");
+            assert_eq!([rx.key_updates(), tx.key_updates()], [u32::MAX; 2]);
+        }
+    }
+}

@@ -198,6 +198,14 @@ impl Transmit {
         either!(self, tx => tx.queue_alert(level, description));
     }
 
+    /// Queues close_notify, which closes the direction, behind all that was taken: a KeyUpdate that
+    /// is wanted, too.
+    pub(crate) fn queue_close_notify(&mut self) {
+        // A key that may not be replaced may still seal the end.
+        let _ = self.queue_key_update();
+        self.queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
+    }
+
     /// Refuses all further writes: the peer is known to be gone.
     pub(crate) fn close_silently(&mut self) {
         either!(self, tx => tx.close_silently());

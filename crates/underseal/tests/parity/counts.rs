@@ -3,15 +3,17 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::pin::pin;
-use std::task::{Context, Waker};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::pipe::fcntl_setpipe_size;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use underseal::message::{ByMessage, Denied, Filter, LengthPrefixed, Message, Peer as Target};
 use underseal::message::{StreamParser, Verdict, Width};
 use underseal::record::{ContentType, Limits};
@@ -20,7 +22,7 @@ use underseal_testkit::PATIENCE;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
 use crate::case::Case;
-use crate::connect::{Peer, Server, on_tokio, pattern};
+use crate::connect::{Peer, Server, TokioServer, on_tokio, pattern};
 use crate::files::file_of;
 use crate::no_rekey::can_rekey;
 use crate::splices::pipe;
@@ -251,11 +253,7 @@ pub(crate) fn a_key_update_does_not_wait_for_the_socket(case: Case) {
     }
     on_tokio(async {
         let (mut stream, mut peer) = case.tokio_server().await;
-        let data = pattern(MUCH);
-        let mut taken = 0;
-        while let Ok(n) = tokio::time::timeout(SHORT, stream.write(&data[taken..])).await {
-            taken += n.unwrap();
-        }
+        let data = fill_task(&mut stream).await;
         poll_once(stream.key_update(KeyUpdateRequest::NotRequested))
             .expect("it does not wait")
             .unwrap();
@@ -279,8 +277,80 @@ pub(crate) fn a_key_update_does_not_wait_for_the_socket(case: Case) {
             .expect("nobody sends it")
             .unwrap();
         assert_eq!(&got, b"got it");
-        assert!(peer.join().unwrap() == data[..taken]);
+        assert!(peer.join().unwrap() == data);
         assert_eq!(stream.counters().tx_key_updates, 1);
+    });
+}
+
+/// Fills the socket: the bytes that it took.
+async fn fill_task(stream: &mut TokioServer) -> Vec<u8> {
+    let data = pattern(MUCH);
+    let mut taken = 0;
+    while let Ok(n) = tokio::time::timeout(SHORT, stream.write(&data[taken..])).await {
+        taken += n.unwrap();
+    }
+    data[..taken].to_vec()
+}
+
+/// It was asked for first.
+pub(crate) fn a_key_update_goes_out_before_the_end(case: Case) {
+    if !can_rekey(case, &[Direction::Tx]) {
+        return;
+    }
+    on_tokio(async {
+        let (mut stream, mut peer) = case.tokio_server().await;
+        let data = fill_task(&mut stream).await;
+        poll_once(stream.key_update(KeyUpdateRequest::NotRequested))
+            .expect("it does not wait")
+            .unwrap();
+        assert!(poll_once(stream.shutdown()).is_none());
+        let peer = thread::spawn(move || {
+            let mut received = Vec::new();
+            loop {
+                match peer.receive().unwrap() {
+                    (APPLICATION_DATA, payload) => received.extend(payload),
+                    (HANDSHAKE, message) if message == key_update(0) => peer.update_rx(),
+                    (HANDSHAKE, _) => {}
+                    (ALERT, alert) => break assert_eq!(alert, [1, 0]),
+                    other => panic!("{other:?}"),
+                }
+            }
+            received
+        });
+        stream.shutdown().await.unwrap();
+        assert!(peer.join().unwrap() == data);
+        assert_eq!(stream.counters().tx_key_updates, 1);
+    });
+}
+
+/// A task that counts how often it is woken.
+#[derive(Default)]
+struct Task(AtomicUsize);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Whoever asked for it does nothing more.
+pub(crate) fn a_waiting_reader_is_woken_for_a_key_update(case: Case) {
+    if !can_rekey(case, &[Direction::Tx]) {
+        return;
+    }
+    on_tokio(async {
+        let (mut stream, _peer) = case.tokio_server().await;
+        fill_task(&mut stream).await;
+        let reader = Arc::<Task>::default();
+        let waker = Waker::from(Arc::clone(&reader));
+        let mut cx = Context::from_waker(&waker);
+        let mut byte = [0];
+        let read = Pin::new(&mut stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte));
+        assert!(read.is_pending());
+        poll_once(stream.key_update(KeyUpdateRequest::NotRequested))
+            .expect("it does not wait")
+            .unwrap();
+        assert_eq!(reader.0.load(Ordering::Relaxed), 1);
     });
 }
 

@@ -247,6 +247,8 @@ macro_rules! in_tls13 {
             counts {
                 a_full_socket_is_sent_one_key_update
                 a_key_update_does_not_wait_for_the_socket
+                a_key_update_goes_out_before_the_end
+                a_waiting_reader_is_woken_for_a_key_update
             }
             floods {
                 key_updates_asked_of_a_full_socket_get_one_answer

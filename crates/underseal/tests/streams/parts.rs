@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 
 use proptest::prelude::*;
 use underseal::message::{Direction, Filter, Message, Peer, Verdict};
-use underseal::record::{Limits, Padding};
+use underseal::record::{ApiMisuse, Limits, Padding};
 use underseal::{Error, KeyUpdateRequest, Parts, ServerConnection, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 use underseal_testkit::{Pipe, Suite};
@@ -178,6 +178,29 @@ fn a_failed_connection_cannot_be_taken_apart() {
         peer.send_bytes(&record);
         stream.read(&mut [0]).unwrap_err();
         assert!(stream.into_parts().is_err());
+    }
+}
+
+/// The first key update would part the two sides.
+#[test]
+fn keys_come_with_the_secret_that_they_derive_from() {
+    type Swap = fn(&mut Parts<Pipe, ServerConnection>);
+    let swaps: [Swap; 4] = [
+        |parts| std::mem::swap(&mut parts.tx_secret, &mut parts.rx_secret),
+        |parts| std::mem::swap(&mut parts.tx, &mut parts.rx),
+        |parts| parts.tx_secret.as_mut().unwrap().update(),
+        |parts| parts.rx_secret.as_mut().unwrap().update(),
+    ];
+    for suite in Suite::ALL.into_iter().filter(|suite| suite.is_tls13()) {
+        for swap in swaps {
+            let (stream, _peer) = with_record_peer(suite, 1 << 16);
+            let mut parts = stream.into_parts().unwrap();
+            swap(&mut parts);
+            let Err(Error::Record(error)) = Stream::from_parts(parts) else {
+                panic!("{suite:?}: taken");
+            };
+            assert_eq!(error, ApiMisuse::SecretDiffers.into());
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Receive {
             direction: Direction::Rx,
             refusal,
         })?;
-        self.key_updates += 1;
+        self.key_updates = self.key_updates.saturating_add(1);
         Ok(())
     }
 

@@ -362,7 +362,7 @@ impl Transmit {
             return Err(refused(refusal).into());
         }
         self.records = 0;
-        self.key_updates += 1;
+        self.key_updates = self.key_updates.saturating_add(1);
         Ok(())
     }
 

@@ -83,7 +83,7 @@ impl Receive {
         };
         secret.update();
         self.opener.replace_keys(secret.keys());
-        self.key_updates += 1;
+        self.key_updates = self.key_updates.saturating_add(1);
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod crates;
 mod document;
 mod items;
 mod own_tests;
+mod programs;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,10 +35,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// The API item by item, and tokio-rustls' own tests.
+/// The API item by item, tokio-rustls' own tests, and programs of crates that depend on it.
 pub(crate) fn step() -> Result<()> {
     items::check()?;
-    own_tests::run()
+    own_tests::run()?;
+    programs::check()
 }
 
 fn workspace() -> PathBuf {

@@ -21,7 +21,7 @@ struct Package {
     needed_by: &'static [StepName],
 }
 
-use StepName::{Clippy, Docs, Fuzz, Readme, Tree, Unit, Vm};
+use StepName::{Clippy, Compat, Docs, Fuzz, Readme, Tree, Unit, Vm};
 
 /// Steps that compile the bench, whose peers are C libraries.
 const COMPILES_BENCH: &[StepName] = &[Clippy, Docs, Unit];
@@ -56,16 +56,20 @@ const PACKAGES: &[Package] = &[
     Package { name: "nghttp2-client", probe: Probe::Program("h2load"),
         reason: "peer of the tests of `proxy`: HTTP/2 that others wrote", needed_by: &[Unit] },
     Package { name: "nginx", probe: Probe::Program("nginx"),
-        reason: "reads the smuggling corpus; runs under underseal-preload; peer of the bench",
-        needed_by: &[Unit] },
+        reason: "reads the smuggling corpus; runs under underseal-preload; peer of the bench and of the shim",
+        needed_by: &[Unit, Compat] },
     Package { name: "openssl", probe: Probe::Program("openssl"),
         reason: "peer of the interop tests; makes RSA keys", needed_by: &[Unit] },
     Package { name: "pkg-config", probe: Probe::Program("pkg-config"),
         reason: "finds OpenSSL for the bench", needed_by: COMPILES_BENCH },
+    Package { name: "postgresql", probe: Probe::Program("pg_ctlcluster"),
+        reason: "serves a program of the shim", needed_by: &[Compat] },
     Package { name: "python3", probe: Probe::Program("python3"),
         reason: "peer of the interop tests (module ssl)", needed_by: &[Unit] },
     Package { name: "qemu-system-x86", probe: Probe::Program("qemu-system-x86_64"),
         reason: "boots the kernels", needed_by: &[Vm] },
+    Package { name: "redis-server", probe: Probe::Program("redis-server"),
+        reason: "serves a program of the shim", needed_by: &[Compat] },
     Package { name: "strace", probe: Probe::Program("strace"),
         reason: "counts the system calls of a test", needed_by: &[Unit] },
     Package { name: "xz-utils", probe: Probe::Program("xz"),

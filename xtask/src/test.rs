@@ -33,7 +33,7 @@ pub(crate) enum StepName {
     Vm,
     /// The README's commands, run as they stand there
     Readme,
-    /// The shim in the place of tokio-rustls: its API item by item, and its own tests
+    /// The shim in the place of tokio-rustls: its API item by item, its own tests, programs of others
     Compat,
     /// Each fuzz target for ten seconds
     Fuzz,
@@ -99,21 +99,28 @@ impl StepName {
     }
 }
 
-/// Runs a cargo command in the workspace, in that of the shim and in that of the fuzz targets.
+/// Runs a cargo command in the workspace, in those of the shim and in that of the fuzz targets.
 fn in_each_workspace(args: &[&str]) -> Result<()> {
     let mut main = shell::cargo(args);
     main.arg("--all");
     shell::run(main)?;
-    let mut shim = shell::cargo(args);
-    // The third package there holds nothing of ours.
-    shim.args([
-        "--package",
-        "tokio-rustls",
-        "--package",
-        "tokio-rustls-items",
-    ])
-    .current_dir(shell::root().join("compat"));
-    shell::run(shim)?;
+    // The third package of the shim's workspace holds nothing of ours.
+    for (workspace, packages) in [
+        ("compat", ["tokio-rustls", "tokio-rustls-items"]),
+        (
+            "compat/programs",
+            ["tokio-rustls-programs", "tokio-rustls-programs-run"],
+        ),
+    ] {
+        let mut shim = shell::cargo(args);
+        shim.args(
+            packages
+                .map(|package| ["--package", package])
+                .as_flattened(),
+        );
+        shim.current_dir(shell::root().join(workspace));
+        shell::run(shim)?;
+    }
     let mut fuzz = shell::cargo(args);
     fuzz.args(["--manifest-path", "fuzz/Cargo.toml"]);
     shell::run(fuzz)

@@ -38,7 +38,12 @@ pub(crate) fn check() -> Result<()> {
         };
         broken.extend(broken_rules(file, &text));
     }
-    for manifest in ["Cargo.toml", "compat/Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in [
+        "Cargo.toml",
+        "compat/Cargo.toml",
+        "compat/programs/Cargo.toml",
+        "fuzz/Cargo.toml",
+    ] {
         if let Err(error) = lock_file_is_current(manifest) {
             broken.push(format!("{manifest}: {error:#}"));
         }

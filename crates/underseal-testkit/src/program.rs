@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("python3", "python3"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Returns where `name` is.

@@ -28,6 +28,17 @@ The 12 tests of tokio-rustls that need no Internet pass with the shim. They are 
 
 ";
 
+const PROGRAMS: &str = "\
+## Programs
+
+With each test of the repository, `cargo xtask compat` compiles small programs of actix-tls, async-nats,
+axum-server, hickory-proto, lettre, mysql_async, reqwest, rumqttc, tokio-tungstenite and tonic with the
+shim (`compat/programs`), and runs three against Debian's servers: hyper-rustls against nginx,
+tokio-postgres-rustls against PostgreSQL, with the password bound to the channel, and redis against
+Redis.
+
+";
+
 fn document() -> PathBuf {
     shell::root().join("docs/tokio-rustls.md")
 }
@@ -74,6 +85,7 @@ fn render(items: &[items::Item], crates: &[Outcome]) -> String {
     }
     text.push('\n');
     text.push_str(OWN_TESTS);
+    text.push_str(PROGRAMS);
     published(&mut text, crates);
     text
 }

@@ -1,6 +1,7 @@
 //! The repository's own rules, checked on the files git knows.
 
 mod arrows;
+mod external;
 
 use std::fs;
 use std::path::Path;
@@ -92,6 +93,9 @@ fn broken_rules(file: &str, text: &str) -> Vec<String> {
             let links = relative_links(line).filter(|link| !exists_beside(file, link));
             broken.extend(links.map(|link| format!("{place}: the link to `{link}` is dead")));
         }
+    }
+    if extension == Some("rs") {
+        broken.extend(external::unlisted(file, text));
     }
     if let Some(room) = file
         .strip_prefix("crates/")

@@ -1,7 +1,7 @@
-//! `underseal serve` beside nginx: CPU time of the server's processes, one client for all.
+//! `underseal serve` beside nginx and HAProxy: CPU time of the server's processes, one client for all.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::files::file_of;
 use crate::run::Samples;
 
 pub mod client;
+pub mod connections;
+pub mod haproxy;
 pub mod load;
 pub mod nginx;
 pub mod serve;
@@ -30,6 +32,8 @@ pub mod name {
     pub const NGINX_TUNED: &str = "nginx with TLS, tuned";
     /// nginx without TLS.
     pub const NGINX_PLAIN: &str = "nginx without TLS";
+    /// HAProxy, which answers by itself.
+    pub const HAPROXY: &str = "HAProxy with TLS";
 }
 
 /// Bytes of the file that many connections ask for.
@@ -44,7 +48,7 @@ pub(crate) const SETTLE: Duration = Duration::from_millis(50);
 ///
 /// When a server does not start, or the file does not come.
 pub fn download(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
-    each_server(context, round, |server| {
+    each_server(context, round, FILES, |server| {
         let connection = client::open(context, server)?;
         sleep(SETTLE);
         let before = ProcessCpu::of(server.pid())?;
@@ -69,7 +73,7 @@ pub fn download(context: &Context, round: u32, samples: &mut Samples) -> anyhow:
 ///
 /// When a server does not start. Requests that fail are counted, and are no error here.
 pub fn many(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
-    each_server(context, round, |server| {
+    each_server(context, round, FILES, |server| {
         let shape = load::Shape {
             connections: context.scale.connections,
             active: context.scale.active,
@@ -81,28 +85,49 @@ pub fn many(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Res
     })
 }
 
+/// Measures connections that live for one request.
+///
+/// # Errors
+///
+/// When a server does not start, or does not answer.
+pub fn short_lived(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
+    each_server(context, round, OF_CONNECTIONS, |server| {
+        connections::measure(context, server, round, samples)
+    })
+}
+
+type Start = fn(&Context, &Path) -> anyhow::Result<Server>;
+
+const SERVE: (&str, Start) = (name::SERVE, serve::start);
+const NGINX_TLS: (&str, Start) = (name::NGINX_TLS, |context, root| {
+    nginx::start(context, root, nginx::Variant::Stock)
+});
+
+/// Those that serve files, well or less well.
+const FILES: &[(&str, Start)] = &[
+    SERVE,
+    NGINX_TLS,
+    (name::NGINX_TUNED, |context, root| {
+        nginx::start(context, root, nginx::Variant::Tuned)
+    }),
+    (name::NGINX_PLAIN, |context, root| {
+        nginx::start(context, root, nginx::Variant::Plain)
+    }),
+];
+
+/// Those whose handshakes are compared.
+const OF_CONNECTIONS: &[(&str, Start)] = &[SERVE, NGINX_TLS, (name::HAPROXY, haproxy::start)];
+
 /// Starts each server in turn, on the core of the measured side, and lets `measure` drive it from
 /// a thread on the other core.
 fn each_server(
     context: &Context,
     round: u32,
+    servers: &[(&str, Start)],
     mut measure: impl FnMut(&Server) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
     let root = document_root(context)?;
-    type Start = fn(&Context, &std::path::Path) -> anyhow::Result<Server>;
-    let servers: Vec<(&str, Start)> = vec![
-        (name::SERVE, serve::start),
-        (name::NGINX_TLS, |context, root| {
-            nginx::start(context, root, nginx::Variant::Stock)
-        }),
-        (name::NGINX_TUNED, |context, root| {
-            nginx::start(context, root, nginx::Variant::Tuned)
-        }),
-        (name::NGINX_PLAIN, |context, root| {
-            nginx::start(context, root, nginx::Variant::Plain)
-        }),
-    ];
-    for (name, start) in context.in_turn(servers, round) {
+    for (name, start) in context.in_turn(servers.to_vec(), round) {
         if context.wants(name) {
             std::thread::scope(|scope| {
                 let driver = scope.spawn(|| {

@@ -18,7 +18,7 @@ use crate::run::{Run, Samples, Series};
 use crate::suite::{Measure, Suite};
 
 pub mod backend;
-mod haproxy;
+pub(crate) mod haproxy;
 mod nginx;
 mod rules;
 mod underseal;

@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::report::figures::{Figure, figures};
 use crate::report::{compare, summary, tables};
 use crate::run::{Run, Samples};
-use crate::{files, handshakes, http, idle, records, replies, round_trip, streams};
+use crate::{files, handshakes, http, idle, proxy, records, replies, round_trip, streams};
 
 type Take = fn(&Context, u32, &mut Samples) -> anyhow::Result<()>;
 
@@ -68,7 +68,7 @@ pub const STREAMS: Suite = Suite {
     tables: tables::all,
 };
 
-const MEASURES: [Measure; 10] = [
+const MEASURES: [Measure; 11] = [
     Measure::each_round("send", streams::send),
     Measure::each_round("receive", streams::receive),
     Measure::each_round("records", records::measure),
@@ -80,6 +80,7 @@ const MEASURES: [Measure; 10] = [
         rounds: |scale| scale.rounds.div_ceil(2),
         take: files::measure,
     },
+    Measure::each_round("http connections", http::short_lived),
     Measure::each_round("http download", http::download),
     Measure {
         name: "http load",
@@ -146,6 +147,12 @@ fn check_servers(context: &Context, measures: &[&Measure]) -> anyhow::Result<()>
     }
     if context.wants(http::name::SERVE) {
         context.underseal()?;
+    }
+    let connects = measures
+        .iter()
+        .any(|measure| measure.name == "http connections");
+    if connects && context.wants(http::name::HAPROXY) {
+        proxy::haproxy::check_installed()?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use underseal_bench::floods;
 use underseal_bench::handshakes;
-use underseal_bench::http::name::{NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
+use underseal_bench::http::name::{HAPROXY, NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
 use underseal_bench::mux::MEASURE;
 use underseal_bench::mux::report::figures as mux_figures;
 use underseal_bench::mux::service::contenders;
@@ -42,6 +42,8 @@ fn a_quick_run_measures_every_row_and_every_figure() {
     for measure in ["http download", "http load"] {
         assert_eq!(rows(measure), servers, "{measure}");
     }
+    let servers = names(&[SERVE, NGINX_TLS, HAPROXY]);
+    assert_eq!(rows("http connections"), servers);
     assert_eq!(rows("idle"), streams);
     let streams = &streams | &BTreeSet::from([ONE_LOOP.to_owned()]);
     for measure in ["send", "receive", "round trip"] {

@@ -49,14 +49,14 @@ const fn with(setting: &'static str, lines: &'static [&'static str]) -> Contende
 /// # Errors
 ///
 /// When `haproxy` cannot be started.
-pub(super) fn check_installed() -> anyhow::Result<()> {
+pub(crate) fn check_installed() -> anyhow::Result<()> {
     let version = Command::new("haproxy")
         .arg("-v")
         .stdout(Stdio::null())
         .status();
     if !version.is_ok_and(|status| status.success()) {
         bail!(
-            "haproxy is missing, and the figures of `proxy` are ratios to it\n\
+            "haproxy is missing, and its rows are what others are compared with\n\
              hint: apt-get install haproxy, or --only without it"
         );
     }

@@ -48,6 +48,14 @@ pub fn all(run: &Run) -> String {
         ("gb_per_s", "GB/s"),
     ];
     text.push_str(&titled(
+        "HTTP, connections that live for one request",
+        list(
+            samples,
+            "http connections",
+            &[("server_cpu_us", "server CPU, µs")],
+        ),
+    ));
+    text.push_str(&titled(
         "HTTP, one big file",
         list(samples, "http download", &download),
     ));

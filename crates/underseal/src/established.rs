@@ -11,6 +11,10 @@ pub struct Established<IO, Session, W> {
     pub(crate) io: IO,
     pub(crate) session: Session,
     pub(crate) connection: Box<Connection>,
+    #[cfg_attr(
+        not(feature = "tokio"),
+        expect(dead_code, reason = "a blocking stream has no state of its own")
+    )]
     pub(crate) way: W,
 }
 

@@ -38,6 +38,9 @@ use crate::{packages, shell};
 /// In the names of tests that need a kernel without TLS.
 const WITHOUT_TLS: &str = "without_tls";
 
+/// In the names of tests in which the kernel neither seals nor opens.
+const USER_ENGINES: &str = "::user_user::";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only tests whose name contains one of these, as a test binary takes them
@@ -58,6 +61,10 @@ pub(crate) struct Args {
     /// How long a kernel may take in all, from boot to power off
     #[arg(long, value_name = "SECONDS", default_value_t = LIMIT.as_secs())]
     limit: u64,
+    /// Leaves pairs of user engines out where the kernel has TLS: they ask nothing of the kernel, and
+    /// run on this machine and without kernel TLS
+    #[arg(long, conflicts_with = "write")]
+    kernel_engines: bool,
     /// Options of the test binaries, such as --nocapture
     #[arg(last = true, value_name = "OPTION")]
     options: Vec<String>,
@@ -98,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     )
 }
 
-/// All tests on all kernels: the step `vm` of `cargo xtask test`.
+/// All tests that ask something of a kernel, on all kernels: the step `vm` of `cargo xtask test`.
 pub(crate) fn step() -> Result<()> {
     run(&Args {
         tests: Vec::new(),
@@ -106,6 +113,7 @@ pub(crate) fn step() -> Result<()> {
         kernels: Vec::new(),
         list: false,
         write: false,
+        kernel_engines: true,
         limit: LIMIT.as_secs(),
         options: Vec::new(),
     })
@@ -204,7 +212,11 @@ fn programs(name: Name, binaries: &Binaries, args: &Args) -> Vec<Program> {
         .partition(|test| test.contains(WITHOUT_TLS));
     let choices = if name.has_tls() {
         let all = words(&["--include-ignored", "--skip", WITHOUT_TLS]);
-        vec![[all, args.tests.clone()].concat()]
+        let skip: &[_] = match args.kernel_engines {
+            true => &["--skip", USER_ENGINES],
+            false => &[],
+        };
+        vec![[all, words(skip), args.tests.clone()].concat()]
     } else {
         // Names are alternatives to libtest: a second one would not narrow this choice down.
         let only = if without.is_empty() {

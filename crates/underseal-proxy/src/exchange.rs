@@ -1,8 +1,9 @@
 //! The rules of an exchange that are the same whatever its client and its backend speak.
 //!
 //! A request is read, what will go on of it is written down ([`write_down`]), that is judged and
-//! nothing else ([`mod@judge`]), for the backend that will answer ([`mod@reach`]), and only what was allowed for a target is sent to it ([`Allowed`]). When a
-//! request is sent once more, one rule says ([`Retry`]), and each try is a new judgement.
+//! nothing else ([`mod@judge`]), for the backend that will answer ([`mod@reach`]), and only what was
+//! allowed for a target is sent to it ([`Allowed`]). When a request is sent once more, one rule says
+//! ([`Retry`]), and each try is a new judgement.
 
 mod heads;
 mod judge;

@@ -39,10 +39,12 @@ macro_rules! pairs {
     ($suite:ident: $($list:ident)+ $(; $($long:ident)+)?) => {
         mod user_user {
             $(crate::matrix::$list!($suite User User);)+
+            crate::matrix::user_sender!($suite User User);
             $($(crate::matrix::$long!($suite User User);)+)?
         }
         mod user_kernel {
             $(crate::matrix::$list!($suite User Kernel);)+
+            crate::matrix::user_sender!($suite User Kernel);
         }
         mod kernel_user {
             $(crate::matrix::$list!($suite Kernel User);)+
@@ -161,7 +163,6 @@ macro_rules! everywhere {
                 a_full_socket_is_sent_no_byte_of_a_record_twice
                 a_dropped_future_says_how_much_of_a_file_it_took
                 a_dropped_future_says_how_much_of_a_record_it_took
-                a_failure_leaves_the_count
             }
             moving {
                 a_stream_goes_on_after_it_was_taken_apart
@@ -347,6 +348,19 @@ macro_rules! once_per_version {
     };
 }
 
+/// What holds where the user engine sends. A kernel that sends a file of 256 MiB to a peer that left
+/// was seen to take 170 MiB of it: all the memory that TCP has in a VM, so that no other socket of it
+/// could send.
+macro_rules! user_sender {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            counts {
+                a_failure_leaves_the_count
+            }
+        }
+    };
+}
+
 /// What takes long and TLS 1.3 alone has.
 macro_rules! once_in_tls13 {
     ($suite:ident $tx:ident $rx:ident) => {
@@ -360,5 +374,5 @@ macro_rules! once_in_tls13 {
 
 pub(crate) use {
     everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, programs, run, test,
-    tests, waiting,
+    tests, user_sender, waiting,
 };

@@ -34,9 +34,8 @@ impl Name {
         self != Self::NoTls
     }
 
-    /// How many CPUs its VM has, as QEMU takes them. With two, 6.1 lost its way under software
-    /// emulation in two of three boots: one CPU span in an `int3` while the other patched a jump
-    /// label, or data that one CPU sent over the loopback never arrived.
+    /// How many CPUs its VM has, as QEMU takes them. With two, 6.1 was seen to hang under software
+    /// emulation: one CPU span in an `int3` while the other patched a jump label.
     pub(crate) fn cpus(self) -> &'static str {
         match self {
             Self::V6_1 => "1",

@@ -4,104 +4,22 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use h2::Reason;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::Request;
+use hyper::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use underseal_testkit::PATIENCE;
 
 use crate::harness::Start;
 
-/// A server of HTTP/2 that neither answers nor makes room, and tells how each stream ended.
-fn deaf_backend() -> (SocketAddr, Receiver<Option<Reason>>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    listener.set_nonblocking(true).expect("an option");
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(async move {
-            let listener = TcpListener::from_std(listener).expect("a listener");
-            let (tcp, _) = listener.accept().await.expect("a connection");
-            let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
-            while let Some(Ok((request, respond))) = connection.accept().await {
-                let tell = tell.clone();
-                tokio::spawn(async move {
-                    let mut body = request.into_body();
-                    let reason = loop {
-                        match body.data().await {
-                            Some(Ok(_)) => {}
-                            Some(Err(error)) => break error.reason(),
-                            None => break None,
-                        }
-                    };
-                    drop(respond);
-                    // The test may be over.
-                    let _ = tell.send(reason);
-                });
-            }
-        });
-    });
-    (address, told)
-}
-
-/// A server of HTTP/2 that answers nothing, and tells with what each stream was reset.
-pub(crate) fn silent() -> (SocketAddr, Receiver<Reason>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    listener.set_nonblocking(true).expect("an option");
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(async move {
-            let listener = TcpListener::from_std(listener).expect("a listener");
-            let (tcp, _) = listener.accept().await.expect("a connection");
-            let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
-            while let Some(Ok((_request, mut respond))) = connection.accept().await {
-                let tell = tell.clone();
-                tokio::spawn(async move {
-                    let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
-                    // The test may be over.
-                    let _ = tell.send(reset.expect("a reset"));
-                });
-            }
-        });
-    });
-    (address, told)
-}
-
-/// A server of HTTP/2 that answers without waiting for the request's body, which it reads on; `/slow`
-/// it answers late.
-pub(crate) fn early() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    listener.set_nonblocking(true).expect("an option");
-    thread::spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(async move {
-            let listener = TcpListener::from_std(listener).expect("a listener");
-            let (tcp, _) = listener.accept().await.expect("a connection");
-            let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
-            while let Some(Ok((request, mut respond))) = connection.accept().await {
-                tokio::spawn(async move {
-                    if request.uri().path() == "/slow" {
-                        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-                    }
-                    let answer = http::Response::new(());
-                    // The proxy may have gone.
-                    let _ = respond.send_response(answer, true);
-                    let mut body = request.into_body();
-                    while let Some(Ok(data)) = body.data().await {
-                        let _ = body.flow_control().release_capacity(data.len());
-                    }
-                });
-            }
-        });
-    });
-    address
-}
-
-/// A server of HTTP/2 that answers everything.
-pub(crate) fn good_backend() -> SocketAddr {
+/// A server of HTTP/2 that does `each` with every stream.
+fn http2_server<F, R>(each: F) -> SocketAddr
+where
+    F: Fn(Request<RecvStream>, SendResponse<Bytes>) -> R + Clone + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     listener.set_nonblocking(true).expect("an option");
@@ -111,17 +29,78 @@ pub(crate) fn good_backend() -> SocketAddr {
             let listener = TcpListener::from_std(listener).expect("a listener");
             loop {
                 let (tcp, _) = listener.accept().await.expect("a connection");
+                let each = each.clone();
                 tokio::spawn(async move {
                     let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
-                    while let Some(Ok((_, mut respond))) = connection.accept().await {
-                        let answer = http::Response::new(());
-                        respond.send_response(answer, true).expect("an answer");
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        tokio::spawn(each(request, respond));
                     }
                 });
             }
         });
     });
     address
+}
+
+/// A server of HTTP/2 that neither answers nor makes room, and tells how each stream ended.
+fn deaf_backend() -> (SocketAddr, Receiver<Option<Reason>>) {
+    let (tell, told) = channel();
+    let address = http2_server(move |request, respond| {
+        let tell = tell.clone();
+        async move {
+            let mut body = request.into_body();
+            let reason = loop {
+                match body.data().await {
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => break error.reason(),
+                    None => break None,
+                }
+            };
+            drop(respond);
+            // The test may be over.
+            let _ = tell.send(reason);
+        }
+    });
+    (address, told)
+}
+
+/// A server of HTTP/2 that answers nothing, and tells with what each stream was reset.
+pub(crate) fn silent() -> (SocketAddr, Receiver<Reason>) {
+    let (tell, told) = channel();
+    let address = http2_server(move |_, mut respond| {
+        let tell = tell.clone();
+        async move {
+            let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+            // The test may be over.
+            let _ = tell.send(reset.expect("a reset"));
+        }
+    });
+    (address, told)
+}
+
+/// A server of HTTP/2 that answers without waiting for the request's body, which it reads on; `/slow`
+/// it answers late.
+pub(crate) fn early() -> SocketAddr {
+    http2_server(|request, mut respond| async move {
+        if request.uri().path() == "/slow" {
+            tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        }
+        let answer = http::Response::new(());
+        // The proxy may have gone.
+        let _ = respond.send_response(answer, true);
+        let mut body = request.into_body();
+        while let Some(Ok(data)) = body.data().await {
+            let _ = body.flow_control().release_capacity(data.len());
+        }
+    })
+}
+
+/// A server of HTTP/2 that answers everything.
+pub(crate) fn good_backend() -> SocketAddr {
+    http2_server(|_, mut respond| async move {
+        let answer = http::Response::new(());
+        respond.send_response(answer, true).expect("an answer");
+    })
 }
 
 #[test]

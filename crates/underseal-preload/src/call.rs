@@ -1,7 +1,7 @@
 //! What every call of the program's on a connection goes through.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::c_int;
+use std::ffi::{c_int, c_long};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustix::io::Errno;
@@ -44,6 +44,26 @@ pub(crate) fn on_socket(
         return None;
     }
     answer(fd, body)
+}
+
+/// A system call on the hidden TCP socket, which is its first argument, after what waits to be sent:
+/// what the socket does not take now goes with a later call.
+///
+/// # Safety
+///
+/// As [`sys::call`]'s.
+pub(crate) unsafe fn flush_and_call<const N: usize>(
+    socket: &Socket,
+    number: c_long,
+    others: [usize; N],
+) -> Result<usize, Errno> {
+    const { assert!(N < 6) };
+    let _ = socket.try_flush();
+    let mut arguments = [0; 6];
+    arguments[0] = sys::arg(socket.tcp());
+    arguments[1..=N].copy_from_slice(&others);
+    // SAFETY: the caller answers for number and arguments; those that a call does not have are ignored.
+    unsafe { sys::call(number, arguments) }
 }
 
 #[cold]

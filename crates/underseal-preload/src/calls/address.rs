@@ -4,10 +4,10 @@ use std::ffi::c_int;
 
 use libc::{sockaddr, socklen_t};
 
-use crate::call::on_socket;
+use crate::call::{flush_and_call, on_socket};
 use crate::connection::Socket;
 use crate::real;
-use crate::sys::{self, address, arg};
+use crate::sys::{address, arg};
 
 /// As getsockname(2).
 ///
@@ -21,15 +21,8 @@ unsafe extern "C-unwind" fn getsockname(
     len: *mut socklen_t,
 ) -> c_int {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe {
-            sys::call(
-                libc::SYS_getsockname,
-                [arg(socket.tcp()), address(name), address(len)],
-            )
-        }
+        unsafe { flush_and_call(socket, libc::SYS_getsockname, [address(name), address(len)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned as c_int,
@@ -50,15 +43,8 @@ unsafe extern "C-unwind" fn getpeername(
     len: *mut socklen_t,
 ) -> c_int {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe {
-            sys::call(
-                libc::SYS_getpeername,
-                [arg(socket.tcp()), address(name), address(len)],
-            )
-        }
+        unsafe { flush_and_call(socket, libc::SYS_getpeername, [address(name), address(len)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned as c_int,
@@ -75,15 +61,8 @@ unsafe extern "C-unwind" fn getpeername(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn connect(fd: c_int, name: *const sockaddr, len: socklen_t) -> c_int {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe {
-            sys::call(
-                libc::SYS_connect,
-                [arg(socket.tcp()), address(name), len as usize],
-            )
-        }
+        unsafe { flush_and_call(socket, libc::SYS_connect, [address(name), len as usize]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned as c_int,
@@ -100,15 +79,8 @@ unsafe extern "C-unwind" fn connect(fd: c_int, name: *const sockaddr, len: sockl
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn bind(fd: c_int, name: *const sockaddr, len: socklen_t) -> c_int {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe {
-            sys::call(
-                libc::SYS_bind,
-                [arg(socket.tcp()), address(name), len as usize],
-            )
-        }
+        unsafe { flush_and_call(socket, libc::SYS_bind, [address(name), len as usize]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned as c_int,
@@ -125,10 +97,8 @@ unsafe extern "C-unwind" fn bind(fd: c_int, name: *const sockaddr, len: socklen_
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { sys::call(libc::SYS_listen, [arg(socket.tcp()), arg(backlog)]) }
+        unsafe { flush_and_call(socket, libc::SYS_listen, [arg(backlog)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned as c_int,
@@ -145,10 +115,8 @@ unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn shutdown(fd: c_int, how: c_int) -> c_int {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { sys::call(libc::SYS_shutdown, [arg(socket.tcp()), arg(how)]) }
+        unsafe { flush_and_call(socket, libc::SYS_shutdown, [arg(how)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned as c_int,

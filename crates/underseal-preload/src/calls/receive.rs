@@ -5,10 +5,10 @@ use std::ffi::{c_int, c_uint, c_void};
 
 use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
-use crate::call::on_socket;
+use crate::call::{flush_and_call, on_socket};
 use crate::connection::Socket;
 use crate::real;
-use crate::sys::{self, address, arg};
+use crate::sys::{address, arg};
 
 /// As read(2).
 ///
@@ -18,10 +18,8 @@ use crate::sys::{self, address, arg};
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { sys::call(libc::SYS_read, [arg(socket.tcp()), address(buffer), len]) }
+        unsafe { flush_and_call(socket, libc::SYS_read, [address(buffer), len]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned,
@@ -38,15 +36,8 @@ unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) ->
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe {
-            sys::call(
-                libc::SYS_readv,
-                [arg(socket.tcp()), address(pieces), arg(count)],
-            )
-        }
+        unsafe { flush_and_call(socket, libc::SYS_readv, [address(pieces), arg(count)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned,
@@ -68,13 +59,12 @@ unsafe extern "C-unwind" fn recv(
     flags: c_int,
 ) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
-            sys::call(
+            flush_and_call(
+                socket,
                 libc::SYS_recvfrom,
-                [arg(socket.tcp()), address(buffer), len, arg(flags), 0, 0],
+                [address(buffer), len, arg(flags), 0, 0],
             )
         }
     };
@@ -100,14 +90,12 @@ unsafe extern "C-unwind" fn recvfrom(
     from_len: *mut socklen_t,
 ) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
-            sys::call(
+            flush_and_call(
+                socket,
                 libc::SYS_recvfrom,
                 [
-                    arg(socket.tcp()),
                     address(buffer),
                     len,
                     arg(flags),
@@ -132,15 +120,8 @@ unsafe extern "C-unwind" fn recvfrom(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe {
-            sys::call(
-                libc::SYS_recvmsg,
-                [arg(socket.tcp()), address(message), arg(flags)],
-            )
-        }
+        unsafe { flush_and_call(socket, libc::SYS_recvmsg, [address(message), arg(flags)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned,
@@ -163,14 +144,12 @@ unsafe extern "C-unwind" fn recvmmsg(
     timeout: *mut timespec,
 ) -> c_int {
     let passed_on = |socket: &Socket| {
-        // What is not taken now goes with a later call.
-        let _ = socket.try_flush();
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
-            sys::call(
+            flush_and_call(
+                socket,
                 libc::SYS_recvmmsg,
                 [
-                    arg(socket.tcp()),
                     address(messages),
                     count as usize,
                     arg(flags),

@@ -7,6 +7,10 @@ use crate::{
     ProtocolVersion, Sealer, SeqNo, TrafficKeys, deframe,
 };
 
+mod quic;
+
+pub use quic::{quic_headers, quic_train};
+
 /// Deframes arbitrary bytes as a stream until they run out or are refused.
 pub fn deframe_stream(data: &[u8]) {
     for version in [ProtocolVersion::Tls12, ProtocolVersion::Tls13] {

@@ -14,6 +14,7 @@ mod limits;
 mod nonce;
 mod open;
 mod padding;
+pub mod quic;
 mod seal;
 mod secret;
 #[doc(hidden)]

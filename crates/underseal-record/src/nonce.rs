@@ -12,11 +12,18 @@ pub(crate) const WIRE_VERSION: [u8; 2] = [3, 3];
 /// numbers give distinct explicit nonces, whatever the IV.
 #[inline]
 pub(crate) fn nonce(iv: &[u8; 12], seq: u64) -> [u8; 12] {
+    path_nonce(iv, 0, seq)
+}
+
+/// As [`nonce`], with the path that a packet of multipath QUIC is sent on in the first four bytes
+/// (draft-ietf-quic-multipath section 2.4).
+#[inline]
+pub(crate) fn path_nonce(iv: &[u8; 12], path: u32, seq: u64) -> [u8; 12] {
     // Two loads and one store, not twelve of each: the AEAD reads the nonce back as one word, which
     // stalls on a run of byte stores.
     let [a, b, c, d, low @ ..] = *iv;
     let low = u64::from_be_bytes(low) ^ seq;
-    let high = u32::from_be_bytes([a, b, c, d]);
+    let high = u32::from_be_bytes([a, b, c, d]) ^ path;
     let all = ((u128::from(high) << 64) | u128::from(low)) << 32;
     let mut nonce = [0; 12];
     nonce.copy_from_slice(&all.to_be_bytes()[..12]);

@@ -43,9 +43,14 @@ impl TrafficSecret {
     /// Becomes the next secret, as both sides do at a KeyUpdate. The one before is overwritten:
     /// what was sent under it stays secret even if this one becomes known.
     pub fn update(&mut self) {
+        self.update_under(b"traffic upd");
+    }
+
+    /// As [`update`](Self::update), with the label of another protocol.
+    pub(crate) fn update_under(&mut self, label: &[u8]) {
         let len = hash_len(self.algorithm);
         let mut next = Box::new([0; MAX_LEN]);
-        self.expand_label(b"traffic upd", &mut next[..len]);
+        self.expand_label(label, &mut next[..len]);
         self.bytes.zeroize();
         self.bytes = next;
     }
@@ -53,15 +58,55 @@ impl TrafficSecret {
     /// The keys of this secret, from sequence number zero (RFC 8446 section 7.3). Sealing under
     /// them twice is the caller's fault and fatal: derive them once, when the secret changes.
     pub fn keys(&self) -> TrafficKeys {
+        self.keys_under(b"key", b"iv")
+    }
+
+    /// As [`keys`](Self::keys), with the labels of another protocol.
+    pub(crate) fn keys_under(&self, key_label: &[u8], iv_label: &[u8]) -> TrafficKeys {
         let mut iv = [0; 12];
-        self.expand_label(b"iv", &mut iv);
+        self.expand_label(iv_label, &mut iv);
         TrafficKeys::filled(
             ProtocolVersion::Tls13,
             self.algorithm,
-            |key| self.expand_label(b"key", key),
+            |key| self.expand_label(key_label, key),
             iv,
             SeqNo(0),
         )
+    }
+
+    /// Calls `use_key` with one more key of this secret's algorithm, which is overwritten behind it.
+    pub(crate) fn with_expanded<T>(&self, label: &[u8], use_key: impl FnOnce(&[u8]) -> T) -> T {
+        let mut key = [0; 32];
+        let len = self.algorithm.key_len();
+        self.expand_label(label, &mut key[..len]);
+        let made = use_key(&key[..len]);
+        key.zeroize();
+        made
+    }
+
+    /// The algorithm of the keys that derive from it.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The secret that SHA-256 extracts from `input` and expands with `label`, of AES-128-GCM: that of
+    /// QUIC's Initial packets, and no secret to anybody who knows the input.
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    pub(crate) fn extracted(salt: &[u8], input: &[u8], label: &[u8]) -> Self {
+        let algorithm = Algorithm::Aes128Gcm;
+        let mut own = Box::new([0; MAX_LEN]);
+        let prk = hkdf::Salt::new(hash(algorithm), salt).extract(input);
+        expand_label_of(&prk, label, &mut own[..hash_len(algorithm)]);
+        stack::overwrite();
+        Self {
+            algorithm,
+            bytes: own,
+        }
+    }
+
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    pub(crate) fn extracted(_salt: &[u8], _input: &[u8], _label: &[u8]) -> Self {
+        panic!("{}", crate::backend::NONE);
     }
 
     /// The secret itself: for handing the connection to another process.
@@ -79,13 +124,8 @@ impl TrafficSecret {
     #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
     #[inline(never)]
     fn expand(&self, label: &[u8], out: &mut [u8]) {
-        let (hash, len) = (hash(self.algorithm), (out.len() as u16).to_be_bytes());
-        let label_len = [6 + label.len() as u8];
-        let info: [&[u8]; 5] = [&len, &label_len, b"tls13 ", label, &[0]];
-        hkdf::Prk::new_less_safe(hash, self.dangerous_bytes())
-            .expand(&info, Length(out.len()))
-            .and_then(|okm| okm.fill(out))
-            .expect("no label asks for more than one output of the hash");
+        let prk = hkdf::Prk::new_less_safe(hash(self.algorithm), self.dangerous_bytes());
+        expand_label_of(&prk, label, out);
     }
 
     /// A build without an AEAD library has no use for keys.
@@ -107,6 +147,16 @@ impl fmt::Debug for TrafficSecret {
             .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
     }
+}
+
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+fn expand_label_of(prk: &hkdf::Prk, label: &[u8], out: &mut [u8]) {
+    let len = (out.len() as u16).to_be_bytes();
+    let label_len = [6 + label.len() as u8];
+    let info: [&[u8]; 5] = [&len, &label_len, b"tls13 ", label, &[0]];
+    prk.expand(&info, Length(out.len()))
+        .and_then(|okm| okm.fill(out))
+        .expect("no label asks for more than one output of the hash");
 }
 
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]

@@ -1,0 +1,8 @@
+//! quinn with our provider on one side or on both, over loopback.
+
+#![cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
+
+mod endpoints;
+mod key_updates;
+mod transfers;

@@ -1,0 +1,191 @@
+//! Header protection (RFC 9001 section 5.4): the one place that calls a library for its masks.
+
+use crate::quic::{LONG_FORM, MAX_NUMBER_LEN, SAMPLE_LEN, TRAIN};
+use crate::{Algorithm, ApiMisuse, Backend, Error, stack};
+
+/// A mask: one byte for the first of the header, four for the packet number.
+type Mask = [u8; 1 + MAX_NUMBER_LEN];
+
+/// The key that hides packet numbers and the low bits of first bytes. Key updates do not change it.
+pub struct HeaderKey(Inner);
+
+enum Inner {
+    #[cfg(feature = "ring")]
+    Ring(Box<ring::aead::quic::HeaderProtectionKey>),
+    #[cfg(feature = "aws-lc-rs")]
+    AwsLcRs(Box<aws_lc_rs::aead::quic::HeaderProtectionKey>),
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    Absent,
+}
+
+impl Drop for HeaderKey {
+    /// As for the keys of the AEAD, what ChaCha20 copied to the stack is overwritten.
+    fn drop(&mut self) {
+        stack::overwrite();
+    }
+}
+
+/// Why a mask is never refused.
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+const SAMPLE: &str = "the sample has the length that the library asks for";
+
+#[cfg_attr(
+    not(any(feature = "ring", feature = "aws-lc-rs")),
+    expect(
+        unused_variables,
+        unreachable_code,
+        reason = "a build without an AEAD library has no key"
+    )
+)]
+impl HeaderKey {
+    /// A key with the backend that this process prefers for `algorithm`.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::KeyLength`] if `key` is not [`Algorithm::key_len`] bytes.
+    pub fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, Error> {
+        Self::with_backend(algorithm, key, Backend::preferred(algorithm))
+    }
+
+    /// As [`new`](Self::new), with a backend of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_backend(algorithm: Algorithm, key: &[u8], backend: Backend) -> Result<Self, Error> {
+        if key.len() != algorithm.key_len() {
+            return Err(ApiMisuse::KeyLength.into());
+        }
+        let expanded = Self::expand(algorithm, key, backend);
+        // The libraries make the key schedule there, and move it.
+        stack::overwrite();
+        expanded
+    }
+
+    #[inline(never)]
+    fn expand(algorithm: Algorithm, key: &[u8], backend: Backend) -> Result<Self, Error> {
+        match backend {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Backend::Absent => Ok(Self(Inner::Absent)),
+            #[cfg(feature = "ring")]
+            Backend::Ring => {
+                use ring::aead::quic;
+                let algorithm = match algorithm {
+                    Algorithm::Aes128Gcm => &quic::AES_128,
+                    Algorithm::Aes256Gcm => &quic::AES_256,
+                    Algorithm::ChaCha20Poly1305 => &quic::CHACHA20,
+                };
+                let key = quic::HeaderProtectionKey::new(algorithm, key);
+                let key = key.map_err(|_| ApiMisuse::KeyLength)?;
+                Ok(Self(Inner::Ring(Box::new(key))))
+            }
+            #[cfg(feature = "aws-lc-rs")]
+            Backend::AwsLcRs => {
+                use aws_lc_rs::aead::quic;
+                let algorithm = match algorithm {
+                    Algorithm::Aes128Gcm => &quic::AES_128,
+                    Algorithm::Aes256Gcm => &quic::AES_256,
+                    Algorithm::ChaCha20Poly1305 => &quic::CHACHA20,
+                };
+                let key = quic::HeaderProtectionKey::new(algorithm, key);
+                let key = key.map_err(|_| ApiMisuse::KeyLength)?;
+                Ok(Self(Inner::AwsLcRs(Box::new(key))))
+            }
+        }
+    }
+
+    /// Hides the low bits of `first` and the packet number, whose length they are about to hide.
+    /// `number` may be longer than that.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::OutputTooSmall`] if `number` is shorter than `first` says; nothing was changed then.
+    #[inline]
+    pub fn protect(
+        &self,
+        sample: &[u8; SAMPLE_LEN],
+        first: &mut u8,
+        number: &mut [u8],
+    ) -> Result<(), Error> {
+        let (need, have) = (number_len(*first), number.len());
+        let Some(number) = number.get_mut(..need) else {
+            return Err(ApiMisuse::OutputTooSmall { need, have }.into());
+        };
+        let mask = self.mask(sample);
+        *first ^= mask[0] & hidden_bits(*first);
+        xor(number, &mask);
+        Ok(())
+    }
+
+    /// Shows what [`protect`](Self::protect) hid, and says how many bytes the packet number has.
+    /// `number` may be longer than that, and is where the peer may be wrong about it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::OutputTooSmall`] if `number` is shorter; nothing was changed then.
+    #[inline]
+    pub fn unprotect(
+        &self,
+        sample: &[u8; SAMPLE_LEN],
+        first: &mut u8,
+        number: &mut [u8],
+    ) -> Result<usize, Error> {
+        let mask = self.mask(sample);
+        let shown = *first ^ (mask[0] & hidden_bits(*first));
+        let (need, have) = (number_len(shown), number.len());
+        let Some(number) = number.get_mut(..need) else {
+            return Err(ApiMisuse::OutputTooSmall { need, have }.into());
+        };
+        *first = shown;
+        xor(number, &mask);
+        Ok(need)
+    }
+
+    /// The masks of all `samples`, at most a train of them.
+    #[inline]
+    pub(crate) fn masks(&self, samples: &[[u8; SAMPLE_LEN]], masks: &mut [Mask; TRAIN]) {
+        for (sample, mask) in samples.iter().zip(masks) {
+            *mask = self.mask(sample);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> Mask {
+        match &self.0 {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Inner::Absent => panic!("{}", crate::backend::NONE),
+            #[cfg(feature = "ring")]
+            Inner::Ring(key) => key.new_mask(sample).expect(SAMPLE),
+            #[cfg(feature = "aws-lc-rs")]
+            Inner::AwsLcRs(key) => key.new_mask(sample).expect(SAMPLE),
+        }
+    }
+}
+
+impl core::fmt::Debug for HeaderKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("HeaderKey").finish_non_exhaustive()
+    }
+}
+
+/// Bytes of the packet number, by the first byte of a header that is not protected.
+#[inline]
+pub(crate) fn number_len(first: u8) -> usize {
+    usize::from(first & 3) + 1
+}
+
+/// The bits of the first byte that are hidden: four of a long header, five of a short one.
+#[inline]
+pub(crate) fn hidden_bits(first: u8) -> u8 {
+    match first & LONG_FORM {
+        0 => 0x1f,
+        _ => 0x0f,
+    }
+}
+
+#[inline]
+pub(crate) fn xor(number: &mut [u8], mask: &Mask) {
+    for (byte, mask) in number.iter_mut().zip(&mask[1..]) {
+        *byte ^= mask;
+    }
+}

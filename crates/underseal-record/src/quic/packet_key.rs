@@ -1,0 +1,123 @@
+use core::fmt;
+
+use zeroize::Zeroize;
+
+use crate::aead::AeadKey;
+use crate::nonce::path_nonce;
+use crate::{
+    Algorithm, Backend, Error, PeerMisbehaved, ProtocolVersion, SeqNo, TAG_LEN, TrafficKeys,
+};
+
+/// The AEAD key and IV of one generation of one direction.
+///
+/// It knows no packet numbers: who calls it must never seal under the same number twice. A
+/// [`PacketSealer`](crate::quic::PacketSealer) sees to that; this is for stacks that do so themselves.
+pub struct PacketKey {
+    key: AeadKey,
+    algorithm: Algorithm,
+    iv: [u8; 12],
+}
+
+impl PacketKey {
+    /// A key with the backend that this process prefers for `algorithm`.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::KeyLength`](crate::ApiMisuse::KeyLength) if `key` is not [`Algorithm::key_len`] bytes.
+    pub fn new(algorithm: Algorithm, key: &[u8], iv: [u8; 12]) -> Result<Self, Error> {
+        Self::with_backend(algorithm, key, iv, Backend::preferred(algorithm))
+    }
+
+    /// As [`new`](Self::new), with a backend of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_backend(
+        algorithm: Algorithm,
+        key: &[u8],
+        iv: [u8; 12],
+        backend: Backend,
+    ) -> Result<Self, Error> {
+        // QUIC has the keys of TLS 1.3, and packet numbers in the place of sequence numbers.
+        let keys = TrafficKeys::new(ProtocolVersion::Tls13, algorithm, key, iv, SeqNo(0))?;
+        Ok(Self::of(&keys, backend))
+    }
+
+    pub(crate) fn of(keys: &TrafficKeys, backend: Backend) -> Self {
+        Self {
+            key: AeadKey::new(backend, keys),
+            algorithm: keys.algorithm(),
+            iv: *keys.dangerous_iv(),
+        }
+    }
+
+    /// The AEAD algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The backend that seals and opens.
+    pub fn backend(&self) -> Backend {
+        self.key.backend()
+    }
+
+    /// Seals `payload` in place, and returns the tag that goes behind it. `header` is the one before
+    /// header protection; `path` is zero but with multipath (draft-ietf-quic-multipath section 2.4).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConfidentialityLimit`] if the payload is longer than the AEAD can take: 64 GiB.
+    #[inline]
+    pub fn seal_in_place(
+        &self,
+        path: u32,
+        number: u64,
+        header: &[u8],
+        payload: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], Error> {
+        let nonce = path_nonce(&self.iv, path, number);
+        let mut tag = [0; TAG_LEN];
+        self.key
+            .seal_in_place(nonce, header, payload, &mut tag)
+            .map_err(|_| Error::ConfidentialityLimit)?;
+        Ok(tag)
+    }
+
+    /// Opens `sealed`, ciphertext and tag, in place. The plaintext is what was returned.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerMisbehaved::BadRecordMac`] if it does not authenticate; what was the ciphertext is
+    /// overwritten then.
+    #[inline]
+    pub fn open_in_place<'a>(
+        &self,
+        path: u32,
+        number: u64,
+        header: &[u8],
+        sealed: &'a mut [u8],
+    ) -> Result<&'a mut [u8], Error> {
+        let len = sealed.len().checked_sub(TAG_LEN);
+        let len = len.ok_or(PeerMisbehaved::RecordTooShort(sealed.len()))?;
+        let nonce = path_nonce(&self.iv, path, number);
+        self.key
+            .open_in_place(nonce, header, sealed)
+            .map_err(|_| PeerMisbehaved::BadRecordMac)?;
+        Ok(&mut sealed[..len])
+    }
+}
+
+impl Drop for PacketKey {
+    fn drop(&mut self) {
+        self.iv.zeroize();
+    }
+}
+
+impl fmt::Debug for PacketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacketKey")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}

@@ -125,11 +125,13 @@ impl<'a> Edited<'a> {
     }
 }
 
-/// Appends bytes that are few most of the time: a call to copy one costs more than the byte.
+/// Appends bytes that are few most of the time: a call to copy a few costs more than they do.
 fn append(to: &mut Vec<u8>, bytes: &[u8]) {
-    match bytes {
-        [] => {}
-        [byte] => to.push(*byte),
-        _ => to.extend_from_slice(bytes),
+    const FEW: usize = 4;
+    if bytes.len() > FEW {
+        return to.extend_from_slice(bytes);
+    }
+    for byte in bytes {
+        to.push(*byte);
     }
 }

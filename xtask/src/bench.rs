@@ -5,9 +5,8 @@ mod vm;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use crate::shell;
 
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -76,41 +75,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Builds the bench, and the packages with binaries that it measures, and runs one suite.
 fn measure(suite: &str, packages: &[&str], options: &[OsString]) -> anyhow::Result<()> {
-    let root = workspace_root()?;
-    let mut build = Command::new(cargo());
-    build.args(["build", "--release", "-p", "underseal-bench"]);
+    let root = shell::root();
+    let mut build = shell::cargo(&["build", "--release", "-p", "underseal-bench"]);
     build.args(packages.iter().flat_map(|package| ["-p", package]));
-    finish(build.current_dir(&root), "cargo build")?;
+    shell::run(build)?;
     let bench = target_directory(&root).join("release/underseal-bench");
-    finish(
-        Command::new(bench)
-            .arg(suite)
-            .args(options)
-            .current_dir(&root),
-        &format!("underseal-bench {suite}"),
-    )
-}
-
-fn finish(command: &mut Command, name: &str) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {name}"))?;
-    if !status.success() {
-        bail!("{name} failed: {status}");
-    }
-    Ok(())
-}
-
-fn workspace_root() -> anyhow::Result<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest
-        .parent()
-        .map(Path::to_path_buf)
-        .context("xtask has no workspace above it")
-}
-
-fn cargo() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+    let mut bench = shell::program(bench, &[suite]);
+    bench.args(options);
+    shell::run(bench)
 }
 
 /// Where cargo puts what it builds: an absolute `CARGO_TARGET_DIR`, or one below the root.

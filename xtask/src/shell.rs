@@ -20,11 +20,21 @@ pub(crate) fn program(name: impl AsRef<OsStr>, args: &[&str]) -> Command {
 }
 
 /// The cargo that started this program, at the workspace's root.
+///
+/// It does not get what cargo told this program about its package: build scripts look at that, and
+/// half of the dependencies would be built again whenever cargo is called by hand in between.
 pub(crate) fn cargo(args: &[&str]) -> Command {
-    program(
-        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
-        args,
-    )
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = program(cargo, args);
+    for (name, _) in std::env::vars_os() {
+        let is_of_a_package = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if is_of_a_package {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Runs `command` with its output going where ours goes.

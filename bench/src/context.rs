@@ -82,6 +82,8 @@ pub struct Scale {
     pub proxy_body_bytes: u64,
     /// Key updates that one peer asks for.
     pub updates: usize,
+    /// Downloads that nobody reads.
+    pub stalled: usize,
 }
 
 impl Scale {
@@ -104,6 +106,7 @@ impl Scale {
         proxy_bodies: 8,
         proxy_body_bytes: 64 << 20,
         updates: 1_000_000,
+        stalled: 200,
     };
 
     /// Just enough to run every line of code.
@@ -125,6 +128,7 @@ impl Scale {
         proxy_bodies: 1,
         proxy_body_bytes: 1 << 20,
         updates: 2_000,
+        stalled: 5,
     };
 }
 

@@ -114,6 +114,15 @@ impl ProcessCpu {
     }
 }
 
+/// Resident memory of a process and its direct children, in bytes; what they share counts for each.
+///
+/// # Errors
+///
+/// When one is gone.
+pub fn resident_bytes_of_family(pid: u32) -> anyhow::Result<u64> {
+    family(pid)?.into_iter().map(resident_bytes).sum()
+}
+
 /// Resident memory of a process, in bytes.
 ///
 /// # Errors
@@ -130,7 +139,12 @@ pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
 /// One clock tick of `/proc/*/stat`: USER_HZ is 100 on every Linux ABI.
 const TICK: Duration = Duration::from_millis(10);
 
-fn family(pid: u32) -> anyhow::Result<Vec<u32>> {
+/// A process and its direct children.
+///
+/// # Errors
+///
+/// When it is gone.
+pub(crate) fn family(pid: u32) -> anyhow::Result<Vec<u32>> {
     let mut processes = vec![pid];
     for thread in numbered(&format!("/proc/{pid}/task"))? {
         let path = format!("/proc/{pid}/task/{thread}/children");

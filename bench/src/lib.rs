@@ -20,6 +20,7 @@ pub mod machine;
 pub mod mux;
 pub mod pairs;
 pub mod policy;
+pub mod preload;
 pub mod proxy;
 pub mod records;
 pub mod replies;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
-use underseal_bench::{floods, mux, policy, proxy, suite, tunables, vm};
+use underseal_bench::{floods, mux, policy, preload, proxy, suite, tunables, vm};
 
 #[derive(Parser)]
 #[command(about = "Measures underseal beside its peers")]
@@ -23,6 +23,8 @@ enum Suite {
     Policy(Options),
     /// `underseal proxy` against HAProxy and nginx terminating TLS for the same backend
     Proxy(Options),
+    /// nginx under `underseal run` beside nginx that seals by itself, and `underseal serve`
+    Preload(Options),
     /// A connection beside a peer that floods their worker with requests for key updates
     Floods(Options),
     /// Guest instructions per MB; runs inside of the VM that `cargo xtask bench vm` boots
@@ -49,6 +51,7 @@ fn run() -> anyhow::Result<()> {
         Suite::Streams(options) => run_suite(&suite::STREAMS, &options),
         Suite::Policy(options) => run_suite(&policy::SUITE, &options),
         Suite::Proxy(options) => run_suite(&proxy::SUITE, &options),
+        Suite::Preload(options) => run_suite(&preload::SUITE, &options),
         Suite::Floods(options) => run_suite(&floods::SUITE, &options),
         Suite::Mux(options) => mux::run(&options),
         Suite::Vm(options) => vm::run(&options),

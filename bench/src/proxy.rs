@@ -8,10 +8,10 @@ use anyhow::{Context as _, anyhow, ensure};
 
 use crate::context::Context;
 use crate::cpu_time::{ProcessCpu, pin_to};
-use crate::http::SETTLE;
 use crate::http::client;
 use crate::http::load::{self, Shape};
 use crate::http::server::Server;
+use crate::http::{SETTLE, SMALL};
 use crate::report::figures::{Figure, Target, plain, ratio};
 use crate::report::tables::{list, titled};
 use crate::run::{Run, Samples, Series};
@@ -19,7 +19,7 @@ use crate::suite::{Measure, Suite};
 
 pub mod backend;
 pub(crate) mod haproxy;
-mod nginx;
+pub(crate) mod nginx;
 mod rules;
 mod underseal;
 
@@ -123,6 +123,7 @@ fn load(
         connections: context.scale.proxy_connections,
         active: context.scale.proxy_connections,
         requests: context.scale.proxy_requests,
+        resource: SMALL,
     };
     let load = load::run(context, proxy, shape)?;
     let values = load.values();
@@ -172,7 +173,7 @@ fn each_proxy(
     let run = || {
         // Children inherit the pin of the thread that starts them.
         pin_to(context.cores.peer)?;
-        let backend = backend::start(context)?;
+        let backend = backend::start(context, &backend::document_root(context)?)?;
         for contender in wanted {
             let directory = tempfile::tempdir_in(context.directory.path())?;
             let place = Place {

@@ -11,6 +11,7 @@ use underseal_bench::mux::MEASURE;
 use underseal_bench::mux::report::figures as mux_figures;
 use underseal_bench::mux::service::contenders;
 use underseal_bench::policy::{self, heads, programs};
+use underseal_bench::preload;
 use underseal_bench::proxy;
 use underseal_bench::report::figures::{Figure, figures};
 use underseal_bench::rows::name::{
@@ -112,6 +113,23 @@ fn a_quick_run_of_proxy_measures_every_row_and_every_figure() {
 }
 
 #[test]
+fn a_quick_run_of_preload_measures_every_row_and_every_figure() {
+    build_underseal();
+    let directory = tempfile::tempdir().unwrap();
+    let (run, summary) = quick_run("preload", directory.path());
+    let run_row = preload::name::NGINX_RUN;
+    for measure in preload::SUITE.measures {
+        let servers = match measure.name {
+            preload::measure::PROXIED => names(&[NGINX_TUNED, run_row]),
+            preload::measure::PLAIN => names(&[NGINX_PLAIN, preload::name::NGINX_PLAIN_RUN]),
+            _ => names(&[SERVE, NGINX_TLS, NGINX_TUNED, run_row]),
+        };
+        assert_eq!(rows(&run, measure.name), servers, "{}", measure.name);
+    }
+    all_are_there(&(preload::SUITE.figures)(&run), &summary);
+}
+
+#[test]
 fn a_quick_run_of_mux_measures_every_row_and_its_figure() {
     let directory = tempfile::tempdir().unwrap();
     let (run, summary) = quick_run("mux", directory.path());
@@ -167,6 +185,7 @@ fn a_row_that_does_not_exist_is_an_error() {
 fn build_underseal() {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--package", "underseal-cli"]);
+    build.args(["--package", "underseal-preload"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }

@@ -45,6 +45,13 @@ enum Suite {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// nginx under `underseal run` beside nginx that seals by itself, and `underseal serve`
+    #[command(disable_help_flag = true)]
+    Preload {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// A connection beside a peer that floods their worker with requests for key updates
     #[command(disable_help_flag = true)]
     Floods {
@@ -68,6 +75,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Suite::Mux { options } => measure("mux", &[], options),
         Suite::Policy { options } => measure("policy", &[], options),
         Suite::Proxy { options } => measure("proxy", &["underseal-cli"], options),
+        Suite::Preload { options } => {
+            measure("preload", &["underseal-cli", "underseal-preload"], options)
+        }
         Suite::Floods { options } => measure("floods", &[], options),
         Suite::Vm(args) => vm::run(args),
     }

@@ -1,6 +1,6 @@
 //! The client of the big download: asks through rustls and then only counts what comes.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,41 @@ pub fn download(mut open: Open, path: &str, bytes: u64) -> anyhow::Result<Durati
         "{count} bytes came, not the {bytes} of {path}"
     );
     Ok(began.elapsed())
+}
+
+/// Asks for `path` on a connection that stays, and reads the `bytes` of it.
+///
+/// # Errors
+///
+/// When they do not come, or the server speaks no TLS.
+pub fn fetch(open: &mut Open, path: &str, bytes: usize) -> anyhow::Result<()> {
+    let Open { tcp, tls } = open;
+    let tls = tls.as_mut().context("a server without TLS")?;
+    let mut stream = Stream::new(tls, tcp);
+    stream.write_all(request(path).as_bytes())?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        ensure!(reader.read_line(&mut line)? > 0, "no reply");
+    }
+    let mut body = vec![0; bytes];
+    reader.read_exact(&mut body).context("no body")
+}
+
+/// Asks for `path`, and reads nothing of it.
+///
+/// # Errors
+///
+/// When the connection broke, or the server speaks no TLS.
+pub fn ask(open: &mut Open, path: &str) -> anyhow::Result<()> {
+    let Open { tcp, tls } = open;
+    let tls = tls.as_mut().context("a server without TLS")?;
+    Ok(Stream::new(tls, tcp).write_all(request(path).as_bytes())?)
+}
+
+fn request(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
 /// Asks for `path` and returns the status of the answer.

@@ -25,10 +25,10 @@ const REQUEST: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: c
 /// # Errors
 ///
 /// When a handshake is not of the kind that it should be, or the file does not come.
-pub(super) fn measure(
+pub(crate) fn measure(
     context: &Context,
     server: &Server,
-    round: u32,
+    (measure, round): (&str, u32),
     samples: &mut Samples,
 ) -> anyhow::Result<()> {
     for (setting, resumes) in SETTINGS {
@@ -51,7 +51,7 @@ pub(super) fn measure(
         let cpu = ProcessCpu::of(server.pid())?.since(&before);
         let each = cpu.as_secs_f64() * 1e6 / context.scale.handshakes as f64;
         samples.add(
-            ("http connections", server.name(), setting, round),
+            (measure, server.name(), setting, round),
             &[("server_cpu_us", each)],
         );
     }

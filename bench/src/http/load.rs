@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use super::SMALL_FILE;
+use super::Resource;
 use super::server::Server;
 use crate::context::Context;
 use crate::cpu_time::{ProcessCpu, raise_open_files};
@@ -26,6 +26,8 @@ pub struct Shape {
     pub active: usize,
     /// Requests, all active connections together.
     pub requests: usize,
+    /// What is asked for.
+    pub resource: Resource,
 }
 
 /// What came of it.
@@ -64,6 +66,8 @@ impl Load {
 
 /// Handshakes under way at one time while the connections are opened.
 const OPENING: usize = 32;
+/// Bytes of the longest head of a reply.
+const MOST_HEAD: usize = 3072;
 /// No reply may take longer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -83,7 +87,8 @@ pub fn run(context: &Context, server: &Server, shape: Shape) -> anyhow::Result<L
 }
 
 async fn drive(server: &Server, config: Arc<ClientConfig>, shape: Shape) -> anyhow::Result<Load> {
-    let mut idle = open_all(server, &config, shape.connections).await?;
+    let resource = shape.resource;
+    let mut idle = open_all(server, &config, &shape).await?;
     let busy = idle.split_off(shape.connections - shape.active);
 
     tokio::time::sleep(super::SETTLE).await;
@@ -92,7 +97,7 @@ async fn drive(server: &Server, config: Arc<ClientConfig>, shape: Shape) -> anyh
     let mut tasks = JoinSet::new();
     let each = shape.requests / shape.active;
     for connection in busy {
-        tasks.spawn(ask_repeatedly(connection, each));
+        tasks.spawn(ask_repeatedly(connection, resource, each));
     }
     let mut latencies = Vec::with_capacity(shape.requests);
     let mut errors = 0;
@@ -106,7 +111,7 @@ async fn drive(server: &Server, config: Arc<ClientConfig>, shape: Shape) -> anyh
     let cpu = ProcessCpu::of(server.pid())?.since(&before);
 
     for connection in &mut idle {
-        errors += usize::from(ask(connection).await.is_err());
+        errors += usize::from(ask(connection, resource).await.is_err());
     }
     latencies.sort_unstable();
     Ok(Load {
@@ -127,11 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 async fn open_all(
     server: &Server,
     config: &Arc<ClientConfig>,
-    count: usize,
+    shape: &Shape,
 ) -> anyhow::Result<Vec<Connection>> {
     let mut tasks = JoinSet::new();
-    let mut connections = Vec::with_capacity(count);
-    for number in 0..count {
+    let mut connections = Vec::with_capacity(shape.connections);
+    for number in 0..shape.connections {
         if number >= OPENING {
             let opened = tasks.join_next().await.context("no connection under way")?;
             connections.push(opened.context("a client panicked")??);
@@ -139,7 +144,7 @@ async fn open_all(
         let tls = server
             .speaks_tls()
             .then(|| TlsConnector::from(Arc::clone(config)));
-        tasks.spawn(open(server.address(), tls));
+        tasks.spawn(open(server.address(), tls, shape.resource));
     }
     while let Some(opened) = tasks.join_next().await {
         connections.push(opened.context("a client panicked")??);
@@ -150,6 +155,7 @@ async fn open_all(
 async fn open(
     address: std::net::SocketAddr,
     tls: Option<TlsConnector>,
+    resource: Resource,
 ) -> anyhow::Result<Connection> {
     let tcp = TcpStream::connect(address)
         .await
@@ -159,16 +165,20 @@ async fn open(
         Some(connector) => Box::new(connector.connect(server_name(), tcp).await?),
         None => Box::new(tcp),
     };
-    ask(&mut connection).await?;
+    ask(&mut connection, resource).await?;
     Ok(connection)
 }
 
 /// Returns how long the requests took that were answered, and how many were not.
-async fn ask_repeatedly(mut connection: Connection, times: usize) -> (Vec<Duration>, usize) {
+async fn ask_repeatedly(
+    mut connection: Connection,
+    resource: Resource,
+    times: usize,
+) -> (Vec<Duration>, usize) {
     let mut latencies = Vec::with_capacity(times);
     for done in 0..times {
         let began = Instant::now();
-        if ask(&mut connection).await.is_err() {
+        if ask(&mut connection, resource).await.is_err() {
             // The connection is of no use any more: everything left to ask is lost.
             return (latencies, times - done);
         }
@@ -177,19 +187,17 @@ async fn ask_repeatedly(mut connection: Connection, times: usize) -> (Vec<Durati
     (latencies, 0)
 }
 
-async fn ask(connection: &mut Connection) -> anyhow::Result<()> {
-    tokio::time::timeout(TIMEOUT, exchange(connection))
+async fn ask(connection: &mut Connection, resource: Resource) -> anyhow::Result<()> {
+    tokio::time::timeout(TIMEOUT, exchange(connection, resource))
         .await
         .context("no reply in time")?
 }
 
-/// One GET of the small file: a good reply is status 200 with a body of the right length.
-async fn exchange(connection: &mut Connection) -> anyhow::Result<()> {
-    connection
-        .write_all(b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await?;
+/// One GET: a good reply is status 200 with a body of the right length.
+async fn exchange(connection: &mut Connection, resource: Resource) -> anyhow::Result<()> {
+    connection.write_all(resource.request).await?;
     connection.flush().await?;
-    let mut reply = [0; 4096];
+    let mut reply = vec![0; MOST_HEAD + resource.bytes];
     let mut got = 0;
     loop {
         match connection.read(&mut reply[got..]).await? {
@@ -201,7 +209,7 @@ async fn exchange(connection: &mut Connection) -> anyhow::Result<()> {
             .position(|window| window == b"\r\n\r\n");
         if let Some(head_end) = head_end {
             ensure!(reply.starts_with(b"HTTP/1.1 200 "), "not 200");
-            match got.cmp(&(head_end + 4 + SMALL_FILE)) {
+            match got.cmp(&(head_end + 4 + resource.bytes)) {
                 std::cmp::Ordering::Less => {}
                 std::cmp::Ordering::Equal => return Ok(()),
                 std::cmp::Ordering::Greater => bail!("more than one reply"),

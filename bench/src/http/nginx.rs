@@ -20,6 +20,10 @@ pub enum Variant {
     Tuned,
     /// No TLS; files leave through sendfile(2).
     Plain,
+    /// The tuned one, under `underseal run`.
+    Run,
+    /// The one without TLS, under `underseal run`.
+    PlainRun,
 }
 
 impl Variant {
@@ -28,7 +32,17 @@ impl Variant {
             Self::Stock => name::NGINX_TLS,
             Self::Tuned => name::NGINX_TUNED,
             Self::Plain => name::NGINX_PLAIN,
+            Self::Run => name::NGINX_RUN,
+            Self::PlainRun => name::NGINX_PLAIN_RUN,
         }
+    }
+
+    fn speaks_tls(self) -> bool {
+        !matches!(self, Self::Plain | Self::PlainRun)
+    }
+
+    fn is_run(self) -> bool {
+        matches!(self, Self::Run | Self::PlainRun)
     }
 }
 
@@ -64,8 +78,11 @@ pub fn start(context: &Context, root: &Path, variant: Variant) -> anyhow::Result
         &WORKERS.to_string(),
         &files(directory, root, address, variant),
     )?;
-    let command = &mut command(directory);
-    Server::start(variant.row(), command, address, variant != Variant::Plain)
+    let mut command = command(directory);
+    if variant.is_run() {
+        command = under_run(context, &command)?;
+    }
+    Server::start(variant.row(), &mut command, address, variant.speaks_tls())
         .with_context(|| errors(directory))
 }
 
@@ -81,6 +98,18 @@ pub(crate) fn command(directory: &Path) -> Command {
         .arg("-p")
         .arg(directory);
     command
+}
+
+/// The same under `underseal run`, whatever the kernel can do.
+///
+/// # Errors
+///
+/// When there is no `underseal`.
+pub(crate) fn under_run(context: &Context, command: &Command) -> anyhow::Result<Command> {
+    let mut run = Command::new(context.underseal()?);
+    run.args(["run", "--always", "--"]);
+    run.arg(command.get_program()).args(command.get_args());
+    Ok(run)
 }
 
 /// What it complained of.
@@ -126,13 +155,13 @@ http {{
 /// A server of files.
 fn files(directory: &Path, root: &Path, address: SocketAddr, variant: Variant) -> String {
     let root = root.display();
-    let (ssl, tls) = match variant {
-        Variant::Plain => ("", String::new()),
-        Variant::Stock | Variant::Tuned => (" ssl", tls(directory)),
+    let (ssl, tls) = match variant.speaks_tls() {
+        true => (" ssl", tls(directory)),
+        false => ("", String::new()),
     };
     let (log, tuned) = match variant {
-        Variant::Tuned => (" combined buffer=64k", TUNED),
-        Variant::Stock | Variant::Plain => ("", ""),
+        Variant::Tuned | Variant::Run => (" combined buffer=64k", TUNED),
+        Variant::Stock | Variant::Plain | Variant::PlainRun => ("", ""),
     };
     format!(
         "access_log {directory}/nginx.log{log};

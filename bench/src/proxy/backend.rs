@@ -1,7 +1,7 @@
 //! The backend: nginx, which sends files with sendfile and keeps connections.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -9,13 +9,12 @@ use crate::context::Context;
 use crate::http::server::{Server, free_address};
 use crate::http::{SMALL_FILE, nginx};
 
-/// Starts it on a directory of these files.
+/// Starts it on a directory of files.
 ///
 /// # Errors
 ///
 /// When it does not start.
-pub fn start(context: &Context) -> anyhow::Result<Server> {
-    let root = document_root(context)?;
+pub fn start(context: &Context, root: &Path) -> anyhow::Result<Server> {
     let directory = context.directory.path().join("backend");
     fs::create_dir_all(&directory).context("cannot make a directory")?;
     let address = free_address()?;
@@ -44,7 +43,11 @@ pub fn start(context: &Context) -> anyhow::Result<Server> {
 }
 
 /// A directory with the files that are asked for.
-fn document_root(context: &Context) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+///
+/// When there is no room for them.
+pub fn document_root(context: &Context) -> anyhow::Result<PathBuf> {
     let root = context.directory.path().join("root");
     let body = root.join(super::BODY.trim_start_matches('/'));
     if !body.exists() {

@@ -1,6 +1,8 @@
 //! Debian's nginx as a reverse proxy, with a configuration made for the run.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
@@ -55,7 +57,40 @@ fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
     let [workers, log, upstream, location] = contender.lines else {
         bail!("a contender has workers, a log, and lines of two blocks");
     };
-    let http = format!(
+    let log = log.replace("DIRECTORY", &directory.display().to_string());
+    let ends = Ends {
+        address,
+        backend: place.backend.address(),
+        credentials: place.context.directory.path(),
+    };
+    let http = http(
+        &ends,
+        &log,
+        [upstream, location],
+        &locations(place.with_rules),
+    );
+    nginx::write(directory, workers, &http)?;
+    Server::start(contender.row, &mut nginx::command(directory), address, true)
+        .with_context(|| nginx::errors(directory))
+}
+
+/// What a proxy is between.
+pub(crate) struct Ends<'a> {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Whom it asks.
+    pub(crate) backend: SocketAddr,
+    /// Where its certificate is.
+    pub(crate) credentials: &'a Path,
+}
+
+/// The `http` block of the settings at which a large body costs least, without a log.
+pub(crate) fn large_buffers(ends: &Ends<'_>) -> String {
+    http(ends, "off", [KEEPALIVE, LARGE], &locations(false))
+}
+
+fn http(ends: &Ends<'_>, log: &str, [upstream, location]: [&str; 2], locations: &str) -> String {
+    format!(
         "access_log {log};
     keepalive_requests 100000000;
     keepalive_timeout 3600s;
@@ -66,14 +101,10 @@ fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
         {tls}
         {locations}
     }}",
-        log = log.replace("DIRECTORY", &directory.display().to_string()),
-        backend = place.backend.address(),
-        tls = nginx::tls(place.context.directory.path()),
-        locations = locations(place.with_rules),
-    );
-    nginx::write(directory, workers, &http)?;
-    Server::start(contender.row, &mut nginx::command(directory), address, true)
-        .with_context(|| nginx::errors(directory))
+        backend = ends.backend,
+        address = ends.address,
+        tls = nginx::tls(ends.credentials),
+    )
 }
 
 /// The rules as locations: the most exact decides.

@@ -146,7 +146,7 @@ fn download(samples: &Samples) -> Figure {
 }
 
 /// nginx with TLS, by whichever of its configurations needs less CPU.
-fn better_nginx(samples: &Samples, measure: &str, value: &str) -> Series {
+pub(crate) fn better_nginx(samples: &Samples, measure: &str, value: &str) -> Series {
     lower(
         [http::name::NGINX_TLS, http::name::NGINX_TUNED]
             .map(|row| samples.series(measure, row, "", value)),
@@ -154,7 +154,7 @@ fn better_nginx(samples: &Samples, measure: &str, value: &str) -> Series {
 }
 
 /// The one whose median is lower, of those that were measured.
-fn lower(series: [Series; 2]) -> Series {
+pub(crate) fn lower(series: [Series; 2]) -> Series {
     series
         .into_iter()
         .filter(|series| !series.is_empty())

@@ -4,9 +4,11 @@
 
 mod crypto_info;
 mod plaintext;
+mod receive;
 mod transmit;
 
 pub use crypto_info::{CryptoInfo, parse};
 pub use plaintext::Plaintext;
+pub use receive::{Asked, Receive, Received, Sink, Source};
 pub use rustix::io::Errno;
 pub use transmit::{Lent, Transmit, Wire};

@@ -187,6 +187,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) always: bool,
 
+    /// Also open what the program receives, if it asks for that
+    #[arg(long)]
+    pub(crate) receive: bool,
+
     /// Program, and what it is called with
     #[arg(
         required = true,

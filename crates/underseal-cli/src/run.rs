@@ -53,6 +53,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     if args.always {
         command.env("UNDERSEAL_PRELOAD_ALWAYS", "1");
     }
+    if args.receive {
+        command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+    }
     if let Some(configuration) = openssl::configuration()? {
         command.env(openssl::VARIABLE, configuration);
     }

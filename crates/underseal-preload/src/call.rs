@@ -66,6 +66,21 @@ pub(crate) unsafe fn flush_and_call<const N: usize>(
     unsafe { sys::call(number, arguments) }
 }
 
+/// A call that sends, on the hidden TCP socket, where the program has asked for receiving alone; nothing where
+/// it is to be sealed.
+///
+/// # Safety
+///
+/// As [`sys::call`]'s.
+pub(crate) unsafe fn plainly<const N: usize>(
+    socket: &Socket,
+    number: c_long,
+    others: [usize; N],
+) -> Option<Result<usize, Errno>> {
+    // SAFETY: the caller answers for number and arguments.
+    (!socket.seals()).then(|| unsafe { flush_and_call(socket, number, others) })
+}
+
 #[cold]
 #[inline(never)]
 fn answer(fd: c_int, body: impl FnOnce(&Socket) -> Result<usize, Errno>) -> Option<isize> {

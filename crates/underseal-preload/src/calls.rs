@@ -2,6 +2,7 @@
 //! on to the C library's where the number is no connection's.
 
 mod address;
+mod creation;
 mod descriptor;
 mod option;
 mod readiness;

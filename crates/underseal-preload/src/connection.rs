@@ -1,12 +1,18 @@
-//! A socket with TLS_TX: where its TCP socket is, and what seals for it.
+//! A socket with TLS_TX or TLS_RX: where its TCP socket is, and what seals and opens for it.
 
 use std::ffi::c_int;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use rustix::io::Errno;
-use underseal_ulp::{Transmit, Wire};
+use underseal_record::TrafficKeys;
+use underseal_ulp::{Receive, Transmit};
 
 use crate::{process, sys, table};
+
+mod tcp;
+
+pub(crate) use tcp::{TcpSource, TcpWire};
 
 /// A number that the program does not know, closed on drop.
 pub(crate) struct Private(c_int);
@@ -39,10 +45,50 @@ impl Drop for Private {
     }
 }
 
+/// One direction of a connection.
+enum Direction<T> {
+    /// The program has not asked for it: it is TCP's.
+    Plain,
+    Tls(T),
+    /// Another process goes on with it.
+    GivenUp,
+}
+
+impl<T> Direction<T> {
+    /// Who seals or opens.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` before there is one, as the kernel has it; `EBADFD` in a process that does not own it.
+    fn tls(&mut self) -> Result<&mut T, Errno> {
+        match self {
+            Self::Plain => Err(Errno::BUSY),
+            Self::Tls(tls) => Ok(tls),
+            Self::GivenUp => Err(Errno::BADFD),
+        }
+    }
+}
+
+/// What all numbers of a connection have in common.
+struct Shared {
+    transmit: Mutex<Direction<Transmit>>,
+    receive: Mutex<Direction<Receive>>,
+    /// Whether each direction was asked for, for those who must not wait.
+    seals: AtomicBool,
+    opens: AtomicBool,
+}
+
+/// The two directions of a TLS socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Transmit,
+    Receive,
+}
+
 /// What is behind one number of the program's.
 pub(crate) struct Socket {
     private: Private,
-    transmit: Arc<Mutex<Option<Transmit>>>,
+    shared: Arc<Shared>,
     /// Of the inert socket at the program's number.
     pub(crate) inert: (u64, u64),
     /// For those that must not keep it open.
@@ -50,19 +96,21 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(private: Private, transmit: Transmit, inert: (u64, u64)) -> Arc<Self> {
-        let transmit = Arc::new(Mutex::new(Some(transmit)));
-        Self::of(private, transmit, inert)
+    /// A connection of which no direction is TLS yet.
+    pub(crate) fn new(private: Private, inert: (u64, u64)) -> Arc<Self> {
+        let shared = Arc::new(Shared {
+            transmit: Mutex::new(Direction::Plain),
+            receive: Mutex::new(Direction::Plain),
+            seals: AtomicBool::new(false),
+            opens: AtomicBool::new(false),
+        });
+        Self::of(private, shared, inert)
     }
 
-    fn of(
-        private: Private,
-        transmit: Arc<Mutex<Option<Transmit>>>,
-        inert: (u64, u64),
-    ) -> Arc<Self> {
+    fn of(private: Private, shared: Arc<Shared>, inert: (u64, u64)) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
             private,
-            transmit,
+            shared,
             inert,
             weak: Weak::clone(weak),
         })
@@ -75,13 +123,96 @@ impl Socket {
     /// `EMFILE`.
     pub(crate) fn duplicate(&self) -> Result<Arc<Self>, Errno> {
         let private = Private::of(self.private.number())?;
-        let transmit = Arc::clone(&self.transmit);
-        Ok(Self::of(private, transmit, self.inert))
+        let shared = Arc::clone(&self.shared);
+        Ok(Self::of(private, shared, self.inert))
     }
 
     /// The number of the TCP socket.
     pub(crate) fn tcp(&self) -> c_int {
         self.private.number()
+    }
+
+    /// Takes keys for a direction: its first, or its next.
+    ///
+    /// # Errors
+    ///
+    /// As the kernel: `EINVAL` for another version or cipher than the other direction has; otherwise as for
+    /// the keys behind a KeyUpdate.
+    pub(crate) fn set_keys(&self, which: Which, keys: TrafficKeys) -> Result<(), Errno> {
+        let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
+        let mut receive = self.shared.receive.lock().map_err(|_| Errno::IO)?;
+        let other = match (which, &*transmit, &*receive) {
+            (Which::Transmit, _, Direction::Tls(receive)) => Some(receive.keys()),
+            (Which::Receive, Direction::Tls(transmit), _) => Some(transmit.keys()),
+            _ => None,
+        };
+        let kind = |keys: &TrafficKeys| (keys.version(), keys.algorithm());
+        if other.is_some_and(|other| kind(other) != kind(&keys)) {
+            return Err(Errno::INVAL);
+        }
+        match which {
+            Which::Transmit => match &mut *transmit {
+                Direction::Plain => *transmit = Direction::Tls(Transmit::new(keys)),
+                transmit => return transmit.tls()?.replace_keys(keys),
+            },
+            Which::Receive => match &mut *receive {
+                Direction::Plain => *receive = Direction::Tls(self.first_receive(keys)?),
+                receive => return receive.tls()?.replace_keys(keys),
+            },
+        }
+        let is_set = match which {
+            Which::Transmit => &self.shared.seals,
+            Which::Receive => &self.shared.opens,
+        };
+        is_set.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes over `SO_RCVLOWAT`, which counts plaintext from here on.
+    fn first_receive(&self, keys: TrafficKeys) -> Result<Receive, Errno> {
+        let mut receive = Receive::new(keys);
+        let low_water = sys::option::<c_int>(self.tcp(), libc::SOL_SOCKET, libc::SO_RCVLOWAT)?;
+        if low_water > 1 {
+            receive.set_low_water(usize::try_from(low_water).unwrap_or(1));
+            sys::set_option(self.tcp(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, 1)?;
+        }
+        Ok(receive)
+    }
+
+    /// Whether what is sent is sealed.
+    pub(crate) fn seals(&self) -> bool {
+        self.shared.seals.load(Ordering::Acquire)
+    }
+
+    /// Whether what is received is opened.
+    pub(crate) fn opens(&self) -> bool {
+        self.shared.opens.load(Ordering::Acquire)
+    }
+
+    /// Receives with whoever opens, alone: as the kernel, a second reader waits, unless he is not to.
+    ///
+    /// # Errors
+    ///
+    /// What `receive` says; `EAGAIN` where another reader is in it; `EIO` as [`send`](Self::send).
+    pub(crate) fn receive<T>(
+        &self,
+        flags: c_int,
+        receive: impl FnOnce(&mut Receive, &mut TcpSource) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let mut direction = match self.shared.receive.try_lock() {
+            Ok(direction) => direction,
+            Err(TryLockError::WouldBlock) if self.is_nonblocking(flags)? => {
+                return Err(Errno::AGAIN);
+            }
+            Err(_) => self.shared.receive.lock().map_err(|_| Errno::IO)?,
+        };
+        let mut source = TcpSource::new(self.tcp(), flags);
+        receive(direction.tls()?, &mut source)
+    }
+
+    fn is_nonblocking(&self, flags: c_int) -> Result<bool, Errno> {
+        let of_the_file = sys::fcntl(self.tcp(), libc::F_GETFL, 0)?;
+        Ok(flags & libc::MSG_DONTWAIT != 0 || of_the_file & libc::O_NONBLOCK as usize != 0)
     }
 
     /// Sends with whoever seals, alone: as the kernel, a second sender waits.
@@ -94,7 +225,7 @@ impl Socket {
         flags: c_int,
         send: impl FnOnce(&mut Transmit, &mut TcpWire) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let mut transmit = self.transmit.lock().map_err(|_| Errno::IO)?;
+        let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
         self.send_with(&mut transmit, flags, send)
     }
 
@@ -104,7 +235,10 @@ impl Socket {
     ///
     /// `EAGAIN` if not all was taken; what the socket said.
     pub(crate) fn try_flush(&self) -> Result<(), Errno> {
-        let mut transmit = self.transmit.try_lock().map_err(|_| Errno::AGAIN)?;
+        let mut transmit = self.shared.transmit.try_lock().map_err(|_| Errno::AGAIN)?;
+        if matches!(*transmit, Direction::Plain) {
+            return Ok(());
+        }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let flush = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.flush(wire);
         self.send_with(&mut transmit, flags, flush)
@@ -112,46 +246,33 @@ impl Socket {
 
     /// Whether the connection has no other number.
     pub(crate) fn is_last(&self) -> bool {
-        Arc::strong_count(&self.transmit) == 1
+        Arc::strong_count(&self.shared) == 1
     }
 
     /// Whether something waits that the program was told is sent.
     pub(crate) fn is_owing(&self) -> bool {
-        let transmit = self.transmit.try_lock();
-        transmit.is_ok_and(|transmit| transmit.as_ref().is_some_and(Transmit::is_owing))
+        let transmit = self.shared.transmit.try_lock();
+        transmit.is_ok_and(|mut transmit| transmit.tls().is_ok_and(|transmit| transmit.is_owing()))
     }
 
     fn send_with<T>(
         &self,
-        transmit: &mut MutexGuard<'_, Option<Transmit>>,
+        transmit: &mut MutexGuard<'_, Direction<Transmit>>,
         flags: c_int,
         send: impl FnOnce(&mut Transmit, &mut TcpWire) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let transmit = transmit.as_mut().ok_or(Errno::BADFD)?;
-        let mut wire = TcpWire {
-            fd: self.tcp(),
-            flags,
-        };
-        send(transmit, &mut wire)
+        let mut wire = TcpWire::new(self.tcp(), flags);
+        send(transmit.tls()?, &mut wire)
     }
 
-    /// Drops what seals, in a process that does not own it: keys and numbers are overwritten. Not if
+    /// Drops what seals and opens, in a process that does not own it: keys and numbers are overwritten. Not if
     /// a thread that is not here was in it.
     pub(crate) fn wipe(&self) {
-        if let Ok(mut transmit) = self.transmit.try_lock() {
-            *transmit = None;
+        if let Ok(mut transmit) = self.shared.transmit.try_lock() {
+            *transmit = Direction::GivenUp;
         }
-    }
-}
-
-/// The TCP socket, with the flags of one call.
-pub(crate) struct TcpWire {
-    fd: c_int,
-    flags: c_int,
-}
-
-impl Wire for TcpWire {
-    fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        sys::send(self.fd, bytes, self.flags)
+        if let Ok(mut receive) = self.shared.receive.try_lock() {
+            *receive = Direction::GivenUp;
+        }
     }
 }

@@ -1,9 +1,10 @@
-//! Where the bytes of a call come from: the program's memory, or a file.
+//! Where the bytes of a call come from or go to: the program's memory, or a file.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 
 use rustix::io::Errno;
-use underseal_ulp::Plaintext;
+use underseal_ulp::{Plaintext, Sink};
 
 use crate::{memory, sys};
 
@@ -82,6 +83,54 @@ impl Plaintext for Gathered {
     }
 }
 
+/// Several ranges of the program's memory that are filled, one behind another.
+pub(crate) struct Scattered {
+    pieces: Vec<libc::iovec>,
+    filled: usize,
+}
+
+impl Scattered {
+    pub(crate) fn new(pieces: Vec<libc::iovec>) -> Self {
+        Self { pieces, filled: 0 }
+    }
+
+    /// The places of the next `len` bytes.
+    fn places(&self, len: usize) -> impl Iterator<Item = (*mut u8, usize)> {
+        let (mut before, mut left) = (0, len);
+        self.pieces.iter().filter_map(move |piece| {
+            let skipped = self.filled.saturating_sub(before).min(piece.iov_len);
+            before += piece.iov_len;
+            let len = (piece.iov_len - skipped).min(left);
+            left -= len;
+            let pointer = piece.iov_base.cast::<u8>();
+            (len > 0).then(|| (pointer.wrapping_add(skipped), len))
+        })
+    }
+}
+
+impl Sink for Scattered {
+    fn takes(&mut self, len: usize) -> bool {
+        self.places(len)
+            .all(|(pointer, len)| memory::is_writable(pointer, len))
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), Errno> {
+        let len = bytes.len();
+        for (pointer, len) in self.places(len) {
+            let (first, rest) = bytes.split_at(len);
+            memory::put(pointer, first)?;
+            bytes = rest;
+        }
+        self.filled += len;
+        Ok(())
+    }
+}
+
+thread_local! {
+    /// Where this thread reads files to: making and zeroing it costs as much as reading a small file.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// A file from an offset on, read to page-aligned memory: the kernel's copy to any other takes three to
 /// four times as long.
 pub(crate) struct File {
@@ -93,7 +142,11 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn new(fd: c_int, offset: i64, most: usize) -> Self {
-        let room = vec![0; most.min(PIECE) + PAGE];
+        let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
+        let len = most.min(PIECE) + PAGE;
+        if room.len() < len {
+            room.resize(len, 0);
+        }
         let start = room.as_ptr().align_offset(PAGE).min(PAGE);
         Self {
             fd,
@@ -101,6 +154,14 @@ impl File {
             room,
             start,
         }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let room = std::mem::take(&mut self.room);
+        // Nobody reads files any more on a thread that ends.
+        let _ = ROOM.try_with(|kept| kept.set(room));
     }
 }
 

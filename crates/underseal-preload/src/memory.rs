@@ -7,6 +7,10 @@ use rustix::io::Errno;
 
 use crate::sys::{self, address, arg};
 
+mod own;
+
+pub(crate) use own::{learn, learn_heap};
+
 const PAGE: usize = 4096;
 
 /// Bytes of the kernel's set of signals, which is what is tried.
@@ -26,6 +30,9 @@ pub(crate) fn readable<T>(pointer: *const T, len: usize) -> Result<(), Errno> {
     }
     let start = pointer as usize;
     let last = start.checked_add(len - 1).ok_or(Errno::FAULT)?;
+    if own::is_there(start, last) {
+        return Ok(());
+    }
     let first_page = start & !(PAGE - 1);
     let pages = (last - first_page) / PAGE + 1;
     if pages >= MANY_PAGES {
@@ -116,13 +123,34 @@ pub(crate) fn write_number(pointer: *mut i64, number: i64) -> Result<(), Errno> 
     if pointer.is_null() {
         return Err(Errno::FAULT);
     }
-    // The thread's set of signals is written there first, if anything can be.
-    let arguments = [arg(libc::SIG_BLOCK), 0, address(pointer), TRIED];
-    // SAFETY: the kernel writes where the program asked for it, which it checks, and changes nothing else.
-    unsafe { sys::call(libc::SYS_rt_sigprocmask, arguments) }?;
-    // SAFETY: the kernel has just written there, and the program waits for the call's end.
+    if !own::is_there(address(pointer), address(pointer) + TRIED - 1) {
+        // The thread's set of signals is written there first, if anything can be.
+        let arguments = [arg(libc::SIG_BLOCK), 0, address(pointer), TRIED];
+        // SAFETY: the kernel writes where the program asked for it, which it checks, and changes nothing else.
+        unsafe { sys::call(libc::SYS_rt_sigprocmask, arguments) }?;
+    }
+    // SAFETY: it can be written there, and the program waits for the call's end.
     unsafe { pointer.write_unaligned(number) };
     Ok(())
+}
+
+/// Whether the `len` bytes at `pointer` can be written without an error. Where that cannot be known it says no.
+pub(crate) fn is_writable(pointer: *mut u8, len: usize) -> bool {
+    if len == 0 {
+        return true;
+    }
+    let start = pointer.addr();
+    let Some(last) = start.checked_add(len - 1) else {
+        return false;
+    };
+    if own::is_there(start, last) {
+        return true;
+    }
+    let first_page = start & !(PAGE - 1);
+    let advice = arg(libc::MADV_POPULATE_WRITE);
+    let arguments = [first_page, last + 1 - first_page, advice];
+    // SAFETY: the advice changes no content of memory.
+    unsafe { sys::call(libc::SYS_madvise, arguments) }.is_ok()
 }
 
 /// Writes bytes to the program's memory.
@@ -131,14 +159,39 @@ pub(crate) fn write_number(pointer: *mut i64, number: i64) -> Result<(), Errno> 
 ///
 /// `EFAULT` if that cannot be, `ENOSYS` or `EPERM` where the kernel does not let a process write to
 /// itself.
-pub(crate) fn write(pointer: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
+pub(crate) fn put(pointer: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
+    if !is_writable(pointer, bytes.len()) {
+        return write(pointer, bytes.as_ptr(), bytes.len());
+    }
+    // SAFETY: it can be written there, the program waits for the call's end, and the bytes are ours.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), pointer, bytes.len()) };
+    Ok(())
+}
+
+/// Writes a value to the program's memory.
+///
+/// # Errors
+///
+/// As [`put`].
+pub(crate) fn put_value<T: Copy>(pointer: *mut T, value: T) -> Result<(), Errno> {
+    let len = size_of::<T>();
+    if !is_writable(pointer.cast(), len) {
+        return write(pointer.cast(), (&raw const value).cast(), len);
+    }
+    // SAFETY: it can be written there, and the program waits for the call's end.
+    unsafe { pointer.write_unaligned(value) };
+    Ok(())
+}
+
+/// Has the kernel write `len` bytes of ours at `from`, and say where that cannot be.
+fn write(pointer: *mut u8, from: *const u8, len: usize) -> Result<(), Errno> {
     let own = libc::iovec {
-        iov_base: bytes.as_ptr().cast_mut().cast(),
-        iov_len: bytes.len(),
+        iov_base: from.cast_mut().cast(),
+        iov_len: len,
     };
     let other = libc::iovec {
         iov_base: pointer.cast(),
-        iov_len: bytes.len(),
+        iov_len: len,
     };
     let arguments = [
         arg(sys::getpid()),
@@ -148,9 +201,9 @@ pub(crate) fn write(pointer: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
         1,
         0,
     ];
-    // SAFETY: the kernel reads a slice of ours and writes where the program asked for it, which it checks.
+    // SAFETY: the kernel reads what is ours and writes where the program asked for it, which it checks.
     match unsafe { sys::call(libc::SYS_process_vm_writev, arguments) } {
-        Ok(written) if written == bytes.len() => Ok(()),
+        Ok(written) if written == len => Ok(()),
         Ok(_) => Err(Errno::FAULT),
         Err(error) => Err(error),
     }

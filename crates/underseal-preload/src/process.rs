@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use rustix::io::Errno;
 
 use crate::sys::{self, arg};
-use crate::table;
+use crate::{memory, table};
 
 /// Bytes of the page.
 const PAGE: usize = 4096;
@@ -24,20 +24,34 @@ static MAKING: Mutex<()> = Mutex::new(());
 /// Whether connections are taken over where the kernel has TLS too.
 static ALWAYS: AtomicBool = AtomicBool::new(false);
 
+/// Whether a program may have its records opened, too.
+static RECEIVES: AtomicBool = AtomicBool::new(false);
+
 /// The environment is read when the library is loaded: nginx gives its workers another one.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = read_environment;
 
 extern "C" fn read_environment() {
-    // SAFETY: the name ends in a zero, and no thread changes the environment while libraries are loaded.
-    let value = unsafe { libc::getenv(c"UNDERSEAL_PRELOAD_ALWAYS".as_ptr()) };
-    ALWAYS.store(!value.is_null(), Ordering::Relaxed);
+    for (switch, name) in [
+        (&ALWAYS, c"UNDERSEAL_PRELOAD_ALWAYS"),
+        (&RECEIVES, c"UNDERSEAL_PRELOAD_RECEIVE"),
+    ] {
+        // SAFETY: the name ends in a zero, and no thread changes the environment while libraries are loaded.
+        let value = unsafe { libc::getenv(name.as_ptr()) };
+        switch.store(!value.is_null(), Ordering::Relaxed);
+    }
+    memory::learn_heap();
 }
 
 /// Whether connections are taken over where the kernel has TLS too.
 pub(crate) fn is_always() -> bool {
     ALWAYS.load(Ordering::Relaxed)
+}
+
+/// Whether a program may have its records opened, too.
+pub(crate) fn receives() -> bool {
+    RECEIVES.load(Ordering::Relaxed)
 }
 
 /// Makes this process one that may own connections, before its first.

@@ -1,11 +1,11 @@
 //! The C library's own functions, which come behind ours.
 
-use std::ffi::{CStr, c_int, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libc::{
-    epoll_event, fd_set, mmsghdr, msghdr, nfds_t, off_t, pollfd, size_t, sockaddr, socklen_t,
-    ssize_t, timespec, timeval,
+    epoll_event, fd_set, mmsghdr, mode_t, msghdr, nfds_t, off_t, pollfd, size_t, sockaddr,
+    socklen_t, ssize_t, timespec, timeval,
 };
 
 use crate::sys;
@@ -89,6 +89,15 @@ real! {
     c"bind" fn bind(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int;
     c"fcntl" fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int;
     c"ioctl" fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int;
+    c"socket" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
+    c"accept" fn accept(fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int;
+    c"accept4" fn accept4(fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int;
+    c"open" fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+    c"open64" fn open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+    c"openat" fn openat(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+    c"openat64" fn openat64(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+    c"pipe" fn pipe(fds: *mut c_int) -> c_int;
+    c"pipe2" fn pipe2(fds: *mut c_int, flags: c_int) -> c_int;
     c"close" fn close(fd: c_int) -> c_int;
     c"close_range" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int;
     c"dup" fn dup(fd: c_int) -> c_int;

@@ -79,6 +79,35 @@ pub(crate) fn send(fd: c_int, bytes: &[u8], flags: c_int) -> Result<usize, Errno
     }
 }
 
+pub(crate) fn receive(fd: c_int, buffer: &mut [u8], flags: c_int) -> Result<usize, Errno> {
+    let (pointer, len) = (buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: the kernel writes at most `len` bytes at the address of a slice that is as long.
+    unsafe {
+        call(
+            libc::SYS_recvfrom,
+            [arg(fd), address(pointer), len, arg(flags), 0, 0],
+        )
+    }
+}
+
+pub(crate) fn write(fd: c_int, bytes: &[u8]) -> Result<usize, Errno> {
+    let (pointer, len) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: the kernel reads `len` bytes at the address of a slice that is as long.
+    unsafe { call(libc::SYS_write, [arg(fd), address(pointer), len]) }
+}
+
+/// Whether something can be written without waiting.
+pub(crate) fn takes_more(fd: c_int) -> Result<bool, Errno> {
+    let mut entry = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: the kernel writes to an entry that is ours.
+    let ready = unsafe { call(libc::SYS_poll, [address(&raw mut entry), 1, 0]) }?;
+    Ok(ready > 0)
+}
+
 /// Reads at `offset` without moving the descriptor's position.
 pub(crate) fn pread(fd: c_int, buffer: &mut [u8], offset: i64) -> Result<usize, Errno> {
     let (pointer, len) = (buffer.as_mut_ptr(), buffer.len());
@@ -134,6 +163,19 @@ pub(crate) fn option<T: Copy + Default>(fd: c_int, level: c_int, name: c_int) ->
     // SAFETY: the kernel writes at most `len` bytes to a value that is as long, of a type of numbers.
     unsafe { call(libc::SYS_getsockopt, arguments) }?;
     Ok(value)
+}
+
+/// Sets an option of a socket that is a number.
+pub(crate) fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<(), Errno> {
+    let arguments = [
+        arg(fd),
+        arg(level),
+        arg(name),
+        address(&raw const value),
+        size_of::<c_int>(),
+    ];
+    // SAFETY: the kernel reads a number that is ours.
+    unsafe { call(libc::SYS_setsockopt, arguments) }.map(drop)
 }
 
 pub(crate) fn epoll_ctl(

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
@@ -49,8 +49,13 @@ impl Entry {
 #[derive(Default)]
 struct Slot {
     kind: AtomicU8,
+    /// The moment at which its file was last looked at, and was what it should be.
+    looked_at: AtomicU64,
     entry: Mutex<Entry>,
 }
+
+/// Goes on with whatever may have made a number another file's unseen: see [`look_again`].
+static MOMENT: AtomicU64 = AtomicU64::new(1);
 
 static TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(null_mut()) }; CHUNKS];
 
@@ -127,6 +132,24 @@ impl Known {
         self.slot.kind.store(TLS, Ordering::Release);
     }
 
+    /// Whether the number still is what this library put there.
+    fn is_intact(&self, fd: c_int) -> bool {
+        let inert = match &self.entry.socket {
+            Some(socket) => socket.inert,
+            None => self.entry.foreign,
+        };
+        // Before the file is looked at: what happens meanwhile is for the next call.
+        let moment = MOMENT.load(Ordering::Acquire);
+        if self.slot.looked_at.load(Ordering::Relaxed) == moment {
+            return true;
+        }
+        let is_intact = sys::identity(fd) == Ok(inert);
+        if is_intact {
+            self.slot.looked_at.store(moment, Ordering::Relaxed);
+        }
+        is_intact
+    }
+
     /// Takes that back.
     pub(crate) fn renounce(&mut self) {
         self.slot.kind.store(PLAIN, Ordering::Release);
@@ -135,6 +158,7 @@ impl Known {
     /// Forgets everything, and gives back the connection.
     pub(crate) fn clear(&mut self) -> Option<Arc<Socket>> {
         self.slot.kind.store(PLAIN, Ordering::Release);
+        self.slot.looked_at.store(0, Ordering::Relaxed);
         std::mem::take(&mut *self.entry).socket
     }
 }
@@ -151,6 +175,17 @@ pub(crate) fn is_private(fd: c_int) -> bool {
     slot(fd).is_some_and(|slot| slot.kind.load(Ordering::Acquire) == PRIVATE)
 }
 
+/// Has every number looked at before it is believed once more. A number may be closed by a raw system call,
+/// which this library does not see; that it has become another file's must be found out before a program can use
+/// it. Looking costs a system call, so it is done once behind each wait for readiness and each call that
+/// makes a number.
+#[inline]
+pub(crate) fn look_again() {
+    if is_in_use() {
+        MOMENT.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// What a call on a number is about, where [`is_known`] says that it is; nothing if what stands there
 /// now is not what this library put there.
 #[cold]
@@ -163,11 +198,7 @@ pub(crate) fn find(fd: c_int) -> Option<Found> {
         _ => {}
     }
     let mut known = Known::of(slot);
-    let inert = match &known.entry.socket {
-        Some(socket) => socket.inert,
-        None => known.entry.foreign,
-    };
-    if sys::identity(fd) != Ok(inert) {
+    if !known.is_intact(fd) {
         // Closed in a way that this library does not see, and perhaps another file's by now. Not in
         // a process that only borrows the memory: its descriptors are its own.
         if process::is_guest() {

@@ -16,7 +16,11 @@ fn forget(fd: c_int) {
     let errno = sys::saved_errno();
     let _ = guarded(|| {
         process::adopt();
-        if !has_anything(fd) || process::is_guest() {
+        if !has_anything(fd) {
+            return Ok(());
+        }
+        if process::is_guest() {
+            table::look_again();
             return Ok(());
         }
         let socket = Known::at(fd).and_then(|mut known| known.clear());
@@ -75,6 +79,7 @@ unsafe extern "C-unwind" fn fclose(file: *mut libc::FILE) -> c_int {
 unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     process::adopt();
     if first > last || process::is_guest() {
+        table::look_again();
         // SAFETY: the arguments are the program's; what is private is closed by exec too.
         return unsafe { real::close_range(first, last, flags) };
     }
@@ -203,6 +208,7 @@ fn duplicate_to(fd: c_int, to: c_int, flags: c_int, real: impl FnOnce() -> c_int
         return returned(Err(Errno::BADF)) as c_int;
     }
     if process::is_guest() {
+        table::look_again();
         // Its descriptors are its own, what is known is the owner's: what it gets is inert.
         return real();
     }

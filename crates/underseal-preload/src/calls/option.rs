@@ -4,10 +4,10 @@ use std::ffi::{c_int, c_void};
 
 use libc::socklen_t;
 use rustix::io::Errno;
-use underseal_ulp::{CryptoInfo, Transmit, parse};
+use underseal_ulp::{CryptoInfo, Receive, Transmit, parse};
 
 use crate::call::{guarded, on_socket, returned};
-use crate::connection::{Private, Socket};
+use crate::connection::{Private, Socket, Which};
 use crate::sys::{self, address, arg};
 use crate::table::Known;
 use crate::{inert, memory, process, real};
@@ -38,8 +38,8 @@ unsafe extern "C-unwind" fn setsockopt(
         return returned as c_int;
     }
     match (level, name) {
-        (libc::SOL_TLS, libc::TLS_TX) if has_ulp(fd) => {
-            returned(guarded(|| start(fd, value, len))) as c_int
+        (libc::SOL_TLS, _) if direction(name).is_some() && has_ulp(fd) => {
+            returned(guarded(|| start(fd, name, value, len))) as c_int
         }
         (libc::SOL_TCP, libc::TCP_ULP) => {
             let errno = sys::saved_errno();
@@ -56,6 +56,15 @@ unsafe extern "C-unwind" fn setsockopt(
         }
         // SAFETY: the arguments are the program's.
         _ => unsafe { real::setsockopt(fd, level, name, value, len) },
+    }
+}
+
+/// The direction that an option is about; none where programs are to open records by themselves.
+fn direction(name: c_int) -> Option<Which> {
+    match name {
+        libc::TLS_TX => Some(Which::Transmit),
+        libc::TLS_RX if process::receives() => Some(Which::Receive),
+        _ => None,
     }
 }
 
@@ -96,11 +105,13 @@ fn keys(value: *const c_void, len: socklen_t) -> Result<underseal_record::Traffi
     parse(unsafe { memory::bytes(value.cast(), len as usize) }?)
 }
 
-/// `TLS_TX`: the TCP socket moves to a number that the program does not know, and the program's
-/// number gets the inert socket. Every refusal leaves all as it was.
-fn start(fd: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno> {
+/// `TLS_TX` or `TLS_RX`, whichever is first: the TCP socket moves to a number that the program does not know, and
+/// the program's number gets the inert socket. Every refusal leaves all as it was.
+fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno> {
+    let which = direction(name).ok_or(Errno::NOPROTOOPT)?;
     let keys = keys(value, len)?;
     process::claim()?;
+    memory::learn();
     let mut known = Known::made_at(fd).ok_or(Errno::NOMEM)?;
     if known.entry().ulp != Some(sys::identity(fd)?) {
         return Err(Errno::NOPROTOOPT);
@@ -109,7 +120,6 @@ fn start(fd: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno
         // Somebody could write past us, by the other number.
         return Err(Errno::OPNOTSUPP);
     }
-    let transmit = Transmit::new(keys);
     let private = Private::of(fd)?;
     let watches = known.entry().watches;
     watches.carry_over(fd, private.number())?;
@@ -117,8 +127,10 @@ fn start(fd: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno
     known.announce();
     match inert::replace(fd) {
         Ok(inert) => {
-            known.entry().socket = Some(Socket::new(private, transmit, inert));
-            Ok(0)
+            let socket = Socket::new(private, inert);
+            let set = socket.set_keys(which, keys);
+            known.entry().socket = Some(socket);
+            set.map(|()| 0)
         }
         Err(error) => {
             known.renounce();
@@ -136,14 +148,14 @@ fn set_on_socket(
     len: socklen_t,
 ) -> Result<usize, Errno> {
     match (level, name) {
-        (libc::SOL_TLS, libc::TLS_TX) => {
-            let keys = keys(value, len)?;
-            socket
-                .send(0, |transmit, _| transmit.replace_keys(keys))
-                .map(|()| 0)
+        (libc::SOL_TLS, _) => {
+            let which = direction(name).ok_or(Errno::NOPROTOOPT)?;
+            socket.set_keys(which, keys(value, len)?).map(|()| 0)
         }
-        (libc::SOL_TLS, _) => Err(Errno::NOPROTOOPT),
         (libc::SOL_TCP, libc::TCP_ULP) => Err(Errno::EXIST),
+        (libc::SOL_SOCKET, libc::SO_RCVLOWAT) if socket.opens() => {
+            set_low_water(socket, value, len)
+        }
         _ => {
             let arguments = [
                 arg(socket.tcp()),
@@ -156,6 +168,20 @@ fn set_on_socket(
             unsafe { sys::call(libc::SYS_setsockopt, arguments) }
         }
     }
+}
+
+/// `SO_RCVLOWAT`, which counts plaintext.
+fn set_low_water(socket: &Socket, value: *const c_void, len: socklen_t) -> Result<usize, Errno> {
+    if (len as usize) < size_of::<c_int>() {
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: any bytes are a number.
+    let bytes = unsafe { memory::read(value.cast::<c_int>()) }?;
+    let bytes = usize::try_from(bytes).unwrap_or(c_int::MAX as usize);
+    socket.receive(libc::MSG_DONTWAIT, |receive, _| {
+        receive.set_low_water(bytes);
+        Ok(0)
+    })
 }
 
 /// As getsockopt(2).
@@ -186,25 +212,41 @@ fn get_on_socket(
     len: *mut socklen_t,
 ) -> Result<usize, Errno> {
     match (level, name) {
-        (libc::SOL_TLS, libc::TLS_TX) => {
+        (libc::SOL_TLS, libc::TLS_TX | libc::TLS_RX) => {
             // SAFETY: any bytes are a number.
             let room = unsafe { memory::read(len) }? as usize;
-            if value.is_null() {
+            if value.is_null() || room < 4 {
                 return Err(Errno::INVAL);
             }
-            let info = |transmit: &mut Transmit, _: &mut _| CryptoInfo::of(transmit.keys(), room);
-            memory::write(value.cast(), socket.send(0, info)?.as_bytes())?;
+            let of_transmit =
+                |transmit: &mut Transmit, _: &mut _| CryptoInfo::of(transmit.keys(), room);
+            let of_receive =
+                |receive: &mut Receive, _: &mut _| CryptoInfo::of(receive.keys(), room);
+            let info = match name {
+                libc::TLS_TX => socket.send(0, of_transmit),
+                _ => socket.receive(0, of_receive),
+            };
+            memory::put(value.cast(), info?.as_bytes())?;
             Ok(0)
         }
-        (libc::SOL_TLS, libc::TLS_RX) => Err(Errno::BUSY),
         (libc::SOL_TLS, _) => Err(Errno::NOPROTOOPT),
+        (libc::SOL_SOCKET, libc::SO_RCVLOWAT) if socket.opens() => {
+            // SAFETY: any bytes are a number.
+            let room = unsafe { memory::read(len) }? as usize;
+            let bytes = socket.receive(0, |receive, _| Ok(receive.low_water()))? as c_int;
+            let bytes = bytes.to_ne_bytes();
+            let bytes = &bytes[..bytes.len().min(room)];
+            memory::put(value.cast(), bytes)?;
+            memory::put(len.cast(), &(bytes.len() as socklen_t).to_ne_bytes())?;
+            Ok(0)
+        }
         (libc::SOL_TCP, libc::TCP_ULP) => {
             // SAFETY: any bytes are a number.
             let room = unsafe { memory::read(len) }? as usize;
             let name = b"tls\0";
             let name = &name[..name.len().min(room)];
-            memory::write(value.cast(), name)?;
-            memory::write(len.cast(), &(name.len() as socklen_t).to_ne_bytes())?;
+            memory::put(value.cast(), name)?;
+            memory::put(len.cast(), &(name.len() as socklen_t).to_ne_bytes())?;
             Ok(0)
         }
         _ => {

@@ -17,6 +17,13 @@ mod select;
 /// Most descriptors that are asked about at once.
 const MOST: usize = 1 << 20;
 
+/// The thread is about to wait: what is held is sent, and what happens meanwhile is unknown.
+#[inline]
+fn before_waiting() {
+    linger::release();
+    table::look_again();
+}
+
 /// As epoll_ctl(2).
 ///
 /// # Safety
@@ -64,7 +71,7 @@ unsafe extern "C-unwind" fn epoll_wait(
     most: c_int,
     timeout: c_int,
 ) -> c_int {
-    linger::release();
+    before_waiting();
     // SAFETY: the arguments are the program's.
     unsafe { real::epoll_wait(epoll, events, most, timeout) }
 }
@@ -82,7 +89,7 @@ unsafe extern "C-unwind" fn epoll_pwait(
     timeout: c_int,
     signals: *const sigset_t,
 ) -> c_int {
-    linger::release();
+    before_waiting();
     // SAFETY: the arguments are the program's.
     unsafe { real::epoll_pwait(epoll, events, most, timeout, signals) }
 }
@@ -181,7 +188,7 @@ fn poll_with<const N: usize>(
 /// As the C library's.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn poll(fds: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
-    linger::release();
+    before_waiting();
     match has_connections(fds, count) {
         // SAFETY: the arguments are the program's.
         Ok(false) => unsafe { real::poll(fds, count, timeout) },
@@ -202,7 +209,7 @@ unsafe extern "C-unwind" fn ppoll(
     timeout: *const timespec,
     signals: *const sigset_t,
 ) -> c_int {
-    linger::release();
+    before_waiting();
     match has_connections(fds, count) {
         // SAFETY: the arguments are the program's.
         Ok(false) => unsafe { real::ppoll(fds, count, timeout, signals) },

@@ -1,5 +1,5 @@
-//! read(2), recv(2) and what is like them: what comes is as TCP has it. A reader is a chance to send
-//! what waits.
+//! read(2), recv(2) and what is like them: what comes is as TCP has it, or opened where the program has asked for
+//! that. A reader is a chance to send what waits.
 
 use std::ffi::{c_int, c_uint, c_void};
 
@@ -10,6 +10,8 @@ use crate::connection::Socket;
 use crate::real;
 use crate::sys::{address, arg};
 
+pub(super) mod opened;
+
 /// As read(2).
 ///
 /// # Safety
@@ -18,6 +20,9 @@ use crate::sys::{address, arg};
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
     let passed_on = |socket: &Socket| {
+        if socket.opens() {
+            return opened::bytes(socket, (buffer, len), 0);
+        }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe { flush_and_call(socket, libc::SYS_read, [address(buffer), len]) }
     };
@@ -36,6 +41,9 @@ unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) ->
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
     let passed_on = |socket: &Socket| {
+        if socket.opens() {
+            return opened::pieces(socket, pieces, count);
+        }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe { flush_and_call(socket, libc::SYS_readv, [address(pieces), arg(count)]) }
     };
@@ -59,6 +67,9 @@ unsafe extern "C-unwind" fn recv(
     flags: c_int,
 ) -> ssize_t {
     let passed_on = |socket: &Socket| {
+        if opened::is_asked(socket, flags) {
+            return opened::bytes(socket, (buffer, len), flags);
+        }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             flush_and_call(
@@ -90,6 +101,9 @@ unsafe extern "C-unwind" fn recvfrom(
     from_len: *mut socklen_t,
 ) -> ssize_t {
     let passed_on = |socket: &Socket| {
+        if opened::is_asked(socket, flags) {
+            return opened::from(socket, (buffer, len), flags, from_len);
+        }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             flush_and_call(
@@ -120,6 +134,9 @@ unsafe extern "C-unwind" fn recvfrom(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     let passed_on = |socket: &Socket| {
+        if opened::is_asked(socket, flags) {
+            return opened::message(socket, message, flags);
+        }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe { flush_and_call(socket, libc::SYS_recvmsg, [address(message), arg(flags)]) }
     };
@@ -144,6 +161,9 @@ unsafe extern "C-unwind" fn recvmmsg(
     timeout: *mut timespec,
 ) -> c_int {
     let passed_on = |socket: &Socket| {
+        if opened::is_asked(socket, flags) {
+            return opened::messages(socket, messages, count, flags);
+        }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
             flush_and_call(

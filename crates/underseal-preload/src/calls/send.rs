@@ -6,9 +6,10 @@ use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use rustix::io::Errno;
 use underseal_ulp::Plaintext;
 
-use crate::call::{lend, on_socket};
+use crate::call::{lend, on_socket, plainly};
 use crate::connection::Socket;
 use crate::file::{Gathered, Memory};
+use crate::sys::{address, arg};
 use crate::{head, memory, real};
 
 mod control;
@@ -17,7 +18,7 @@ mod control;
 const KNOWN_FLAGS: c_int = libc::MSG_MORE | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_EOR;
 
 /// Most pieces of one call, as in the kernel.
-const MOST_PIECES: usize = 1024;
+pub(super) const MOST_PIECES: usize = 1024;
 
 /// Most bytes of one call, as in the kernel: whole pages below two gibibytes.
 pub(super) const MOST_BYTES: usize = 0x7fff_f000;
@@ -72,12 +73,12 @@ fn send_pieces(
     count: usize,
     flags: c_int,
 ) -> Result<usize, Errno> {
-    let (mut data, len) = gather(pieces, count)?;
-    send_data(socket, &mut data, len, flags)
+    let (pieces, len) = pieces_at(pieces, count)?;
+    send_data(socket, &mut Gathered::new(pieces), len, flags)
 }
 
 /// The pieces that a program points to, and how many bytes they are.
-fn gather(pieces: *const iovec, count: usize) -> Result<(Gathered, usize), Errno> {
+pub(super) fn pieces_at(pieces: *const iovec, count: usize) -> Result<(Vec<iovec>, usize), Errno> {
     if count > MOST_PIECES {
         return Err(Errno::INVAL);
     }
@@ -90,7 +91,7 @@ fn gather(pieces: *const iovec, count: usize) -> Result<(Gathered, usize), Errno
         own.push(piece);
     }
     match isize::try_from(len) {
-        Ok(_) => Ok((Gathered::new(own), len)),
+        Ok(_) => Ok((own, len)),
         Err(_) => Err(Errno::INVAL),
     }
 }
@@ -106,8 +107,8 @@ fn send_message(socket: &Socket, message: *const msghdr, flags: c_int) -> Result
         return Err(Errno::INVAL);
     }
     let flags = flags_of_wire(flags)?;
-    let (mut data, len) = gather(message.msg_iov, message.msg_iovlen)?;
-    control::send(socket, content_type, &mut data, len, flags)
+    let (pieces, len) = pieces_at(message.msg_iov, message.msg_iovlen)?;
+    control::send(socket, content_type, &mut Gathered::new(pieces), len, flags)
 }
 
 /// As write(2).
@@ -117,7 +118,13 @@ fn send_message(socket: &Socket, message: *const msghdr, flags: c_int) -> Result
 /// As the C library's; an address of a connection's bytes is tried first.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
-    match on_socket(fd, |socket| send_memory(socket, buffer, len, 0)) {
+    let arguments = [address(buffer), len];
+    let all = |socket: &Socket| {
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        let plainly = unsafe { plainly(socket, libc::SYS_write, arguments) };
+        plainly.unwrap_or_else(|| send_memory(socket, buffer, len, 0))
+    };
+    match on_socket(fd, all) {
         Some(returned) => returned,
         // SAFETY: the arguments are the program's.
         None => unsafe { real::write(fd, buffer, len) },
@@ -132,6 +139,11 @@ unsafe extern "C-unwind" fn write(fd: c_int, buffer: *const c_void, len: size_t)
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
     let all = |socket: &Socket| {
+        let arguments = [address(pieces), arg(count)];
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        if let Some(sent) = unsafe { plainly(socket, libc::SYS_writev, arguments) } {
+            return sent;
+        }
         let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
         send_pieces(socket, pieces, count, 0)
     };
@@ -154,7 +166,13 @@ unsafe extern "C-unwind" fn send(
     len: size_t,
     flags: c_int,
 ) -> ssize_t {
-    match on_socket(fd, |socket| send_memory(socket, buffer, len, flags)) {
+    let arguments = [address(buffer), len, arg(flags), 0, 0];
+    let all = |socket: &Socket| {
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        let plainly = unsafe { plainly(socket, libc::SYS_sendto, arguments) };
+        plainly.unwrap_or_else(|| send_memory(socket, buffer, len, flags))
+    };
+    match on_socket(fd, all) {
         Some(returned) => returned,
         // SAFETY: the arguments are the program's.
         None => unsafe { real::send(fd, buffer, len, flags) },
@@ -175,7 +193,19 @@ unsafe extern "C-unwind" fn sendto(
     to: *const sockaddr,
     to_len: socklen_t,
 ) -> ssize_t {
-    match on_socket(fd, |socket| send_memory(socket, buffer, len, flags)) {
+    let arguments = [
+        address(buffer),
+        len,
+        arg(flags),
+        address(to),
+        to_len as usize,
+    ];
+    let all = |socket: &Socket| {
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        let plainly = unsafe { plainly(socket, libc::SYS_sendto, arguments) };
+        plainly.unwrap_or_else(|| send_memory(socket, buffer, len, flags))
+    };
+    match on_socket(fd, all) {
         Some(returned) => returned,
         // SAFETY: the arguments are the program's.
         None => unsafe { real::sendto(fd, buffer, len, flags, to, to_len) },
@@ -189,7 +219,13 @@ unsafe extern "C-unwind" fn sendto(
 /// As [`write()`].
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
-    match on_socket(fd, |socket| send_message(socket, message, flags)) {
+    let arguments = [address(message), arg(flags)];
+    let all = |socket: &Socket| {
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        let plainly = unsafe { plainly(socket, libc::SYS_sendmsg, arguments) };
+        plainly.unwrap_or_else(|| send_message(socket, message, flags))
+    };
+    match on_socket(fd, all) {
         Some(returned) => returned,
         // SAFETY: the arguments are the program's.
         None => unsafe { real::sendmsg(fd, message, flags) },
@@ -208,7 +244,13 @@ unsafe extern "C-unwind" fn sendmmsg(
     count: c_uint,
     flags: c_int,
 ) -> c_int {
-    match on_socket(fd, |socket| send_messages(socket, messages, count, flags)) {
+    let arguments = [address(messages), count as usize, arg(flags)];
+    let all = |socket: &Socket| {
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        let plainly = unsafe { plainly(socket, libc::SYS_sendmmsg, arguments) };
+        plainly.unwrap_or_else(|| send_messages(socket, messages, count, flags))
+    };
+    match on_socket(fd, all) {
         Some(returned) => returned as c_int,
         // SAFETY: the arguments are the program's.
         None => unsafe { real::sendmmsg(fd, messages, count, flags) },
@@ -232,7 +274,7 @@ fn send_messages(
             Err(_) => break,
         };
         let place = message.wrapping_byte_add(std::mem::offset_of!(mmsghdr, msg_len));
-        memory::write(place.cast(), &(sent as c_uint).to_ne_bytes())?;
+        memory::put(place.cast(), &(sent as c_uint).to_ne_bytes())?;
         done += 1;
     }
     Ok(done)

@@ -5,8 +5,9 @@ use std::ffi::{c_int, c_uint};
 use libc::{off_t, size_t, ssize_t};
 use rustix::io::Errno;
 
+use super::receive::opened;
 use super::send::{MOST_BYTES, send_data};
-use crate::call::on_socket;
+use crate::call::{on_socket, plainly};
 use crate::connection::Socket;
 use crate::file::File;
 use crate::sys::{self, address, arg};
@@ -50,7 +51,13 @@ unsafe extern "C-unwind" fn sendfile(
     offset: *mut off_t,
     count: size_t,
 ) -> ssize_t {
-    match on_socket(out, |socket| send_file(socket, input, offset, count)) {
+    let arguments = [arg(input), address(offset), count];
+    let all = |socket: &Socket| {
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        let plainly = unsafe { plainly(socket, libc::SYS_sendfile, arguments) };
+        plainly.unwrap_or_else(|| send_file(socket, input, offset, count))
+    };
+    match on_socket(out, all) {
         Some(returned) => returned,
         // SAFETY: the arguments are the program's.
         None => unsafe { real::sendfile(out, input, offset, count) },
@@ -92,6 +99,12 @@ unsafe extern "C-unwind" fn splice(
         return returned;
     }
     let receive = |socket: &Socket| {
+        if socket.opens() {
+            return match (input_offset.is_null(), out_offset.is_null()) {
+                (true, true) => opened::splice(socket, out, len, flags),
+                _ => Err(Errno::SPIPE),
+            };
+        }
         let arguments = [
             arg(socket.tcp()),
             address(input_offset),

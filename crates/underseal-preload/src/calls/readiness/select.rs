@@ -126,7 +126,7 @@ unsafe extern "C-unwind" fn select(
     except: *mut fd_set,
     timeout: *mut timeval,
 ) -> c_int {
-    linger::release();
+    before_waiting();
     let sets = [read, write, except];
     if table::is_in_use()
         && let Ok(Some(fds)) = asked(count, &sets)
@@ -164,7 +164,7 @@ unsafe extern "C-unwind" fn pselect(
     timeout: *const timespec,
     signals: *const sigset_t,
 ) -> c_int {
-    linger::release();
+    before_waiting();
     let sets = [read, write, except];
     if table::is_in_use()
         && let Ok(Some(fds)) = asked(count, &sets)

@@ -1,0 +1,38 @@
+//! Calls that make a number. One of them may give a number anew that a connection had and that was closed
+//! unseen.
+
+use std::ffi::{c_char, c_int};
+
+use libc::{mode_t, sockaddr, socklen_t};
+
+use crate::{real, table};
+
+/// Makes a function of each line that goes on to the C library's of the same name.
+macro_rules! makers {
+    ($(fn $name:ident($($arg:ident: $type:ty),*);)*) => {$(
+        /// As the C library's.
+        ///
+        /// # Safety
+        ///
+        /// As the C library's.
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn $name($($arg: $type),*) -> c_int {
+            // SAFETY: the arguments are the program's; one that it did not pass is passed on as it is.
+            let made = unsafe { real::$name($($arg),*) };
+            table::look_again();
+            made
+        }
+    )*};
+}
+
+makers! {
+    fn socket(domain: c_int, kind: c_int, protocol: c_int);
+    fn accept(fd: c_int, address: *mut sockaddr, len: *mut socklen_t);
+    fn accept4(fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int);
+    fn open(path: *const c_char, flags: c_int, mode: mode_t);
+    fn open64(path: *const c_char, flags: c_int, mode: mode_t);
+    fn openat(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t);
+    fn openat64(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t);
+    fn pipe(fds: *mut c_int);
+    fn pipe2(fds: *mut c_int, flags: c_int);
+}

@@ -1,0 +1,112 @@
+//! A program that asks for TLS_RX: `program.c` reads in all the ways that it may, this end sends what it
+//! waits for.
+
+#[path = "../programs/library.rs"]
+mod library;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::process::Command;
+
+use underseal_record::{Algorithm, ContentType, ProtocolVersion, Sealer, SeqNo, TrafficKeys};
+use underseal_testkit::{PATIENCE, Peer, require_program};
+
+fn compiled(directory: &std::path::Path) -> Command {
+    let program = directory.join("program");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receives/program.c");
+    let mut compiler = Command::new(require_program("cc"));
+    compiler.args(["-O1", "-w", "-o"]).arg(&program).arg(source);
+    Peer::spawn(&mut compiler).finish().successful();
+    let mut command = Command::new(program);
+    library::under_the_library(&mut command);
+    command
+}
+
+fn keys(byte: u8) -> TrafficKeys {
+    let key = [byte; 16];
+    let keys = TrafficKeys::new(
+        ProtocolVersion::Tls13,
+        Algorithm::Aes128Gcm,
+        &key,
+        [0; 12],
+        SeqNo(0),
+    );
+    keys.expect("a key of the right length")
+}
+
+/// The other end of the program's connection.
+struct Sender {
+    stream: TcpStream,
+    sealer: Sealer,
+}
+
+impl Sender {
+    fn record(&mut self, content_type: ContentType, data: &[u8]) -> Vec<u8> {
+        let mut record = vec![0; self.sealer.record_len(data.len())];
+        let sealed = self.sealer.seal(content_type, data, &mut record);
+        let sealed = sealed.expect("it can be sealed");
+        record.truncate(sealed.written);
+        record
+    }
+
+    fn send(&mut self, content_type: ContentType, data: &[u8]) {
+        let record = self.record(content_type, data);
+        self.stream.write_all(&record).expect("somebody who reads");
+    }
+
+    fn data(&mut self, text: &str) {
+        self.send(ContentType::APPLICATION_DATA, text.as_bytes());
+    }
+}
+
+#[test]
+fn whatever_is_left_of_a_record_is_readable_and_nothing_else_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = compiled(directory.path());
+    command.arg(port.to_string());
+    command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+    let program = Peer::spawn(&mut command);
+    let (mut stream, _) = listener.accept().expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_nodelay(true).expect("a stream");
+    program.wait_for("ready");
+    let mut plain = [0; 5 + 5];
+    stream.read_exact(&mut plain).expect("what it says");
+    assert_eq!(plain, *b"plain\x17\x03\x03\x00\x17");
+    let sealer = Sealer::new(keys(7));
+    let mut sender = Sender { stream, sealer };
+
+    let first = sender.record(ContentType::APPLICATION_DATA, b"first");
+    let (part, rest) = first.split_at(12);
+    sender.stream.write_all(part).expect("somebody who reads");
+    program.wait_for("part");
+    let mut both = rest.to_vec();
+    both.extend(sender.record(ContentType::APPLICATION_DATA, b"second"));
+    sender.stream.write_all(&both).expect("somebody who reads");
+    program.wait_for("bytes");
+    sender.send(ContentType::ALERT, &[1, 90]);
+    program.wait_for("alert");
+    sender.data("afterit");
+    program.wait_for("types");
+    // Together: the program does not wait for the second.
+    let mut both = sender.record(ContentType::HANDSHAKE, &[24, 0, 0, 1, 0]);
+    sender.sealer.replace_keys(keys(8));
+    both.extend(sender.record(ContentType::APPLICATION_DATA, b"updated"));
+    sender.stream.write_all(&both).expect("somebody who reads");
+    program.wait_for("all");
+    let over = sender.stream.shutdown(Shutdown::Write);
+    over.expect("a stream");
+    program.finish().successful();
+}
+
+#[test]
+fn receiving_is_off_unless_it_is_switched_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = compiled(directory.path());
+    command.args([&port.to_string(), "refused"]);
+    Peer::spawn(&mut command).finish().successful();
+}

@@ -1,0 +1,172 @@
+// A program with TLS_RX. Usage: program PORT. It connects, asks for TLS_RX, and says on stdout which step it has
+// done, so that its peer sends what the next one needs.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SOL_TLS
+#define SOL_TLS 282
+#endif
+#define TX 1
+#define RX 2
+
+static void expect(int holds, const char *what) {
+    if (!holds) {
+        fprintf(stderr, "not so: %s (errno %d)\n", what, errno);
+        exit(8);
+    }
+}
+
+static void done(const char *step) {
+    puts(step);
+    fflush(stdout);
+}
+
+static int dial(int port) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    expect(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "connect");
+    return fd;
+}
+
+// Keys of AES-128-GCM or AES-256-GCM: version and cipher, IV, key, salt, record number.
+static int set_keys(int fd, int direction, uint16_t cipher, int byte) {
+    uint8_t keys[56] = {0x04, 0x03};
+    size_t key_len = cipher == 51 ? 16 : 32;
+    memcpy(keys + 2, &cipher, sizeof cipher);
+    memset(keys + 12, byte, key_len);
+    return setsockopt(fd, SOL_TLS, direction, keys, 24 + key_len);
+}
+
+// How many of epoll, poll and select say that the socket is readable.
+static int readable(int fd, int epoll) {
+    struct epoll_event event;
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    struct timeval now = {0};
+    return epoll_wait(epoll, &event, 1, 0) + poll(&entry, 1, 0) +
+           select(fd + 1, &set, NULL, NULL, &now);
+}
+
+static void wait_for(int epoll) {
+    struct epoll_event event;
+    expect(epoll_wait(epoll, &event, 1, 10000) == 1, "something comes");
+}
+
+// recvmsg(2), with the type of the record.
+static ssize_t receive(int fd, void *buffer, size_t len, int *type, int *flags) {
+    char control[CMSG_SPACE(1)];
+    struct iovec iov = {buffer, len};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof control};
+    ssize_t received = recvmsg(fd, &message, 0);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *type = header ? *CMSG_DATA(header) : -1;
+    *flags = message.msg_flags;
+    return received;
+}
+
+static void bytes_of_a_record(int fd, int epoll) {
+    char byte;
+    wait_for(epoll);
+    expect(read(fd, &byte, 1) == -1 && errno == EAGAIN, "a part of a record is nothing to read");
+    expect(readable(fd, epoll) == 0, "and nothing to be told of again");
+    done("part");
+    wait_for(epoll);
+    const char *text = "firstsecond";
+    for (; *text; text++) {
+        expect(readable(fd, epoll) == 3, "what is left is readable");
+        expect(read(fd, &byte, 1) == 1 && byte == *text, "each byte comes");
+    }
+    expect(readable(fd, epoll) == 0, "nothing is left");
+    expect(read(fd, &byte, 1) == -1 && errno == EAGAIN, "nothing is left");
+}
+
+static void other_types(int fd, int epoll) {
+    char buffer[100];
+    int type, flags;
+    done("bytes");
+    wait_for(epoll);
+    expect(read(fd, buffer, sizeof buffer) == -1 && errno == EIO, "a read is for data");
+    expect(readable(fd, epoll) == 3, "the record stays");
+    expect(receive(fd, buffer, sizeof buffer, &type, &flags) == 2 && type == 21, "an alert");
+    expect(flags & MSG_EOR, "all of it");
+    done("alert");
+    wait_for(epoll);
+    expect(receive(fd, NULL, 5, &type, &flags) == -1 && errno == EFAULT, "a bad address");
+    expect(receive(fd, buffer, 4, &type, &flags) == 4 && type == 23, "data");
+    expect(!(flags & MSG_EOR), "there is more");
+    struct iovec halves[2] = {{buffer + 4, 1}, {buffer + 5, 90}};
+    expect(readv(fd, halves, 2) == 3 && !memcmp(buffer, "afterit", 7), "the rest");
+    done("types");
+}
+
+static void new_keys(int fd, int epoll) {
+    char buffer[100];
+    int type, flags;
+    wait_for(epoll);
+    expect(receive(fd, buffer, sizeof buffer, &type, &flags) == 5 && type == 22, "a KeyUpdate");
+    expect(read(fd, buffer, 1) == -1 && errno == EKEYEXPIRED, "nothing before the new keys");
+    expect(set_keys(fd, RX, 52, 8) == -1 && errno == EINVAL, "keys of another kind");
+    expect(set_keys(fd, RX, 51, 8) == 0, "new keys");
+    expect(read(fd, buffer, sizeof buffer) == 7 && !memcmp(buffer, "updated", 7), "what follows");
+}
+
+static void one_owner(int fd) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        char byte;
+        expect(read(fd, &byte, 1) == -1 && errno == EBADFD, "the child cannot read");
+        expect(write(fd, "child", 5) == -1 && errno == EBADFD, "the child cannot write");
+        _exit(0);
+    }
+    int status;
+    expect(waitpid(pid, &status, 0) == pid && status == 0, "the child is done");
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) return 2;
+    int fd = dial(atoi(argv[1]));
+    expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
+    if (argc > 2) {
+        expect(set_keys(fd, RX, 51, 7) == -1 && errno == ENOPROTOOPT, "it is refused");
+        expect(set_keys(fd, TX, 51, 7) == 0, "TLS_TX");
+        expect(set_keys(fd, RX, 51, 7) == -1 && errno == ENOPROTOOPT, "it is refused still");
+        return 0;
+    }
+    expect(set_keys(fd, RX, 51, 7) == 0, "TLS_RX");
+    int epoll = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+    expect(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
+    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+    expect(write(fd, "plain", 5) == 5, "one direction alone is TLS");
+    expect(set_keys(fd, TX, 52, 7) == -1 && errno == EINVAL, "both directions are of one kind");
+    expect(set_keys(fd, TX, 51, 7) == 0, "TLS_TX");
+    expect(write(fd, "sealed", 6) == 6, "the other is from now on");
+    done("ready");
+    bytes_of_a_record(fd, epoll);
+    other_types(fd, epoll);
+    new_keys(fd, epoll);
+    one_owner(fd);
+    done("all");
+    char byte;
+    wait_for(epoll);
+    expect(read(fd, &byte, 1) == 0, "the end");
+    return 0;
+}

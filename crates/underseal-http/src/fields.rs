@@ -39,6 +39,13 @@ pub fn kind(name: &[u8]) -> Kind {
     }
 }
 
+/// Whether the field `name` may come behind a body: it is not for the connection alone, and does not say
+/// how long the body was or who it was for (RFC 9110 section 6.5.1).
+pub fn may_trail(name: &[u8]) -> bool {
+    let is_for_others = matches!(kind(name), Kind::EndToEnd | Kind::Ours);
+    is_for_others && !name.eq_ignore_ascii_case(b"host")
+}
+
 /// Whether programs that hand fields on as environment variables (RFC 3875 section 4.1.18) may take
 /// one name for the other: in those all that is no letter and no digit is an underscore.
 pub fn can_be_taken_for(name: &[u8], other: &[u8]) -> bool {
@@ -126,6 +133,22 @@ mod tests {
             "Cookie",
         ] {
             assert_eq!(kind(name.as_bytes()), Kind::EndToEnd, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_for_the_connection_or_frames_the_body_does_not_come_behind_it() {
+        for name in ["Grpc-Status", "X-Sum", "x-forwarded-for"] {
+            assert!(may_trail(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "Host",
+            "Connection",
+            "TE",
+        ] {
+            assert!(!may_trail(name.as_bytes()), "{name}");
         }
     }
 

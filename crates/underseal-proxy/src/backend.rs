@@ -1,25 +1,26 @@
-//! The backends: which one is next, and connections to them that are kept for the next request.
+//! The backends: which one is next, and connections to them.
 //!
-//! Each worker has connections of its own, so that no lock is taken and no other thread woken.
+//! Each worker has connections of its own, so that no lock is taken and no other thread woken; those
+//! that are kept for the next request, [`Upstreams`](crate::upstream::Upstreams) has.
 
 mod connect;
 mod health;
-mod idle;
 mod names;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use underseal::TlsConnector;
 
 pub(crate) use self::connect::Unreachable;
 use self::health::Health;
-use self::idle::Idle;
 pub use self::names::{Name, keep_resolving};
 use super::exchange::Unanswered;
-use super::http2::Bridge;
 use super::stream::Stream;
 use underseal_server::current::Latest;
 
@@ -49,7 +50,6 @@ struct Target {
     sni: Option<Rc<str>>,
     sockets: Latest<Vec<SocketAddr>>,
     health: Health,
-    idle: Idle,
 }
 
 /// A connection to a backend; boxed wherever it is handed on, since those who wait for one are many.
@@ -58,8 +58,6 @@ pub(crate) struct Backend {
     pub(crate) known: Known,
     /// Whether it served a request before: it may have died since, without anybody's fault.
     pub(crate) reused: bool,
-    /// What stands behind it, if that speaks HTTP/2.
-    pub(crate) bridge: Option<Rc<Bridge>>,
 }
 
 /// What is known of who is at the other end of a connection to a backend: what policies of egress
@@ -83,7 +81,6 @@ impl Backends {
             sni: address.server_name().map(Rc::from),
             sockets: Latest::of(&address.at.sockets),
             health: Health::default(),
-            idle: Idle::default(),
         };
         Self {
             targets: addresses.iter().map(target).collect(),
@@ -107,20 +104,6 @@ impl Backends {
         self.targets.len()
     }
 
-    /// Keeps a connection whose last exchange is complete for the next.
-    pub(crate) fn keep(&self, backend: Box<Backend>) {
-        if !backend.stream.is_bridged() {
-            self.targets[backend.known.target].idle.put(backend);
-        }
-    }
-
-    /// Drops the kept connections that ended or were kept for too long.
-    pub(crate) fn sweep(&self) {
-        for target in &self.targets {
-            target.idle.sweep();
-        }
-    }
-
     /// The backend whose turn it is: not one that is passed over, if there is another.
     pub(crate) fn pick(&self) -> usize {
         let first = self.next.get();
@@ -134,11 +117,6 @@ impl Backends {
         order
             .find(|index| !self.targets[*index].health.is_passed_over())
             .unwrap_or(picked)
-    }
-
-    /// A connection to a backend that was kept, without waiting.
-    pub(crate) fn kept(&self, index: usize) -> Option<Box<Backend>> {
-        self.targets[index].idle.take()
     }
 
     /// All backends, one after the other, from one of them on.
@@ -161,16 +139,22 @@ impl Address {
 impl Backend {
     /// Why a request on it may not be answered without anybody's fault, if that can be.
     pub(crate) fn may_be_unanswered(&self) -> Option<Unanswered> {
-        match (&self.bridge, self.reused) {
-            (Some(_), _) => Some(Unanswered::Unprocessed),
-            (None, true) => Some(Unanswered::Died),
-            (None, false) => None,
-        }
+        self.reused.then_some(Unanswered::Died)
     }
 
     /// A connection that served before, if it can serve again: nothing has come since.
     pub(crate) fn revived(mut self: Box<Self>) -> Option<Box<Self>> {
         self.reused = true;
-        idle::is_silent(&mut self).then_some(self)
+        self.is_silent().then_some(self)
+    }
+
+    /// Whether it has sent nothing that nobody asked for, nor its end. Costs a system call only if
+    /// something has come: a ticket or a key update may.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let read = Pin::new(&mut self.stream).poll_read(&mut cx, &mut buffer);
+        read.is_pending()
     }
 }

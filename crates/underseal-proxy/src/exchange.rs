@@ -3,11 +3,12 @@
 //! A request is read, what will go on of it is written down ([`write_down`]), that is judged and
 //! nothing else ([`mod@judge`]), for the backend that will answer ([`mod@reach`]), and only what was
 //! allowed for a target is sent to it ([`Allowed`]). When a request is sent once more, one rule says
-//! ([`Retry`]), and each try is a new judgement.
+//! ([`Retry`]), and each try is a new judgement. What of a response goes on, [`mod@response`] says.
 
 mod heads;
 mod judge;
 mod reach;
+pub(crate) mod response;
 mod retry;
 
 use http::uri::Scheme;

@@ -46,10 +46,12 @@ pub(crate) enum Body {
 pub(crate) enum Broken {
     /// The source failed, or ended too early.
     Source(io::Error),
-    /// The sink failed.
+    /// The sink failed, or takes no more.
     Sink(io::Error),
     /// The source does not keep to its own framing.
     Framing(Refusal),
+    /// Its trailers say what only we may say, or what was judged.
+    Trailers,
 }
 
 /// Which end a flow waits for.
@@ -57,6 +59,70 @@ pub(crate) enum Broken {
 pub(crate) enum Waiting {
     Source,
     Sink,
+}
+
+/// Where the bytes of a flow come from.
+pub(crate) trait Origin {
+    /// Adds bytes to those in `chunk`; zero are the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk)
+    -> Poll<Result<usize, Broken>>;
+
+    /// The same, before the head was written, where that costs nothing: both go together then.
+    fn fill_now(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Result<(), Broken>;
+
+    /// The stream, where its bytes pass as they come: they may be spliced.
+    fn stream(&mut self) -> Option<&mut Stream>;
+}
+
+impl Origin for Stream {
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &mut Chunk,
+    ) -> Poll<Result<usize, Broken>> {
+        chunk.poll_fill(cx, Pin::new(self)).map_err(Broken::Source)
+    }
+
+    fn fill_now(&mut self, _: &mut Context<'_>, _: &mut Chunk) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    fn stream(&mut self) -> Option<&mut Stream> {
+        Some(self)
+    }
+}
+
+/// What was taken of a body, if it may have to be sent once more.
+#[derive(Default)]
+pub(crate) struct Replay(Option<Vec<u8>>);
+
+impl Replay {
+    /// From now on, unless `body` says that it is long.
+    pub(crate) fn of(body: &Body) -> Self {
+        let is_long = matches!(body, Body::Length(length) if *length > MAX_KEPT as u64);
+        Self((!is_long).then(Vec::new))
+    }
+
+    /// Keeps the next bytes that were taken, as long as there are few.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) {
+        let Some(kept) = &mut self.0 else { return };
+        match kept.len() + bytes.len() <= MAX_KEPT {
+            true => kept.extend_from_slice(bytes),
+            false => self.0 = None,
+        }
+    }
+
+    /// Keeps nothing any more.
+    pub(crate) fn forget(&mut self) {
+        self.0 = None;
+    }
+
+    /// All from the start of the body on, where `chunk` was read behind what was taken; `None` if not
+    /// all of that is there.
+    pub(crate) fn start(&self, chunk: &Chunk) -> Option<Chunk> {
+        let kept = self.0.as_ref()?;
+        Some(Chunk::copy_of(&[kept, chunk.bytes()].concat()))
+    }
 }
 
 /// Bytes from a source to a sink.
@@ -79,8 +145,8 @@ pub(crate) struct Flow {
     pub(crate) waiting: Waiting,
     /// What a trailer section is looked through with.
     guard: Option<Guard>,
-    /// What the sink was given of the body, if it may have to be sent once more.
-    kept: Option<Vec<u8>>,
+    /// What the sink was given of the body.
+    pub(crate) replay: Replay,
 }
 
 impl Body {
@@ -153,6 +219,7 @@ impl fmt::Display for Broken {
             Self::Source(error) => write!(f, "cannot read a body: {error}"),
             Self::Sink(error) => write!(f, "cannot write a body: {error}"),
             Self::Framing(refusal) => refusal.fmt(f),
+            Self::Trailers => f.write_str("trailers say who the client is, or what was judged"),
         }
     }
 }
@@ -161,7 +228,7 @@ impl Broken {
     /// A word for logs, from the words for either end.
     pub(crate) fn word(&self, source: &'static str, sink: &'static str) -> &'static str {
         match self {
-            Self::Source(_) | Self::Framing(_) => source,
+            Self::Source(_) | Self::Framing(_) | Self::Trailers => source,
             Self::Sink(_) => sink,
         }
     }
@@ -182,7 +249,7 @@ impl Flow {
             passed: 0,
             waiting: Waiting::Source,
             guard: None,
-            kept: None,
+            replay: Replay::default(),
         }
     }
 
@@ -190,25 +257,6 @@ impl Flow {
     pub(crate) fn guarded(mut self, guard: Guard) -> Self {
         self.guard = Some(guard);
         self
-    }
-
-    /// The same, of which the body can be had [from its start](Self::start) as long as it is short.
-    pub(crate) fn kept(mut self) -> Self {
-        let is_long = matches!(self.body, Body::Length(length) if length > MAX_KEPT as u64);
-        self.kept = (!is_long).then(Vec::new);
-        self
-    }
-
-    /// Keeps nothing any more.
-    pub(crate) fn forget(&mut self) {
-        self.kept = None;
-    }
-
-    /// What was read, from the body's start; `None` if not all of that is there.
-    pub(crate) fn start(&self) -> Option<Chunk> {
-        let mut bytes = self.kept.clone()?;
-        bytes.extend_from_slice(self.chunk.bytes());
-        Some(Chunk::copy_of(&bytes))
     }
 
     /// Puts a head before what is to be written; what was there before has been written.
@@ -246,9 +294,12 @@ impl Flow {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut Stream,
+        source: &mut impl Origin,
         sink: &mut Stream,
     ) -> Poll<Result<(), Broken>> {
+        if !self.has_begun() && self.chunk.is_empty() && !self.body.is_done() {
+            source.fill_now(cx, &mut self.chunk)?;
+        }
         for _ in 0..TURN {
             if self.cleared == 0 && !self.chunk.is_empty() {
                 let taken = self.body.take(self.chunk.bytes(), self.guard.as_ref());
@@ -285,11 +336,11 @@ impl Flow {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut Stream,
+        source: &mut impl Origin,
         sink: &mut Stream,
     ) -> Poll<Result<usize, Broken>> {
         let read = match self.spliceable(source, sink) {
-            Some(len) => {
+            Some((source, len)) => {
                 // A sender moves into the kernel when nothing of it is pending.
                 if !self.is_spliced {
                     ready!(Pin::new(sink).poll_flush(cx)).map_err(Broken::Sink)?;
@@ -300,24 +351,27 @@ impl Flow {
                 self.body.pass(moved as u64);
                 moved
             }
-            None => {
-                let read = self.chunk.poll_fill(cx, Pin::new(source));
-                ready!(read).map_err(Broken::Source)?
-            }
+            None => ready!(source.poll_fill(cx, &mut self.chunk))?,
         };
         self.is_bulk = read >= BULK;
         Poll::Ready(Ok(read))
     }
 
-    /// How many of the next bytes are to be spliced at most; `None` if they go through a buffer.
-    fn spliceable(&mut self, source: &mut Stream, sink: &mut Stream) -> Option<u64> {
+    /// The source, and how many of its next bytes are to be spliced at most; `None` if they go through
+    /// a buffer.
+    fn spliceable<'s>(
+        &mut self,
+        source: &'s mut impl Origin,
+        sink: &mut Stream,
+    ) -> Option<(&'s mut Stream, u64)> {
         let len = match self.body {
             Body::Length(left) if self.is_spliced || left >= LONG => left,
             Body::UntilClose if self.is_bulk => u64::MAX,
             _ => return None,
         };
+        let source = source.stream()?;
         let splices = self.chunk.is_empty() && can_splice(source, sink) && self.pipe.open();
-        splices.then_some(len)
+        splices.then_some((source, len))
     }
 
     /// Writes what is in the pipe.
@@ -326,15 +380,6 @@ impl Flow {
             self.passed += ready!(self.pipe.poll_drain(cx, sink))? as u64;
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Keeps the next `len` bytes, which the sink has taken.
-    fn keep(&mut self, len: usize) {
-        let Some(kept) = &mut self.kept else { return };
-        match kept.len() + len <= MAX_KEPT {
-            true => kept.extend_from_slice(&self.chunk.bytes()[..len]),
-            false => self.kept = None,
-        }
     }
 
     /// Writes the head and what is cleared, together where it can.
@@ -369,7 +414,7 @@ impl Flow {
             let of_body = written - of_head;
             self.cleared -= of_body;
             self.passed += of_body as u64;
-            self.keep(of_body);
+            self.replay.keep(&self.chunk.bytes()[..of_body]);
             self.chunk.consume(of_body);
         }
     }

@@ -1,15 +1,16 @@
 //! HTTP/1.1 towards clients and backends.
 //!
 //! A request head is read, and what goes on of it written down, in one turn ([`request`]). That is
-//! judged ([`forward`]); it and the body go to a backend and the response comes back, both at once
-//! ([`exchange`]), as [`response`] says what the backend's head means. What is refused or cannot be had
-//! is answered here ([`answer`]).
+//! judged ([`forward`]); it and the body go to a backend of either version ([`link`]) and the response
+//! comes back, both at once ([`exchange`]), as [`response`] says what the backend's head means. What is
+//! refused or cannot be had is answered here ([`answer`]).
 
 mod answer;
 mod departure;
 mod exchange;
 mod fault;
 mod forward;
+mod link;
 mod request;
 mod response;
 
@@ -23,15 +24,14 @@ use tokio::io::AsyncWrite as _;
 
 pub(crate) use self::fault::Fault;
 use self::request::{Prepared, Step};
-use super::backend::Backend;
 use super::chunk::Chunk;
 use super::connection::close;
 use super::flow::{Body, Flow};
-use super::http2::Upstreams;
 use super::log::Outcome;
 use super::metrics::Protocol;
 use super::session::Session;
 use super::stream::Stream;
+use super::upstream::Upstreams;
 use super::worker::Worker;
 use underseal_server::closing::End;
 use underseal_server::watch::{Phase, Stop, Watch};
@@ -58,8 +58,7 @@ pub(crate) async fn serve(
         searched: 0,
         discard: 0,
         is_first: true,
-        own_backend: None,
-        own_upstreams: None,
+        upstreams: worker.upstreams_of(session),
     };
     let end = connection.requests().await;
     let Connection {
@@ -90,9 +89,8 @@ struct Connection<'a> {
     discard: u64,
     /// Whether nothing has been asked yet.
     is_first: bool,
-    /// A connection to a backend that carries this client's address, and is for nobody else.
-    own_backend: Option<Box<Backend>>,
-    own_upstreams: Option<Upstreams>,
+    /// The connections that its requests go out on.
+    upstreams: Rc<Upstreams>,
 }
 
 /// How the requests of a connection come to an end.

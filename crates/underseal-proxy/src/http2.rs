@@ -2,27 +2,23 @@
 //!
 //! A client's connection is a task ([`serve`]), and each of its streams another one ([`exchange`]):
 //! what goes on of the request is written down
-//! ([`request`]) and judged, sent to a backend of either version ([`upstream`]), and the
-//! response passed on ([`response`]). Bodies go both ways at once and are read no faster than they
-//! are taken ([`pump`]). What a client may make the proxy hold and do is bounded ([`limits`],
-//! [`flood`]).
+//! ([`request`]) and judged, sent to a backend of either version ([`crate::upstream`]), and the
+//! response passed on. Bodies go both ways at once and are read no faster than they are taken
+//! ([`crate::parts`]). What a client may make the proxy hold and do is bounded ([`limits`], [`flood`]).
 //!
 //! Frames, fields and flow control are those of the `h2` library. Heads that it cannot read are
 //! refused by it, with a reset of the stream; those that it reads are judged by
 //! [`underseal_http::http2::read`] before anything is done with them.
 
-mod active;
-mod bridge;
+pub(crate) mod active;
 mod exchange;
 mod flood;
 mod forward;
-mod gathered;
+pub(crate) mod gathered;
 mod kept;
-mod limits;
-mod pump;
+pub(crate) mod limits;
 mod request;
 mod response;
-mod upstream;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -30,18 +26,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use h2::{Reason, server};
-use hyper::body::Bytes;
 use tokio::task::spawn_local;
 use underseal::Engines;
 
 use self::active::{Active, Presence};
-pub(crate) use self::bridge::{Bridge, connect as connect_bridged};
 use self::flood::{Flooded, Guarded};
 use self::gathered::Gathered;
-pub(crate) use self::upstream::Upstreams;
+pub(crate) use self::request::written;
 use super::session::Session;
 use super::stream::Stream;
+use super::upstream::Upstreams;
 use super::worker::Worker;
 use underseal_server::closing::linger;
 use underseal_server::watch::{Phase, Stop, Watch};
@@ -54,22 +50,8 @@ struct Client {
     worker: Rc<Worker>,
     session: Session,
     engines: Option<Engines>,
-    /// What a connection that is made for it carries first, and connections that are for nobody
-    /// else because they carry it.
-    own: Option<(Vec<u8>, Upstreams)>,
-}
-
-impl Client {
     /// The connections that its requests go out on.
-    fn upstreams(&self) -> &Upstreams {
-        let own = self.own.as_ref().map(|(_, upstreams)| upstreams);
-        own.unwrap_or(&self.worker.upstreams)
-    }
-
-    /// What a connection that is made for it carries first.
-    fn proxied(&self) -> Option<&[u8]> {
-        self.own.as_ref().map(|(header, _)| &**header)
-    }
+    upstreams: Rc<Upstreams>,
 }
 
 /// Serves a client's connection on which HTTP/2 is spoken, until it ends. Called after the TLS
@@ -98,9 +80,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
         stream,
         presence: Presence::new(watch, Rc::clone(&active)),
         client: Rc::new(Client {
-            own: worker
-                .proxy_header(&session)
-                .map(|header| (header, Upstreams::new(worker.backends.count()))),
+            upstreams: worker.upstreams_of(&session),
             worker,
             session,
             engines,

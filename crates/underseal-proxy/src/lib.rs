@@ -2,8 +2,8 @@
 //!
 //! A [`Worker`] is given connections; `connection` does the handshake and finds out what is spoken:
 //! `http1`, `http2`, or bytes (`tcp`). What is forwarded of a request, judged by [`policy`] and sent
-//! once more is decided in `exchange` for both versions. All three take connections to backends from
-//! `backend`, and write `log` lines.
+//! once more is decided in `exchange` for both versions, and `upstream` has the connections to backends of
+//! either. All three write `log` lines.
 #![forbid(unsafe_code)]
 
 mod backend;
@@ -18,6 +18,7 @@ mod log;
 #[doc(hidden)]
 pub mod measured;
 mod metrics;
+mod parts;
 mod pipe;
 pub mod policy;
 mod principal;
@@ -29,6 +30,7 @@ mod tcp;
 pub mod tls;
 mod tokens;
 mod tunnel;
+mod upstream;
 mod websocket;
 mod worker;
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::HeaderMap;
 use underseal_http::Request;
 use underseal_http::fields::is_ours;
 use underseal_policy::model::{AuthorizationPolicy, Direction};
@@ -70,6 +71,12 @@ impl Guard {
     pub(crate) fn refuses(&self, name: &[u8]) -> bool {
         let in_force = self.0.as_ref();
         is_ours(name) || in_force.is_some_and(|in_force| in_force.asked.field(name))
+    }
+
+    /// Whether there is a guard, and it refuses one of them.
+    pub(crate) fn refuses_any(guard: Option<&Self>, trailers: &HeaderMap) -> bool {
+        let mut names = trailers.keys().map(|name| name.as_str().as_bytes());
+        guard.is_some_and(|guard| names.any(|name| guard.refuses(name)))
     }
 }
 

@@ -1,6 +1,5 @@
 //! The streams that requests come in by and go out by: TCP, or TLS of either side.
 
-use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -9,9 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::pipe::{SpliceFlags, splice};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot::Sender;
 use underseal::Direction;
 
 use super::chunk::Chunk;
@@ -26,10 +24,8 @@ pub(crate) struct Stream {
     unread: Chunk,
     /// Its place among those that `underseal conns` lists, if it is TLS.
     place: Option<Place>,
-    /// Counts it as open; `None` for what is no connection of its own.
-    open: Option<Open>,
-    /// Tells the task behind a pipe that nobody is at this end any more.
-    _held: Option<Sender<Infallible>>,
+    /// Counts it as open.
+    open: Open,
 }
 
 /// What a stream runs over.
@@ -39,8 +35,6 @@ pub(crate) enum Io {
     Accepted(underseal::server::TlsStream<TcpStream>),
     /// Of a backend.
     Connected(underseal::client::TlsStream<TcpStream>),
-    /// Of a backend that speaks HTTP/2, as HTTP/1.1 sees it.
-    Bridged(DuplexStream),
 }
 
 macro_rules! each {
@@ -49,7 +43,6 @@ macro_rules! each {
             Io::Plain($stream) => $call,
             Io::Accepted($stream) => $call,
             Io::Connected($stream) => $call,
-            Io::Bridged($stream) => $call,
         }
     };
 }
@@ -61,35 +54,17 @@ impl Stream {
             io,
             unread: Chunk::default(),
             place,
-            open: Some(open),
-            _held: None,
+            open,
         }
     }
 
-    /// One end of a pipe behind which HTTP/2 is spoken; `held` is dropped with it.
-    pub(crate) fn bridged(pipe: DuplexStream, held: Sender<Infallible>) -> Self {
-        Self {
-            io: Io::Bridged(pipe),
-            unread: Chunk::default(),
-            place: None,
-            open: None,
-            _held: Some(held),
-        }
-    }
-
-    /// The TCP connection below, if it is one.
-    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+    /// The TCP connection below.
+    pub(crate) fn tcp(&self) -> &TcpStream {
         match &self.io {
-            Io::Plain(tcp) => Some(tcp),
-            Io::Accepted(stream) => Some(stream.get_ref().0),
-            Io::Connected(stream) => Some(stream.get_ref().0),
-            Io::Bridged(_) => None,
+            Io::Plain(tcp) => tcp,
+            Io::Accepted(stream) => stream.get_ref().0,
+            Io::Connected(stream) => stream.get_ref().0,
         }
-    }
-
-    /// Whether it is for one request only.
-    pub(crate) fn is_bridged(&self) -> bool {
-        matches!(self.io, Io::Bridged(_))
     }
 
     /// Gives bytes back: the next read gives them first.
@@ -101,7 +76,7 @@ impl Stream {
     pub(crate) fn take_down(&self) {
         let Some(place) = &self.place else { return };
         match &self.io {
-            Io::Plain(_) | Io::Bridged(_) => {}
+            Io::Plain(_) => {}
             Io::Accepted(stream) => place.take_down(stream.counters(), stream.engines()),
             Io::Connected(stream) => place.take_down(stream.counters(), stream.engines()),
         }
@@ -112,7 +87,7 @@ impl Stream {
         match &self.io {
             Io::Accepted(stream) => stream.get_ref().1.alpn_protocol(),
             Io::Connected(stream) => stream.get_ref().1.alpn_protocol(),
-            Io::Plain(_) | Io::Bridged(_) => None,
+            Io::Plain(_) => None,
         }
     }
 
@@ -124,7 +99,7 @@ impl Stream {
     /// The engines of a TLS stream, by direction.
     pub(crate) fn engines(&self) -> Option<underseal::Engines> {
         match &self.io {
-            Io::Plain(_) | Io::Bridged(_) => None,
+            Io::Plain(_) => None,
             Io::Accepted(stream) => Some(stream.engines()),
             Io::Connected(stream) => Some(stream.engines()),
         }
@@ -140,7 +115,6 @@ impl Stream {
                 Io::Plain(_) => true,
                 Io::Accepted(stream) => stream.splices(direction),
                 Io::Connected(stream) => stream.splices(direction),
-                Io::Bridged(_) => false,
             }
     }
 
@@ -160,7 +134,6 @@ impl Stream {
             }),
             Io::Accepted(stream) => stream.poll_splice_to(cx, pipe, len),
             Io::Connected(stream) => stream.poll_splice_to(cx, pipe, len),
-            Io::Bridged(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         })?;
         self.count(Direction::Rx, moved);
         Poll::Ready(Ok(moved))
@@ -182,16 +155,13 @@ impl Stream {
             }),
             Io::Accepted(stream) => stream.poll_splice_from(cx, pipe, len),
             Io::Connected(stream) => stream.poll_splice_from(cx, pipe, len),
-            Io::Bridged(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         })?;
         self.count(Direction::Tx, moved);
         Poll::Ready(Ok(moved))
     }
 
     fn count(&self, direction: Direction, spliced: usize) {
-        if let Some(open) = &self.open {
-            open.spliced(direction, spliced as u64);
-        }
+        self.open.spliced(direction, spliced as u64);
     }
 
     /// Ends the stream such that what was sent cannot be taken for complete: TLS without
@@ -207,7 +177,7 @@ impl Stream {
 
 impl Closing for Stream {
     fn remote(&self) -> Option<SocketAddr> {
-        self.tcp()?.peer_addr().ok()
+        self.tcp().peer_addr().ok()
     }
 
     async fn linger(&mut self, bytes: usize) {
@@ -215,7 +185,6 @@ impl Closing for Stream {
             Io::Plain(tcp) => tcp.linger(bytes).await,
             Io::Accepted(stream) => stream.linger(bytes).await,
             Io::Connected(stream) => stream.linger(bytes).await,
-            Io::Bridged(_) => {}
         }
     }
 }

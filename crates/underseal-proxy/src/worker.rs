@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use underseal_policy::model::Direction;
 use super::backend::{Address, Backends};
 use super::connection;
 use super::exchange::Heads;
-use super::http2::Upstreams;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
 use super::policy::{Guard, InForce};
 use super::protocol::{PathParameters, Protocol, ToProtocol};
 use super::session::Session;
 use super::tokens;
+use super::upstream::Upstreams;
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;
 use underseal_server::certificate::Identity;
@@ -96,8 +96,10 @@ pub struct Worker {
     pub(crate) log: AccessLog,
     pub(crate) clock: Clock,
     pub(crate) backends: Backends,
-    /// Connections to backends as HTTP/2 uses them.
-    pub(crate) upstreams: Upstreams,
+    /// Connections to backends, whatever clients speak.
+    pub(crate) upstreams: Rc<Upstreams>,
+    /// Those that are one client's.
+    own_upstreams: RefCell<Vec<Weak<Upstreams>>>,
     /// The TLS connections, of clients and to backends, for `underseal conns`.
     pub(crate) connections: Arc<Table>,
     pub(crate) acceptor: Option<Latest<TlsAcceptor>>,
@@ -124,7 +126,8 @@ impl Worker {
             log: AccessLog::new(Arc::clone(&shared.log)),
             clock: Clock::default(),
             backends: Backends::new(&shared.backends, connector),
-            upstreams: Upstreams::new(shared.backends.len()),
+            upstreams: Rc::new(Upstreams::new(shared.backends.len(), None)),
+            own_upstreams: RefCell::default(),
             connections,
             acceptor: shared.acceptor.as_ref().map(Latest::of),
             in_force: shared.in_force.as_ref().map(Latest::of),
@@ -178,6 +181,26 @@ impl Worker {
         })
     }
 
+    /// The connections that a client's requests go out on: where each carries the client's address,
+    /// they are its own.
+    pub(crate) fn upstreams_of(&self, session: &Session) -> Rc<Upstreams> {
+        let Some(header) = self.proxy_header(session) else {
+            return Rc::clone(&self.upstreams);
+        };
+        let own = Rc::new(Upstreams::new(self.backends.count(), Some(header)));
+        self.own_upstreams.borrow_mut().push(Rc::downgrade(&own));
+        own
+    }
+
+    /// Drops the connections that were kept for too long.
+    fn sweep_upstreams(&self) {
+        self.upstreams.sweep();
+        self.own_upstreams.borrow_mut().retain(|own| {
+            let own = own.upgrade();
+            own.inspect(|own| own.sweep()).is_some()
+        });
+    }
+
     /// Counts who seals and opens for a TLS connection.
     pub(crate) fn count_engines(&self, side: Side, engines: underseal::Engines) {
         self.tally.engine(side, Way::Tx, engines.tx);
@@ -226,7 +249,7 @@ impl Accept for Worker {
     }
 
     fn tick(&self) {
-        self.backends.sweep();
+        self.sweep_upstreams();
         self.log.flush();
     }
 }

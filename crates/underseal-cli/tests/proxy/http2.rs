@@ -155,7 +155,7 @@ fn curl_asks_a_backend_of_http1() {
     let said = proxy.curl(&options, "/a/../b?c").successful().text();
     assert!(said.starts_with("POST /b?c HTTP/1.1\r\n"), "{said}");
     assert!(
-        said.contains("\r\nx-forwarded-for: 127.0.0.1\r\n"),
+        said.contains("\r\nX-Forwarded-For: 127.0.0.1\r\n"),
         "{said}"
     );
     assert!(said.ends_with("\r\n\r\nhello2"), "{said}");

@@ -15,7 +15,7 @@ use underseal_testkit::PATIENCE;
 use crate::harness::Start;
 
 /// A server of HTTP/2 that does `each` with every stream.
-fn http2_server<F, R>(each: F) -> SocketAddr
+pub(crate) fn http2_server<F, R>(each: F) -> SocketAddr
 where
     F: Fn(Request<RecvStream>, SendResponse<Bytes>) -> R + Clone + Send + 'static,
     R: Future<Output = ()> + Send + 'static,

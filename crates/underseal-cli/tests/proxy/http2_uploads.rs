@@ -225,7 +225,7 @@ fn a_body_of_unknown_length_reaches_a_backend_of_http1_whatever_the_method() {
         while let Some((head, body)) = connection.request() {
             let text = format!("{head}{}", String::from_utf8_lossy(&body));
             assert!(
-                head.contains("\r\ntransfer-encoding: chunked\r\n"),
+                head.contains("\r\nTransfer-Encoding: chunked\r\n"),
                 "{text}"
             );
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");

@@ -27,6 +27,7 @@ mod policy;
 mod policy_files;
 mod programs;
 mod reload;
+mod responses;
 mod retries;
 #[path = "../serve/running.rs"]
 #[allow(dead_code, reason = "the tests of serve use the rest of it")]

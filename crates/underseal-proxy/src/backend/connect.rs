@@ -82,7 +82,6 @@ impl Backends {
                             sni: target.sni.clone(),
                         },
                         reused: false,
-                        bridge: None,
                     }));
                 }
                 Ok(Err((why, error))) => {

@@ -39,7 +39,7 @@ pub(super) fn poll_left(
 pub(super) async fn unless_left<F: Future>(
     (client, read): (&mut Stream, &mut Chunk),
     may_end: bool,
-    mut future: Pin<Box<F>>,
+    mut future: Pin<&mut F>,
 ) -> Result<F::Output, Left> {
     poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {

@@ -1,32 +1,35 @@
 //! One request and its response: the body goes up while the response comes down.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::io::AsyncWrite as _;
 
 use super::Fault;
 use super::departure::poll_left;
+use super::link::{Far, Link};
 use super::request::Prepared;
-use super::response;
+use super::response::{self, Response};
 use crate::chunk::Chunk;
 use crate::exchange::Unanswered;
+use crate::exchange::response::MAX_INTERIM;
 use crate::flow::{Body, Broken, Flow, Waiting};
+use crate::parts::Parts as _;
 use crate::stream::Stream;
+use crate::upstream::{Event, Lost};
 use crate::worker::Worker;
+use underseal_http::Refusal;
 use underseal_http::http1::ResponseRefusal;
 use underseal_server::closing::End;
 use underseal_server::watch::{Phase, Stop, Watch};
-
-/// Most interim responses (1xx) to one request.
-const MAX_INTERIM: u8 = 16;
 
 /// An exchange under way.
 pub(super) struct Exchange<'a> {
     worker: &'a Worker,
     prepared: &'a Prepared,
-    up: Flow,
+    link: Link,
     upload: Upload,
     down: Flow,
     download: Download,
@@ -92,45 +95,55 @@ impl Finished {
 }
 
 impl<'a> Exchange<'a> {
-    /// The request of `prepared` with this `head`, whose body begins with what was `read` already. It
-    /// `keeps` what may have to be sent once more.
+    /// The request of `prepared`, which is with the backend of `link`; it `keeps` what may have to be
+    /// sent once more.
     pub(super) fn new(
         worker: &'a Worker,
         prepared: &'a Prepared,
-        head: Vec<u8>,
-        (read, keeps): (Chunk, bool),
+        (mut link, keeps): (Link, bool),
     ) -> Self {
-        let mut up = Flow::new(read, prepared.body.clone());
-        if let Body::Chunked(_) = prepared.body {
-            up = up.guarded(worker.guard());
-        }
         if keeps {
-            up = up.kept();
+            link.keep();
         }
-        up.set_head(head);
-        Self {
+        let mut exchange = Self {
             worker,
             prepared,
-            up,
+            link,
             upload: Upload::Going,
             down: Flow::new(Chunk::default(), Body::Done),
             download: Download::Head,
             interim: 0,
             is_touched: false,
+        };
+        exchange.encourage();
+        exchange
+    }
+
+    /// Says "100 Continue" to a client that waits for it: backends of HTTP/2 seldom do.
+    fn encourage(&mut self) {
+        if let Link::Http2(far) = &self.link
+            && self.prepared.expects
+            && self.prepared.minor_version > 0
+            && !far.up.body.is_done()
+            && far.up.chunk.is_empty()
+        {
+            let mut out = self.worker.buffers.take();
+            out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.put(out);
         }
     }
 
     /// Gives the buffers back, and what was read beyond the request.
-    pub(super) fn give_back(mut self) -> Rest {
+    pub(super) fn give_back(mut self) -> (Rest, Far) {
         let buffers = &self.worker.buffers;
         buffers.give(self.down.set_head(Vec::new()));
-        buffers.give(self.up.set_head(Vec::new()));
         let start = match self.is_touched {
             true => None,
-            false => self.up.start(),
+            false => self.link.start(),
         };
-        let (read, body) = self.up.into_rest();
-        Rest { read, body, start }
+        let (read, body, head, far) = self.link.into_rest();
+        buffers.give(head);
+        (Rest { read, body, start }, far)
     }
 
     /// Goes on as far as both ends let it.
@@ -139,9 +152,8 @@ impl<'a> Exchange<'a> {
         cx: &mut Context<'_>,
         watch: &Watch,
         client: &mut Stream,
-        backend: &mut Stream,
     ) -> Poll<Finished> {
-        if let Some(finished) = self.advance(cx, client, backend) {
+        if let Some(finished) = self.advance(cx, client) {
             return Poll::Ready(finished);
         }
         if self.client_left(cx, client) {
@@ -160,19 +172,14 @@ impl<'a> Exchange<'a> {
     /// whoever waits.
     fn client_left(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> bool {
         let is_read = self.upload == Upload::Going
-            && (self.up.waiting == Waiting::Source || !self.up.may_read_ahead());
+            && (self.link.waits_for_client() || !self.link.may_read_ahead());
         let may_end = self.worker.shared.half_close;
-        !is_read && poll_left(cx, client, &mut self.up.chunk, may_end).is_ready()
+        !is_read && poll_left(cx, client, self.link.chunk(), may_end).is_ready()
     }
 
-    fn advance(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Stream,
-        backend: &mut Stream,
-    ) -> Option<Finished> {
+    fn advance(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
         if self.upload == Upload::Going {
-            match self.up.poll(cx, client, backend) {
+            match self.link.poll_upload(cx, client) {
                 Poll::Ready(Ok(())) => self.upload = Upload::Done,
                 Poll::Ready(Err(broken)) => {
                     if let Some(finished) = self.upload_broken(broken) {
@@ -183,14 +190,14 @@ impl<'a> Exchange<'a> {
             }
         }
         if self.download == Download::Head
-            && let Some(finished) = self.poll_response(cx, client, backend)
+            && let Some(finished) = self.poll_response(cx, client)
         {
             return Some(finished);
         }
         let Download::Body { .. } = self.download else {
             return None;
         };
-        match self.down.poll(cx, backend, client) {
+        match self.link.poll_download(cx, &mut self.down, client) {
             Poll::Ready(Ok(())) => Some(self.complete()),
             Poll::Ready(Err(broken)) => Some(self.download_broken(&broken)),
             Poll::Pending => None,
@@ -199,41 +206,81 @@ impl<'a> Exchange<'a> {
 
     /// Reads heads of responses until there is a final one. `None` if that is so, or if there is
     /// nothing to read.
-    fn poll_response(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Stream,
-        backend: &mut Stream,
-    ) -> Option<Finished> {
+    fn poll_response(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
         loop {
             match self.down.poll_write(cx, client) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Some(self.cut(Some("client-cut"), End::Abort)),
                 Poll::Pending => return None,
             }
-            if !self.down.chunk.is_empty() {
-                match self.read_head() {
-                    Ok(Head::Final) => return None,
-                    Ok(Head::Interim) => continue,
-                    Ok(Head::Upgraded) => return self.upgraded(cx, client),
-                    Ok(Head::Partial) => {}
-                    Err(bad) => return Some(self.fail(Fault::BackendResponse(bad))),
-                }
-            }
-            match self.down.chunk.poll_fill(cx, Pin::new(backend)) {
-                Poll::Ready(Ok(read)) if read > 0 => {
-                    self.is_touched = true;
-                    self.up.forget();
-                }
-                Poll::Ready(_) => return Some(self.fail(Fault::BackendCut)),
+            match self.poll_head(cx) {
+                Poll::Ready(Ok(Head::Final)) => return None,
+                Poll::Ready(Ok(Head::Interim)) => {}
+                Poll::Ready(Ok(Head::Upgraded)) => return self.upgraded(cx, client),
+                Poll::Ready(Err(lost)) => return Some(self.lost(lost)),
                 Poll::Pending => return self.flush_interim(cx, client),
             }
         }
     }
 
+    /// The next head of a response.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Lost>> {
+        loop {
+            if !self.down.chunk.is_empty()
+                && let Some(head) = self.read_head().map_err(Lost::bad)?
+            {
+                return Poll::Ready(Ok(head));
+            }
+            let backend = match &mut self.link {
+                Link::Http1 { backend, .. } => backend,
+                Link::Http2(_) => return self.poll_head_of_http2(cx),
+            };
+            let stream = Pin::new(&mut backend.stream);
+            match ready!(self.down.chunk.poll_fill(cx, stream)) {
+                Ok(read) if read > 0 => self.touch(),
+                _ => {
+                    let why = self.link.may_be_unanswered();
+                    let why = why.filter(|_| !self.is_touched);
+                    let lost = Lost::unanswered(why.unwrap_or(Unanswered::Unknown));
+                    return Poll::Ready(Err(lost));
+                }
+            }
+        }
+    }
+
+    fn poll_head_of_http2(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Lost>> {
+        loop {
+            let Link::Http2(far) = &mut self.link else {
+                return Poll::Pending;
+            };
+            let (head, is_at_end) = match ready!(far.upstream.poll_head(cx))? {
+                Event::Interim(head) => (head, true),
+                Event::Final(head) => (head, far.upstream.is_at_end()),
+            };
+            let is_said = head.status() == StatusCode::CONTINUE && self.prepared.expects;
+            let may_persist = !self.worker.watches.closing();
+            let mut out = self.worker.buffers.take();
+            let head = (&head, is_at_end);
+            let (response, framer) = response::of_http2(head, self.prepared, may_persist, &mut out);
+            far.down = framer;
+            self.touch();
+            if is_said {
+                self.worker.buffers.give(out);
+                continue;
+            }
+            return Poll::Ready(self.pass_head(response, out).map_err(Lost::bad));
+        }
+    }
+
+    /// Something of a response has come: the request is not sent once more.
+    fn touch(&mut self) {
+        self.is_touched = true;
+        self.link.forget();
+    }
+
     /// A client that was sent an interim response may wait for it, and nothing else for long.
     fn flush_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
-        let is_due = self.interim > 0;
+        let is_due = self.interim > 0 || self.down.has_begun();
         let flushed = is_due.then(|| Pin::new(client).poll_flush(cx));
         match flushed {
             Some(Poll::Ready(Err(_))) => Some(self.cut(Some("client-cut"), End::Abort)),
@@ -241,7 +288,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn read_head(&mut self) -> Result<Head, ResponseRefusal> {
+    fn read_head(&mut self) -> Result<Option<Head>, ResponseRefusal> {
         let may_persist = !self.worker.watches.closing();
         let mut out = self.worker.buffers.take();
         let read = response::read(
@@ -252,16 +299,17 @@ impl<'a> Exchange<'a> {
         );
         let response = match read {
             Ok(Some(response)) => response,
-            Ok(None) => {
+            read => {
                 self.worker.buffers.give(out);
-                return Ok(Head::Partial);
-            }
-            Err(bad) => {
-                self.worker.buffers.give(out);
-                return Err(bad);
+                return read.map(|_| None);
             }
         };
         self.down.chunk.consume(response.len);
+        self.pass_head(response, out).map(Some)
+    }
+
+    /// Has the client be told a head, which is `out`.
+    fn pass_head(&mut self, response: Response, out: Vec<u8>) -> Result<Head, ResponseRefusal> {
         if response.status == 101 {
             self.put(out);
             return Ok(Head::Upgraded);
@@ -321,17 +369,21 @@ impl<'a> Exchange<'a> {
             }
             Broken::Source(_) => Some(self.cut(Some("client-cut"), End::Abort)),
             Broken::Framing(refusal) => Some(self.fail(Fault::Refused(refusal))),
+            Broken::Trailers => Some(self.fail(Fault::Refused(Refusal::Chunk))),
         }
     }
 
     fn download_broken(&mut self, broken: &Broken) -> Finished {
         tracing::debug!("response: {broken}");
-        if let Broken::Framing(_) = broken
-            && !self.down.has_begun()
-        {
+        let fault = match broken {
+            Broken::Framing(_) => Some(Fault::BackendResponse(ResponseRefusal::Chunk)),
+            Broken::Source(_) | Broken::Trailers => Some(Fault::BackendCut),
+            Broken::Sink(_) => None,
+        };
+        if let Some(fault) = fault.filter(|_| !self.down.has_begun()) {
             return Finished {
-                bytes_in: self.up.passed,
-                ..Finished::unanswered(Fault::BackendResponse(ResponseRefusal::Chunk))
+                bytes_in: self.link.passed(),
+                ..Finished::unanswered(fault)
             };
         }
         let word = match broken {
@@ -352,10 +404,10 @@ impl<'a> Exchange<'a> {
             return self.cut(Some("backend-cut"), End::Abort);
         };
         let is_sent = self.upload == Upload::Done;
-        let is_read = is_sent || self.up.body.is_done();
+        let is_read = self.link.is_read();
         Finished {
             status: Some(status),
-            bytes_in: self.up.passed,
+            bytes_in: self.link.passed(),
             bytes_out: self.down.passed,
             // A client that is still sending is to read the response before it is cut off.
             end: (!keep_client || !is_read).then_some(End::Close),
@@ -365,12 +417,19 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// There is no response.
+    fn lost(&mut self, lost: Lost) -> Finished {
+        Finished {
+            lost: Some(lost.why),
+            ..self.fail(lost.fault)
+        }
+    }
+
     /// Ends the exchange with an answer of our own, if the client has not had the backend's.
     fn fail(&mut self, fault: Fault) -> Finished {
         match self.download {
             Download::Head => Finished {
-                lost: (!self.is_touched && fault == Fault::BackendCut).then_some(Unanswered::Died),
-                bytes_in: self.up.passed,
+                bytes_in: self.link.passed(),
                 ..Finished::unanswered(fault)
             },
             // Whatever was wrong with the request, its response was cut short.
@@ -385,7 +444,7 @@ impl<'a> Exchange<'a> {
         };
         Finished {
             status,
-            bytes_in: self.up.passed,
+            bytes_in: self.link.passed(),
             bytes_out: self.down.passed,
             error,
             end: Some(end),
@@ -414,7 +473,7 @@ impl<'a> Exchange<'a> {
         match self.download {
             Download::Body { .. } => self.down.waiting == Waiting::Sink,
             Download::Head if !self.down.unwritten().is_empty() => true,
-            Download::Head => self.upload == Upload::Going && self.up.waiting == Waiting::Source,
+            Download::Head => self.upload == Upload::Going && self.link.waits_for_client(),
         }
     }
 
@@ -429,7 +488,6 @@ impl<'a> Exchange<'a> {
 
 /// What a head of a response was.
 enum Head {
-    Partial,
     Interim,
     Final,
     Upgraded,

@@ -1,20 +1,23 @@
 //! Requests on their way: judged, sent, and sent once more where that is certain to do no harm.
 
 use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
 
 use underseal_http::Outgoing;
 
 use super::departure::{Left, unless_left};
 use super::exchange::{Exchange, Finished, Rest};
+use super::link::{Far, Link};
 use super::request::{self, Prepared};
 use super::{Connection, Fault};
 use crate::backend::{Backend, Known, Unreachable};
 use crate::chunk::Chunk;
-use crate::exchange::{self as rules, Allowed, Retry, Unreached};
-use crate::http2::{Upstreams, connect_bridged};
+use crate::exchange::{self as rules, Allowed, Connected as _, Retry, Unanswered, Unreached};
+use crate::http2::written;
 use crate::log::Outcome;
-use crate::protocol::ToProtocol;
 use crate::tunnel;
+use crate::upstream::{Connection as Shared, Reached};
 use crate::worker::Worker;
 use underseal_server::closing::End;
 
@@ -46,8 +49,9 @@ impl From<Left> for NotFound {
 /// A request that was sent, and what came of it.
 struct Sent {
     finished: Finished,
-    backend: Box<Backend>,
-    /// What it takes to send it once more.
+    /// `None` if nothing was sent.
+    far: Option<Far>,
+    /// All from the start of the body on, if it can be sent once more.
     start: Option<Chunk>,
 }
 
@@ -68,7 +72,7 @@ impl Connection<'_> {
             let sent = self.send_once(prepared, outgoing, (retry, again)).await;
             let Sent {
                 finished,
-                backend,
+                far,
                 start,
             } = match sent {
                 Ok(sent) => sent,
@@ -82,14 +86,17 @@ impl Connection<'_> {
                     return Some(End::Abort);
                 }
             };
-            if let (Some(why), Some(start)) = (finished.lost, start)
+            let is_whole = far.is_none() || start.is_some();
+            if let Some(why) = finished.lost.filter(|_| is_whole)
                 && retry.follows(why)
             {
-                again = Some(backend.known.target);
-                (self.read, prepared.body) = (start, body);
+                again = far.as_ref().map(Far::target);
+                if let Some(start) = start {
+                    (self.read, prepared.body) = (start, body);
+                }
                 continue;
             }
-            return self.conclude(prepared, finished, backend).await;
+            return self.conclude(prepared, finished, far).await;
         }
     }
 
@@ -101,11 +108,39 @@ impl Connection<'_> {
         outgoing: &Outgoing,
         (retry, again): (Retry, Option<usize>),
     ) -> Result<Sent, NotSent> {
-        let (mut backend, allowed) = self.reach(prepared, outgoing, again).await?;
-        let (finished, start) = self.exchange(prepared, allowed, &mut backend, retry).await;
+        let (reached, allowed) = self.reach(prepared, outgoing, again).await?;
+        prepared.backend = Some(reached.known().target);
+        let begun = match reached {
+            Reached::Http1(backend) => self.begin(prepared, backend, allowed),
+            // Boxed because few have it.
+            Reached::Http2(connection) => {
+                Box::pin(self.stream(prepared, &connection, allowed)).await?
+            }
+        };
+        let link = match begun {
+            Ok(link) => link,
+            Err(finished) => {
+                return Ok(Sent {
+                    finished,
+                    far: None,
+                    start: None,
+                });
+            }
+        };
+        let may_follow = |why| retry.may_follow(why);
+        let keeps = link.may_be_unanswered().is_some_and(may_follow);
+        let mut exchange = Exchange::new(self.worker, prepared, (link, keeps));
+        let finished = {
+            let (watch, client) = (self.watch, &mut self.client);
+            poll_fn(|cx| exchange.poll(cx, watch, client)).await
+        };
+        let (Rest { read, body, start }, far) = exchange.give_back();
+        self.read = read;
+        prepared.body = body;
+        prepared.bytes_in = finished.bytes_in;
         Ok(Sent {
             finished,
-            backend,
+            far: Some(far),
             start,
         })
     }
@@ -116,7 +151,7 @@ impl Connection<'_> {
         prepared: &mut Prepared,
         outgoing: &'o Outgoing,
         again: Option<usize>,
-    ) -> Result<(Box<Backend>, Allowed<&'o Outgoing>), NotSent> {
+    ) -> Result<(Reached, Allowed<&'o Outgoing>), NotSent> {
         let (worker, session) = (self.worker, self.session);
         let judge = |target: Option<&Known>| {
             let line = (&mut prepared.line, prepared.begun);
@@ -130,7 +165,10 @@ impl Connection<'_> {
                 Err(not_sent(worker, prepared, not_found))
             }
             Err(Unreached::Denied(denied, unused)) => {
-                unused.into_iter().for_each(|backend| self.keep(backend));
+                let upstreams = &self.upstreams;
+                unused
+                    .into_iter()
+                    .for_each(|unused| upstreams.give_back(unused));
                 request::denied(worker, prepared, denied);
                 Err(NotSent::Answer)
             }
@@ -138,105 +176,67 @@ impl Connection<'_> {
     }
 
     /// A connection to a backend: a new one, to that one, if it is to be tried `again`.
-    async fn backend(&mut self, again: Option<usize>) -> Result<Box<Backend>, NotFound> {
-        let backends = &self.worker.backends;
-        let kept = self.own_backend.take();
-        let header = self.worker.proxy_header(self.session);
-        if self.worker.shared.to_protocol == ToProtocol::H2 {
-            return self.bridge(header.as_deref(), again).await;
-        }
-        let index = again.unwrap_or_else(|| backends.pick());
-        let kept = match (&header, again) {
-            (_, Some(_)) => None,
-            (Some(_), None) => kept.and_then(Backend::revived),
-            (None, None) => backends.kept(index),
+    async fn backend(&mut self, again: Option<usize>) -> Result<Reached, NotFound> {
+        let index = match self.upstreams.at_hand(self.worker, again) {
+            Ok(reached) => return Ok(reached),
+            Err(index) => index,
         };
-        if let Some(backend) = kept {
-            return Ok(backend);
-        }
-        // Boxed because it is rare and large.
-        let connect = backends.connect(self.worker, self.watch, index, header.as_deref());
+        let reach = self.upstreams.reach(self.worker, self.watch, index);
         let may_end = self.worker.shared.half_close;
         let client = (&mut self.client, &mut self.read);
-        Ok(unless_left(client, may_end, Box::pin(connect)).await??)
+        // Boxed because it is rare and large.
+        Ok(unless_left(client, may_end, Box::pin(reach).as_mut()).await??)
     }
 
-    /// A stream of a connection that speaks HTTP/2: one that carries the client's address is for
-    /// this client alone.
-    async fn bridge(
+    /// Begins to send a request.
+    ///
+    /// # Errors
+    /// What comes of it if nothing can be sent.
+    fn begin(
         &mut self,
-        header: Option<&[u8]>,
-        again: Option<usize>,
-    ) -> Result<Box<Backend>, NotFound> {
-        let worker = self.worker;
-        let upstreams = match header {
-            None => &worker.upstreams,
-            Some(_) => self
-                .own_upstreams
-                .get_or_insert_with(|| Upstreams::new(worker.backends.count())),
-        };
-        let connect = connect_bridged(worker, self.watch, upstreams, header, again);
-        let may_end = worker.shared.half_close;
-        let client = (&mut self.client, &mut self.read);
-        Ok(unless_left(client, may_end, Box::pin(connect)).await??)
-    }
-
-    /// Keeps a backend's connection for the next request: of this client alone, if it carries the
-    /// client's address.
-    fn keep(&mut self, backend: Box<Backend>) {
-        match self.worker.shared.send_proxy {
-            true => self.own_backend = Some(backend).filter(|own| !own.stream.is_bridged()),
-            false => self.worker.backends.keep(backend),
-        }
-    }
-
-    /// Runs one exchange to its end.
-    async fn exchange(
-        &mut self,
-        prepared: &mut Prepared,
+        prepared: &Prepared,
+        backend: Box<Backend>,
         allowed: Allowed<&Outgoing>,
-        backend: &mut Backend,
-        retry: Retry,
-    ) -> (Finished, Option<Chunk>) {
-        prepared.backend = Some(backend.known.target);
+    ) -> Result<Link, Finished> {
         let Some(outgoing) = allowed.to(backend.known.target) else {
-            return (Finished::unanswered(Fault::BackendCut), None);
+            return Err(Finished::unanswered(Fault::BackendCut));
         };
-        let head = match &backend.bridge {
-            None => {
-                let mut head = self.worker.buffers.take();
-                head.extend_from_slice(outgoing.head());
-                head
+        let mut head = self.worker.buffers.take();
+        head.extend_from_slice(outgoing.head());
+        let body = (std::mem::take(&mut self.read), prepared.body.clone());
+        Ok(Link::http1(backend, head, body, self.worker.guard()))
+    }
+
+    /// The same, on a connection that other streams share; the client may leave while there is no room
+    /// for one more.
+    async fn stream(
+        &mut self,
+        prepared: &Prepared,
+        connection: &Rc<Shared>,
+        allowed: Allowed<&Outgoing>,
+    ) -> Result<Result<Link, Finished>, NotSent> {
+        let scheme = rules::scheme(self.session);
+        let head = match allowed.written(|outgoing| written(outgoing, scheme)) {
+            Ok(head) => head,
+            Err(fault) => return Ok(Err(Finished::unanswered(fault))),
+        };
+        let has_body = !prepared.body.is_done();
+        let send = pin!(connection.send(self.worker, self.watch, head, has_body));
+        let client = (&mut self.client, &mut self.read);
+        let begun = unless_left(client, self.worker.shared.half_close, send).await;
+        let begun = begun.map_err(|Left| NotSent::ClientLeft)?;
+        Ok(match begun {
+            Ok(Some(upstream)) => {
+                let body = (std::mem::take(&mut self.read), prepared.body.clone());
+                Ok(Link::http2(upstream, body))
             }
-            Some(bridge) => match bridge.begin(allowed, rules::scheme(self.session)) {
-                Ok(()) => request::framing(self.worker, prepared, outgoing),
-                Err(fault) => return (Finished::unanswered(fault), None),
-            },
-        };
-        let keeps = backend
-            .may_be_unanswered()
-            .is_some_and(|why| retry.may_follow(why));
-        let read = std::mem::take(&mut self.read);
-        let mut exchange = Exchange::new(self.worker, prepared, head, (read, keeps));
-        let mut finished = {
-            let (client, backend) = (&mut self.client, &mut backend.stream);
-            let watch = self.watch;
-            poll_fn(|cx| exchange.poll(cx, watch, client, backend)).await
-        };
-        let Rest { read, body, start } = exchange.give_back();
-        self.read = read;
-        prepared.body = body;
-        prepared.bytes_in = finished.bytes_in;
-        if finished.lost.is_some() {
-            finished.lost = match &backend.bridge {
-                None => backend.may_be_unanswered(),
-                Some(bridge) => bridge.lost().map(|(fault, why)| {
-                    finished.unanswered = Some(fault);
-                    why
-                }),
-            };
-        }
-        (finished, start)
+            // The connection has ended in the moment that it was to be used.
+            Ok(None) => Err(Finished {
+                lost: Some(Unanswered::Unprocessed),
+                ..Finished::unanswered(Fault::BackendCut)
+            }),
+            Err(fault) => Err(Finished::unanswered(fault)),
+        })
     }
 
     /// What follows from how an exchange ended.
@@ -244,48 +244,72 @@ impl Connection<'_> {
         &mut self,
         prepared: &mut Prepared,
         finished: Finished,
-        mut backend: Box<Backend>,
+        far: Option<Far>,
     ) -> Option<End> {
         let worker = self.worker;
+        let timeout = Fault::BackendTimeout;
+        if finished.unanswered == Some(timeout) || finished.error == Some(timeout.word()) {
+            far.iter().for_each(Far::distrust);
+        }
         if let Some(failure) = finished.unanswered {
             request::failed(worker, prepared, failure);
             return self.answer(prepared).await;
         }
-        let mut outcome = Outcome {
+        let outcome = Outcome {
             status: finished.status,
             bytes_in: finished.bytes_in,
             bytes_out: finished.bytes_out,
             error: finished.error,
             ..Outcome::default()
         };
+        let backend = match far {
+            Some(Far::Http1(backend)) => backend,
+            Some(Far::Http2(_)) | None => {
+                self.log(prepared, outcome);
+                return finished.end;
+            }
+        };
         if let Some(from_backend) = finished.tunnel {
-            let from_client = std::mem::take(&mut self.read);
-            let passed = Box::pin(tunnel::pass(
-                self.watch,
-                worker.timeouts().tunnel,
-                (&mut self.client, from_client),
-                (&mut backend.stream, from_backend),
-            ))
-            .await;
-            outcome.bytes_in = passed.from_client;
-            outcome.bytes_out = passed.to_client;
-            outcome.error = passed.error;
-            self.log(prepared, outcome);
-            return Some(match passed.error {
-                None => End::Close,
-                Some(_) => {
-                    backend.stream.abort();
-                    End::Abort
-                }
-            });
+            return Some(
+                self.tunnel(prepared, outcome, (backend, from_backend))
+                    .await,
+            );
         }
         self.log(prepared, outcome);
         if finished.keep_backend {
-            self.keep(backend);
+            self.upstreams.keep(backend);
         } else if finished.error.is_some() {
             backend.stream.abort();
         }
         finished.end
+    }
+
+    /// Passes bytes both ways until both have ended.
+    async fn tunnel(
+        &mut self,
+        prepared: &mut Prepared,
+        mut outcome: Outcome<'_>,
+        (mut backend, from_backend): (Box<Backend>, Chunk),
+    ) -> End {
+        let from_client = std::mem::take(&mut self.read);
+        let passed = Box::pin(tunnel::pass(
+            self.watch,
+            self.worker.timeouts().tunnel,
+            (&mut self.client, from_client),
+            (&mut backend.stream, from_backend),
+        ))
+        .await;
+        outcome.bytes_in = passed.from_client;
+        outcome.bytes_out = passed.to_client;
+        outcome.error = passed.error;
+        self.log(prepared, outcome);
+        match passed.error {
+            None => End::Close,
+            Some(_) => {
+                backend.stream.abort();
+                End::Abort
+            }
+        }
     }
 }
 

@@ -148,28 +148,6 @@ fn answer_with(worker: &Worker, prepared: &mut Prepared, fault: Fault) {
     prepared.answer(worker, fault.status(), Some(fault));
 }
 
-/// A head that says how the body is delimited, and nothing else of what goes on.
-pub(super) fn framing(worker: &Worker, prepared: &Prepared, outgoing: &Outgoing) -> Vec<u8> {
-    let mut out = worker.buffers.take();
-    out.extend_from_slice(outgoing.request().method());
-    out.extend_from_slice(match prepared.minor_version {
-        0 => b" / HTTP/1.0\r\n",
-        _ => b" / HTTP/1.1\r\n",
-    });
-    if prepared.expects {
-        write_field(&mut out, b"Expect", b"100-continue");
-    }
-    match &prepared.body {
-        Body::Length(length) => {
-            write_field(&mut out, b"Content-Length", length.to_string().as_bytes());
-        }
-        Body::Chunked(_) => write_field(&mut out, b"Transfer-Encoding", b"chunked"),
-        Body::Done | Body::UntilClose => {}
-    }
-    out.extend_from_slice(b"\r\n");
-    out
-}
-
 impl Prepared {
     fn new(worker: &Worker) -> Self {
         Self {

@@ -1,13 +1,14 @@
 //! Responses, written anew for the client.
 
+use http::header::{CONTENT_LENGTH, HeaderValue, TRAILER};
 use underseal_http::fields::{Kind, kind};
-use underseal_http::http1::{
-    Chunks, ResponseFraming, ResponseHead, ResponseRefusal, read_response,
-};
+use underseal_http::http1::{ResponseHead, ResponseRefusal, read_response};
 
 use super::answer::Keep;
 use super::request::{Prepared, write_field};
+use crate::exchange::response::{Delimited, passes};
 use crate::flow::Body;
+use crate::parts::Framer;
 use crate::websocket;
 
 /// What the head of a response says.
@@ -63,26 +64,18 @@ fn write(
         return Err(ResponseRefusal::Upgrade);
     }
     // A client of HTTP/1.0 knows no chunks, and was not said to be of another.
-    let minor_version = head.minor_version().min(prepared.minor_version);
-    let body = match head.framing(minor_version, prepared.is_head)? {
-        ResponseFraming::Empty => Body::Done,
-        ResponseFraming::Length(length) => Body::Length(length),
-        ResponseFraming::Chunked => Body::Chunked(Chunks::default()),
-        ResponseFraming::UntilClose => Body::UntilClose,
-    };
+    let Delimited { body, persists } =
+        Delimited::of(head, prepared.minor_version, prepared.is_head)?;
     let is_interim = status < 200;
     let keep_client = prepared.persist && may_persist && !matches!(body, Body::UntilClose);
     write_status(out, status, head.reason());
     let options = head.options();
     for (name, value) in head.fields() {
+        let is_named = || options.names_fields && head.is_named_by_connection(name);
         let passes = match kind(name) {
-            Kind::EndToEnd | Kind::Ours => {
-                !options.names_fields || !head.is_named_by_connection(name)
-            }
-            Kind::ContentLength => status != 204 && !is_interim,
             Kind::TransferEncoding => matches!(body, Body::Chunked(_)) || prepared.is_head,
             Kind::Upgrade => status == 101 || status == 426,
-            Kind::Hop | Kind::Connection | Kind::Te => false,
+            _ => passes(name, status, is_named),
         };
         if passes {
             write_field(out, name, value);
@@ -95,20 +88,74 @@ fn write(
         _ => out.extend_from_slice(Keep::of(keep_client, prepared.minor_version).field()),
     }
     out.extend_from_slice(b"\r\n");
-    let backend_persists = minor_version > 0 && !options.close;
     Ok(Response {
         len: head.len(),
         status,
-        keep_backend: backend_persists && !matches!(body, Body::UntilClose),
+        keep_backend: persists,
         keep_client: keep_client && status != 426,
         body,
     })
 }
 
+/// Writes what goes on of a head of HTTP/2 to `out`, and how the body is delimited for the client,
+/// if it is not at its end already.
+pub(super) fn of_http2(
+    (head, is_at_end): (&http::Response<()>, bool),
+    prepared: &Prepared,
+    may_persist: bool,
+    out: &mut Vec<u8>,
+) -> (Response, Framer) {
+    let status = head.status();
+    write_status(
+        out,
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default(),
+    );
+    for (name, value) in head.headers() {
+        write_field(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    let is_interim = status.is_informational();
+    let bodiless = is_interim || prepared.is_head || matches!(status.as_u16(), 204 | 304);
+    let fields = head.headers();
+    let length = fields.get(CONTENT_LENGTH);
+    let framer = match (bodiless, length) {
+        (true, _) => None,
+        (false, Some(length)) => {
+            let length = length.to_str().ok().and_then(|length| length.parse().ok());
+            Some(Framer::of_length(length.unwrap_or(0)))
+        }
+        (false, None) if is_at_end => {
+            write_field(out, b"Content-Length", b"0");
+            None
+        }
+        (false, None) if prepared.minor_version == 0 => Some(Framer::until_close()),
+        (false, None) => {
+            write_field(out, b"Transfer-Encoding", b"chunked");
+            let announced = fields.get_all(TRAILER).iter();
+            Some(Framer::in_chunks(announced.map(HeaderValue::as_bytes)))
+        }
+    };
+    let ends = framer.as_ref().is_some_and(Framer::ends_by_closing);
+    let keep_client = prepared.persist && may_persist && !ends;
+    if !is_interim {
+        out.extend_from_slice(Keep::of(keep_client, prepared.minor_version).field());
+    }
+    out.extend_from_slice(b"\r\n");
+    let response = Response {
+        len: 0,
+        status: status.as_u16(),
+        // What is framed passes as it is.
+        body: framer.as_ref().map_or(Body::Done, |_| Body::UntilClose),
+        keep_backend: false,
+        keep_client,
+    };
+    (response, framer.unwrap_or_else(Framer::until_close))
+}
+
 fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
     let digits = [status / 100, status / 10 % 10, status % 10];
     out.extend_from_slice(b"HTTP/1.1 ");
-    // httparse reads three digits and no more.
+    // A status has three digits and no more.
     out.extend(digits.map(|digit| b'0' + digit as u8));
     out.push(b' ');
     out.extend_from_slice(reason.as_bytes());

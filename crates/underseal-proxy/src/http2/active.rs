@@ -9,7 +9,7 @@ use underseal_server::watch::{Phase, Stop, Watch};
 
 /// The open streams of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Active {
+pub(crate) struct Active {
     count: Cell<usize>,
     /// The connection's task, which is to learn of the end of a stream.
     task: RefCell<Option<Waker>>,
@@ -17,17 +17,17 @@ pub(super) struct Active {
 
 /// A stream that is open until this is dropped.
 #[derive(Debug)]
-pub(super) struct Open(Rc<Active>);
+pub(crate) struct Open(Rc<Active>);
 
 impl Active {
     /// Counts another stream.
-    pub(super) fn open(self: &Rc<Self>) -> Open {
+    pub(crate) fn open(self: &Rc<Self>) -> Open {
         self.count.set(self.count.get() + 1);
         self.wake();
         Open(Rc::clone(self))
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count.get()
     }
 
@@ -47,7 +47,7 @@ impl Drop for Open {
 
 /// The watch over a connection of streams. The streams have watches of their own: this one's
 /// deadline is that of a connection without any.
-pub(super) struct Presence {
+pub(crate) struct Presence {
     watch: Watch,
     active: Rc<Active>,
     found: Found,
@@ -64,7 +64,7 @@ enum Found {
 }
 
 impl Presence {
-    pub(super) fn new(watch: Watch, active: Rc<Active>) -> Self {
+    pub(crate) fn new(watch: Watch, active: Rc<Active>) -> Self {
         Self {
             watch,
             active,
@@ -74,7 +74,7 @@ impl Presence {
 
     /// To be called in each poll of the connection: says whether to stop, which may be so after
     /// `patience` without a stream. In [`Phase::Idle`], a shutdown ends that time.
-    pub(super) fn check(
+    pub(crate) fn check(
         &mut self,
         cx: &Context<'_>,
         phase: Phase,
@@ -99,17 +99,17 @@ impl Presence {
     }
 
     /// The watch, once there are no streams any more.
-    pub(super) fn into_watch(self) -> Watch {
+    pub(crate) fn into_watch(self) -> Watch {
         self.watch
     }
 
     /// Begins to wait anew.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.found = Found::Nothing;
     }
 
     /// Sets the last deadline, whatever becomes of the streams.
-    pub(super) fn end_within(&mut self, patience: Duration) {
+    pub(crate) fn end_within(&mut self, patience: Duration) {
         self.found = Found::Ending;
         self.watch.enter(Phase::Busy, patience);
     }

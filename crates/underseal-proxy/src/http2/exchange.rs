@@ -4,26 +4,26 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Bytes;
 
 use super::Client;
 use super::active::Open;
 use super::forward::Forwarding;
-use super::pump::{Broken, Pump, Source, Waiting};
+use super::kept::Reader;
 use super::request::{self, Prepared};
 use super::response;
-use super::upstream::{Awaited, Event, Link, Lost, Upload};
+use crate::exchange::response::MAX_INTERIM;
+use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
 use crate::log::Outcome;
 use crate::metrics::Protocol;
+use crate::parts::{Parts as _, Pump, Received};
+use crate::upstream::{Event, Lost, Upstream};
 use underseal_http::http1::ResponseRefusal;
 use underseal_server::watch::{Phase, Stop, Watch};
-
-/// Most interim responses (1xx) to one request.
-const MAX_INTERIM: u8 = 16;
 
 /// Serves one request, and holds `open` until that is done.
 pub(super) async fn serve(
@@ -33,7 +33,7 @@ pub(super) async fn serve(
     open: Open,
 ) {
     let (head, body) = request.into_parts();
-    let body = (!body.is_end_stream()).then(|| Source::from(body));
+    let body = (!body.is_end_stream()).then(|| Received::from(body));
     let watch = client.worker.watches.add();
     let prepared = request::prepare(&client.worker, &client.session, &head, body.is_none());
     let Prepared {
@@ -159,27 +159,32 @@ impl Stopped {
         self,
         client: &Client,
         respond: &mut SendResponse<Bytes>,
-        link: Link,
+        upstream: &Upstream,
         is_head: bool,
     ) -> Ending {
         let fault = match self {
             Self::Lost(lost) => lost.fault,
             Self::ClientTimeout => Fault::ClientTimeout,
             Self::BackendTimeout => {
-                link.distrust();
+                upstream.distrust();
                 Fault::BackendTimeout
             }
             Self::ClientCut | Self::Trailers | Self::Ended => {
-                respond.send_reset(self.reason());
-                return Ending {
-                    cut: Some(self.word()),
-                    ..Ending::default()
-                };
+                return self.reset(respond);
             }
         };
         let mut ending = Ending::answered(client, respond, fault.status(), is_head);
         ending.fault = Some(fault);
         ending
+    }
+
+    /// Ends the client's stream without an answer.
+    pub(super) fn reset(self, respond: &mut SendResponse<Bytes>) -> Ending {
+        respond.send_reset(self.reason());
+        Ending {
+            cut: Some(self.word()),
+            ..Ending::default()
+        }
     }
 
     /// What the client's stream is reset with.
@@ -218,8 +223,10 @@ pub(super) struct Exchange<'a> {
     client: &'a Client,
     watch: &'a Watch,
     respond: &'a mut SendResponse<Bytes>,
-    pub(super) upload: Upload,
-    /// The response's body, once there is one.
+    pub(super) upstream: Upstream,
+    /// The request's body.
+    body: Option<Reader>,
+    /// The response's, once there is one.
     down: Option<Pump>,
     /// What the deadline is for.
     wait: Option<Wait>,
@@ -233,13 +240,14 @@ impl<'a> Exchange<'a> {
         client: &'a Client,
         watch: &'a Watch,
         respond: &'a mut SendResponse<Bytes>,
-        upload: Upload,
+        (upstream, body): (Upstream, Option<Reader>),
     ) -> Self {
         Self {
             client,
             watch,
             respond,
-            upload,
+            upstream,
+            body,
             down: None,
             wait: None,
             passed: 0,
@@ -248,16 +256,16 @@ impl<'a> Exchange<'a> {
     }
 
     /// Waits for the head of the response.
-    pub(super) async fn head(&mut self, mut awaited: Awaited) -> Result<Response<Source>, Stopped> {
+    pub(super) async fn head(&mut self) -> Result<Response<()>, Stopped> {
         poll_fn(|cx| {
             self.poll_request(cx)?;
-            while let Poll::Ready(event) = awaited.poll(cx) {
+            while let Poll::Ready(event) = self.upstream.poll_head(cx) {
                 match event.map_err(Stopped::Lost)? {
                     Event::Final(response) => return Poll::Ready(Ok(response)),
-                    Event::Interim(interim) => self.pass_interim(&interim)?,
+                    Event::Interim(interim) => self.pass_interim(interim)?,
                 }
             }
-            let wait = match self.upload.waits_for_client() {
+            let wait = match self.upstream.waits_for_client() {
                 true => Wait::Client,
                 false => Wait::Backend,
             };
@@ -267,32 +275,16 @@ impl<'a> Exchange<'a> {
     }
 
     /// Passes the response on, to its end.
-    pub(super) async fn body(
-        mut self,
-        found: Response<Source>,
-        link: Link,
-        is_head: bool,
-    ) -> Ending {
+    pub(super) async fn body(mut self, head: Response<()>, is_head: bool) -> Ending {
+        let worker = &self.client.worker;
+        let name = worker.backends.name_of(self.upstream.target());
         let mut ending = Ending {
-            backend: Some(link.name().into()),
+            backend: Some(name.into()),
             ..Ending::default()
         };
-        let head = match response::forwarded(&found) {
-            Ok(head) => head,
-            Err(bad) => {
-                let stopped = Stopped::Lost(Lost::bad(bad));
-                let answered = stopped.unanswered(self.client, self.respond, link, is_head);
-                return Ending {
-                    backend: ending.backend,
-                    bytes_in: self.upload.passed(),
-                    ..answered
-                };
-            }
-        };
         let status = head.status();
-        let source = found.into_body();
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let is_whole = is_head || bodiless || source.is_at_end();
+        let is_whole = is_head || bodiless || self.upstream.is_at_end();
         let Ok(sink) = self.respond.send_response(head, is_whole) else {
             ending.cut = Some(Stopped::ClientCut.word());
             return ending;
@@ -300,18 +292,22 @@ impl<'a> Exchange<'a> {
         ending.status = Some(status.as_u16());
         let stopped = match is_whole {
             true => None,
-            false => self.pass(Pump::new(source, sink)).await.err(),
+            false => self.pass(Pump::new(sink)).await.err(),
         };
-        ending.bytes_in = self.upload.passed();
+        ending.bytes_in = self.upstream.passed();
         ending.bytes_out = self.down.as_ref().map_or(0, |down| down.passed);
         ending.cut = stopped.map(Stopped::word);
         match stopped {
             // Whoever has the whole response sends the rest in vain: with this exchange the client's
             // stream goes, and it is told so by RST_STREAM(NO_ERROR) (RFC 9113 section 8.1).
-            None if !self.upload.is_done() => link.abort(),
-            None => link.keep(),
-            Some(Stopped::BackendTimeout) => link.distrust(),
-            Some(_) => {}
+            None if !self.upstream.is_sent() => self.upstream.abort(),
+            None => self.upstream.finish(worker, &self.client.upstreams),
+            Some(stopped) => {
+                if let Stopped::BackendTimeout = stopped {
+                    self.upstream.distrust();
+                }
+                self.upstream.abort();
+            }
         }
         ending
     }
@@ -325,12 +321,12 @@ impl<'a> Exchange<'a> {
             let Some(down) = &mut self.down else {
                 return Poll::Ready(Ok(()));
             };
-            if let Poll::Ready(passed) = down.poll(cx) {
+            if let Poll::Ready(passed) = down.poll(cx, &mut self.upstream) {
                 return Poll::Ready(passed.map_err(Stopped::from_down));
             }
             let wait = match down.waiting {
                 Waiting::Sink => Wait::Client,
-                Waiting::Source if self.upload.waits_for_client() => Wait::Either,
+                Waiting::Source if self.upstream.waits_for_client() => Wait::Either,
                 Waiting::Source => Wait::Backend,
             };
             self.poll_deadline(cx, wait)
@@ -351,26 +347,25 @@ impl<'a> Exchange<'a> {
         if reset {
             return Err(Stopped::ClientCut);
         }
-        self.upload.poll(cx).map_err(|broken| match broken {
+        let sent = self.upstream.poll_upload(cx, &mut self.body);
+        sent.map_err(|broken| match broken {
             Broken::Trailers => Stopped::Trailers,
-            Broken::Source(_) | Broken::Sink(_) => Stopped::ClientCut,
+            Broken::Source(_) | Broken::Sink(_) | Broken::Framing(_) => Stopped::ClientCut,
         })
     }
 
-    fn pass_interim(&mut self, interim: &Response<()>) -> Result<(), Stopped> {
+    fn pass_interim(&mut self, interim: Response<()>) -> Result<(), Stopped> {
         self.interim += 1;
-        let head = response::forwarded(interim);
-        let head = head.map_err(|bad| Stopped::Lost(Lost::bad(bad)))?;
         if self.interim > MAX_INTERIM {
             return Err(Stopped::Lost(Lost::bad(ResponseRefusal::Malformed)));
         }
-        let sent = self.respond.send_informational(head);
+        let sent = self.respond.send_informational(interim);
         sent.map_err(|_| Stopped::ClientCut)
     }
 
     /// Sets the deadline anew where something has passed, and says when it is over.
     fn poll_deadline<T>(&mut self, cx: &Context<'_>, wait: Wait) -> Poll<Result<T, Stopped>> {
-        let passed = self.upload.passed() + self.down.as_ref().map_or(0, |down| down.passed);
+        let passed = self.upstream.passed() + self.down.as_ref().map_or(0, |down| down.passed);
         if self.wait != Some(wait) || self.passed != passed {
             (self.wait, self.passed) = (Some(wait), passed);
             let timeouts = self.client.worker.timeouts();
@@ -396,6 +391,7 @@ impl Stopped {
         tracing::debug!("response: {broken}");
         match broken {
             Broken::Sink(_) => Self::ClientCut,
+            Broken::Framing(_) => Self::Lost(Lost::bad(ResponseRefusal::Chunk)),
             Broken::Source(_) | Broken::Trailers => Self::Lost(Lost::cut()),
         }
     }

@@ -1,18 +1,22 @@
 //! Requests on their way: judged, sent, and sent once more where that is certain to do no harm.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use bytes::Bytes;
 use h2::server::SendResponse;
 use http::uri::Scheme;
-use hyper::body::Bytes;
 use underseal_http::Outgoing;
 
 use super::Client;
 use super::exchange::{Ending, Exchange, Stopped};
 use super::kept::Kept;
-use super::pump::Source;
-use super::upstream::{Begun, Reached};
 use crate::backend::{Known, Unreachable};
 use crate::exchange::{self as rules, Allowed, Denied, Retry, Unanswered, Unreached};
 use crate::http1::Fault;
+use crate::parts::Received;
+use crate::upstream::{Reached, Upstream};
 use underseal_server::watch::Watch;
 
 /// A request that goes on, if policies allow that.
@@ -29,7 +33,7 @@ impl Forwarding<'_> {
     pub(super) async fn run(
         &self,
         respond: &mut SendResponse<Bytes>,
-        body: Option<Source>,
+        body: Option<Received>,
         (line, begun): (&mut Vec<u8>, usize),
     ) -> Ending {
         let Self {
@@ -42,31 +46,24 @@ impl Forwarding<'_> {
         let mut retry = Retry::new(self.outgoing);
         let mut again = None;
         loop {
-            let mut source = body.as_ref().map(|body| Source::Kept(body.reader()));
-            let sent = self.send(&mut source, (&mut *line, begun), again).await;
-            let begun = match sent {
-                Ok(begun) => begun,
+            let sent = pin!(self.send(body.is_some(), (&mut *line, begun), again));
+            let upstream = match unless_reset(respond, sent).await {
+                Ok(upstream) => upstream,
                 Err(NotSent::Denied) => return Ending::answered(client, respond, 403, is_head),
+                Err(NotSent::ClientLeft) => return Stopped::ClientCut.reset(respond),
                 // The next one is a new one.
                 Err(NotSent::Ended(_)) if retry.follows(Unanswered::Unprocessed) => continue,
                 Err(NotSent::Ended(fault) | NotSent::Fault(fault)) => {
                     return Ending::failed(client, respond, fault, is_head);
                 }
             };
-            let Begun {
-                awaited,
-                upload,
-                link,
-                is_reused,
-            } = begun;
-            let backend = Some(link.name().into());
-            let mut exchange = Exchange::new(client, watch, respond, upload);
-            let found = exchange.head(awaited).await;
-            let bytes_in = exchange.upload.passed();
-            let stopped = match found {
+            let target = upstream.target();
+            let source = body.as_ref().map(Kept::reader);
+            let mut exchange = Exchange::new(client, watch, respond, (upstream, source));
+            let stopped = match exchange.head().await {
                 Ok(found) => {
                     body.iter().for_each(Kept::forget);
-                    return exchange.body(found, link, is_head).await;
+                    return exchange.body(found, is_head).await;
                 }
                 Err(stopped) => stopped,
             };
@@ -74,32 +71,31 @@ impl Forwarding<'_> {
             if let Stopped::Lost(lost) = stopped
                 && exchange.interim == 0
                 && is_whole
-                && retry.follows(lost.why(is_reused))
+                && retry.follows(lost.why)
             {
-                again = Some(link.target());
-                if lost.is_over {
-                    link.distrust();
-                }
+                again = Some(target);
                 continue;
             }
-            let mut ending = stopped.unanswered(client, respond, link, is_head);
-            ending.bytes_in = bytes_in;
-            ending.backend = backend;
+            let upstream = exchange.upstream;
+            let mut ending = stopped.unanswered(client, respond, &upstream, is_head);
+            ending.bytes_in = upstream.passed();
+            ending.backend = Some(client.worker.backends.name_of(target).into());
+            upstream.abort();
             return ending;
         }
     }
 
-    /// Has what goes on judged, and sent to a backend.
+    /// Has what goes on judged, and begins to send it to a backend.
     async fn send(
         &self,
-        body: &mut Option<Source>,
+        has_body: bool,
         line: (&mut Vec<u8>, usize),
         again: Option<usize>,
-    ) -> Result<Begun, NotSent> {
+    ) -> Result<Upstream, NotSent> {
         let (reached, allowed) = self.reach(line, again).await?;
         let worker = &self.client.worker;
         let head = (allowed, &self.scheme);
-        let begun = reached.send(worker, self.watch, head, body).await?;
+        let begun = Upstream::begin(worker, self.watch, reached, head, has_body).await?;
         // A connection may end in the moment that it is to be used.
         begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))
     }
@@ -115,17 +111,22 @@ impl Forwarding<'_> {
         let judge = |target: Option<&Known>| {
             rules::judge(worker, session, target, self.outgoing, (&mut *line, begun))
         };
-        let upstreams = self.client.upstreams();
-        let proxied = self.client.proxied();
-        let connect = async || Box::pin(upstreams.reach(worker, self.watch, proxied, again)).await;
+        let upstreams = &self.client.upstreams;
+        let connect = async || match upstreams.at_hand(worker, again) {
+            Ok(reached) => Ok(reached),
+            // Boxed because it is rare and large.
+            Err(index) => Box::pin(upstreams.reach(worker, self.watch, index)).await,
+        };
         match rules::reach(worker, judge, connect).await {
             Ok(reached) => Ok(reached),
-            Err(Unreached::Nobody(fault)) => {
+            Err(Unreached::Nobody(unreachable)) => {
                 rules::unjudged(worker, self.outgoing, (line, begun));
-                Err(NotSent::Fault(fault))
+                Err(NotSent::Fault(Fault::Unreachable(unreachable)))
             }
             Err(Unreached::Denied(denied, unused)) => {
-                unused.into_iter().for_each(Reached::keep);
+                unused
+                    .into_iter()
+                    .for_each(|unused| upstreams.give_back(unused));
                 Err(match denied {
                     Denied::Policy => NotSent::Denied,
                     Denied::Unasked(fault) => NotSent::Fault(fault),
@@ -140,6 +141,8 @@ impl Forwarding<'_> {
 enum NotSent {
     /// By a policy.
     Denied,
+    /// The client reset its stream, or its connection ended.
+    ClientLeft,
     /// The connection ended before.
     Ended(Fault),
     Fault(Fault),
@@ -149,4 +152,19 @@ impl From<Fault> for NotSent {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
+}
+
+/// Runs `future` as long as the client waits for an answer.
+///
+/// # Errors
+/// Those of `future`; [`NotSent::ClientLeft`] if nobody waits any more.
+async fn unless_reset<T, F: Future<Output = Result<T, NotSent>>>(
+    respond: &mut SendResponse<Bytes>,
+    mut future: Pin<&mut F>,
+) -> Result<T, NotSent> {
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Pending => respond.poll_reset(cx).map(|_| Err(NotSent::ClientLeft)),
+        ready => ready,
+    })
+    .await
 }

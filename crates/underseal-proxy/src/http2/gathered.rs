@@ -17,7 +17,7 @@ use crate::stream::Stream;
 
 /// A stream that `h2` writes to, shared with who has to [send](Self::poll_send) what is written.
 #[derive(Clone)]
-pub(super) struct Gathered(Rc<RefCell<Inner>>);
+pub(crate) struct Gathered(Rc<RefCell<Inner>>);
 
 struct Inner {
     stream: Stream,
@@ -29,7 +29,7 @@ struct Inner {
 
 impl Gathered {
     /// Until [`Self::defer`] is called, it flushes when it is told to.
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             stream,
             chunk: Chunk::default(),
@@ -38,7 +38,7 @@ impl Gathered {
     }
 
     /// From now on only [`Self::poll_send`] flushes: to be called after each turn of `h2`.
-    pub(super) fn defer(&self) {
+    pub(crate) fn defer(&self) {
         self.0.borrow_mut().is_deferred = true;
     }
 
@@ -46,12 +46,12 @@ impl Gathered {
     ///
     /// # Errors
     /// Those of the stream.
-    pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.borrow_mut().poll_send(cx)
     }
 
     /// The stream; `None` if somebody else still has a handle to it.
-    pub(super) fn into_stream(self) -> Option<Stream> {
+    pub(crate) fn into_stream(self) -> Option<Stream> {
         Some(Rc::into_inner(self.0)?.into_inner().stream)
     }
 }

@@ -2,15 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http::HeaderMap;
-use hyper::body::{Bytes, Frame};
+use bytes::Bytes;
 use underseal_http::Outgoing;
 
-use super::pump::{Broken, Source};
 use crate::exchange::MAX_KEPT;
+use crate::flow::Broken;
+use crate::parts::{Part, Parts, Received};
 
 /// Into how many parts what is kept may be cut.
 const MAX_PARTS: usize = 256;
@@ -26,7 +27,7 @@ pub(super) struct Reader {
 }
 
 struct Inner {
-    source: Source,
+    source: Received,
     has_ended: bool,
     /// What came of it, and how much of that the current reader was given.
     parts: VecDeque<Part>,
@@ -38,15 +39,9 @@ struct Inner {
     number: u32,
 }
 
-#[derive(Clone)]
-enum Part {
-    Data(Bytes),
-    Trailers(HeaderMap),
-}
-
 impl Kept {
     /// The body of what goes on; one that says that it is long is not kept.
-    pub(super) fn new(source: Source, outgoing: &Outgoing) -> Self {
+    pub(super) fn new(source: Received, outgoing: &Outgoing) -> Self {
         let request = outgoing.request();
         let mut lengths = request.header(b"content-length");
         let is_long = lengths.any(|length| {
@@ -87,42 +82,40 @@ impl Kept {
     }
 }
 
-impl Reader {
-    pub(super) fn is_at_end(&self) -> bool {
+impl Parts for Reader {
+    fn is_at_end(&self) -> bool {
         let inner = self.inner.borrow();
         inner.given == inner.parts.len() && inner.source.is_at_end()
     }
 
-    pub(super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>> {
         let mut inner = self.inner.borrow_mut();
         if inner.number != self.number {
-            return Poll::Ready(Some(Err(Broken::Source(None))));
+            let replaced = io::ErrorKind::ConnectionAborted.into();
+            return Poll::Ready(Some(Err(Broken::Source(replaced))));
         }
-        inner.poll_frame(cx)
+        inner.poll_part(cx)
     }
 }
 
 impl Inner {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>> {
         if let Some(part) = self.next_kept() {
-            return Poll::Ready(Some(Ok(part.into_frame())));
+            return Poll::Ready(Some(Ok(part)));
         }
         if self.has_ended {
             return Poll::Ready(None);
         }
-        let frame = match ready!(self.source.poll_frame(cx)) {
-            Some(Ok(frame)) => frame,
+        let part = match ready!(self.source.poll_part(cx)) {
+            Some(Ok(part)) => part,
             None => {
                 self.has_ended = true;
                 return Poll::Ready(None);
             }
             broken => return Poll::Ready(broken),
         };
-        self.keep(&frame);
-        Poll::Ready(Some(Ok(frame)))
+        self.keep(&part);
+        Poll::Ready(Some(Ok(part)))
     }
 
     fn next_kept(&mut self) -> Option<Part> {
@@ -134,19 +127,16 @@ impl Inner {
         Some(part.clone())
     }
 
-    fn keep(&mut self, frame: &Frame<Bytes>) {
+    fn keep(&mut self, part: &Part) {
         if !self.keeps {
             return;
         }
-        // A copy: what came in pieces would hold a buffer for each of them.
-        let data = frame.data_ref().map(|data| Bytes::copy_from_slice(data));
-        let part = match (data, frame.trailers_ref()) {
-            (Some(data), _) => Part::Data(data),
-            (None, Some(trailers)) => Part::Trailers(trailers.clone()),
-            (None, None) => return,
-        };
-        self.len += part.len();
-        self.parts.push_back(part);
+        self.len += len(part);
+        self.parts.push_back(match part {
+            // A copy: what came in pieces would hold a buffer for each of them.
+            Part::Data(data) => Part::Data(Bytes::copy_from_slice(data)),
+            trailers @ Part::Trailers(_) => trailers.clone(),
+        });
         self.given += 1;
         if self.len > MAX_KEPT || self.parts.len() > MAX_PARTS {
             self.forget();
@@ -160,23 +150,14 @@ impl Inner {
     }
 }
 
-impl Part {
-    /// Bytes that it takes.
-    fn len(&self) -> usize {
-        match self {
-            Self::Data(data) => data.len(),
-            Self::Trailers(trailers) => {
-                let fields = trailers.iter();
-                let lengths = fields.map(|(name, value)| name.as_str().len() + value.len());
-                lengths.sum()
-            }
-        }
-    }
-
-    fn into_frame(self) -> Frame<Bytes> {
-        match self {
-            Self::Data(data) => Frame::data(data),
-            Self::Trailers(trailers) => Frame::trailers(trailers),
+/// Bytes that a part takes.
+fn len(part: &Part) -> usize {
+    match part {
+        Part::Data(data) => data.len(),
+        Part::Trailers(trailers) => {
+            let fields = trailers.iter();
+            let lengths = fields.map(|(name, value)| name.as_str().len() + value.len());
+            lengths.sum()
         }
     }
 }

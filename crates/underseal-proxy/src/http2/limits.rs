@@ -7,14 +7,14 @@
 use h2::{client, server};
 
 /// Most streams of a client at once.
-pub(super) const CLIENT_STREAMS: u32 = 128;
+pub(crate) const CLIENT_STREAMS: u32 = 128;
 
 /// Bytes of a client's uploads that are read ahead: of one, and of all of them.
 const CLIENT_STREAM_WINDOW: u32 = 256 * 1024;
 const CLIENT_WINDOW: u32 = 1024 * 1024;
 
 /// Most streams on a connection to a backend; beyond them another connection is made.
-pub(super) const BACKEND_STREAMS: usize = 100;
+pub(crate) const BACKEND_STREAMS: usize = 100;
 
 /// Bytes of a backend's responses that are read ahead: of one, and of all of them. Clients share
 /// the connection, so there is room for all of it: one that reads nothing holds up nobody else.
@@ -36,13 +36,13 @@ const REMEMBERED_RESETS: usize = 64;
 
 /// Streams that the other end made us reset by breaking the protocol: the connection ends with the
 /// next one.
-pub(super) const FAULTS: usize = 100;
+pub(crate) const FAULTS: usize = 100;
 
 /// Streams that a client reset before we had looked at them.
 const UNSEEN_RESETS: usize = 20;
 
 /// The server's side, with heads of up to `max_head` bytes.
-pub(super) fn server(max_head: usize) -> server::Builder {
+pub(crate) fn server(max_head: usize) -> server::Builder {
     let mut builder = server::Builder::new();
     builder
         .max_concurrent_streams(CLIENT_STREAMS)
@@ -58,7 +58,7 @@ pub(super) fn server(max_head: usize) -> server::Builder {
 }
 
 /// The client's side.
-pub(super) fn client() -> client::Builder {
+pub(crate) fn client() -> client::Builder {
     let mut builder = client::Builder::new();
     builder
         .enable_push(false)

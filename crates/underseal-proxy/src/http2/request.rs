@@ -121,7 +121,7 @@ fn fields<'a>(head: &'a Parts, scheme: &'a Scheme) -> Vec<Field<'a>> {
 ///
 /// # Errors
 /// [`Fault::Refused`] if HTTP/2 cannot have it.
-pub(super) fn written(outgoing: &Outgoing, scheme: Scheme) -> Result<http::Request<()>, Fault> {
+pub(crate) fn written(outgoing: &Outgoing, scheme: Scheme) -> Result<http::Request<()>, Fault> {
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(scheme);
     uri.authority = Some(authority(outgoing)?);
@@ -136,12 +136,12 @@ fn authority(outgoing: &Outgoing) -> Result<Authority, Fault> {
 }
 
 /// Its path and query.
-pub(super) fn target(outgoing: &Outgoing) -> Result<PathAndQuery, Fault> {
+fn target(outgoing: &Outgoing) -> Result<PathAndQuery, Fault> {
     PathAndQuery::try_from(outgoing.target()).map_err(|_| Fault::Refused(Refusal::Target))
 }
 
 /// What goes on, with this target.
-pub(super) fn head(outgoing: &Outgoing, uri: http::uri::Parts) -> Result<http::Request<()>, Fault> {
+fn head(outgoing: &Outgoing, uri: http::uri::Parts) -> Result<http::Request<()>, Fault> {
     let request = outgoing.request();
     let refused = |refusal| Fault::Refused(refusal);
     let mut head = http::Request::new(());

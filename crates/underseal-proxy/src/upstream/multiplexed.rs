@@ -4,21 +4,24 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use h2::client::{self, SendRequest};
-use hyper::body::Bytes;
+use bytes::Bytes;
+use h2::Reason;
+use h2::client::{self, ResponseFuture, SendRequest};
 use tokio::task::spawn_local;
 
-use super::{Awaited, Begun, Link, Upload, Upstreams};
+use super::{Event, Lost, Upstreams};
 use crate::backend::{Backend, Known, Unreachable};
-use crate::exchange::Allowed;
+use crate::exchange::response::from_http2;
+use crate::exchange::{Allowed, Unanswered};
+use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
 use crate::http2::active::{Active, Open, Presence};
 use crate::http2::gathered::Gathered;
 use crate::http2::limits;
-use crate::http2::pump::{Pump, Source};
+use crate::parts::{Part, Parts, Pump, Received};
 use crate::worker::Worker;
 use underseal_server::watch::{Phase, Watch};
 
@@ -44,29 +47,24 @@ pub(crate) struct Connection {
     known: Known,
 }
 
-/// A stream on a connection.
-pub(crate) struct Stream {
+/// A request on a stream of a connection, and its response.
+pub(crate) struct Http2 {
     connection: Rc<Connection>,
+    response: ResponseFuture,
+    /// The request's body, until it was sent.
+    up: Option<Pump>,
+    /// Bytes of it that were sent before.
+    passed: u64,
+    /// The response's, once its head has come.
+    down: Option<Received>,
+    /// Whether the connection served a request before: it may have died since.
+    is_reused: bool,
     _open: Open,
-}
-
-impl Stream {
-    pub(super) fn name(&self) -> &str {
-        &self.connection.name
-    }
-
-    pub(super) fn target(&self) -> usize {
-        self.connection.known.target
-    }
-
-    pub(super) fn distrust(&self) {
-        self.connection.is_closed.set(true);
-    }
 }
 
 impl Shared {
     /// A connection that takes another stream.
-    fn usable(&self) -> Option<Rc<Connection>> {
+    pub(super) fn usable(&self) -> Option<Rc<Connection>> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| !connection.is_closed.get());
         connections.iter().find(|known| known.has_room()).cloned()
@@ -80,28 +78,29 @@ impl Connection {
     }
 
     /// Who is at its other end.
-    pub(in crate::http2) fn known(&self) -> &Known {
+    pub(crate) fn known(&self) -> &Known {
         &self.known
     }
 
-    /// Begins a stream, and takes `body` for it; `None` if the connection has ended meanwhile.
+    /// Begins a stream, on which a body follows if it `has_body`; `None` if the connection has ended
+    /// meanwhile.
     ///
     /// # Errors
     /// If the backend does not let another stream begin in time.
-    pub(in crate::http2) async fn send(
+    pub(crate) async fn send(
         self: &Rc<Self>,
         worker: &Worker,
         watch: &Watch,
         head: Allowed<http::Request<()>>,
-        body: &mut Option<Source>,
-    ) -> Result<Option<Begun>, Fault> {
+        has_body: bool,
+    ) -> Result<Option<Http2>, Fault> {
         let head = head.to(self.known.target).ok_or(Fault::BackendCut)?;
         let open = self.active.open();
         let is_reused = self.was_used.replace(true);
         let ready = self.sender.clone().ready();
         watch.enter(Phase::Busy, worker.timeouts().connect);
         let sender = watch.until(pin!(ready)).await;
-        let mut sender = match sender.map_err(timed_out)? {
+        let mut sender = match sender.map_err(|stop| Fault::Unreachable(timed_out(stop)))? {
             Ok(sender) => sender,
             Err(error) => {
                 tracing::debug!("backend {}: {error}", self.name);
@@ -109,44 +108,137 @@ impl Connection {
                 return Ok(None);
             }
         };
-        let Ok((response, sink)) = sender.send_request(head, body.is_none()) else {
+        let Ok((response, sink)) = sender.send_request(head, !has_body) else {
             self.is_closed.set(true);
             return Ok(None);
         };
-        Ok(Some(Begun {
-            awaited: Awaited::Http2(response),
-            upload: body.take().map_or(Upload::Done { passed: 0 }, |body| {
-                Upload::Going(Pump::new(body, sink).guarded(worker.guard()))
-            }),
-            link: Link::Http2(Stream {
-                connection: Rc::clone(self),
-                _open: open,
-            }),
+        Ok(Some(Http2 {
+            connection: Rc::clone(self),
+            response,
+            up: has_body.then(|| Pump::new(sink).guarded(worker.guard())),
+            passed: 0,
+            down: None,
             is_reused,
+            _open: open,
         }))
     }
 }
 
+impl Http2 {
+    pub(crate) fn target(&self) -> usize {
+        self.connection.known.target
+    }
+
+    /// Has nobody else use the connection.
+    pub(crate) fn distrust(&self) {
+        self.connection.is_closed.set(true);
+    }
+
+    /// Goes on with the request's body. Where the backend takes no more of it, that is the end of it.
+    ///
+    /// # Errors
+    /// Why `body` does not come to its end: never [`Broken::Sink`].
+    pub(crate) fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut impl Parts,
+    ) -> Result<(), Broken> {
+        let Some(pump) = &mut self.up else {
+            return Ok(());
+        };
+        match pump.poll(cx, body) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Ok(()) | Err(Broken::Sink(_))) => {}
+            Poll::Ready(Err(broken)) => {
+                tracing::debug!("request: {broken}");
+                pump.reset(Reason::CANCEL);
+                return Err(broken);
+            }
+        }
+        self.passed = pump.passed;
+        self.up = None;
+        Ok(())
+    }
+
+    pub(super) fn passed(&self) -> u64 {
+        self.up.as_ref().map_or(self.passed, |pump| pump.passed)
+    }
+
+    /// Whether all of the body was sent, or all that is wanted.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.up.is_none()
+    }
+
+    /// Whether the client is to send more, and what it sent has been taken.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        let up = self.up.as_ref();
+        up.is_some_and(|pump| pump.waiting == Waiting::Source)
+    }
+
+    /// The next head of a response.
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Lost>> {
+        if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
+            let interim = interim.map_err(|error| self.lost(&error))?;
+            let head = from_http2(&interim).map_err(Lost::bad)?;
+            return Poll::Ready(Ok(Event::Interim(head)));
+        }
+        let response = match ready!(Pin::new(&mut self.response).poll(cx)) {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Err(self.lost(&error))),
+        };
+        let head = from_http2(&response).map_err(Lost::bad)?;
+        self.down = Some(Received::from(response.into_body()));
+        Poll::Ready(Ok(Event::Final(head)))
+    }
+
+    fn lost(&self, error: &h2::Error) -> Lost {
+        tracing::debug!("a backend did not answer: {error}");
+        let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        let is_over = error.is_io() || error.is_go_away();
+        if is_over {
+            self.distrust();
+        }
+        Lost::unanswered(if error.is_remote() && (refused || error.is_go_away()) {
+            Unanswered::Unprocessed
+        } else if is_over && self.is_reused {
+            Unanswered::Died
+        } else {
+            Unanswered::Unknown
+        })
+    }
+}
+
+/// The response's body, once its head has come.
+impl Parts for Http2 {
+    fn is_at_end(&self) -> bool {
+        self.down.is_at_end()
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>> {
+        self.down.poll_part(cx)
+    }
+}
+
 impl Upstreams {
-    /// A connection that takes another stream; to that backend, if it is to be tried `again`.
+    /// A connection that takes another stream, to the backend `first` if it takes any.
     ///
     /// # Errors
     /// Why there is none.
-    pub(in crate::http2) async fn connection(
+    pub(super) async fn connection(
         &self,
         worker: &Rc<Worker>,
         watch: &Watch,
-        proxied: Option<&[u8]>,
-        again: Option<usize>,
-    ) -> Result<Rc<Connection>, Fault> {
-        let first = again.unwrap_or_else(|| worker.backends.pick());
+        first: usize,
+    ) -> Result<Rc<Connection>, Unreachable> {
         let (index, _alone) = match self.turn(worker, watch, first).await? {
             Turn::Shared(connection) => return Ok(connection),
             Turn::Alone(index, alone) => (index, alone),
         };
-        let connected = worker.backends.connect(worker, watch, index, proxied);
-        // Boxed because it is rare and large.
-        let backend = Box::pin(connected).await.map_err(Fault::Unreachable)?;
+        let header = self.header.as_deref();
+        let backend = worker
+            .backends
+            .connect(worker, watch, index, header)
+            .await?;
         let connection = handshake(worker, watch, *backend).await?;
         let shared = &self.multiplexed[connection.known.target];
         shared.connections.borrow_mut().push(Rc::clone(&connection));
@@ -159,7 +251,7 @@ impl Upstreams {
         worker: &Worker,
         watch: &Watch,
         mut index: usize,
-    ) -> Result<Turn<'_>, Fault> {
+    ) -> Result<Turn<'_>, Unreachable> {
         // Who is before us may try each backend, and then begins to speak HTTP/2.
         let tries = u32::try_from(worker.backends.count()).unwrap_or(u32::MAX);
         let patience = worker.timeouts().connect;
@@ -193,8 +285,8 @@ enum Turn<'a> {
     Alone(usize, tokio::sync::MutexGuard<'a, ()>),
 }
 
-fn timed_out(_: underseal_server::watch::Stop) -> Fault {
-    Fault::Unreachable(Unreachable::TimedOut)
+fn timed_out(_: underseal_server::watch::Stop) -> Unreachable {
+    Unreachable::TimedOut
 }
 
 /// Begins to speak HTTP/2 on a connection, and has a task go on with it.
@@ -202,12 +294,11 @@ async fn handshake(
     worker: &Rc<Worker>,
     watch: &Watch,
     backend: Backend,
-) -> Result<Rc<Connection>, Fault> {
+) -> Result<Rc<Connection>, Unreachable> {
     let name = worker.backends.name_of(backend.known.target);
-    let failed = || Fault::Unreachable(Unreachable::Handshake);
     if backend.stream.is_tls() && backend.stream.alpn() != Some(b"h2") {
         tracing::warn!("backend {name} does not speak HTTP/2");
-        return Err(failed());
+        return Err(Unreachable::Handshake);
     }
     let builder = limits::client();
     let Backend { stream, known, .. } = backend;
@@ -220,7 +311,7 @@ async fn handshake(
         .map_err(timed_out)?
         .map_err(|error| {
             tracing::warn!("backend {name}: {error}");
-            failed()
+            Unreachable::Handshake
         })?;
     let connection = Rc::new(Connection {
         sender,

@@ -1,13 +1,9 @@
-//! Connections that wait for the next request.
+//! Connections of HTTP/1.1 that wait for the next request.
 
 use std::cell::RefCell;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead as _, ReadBuf};
-
-use super::Backend;
+use crate::backend::Backend;
 
 /// Most connections kept per worker and backend.
 const MAX: usize = 256;
@@ -41,20 +37,9 @@ impl Idle {
         None
     }
 
+    /// Drops those that ended or were kept for too long.
     pub(super) fn sweep(&self) {
         let mut kept = self.0.borrow_mut();
-        kept.retain_mut(|(backend, since)| since.elapsed() < KEPT && is_silent(backend));
+        kept.retain_mut(|(backend, since)| since.elapsed() < KEPT && backend.is_silent());
     }
-}
-
-/// Whether a backend has sent nothing that nobody asked for, nor its end. Costs a system call only
-/// if something has come: a ticket or a key update may.
-pub(super) fn is_silent(backend: &mut Backend) -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut byte = [0];
-    let mut buffer = ReadBuf::new(&mut byte);
-    matches!(
-        Pin::new(&mut backend.stream).poll_read(&mut cx, &mut buffer),
-        Poll::Pending
-    )
 }

@@ -1,0 +1,104 @@
+//! Heads of responses: what of them goes on, whatever the backend and the client speak.
+
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use underseal_http::fields::{Kind, kind};
+use underseal_http::http1::{Chunks, ResponseFraming, ResponseHead, ResponseRefusal};
+
+use crate::flow::Body;
+
+/// Most interim responses (1xx) to one request.
+pub(crate) const MAX_INTERIM: u8 = 16;
+
+/// What the head of a response in HTTP/1.1 says of its body and of its connection.
+#[derive(Debug)]
+pub(crate) struct Delimited {
+    pub(crate) body: Body,
+    /// Whether the backend keeps its connection after the body.
+    pub(crate) persists: bool,
+}
+
+impl Delimited {
+    /// As a reader of HTTP/1.`minor_version` sees it, which asked by HEAD if it `answers_head`.
+    ///
+    /// # Errors
+    /// Why it is not passed on: the backend's fault.
+    pub(crate) fn of(
+        head: &ResponseHead<'_>,
+        minor_version: u8,
+        answers_head: bool,
+    ) -> Result<Self, ResponseRefusal> {
+        let minor_version = head.minor_version().min(minor_version);
+        let body = match head.framing(minor_version, answers_head)? {
+            ResponseFraming::Empty => Body::Done,
+            ResponseFraming::Length(length) => Body::Length(length),
+            ResponseFraming::Chunked => Body::Chunked(Chunks::default()),
+            ResponseFraming::UntilClose => Body::UntilClose,
+        };
+        let persists = minor_version > 0 && !head.options().close;
+        Ok(Self {
+            persists: persists && !matches!(body, Body::UntilClose),
+            body,
+        })
+    }
+}
+
+/// Whether a field of a response goes on that has this status and `is_named` by a Connection field.
+pub(crate) fn passes(name: &[u8], status: u16, is_named: impl FnOnce() -> bool) -> bool {
+    match kind(name) {
+        Kind::EndToEnd | Kind::Ours => !is_named(),
+        Kind::ContentLength => !matches!(status, 100..200 | 204),
+        _ => false,
+    }
+}
+
+/// What goes on of a head in HTTP/1.1, for whom does not speak it.
+///
+/// # Errors
+/// Why it is not passed on: the backend's fault.
+pub(crate) fn from_http1(head: &ResponseHead<'_>) -> Result<Response<()>, ResponseRefusal> {
+    let malformed = ResponseRefusal::Malformed;
+    let mut response = new(head.status())?;
+    let options = head.options();
+    for (name, value) in head.fields() {
+        let is_named = || options.names_fields && head.is_named_by_connection(name);
+        if passes(name, head.status(), is_named) {
+            let name = HeaderName::from_bytes(name).map_err(|_| malformed)?;
+            let value = HeaderValue::from_bytes(value).map_err(|_| malformed)?;
+            response.headers_mut().append(name, value);
+        }
+    }
+    Ok(response)
+}
+
+/// What goes on of a head in HTTP/2, which names no fields that are for the connection.
+///
+/// # Errors
+/// Why it is not passed on: the backend's fault.
+pub(crate) fn from_http2<B>(head: &Response<B>) -> Result<Response<()>, ResponseRefusal> {
+    let status = head.status().as_u16();
+    let mut response = new(status)?;
+    let fields = head.headers();
+    if fields.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(ResponseRefusal::SeveralLengths);
+    }
+    let mut passed = HeaderMap::with_capacity(fields.len());
+    for (name, value) in fields {
+        if passes(name.as_str().as_bytes(), status, || false) {
+            passed.append(name, value.clone());
+        }
+    }
+    *response.headers_mut() = passed;
+    Ok(response)
+}
+
+/// A head without fields. Nobody who does not speak HTTP/1.1 can go over to another protocol.
+fn new(status: u16) -> Result<Response<()>, ResponseRefusal> {
+    let status = StatusCode::from_u16(status).map_err(|_| ResponseRefusal::Malformed)?;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ResponseRefusal::Upgrade);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    Ok(response)
+}

@@ -1,0 +1,53 @@
+//! Bodies out of their framing, as HTTP/2 has them: data, part by part, and then perhaps trailers.
+//!
+//! Those of HTTP/1.1 are taken out of it ([`unframed`]) and put into it ([`framer`]); those of HTTP/2
+//! are sent ([`pump`]) and received ([`received`]) as they are.
+
+mod framer;
+mod pump;
+mod received;
+#[cfg(test)]
+mod tests;
+mod unframed;
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+pub(crate) use self::framer::{Framer, Framing};
+pub(crate) use self::pump::Pump;
+pub(crate) use self::received::Received;
+pub(crate) use self::unframed::{Unframed, Unframing};
+use crate::flow::Broken;
+
+/// A part of a body.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    Data(Bytes),
+    /// The last.
+    Trailers(HeaderMap),
+}
+
+/// Where the parts of a body come from.
+pub(crate) trait Parts {
+    /// Whether nothing more comes.
+    fn is_at_end(&self) -> bool;
+
+    /// What comes next; `None` at the end. Asking for it says that what came before was passed on.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>>;
+}
+
+/// `None` is where there is no body.
+impl<P: Parts> Parts for Option<P> {
+    fn is_at_end(&self) -> bool {
+        self.as_ref().is_none_or(Parts::is_at_end)
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>> {
+        match self {
+            Some(parts) => parts.poll_part(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}

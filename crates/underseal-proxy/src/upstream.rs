@@ -1,0 +1,284 @@
+//! Backends of either version, as an exchange sees them: a head and a body go out, on a connection of
+//! their own or on one that others share, and a head and a body come back.
+//!
+//! There is one pool of connections ([`Upstreams`]), whatever clients speak.
+
+mod http1;
+mod idle;
+mod multiplexed;
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http::Response;
+use http::uri::Scheme;
+use underseal_http::Outgoing;
+use underseal_http::http1::ResponseRefusal;
+
+use self::http1::Http1;
+use self::idle::Idle;
+use self::multiplexed::Shared;
+pub(crate) use self::multiplexed::{Connection, Http2};
+use crate::backend::{Backend, Known, Unreachable};
+use crate::exchange::{Allowed, Connected, Unanswered};
+use crate::flow::Broken;
+use crate::http1::Fault;
+use crate::http2::written;
+use crate::parts::{Part, Parts};
+use crate::protocol::ToProtocol;
+use crate::worker::Worker;
+use underseal_server::watch::Watch;
+
+/// Connections to backends: those of a worker, or where each carries the address of a client, those
+/// of that client.
+pub(crate) struct Upstreams {
+    /// What a new connection carries first.
+    header: Option<Vec<u8>>,
+    /// Of HTTP/1.1, by backend.
+    idle: Box<[Idle]>,
+    /// Of HTTP/2, by backend.
+    multiplexed: Box<[Shared]>,
+}
+
+/// A connection to a backend, for one request.
+pub(crate) enum Reached {
+    Http1(Box<Backend>),
+    Http2(Rc<Connection>),
+}
+
+/// What has come of a response: what goes on of its head.
+pub(crate) enum Event {
+    /// With a status of 1xx; another one follows.
+    Interim(Response<()>),
+    Final(Response<()>),
+}
+
+/// Why no response comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lost {
+    pub(crate) fault: Fault,
+    pub(crate) why: Unanswered,
+}
+
+impl Upstreams {
+    /// To this many backends.
+    pub(crate) fn new(backends: usize, header: Option<Vec<u8>>) -> Self {
+        Self {
+            header,
+            idle: (0..backends).map(|_| Idle::default()).collect(),
+            multiplexed: (0..backends).map(|_| Shared::default()).collect(),
+        }
+    }
+
+    /// A connection that takes a request without waiting for it, to the backend whose turn it is, or to
+    /// that one if it is to be tried `again`: then a new one, where it is for one request at a time.
+    ///
+    /// # Errors
+    /// To which backend one is to be made.
+    pub(crate) fn at_hand(&self, worker: &Worker, again: Option<usize>) -> Result<Reached, usize> {
+        let index = again.unwrap_or_else(|| worker.backends.pick());
+        let found = match (worker.shared.to_protocol, again) {
+            (ToProtocol::Http1, None) => self.idle[index].take().map(Reached::Http1),
+            (ToProtocol::Http1, Some(_)) => None,
+            (ToProtocol::H2, _) => self.multiplexed[index].usable().map(Reached::Http2),
+        };
+        found.ok_or(index)
+    }
+
+    /// A connection to the backend `index`, or to another one if it takes none.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn reach(
+        &self,
+        worker: &Rc<Worker>,
+        watch: &Watch,
+        index: usize,
+    ) -> Result<Reached, Unreachable> {
+        if worker.shared.to_protocol == ToProtocol::H2 {
+            let connection = self.connection(worker, watch, index).await?;
+            return Ok(Reached::Http2(connection));
+        }
+        let header = self.header.as_deref();
+        let backend = worker.backends.connect(worker, watch, index, header);
+        Ok(Reached::Http1(backend.await?))
+    }
+
+    /// Keeps a connection whose last exchange is complete for the next.
+    pub(crate) fn keep(&self, backend: Box<Backend>) {
+        self.idle[backend.known.target].put(backend);
+    }
+
+    /// Gives back what is not used.
+    pub(crate) fn give_back(&self, unused: Reached) {
+        if let Reached::Http1(backend) = unused {
+            self.keep(backend);
+        }
+    }
+
+    /// Drops the kept connections that ended or were kept for too long.
+    pub(crate) fn sweep(&self) {
+        self.idle.iter().for_each(Idle::sweep);
+    }
+}
+
+impl Connected for Reached {
+    fn known(&self) -> &Known {
+        match self {
+            Self::Http1(backend) => &backend.known,
+            Self::Http2(connection) => connection.known(),
+        }
+    }
+}
+
+impl Lost {
+    /// A response that is none.
+    pub(crate) fn bad(bad: ResponseRefusal) -> Self {
+        Self {
+            fault: Fault::BackendResponse(bad),
+            why: Unanswered::Unknown,
+        }
+    }
+
+    /// A response that breaks off.
+    pub(crate) fn cut() -> Self {
+        Self::unanswered(Unanswered::Unknown)
+    }
+
+    /// No response at all.
+    pub(crate) fn unanswered(why: Unanswered) -> Self {
+        Self {
+            fault: Fault::BackendCut,
+            why,
+        }
+    }
+}
+
+/// A request that is with a backend, and the response that comes.
+pub(crate) enum Upstream {
+    Http1(Box<Http1>),
+    Http2(Http2),
+}
+
+impl Upstream {
+    /// Begins to send a request, of which `has_body` says whether a body follows; `None` if the
+    /// connection has ended meanwhile, and nothing was sent.
+    ///
+    /// # Errors
+    /// Why it is not sent.
+    pub(crate) async fn begin(
+        worker: &Worker,
+        watch: &Watch,
+        reached: Reached,
+        (allowed, scheme): (Allowed<&Outgoing>, &Scheme),
+        has_body: bool,
+    ) -> Result<Option<Self>, Fault> {
+        match reached {
+            Reached::Http1(backend) => {
+                let outgoing = allowed.to(backend.known.target);
+                let outgoing = outgoing.ok_or(Fault::BackendCut)?;
+                let begun = Http1::new(worker, backend, outgoing, has_body);
+                Ok(Some(Self::Http1(Box::new(begun))))
+            }
+            Reached::Http2(connection) => {
+                let head = allowed.written(|outgoing| written(outgoing, scheme.clone()))?;
+                let begun = connection.send(worker, watch, head, has_body).await?;
+                Ok(begun.map(Self::Http2))
+            }
+        }
+    }
+
+    /// Which of the backends it is with.
+    pub(crate) fn target(&self) -> usize {
+        match self {
+            Self::Http1(begun) => begun.target(),
+            Self::Http2(begun) => begun.target(),
+        }
+    }
+
+    /// Goes on with the request's body. Where the backend takes no more of it, that is the end of it:
+    /// it may respond all the same.
+    ///
+    /// # Errors
+    /// Why `body` does not come to its end: never [`Broken::Sink`].
+    pub(crate) fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut impl Parts,
+    ) -> Result<(), Broken> {
+        match self {
+            Self::Http1(begun) => begun.poll_upload(cx, body),
+            Self::Http2(begun) => begun.poll_upload(cx, body),
+        }
+    }
+
+    /// Bytes of the request's body that were taken.
+    pub(crate) fn passed(&self) -> u64 {
+        match self {
+            Self::Http1(begun) => begun.passed(),
+            Self::Http2(begun) => begun.passed(),
+        }
+    }
+
+    /// Whether all of it was sent, or all that is wanted.
+    pub(crate) fn is_sent(&self) -> bool {
+        match self {
+            Self::Http1(begun) => begun.is_sent(),
+            Self::Http2(begun) => begun.is_sent(),
+        }
+    }
+
+    /// Whether the client is to send more, and what it sent has been taken.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        match self {
+            Self::Http1(begun) => begun.waits_for_client(),
+            Self::Http2(begun) => begun.waits_for_client(),
+        }
+    }
+
+    /// The next head of a response.
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Lost>> {
+        match self {
+            Self::Http1(begun) => begun.poll_head(cx),
+            Self::Http2(begun) => begun.poll_head(cx),
+        }
+    }
+
+    /// Gives the connection back after a whole response, if it can serve again.
+    pub(crate) fn finish(self, worker: &Worker, upstreams: &Upstreams) {
+        if let Self::Http1(begun) = self {
+            begun.finish(worker, upstreams);
+        }
+    }
+
+    /// Ends what the exchange has of the connection: a request or a response on it is not whole.
+    pub(crate) fn abort(self) {
+        if let Self::Http1(begun) = self {
+            begun.abort();
+        }
+    }
+
+    /// Has nobody else use the connection: its other end does not answer.
+    pub(crate) fn distrust(&self) {
+        if let Self::Http2(begun) = self {
+            begun.distrust();
+        }
+    }
+}
+
+/// The body of the response, once its head has come.
+impl Parts for Upstream {
+    fn is_at_end(&self) -> bool {
+        match self {
+            Self::Http1(begun) => begun.is_at_end(),
+            Self::Http2(begun) => begun.is_at_end(),
+        }
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>> {
+        match self {
+            Self::Http1(begun) => begun.poll_part(cx),
+            Self::Http2(begun) => begun.poll_part(cx),
+        }
+    }
+}

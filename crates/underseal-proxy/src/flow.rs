@@ -301,15 +301,16 @@ impl Flow {
             source.fill_now(cx, &mut self.chunk)?;
         }
         for _ in 0..TURN {
-            if self.cleared == 0 && !self.chunk.is_empty() {
-                let taken = self.body.take(self.chunk.bytes(), self.guard.as_ref());
-                self.cleared = taken.map_err(Broken::Framing)?;
-            }
+            self.clear()?;
             self.waiting = Waiting::Sink;
             ready!(self.poll_write(cx, sink)).map_err(Broken::Sink)?;
             ready!(self.poll_drain(cx, sink)).map_err(Broken::Sink)?;
             if self.body.is_done() {
                 return Pin::new(sink).poll_flush(cx).map_err(Broken::Sink);
+            }
+            // What was read ahead while the sink took nothing goes first.
+            if self.clear()? {
+                continue;
             }
             let read = match self.poll_read(cx, source, sink) {
                 Poll::Ready(read) => read?,
@@ -330,6 +331,15 @@ impl Flow {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Finds out what of that which was read can be written; whether there is anything.
+    fn clear(&mut self) -> Result<bool, Broken> {
+        if self.cleared == 0 && !self.chunk.is_empty() {
+            let taken = self.body.take(self.chunk.bytes(), self.guard.as_ref());
+            self.cleared = taken.map_err(Broken::Framing)?;
+        }
+        Ok(self.cleared > 0)
     }
 
     /// Reads more of the body; zero is the end of `source`.
@@ -424,6 +434,8 @@ impl Flow {
 mod tests {
     use std::future::poll_fn;
 
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
     use crate::metrics::{Metrics, Side};
     use crate::stream::Io;
@@ -475,6 +487,31 @@ mod tests {
         let far = tokio::net::TcpStream::from_std(far).expect("a stream");
         let open = Metrics::new(1).tally(0).connection(Side::Backend);
         (Stream::new(Io::Plain(near), None, open), far)
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_needs_no_more_to_come() {
+        let (mut sink, mut far) = narrow().await;
+        let (mut source, _other) = narrow().await;
+        let bytes = vec![b'x'; 200_000];
+        let more = 50_000;
+        let length = bytes.len() + more;
+        let mut flow = Flow::new(Chunk::copy_of(&bytes), Body::Length(length as u64));
+        let first = poll_fn(|cx| Poll::Ready(flow.poll(cx, &mut source, &mut sink))).await;
+        assert!(first.is_pending() && flow.passed < bytes.len() as u64);
+        // As a departure is looked for while the sink takes nothing.
+        assert_eq!(flow.chunk.append(&bytes[..more]), more);
+        // Another task: this one is woken by nothing but the two ends.
+        let reading = tokio::spawn(async move {
+            let mut came = vec![0; length];
+            far.read_exact(&mut came).await
+        });
+        let passed = poll_fn(|cx| flow.poll(cx, &mut source, &mut sink));
+        let passed = tokio::time::timeout(std::time::Duration::from_secs(10), passed).await;
+        let passed = passed.expect("nothing waits for the source");
+        passed.expect("all of it");
+        let read = reading.await.expect("no panic");
+        assert_eq!(read.expect("all of it"), length);
     }
 
     #[tokio::test]

@@ -83,36 +83,25 @@ pub fn receive(
     flags: RecvFlags,
 ) -> Result<Received, Errno> {
     let mut control = RecordType::new(0);
-    let fd = fd.as_fd();
-    let (len, flags, control_len) = loop {
-        let mut header = empty_header();
-        header.msg_iov = slices.as_mut_ptr().cast();
-        header.msg_iovlen = slices.len() as _;
-        header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = RecordType::LEN as _;
-        let flags = flags.bits().cast_signed();
-        // SAFETY: `IoSliceMut` has the layout of `iovec` on Unix; slices and `control` are
-        // borrowed mutably for longer than the header is used, and the lengths are theirs.
-        let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags) };
-        match usize::try_from(len) {
-            Ok(len) => break (len, header.msg_flags, header.msg_controllen),
-            Err(_) => match last() {
-                Errno::INTR => {}
-                error => return Err(error),
-            },
-        }
-    };
+    let mut header = empty_header();
+    header.msg_iov = slices.as_mut_ptr().cast();
+    header.msg_iovlen = slices.len() as _;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = RecordType::LEN as _;
+    // SAFETY: `IoSliceMut` has the layout of `iovec` on Unix; slices and `control` are borrowed
+    // mutably for longer than the header is used, and the lengths are theirs.
+    let len = unsafe { receive_header(fd.as_fd(), &mut header, flags) }?;
     Ok(Received {
         len,
-        content_type: control.content_type(control_len),
-        end_of_record: flags & libc::MSG_EOR != 0,
+        content_type: control.content_type(header.msg_controllen as _),
+        end_of_record: header.msg_flags & libc::MSG_EOR != 0,
     })
 }
 
 /// # Safety
 ///
 /// The pointers in `header` are valid to read for the lengths beside them.
-unsafe fn send_header(
+pub(crate) unsafe fn send_header(
     fd: BorrowedFd<'_>,
     header: &libc::msghdr,
     flags: SendFlags,
@@ -131,8 +120,33 @@ unsafe fn send_header(
     }
 }
 
+/// Fills what `header` points to, and its lengths and flags.
+///
+/// # Safety
+///
+/// The pointers in `header` are valid to write for the lengths beside them.
+pub(crate) unsafe fn receive_header(
+    fd: BorrowedFd<'_>,
+    header: &mut libc::msghdr,
+    flags: RecvFlags,
+) -> Result<usize, Errno> {
+    let (flags, control_len) = (flags.bits().cast_signed(), header.msg_controllen);
+    loop {
+        header.msg_controllen = control_len;
+        // SAFETY: the caller vouches for the header; the descriptor is open while it is borrowed.
+        let received = unsafe { libc::recvmsg(fd.as_raw_fd(), header, flags) };
+        match usize::try_from(received) {
+            Ok(received) => return Ok(received),
+            Err(_) => match last() {
+                Errno::INTR => {}
+                error => return Err(error),
+            },
+        }
+    }
+}
+
 /// A header with nothing in it.
-fn empty_header() -> libc::msghdr {
+pub(crate) fn empty_header() -> libc::msghdr {
     // SAFETY: all fields are integers and pointers, for which zero is a value.
     unsafe { std::mem::zeroed() }
 }

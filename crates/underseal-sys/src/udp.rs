@@ -1,5 +1,7 @@
 //! UDP segmentation offload (GSO) and receive coalescing (GRO).
 
+mod train;
+
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsFd;
@@ -9,6 +11,8 @@ use rustix::io::Errno;
 
 use crate::probe::Answer;
 use crate::socket_option;
+
+pub use train::{MAX_TRAIN, MAX_TRAIN_BYTES, Train, receive_train, send_train};
 
 /// `SOL_UDP`, `include/linux/socket.h`.
 const SOL_UDP: i32 = libc::SOL_UDP;

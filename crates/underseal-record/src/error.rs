@@ -118,4 +118,10 @@ pub enum ApiMisuse {
     /// A change_cipher_spec or, in TLS 1.3, an empty alert or handshake record was to be sealed.
     #[error("such a record may not be sent")]
     ForbiddenRecord,
+    /// A connection ID longer than [`crate::dtls::ConnectionId::MAX_LEN`].
+    #[error("connection ID too long")]
+    ConnectionIdTooLong,
+    /// An epoch that has no keys, or a sequence number of DTLS that six bytes cannot hold.
+    #[error("record number out of range")]
+    RecordNumber,
 }

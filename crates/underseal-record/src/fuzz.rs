@@ -7,8 +7,10 @@ use crate::{
     ProtocolVersion, Sealer, SeqNo, TrafficKeys, deframe,
 };
 
+mod dtls;
 mod quic;
 
+pub use dtls::{dtls_change, dtls_datagram, dtls_window, dtls_window_agrees};
 pub use quic::{quic_headers, quic_train};
 
 /// Deframes arbitrary bytes as a stream until they run out or are refused.

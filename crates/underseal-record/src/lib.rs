@@ -8,6 +8,7 @@ mod algorithm;
 mod backend;
 mod content_type;
 mod deframe;
+pub mod dtls;
 mod error;
 mod keys;
 mod limits;

@@ -16,6 +16,18 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
+/// As above, with headers of DTLS.
+fn any_datagram() -> impl Strategy<Value = Vec<u8>> {
+    let header = (20..26u8, 0..2u8, any::<[u8; 6]>(), 0..40u8).prop_map(
+        |(content_type, epoch, seq, len)| {
+            [&[content_type, 0xfe, 0xfd, 0, epoch][..], &seq, &[0, len]].concat()
+        },
+    );
+    let piece = prop_oneof![header, vec(any::<u8>(), 0..60)];
+    (any::<u8>(), vec(piece, 0..12))
+        .prop_map(|(choice, pieces)| [vec![choice], pieces.concat()].concat())
+}
+
 proptest! {
     #[test]
     fn deframing_holds_its_invariants(data in any_stream()) {
@@ -30,5 +42,20 @@ proptest! {
     #[test]
     fn sealing_changing_and_opening_holds_its_invariants(data in vec(any::<u8>(), 0..400)) {
         fuzz::seal_change_open(&data);
+    }
+
+    #[test]
+    fn opening_datagrams_holds_its_invariants(data in any_datagram()) {
+        fuzz::dtls_datagram(&data);
+    }
+
+    #[test]
+    fn changing_datagrams_holds_its_invariants(data in vec(any::<u8>(), 0..400)) {
+        fuzz::dtls_change(&data);
+    }
+
+    #[test]
+    fn moving_a_window_holds_its_invariants(data in vec(any::<u8>(), 0..400)) {
+        fuzz::dtls_window(&data);
     }
 }

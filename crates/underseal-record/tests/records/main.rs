@@ -8,6 +8,7 @@
 mod alerts;
 mod api_misuse;
 mod direction;
+mod dtls;
 mod forge;
 mod fuzz_entries;
 mod key_limits;

@@ -1,0 +1,163 @@
+use core::fmt;
+
+use crate::aead::AeadKey;
+use crate::dtls::v12::{self, AdditionalData, TLS12_CID};
+use crate::dtls::{ConnectionId, EpochKeys, RecordNumber, limits};
+use crate::nonce::nonce;
+use crate::{ApiMisuse, Backend, ContentType, Error, Limits, MAX_PLAINTEXT, TAG_LEN};
+
+/// Seals the records that one direction sends in one epoch.
+///
+/// Invariants: those of [`crate::Sealer`]. Limits count as [`Sealer::limits`] says.
+pub struct Sealer {
+    key: AeadKey,
+    keys: EpochKeys,
+    limits: Limits,
+    connection_id: ConnectionId,
+}
+
+impl Sealer {
+    /// Takes over the keys of a sending direction, with the backend that this process prefers.
+    pub fn new(keys: EpochKeys) -> Self {
+        let backend = Backend::preferred(keys.algorithm());
+        Self::with_backend(keys, backend)
+    }
+
+    /// As [`Sealer::new`], with a backend of the caller's choice.
+    pub fn with_backend(keys: EpochKeys, backend: Backend) -> Self {
+        Self {
+            key: AeadKey::new(backend, &keys.keys),
+            limits: limits::of(keys.version(), keys.algorithm()),
+            keys,
+            connection_id: ConnectionId::EMPTY,
+        }
+    }
+
+    /// Gives the keys back, with the number of the next record.
+    pub fn into_keys(self) -> EpochKeys {
+        self.keys
+    }
+
+    /// Puts the connection ID that the peer asked for into every record from here on.
+    pub fn set_connection_id(&mut self, connection_id: ConnectionId) {
+        self.connection_id = connection_id;
+    }
+
+    /// The number of the next record.
+    pub fn next_number(&self) -> RecordNumber {
+        self.keys.next_number()
+    }
+
+    /// The backend that seals.
+    pub fn backend(&self) -> Backend {
+        self.key.backend()
+    }
+
+    /// What this key may seal: records, where DTLS 1.2 with AES-GCM counts one of more than
+    /// 2^11 bytes once for each 2^11 that it began.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Lowers the limits of this key; they cannot be raised.
+    pub fn lower_limits(&mut self, limits: Limits) {
+        self.limits = self.limits.lowered_to(limits);
+    }
+
+    /// Whether the soft limit is reached: change the keys, in DTLS 1.2 by a new handshake.
+    #[inline]
+    pub fn wants_new_keys(&self) -> bool {
+        self.keys.used >= self.limits.soft
+    }
+
+    /// Bytes that a record is longer than its plaintext.
+    #[inline]
+    pub fn overhead(&self) -> usize {
+        self.prefix_len() + self.trailer_len() + TAG_LEN
+    }
+
+    /// Seals one record of the whole of `plaintext` into the front of `out`, and returns its
+    /// length: that of the plaintext and [`overhead`](Self::overhead).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConfidentialityLimit`] past the hard limit or the last sequence number;
+    /// [`ApiMisuse::PlaintextTooLong`] past [`MAX_PLAINTEXT`]; [`ApiMisuse::OutputTooSmall`];
+    /// [`ApiMisuse::ForbiddenRecord`]. `out` and the record number are unchanged then.
+    #[inline]
+    pub fn seal(
+        &mut self,
+        content_type: ContentType,
+        plaintext: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
+        let len = self.check(content_type, plaintext.len(), out.len())?;
+        let (prefix, trailer_len) = (self.prefix_len(), self.trailer_len());
+        let (number, record) = (self.keys.next_number(), &mut out[..len]);
+        let outer = match self.connection_id.is_empty() {
+            true => content_type,
+            false => TLS12_CID,
+        };
+        v12::write_header(record, outer, number, &self.connection_id);
+        let nonce = nonce(&self.keys.keys.iv, number.to_u64());
+        let explicit = self.keys.explicit_nonce_len();
+        record[prefix - explicit..prefix].copy_from_slice(&nonce[12 - explicit..]);
+        let inner_len = plaintext.len() + trailer_len;
+        let aad = AdditionalData::new(outer, number, self.connection_id.as_bytes(), inner_len);
+        let trailer = &[content_type.0][..trailer_len];
+        self.key
+            .seal_from(
+                nonce,
+                aad.as_ref(),
+                plaintext,
+                trailer,
+                &mut record[prefix..],
+            )
+            .map_err(|_| ApiMisuse::PlaintextTooLong)?;
+        self.keys.keys.seq += 1;
+        self.keys.used += limits::cost(self.keys.version(), plaintext.len());
+        Ok(len)
+    }
+
+    #[inline]
+    fn prefix_len(&self) -> usize {
+        v12::HEADER_LEN + self.connection_id.len() + self.keys.explicit_nonce_len()
+    }
+
+    /// Bytes of content type behind the plaintext.
+    #[inline]
+    fn trailer_len(&self) -> usize {
+        usize::from(!self.connection_id.is_empty())
+    }
+
+    /// Everything that can refuse a record, before a byte is written. Returns the record's length.
+    #[inline]
+    fn check(&self, content_type: ContentType, len: usize, have: usize) -> Result<usize, Error> {
+        if len > MAX_PLAINTEXT {
+            return Err(ApiMisuse::PlaintextTooLong.into());
+        }
+        let need = len + self.overhead();
+        if need > have {
+            return Err(ApiMisuse::OutputTooSmall { need, have }.into());
+        }
+        if self.keys.used >= self.limits.hard || self.keys.keys.seq > RecordNumber::MAX_SEQ {
+            return Err(Error::ConfidentialityLimit);
+        }
+        let empty = len == 0 && content_type != ContentType::APPLICATION_DATA;
+        // A zero type byte would be read as padding, and the last two are no content of a record.
+        let untyped = [ContentType(0), TLS12_CID, ContentType::CHANGE_CIPHER_SPEC];
+        if empty || untyped.contains(&content_type) {
+            return Err(ApiMisuse::ForbiddenRecord.into());
+        }
+        Ok(need)
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer")
+            .field("keys", &self.keys)
+            .field("backend", &self.backend())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! Entry points for records of DTLS.
+
+use std::collections::BTreeSet;
+
+use crate::dtls::{
+    ConnectionId, Discard, EpochKeys, Opened, Opener, ReplayWindow, Sealer, record_numbers,
+};
+use crate::{Algorithm, Backend, ContentType, ProtocolVersion, SeqNo, TrafficKeys};
+
+/// Opens arbitrary bytes as a datagram, under keys and a connection ID that the first byte chooses.
+pub fn dtls_datagram(data: &[u8]) {
+    let Some((choice, datagram)) = data.split_first() else {
+        return;
+    };
+    assert!(
+        record_numbers(datagram).count() <= datagram.len() / 13,
+        "a header is thirteen bytes long"
+    );
+    let sides = Sides::chosen_by(*choice);
+    let opened = Backend::ALL.map(|backend| open_all(&mut sides.opener(backend), datagram));
+    let first = opened.first().expect("this build has a backend");
+    assert!(
+        opened.iter().all(|one| one == first),
+        "the backends disagree"
+    );
+}
+
+/// Seals two records into a datagram, changes it, and opens it twice: byte 0 chooses keys and
+/// connection ID, then two bytes each place a changed byte (position, XOR) until a zero XOR, and the
+/// rest is plaintext, half of it for each record. What opens is what was sealed, and opens once.
+pub fn dtls_change(data: &[u8]) {
+    let Some((choice, mut rest)) = data.split_first() else {
+        return;
+    };
+    let mut changes = Vec::new();
+    while let Some(([at, xor], after)) = rest.split_first_chunk() {
+        rest = after;
+        if *xor == 0 {
+            break;
+        }
+        changes.push((usize::from(*at), *xor));
+    }
+    let rest = &rest[..rest.len().min(2 * crate::MAX_PLAINTEXT)];
+    let (first, second) = rest.split_at(rest.len() / 2);
+    let sides = Sides::chosen_by(*choice);
+    for backend in Backend::ALL {
+        let mut sealer = sides.sealer(backend);
+        let mut datagram = Vec::new();
+        for plaintext in [first, second] {
+            let mut record = vec![0; plaintext.len() + sealer.overhead()];
+            let sealed = sealer.seal(ContentType::APPLICATION_DATA, plaintext, &mut record);
+            assert_eq!(sealed, Ok(record.len()));
+            datagram.extend(record);
+        }
+        let original = datagram.clone();
+        for (at, xor) in &changes {
+            let at = at % datagram.len();
+            datagram[at] ^= xor;
+        }
+        let mut opener = sides.opener(backend);
+        let opened = open_all(&mut opener, &datagram);
+        for (opened, plaintext) in opened.iter().flatten() {
+            let sealed = [first, second][opened.number.seq as usize & 1];
+            assert_eq!(
+                plaintext, sealed,
+                "another record was opened than was sealed"
+            );
+        }
+        if datagram == original {
+            assert_eq!(opened.iter().flatten().count(), 2, "both are good");
+        }
+        let again = open_all(&mut opener, &datagram);
+        assert_eq!(
+            again.iter().flatten().count(),
+            0,
+            "a record was opened twice"
+        );
+    }
+}
+
+/// Moves a window as the bytes say, four each: whether to commit, and a step.
+pub fn dtls_window(data: &[u8]) {
+    let steps = |(chunk, _): (&[[u8; 4]], &[u8])| {
+        let step = |[commits, a, b, c]: &[u8; 4]| {
+            let step = i32::from_be_bytes([*a, *b, *c, 0]) >> 8;
+            (*commits & 1 == 0, i64::from(step))
+        };
+        chunk.iter().map(step).collect::<Vec<_>>()
+    };
+    let steps = steps(data.as_chunks());
+    dtls_window_agrees::<2>(0, &steps);
+    dtls_window_agrees::<33>(1 << 40, &steps);
+}
+
+/// Walks from number `start` by `steps`, commits where a step says so, and holds what a window
+/// answers against a set of all numbers committed.
+pub fn dtls_window_agrees<const WORDS: usize>(start: u64, steps: &[(bool, i64)]) {
+    let mut window = ReplayWindow::<WORDS>::default();
+    let mut committed = BTreeSet::new();
+    let mut seq = start;
+    for (commits, step) in steps {
+        seq = seq.saturating_add_signed(*step).min((1 << 48) - 1);
+        let age = committed
+            .last()
+            .map(|highest: &u64| highest.saturating_sub(seq));
+        let expected = match age {
+            Some(age) if age >= ReplayWindow::<WORDS>::SIZE => Err(Discard::TooOld),
+            _ if committed.contains(&seq) => Err(Discard::Replayed),
+            _ => Ok(()),
+        };
+        assert_eq!(window.check(seq), expected, "{seq}");
+        if expected.is_ok() && *commits {
+            window.commit(seq);
+            committed.insert(seq);
+            assert_eq!(window.check(seq), Err(Discard::Replayed));
+        }
+        let next = committed.last().map_or(0, |last| last + 1);
+        assert_eq!(window.next(), next);
+    }
+}
+
+/// Opens each record of `datagram`, with what holds of every outcome.
+fn open_all(opener: &mut Opener, datagram: &[u8]) -> Vec<Result<(Opened, Vec<u8>), Discard>> {
+    let mut datagram = datagram.to_vec();
+    let mut rest = &mut datagram[..];
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let taken = opener.open(rest);
+        assert!(0 < taken.len && taken.len <= rest.len(), "it must end");
+        all.push(taken.opened.map(|opened| {
+            assert_ne!(opened.content_type, ContentType::CHANGE_CIPHER_SPEC);
+            let plaintext = rest[opened.plaintext.clone()].to_vec();
+            (opened, plaintext)
+        }));
+        rest = &mut rest[taken.len..];
+    }
+    all
+}
+
+/// Keys and a connection ID that are the same for the same byte.
+struct Sides {
+    algorithm: Algorithm,
+    connection_id: ConnectionId,
+}
+
+impl Sides {
+    fn chosen_by(choice: u8) -> Self {
+        let id = [9; 7];
+        let id = &id[..usize::from(choice >> 4) % 8];
+        Self {
+            algorithm: Algorithm::ALL[usize::from(choice & 15) % Algorithm::ALL.len()],
+            connection_id: ConnectionId::new(id).expect("seven bytes are not too many"),
+        }
+    }
+
+    fn keys(&self) -> EpochKeys {
+        let key = &[7; 32][..self.algorithm.key_len()];
+        TrafficKeys::new(
+            ProtocolVersion::Tls12,
+            self.algorithm,
+            key,
+            [9; 12],
+            SeqNo(0),
+        )
+        .and_then(|keys| EpochKeys::new(keys, 1))
+        .expect("the key has the length of its algorithm")
+    }
+
+    fn sealer(&self, backend: Backend) -> Sealer {
+        let mut sealer = Sealer::with_backend(self.keys(), backend);
+        sealer.set_connection_id(self.connection_id);
+        sealer
+    }
+
+    fn opener(&self, backend: Backend) -> Opener {
+        let window = ReplayWindow::default();
+        let mut opener = Opener::with_backend(self.keys(), window, backend);
+        opener.set_connection_id(self.connection_id);
+        opener
+    }
+}

@@ -21,10 +21,10 @@ struct Package {
     needed_by: &'static [StepName],
 }
 
-use StepName::{Clippy, Compat, Docs, Fuzz, Readme, Tree, Unit, Vm};
+use StepName::{Clippy, Compat, Docs, Features, Fuzz, Readme, Tree, Unit, Vm};
 
-/// Steps that compile the bench, whose peers are C libraries.
-const COMPILES_BENCH: &[StepName] = &[Clippy, Docs, Unit];
+/// Steps that compile what C libraries are needed for: underseal-dtls, and peers of the bench.
+const COMPILES_C: &[StepName] = &[Clippy, Docs, Unit, Features];
 
 #[rustfmt::skip]
 const PACKAGES: &[Package] = &[
@@ -52,7 +52,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "kmod", probe: Probe::Program("depmod"),
         reason: "says which kernel modules need which", needed_by: &[Vm] },
     Package { name: "libssl-dev", probe: Probe::Library("openssl"),
-        reason: "OpenSSL as a peer of the bench", needed_by: COMPILES_BENCH },
+        reason: "handshakes of underseal-dtls; OpenSSL as a peer of the bench", needed_by: COMPILES_C },
     Package { name: "nghttp2-client", probe: Probe::Program("h2load"),
         reason: "peer of the tests of `proxy`: HTTP/2 that others wrote", needed_by: &[Unit] },
     Package { name: "nginx", probe: Probe::Program("nginx"),
@@ -61,7 +61,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "openssl", probe: Probe::Program("openssl"),
         reason: "peer of the interop tests; makes RSA keys", needed_by: &[Unit] },
     Package { name: "pkg-config", probe: Probe::Program("pkg-config"),
-        reason: "finds OpenSSL for the bench", needed_by: COMPILES_BENCH },
+        reason: "finds OpenSSL for underseal-dtls and the bench", needed_by: COMPILES_C },
     Package { name: "postgresql", probe: Probe::Program("pg_ctlcluster"),
         reason: "serves a program of the shim", needed_by: &[Compat] },
     Package { name: "python3", probe: Probe::Program("python3"),

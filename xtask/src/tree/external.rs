@@ -9,6 +9,7 @@ use syn::{Fields, ImplItem, Item, Signature, TraitItem, Type, UseTree, Visibilit
 /// The libraries, each with the crates of others that its public items may name.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("underseal", &["rustls", "tokio", "zeroize"]),
+    ("underseal-dtls", &["openssl", "tokio"]),
     ("underseal-http", &[]),
     ("underseal-message", &[]),
     ("underseal-policy", &["serde_json"]),

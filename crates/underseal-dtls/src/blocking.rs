@@ -1,0 +1,160 @@
+//! The socket for programs without a runtime.
+
+#[cfg(feature = "openssl")]
+mod handshake;
+
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Instant;
+use std::{fmt, io};
+
+use crate::association::Association;
+use crate::endpoint::Endpoint;
+use crate::{Batch, Counters, Error, Parts};
+
+/// A UDP socket whose datagrams are sealed and opened underneath.
+///
+/// It is used as a connected [`UdpSocket`] is, by any number of threads at once: sending and
+/// receiving do not wait for each other.
+pub struct DtlsSocket {
+    endpoint: Endpoint<UdpSocket>,
+}
+
+impl DtlsSocket {
+    /// The socket of an association whose handshake was made elsewhere. `socket` is connected to
+    /// the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Socket`] if the socket is not connected: datagrams of strangers would be opened.
+    pub fn from_parts(socket: UdpSocket, parts: Parts) -> Result<Self, Error> {
+        socket.peer_addr()?;
+        let association = Association::new(parts, Vec::new());
+        Ok(Self {
+            endpoint: Endpoint::new(socket, association),
+        })
+    }
+
+    /// Takes the association apart. Datagrams that were opened and not read yet are lost.
+    pub fn into_parts(self) -> (UdpSocket, Parts) {
+        self.endpoint.into_parts()
+    }
+
+    /// Sends `payload` as one datagram, and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Record`] past 2^14 bytes, or where the key may seal no more; [`Error::Closed`] after
+    /// [`close`](Self::close) or an end that the peer made; [`Error::Socket`]: `EMSGSIZE` where the
+    /// datagram is longer than the path takes. Nothing was sent then.
+    pub fn send(&self, payload: &[u8]) -> Result<usize, Error> {
+        self.endpoint.send(payload)
+    }
+
+    /// Waits for a datagram and copies its payload to `buffer`, as far as it fits; the rest is lost,
+    /// as with [`UdpSocket::recv`]. A payload may have no bytes.
+    ///
+    /// What does not open is dropped, and waited on. The socket's read timeout bounds that, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClosedByPeer`], [`Error::AlertReceived`], [`Error::IntegrityLimit`]: for good.
+    /// [`Error::Socket`] of kind `WouldBlock` where the socket does not wait, or not as long.
+    pub fn recv(&self, buffer: &mut [u8]) -> Result<usize, Error> {
+        self.patiently(|| self.endpoint.recv(buffer))
+    }
+
+    /// Sends `payloads`, each as a datagram of its own, and returns how many were sent. Neighbours of
+    /// one length (the last one may be shorter) go down in one call of the system.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), where not even the first was sent.
+    pub fn send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
+        self.endpoint.send_batch(payloads)
+    }
+
+    /// Waits for datagrams, and returns how many payloads `batch` has then: at least one. What it had
+    /// before is gone. It is several where [`set_gro`](Self::set_gro) was called.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_batch(&self, batch: &mut Batch) -> Result<usize, Error> {
+        self.patiently(|| self.endpoint.recv_batch(batch))
+    }
+
+    /// Lets the kernel hand over several datagrams at once (`UDP_GRO`): for those who receive in
+    /// batches. A single [`recv`](Self::recv) has to keep the others then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Socket`] before Linux 5.0.
+    pub fn set_gro(&self, on: bool) -> Result<(), Error> {
+        self.endpoint.set_gro(on)
+    }
+
+    /// Tries until something was received, or the socket's read timeout is over.
+    fn patiently(
+        &self,
+        mut attempt: impl FnMut() -> Option<Result<usize, Error>>,
+    ) -> Result<usize, Error> {
+        let start = Instant::now();
+        loop {
+            if let Some(received) = attempt() {
+                return received;
+            }
+            if let Some(timeout) = self.socket().read_timeout()?
+                && start.elapsed() >= timeout
+            {
+                return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
+            }
+        }
+    }
+
+    /// Sends a close_notify, once. Receiving goes on until the peer closes, too.
+    pub fn close(&self) {
+        self.endpoint.close();
+    }
+
+    /// What was sent, received and dropped so far.
+    pub fn counters(&self) -> Counters {
+        self.endpoint.counters()
+    }
+
+    /// Bytes that a datagram is longer than its payload.
+    pub fn overhead(&self) -> usize {
+        self.endpoint.overhead()
+    }
+
+    /// Whether the key has sealed nearly all that it may: make a new association soon.
+    pub fn wants_new_keys(&self) -> bool {
+        self.endpoint.wants_new_keys()
+    }
+
+    /// The socket underneath: for its addresses, timeouts and options. Whatever is sent through it
+    /// is not sealed.
+    pub fn socket(&self) -> &UdpSocket {
+        self.endpoint.socket()
+    }
+}
+
+impl AsFd for DtlsSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket().as_fd()
+    }
+}
+
+impl AsRawFd for DtlsSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for DtlsSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DtlsSocket")
+            .field("endpoint", &self.endpoint)
+            .finish()
+    }
+}

@@ -1,0 +1,66 @@
+//! Handshakes of the `openssl` crate, for programs without a runtime.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use openssl::ssl::{Ssl, SslStream};
+
+use super::DtlsSocket;
+use crate::handover::take_over;
+use crate::handshake::{TICK, stream, waits};
+use crate::{Error, HandshakeIo};
+
+impl DtlsSocket {
+    /// Makes a client's handshake over `socket`, which is connected to the server, and takes it
+    /// over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Handshake`] is what OpenSSL says, [`Error::HandshakeTimedOut`] that `timeout` was
+    /// over first, [`Error::Handover`] that the outcome is not for this crate.
+    pub fn connect(mut ssl: Ssl, socket: UdpSocket, timeout: Duration) -> Result<Self, Error> {
+        ssl.set_connect_state();
+        Self::handshake(ssl, socket, timeout)
+    }
+
+    /// Makes a server's handshake over `socket`, which is connected to the client, and takes it over.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn accept(mut ssl: Ssl, socket: UdpSocket, timeout: Duration) -> Result<Self, Error> {
+        ssl.set_accept_state();
+        Self::handshake(ssl, socket, timeout)
+    }
+
+    /// Takes over a handshake that the caller made, with DTLS 1.2 and an AEAD suite, before it read
+    /// or wrote application data. The handshake object is gone afterwards, so that nobody but the
+    /// socket seals in its epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Handover`] says what is in the way. The handshake is lost then.
+    pub fn from_openssl(stream: SslStream<HandshakeIo<UdpSocket>>) -> Result<Self, Error> {
+        Ok(Self {
+            endpoint: take_over(stream)?,
+        })
+    }
+
+    fn handshake(ssl: Ssl, socket: UdpSocket, timeout: Duration) -> Result<Self, Error> {
+        let deadline = Instant::now() + timeout;
+        let read_timeout = socket.read_timeout()?;
+        socket.set_read_timeout(Some(TICK))?;
+        let mut stream = stream(ssl, socket)?;
+        while let Err(error) = stream.do_handshake() {
+            if !waits(&error) {
+                return Err(error.into());
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::HandshakeTimedOut);
+            }
+        }
+        let socket = stream.get_ref().socket();
+        socket.set_read_timeout(read_timeout)?;
+        Self::from_openssl(stream)
+    }
+}

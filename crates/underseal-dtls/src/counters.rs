@@ -1,0 +1,70 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use underseal_record::dtls::Discard;
+
+/// What an association has sent, received and dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Records sealed, and given to the socket or to a train of it.
+    pub sealed: u64,
+    /// Authentic records opened.
+    pub opened: u64,
+    /// ICMP errors that the socket reported, and that changed nothing.
+    pub icmp_errors: u64,
+    /// How often the handshake's last flight was sent again.
+    pub flights_resent: u64,
+    dropped: [u64; Discard::COUNT],
+}
+
+impl Counters {
+    /// Records dropped for this reason.
+    pub fn dropped(&self, reason: Discard) -> u64 {
+        self.dropped[reason.index()]
+    }
+
+    /// Records dropped for any reason.
+    pub fn all_dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+}
+
+/// The counters, as they are counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) sealed: Count,
+    pub(crate) opened: Count,
+    pub(crate) icmp_errors: Count,
+    pub(crate) flights_resent: Count,
+    dropped: [Count; Discard::COUNT],
+}
+
+/// Counts events of several threads, none of which waits for another.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Tally {
+    pub(crate) fn dropped(&self, reason: Discard) {
+        self.dropped[reason.index()].one();
+    }
+
+    pub(crate) fn read(&self) -> Counters {
+        Counters {
+            sealed: self.sealed.get(),
+            opened: self.opened.get(),
+            icmp_errors: self.icmp_errors.get(),
+            flights_resent: self.flights_resent.get(),
+            dropped: std::array::from_fn(|index| self.dropped[index].get()),
+        }
+    }
+}

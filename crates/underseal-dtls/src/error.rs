@@ -1,0 +1,59 @@
+use std::io;
+
+use underseal_record::AlertDescription;
+
+/// Why an association failed, by the party at fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The socket, or the system below it. `WouldBlock` where it does not wait, or waited long
+    /// enough.
+    #[error("datagram socket: {0}")]
+    Socket(#[from] io::Error),
+    /// A datagram could not be sealed: it is too long, or the key has sealed all it may.
+    #[error(transparent)]
+    Record(#[from] underseal_record::Error),
+    /// The peer closed the association in order.
+    #[error("peer closed the association")]
+    ClosedByPeer,
+    /// This side closed the association.
+    #[error("association is closed")]
+    Closed,
+    /// The peer gave up and said why.
+    #[error("peer sent fatal alert: {0}")]
+    AlertReceived(AlertDescription),
+    /// So many records were forged that the receiving key must not be used any more.
+    #[error("integrity limit reached: too many datagrams were forged")]
+    IntegrityLimit,
+    /// The handshake failed; OpenSSL says why.
+    #[cfg(feature = "openssl")]
+    #[error("handshake failed: {0}")]
+    Handshake(#[from] openssl::ssl::Error),
+    /// The handshake was not over in time.
+    #[cfg(feature = "openssl")]
+    #[error("handshake timed out")]
+    HandshakeTimedOut,
+    /// The handshake cannot be taken over.
+    #[cfg(feature = "openssl")]
+    #[error("handshake cannot be taken over: {0}")]
+    Handover(#[from] crate::Refusal),
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Socket(_) => {
+                return match error {
+                    Error::Socket(socket) => socket,
+                    other => Self::other(other),
+                };
+            }
+            Error::Closed => io::ErrorKind::BrokenPipe,
+            Error::ClosedByPeer | Error::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
+            #[cfg(feature = "openssl")]
+            Error::HandshakeTimedOut => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -1,0 +1,133 @@
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use underseal_record::dtls::{RecordNumber, record_numbers};
+
+use crate::datagrams::{self, Datagrams};
+
+/// The epoch whose keys one handshake makes.
+pub(crate) const FIRST_EPOCH: u16 = 1;
+/// Bytes of received datagrams that are kept until their records can be told from forged ones.
+const MAX_KEPT: usize = 1 << 16;
+
+/// A connected UDP socket as the stream of a handshake: an `SslStream` reads and writes datagrams
+/// through it, and it keeps what the hand-over has to know of them.
+///
+/// Those are the number of the last record that was sent under the new keys, the received datagrams
+/// with records under the new keys, and the last flight that was sent.
+#[derive(Debug)]
+pub struct HandshakeIo<S> {
+    socket: Arc<S>,
+    seen: Seen,
+}
+
+/// What a handshake has sent and received.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// The highest number sent in an epoch with keys.
+    pub(crate) last_sent: Option<RecordNumber>,
+    /// Datagrams with records of an epoch with keys.
+    pub(crate) received: Vec<Vec<u8>>,
+    received_len: usize,
+    /// Datagrams sent since the last one that was received.
+    flight: Vec<Vec<u8>>,
+    flight_is_over: bool,
+}
+
+impl<S: Datagrams> HandshakeIo<S> {
+    /// Carries a handshake over `socket`, which is connected to the peer.
+    ///
+    /// # Errors
+    ///
+    /// The socket's, if it is not connected.
+    pub fn new(socket: S) -> io::Result<Self> {
+        rustix::net::getpeername(&socket)?;
+        Ok(Self {
+            socket: Arc::new(socket),
+            seen: Seen::default(),
+        })
+    }
+
+    /// The socket: for waiting on it and for its options.
+    pub fn socket(&self) -> &S {
+        &self.socket
+    }
+
+    /// A second owner of the socket, for the time in which the first is dropped.
+    pub(crate) fn share(&self) -> Arc<S> {
+        self.socket.clone()
+    }
+
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    pub(crate) fn take_seen(&mut self) -> Seen {
+        std::mem::take(&mut self.seen)
+    }
+}
+
+impl<S: Datagrams> Read for HandshakeIo<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let train = datagrams::receive(&*self.socket, buffer)?;
+        self.seen.received(&buffer[..train.len]);
+        Ok(train.len)
+    }
+}
+
+impl<S: Datagrams> Write for HandshakeIo<S> {
+    fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
+        let sent = datagrams::send(&*self.socket, datagram, datagram.len())?;
+        self.seen.sent(datagram);
+        Ok(sent)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn sent(&mut self, datagram: &[u8]) {
+        if std::mem::take(&mut self.flight_is_over) {
+            self.flight.clear();
+        }
+        self.flight.push(datagram.to_vec());
+        let protected = record_numbers(datagram).filter(|number| number.epoch > 0);
+        self.last_sent = self.last_sent.into_iter().chain(protected).max();
+    }
+
+    fn received(&mut self, datagram: &[u8]) {
+        self.flight_is_over = true;
+        if record_numbers(datagram).any(|number| number.epoch > 0) {
+            self.received_len += datagram.len();
+            if !self.is_overfull() {
+                self.received.push(datagram.to_vec());
+            }
+        }
+    }
+
+    /// Whether there was too much to keep: which records were opened is not known then.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.received_len > MAX_KEPT
+    }
+
+    /// Whether records were sent under other keys than those of the first handshake.
+    pub(crate) fn is_renegotiated(&self) -> bool {
+        self.last_sent
+            .is_some_and(|number| number.epoch > FIRST_EPOCH)
+    }
+
+    /// The sequence number behind the last one sent under the new keys.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.last_sent.map_or(0, |number| number.seq + 1)
+    }
+
+    /// The flight that was sent last, where nothing came after it: the peer may lack it.
+    pub(crate) fn into_flight(self) -> Vec<Vec<u8>> {
+        match self.flight_is_over {
+            true => Vec::new(),
+            false => self.flight,
+        }
+    }
+}

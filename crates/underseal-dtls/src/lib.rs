@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+#![warn(clippy::exhaustive_enums)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("underseal-dtls knows Linux' UDP sockets and no other");
+
+mod alert;
+mod association;
+mod batch;
+pub mod blocking;
+mod buffers;
+mod counters;
+mod datagrams;
+mod endpoint;
+mod error;
+#[cfg(feature = "openssl")]
+mod handover;
+#[cfg(feature = "openssl")]
+mod handshake;
+#[cfg(feature = "openssl")]
+mod handshake_io;
+mod parts;
+#[cfg(feature = "tokio")]
+mod socket;
+
+pub use batch::Batch;
+pub use counters::Counters;
+pub use error::Error;
+#[cfg(feature = "openssl")]
+pub use handover::Refusal;
+#[cfg(feature = "openssl")]
+pub use handshake_io::HandshakeIo;
+pub use parts::Parts;
+#[cfg(feature = "tokio")]
+pub use socket::DtlsSocket;
+pub use underseal_record::dtls::Discard;

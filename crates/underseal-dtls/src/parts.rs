@@ -1,0 +1,49 @@
+use std::fmt;
+
+use underseal_record::dtls::{EpochKeys, Opener, ReplayWindow, Sealer};
+
+/// An association without its socket: for another process, or another engine.
+///
+/// Neither keys nor window can be copied: whoever has the parts is the one owner of the epoch's
+/// sequence numbers.
+#[non_exhaustive]
+pub struct Parts {
+    /// What this side seals with.
+    pub send: EpochKeys,
+    /// What this side opens with.
+    pub receive: EpochKeys,
+    /// Which records were opened.
+    pub window: ReplayWindow,
+}
+
+impl Parts {
+    /// The parts of an association whose handshake was made elsewhere.
+    pub fn new(send: EpochKeys, receive: EpochKeys, window: ReplayWindow) -> Self {
+        Self {
+            send,
+            receive,
+            window,
+        }
+    }
+
+    pub(crate) fn into_engines(self) -> (Sealer, Opener) {
+        (
+            Sealer::new(self.send),
+            Opener::new(self.receive, self.window),
+        )
+    }
+
+    pub(crate) fn of_engines(sealer: Sealer, opener: Opener) -> Self {
+        let (receive, window) = opener.into_parts();
+        Self::new(sealer.into_keys(), receive, window)
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("send", &self.send)
+            .field("receive", &self.receive)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+#[cfg(feature = "openssl")]
+mod handshake;
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use tokio::net::UdpSocket;
+
+use crate::association::Association;
+use crate::endpoint::Endpoint;
+use crate::{Batch, Counters, Error, Parts};
+
+/// A UDP socket of tokio whose datagrams are sealed and opened underneath.
+///
+/// It is used as a connected [`UdpSocket`] is, by any number of tasks at once: sending and receiving
+/// do not wait for each other. Every method may be cancelled: a datagram was sent or received as a
+/// whole, or it was not.
+pub struct DtlsSocket {
+    endpoint: Endpoint<UdpSocket>,
+}
+
+impl DtlsSocket {
+    /// As [`blocking::DtlsSocket::from_parts`](crate::blocking::DtlsSocket::from_parts).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn from_parts(socket: UdpSocket, parts: Parts) -> Result<Self, Error> {
+        socket.peer_addr()?;
+        let association = Association::new(parts, Vec::new());
+        Ok(Self {
+            endpoint: Endpoint::new(socket, association),
+        })
+    }
+
+    /// Takes the association apart. Datagrams that were opened and not read yet are lost.
+    pub fn into_parts(self) -> (UdpSocket, Parts) {
+        self.endpoint.into_parts()
+    }
+
+    /// As [`blocking::DtlsSocket::send`](crate::blocking::DtlsSocket::send).
+    ///
+    /// # Errors
+    ///
+    /// The same, but that it waits where the socket is full.
+    pub async fn send(&self, payload: &[u8]) -> Result<usize, Error> {
+        loop {
+            match self.endpoint.send(payload) {
+                Err(Error::Socket(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    self.socket().writable().await?;
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    /// As [`blocking::DtlsSocket::recv`](crate::blocking::DtlsSocket::recv), without a timeout.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn recv(&self, buffer: &mut [u8]) -> Result<usize, Error> {
+        self.patiently(|| self.endpoint.recv(buffer)).await
+    }
+
+    /// As [`blocking::DtlsSocket::send_batch`](crate::blocking::DtlsSocket::send_batch).
+    ///
+    /// # Errors
+    ///
+    /// The same, but that it waits where the socket is full.
+    pub async fn send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
+        loop {
+            match self.endpoint.send_batch(payloads) {
+                Err(Error::Socket(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    self.socket().writable().await?;
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    /// As [`blocking::DtlsSocket::recv_batch`](crate::blocking::DtlsSocket::recv_batch).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn recv_batch(&self, batch: &mut Batch) -> Result<usize, Error> {
+        self.patiently(|| self.endpoint.recv_batch(batch)).await
+    }
+
+    /// As [`blocking::DtlsSocket::set_gro`](crate::blocking::DtlsSocket::set_gro).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn set_gro(&self, on: bool) -> Result<(), Error> {
+        self.endpoint.set_gro(on)
+    }
+
+    /// Tries until something was received.
+    async fn patiently(
+        &self,
+        mut attempt: impl FnMut() -> Option<Result<usize, Error>>,
+    ) -> Result<usize, Error> {
+        loop {
+            match attempt() {
+                Some(Err(Error::Socket(error))) if error.kind() == ErrorKind::WouldBlock => {
+                    self.socket().readable().await?;
+                }
+                Some(received) => return received,
+                // A flood of forged datagrams is no reason to keep the thread.
+                None => tokio::task::coop::consume_budget().await,
+            }
+        }
+    }
+
+    /// Sends a close_notify, once, if the socket has room for it. Receiving goes on until the peer
+    /// closes, too.
+    pub fn close(&self) {
+        self.endpoint.close();
+    }
+
+    /// What was sent, received and dropped so far.
+    pub fn counters(&self) -> Counters {
+        self.endpoint.counters()
+    }
+
+    /// Bytes that a datagram is longer than its payload.
+    pub fn overhead(&self) -> usize {
+        self.endpoint.overhead()
+    }
+
+    /// Whether the key has sealed nearly all that it may: make a new association soon.
+    pub fn wants_new_keys(&self) -> bool {
+        self.endpoint.wants_new_keys()
+    }
+
+    /// The socket underneath: for its addresses and options. Whatever is sent through it is not
+    /// sealed.
+    pub fn socket(&self) -> &UdpSocket {
+        self.endpoint.socket()
+    }
+}
+
+impl AsFd for DtlsSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket().as_fd()
+    }
+}
+
+impl AsRawFd for DtlsSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for DtlsSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DtlsSocket")
+            .field("endpoint", &self.endpoint)
+            .finish()
+    }
+}

@@ -35,6 +35,11 @@ pub trait Wire {
     ///
     /// `EAGAIN` for a full socket, otherwise what is to be told to the caller.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno>;
+
+    /// About how many bytes it would take at once, where that is known.
+    fn room(&mut self) -> Option<usize> {
+        None
+    }
 }
 
 /// The sending direction of a TLS socket.
@@ -122,7 +127,7 @@ impl Transmit {
         }
         let mut position = self.sealed;
         while position < len {
-            let most = self.batch.min(len - position);
+            let most = self.batch_for(len - position, wire);
             let failed = self.seal(data, position, most, lent).err();
             position += lent.plaintext();
             self.sealed += lent.plaintext();
@@ -144,6 +149,20 @@ impl Transmit {
         let reported = self.sealed.min(len);
         self.sealed -= reported;
         Ok(reported)
+    }
+
+    /// How much is sealed at once of what is left of a call. What the socket does not take of it stays in memory, so
+    /// a long transfer goes by the socket's room, in whole records.
+    fn batch_for(&self, left: usize, wire: &mut impl Wire) -> usize {
+        let room = match left > MIN_BATCH {
+            true => wire.room(),
+            false => None,
+        };
+        let Some(room) = room else {
+            return self.batch.min(left);
+        };
+        let records = (room / self.sealer.record_len(MAX_PLAINTEXT)).max(1);
+        (records * MAX_PLAINTEXT).min(MAX_BATCH).min(left)
     }
 
     /// Sends a record of another type than data, behind everything that was sealed before. It is taken

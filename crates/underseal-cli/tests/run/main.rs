@@ -125,6 +125,46 @@ fn python_sends_what_the_socket_seals() {
 }
 
 #[test]
+fn openssl_s_server_opens_and_seals_by_the_socket() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let runtime = tempfile::tempdir().expect("a directory");
+    let (mut server, address) = peers::spawn_on_free_port(|port| {
+        let mut command = underseal_run(runtime.path());
+        command.args([
+            "--always",
+            "--receive",
+            "--",
+            "openssl",
+            "s_server",
+            "-tls1_2",
+        ]);
+        command.args(["-accept", &format!("127.0.0.1:{port}")]);
+        command.arg("-cert").arg(certificates.server_cert_file());
+        command.arg("-key").arg(certificates.server_key_file());
+        command
+    });
+    let mut client = Peer::spawn(&mut peers::openssl_client(&certificates, address));
+    server.wait_for("Using Kernel TLS for sending");
+    server.wait_for("Using Kernel TLS for receiving");
+    let line = |who: &str, number: usize| format!("{who} {number} {}\n", "x".repeat(number % 97));
+    let lines = |who: &str| {
+        (0..2000)
+            .map(|number| line(who, number))
+            .collect::<String>()
+    };
+    client.write(lines("upwards"));
+    server.wait_for(line("upwards", 1999).trim_end());
+    server.write(lines("downwards"));
+    client.wait_for(line("downwards", 1999).trim_end());
+    let received = String::from_utf8_lossy(&server.stdout()).into_owned();
+    assert!(received.contains(&lines("upwards")), "they differ");
+    let received = String::from_utf8_lossy(&client.stdout()).into_owned();
+    assert!(received.contains(&lines("downwards")), "they differ");
+    client.kill();
+    server.kill();
+}
+
+#[test]
 fn openssl_s_server_sends_a_file_that_the_socket_seals() {
     let certificates = Certificates::new(KeyType::Ecdsa);
     let runtime = tempfile::tempdir().expect("a directory");

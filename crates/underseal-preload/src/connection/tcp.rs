@@ -7,6 +7,10 @@ use underseal_ulp::{Source, Wire};
 
 use crate::sys;
 
+/// Places in `SO_MEMINFO`: `SK_MEMINFO_*` of `include/uapi/linux/sock_diag.h`.
+const SNDBUF: usize = 3;
+const WMEM_QUEUED: usize = 5;
+
 /// Where ciphertext goes to.
 pub(crate) struct TcpWire {
     fd: c_int,
@@ -22,6 +26,14 @@ impl TcpWire {
 impl Wire for TcpWire {
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         sys::send(self.fd, bytes, self.flags)
+    }
+
+    fn room(&mut self) -> Option<usize> {
+        const VALUES: usize = 9;
+        let values: [u32; VALUES] =
+            sys::option(self.fd, libc::SOL_SOCKET, libc::SO_MEMINFO).ok()?;
+        let room = values[SNDBUF].saturating_sub(values[WMEM_QUEUED]);
+        Some(room as usize)
     }
 }
 

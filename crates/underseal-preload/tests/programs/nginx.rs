@@ -17,7 +17,7 @@ const LARGE: usize = 100 << 20;
 struct Nginx {
     certificates: Certificates,
     address: SocketAddr,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     log: PathBuf,
     peer: Peer,
 }
@@ -25,6 +25,11 @@ struct Nginx {
 impl Nginx {
     /// Serves files named by their length, with `ssl` among the directives of the server.
     fn start(ssl: &str, files: &[usize]) -> Self {
+        Self::start_as(ssl, files, |_| Command::new(require_program("nginx")))
+    }
+
+    /// The same, by a command that `program` makes for a directory.
+    fn start_as(ssl: &str, files: &[usize], program: impl Fn(&Path) -> Command) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path();
         let certificates = Certificates::new(KeyType::Ecdsa);
@@ -35,7 +40,7 @@ impl Nginx {
             let file = root.join("nginx.conf");
             let configuration = configuration(root, port, ssl, &certificates);
             fs::write(&file, configuration).expect("a configuration");
-            let mut command = Command::new(require_program("nginx"));
+            let mut command = program(root);
             command.arg("-e").arg(root.join("errors"));
             command.arg("-p").arg(root).arg("-c").arg(file);
             under_the_library(&mut command);
@@ -45,7 +50,7 @@ impl Nginx {
             certificates,
             address,
             log: root.join("errors"),
-            _directory: directory,
+            directory,
             peer,
         }
     }
@@ -64,6 +69,20 @@ impl Nginx {
 }
 
 impl Nginx {
+    /// Where it and its files are.
+    fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Uploads one of the files under another name.
+    fn put(&self, len: usize, name: &str, version: &str) {
+        let mut command = peers::curl(&self.certificates, self.address);
+        command.args([version, "--expect100-timeout", "0.01", "--upload-file"]);
+        command.arg(self.root().join(len.to_string()));
+        command.arg(peers::url(self.address, &format!("/{name}")));
+        Peer::spawn(&mut command).finish().successful();
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(pid) = i32::try_from(self.peer.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
@@ -147,6 +166,8 @@ http {{
         ssl_certificate {certificate};
         ssl_certificate_key {key};
         ssl_conf_command Options KTLS;
+        client_max_body_size 0;
+        dav_methods PUT;
         {ssl}
         root {directory};
     }}
@@ -209,6 +230,46 @@ fn a_suite_that_we_do_not_seal_is_left_to_the_program() {
         !nginx.log().contains("SSL_sendfile"),
         "nobody could seal it"
     );
+}
+
+/// The system calls by which a socket whose records are opened is read; nginx and OpenSSL use others.
+const READS: &str = "recvfrom";
+
+#[test]
+fn nginx_takes_an_upload_of_100_mib_bit_for_bit_from_a_socket_that_opens() {
+    let traced = |root: &Path| {
+        let mut command = Command::new(require_program("strace"));
+        command.args(["-f", "-D", "-qq", "-e", &format!("trace={READS}"), "-o"]);
+        command
+            .arg(root.join("calls"))
+            .arg(require_program("nginx"));
+        command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+        command
+    };
+    let untraced = |_: &Path| {
+        let mut command = Command::new(require_program("nginx"));
+        command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+        command
+    };
+    for (suite, version) in [
+        ("ECDHE-ECDSA-AES128-GCM-SHA256", "--http1.1"),
+        ("ECDHE-ECDSA-CHACHA20-POLY1305", "--http2"),
+    ] {
+        let ssl = format!("ssl_protocols TLSv1.2; ssl_ciphers {suite};");
+        let nginx = Nginx::start_as(&ssl, &[LARGE], untraced);
+        nginx.put(LARGE, "uploaded", version);
+        let uploaded = fs::read(nginx.root().join("uploaded")).expect("a file");
+        assert!(
+            uploaded == content(LARGE),
+            "{suite}, {version}: they differ"
+        );
+        let nginx = Nginx::start_as(&ssl, &[100_000], traced);
+        nginx.put(100_000, "uploaded", version);
+        let calls = fs::read_to_string(nginx.root().join("calls")).expect("a trace");
+        // One of them is nginx' own look at the first byte; a record is at least one more.
+        let reads = calls.matches(READS).count();
+        assert!(reads > 100_000 / (1 << 14), "OpenSSL has opened: {reads}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ struct Socket {
     room: usize,
     taken: Vec<u8>,
     fails: Option<Errno>,
+    tells_room: bool,
 }
 
 impl Wire for Socket {
@@ -26,6 +27,10 @@ impl Wire for Socket {
                 Ok(taken)
             }
         }
+    }
+
+    fn room(&mut self) -> Option<usize> {
+        self.tells_room.then_some(self.room)
     }
 }
 
@@ -363,4 +368,26 @@ fn what_is_held_is_sealed_by_the_keys_that_it_was_written_under() {
     assert_eq!(transmit.flush(&mut socket), Ok(()));
     let (records, _) = open(&mut opener(TLS13), &socket.taken);
     assert_eq!(data_of(&records), b"old");
+}
+
+#[test]
+fn a_long_transfer_that_stalls_holds_a_record_at_most() {
+    let data = payload(2_000_000);
+    for room in [0, 1, 16_406, 100_000, 1_000_000] {
+        let mut transmit = transmit(TLS13);
+        let mut socket = Socket {
+            room,
+            tells_room: true,
+            ..Socket::default()
+        };
+        let mut lent = Lent::new();
+        let sent = transmit.send(&mut &data[..], data.len(), &mut socket, &mut lent);
+        assert!(sent.is_ok_and(|sent| sent < data.len()) || room < MAX_RECORD);
+        assert!(
+            transmit.pending_len() <= MAX_RECORD,
+            "{room}: {}",
+            transmit.pending_len()
+        );
+        assert_eq!(socket.room, 0, "the socket is full");
+    }
 }

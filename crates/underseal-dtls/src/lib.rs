@@ -25,6 +25,7 @@ mod socket;
 
 pub use batch::Batch;
 pub use counters::Counters;
+pub use datagrams::Datagrams;
 pub use error::Error;
 #[cfg(feature = "openssl")]
 pub use handover::Refusal;

@@ -18,6 +18,8 @@ impl ContentType {
     pub const HANDSHAKE: Self = Self(22);
     /// `application_data`: the bytes that the application reads and writes.
     pub const APPLICATION_DATA: Self = Self(23);
+    /// `ack`: numbers of records that were received, in DTLS 1.3 (RFC 9147 section 7).
+    pub const ACK: Self = Self(26);
 }
 
 impl From<u8> for ContentType {
@@ -39,6 +41,7 @@ impl fmt::Display for ContentType {
             Self::ALERT => f.write_str("alert"),
             Self::HANDSHAKE => f.write_str("handshake"),
             Self::APPLICATION_DATA => f.write_str("application_data"),
+            Self::ACK => f.write_str("ack"),
             Self(other) => write!(f, "type {other}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Records of DTLS 1.2 (RFC 6347), with connection IDs (RFC 9146).
+//! Records of DTLS 1.2 (RFC 6347), with connection IDs (RFC 9146), and of DTLS 1.3 (RFC 9147).
 //!
 //! Datagrams are lost, repeated, reordered and forged, and none of that ends an association: what
 //! does not open is a [`Discard`], with its reason, and nothing changes. That is where these records
@@ -26,13 +26,16 @@
 
 mod connection_id;
 mod discard;
+mod epoch;
 mod keys;
 mod limits;
 mod master_secret;
 mod number;
 mod open;
 mod seal;
+mod secret;
 mod v12;
+mod v13;
 mod window;
 
 pub use connection_id::ConnectionId;
@@ -42,6 +45,7 @@ pub use master_secret::{KeyPair, MasterSecret};
 pub use number::{RecordNumber, record_numbers};
 pub use open::{Opened, Opener, Taken};
 pub use seal::Sealer;
+pub use secret::EpochSecret;
 pub use window::ReplayWindow;
 
 /// Most bytes of one protected record: the longest header, and what DTLS 1.2 allows behind it

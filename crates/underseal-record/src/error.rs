@@ -121,6 +121,12 @@ pub enum ApiMisuse {
     /// A connection ID longer than [`crate::dtls::ConnectionId::MAX_LEN`].
     #[error("connection ID too long")]
     ConnectionIdTooLong,
+    /// Keys of TLS 1.3 alone, which lack the key for record numbers: see [`crate::dtls::EpochSecret`].
+    #[error("keys without a key for record numbers")]
+    NoNumberKey,
+    /// Keys of an epoch that does not follow the one before.
+    #[error("keys of an epoch that is not the next")]
+    EpochOrder,
     /// An epoch that has no keys, or a sequence number of DTLS that six bytes cannot hold.
     #[error("record number out of range")]
     RecordNumber,

@@ -11,6 +11,11 @@ use crate::{Algorithm, ApiMisuse, Error, ProtocolVersion, SeqNo, TrafficKeys, st
 /// Bytes of the longest traffic secret: one SHA-384 output.
 const MAX_LEN: usize = 48;
 
+/// What stands before every label (RFC 8446 section 7.1; RFC 9147 section 5.9, without a space).
+type LabelPrefix = [u8; 6];
+const TLS13: &LabelPrefix = b"tls13 ";
+const DTLS13: &LabelPrefix = b"dtls13";
+
 /// A TLS 1.3 application traffic secret: what the keys of one direction, and the secret of its
 /// next keys, derive from (RFC 8446 section 7.2).
 ///
@@ -18,6 +23,7 @@ const MAX_LEN: usize = 48;
 /// direction from here on, whatever key updates follow.
 pub struct TrafficSecret {
     algorithm: Algorithm,
+    prefix: &'static LabelPrefix,
     bytes: Box<[u8; MAX_LEN]>,
 }
 
@@ -29,6 +35,19 @@ impl TrafficSecret {
     ///
     /// [`ApiMisuse::KeyLength`] if `bytes` is not one output of that hash.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
+        Self::with_prefix(TLS13, algorithm, bytes)
+    }
+
+    /// As [`new`](Self::new), a secret of DTLS 1.3.
+    pub(crate) fn of_dtls(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
+        Self::with_prefix(DTLS13, algorithm, bytes)
+    }
+
+    fn with_prefix(
+        prefix: &'static LabelPrefix,
+        algorithm: Algorithm,
+        bytes: &[u8],
+    ) -> Result<Self, Error> {
         if bytes.len() != hash_len(algorithm) {
             return Err(ApiMisuse::KeyLength.into());
         }
@@ -36,6 +55,7 @@ impl TrafficSecret {
         own[..bytes.len()].copy_from_slice(bytes);
         Ok(Self {
             algorithm,
+            prefix,
             bytes: own,
         })
     }
@@ -96,10 +116,11 @@ impl TrafficSecret {
         let algorithm = Algorithm::Aes128Gcm;
         let mut own = Box::new([0; MAX_LEN]);
         let prk = hkdf::Salt::new(hash(algorithm), salt).extract(input);
-        expand_label_of(&prk, label, &mut own[..hash_len(algorithm)]);
+        expand_label_of(&prk, TLS13, label, &mut own[..hash_len(algorithm)]);
         stack::overwrite();
         Self {
             algorithm,
+            prefix: TLS13,
             bytes: own,
         }
     }
@@ -125,7 +146,7 @@ impl TrafficSecret {
     #[inline(never)]
     fn expand(&self, label: &[u8], out: &mut [u8]) {
         let prk = hkdf::Prk::new_less_safe(hash(self.algorithm), self.dangerous_bytes());
-        expand_label_of(&prk, label, out);
+        expand_label_of(&prk, self.prefix, label, out);
     }
 
     /// A build without an AEAD library has no use for keys.
@@ -145,15 +166,16 @@ impl fmt::Debug for TrafficSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrafficSecret")
             .field("algorithm", &self.algorithm)
+            .field("labels", &self.prefix.escape_ascii().to_string())
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-fn expand_label_of(prk: &hkdf::Prk, label: &[u8], out: &mut [u8]) {
+fn expand_label_of(prk: &hkdf::Prk, prefix: &LabelPrefix, label: &[u8], out: &mut [u8]) {
     let len = (out.len() as u16).to_be_bytes();
-    let label_len = [6 + label.len() as u8];
-    let info: [&[u8]; 5] = [&len, &label_len, b"tls13 ", label, &[0]];
+    let label_len = [(prefix.len() + label.len()) as u8];
+    let info: [&[u8]; 5] = [&len, &label_len, prefix, label, &[0]];
     prk.expand(&info, Length(out.len()))
         .and_then(|okm| okm.fill(out))
         .expect("no label asks for more than one output of the hash");

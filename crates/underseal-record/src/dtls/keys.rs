@@ -1,28 +1,45 @@
+use core::fmt;
+
+use zeroize::Zeroizing;
+
 use crate::dtls::RecordNumber;
-use crate::{Algorithm, ApiMisuse, Error, ProtocolVersion, TrafficKeys};
+use crate::quic::HeaderKey;
+use crate::{Algorithm, ApiMisuse, Backend, Error, ProtocolVersion, TrafficKeys};
 
 /// What protects the records of one direction in one epoch, and the one owner of the epoch's
 /// sequence numbers.
 ///
-/// [`TrafficKeys`] of [`ProtocolVersion::Tls12`] make DTLS 1.2 of it. A
-/// [`Sealer`](crate::dtls::Sealer) or an [`Opener`](crate::dtls::Opener) consumes it, `into_keys`
-/// gives it back.
-#[derive(Debug)]
+/// [`new`](Self::new) makes those of DTLS 1.2, [`EpochSecret`](crate::dtls::EpochSecret) those of
+/// DTLS 1.3. A [`Sealer`](crate::dtls::Sealer) or an [`Opener`](crate::dtls::Opener) consumes them,
+/// and gives them back.
 pub struct EpochKeys {
     pub(super) keys: TrafficKeys,
+    /// What record numbers are encrypted with: in DTLS 1.3.
+    pub(super) number_key: Option<Zeroizing<Vec<u8>>>,
     pub(super) epoch: u16,
     /// What was sealed under the key, in what the limits count.
     pub(super) used: u64,
 }
 
 impl EpochKeys {
-    /// The keys of `epoch`, whose next record has the sequence number of `keys`.
+    /// The keys of `epoch` in DTLS 1.2, whose next record has the sequence number of `keys`.
     ///
     /// # Errors
     ///
     /// [`ApiMisuse::RecordNumber`] for epoch 0, which has no keys, and past
-    /// [`RecordNumber::MAX_SEQ`].
+    /// [`RecordNumber::MAX_SEQ`]; [`ApiMisuse::NoNumberKey`] for keys of TLS 1.3.
     pub fn new(keys: TrafficKeys, epoch: u16) -> Result<Self, Error> {
+        match keys.version {
+            ProtocolVersion::Tls12 => Self::with_number_key(keys, None, epoch),
+            ProtocolVersion::Tls13 => Err(ApiMisuse::NoNumberKey.into()),
+        }
+    }
+
+    pub(super) fn with_number_key(
+        keys: TrafficKeys,
+        number_key: Option<Zeroizing<Vec<u8>>>,
+        epoch: u16,
+    ) -> Result<Self, Error> {
         if epoch == 0 || keys.seq > RecordNumber::MAX_SEQ {
             return Err(ApiMisuse::RecordNumber.into());
         }
@@ -30,6 +47,7 @@ impl EpochKeys {
             // Whoever owned these numbers before may have sealed with each.
             used: keys.seq,
             keys,
+            number_key,
             epoch,
         })
     }
@@ -72,14 +90,40 @@ impl EpochKeys {
         self.keys.algorithm
     }
 
+    /// The keys without their epoch (and, in DTLS 1.3, without what encrypts record numbers): for
+    /// handing the direction to another engine or process.
+    pub fn into_keys(self) -> TrafficKeys {
+        self.keys
+    }
+
     /// Bytes of nonce that are sent with each record.
     #[inline]
     pub(super) fn explicit_nonce_len(&self) -> usize {
         self.keys.algorithm.explicit_nonce_len(self.keys.version)
     }
 
-    /// The keys without their epoch: for handing the direction to another engine or process.
-    pub fn into_keys(self) -> TrafficKeys {
-        self.keys
+    /// Whether `next` can follow these keys.
+    pub(super) fn check_next(&self, next: &Self) -> Result<(), Error> {
+        let follows = self.epoch.checked_add(1) == Some(next.epoch);
+        match follows && next.version() == self.version() {
+            true => Ok(()),
+            false => Err(ApiMisuse::EpochOrder.into()),
+        }
+    }
+
+    /// What encrypts record numbers, ready for use.
+    pub(super) fn number_mask(&self, backend: Backend) -> Option<HeaderKey> {
+        let key = self.number_key.as_ref()?;
+        let mask = HeaderKey::with_backend(self.algorithm(), key, backend);
+        Some(mask.expect("the key has the length of its algorithm"))
+    }
+}
+
+impl fmt::Debug for EpochKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EpochKeys")
+            .field("keys", &self.keys)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,13 @@
 use core::fmt;
+use core::mem;
 use core::ops::Range;
 
-use crate::aead::AeadKey;
-use crate::dtls::v12::{AdditionalData, Header, TLS12_CID};
-use crate::dtls::{ConnectionId, Discard, EpochKeys, RecordNumber, ReplayWindow, limits};
+use crate::dtls::epoch::EpochOpener;
+use crate::dtls::v12::TLS12_CID;
+use crate::dtls::v13::Front;
+use crate::dtls::{ConnectionId, Discard, EpochKeys, RecordNumber, ReplayWindow, v12, v13};
 use crate::nonce::nonce;
-use crate::{Backend, ContentType, MAX_PLAINTEXT, TAG_LEN};
+use crate::{Backend, ContentType, Error, MAX_PLAINTEXT, ProtocolVersion, TAG_LEN};
 
 /// Opens the records that one direction receives.
 ///
@@ -15,12 +17,10 @@ use crate::{Backend, ContentType, MAX_PLAINTEXT, TAG_LEN};
 ///    after the record was authentic.
 /// 2. A record that does not open changes nothing but a counter, and allocates nothing.
 pub struct Opener {
-    key: AeadKey,
-    keys: EpochKeys,
-    window: ReplayWindow,
+    current: EpochOpener,
+    /// The epoch before, after a key update.
+    previous: Option<Box<EpochOpener>>,
     connection_id: ConnectionId,
-    forged: u64,
-    max_forged: u64,
 }
 
 /// An opened record.
@@ -56,18 +56,35 @@ impl Opener {
     /// As [`Opener::new`], with a backend of the caller's choice.
     pub fn with_backend(keys: EpochKeys, window: ReplayWindow, backend: Backend) -> Self {
         Self {
-            key: AeadKey::new(backend, &keys.keys),
-            keys,
-            window,
+            current: EpochOpener::new(keys, window, backend),
+            previous: None,
             connection_id: ConnectionId::EMPTY,
-            forged: 0,
-            max_forged: limits::MAX_FORGED,
         }
     }
 
-    /// Gives keys and window back.
+    /// Gives keys and window of the current epoch back.
     pub fn into_parts(self) -> (EpochKeys, ReplayWindow) {
-        (self.keys, self.window)
+        (self.current.keys, self.current.window)
+    }
+
+    /// Goes on in the next epoch, as after a KeyUpdate of the peer. Records of the epoch before are
+    /// opened still, until [`forget_previous`](Self::forget_previous) or the next change: they may have
+    /// been overtaken (RFC 9147 section 8).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::EpochOrder`](crate::ApiMisuse::EpochOrder) if `keys` are not of the next epoch and
+    /// the same version. Nothing was changed then.
+    pub fn advance(&mut self, keys: EpochKeys) -> Result<(), Error> {
+        self.current.keys.check_next(&keys)?;
+        let next = EpochOpener::new(keys, ReplayWindow::default(), self.backend());
+        self.previous = Some(Box::new(mem::replace(&mut self.current, next)));
+        Ok(())
+    }
+
+    /// Opens no more records of the epoch before the current one: its keys are overwritten.
+    pub fn forget_previous(&mut self) {
+        self.previous = None;
     }
 
     /// Takes records with this connection ID alone, which this side chose (RFC 9146 section 3).
@@ -75,120 +92,167 @@ impl Opener {
         self.connection_id = connection_id;
     }
 
-    /// Lowers the number of records that may fail to authenticate; it cannot be raised.
+    /// Lowers the number of records that may fail to authenticate under the current key; it cannot be
+    /// raised.
     pub fn lower_max_forged(&mut self, max: u64) {
-        self.max_forged = self.max_forged.min(max);
+        self.current.max_forged = self.current.max_forged.min(max);
     }
 
-    /// Whether so many records were forged that the key must not be used any more.
+    /// Whether so many records were forged that the current key must not be used any more.
     pub fn is_exhausted(&self) -> bool {
-        self.forged >= self.max_forged
+        self.current.is_exhausted()
+    }
+
+    /// The current epoch.
+    pub fn epoch(&self) -> u16 {
+        self.current.keys.epoch
     }
 
     /// The backend that opens.
     pub fn backend(&self) -> Backend {
-        self.key.backend()
+        self.current.backend()
     }
 
     /// Opens the first record of `datagram` in place. The caller goes on behind [`Taken::len`]
     /// until the datagram is used up; each call takes at least one byte of one that is not empty.
     #[inline]
     pub fn open(&mut self, datagram: &mut [u8]) -> Taken {
-        let header = match Header::parse(datagram, self.connection_id.len()) {
-            Ok(header) => header,
-            Err(reason) => {
-                return Taken {
-                    len: datagram.len(),
-                    opened: Err(reason),
-                };
-            }
+        let taken = match self.current.keys.version() {
+            ProtocolVersion::Tls12 => self.open12(datagram),
+            ProtocolVersion::Tls13 => self.open13(datagram),
         };
-        Taken {
-            len: header.record_len,
-            opened: self.open_record(&header, &mut datagram[..header.record_len]),
-        }
-    }
-
-    #[inline]
-    fn open_record(&mut self, header: &Header, record: &mut [u8]) -> Result<Opened, Discard> {
-        self.check_header(header, record)?;
-        let prefix = header.len + self.keys.explicit_nonce_len();
-        let inner_len = record.len().checked_sub(prefix + TAG_LEN);
-        let inner_len = inner_len.ok_or(Discard::TooShort)?;
-        self.window.check(header.number.seq)?;
-        if self.is_exhausted() {
-            return Err(Discard::IntegrityLimit);
-        }
-        let (head, body) = record.split_at_mut(prefix);
-        let nonce = self.record_nonce(header, head);
-        let id = header.connection_id(head);
-        let aad = AdditionalData::new(header.outer, header.number, id, inner_len);
-        if self.key.open_in_place(nonce, aad.as_ref(), body).is_err() {
-            self.forged += 1;
-            return Err(Discard::Forged);
-        }
-        self.window.commit(header.number.seq);
-        let (content_type, len) = content(header.outer, &body[..inner_len])?;
-        Ok(Opened {
-            content_type,
-            number: header.number,
-            plaintext: prefix..prefix + len,
+        taken.unwrap_or_else(|reason| Taken {
+            len: datagram.len(),
+            opened: Err(reason),
         })
     }
 
-    /// Everything that a header must be before the record is worth opening.
+    /// # Errors
+    ///
+    /// Why nothing of the datagram can be read.
     #[inline]
-    fn check_header(&self, header: &Header, record: &[u8]) -> Result<(), Discard> {
+    fn open12(&mut self, datagram: &mut [u8]) -> Result<Taken, Discard> {
+        let header = v12::Header::parse(datagram, self.connection_id.len())?;
+        let len = header.record_len;
+        let opened = self.open_record12(&header, &mut datagram[..len]);
+        Ok(Taken { len, opened })
+    }
+
+    #[inline]
+    fn open_record12(
+        &mut self,
+        header: &v12::Header,
+        record: &mut [u8],
+    ) -> Result<Opened, Discard> {
         if !header.is_ours {
             return Err(Discard::Header);
         }
-        if header.number.epoch != self.keys.epoch {
+        let epoch = &mut self.current;
+        if header.number.epoch != epoch.keys.epoch {
             return Err(Discard::Epoch);
         }
         if header.connection_id(record) != self.connection_id.as_bytes() {
             return Err(Discard::ConnectionId);
         }
-        Ok(())
+        let prefix = header.len + epoch.keys.explicit_nonce_len();
+        let inner_len = record.len().checked_sub(prefix + TAG_LEN);
+        let inner_len = inner_len.ok_or(Discard::TooShort)?;
+        let (head, body) = record.split_at_mut(prefix);
+        let nonce = nonce12(&epoch.keys.keys.iv, header, head);
+        let id = header.connection_id(head);
+        let aad = v12::AdditionalData::new(header.outer, header.number, id, inner_len);
+        epoch.open(header.number.seq, nonce, aad.as_ref(), body)?;
+        let (content_type, len) = match header.outer {
+            TLS12_CID => inner_content(&body[..inner_len])?,
+            outer => (outer, inner_len),
+        };
+        opened(content_type, header.number, prefix, len)
+    }
+
+    /// # Errors
+    ///
+    /// Why nothing of the datagram can be read.
+    #[inline]
+    fn open13(&mut self, datagram: &mut [u8]) -> Result<Taken, Discard> {
+        let header = match Front::parse(datagram, self.connection_id.as_bytes())? {
+            Front::Protected(header) => header,
+            Front::Plaintext(len) => {
+                let opened = Err(Discard::Epoch);
+                return Ok(Taken { len, opened });
+            }
+        };
+        let len = header.record_len;
+        let opened = self.open_record13(&header, &mut datagram[..len]);
+        Ok(Taken { len, opened })
     }
 
     #[inline]
-    fn record_nonce(&self, header: &Header, head: &[u8]) -> [u8; 12] {
-        let explicit = &head[header.len..];
-        if explicit.is_empty() {
-            return nonce(&self.keys.keys.iv, header.number.to_u64());
-        }
-        let mut nonce = self.keys.keys.iv;
-        nonce[4..].copy_from_slice(explicit);
-        nonce
+    fn open_record13(
+        &mut self,
+        header: &v13::Header,
+        record: &mut [u8],
+    ) -> Result<Opened, Discard> {
+        let epochs = [Some(&mut self.current), self.previous.as_deref_mut()];
+        let has_bits = |epoch: &&mut EpochOpener| epoch.keys.epoch as u8 & 3 == header.epoch_bits;
+        let epoch = epochs.into_iter().flatten().find(has_bits);
+        let epoch = epoch.ok_or(Discard::Epoch)?;
+        let mask = epoch.number_mask.as_ref().ok_or(Discard::Epoch)?;
+        let seq = header.show_seq(record, mask, epoch.window.next())?;
+        let (head, body) = record.split_at_mut(header.len);
+        let nonce = nonce(&epoch.keys.keys.iv, seq);
+        epoch.open(seq, nonce, head, body)?;
+        let (content_type, len) = inner_content(&body[..body.len() - TAG_LEN])?;
+        let epoch = epoch.keys.epoch;
+        opened(content_type, RecordNumber { epoch, seq }, header.len, len)
     }
 }
 
-/// The true content type and the plaintext's length: with a connection ID the type is behind the
-/// plaintext, before the padding (RFC 9146 section 4).
 #[inline]
-fn content(outer: ContentType, inner: &[u8]) -> Result<(ContentType, usize), Discard> {
-    let (content_type, len) = match outer {
-        TLS12_CID => {
-            let last = inner.iter().rposition(|byte| *byte != 0);
-            let last = last.ok_or(Discard::Malformed)?;
-            (ContentType(inner[last]), last)
-        }
-        outer => (outer, inner.len()),
-    };
+fn nonce12(iv: &[u8; 12], header: &v12::Header, head: &[u8]) -> [u8; 12] {
+    let explicit = &head[header.len..];
+    if explicit.is_empty() {
+        return nonce(iv, header.number.to_u64());
+    }
+    let mut nonce = *iv;
+    nonce[4..].copy_from_slice(explicit);
+    nonce
+}
+
+/// The content type that is sealed with the plaintext, and the plaintext's length: it stands behind
+/// it, before the padding (RFC 9146 section 4, RFC 9147 section 4).
+#[inline]
+fn inner_content(inner: &[u8]) -> Result<(ContentType, usize), Discard> {
+    let last = inner.iter().rposition(|byte| *byte != 0);
+    let last = last.ok_or(Discard::Malformed)?;
+    Ok((ContentType(inner[last]), last))
+}
+
+/// An authentic record of `len` bytes, if a peer may send it.
+#[inline]
+fn opened(
+    content_type: ContentType,
+    number: RecordNumber,
+    start: usize,
+    len: usize,
+) -> Result<Opened, Discard> {
     let empty = len == 0 && content_type != ContentType::APPLICATION_DATA;
     let forbidden = [TLS12_CID, ContentType::CHANGE_CIPHER_SPEC].contains(&content_type);
     if empty || forbidden || len > MAX_PLAINTEXT {
         return Err(Discard::Malformed);
     }
-    Ok((content_type, len))
+    Ok(Opened {
+        content_type,
+        number,
+        plaintext: start..start + len,
+    })
 }
 
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opener")
-            .field("keys", &self.keys)
-            .field("next", &self.window.next())
-            .field("forged", &self.forged)
+            .field("keys", &self.current.keys)
+            .field("next", &self.current.window.next())
+            .field("forged", &self.current.forged)
             .field("backend", &self.backend())
             .finish_non_exhaustive()
     }

@@ -1,9 +1,10 @@
 use core::fmt;
 
-use crate::aead::AeadKey;
+use crate::aead::{AeadKey, Refused};
 use crate::dtls::v12::{self, AdditionalData, TLS12_CID};
-use crate::dtls::{ConnectionId, EpochKeys, RecordNumber, limits};
+use crate::dtls::{ConnectionId, EpochKeys, RecordNumber, limits, v13};
 use crate::nonce::nonce;
+use crate::quic::HeaderKey;
 use crate::{ApiMisuse, Backend, ContentType, Error, Limits, MAX_PLAINTEXT, TAG_LEN};
 
 /// Seals the records that one direction sends in one epoch.
@@ -11,6 +12,8 @@ use crate::{ApiMisuse, Backend, ContentType, Error, Limits, MAX_PLAINTEXT, TAG_L
 /// Invariants: those of [`crate::Sealer`]. Limits count as [`Sealer::limits`] says.
 pub struct Sealer {
     key: AeadKey,
+    /// What encrypts record numbers: in DTLS 1.3.
+    number_mask: Option<HeaderKey>,
     keys: EpochKeys,
     limits: Limits,
     connection_id: ConnectionId,
@@ -27,6 +30,7 @@ impl Sealer {
     pub fn with_backend(keys: EpochKeys, backend: Backend) -> Self {
         Self {
             key: AeadKey::new(backend, &keys.keys),
+            number_mask: keys.number_mask(backend),
             limits: limits::of(keys.version(), keys.algorithm()),
             keys,
             connection_id: ConnectionId::EMPTY,
@@ -36,6 +40,21 @@ impl Sealer {
     /// Gives the keys back, with the number of the next record.
     pub fn into_keys(self) -> EpochKeys {
         self.keys
+    }
+
+    /// Goes on in the next epoch, as after a KeyUpdate that the peer has acknowledged (RFC 9147
+    /// section 8). The limits of the new key are its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::EpochOrder`] if `keys` are not of the next epoch and the same version. Nothing was
+    /// changed then.
+    pub fn advance(&mut self, keys: EpochKeys) -> Result<(), Error> {
+        self.keys.check_next(&keys)?;
+        let (connection_id, backend) = (self.connection_id, self.key.backend());
+        *self = Self::with_backend(keys, backend);
+        self.connection_id = connection_id;
+        Ok(())
     }
 
     /// Puts the connection ID that the peer asked for into every record from here on.
@@ -92,8 +111,25 @@ impl Sealer {
         out: &mut [u8],
     ) -> Result<usize, Error> {
         let len = self.check(content_type, plaintext.len(), out.len())?;
-        let (prefix, trailer_len) = (self.prefix_len(), self.trailer_len());
-        let (number, record) = (self.keys.next_number(), &mut out[..len]);
+        let record = &mut out[..len];
+        match self.number_mask.is_some() {
+            true => self.protect13(content_type, plaintext, record),
+            false => self.protect12(content_type, plaintext, record),
+        }
+        .map_err(|_| ApiMisuse::PlaintextTooLong)?;
+        self.keys.keys.seq += 1;
+        self.keys.used += limits::cost(self.keys.version(), plaintext.len());
+        Ok(len)
+    }
+
+    #[inline]
+    fn protect12(
+        &self,
+        content_type: ContentType,
+        plaintext: &[u8],
+        record: &mut [u8],
+    ) -> Result<(), Refused> {
+        let (prefix, number) = (self.prefix_len(), self.keys.next_number());
         let outer = match self.connection_id.is_empty() {
             true => content_type,
             false => TLS12_CID,
@@ -102,32 +138,47 @@ impl Sealer {
         let nonce = nonce(&self.keys.keys.iv, number.to_u64());
         let explicit = self.keys.explicit_nonce_len();
         record[prefix - explicit..prefix].copy_from_slice(&nonce[12 - explicit..]);
-        let inner_len = plaintext.len() + trailer_len;
-        let aad = AdditionalData::new(outer, number, self.connection_id.as_bytes(), inner_len);
-        let trailer = &[content_type.0][..trailer_len];
+        let trailer = &[content_type.0][..self.trailer_len()];
+        let (id, inner_len) = (&self.connection_id, plaintext.len() + trailer.len());
+        let aad = AdditionalData::new(outer, number, id.as_bytes(), inner_len);
+        let body = &mut record[prefix..];
         self.key
-            .seal_from(
-                nonce,
-                aad.as_ref(),
-                plaintext,
-                trailer,
-                &mut record[prefix..],
-            )
-            .map_err(|_| ApiMisuse::PlaintextTooLong)?;
-        self.keys.keys.seq += 1;
-        self.keys.used += limits::cost(self.keys.version(), plaintext.len());
-        Ok(len)
+            .seal_from(nonce, aad.as_ref(), plaintext, trailer, body)
+    }
+
+    /// The header as it is before its number is encrypted is what is authenticated, and the nonce has
+    /// no epoch in it (RFC 9147 section 4.2.3).
+    #[inline]
+    fn protect13(
+        &self,
+        content_type: ContentType,
+        plaintext: &[u8],
+        record: &mut [u8],
+    ) -> Result<(), Refused> {
+        let number = self.keys.next_number();
+        v13::write_header(record, number, &self.connection_id);
+        let nonce = nonce(&self.keys.keys.iv, number.seq);
+        let (header, body) = record.split_at_mut(self.prefix_len());
+        self.key
+            .seal_from(nonce, header, plaintext, &[content_type.0], body)?;
+        if let Some(mask) = &self.number_mask {
+            v13::hide_seq(record, mask, &self.connection_id);
+        }
+        Ok(())
     }
 
     #[inline]
     fn prefix_len(&self) -> usize {
-        v12::HEADER_LEN + self.connection_id.len() + self.keys.explicit_nonce_len()
+        match self.number_mask {
+            Some(_) => v13::header_len(&self.connection_id),
+            None => v12::HEADER_LEN + self.connection_id.len() + self.keys.explicit_nonce_len(),
+        }
     }
 
     /// Bytes of content type behind the plaintext.
     #[inline]
     fn trailer_len(&self) -> usize {
-        usize::from(!self.connection_id.is_empty())
+        usize::from(self.number_mask.is_some() || !self.connection_id.is_empty())
     }
 
     /// Everything that can refuse a record, before a byte is written. Returns the record's length.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::dtls::{
-    ConnectionId, Discard, EpochKeys, Opened, Opener, ReplayWindow, Sealer, record_numbers,
+    ConnectionId, Discard, EpochKeys, EpochSecret, Opened, Opener, ReplayWindow, Sealer,
+    record_numbers,
 };
 use crate::{Algorithm, Backend, ContentType, ProtocolVersion, SeqNo, TrafficKeys};
 
@@ -137,8 +138,9 @@ fn open_all(opener: &mut Opener, datagram: &[u8]) -> Vec<Result<(Opened, Vec<u8>
     all
 }
 
-/// Keys and a connection ID that are the same for the same byte.
+/// A version, keys and a connection ID that are the same for the same byte.
 struct Sides {
+    version: ProtocolVersion,
     algorithm: Algorithm,
     connection_id: ConnectionId,
 }
@@ -148,22 +150,31 @@ impl Sides {
         let id = [9; 7];
         let id = &id[..usize::from(choice >> 4) % 8];
         Self {
-            algorithm: Algorithm::ALL[usize::from(choice & 15) % Algorithm::ALL.len()],
+            version: match choice & 8 {
+                0 => ProtocolVersion::Tls12,
+                _ => ProtocolVersion::Tls13,
+            },
+            algorithm: Algorithm::ALL[usize::from(choice & 7) % Algorithm::ALL.len()],
             connection_id: ConnectionId::new(id).expect("seven bytes are not too many"),
         }
     }
 
     fn keys(&self) -> EpochKeys {
-        let key = &[7; 32][..self.algorithm.key_len()];
-        TrafficKeys::new(
-            ProtocolVersion::Tls12,
-            self.algorithm,
-            key,
-            [9; 12],
-            SeqNo(0),
-        )
-        .and_then(|keys| EpochKeys::new(keys, 1))
-        .expect("the key has the length of its algorithm")
+        let keys = match self.version {
+            ProtocolVersion::Tls12 => {
+                let key = &[7; 32][..self.algorithm.key_len()];
+                TrafficKeys::new(self.version, self.algorithm, key, [9; 12], SeqNo(0))
+                    .and_then(|keys| EpochKeys::new(keys, 1))
+            }
+            ProtocolVersion::Tls13 => {
+                let lengths = [32, 48];
+                let secrets =
+                    lengths.map(|len| EpochSecret::new(self.algorithm, &[7; 48][..len], 3));
+                let secret = secrets.into_iter().find_map(Result::ok);
+                Ok(secret.expect("one length is that of the hash").keys())
+            }
+        };
+        keys.expect("the key has the length of its algorithm")
     }
 
     fn sealer(&self, backend: Backend) -> Sealer {

@@ -2,9 +2,12 @@
 
 mod bad_input;
 mod connection_id;
+mod epochs;
 mod forge;
+mod forge13;
 mod limits;
 mod round_trip;
+mod unified_header;
 mod window;
 
 use underseal_record::dtls::{EpochKeys, Opened, Opener, ReplayWindow, Sealer};

@@ -23,7 +23,9 @@ fn any_datagram() -> impl Strategy<Value = Vec<u8>> {
             [&[content_type, 0xfe, 0xfd, 0, epoch][..], &seq, &[0, len]].concat()
         },
     );
-    let piece = prop_oneof![header, vec(any::<u8>(), 0..60)];
+    let unified =
+        (0x20..0x40u8, vec(0..10u8, 0..12)).prop_map(|(first, rest)| [vec![first], rest].concat());
+    let piece = prop_oneof![header, unified, vec(any::<u8>(), 0..60)];
     (any::<u8>(), vec(piece, 0..12))
         .prop_map(|(choice, pieces)| [vec![choice], pieces.concat()].concat())
 }

@@ -9,3 +9,4 @@ mod readiness;
 mod receive;
 mod send;
 mod sendfile;
+mod splice;

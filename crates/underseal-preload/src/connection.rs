@@ -1,7 +1,7 @@
 //! A socket with TLS_TX or TLS_RX: where its TCP socket is, and what seals and opens for it.
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use rustix::io::Errno;
@@ -76,6 +76,8 @@ struct Shared {
     /// Whether each direction was asked for, for those who must not wait.
     seals: AtomicBool,
     opens: AtomicBool,
+    /// What the program has said of its data: bits of option numbers.
+    hints: AtomicU8,
 }
 
 /// The two directions of a TLS socket.
@@ -103,6 +105,7 @@ impl Socket {
             receive: Mutex::new(Direction::Plain),
             seals: AtomicBool::new(false),
             opens: AtomicBool::new(false),
+            hints: AtomicU8::new(0),
         });
         Self::of(private, shared, inert)
     }
@@ -187,6 +190,18 @@ impl Socket {
     /// Whether what is received is opened.
     pub(crate) fn opens(&self) -> bool {
         self.shared.opens.load(Ordering::Acquire)
+    }
+
+    /// What the program has said of its data.
+    pub(crate) fn hints(&self) -> u8 {
+        self.shared.hints.load(Ordering::Relaxed)
+    }
+
+    /// Changes that.
+    pub(crate) fn change_hints(&self, change: impl Fn(u8) -> u8) {
+        let relaxed = Ordering::Relaxed;
+        let hints = &self.shared.hints;
+        let _ = hints.fetch_update(relaxed, relaxed, |hints| Some(change(hints)));
     }
 
     /// Receives with whoever opens, alone: as the kernel, a second reader waits, unless he is not to.

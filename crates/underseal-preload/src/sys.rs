@@ -96,16 +96,10 @@ pub(crate) fn write(fd: c_int, bytes: &[u8]) -> Result<usize, Errno> {
     unsafe { call(libc::SYS_write, [arg(fd), address(pointer), len]) }
 }
 
-/// Whether something can be written without waiting.
-pub(crate) fn takes_more(fd: c_int) -> Result<bool, Errno> {
-    let mut entry = libc::pollfd {
-        fd,
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    // SAFETY: the kernel writes to an entry that is ours.
-    let ready = unsafe { call(libc::SYS_poll, [address(&raw mut entry), 1, 0]) }?;
-    Ok(ready > 0)
+pub(crate) fn read(fd: c_int, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (pointer, len) = (buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: the kernel writes at most `len` bytes at the address of a slice that is as long.
+    unsafe { call(libc::SYS_read, [arg(fd), address(pointer), len]) }
 }
 
 /// Reads at `offset` without moving the descriptor's position.

@@ -2,12 +2,13 @@
 
 use std::ffi::c_int;
 
-use libc::{sockaddr, socklen_t};
+use libc::{sa_family_t, sockaddr, socklen_t};
+use rustix::io::Errno;
 
 use crate::call::{flush_and_call, on_socket};
 use crate::connection::Socket;
-use crate::real;
 use crate::sys::{address, arg};
+use crate::{memory, real};
 
 /// As getsockname(2).
 ///
@@ -61,6 +62,12 @@ unsafe extern "C-unwind" fn getpeername(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn connect(fd: c_int, name: *const sockaddr, len: socklen_t) -> c_int {
     let passed_on = |socket: &Socket| {
+        // SAFETY: any bytes are a family.
+        let family = unsafe { memory::read(name.cast::<sa_family_t>()) }?;
+        if family == libc::AF_UNSPEC as sa_family_t {
+            // As the kernel: the keys would outlive their connection.
+            return Err(Errno::OPNOTSUPP);
+        }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe { flush_and_call(socket, libc::SYS_connect, [address(name), len as usize]) }
     };

@@ -12,6 +12,8 @@ use crate::sys::{self, address, arg};
 use crate::table::Known;
 use crate::{inert, memory, process, real};
 
+mod hints;
+
 /// The name of the upper layer protocol.
 const TLS: &[u8] = b"tls";
 
@@ -148,6 +150,7 @@ fn set_on_socket(
     len: socklen_t,
 ) -> Result<usize, Errno> {
     match (level, name) {
+        (libc::SOL_TLS, _) if hints::is_one(name) => hints::set(socket, name, value, len),
         (libc::SOL_TLS, _) => {
             let which = direction(name).ok_or(Errno::NOPROTOOPT)?;
             socket.set_keys(which, keys(value, len)?).map(|()| 0)
@@ -229,6 +232,7 @@ fn get_on_socket(
             memory::put(value.cast(), info?.as_bytes())?;
             Ok(0)
         }
+        (libc::SOL_TLS, _) if hints::is_one(name) => hints::get(socket, name, value, len),
         (libc::SOL_TLS, _) => Err(Errno::NOPROTOOPT),
         (libc::SOL_SOCKET, libc::SO_RCVLOWAT) if socket.opens() => {
             // SAFETY: any bytes are a number.

@@ -1,11 +1,10 @@
-//! sendfile(2) and splice(2).
+//! sendfile(2).
 
-use std::ffi::{c_int, c_uint};
+use std::ffi::c_int;
 
 use libc::{off_t, size_t, ssize_t};
 use rustix::io::Errno;
 
-use super::receive::opened;
 use super::send::{MOST_BYTES, send_data};
 use crate::call::{on_socket, plainly};
 use crate::connection::Socket;
@@ -78,47 +77,4 @@ unsafe extern "C-unwind" fn sendfile64(
 ) -> ssize_t {
     // SAFETY: the arguments are the program's.
     unsafe { sendfile(out, input, offset, count) }
-}
-
-/// As splice(2). Bytes of a pipe can be read once, and what a socket does not take of them could not
-/// be put back: a program is told that it must copy.
-///
-/// # Safety
-///
-/// As the C library's.
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn splice(
-    input: c_int,
-    input_offset: *mut i64,
-    out: c_int,
-    out_offset: *mut i64,
-    len: size_t,
-    flags: c_uint,
-) -> ssize_t {
-    if let Some(returned) = on_socket(out, |_| Err(Errno::INVAL)) {
-        return returned;
-    }
-    let receive = |socket: &Socket| {
-        if socket.opens() {
-            return match (input_offset.is_null(), out_offset.is_null()) {
-                (true, true) => opened::splice(socket, out, len, flags),
-                _ => Err(Errno::SPIPE),
-            };
-        }
-        let arguments = [
-            arg(socket.tcp()),
-            address(input_offset),
-            arg(out),
-            address(out_offset),
-            len,
-            flags as usize,
-        ];
-        // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { sys::call(libc::SYS_splice, arguments) }
-    };
-    match on_socket(input, receive) {
-        Some(returned) => returned,
-        // SAFETY: the arguments are the program's.
-        None => unsafe { real::splice(input, input_offset, out, out_offset, len, flags) },
-    }
 }

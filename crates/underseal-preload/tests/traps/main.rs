@@ -143,6 +143,11 @@ fn what_is_written_is_sealed() {
 }
 
 #[test]
+fn what_a_pipe_holds_is_sealed() {
+    assert_eq!(plaintext_after("splice"), "firstpipedmorelast");
+}
+
+#[test]
 fn the_c_librarys_own_writes_fail() {
     assert_eq!(plaintext_after("dprintf"), "firstlast");
     assert_eq!(plaintext_after("fputs"), "firstlast");

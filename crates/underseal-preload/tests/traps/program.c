@@ -413,6 +413,18 @@ int main(int argc, char **argv, char **envp) {
     } else if (!strcmp(trap, "full-socket")) {
         fill_and_close(fd);
         return 0;
+    } else if (!strcmp(trap, "splice")) {
+        int pipe_ends[2];
+        expect(pipe(pipe_ends) == 0 && write(pipe_ends[1], "piped", 5) == 5, "a pipe");
+        expect(splice(pipe_ends[0], NULL, fd, NULL, 100, 0) == 5, "splice");
+        expect(splice(pipe_ends[0], NULL, fd, NULL, 100, SPLICE_F_NONBLOCK) == -1 && errno == EAGAIN,
+               "an empty pipe");
+        expect(write(pipe_ends[1], "more", 4) == 4 && close(pipe_ends[1]) == 0, "a pipe");
+        expect(splice(pipe_ends[0], NULL, fd, NULL, 3, 0) == 3, "a part of it");
+        expect(splice(pipe_ends[0], NULL, fd, NULL, 100, 0) == 1, "the rest");
+        expect(splice(pipe_ends[0], NULL, fd, NULL, 100, 0) == 0, "the end");
+        struct sockaddr none = {.sa_family = AF_UNSPEC};
+        expect(connect(fd, &none, sizeof none) == -1 && errno == EOPNOTSUPP, "it stays connected");
     } else if (strcmp(trap, "nothing")) {
         return 2;
     }

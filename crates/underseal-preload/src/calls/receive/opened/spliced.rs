@@ -6,11 +6,8 @@ use rustix::io::Errno;
 use underseal_record::{ContentType, MAX_PLAINTEXT};
 use underseal_ulp::{Asked, Sink};
 
+use crate::calls::splice::Pipe;
 use crate::connection::Socket;
-use crate::sys;
-
-/// As much as a pipe takes at once without waiting, if it takes anything.
-const PIPE_BUF: usize = 4096;
 
 /// Our own memory.
 struct Own<'a> {
@@ -38,12 +35,11 @@ pub(in crate::calls) fn splice(
     len: usize,
     flags: c_uint,
 ) -> Result<usize, Errno> {
-    let is_nonblocking = flags & libc::SPLICE_F_NONBLOCK != 0;
-    let (most, flags) = match is_nonblocking {
-        true => (PIPE_BUF, libc::MSG_DONTWAIT),
-        false => (MAX_PLAINTEXT, 0),
+    let wait = match flags & libc::SPLICE_F_NONBLOCK {
+        0 => 0,
+        _ => libc::MSG_DONTWAIT,
     };
-    let mut bytes = vec![0; len.min(most)];
+    let mut bytes = vec![0; len.min(MAX_PLAINTEXT)];
     let mut asked = Asked {
         len: bytes.len(),
         takes_types: true,
@@ -51,7 +47,7 @@ pub(in crate::calls) fn splice(
         waits_for_all: false,
     };
     let _ = socket.try_flush();
-    socket.receive(flags, |receive, source| {
+    socket.receive(wait, |receive, source| {
         let mut own = Own {
             bytes: &mut bytes,
             len: 0,
@@ -66,10 +62,7 @@ pub(in crate::calls) fn splice(
         if peeked.len == 0 {
             return Ok(0);
         }
-        if is_nonblocking && !sys::takes_more(out)? {
-            return Err(Errno::AGAIN);
-        }
-        let written = sys::write(out, &bytes[..peeked.len])?;
+        let written = Pipe::new()?.pass_on(&bytes[..peeked.len], out, flags)?;
         asked.len = written;
         asked.peeks = false;
         let mut own = Own {

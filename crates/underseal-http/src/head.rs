@@ -1,5 +1,7 @@
 //! What reading a head needs, in HTTP/1.1 and HTTP/2.
 
+use std::net::SocketAddr;
+
 use crate::host::MAX_AUTHORITY;
 use crate::path::PathOptions;
 use crate::request::Span;
@@ -17,6 +19,8 @@ pub struct ReadOptions {
     pub path: PathOptions,
     /// How long a head may be, in bytes, the empty line included; at most 65535. Default: 32 KiB.
     pub max_head: usize,
+    /// Where the client connected to: what a request of HTTP/1.0 without Host is for. `None` refuses it.
+    pub local: Option<SocketAddr>,
 }
 
 impl Default for ReadOptions {
@@ -24,6 +28,7 @@ impl Default for ReadOptions {
         Self {
             path: PathOptions::default(),
             max_head: 32 * 1024,
+            local: None,
         }
     }
 }
@@ -38,6 +43,8 @@ pub(crate) struct Room {
     pub(crate) spans: [Span; MAX_FIELDS],
     pub(crate) path: [u8; MAX_PATH],
     pub(crate) host: [u8; MAX_AUTHORITY],
+    /// Where the client connected to.
+    pub(crate) local: [u8; MAX_AUTHORITY],
 }
 
 impl Default for Scratch {
@@ -46,6 +53,7 @@ impl Default for Scratch {
             spans: [Span::default(); MAX_FIELDS],
             path: [0; MAX_PATH],
             host: [0; MAX_AUTHORITY],
+            local: [0; MAX_AUTHORITY],
         }))
     }
 }

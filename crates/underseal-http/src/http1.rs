@@ -9,7 +9,9 @@ mod lines;
 mod response;
 mod target;
 
+use std::io::Write as _;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 
 pub use self::chunks::{Chunks, Piece};
 use self::fields::Noted;
@@ -18,7 +20,7 @@ pub use self::glimpse::{Glimpse, glimpse};
 pub use self::response::{ResponseFraming, ResponseHead, ResponseRefusal, read_response};
 pub(crate) use self::target::{Target, path as split_query};
 use crate::head::{Framing, MAX_FIELDS, ReadOptions, Scratch};
-use crate::host::Authority;
+use crate::host::{Authority, MAX_AUTHORITY};
 use crate::path::normalise;
 use crate::refusal::Refusal;
 use crate::request::{Fields, Request};
@@ -124,7 +126,11 @@ pub fn read<'a>(
     let method = parsed.method.ok_or(Refusal::RequestLine)?.as_bytes();
     let target_text = parsed.path.ok_or(Refusal::RequestLine)?.as_bytes();
     let minor_version = parsed.version.ok_or(Refusal::RequestLine)?;
-    let host = Authority::read(noted.host()?)?;
+    let host = match (noted.host(), options.local) {
+        (Err(Refusal::NoHost), Some(local)) if minor_version == 0 => spell(local, &mut room.local),
+        (host, _) => host?,
+    };
+    let host = Authority::read(host)?;
     let target = Target::read(method, target_text, &host)?;
     let (path, query) = match target {
         Target::Path(path, query) => {
@@ -148,4 +154,47 @@ pub fn read<'a>(
             fields: Fields::Head(seen, spans),
         },
     }))
+}
+
+/// An address as a Host field says it.
+fn spell(address: SocketAddr, out: &mut [u8; MAX_AUTHORITY]) -> &[u8] {
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    let mut rest = &mut out[..];
+    // There is room for every address.
+    let written = write!(rest, "{address}");
+    debug_assert!(written.is_ok(), "there is room");
+    let len = MAX_AUTHORITY - rest.len();
+    &out[..len]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_of_http10_without_host_is_for_where_its_client_connected_to() {
+        let mut scratch = Scratch::default();
+        for (local, authority) in [
+            ("127.0.0.1:8443", "127.0.0.1:8443"),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
+            ("[2001:db8::1]:443", "[2001:db8::1]:443"),
+        ] {
+            let options = ReadOptions {
+                local: Some(local.parse().expect("an address")),
+                ..ReadOptions::default()
+            };
+            let mut read = |text: &str| {
+                let head = read(text.as_bytes(), &options, &mut scratch)?;
+                let head = head.expect("whole");
+                Ok::<_, Refusal>(head.request().authority().to_vec())
+            };
+            let old = read("GET / HTTP/1.0\r\n\r\n");
+            assert_eq!(old.as_deref(), Ok(authority.as_bytes()));
+            assert_eq!(
+                read("GET / HTTP/1.0\r\nHost: a\r\n\r\n").as_deref(),
+                Ok(&b"a"[..])
+            );
+            assert_eq!(read("GET / HTTP/1.1\r\n\r\n"), Err(Refusal::NoHost));
+        }
+    }
 }

@@ -8,8 +8,6 @@ use crate::request::{Fields, Range, Request, Span, part};
 /// The version that a request goes on in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// HTTP/1.0, for one request on a connection.
-    Http10,
     /// HTTP/1.1.
     Http11,
     /// HTTP/2.
@@ -77,7 +75,7 @@ impl Outgoing {
     pub fn write(&mut self, request: &Request<'_>, passage: &Passage<'_>) {
         self.text.clear();
         self.fields.clear();
-        self.write_request_line(request, passage.version);
+        self.write_request_line(request);
         let mut options = Options::default();
         for value in request.header(b"connection") {
             options.note(value);
@@ -132,7 +130,7 @@ impl Outgoing {
         part(&self.text, (from, to))
     }
 
-    fn write_request_line(&mut self, request: &Request<'_>, version: Version) {
+    fn write_request_line(&mut self, request: &Request<'_>) {
         self.method = self.put(request.method());
         self.put(b" ");
         self.path = self.put(request.path().unwrap_or_default());
@@ -140,10 +138,7 @@ impl Outgoing {
             self.put(b"?");
             self.put(query)
         });
-        self.put(match version {
-            Version::Http10 => b" HTTP/1.0\r\nHost: ",
-            Version::Http11 | Version::Http2 => b" HTTP/1.1\r\nHost: ",
-        });
+        self.put(b" HTTP/1.1\r\nHost: ");
         self.authority = self.put(request.authority());
         self.host_len = request.host().len();
         self.put(b"\r\n");
@@ -186,7 +181,6 @@ impl Outgoing {
         let is_chunked = passage.framing == Framing::Chunked && !seen.framing;
         match passage.version {
             Version::Http2 => return,
-            Version::Http10 => return self.field(b"Connection", b"close"),
             Version::Http11 if is_chunked => self.field(b"Transfer-Encoding", b"chunked"),
             Version::Http11 => {}
         }

@@ -3,6 +3,7 @@
 //! Each worker has connections of its own, so that no lock is taken and no other thread woken; those
 //! that are kept for the next request, [`Upstreams`](crate::upstream::Upstreams) has.
 
+mod check;
 mod connect;
 mod health;
 mod names;
@@ -11,12 +12,15 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead as _, ReadBuf};
 use underseal::TlsConnector;
 
+pub use self::check::HealthCheck;
+pub(crate) use self::check::keep_checking;
 pub(crate) use self::connect::Unreachable;
 use self::health::Health;
 pub use self::names::{Name, keep_resolving};
@@ -41,6 +45,7 @@ pub(crate) struct Backends {
     /// Where the next search begins.
     next: Cell<usize>,
     connector: Option<Latest<TlsConnector>>,
+    check: Option<Arc<HealthCheck>>,
 }
 
 /// One of them.
@@ -75,7 +80,11 @@ pub(crate) struct Known {
 
 impl Backends {
     /// There is at least one; `connector` is for those that have a name to prove.
-    pub(crate) fn new(addresses: &[Address], connector: Option<Latest<TlsConnector>>) -> Self {
+    pub(crate) fn new(
+        addresses: &[Address],
+        connector: Option<Latest<TlsConnector>>,
+        check: Option<Arc<HealthCheck>>,
+    ) -> Self {
         let target = |address: &Address| Target {
             address: address.clone(),
             sni: address.server_name().map(Rc::from),
@@ -86,6 +95,7 @@ impl Backends {
             targets: addresses.iter().map(target).collect(),
             next: Cell::new(0),
             connector,
+            check,
         }
     }
 
@@ -115,8 +125,15 @@ impl Backends {
     pub(crate) fn pick_over(&self, picked: usize) -> usize {
         let mut order = self.from(picked);
         order
-            .find(|index| !self.targets[*index].health.is_passed_over())
+            .find(|index| !self.is_passed_over(*index))
             .unwrap_or(picked)
+    }
+
+    /// Whether others are to be asked first.
+    fn is_passed_over(&self, index: usize) -> bool {
+        let check = self.check.as_ref();
+        self.targets[index].health.is_passed_over()
+            || check.is_some_and(|check| check.is_failing(index))
     }
 
     /// All backends, one after the other, from one of them on.

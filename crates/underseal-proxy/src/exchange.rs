@@ -18,15 +18,12 @@ pub(crate) use self::heads::Heads;
 pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
 pub(crate) use self::reach::{Connected, Unreached, reach};
 pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
-use crate::protocol::ToProtocol;
 use crate::session::Session;
 use crate::worker::Worker;
 
 /// How a request came in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming {
-    /// Whether it came in HTTP/1.0.
-    pub(crate) is_old: bool,
     /// How its body is delimited; of HTTP/2 without Content-Length, [`Framing::Chunked`].
     pub(crate) framing: Framing,
     /// Whether it may go on with another protocol.
@@ -40,11 +37,7 @@ pub(crate) fn write_down(
     request: &Request<'_>,
     incoming: Incoming,
 ) -> Outgoing {
-    let version = match (worker.shared.to_protocol, incoming.is_old) {
-        (ToProtocol::H2, _) => Version::Http2,
-        (ToProtocol::Http1, true) => Version::Http10,
-        (ToProtocol::Http1, false) => Version::Http11,
-    };
+    let version = worker.to_version();
     let passage = Passage {
         version,
         framing: incoming.framing,

@@ -34,7 +34,7 @@ mod upstream;
 mod websocket;
 mod worker;
 
-pub use backend::{Address, Name, keep_resolving};
+pub use backend::{Address, HealthCheck, Name, keep_resolving};
 pub use error::Error;
 pub use metrics::{Metrics, Reload};
 pub use protocol::{ClientAuth, PathParameters, Protocol, ToProtocol};

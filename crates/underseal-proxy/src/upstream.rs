@@ -17,8 +17,7 @@ use underseal_http::http1::ResponseRefusal;
 
 use self::http1::Http1;
 use self::idle::Idle;
-use self::multiplexed::Shared;
-pub(crate) use self::multiplexed::{Connection, Http2};
+use self::multiplexed::{Connection, Http2, Shared};
 use crate::backend::{Backend, Known, Unreachable};
 use crate::exchange::{Allowed, Connected, Unanswered};
 use crate::flow::Broken;
@@ -102,6 +101,30 @@ impl Upstreams {
         let header = self.header.as_deref();
         let backend = worker.backends.connect(worker, watch, index, header);
         Ok(Reached::Http1(backend.await?))
+    }
+
+    /// A connection to the backend `index` and to no other: a new one, where it is for one request at a
+    /// time.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn reach_only(
+        &self,
+        worker: &Rc<Worker>,
+        watch: &Watch,
+        index: usize,
+        header: Option<&[u8]>,
+    ) -> Result<Reached, Unreachable> {
+        let is_shared = worker.shared.to_protocol == ToProtocol::H2;
+        if is_shared && let Some(connection) = self.multiplexed[index].usable() {
+            return Ok(Reached::Http2(connection));
+        }
+        let backend = worker.backends.connect_only(worker, index, header).await?;
+        if !is_shared {
+            return Ok(Reached::Http1(backend));
+        }
+        let connection = self.share(worker, watch, backend).await?;
+        Ok(Reached::Http2(connection))
     }
 
     /// Keeps a connection whose last exchange is complete for the next.
@@ -193,6 +216,14 @@ impl Upstream {
         match self {
             Self::Http1(begun) => begun.target(),
             Self::Http2(begun) => begun.target(),
+        }
+    }
+
+    /// Why there may be no response without anybody's fault, if that can be.
+    pub(crate) fn may_be_unanswered(&self) -> Option<Unanswered> {
+        match self {
+            Self::Http1(begun) => begun.may_be_unanswered(),
+            Self::Http2(_) => Some(Unanswered::Unprocessed),
         }
     }
 

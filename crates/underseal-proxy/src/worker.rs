@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
 use underseal_http::proxy_protocol::{self, Addresses};
-use underseal_http::{ReadOptions, Scratch};
+use underseal_http::{ReadOptions, Scratch, Version};
 use underseal_policy::model::Direction;
 
-use super::backend::{Address, Backends};
+use super::backend::{Address, Backends, HealthCheck, keep_checking};
 use super::connection;
 use super::exchange::Heads;
 use super::log;
@@ -42,6 +42,8 @@ pub struct Shared {
     pub in_force: Option<Arc<Current<InForce>>>,
     /// Where requests go; at least one.
     pub backends: Vec<Address>,
+    /// What backends are asked for to find out whether they are well; `None` asks for nothing.
+    pub health_check: Option<Arc<HealthCheck>>,
     /// What we show to clients.
     pub server_identity: Option<Arc<Identity>>,
     /// What we show to backends.
@@ -111,6 +113,8 @@ pub struct Worker {
     /// For reading a head; never borrowed while waiting.
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) tally: Tally,
+    /// Whether it does what one worker does for all.
+    is_first: bool,
 }
 
 impl Worker {
@@ -125,7 +129,7 @@ impl Worker {
             buffers: Buffers::default(),
             log: AccessLog::new(Arc::clone(&shared.log)),
             clock: Clock::default(),
-            backends: Backends::new(&shared.backends, connector),
+            backends: Backends::new(&shared.backends, connector, shared.health_check.clone()),
             upstreams: Rc::new(Upstreams::new(shared.backends.len(), None)),
             own_upstreams: RefCell::default(),
             connections,
@@ -135,12 +139,21 @@ impl Worker {
             verified: RefCell::default(),
             scratch: RefCell::default(),
             tally: shared.metrics.tally(index),
+            is_first: index == 0,
             shared,
         })
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.shared.timeouts
+    }
+
+    /// The version that requests go on in: ours, whatever the client's is (RFC 9112 section 2.3).
+    pub(crate) fn to_version(&self) -> Version {
+        match self.shared.to_protocol {
+            ToProtocol::H2 => Version::Http2,
+            ToProtocol::Http1 => Version::Http11,
+        }
     }
 
     /// Whether the backend's identity is a part of what policies judge: then it has to be known
@@ -237,6 +250,12 @@ impl Worker {
 }
 
 impl Accept for Worker {
+    fn start(self: Rc<Self>) {
+        if self.is_first {
+            keep_checking(&self);
+        }
+    }
+
     fn accept(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>) {
         spawn_local(async move {
             let _permit = permit;

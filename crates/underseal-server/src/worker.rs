@@ -40,6 +40,10 @@ pub enum Order {
 
 /// What a subcommand does with the connections that one of its workers accepted.
 pub trait Accept: 'static {
+    /// What is begun before the first connection, as tasks of the current [`LocalSet`]; nothing, unless a
+    /// subcommand says otherwise.
+    fn start(self: Rc<Self>) {}
+
     /// Starts to serve a connection, as a task of the current [`LocalSet`] that holds `permit`, if
     /// there is one, until the connection has ended.
     fn accept(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>);
@@ -151,6 +155,7 @@ async fn run<W: Accept>(
         intake: Intake::Open,
         waiting: None,
     };
+    Rc::clone(&worker).start();
     let mut ticks = ticker(TICK);
     loop {
         tokio::select! {

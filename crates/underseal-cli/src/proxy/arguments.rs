@@ -47,6 +47,10 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_enum, value_name = "VERSION", default_value = "http1")]
     pub(crate) to_protocol: ToProtocol,
 
+    /// Ask each backend for this path every 5 seconds; one that does not answer 2xx or 3xx is passed over
+    #[arg(long, value_name = "PATH")]
+    pub(crate) health_check: Option<String>,
+
     /// Certificate chain, PEM: shown to clients, and to a TLS backend that asks
     #[arg(
         long,

@@ -11,7 +11,7 @@ use underseal::Offloads;
 use underseal_http::ReadOptions;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
-use underseal_proxy::{Address, Metrics, Name, Shared, Timeouts};
+use underseal_proxy::{Address, HealthCheck, Metrics, Name, Shared, Timeouts};
 use underseal_server::access_log::Sink;
 use underseal_server::certificate::{Identity, Paths};
 use underseal_server::control::Reload;
@@ -98,6 +98,7 @@ impl<'a> Setup<'a> {
             acceptor,
             connector,
             in_force: self.policies()?,
+            health_check: self.health_check(backends.len())?,
             backends,
             server_identity,
             client_identity,
@@ -120,6 +121,23 @@ impl<'a> Setup<'a> {
             send_proxy: args.send_proxy,
             metrics: Arc::clone(&self.metrics),
         })
+    }
+
+    fn health_check(&self, backends: usize) -> Result<Option<Arc<HealthCheck>>, Failure> {
+        let Some(path) = &self.args.health_check else {
+            return Ok(None);
+        };
+        let refused = |why: String| {
+            let path = one_line(path);
+            let message = format!("cannot ask backends for `{path}`: {why}");
+            let hint = "give `--health-check /PATH`, with `--protocol http`";
+            Failure::new(Exit::Usage, message, hint)
+        };
+        if self.args.protocol == Protocol::Tcp {
+            return Err(refused("no HTTP is spoken to them".to_owned()));
+        }
+        let check = HealthCheck::new(path, backends).map_err(|why| refused(why.to_string()))?;
+        Ok(Some(Arc::new(check)))
     }
 
     fn identity(

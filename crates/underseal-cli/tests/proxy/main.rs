@@ -11,6 +11,7 @@ mod faults;
 mod forwarding;
 mod haproxy;
 mod harness;
+mod health_checks;
 mod http2;
 mod http2_backends;
 mod http2_floods;

@@ -171,11 +171,7 @@ fn goes_on(head: &http1::Head<'_>) {
         return;
     }
     let mut outgoing = Outgoing::default();
-    for version in [Version::Http10, Version::Http11, Version::Http2] {
-        // HTTP/1.0 has no chunks, so none come in it.
-        if (version, head.framing()) == (Version::Http10, Framing::Chunked) {
-            continue;
-        }
+    for version in [Version::Http11, Version::Http2] {
         let passage = Passage {
             version,
             framing: head.framing(),

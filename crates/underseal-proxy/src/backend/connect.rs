@@ -71,18 +71,9 @@ impl Backends {
             let target = &self.targets[index];
             let attempt = target.health.attempt();
             match watch.until(pin!(self.open(worker, target, header))).await {
-                Ok(Ok((stream, address, principal))) => {
+                Ok(Ok(opened)) => {
                     attempt.succeeded();
-                    return Ok(Box::new(Backend {
-                        stream,
-                        known: Known {
-                            target: index,
-                            address,
-                            principal,
-                            sni: target.sni.clone(),
-                        },
-                        reused: false,
-                    }));
+                    return Ok(target.backend(index, opened));
                 }
                 Ok(Err((why, error))) => {
                     target.say(&error);
@@ -102,11 +93,30 @@ impl Backends {
         Err(failed)
     }
 
+    /// Makes a connection to the backend `index` and to no other.
+    ///
+    /// # Errors
+    /// What it did.
+    pub(crate) async fn connect_only(
+        &self,
+        worker: &Worker,
+        index: usize,
+        header: Option<&[u8]>,
+    ) -> Result<Box<Backend>, Unreachable> {
+        let target = &self.targets[index];
+        match self.open(worker, target, header).await {
+            Ok(opened) => Ok(target.backend(index, opened)),
+            Err((why, error)) => {
+                tracing::debug!("backend {}: {error}", target.address.name);
+                Err(why)
+            }
+        }
+    }
+
     /// All backends, one after the other: the one whose turn it is, the others, and last those that are
     /// passed over.
     fn order(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
-        let is_last =
-            |index: &usize| *index != first && self.targets[*index].health.is_passed_over();
+        let is_last = |index: &usize| *index != first && self.is_passed_over(*index);
         let (last, others): (Vec<_>, Vec<_>) = self.from(first).partition(is_last);
         others.into_iter().chain(last)
     }
@@ -116,7 +126,7 @@ impl Backends {
         worker: &Worker,
         target: &Target,
         header: Option<&[u8]>,
-    ) -> Result<(Stream, SocketAddr, Option<Rc<str>>), (Unreachable, io::Error)> {
+    ) -> Result<Opened, (Unreachable, io::Error)> {
         let refused = |error| (Unreachable::Refused, error);
         let sockets = target.sockets.get().to_vec();
         let mut tcp = connect_any(&sockets).await.map_err(refused)?;
@@ -164,7 +174,23 @@ impl Backends {
     }
 }
 
+/// A connection, where it leads, and the SPIFFE ID that was proved.
+type Opened = (Stream, SocketAddr, Option<Rc<str>>);
+
 impl Target {
+    fn backend(&self, index: usize, (stream, address, principal): Opened) -> Box<Backend> {
+        Box::new(Backend {
+            stream,
+            known: Known {
+                target: index,
+                address,
+                principal,
+                sni: self.sni.clone(),
+            },
+            reused: false,
+        })
+    }
+
     /// Says what is wrong with a backend: once, while it goes on.
     fn say(&self, error: &dyn fmt::Display) {
         let name = &self.address.name;

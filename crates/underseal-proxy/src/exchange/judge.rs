@@ -12,7 +12,8 @@ use crate::session::Session;
 use crate::tokens::{BadToken, Found};
 use crate::worker::Worker;
 
-/// What policies allowed to go to one target, and to no other. Only [`Worker::judge`] makes one.
+/// What policies allowed to go to one target, and to no other. Only [`Worker::judge`] makes one of
+/// what a client sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed<T> {
     what: T,
@@ -21,6 +22,14 @@ pub(crate) struct Allowed<T> {
 }
 
 impl<T> Allowed<T> {
+    /// What the proxy says for itself, and nobody asked it to.
+    pub(crate) fn own(what: T, target: usize) -> Self {
+        Self {
+            what,
+            target: Some(target),
+        }
+    }
+
     /// What may be sent to a backend; `None` if it was allowed for another one.
     pub(crate) fn to(self, target: usize) -> Option<T> {
         let is_for = self.target.is_none_or(|allowed| allowed == target);

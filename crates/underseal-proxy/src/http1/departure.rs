@@ -1,8 +1,14 @@
 //! Whether the client is still there while others are waited for.
 
 use std::future::poll_fn;
+use std::io;
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 
 use crate::chunk::Chunk;
 use crate::stream::Stream;
@@ -30,6 +36,63 @@ pub(super) fn poll_left(
     }
     read.settle();
     Poll::Pending
+}
+
+/// Tells of a client whose bytes nobody reads, because they pass through a pipe and that is full.
+#[derive(Default)]
+pub(super) struct Hangup {
+    /// The client's socket once more: whoever goes on with the body has to find the readiness of the
+    /// first one as it was.
+    socket: Option<TcpStream>,
+}
+
+impl Hangup {
+    /// Ready when the client has left: by a reset, or by the end of what it sends, unless it `may_end`
+    /// that.
+    pub(super) fn poll_left(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &Stream,
+        may_end: bool,
+    ) -> Poll<Left> {
+        if self.socket.is_none() {
+            self.socket = copy(client.tcp())
+                .inspect_err(|error| tracing::debug!("a client may leave unseen: {error}"))
+                .ok();
+        }
+        let Some(socket) = &self.socket else {
+            return Poll::Pending;
+        };
+        // The second time nothing new can have come, but an end stays.
+        for _ in 0..2 {
+            if socket.poll_read_ready(cx).is_pending() {
+                break;
+            }
+            if has_left(socket, may_end) {
+                return Poll::Ready(Left);
+            }
+            // What came is not read here: the next news is waited for.
+            let _ = socket.try_io(Interest::READABLE, || {
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            });
+        }
+        Poll::Pending
+    }
+}
+
+fn copy(socket: &TcpStream) -> io::Result<TcpStream> {
+    let copy = socket.as_fd().try_clone_to_owned()?;
+    TcpStream::from_std(copy.into())
+}
+
+fn has_left(socket: &TcpStream, may_end: bool) -> bool {
+    let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+    let at_once = Timespec::default();
+    if poll(&mut asked, Some(&at_once)).is_err() {
+        return false;
+    }
+    let said = asked[0].revents();
+    said.intersects(PollFlags::HUP | PollFlags::ERR) || !may_end && said.contains(PollFlags::RDHUP)
 }
 
 /// Runs `future` as long as the client stays.

@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::io::AsyncWrite as _;
 
 use super::Fault;
-use super::departure::poll_left;
+use super::departure::{Hangup, poll_left};
 use super::link::{Far, Link};
 use super::request::Prepared;
 use super::response::{self, Response};
@@ -34,6 +34,8 @@ pub(super) struct Exchange<'a> {
     down: Flow,
     download: Download,
     interim: u8,
+    /// Boxed because few need it.
+    hangup: Option<Box<Hangup>>,
     /// Whether a byte of the response, interim ones included, has come.
     is_touched: bool,
 }
@@ -113,15 +115,17 @@ impl<'a> Exchange<'a> {
             down: Flow::new(Chunk::default(), Body::Done),
             download: Download::Head,
             interim: 0,
+            hangup: None,
             is_touched: false,
         };
         exchange.encourage();
         exchange
     }
 
-    /// Says "100 Continue" to a client that waits for it: backends of HTTP/2 seldom do.
+    /// Says "100 Continue" to a client that waits for it: backends of HTTP/2 seldom
+    /// do.
     fn encourage(&mut self) {
-        if let Link::Http2(far) = &self.link
+        if let Link::Translated(far) = &self.link
             && self.prepared.expects
             && self.prepared.minor_version > 0
             && !far.up.body.is_done()
@@ -171,10 +175,16 @@ impl<'a> Exchange<'a> {
     /// Whether the client has left while nobody waits for it. One that is waited for is found out by
     /// whoever waits.
     fn client_left(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> bool {
-        let is_read = self.upload == Upload::Going
-            && (self.link.waits_for_client() || !self.link.may_read_ahead());
+        let is_going = self.upload == Upload::Going;
+        if is_going && self.link.waits_for_client() {
+            return false;
+        }
         let may_end = self.worker.shared.half_close;
-        !is_read && poll_left(cx, client, self.link.chunk(), may_end).is_ready()
+        if is_going && !self.link.may_read_ahead() {
+            let hangup = self.hangup.get_or_insert_default();
+            return hangup.poll_left(cx, client, may_end).is_ready();
+        }
+        poll_left(cx, client, self.link.chunk(), may_end).is_ready()
     }
 
     fn advance(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
@@ -233,7 +243,7 @@ impl<'a> Exchange<'a> {
             }
             let backend = match &mut self.link {
                 Link::Http1 { backend, .. } => backend,
-                Link::Http2(_) => return self.poll_head_of_http2(cx),
+                Link::Translated(_) => return self.poll_translated_head(cx),
             };
             let stream = Pin::new(&mut backend.stream);
             match ready!(self.down.chunk.poll_fill(cx, stream)) {
@@ -248,9 +258,9 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn poll_head_of_http2(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Lost>> {
+    fn poll_translated_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Lost>> {
         loop {
-            let Link::Http2(far) = &mut self.link else {
+            let Link::Translated(far) = &mut self.link else {
                 return Poll::Pending;
             };
             let (head, is_at_end) = match ready!(far.upstream.poll_head(cx))? {
@@ -261,7 +271,8 @@ impl<'a> Exchange<'a> {
             let may_persist = !self.worker.watches.closing();
             let mut out = self.worker.buffers.take();
             let head = (&head, is_at_end);
-            let (response, framer) = response::of_http2(head, self.prepared, may_persist, &mut out);
+            let (response, framer) =
+                response::translated(head, self.prepared, may_persist, &mut out);
             far.down = framer;
             self.touch();
             if is_said {

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 
 use underseal_http::Outgoing;
 
@@ -14,10 +13,9 @@ use super::{Connection, Fault};
 use crate::backend::{Backend, Known, Unreachable};
 use crate::chunk::Chunk;
 use crate::exchange::{self as rules, Allowed, Connected as _, Retry, Unanswered, Unreached};
-use crate::http2::written;
 use crate::log::Outcome;
 use crate::tunnel;
-use crate::upstream::{Connection as Shared, Reached};
+use crate::upstream::{Reached, Upstream};
 use crate::worker::Worker;
 use underseal_server::closing::End;
 
@@ -111,11 +109,11 @@ impl Connection<'_> {
         let (reached, allowed) = self.reach(prepared, outgoing, again).await?;
         prepared.backend = Some(reached.known().target);
         let begun = match reached {
-            Reached::Http1(backend) => self.begin(prepared, backend, allowed),
-            // Boxed because few have it.
-            Reached::Http2(connection) => {
-                Box::pin(self.stream(prepared, &connection, allowed)).await?
+            Reached::Http1(backend) if prepared.minor_version > 0 => {
+                self.begin(prepared, backend, allowed)
             }
+            // Boxed because few have it.
+            reached => Box::pin(self.translate(prepared, reached, allowed)).await?,
         };
         let link = match begun {
             Ok(link) => link,
@@ -207,28 +205,30 @@ impl Connection<'_> {
         Ok(Link::http1(backend, head, body, self.worker.guard()))
     }
 
-    /// The same, on a connection that other streams share; the client may leave while there is no room
-    /// for one more.
-    async fn stream(
+    /// The same in another version than the client's; the client may leave while there is no room for one
+    /// more stream.
+    async fn translate(
         &mut self,
         prepared: &Prepared,
-        connection: &Rc<Shared>,
+        reached: Reached,
         allowed: Allowed<&Outgoing>,
     ) -> Result<Result<Link, Finished>, NotSent> {
-        let scheme = rules::scheme(self.session);
-        let head = match allowed.written(|outgoing| written(outgoing, scheme)) {
-            Ok(head) => head,
-            Err(fault) => return Ok(Err(Finished::unanswered(fault))),
-        };
+        let head = (allowed, &rules::scheme(self.session));
         let has_body = !prepared.body.is_done();
-        let send = pin!(connection.send(self.worker, self.watch, head, has_body));
+        let begin = pin!(Upstream::begin(
+            self.worker,
+            self.watch,
+            reached,
+            head,
+            has_body
+        ));
         let client = (&mut self.client, &mut self.read);
-        let begun = unless_left(client, self.worker.shared.half_close, send).await;
+        let begun = unless_left(client, self.worker.shared.half_close, begin).await;
         let begun = begun.map_err(|Left| NotSent::ClientLeft)?;
         Ok(match begun {
             Ok(Some(upstream)) => {
                 let body = (std::mem::take(&mut self.read), prepared.body.clone());
-                Ok(Link::http2(upstream, body))
+                Ok(Link::translated(upstream, body))
             }
             // The connection has ended in the moment that it was to be used.
             Ok(None) => Err(Finished {
@@ -264,7 +264,15 @@ impl Connection<'_> {
         };
         let backend = match far {
             Some(Far::Http1(backend)) => backend,
-            Some(Far::Http2(_)) | None => {
+            Some(Far::Translated(far)) => {
+                self.log(prepared, outcome);
+                match finished.error {
+                    None => far.upstream.finish(worker, &self.upstreams),
+                    Some(_) => far.upstream.abort(),
+                }
+                return finished.end;
+            }
+            None => {
                 self.log(prepared, outcome);
                 return finished.end;
             }

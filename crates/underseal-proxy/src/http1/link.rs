@@ -9,19 +9,20 @@ use crate::flow::{Body, Broken, Flow, Replay, Waiting};
 use crate::parts::{Framer, Framing, Unframed, Unframing};
 use crate::policy::Guard;
 use crate::stream::Stream;
-use crate::upstream::Http2;
+use crate::upstream::Upstream;
 
 /// What an exchange has of a backend.
 pub(super) enum Link {
     /// Bodies pass as they are.
     Http1 { backend: Box<Backend>, up: Flow },
-    /// Bodies are taken out of their framing, and put into it.
-    Http2(Box<Translated>),
+    /// Bodies are taken out of their framing, and put into it: the backend speaks HTTP/2, or the client
+    /// HTTP/1.0, which has no chunks.
+    Translated(Box<Translated>),
 }
 
-/// A request on a stream of HTTP/2, and its response.
+/// A request in another version than the client's, and its response.
 pub(super) struct Translated {
-    pub(super) upstream: Http2,
+    pub(super) upstream: Upstream,
     pub(super) up: Unframed,
     pub(super) down: Framer,
 }
@@ -44,9 +45,9 @@ impl Link {
         Self::Http1 { backend, up }
     }
 
-    /// To one of HTTP/2, which has the head.
-    pub(super) fn http2(upstream: Http2, (read, body): (Chunk, Body)) -> Self {
-        Self::Http2(Box::new(Translated {
+    /// To one that has the head, in another version.
+    pub(super) fn translated(upstream: Upstream, (read, body): (Chunk, Body)) -> Self {
+        Self::Translated(Box::new(Translated {
             upstream,
             up: Unframed::new(read, body),
             down: Framer::until_close(),
@@ -57,7 +58,7 @@ impl Link {
     pub(super) fn keep(&mut self) {
         match self {
             Self::Http1 { up, .. } => up.replay = Replay::of(&up.body),
-            Self::Http2(far) => far.up.replay = Replay::of(&far.up.body),
+            Self::Translated(far) => far.up.replay = Replay::of(&far.up.body),
         }
     }
 
@@ -65,7 +66,7 @@ impl Link {
     pub(super) fn forget(&mut self) {
         match self {
             Self::Http1 { up, .. } => up.replay.forget(),
-            Self::Http2(far) => far.up.replay.forget(),
+            Self::Translated(far) => far.up.replay.forget(),
         }
     }
 
@@ -73,7 +74,7 @@ impl Link {
     pub(super) fn may_be_unanswered(&self) -> Option<Unanswered> {
         match self {
             Self::Http1 { backend, .. } => backend.may_be_unanswered(),
-            Self::Http2(_) => Some(Unanswered::Unprocessed),
+            Self::Translated(far) => far.upstream.may_be_unanswered(),
         }
     }
 
@@ -85,7 +86,7 @@ impl Link {
     ) -> Poll<Result<(), Broken>> {
         match self {
             Self::Http1 { backend, up } => up.poll(cx, client, &mut backend.stream),
-            Self::Http2(far) => {
+            Self::Translated(far) => {
                 let mut source = Unframing {
                     unframed: &mut far.up,
                     stream: client,
@@ -108,7 +109,7 @@ impl Link {
     ) -> Poll<Result<(), Broken>> {
         match self {
             Self::Http1 { backend, .. } => flow.poll(cx, &mut backend.stream, client),
-            Self::Http2(far) => {
+            Self::Translated(far) => {
                 let mut source = Framing {
                     framer: &mut far.down,
                     parts: &mut far.upstream,
@@ -122,7 +123,7 @@ impl Link {
     pub(super) fn chunk(&mut self) -> &mut Chunk {
         match self {
             Self::Http1 { up, .. } => &mut up.chunk,
-            Self::Http2(far) => &mut far.up.chunk,
+            Self::Translated(far) => &mut far.up.chunk,
         }
     }
 
@@ -130,7 +131,7 @@ impl Link {
     pub(super) fn may_read_ahead(&self) -> bool {
         match self {
             Self::Http1 { up, .. } => up.may_read_ahead(),
-            Self::Http2(_) => true,
+            Self::Translated(_) => true,
         }
     }
 
@@ -138,7 +139,7 @@ impl Link {
     pub(super) fn waits_for_client(&self) -> bool {
         match self {
             Self::Http1 { up, .. } => up.waiting == Waiting::Source,
-            Self::Http2(far) => far.upstream.waits_for_client(),
+            Self::Translated(far) => far.upstream.waits_for_client(),
         }
     }
 
@@ -146,7 +147,7 @@ impl Link {
     pub(super) fn passed(&self) -> u64 {
         match self {
             Self::Http1 { up, .. } => up.passed,
-            Self::Http2(far) => far.up.taken,
+            Self::Translated(far) => far.up.taken,
         }
     }
 
@@ -154,7 +155,7 @@ impl Link {
     pub(super) fn is_read(&self) -> bool {
         match self {
             Self::Http1 { up, .. } => up.body.is_done(),
-            Self::Http2(far) => far.up.body.is_done(),
+            Self::Translated(far) => far.up.body.is_done(),
         }
     }
 
@@ -162,7 +163,7 @@ impl Link {
     pub(super) fn start(&self) -> Option<Chunk> {
         match self {
             Self::Http1 { up, .. } => up.replay.start(&up.chunk),
-            Self::Http2(far) => far.up.replay.start(&far.up.chunk),
+            Self::Translated(far) => far.up.replay.start(&far.up.chunk),
         }
     }
 
@@ -175,9 +176,9 @@ impl Link {
                 let (read, body) = up.into_rest();
                 (read, body, head, Far::Http1(backend))
             }
-            Self::Http2(mut far) => {
+            Self::Translated(mut far) => {
                 let read = std::mem::take(&mut far.up.chunk);
-                (read, far.up.body.clone(), Vec::new(), Far::Http2(far))
+                (read, far.up.body.clone(), Vec::new(), Far::Translated(far))
             }
         }
     }
@@ -186,7 +187,7 @@ impl Link {
 /// A backend, after an exchange.
 pub(super) enum Far {
     Http1(Box<Backend>),
-    Http2(Box<Translated>),
+    Translated(Box<Translated>),
 }
 
 impl Far {
@@ -194,13 +195,13 @@ impl Far {
     pub(super) fn target(&self) -> usize {
         match self {
             Self::Http1(backend) => backend.known.target,
-            Self::Http2(far) => far.upstream.target(),
+            Self::Translated(far) => far.upstream.target(),
         }
     }
 
     /// Has nobody else use the connection: its other end does not answer.
     pub(super) fn distrust(&self) {
-        if let Self::Http2(far) = self {
+        if let Self::Translated(far) = self {
             far.upstream.distrust();
         }
     }

@@ -66,7 +66,9 @@ pub(super) fn prepare(
     bytes: &[u8],
 ) -> Option<(Prepared, usize)> {
     let mut scratch = worker.scratch.borrow_mut();
-    match http1::read(bytes, &worker.read_options(), &mut scratch) {
+    let mut options = worker.read_options();
+    options.local = Some(session.local);
+    match http1::read(bytes, &options, &mut scratch) {
         Ok(head) => head.map(|head| (prepare_head(worker, session, &head), head.len())),
         Err(refusal) => {
             let refused = refuse(worker, session, Fault::Refused(refusal), bytes);
@@ -133,7 +135,6 @@ fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared
     }
     prepared.websocket = websocket::Key::of(head);
     let incoming = Incoming {
-        is_old: head.minor_version() == 0,
         framing: head.framing(),
         upgrade: prepared.websocket.is_some(),
     };

@@ -97,9 +97,9 @@ fn write(
     })
 }
 
-/// Writes what goes on of a head of HTTP/2 to `out`, and how the body is delimited for the client,
+/// Writes what goes on of a head of another version to `out`, and how the body is delimited for the client,
 /// if it is not at its end already.
-pub(super) fn of_http2(
+pub(super) fn translated(
     (head, is_at_end): (&http::Response<()>, bool),
     prepared: &Prepared,
     may_persist: bool,

@@ -44,7 +44,6 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
         }
         Ok(request) => {
             let incoming = Incoming {
-                is_old: false,
                 framing: framing(&request, is_bare),
                 upgrade: false,
             };

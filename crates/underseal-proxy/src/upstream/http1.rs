@@ -71,6 +71,10 @@ impl Http1 {
         self.backend.known.target
     }
 
+    pub(super) fn may_be_unanswered(&self) -> Option<Unanswered> {
+        self.backend.may_be_unanswered()
+    }
+
     pub(super) fn poll_upload(
         &mut self,
         cx: &mut Context<'_>,

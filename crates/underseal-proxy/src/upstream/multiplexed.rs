@@ -239,6 +239,19 @@ impl Upstreams {
             .backends
             .connect(worker, watch, index, header)
             .await?;
+        self.share(worker, watch, backend).await
+    }
+
+    /// Begins to speak HTTP/2 on a connection, which others may then use too.
+    ///
+    /// # Errors
+    /// Why it is not spoken.
+    pub(super) async fn share(
+        &self,
+        worker: &Rc<Worker>,
+        watch: &Watch,
+        backend: Box<Backend>,
+    ) -> Result<Rc<Connection>, Unreachable> {
         let connection = handshake(worker, watch, *backend).await?;
         let shared = &self.multiplexed[connection.known.target];
         shared.connections.borrow_mut().push(Rc::clone(&connection));

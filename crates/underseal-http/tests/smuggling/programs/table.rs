@@ -48,7 +48,8 @@ did:
 
 What underseal reads, both programs read as the same method, path, host and body, or they refuse.
 `underseal proxy` refuses and forwards the same (`crates/underseal-cli/tests/smuggling`), but for
-parameters of paths, which it refuses only where policies ask for paths, or with `--path-parameters reject`.
+parameters of paths, which it refuses only where policies ask for paths, or with `--path-parameters reject`,
+and for HTTP/1.0 without Host, which it takes for the address that its client connected to.
 
 ",
         nginx = version("nginx", "-v"),

@@ -27,6 +27,7 @@
 mod connection_id;
 mod discard;
 mod epoch;
+mod key_update;
 mod keys;
 mod limits;
 mod master_secret;
@@ -40,6 +41,7 @@ mod window;
 
 pub use connection_id::ConnectionId;
 pub use discard::Discard;
+pub use key_update::{ACK_LEN, Handled, KEY_UPDATE_LEN, KeyUpdates};
 pub use keys::EpochKeys;
 pub use master_secret::{KeyPair, MasterSecret};
 pub use number::{RecordNumber, record_numbers};

@@ -61,6 +61,10 @@ pub enum PeerMisbehaved {
     /// An alert or handshake record without a byte in it (RFC 8446 section 5.1 forbids it).
     #[error("empty record of {0}")]
     EmptyRecord(ContentType),
+    /// A KeyUpdate of DTLS 1.3 that says neither yes nor no, or is in pieces (RFC 8446 section
+    /// 4.6.3).
+    #[error("malformed KeyUpdate")]
+    BadKeyUpdate,
     /// More empty records in a row than [`crate::Opener::MAX_EMPTY_RECORDS`].
     #[error("too many empty records in a row")]
     TooManyEmptyRecords,
@@ -79,6 +83,7 @@ impl PeerMisbehaved {
             | Self::NoContentType
             | Self::EmptyRecord(_)
             | Self::TooManyEmptyRecords => AlertDescription::UNEXPECTED_MESSAGE,
+            Self::BadKeyUpdate => AlertDescription::ILLEGAL_PARAMETER,
             Self::InvalidVersion(_) => AlertDescription::PROTOCOL_VERSION,
         }
     }

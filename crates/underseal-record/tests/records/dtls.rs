@@ -5,6 +5,7 @@ mod connection_id;
 mod epochs;
 mod forge;
 mod forge13;
+mod key_updates;
 mod limits;
 mod round_trip;
 mod unified_header;

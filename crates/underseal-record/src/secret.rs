@@ -87,12 +87,29 @@ impl TrafficSecret {
 
     /// As [`keys`](Self::keys), with the labels of another protocol.
     pub(crate) fn keys_under(&self, key_label: &[u8], iv_label: &[u8]) -> TrafficKeys {
+        let keys = self.expand_keys(key_label, iv_label);
+        // As behind `expand_label`, once for both.
+        stack::overwrite();
+        keys
+    }
+
+    /// Whether `keys` derive from this secret, at any sequence number. The IV tells it: no two
+    /// secrets have the same but by a chance of 2^-96.
+    pub fn derives(&self, keys: &TrafficKeys) -> bool {
         let mut iv = [0; 12];
-        self.expand_label(iv_label, &mut iv);
+        self.expand_label(b"iv", &mut iv);
+        keys.version == ProtocolVersion::Tls13 && keys.algorithm == self.algorithm && keys.iv == iv
+    }
+
+    /// In a frame of its own, which is below the caller's.
+    #[inline(never)]
+    fn expand_keys(&self, key_label: &[u8], iv_label: &[u8]) -> TrafficKeys {
+        let mut iv = [0; 12];
+        self.expand(iv_label, &mut iv);
         TrafficKeys::filled(
             ProtocolVersion::Tls13,
             self.algorithm,
-            |key| self.expand_label(key_label, key),
+            |key| self.expand(key_label, key),
             iv,
             SeqNo(0),
         )
@@ -242,6 +259,19 @@ mod tests {
                 .keys();
             assert_eq!(keys.dangerous_key(), hex(key));
             assert_eq!(keys.dangerous_iv()[..], hex(iv));
+        }
+    }
+
+    #[test]
+    fn a_secret_knows_its_keys_and_no_others() {
+        for algorithm in Algorithm::ALL {
+            let bytes = vec![7; hash_len(algorithm)];
+            let mut secret = TrafficSecret::new(algorithm, &bytes).unwrap();
+            let before = secret.keys();
+            assert!(secret.derives(&before));
+            secret.update();
+            assert!(!secret.derives(&before));
+            assert!(secret.derives(&secret.keys()));
         }
     }
 

@@ -93,7 +93,7 @@ const MOST_UPDATES: usize = 8 * 1024;
 fn caught_up(secret: Option<TrafficSecret>, keys: &TrafficKeys) -> Option<TrafficSecret> {
     let mut secret = secret?;
     for _ in 0..=MOST_UPDATES {
-        if secret.keys().dangerous_key() == keys.dangerous_key() {
+        if secret.derives(keys) {
             return Some(secret);
         }
         secret.update();

@@ -40,6 +40,7 @@ mod tests {
             Some(HelloFacts {
                 random: [1; RANDOM_LEN],
                 extended_master_secret: true,
+                early_data: false,
                 encrypted_client_hello,
             })
         };

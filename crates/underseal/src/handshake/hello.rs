@@ -1,6 +1,6 @@
 //! What the hellos say and rustls keeps to itself: the server's random, which exporters of TLS 1.2
 //! need (RFC 5705 section 4), whether the master secret is bound to the handshake, and whether a
-//! client offers ECH.
+//! client offers ECH or early data.
 
 /// Bytes of a record's header, and of a handshake message's.
 const RECORD_HEADER_LEN: usize = 5;
@@ -13,8 +13,10 @@ const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
 
-/// The extensions `extended_master_secret` (RFC 7627) and `encrypted_client_hello` (RFC 9849).
+/// The extensions `extended_master_secret` (RFC 7627), `early_data` (RFC 8446 section 4.2.10) and
+/// `encrypted_client_hello` (RFC 9849).
 const EXTENDED_MASTER_SECRET: u16 = 23;
+const EARLY_DATA: u16 = 42;
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 
 /// Reads along from the first byte that a side sends. Under TLS 1.3 what it finds of a server is of no
@@ -34,10 +36,18 @@ pub(super) struct Hello {
 pub(super) struct HelloFacts {
     pub(super) random: [u8; 32],
     pub(super) extended_master_secret: bool,
+    pub(super) early_data: bool,
     pub(super) encrypted_client_hello: bool,
 }
 
 impl Hello {
+    /// What the hello at the front of `bytes` says; `None` while it is not whole.
+    pub(super) fn at_front_of(bytes: &[u8]) -> Option<HelloFacts> {
+        let mut hello = Self::default();
+        hello.read(bytes);
+        hello.found
+    }
+
     pub(super) fn found(&self) -> Option<HelloFacts> {
         self.found
     }
@@ -113,11 +123,13 @@ fn facts(kind: u8, body: &[u8]) -> Option<HelloFacts> {
     let mut facts = HelloFacts {
         random: *random,
         extended_master_secret: false,
+        early_data: false,
         encrypted_client_hello: false,
     };
     while let Some((&[a, b, c, d], behind)) = extensions.split_first_chunk() {
         match u16::from_be_bytes([a, b]) {
             EXTENDED_MASTER_SECRET => facts.extended_master_secret = true,
+            EARLY_DATA => facts.early_data = true,
             ENCRYPTED_CLIENT_HELLO => facts.encrypted_client_hello = true,
             _ => {}
         }
@@ -135,24 +147,38 @@ fn behind_suites_of_client(body: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const FACTS: HelloFacts = HelloFacts {
         random: [7; 32],
         extended_master_secret: true,
+        early_data: false,
         encrypted_client_hello: false,
     };
+
+    /// A ClientHello in one record.
+    pub(in crate::handshake) fn client_hello(early_data: bool) -> Vec<u8> {
+        let facts = HelloFacts {
+            early_data,
+            ..FACTS
+        };
+        records(HANDSHAKE, &message_of(CLIENT_HELLO, facts), 200)
+    }
 
     fn message(facts: HelloFacts) -> Vec<u8> {
         message_of(SERVER_HELLO, facts)
     }
 
-    /// With a session identifier, ALPN, and, if the facts say so, an extended master secret and ECH.
+    /// With a session identifier, ALPN, and, if the facts say so, an extended master secret, early
+    /// data and ECH.
     fn message_of(kind: u8, facts: HelloFacts) -> Vec<u8> {
         let mut extensions = vec![0, 16, 0, 5, 0, 3, 2, b'h', b'2'];
         if facts.extended_master_secret {
             extensions.extend([0, 23, 0, 0]);
+        }
+        if facts.early_data {
+            extensions.extend([0, 42, 0, 0]);
         }
         if facts.encrypted_client_hello {
             extensions.extend([0xfe, 0x0d, 0, 1, 0]);
@@ -177,14 +203,16 @@ mod tests {
     #[test]
     fn the_hello_is_found_however_it_is_cut() {
         let cases = [
-            (SERVER_HELLO, true, false),
-            (SERVER_HELLO, false, false),
-            (CLIENT_HELLO, true, false),
-            (CLIENT_HELLO, false, true),
+            (SERVER_HELLO, true, false, false),
+            (SERVER_HELLO, false, false, false),
+            (CLIENT_HELLO, true, false, false),
+            (CLIENT_HELLO, false, true, false),
+            (CLIENT_HELLO, false, false, true),
         ];
-        for (kind, extended_master_secret, encrypted_client_hello) in cases {
+        for (kind, extended_master_secret, early_data, encrypted_client_hello) in cases {
             let facts = HelloFacts {
                 extended_master_secret,
+                early_data,
                 encrypted_client_hello,
                 ..FACTS
             };
@@ -198,6 +226,8 @@ mod tests {
                     stream.chunks(segment).for_each(|part| hello.read(part));
                     assert_eq!(hello.found(), Some(facts), "{most} {segment}");
                 }
+                assert_eq!(Hello::at_front_of(&stream), Some(facts));
+                assert_eq!(Hello::at_front_of(&stream[..stream.len() - 7]), None);
             }
         }
     }

@@ -10,6 +10,7 @@
 use rustls::CipherSuite;
 use underseal_record::{ContentType, Opener, SeqNo, TrafficSecret};
 
+use super::hello::Hello;
 use super::keys::algorithm;
 use super::record_len;
 use super::secrets::{Secret, take_secrets_of_handshake};
@@ -17,6 +18,9 @@ use super::secrets::{Secret, take_secrets_of_handshake};
 /// What is known of a server's handshake until the first record behind the ClientHello opens.
 #[derive(Default)]
 pub(super) struct RejectedEarlyData {
+    /// Whether the client offers early data: without that rustls skips nothing. Unknown until its
+    /// first hello is whole; in a later one, it may not.
+    is_offered: Option<bool>,
     /// Of the client: any record of it that opens is sealed under one of them. Empty while they
     /// are not known, and again once one opened.
     secrets: Vec<Secret>,
@@ -24,7 +28,10 @@ pub(super) struct RejectedEarlyData {
 
 impl RejectedEarlyData {
     /// A copy of the whole records of `incoming`, before rustls works on them in place.
-    pub(super) fn copy(&self, incoming: &[u8]) -> Vec<u8> {
+    pub(super) fn copy(&mut self, incoming: &[u8]) -> Vec<u8> {
+        if self.is_offered.is_none() {
+            self.is_offered = Hello::at_front_of(incoming).map(|hello| hello.early_data);
+        }
         let mut whole = 0;
         while !self.secrets.is_empty()
             && let Some(len) = record_len(&incoming[whole..])
@@ -63,7 +70,10 @@ impl RejectedEarlyData {
             }
             at += len;
         }
-        self.secrets.extend(take_secrets_of_handshake());
+        let secrets = take_secrets_of_handshake();
+        if self.is_offered != Some(false) {
+            self.secrets.extend(secrets);
+        }
         match has_seen_all {
             true => at.saturating_sub(discard),
             false => 0,
@@ -120,3 +130,32 @@ fn holds_plain_record(records: &[u8]) -> bool {
 
 /// The content type that protected records show (RFC 8446 section 5.2).
 const APPLICATION_DATA: u8 = 23;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::{KeyLog as _, NoKeyLog};
+
+    use super::super::hello::tests::client_hello;
+    use super::super::secrets::KeepsSecrets;
+    use super::*;
+
+    #[test]
+    fn records_are_looked_at_only_where_the_client_offers_early_data() {
+        for offers in [false, true] {
+            let hello = client_hello(offers);
+            let mut rejected = RejectedEarlyData::default();
+            for len in [1, hello.len()] {
+                rejected.copy(&hello[..len]);
+            }
+            let log = KeepsSecrets::of_server(Arc::new(NoKeyLog));
+            log.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &[0; 32], &[7; 32]);
+            rejected.skipped(&mut [], hello.len(), false, None);
+            let record = [APPLICATION_DATA, 3, 3, 0, 1, 0];
+            assert_eq!(rejected.copy(&record).is_empty(), !offers);
+            // The next connection of this thread does not get them.
+            assert!(take_secrets_of_handshake().is_empty());
+        }
+    }
+}

@@ -84,8 +84,8 @@ impl DerefMut for Lent {
 pub(crate) enum Residue {
     #[default]
     Empty,
-    /// A part of an allocation: what is appended may go behind it.
-    Copied(Box<[u8]>, Range<u32>),
+    /// What is left from here on of what was copied.
+    Copied(Vec<u8>, u32),
     Kept(Lent, Range<u32>),
 }
 
@@ -104,15 +104,14 @@ impl Residue {
     pub(crate) fn copy_of(bytes: &[u8]) -> Self {
         match bytes.len() {
             0 => Self::Empty,
-            // Nothing that a connection holds comes near 4 GiB.
-            len => Self::Copied(bytes.into(), 0..len as u32),
+            _ => Self::Copied(bytes.to_vec(), 0),
         }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Empty => &[],
-            Self::Copied(bytes, range) => &bytes[range.start as usize..range.end as usize],
+            Self::Copied(bytes, start) => &bytes[*start as usize..],
             Self::Kept(buffer, range) => &buffer[range.start as usize..range.end as usize],
         }
     }
@@ -120,7 +119,7 @@ impl Residue {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Empty => &mut [],
-            Self::Copied(bytes, range) => &mut bytes[range.start as usize..range.end as usize],
+            Self::Copied(bytes, start) => &mut bytes[*start as usize..],
             Self::Kept(buffer, range) => &mut buffer[range.start as usize..range.end as usize],
         }
     }
@@ -130,9 +129,9 @@ impl Residue {
     pub(crate) fn put_back(&mut self, bytes: &[u8]) {
         let len = bytes.len() as u32;
         match self {
-            Self::Copied(all, range) if range.start >= len => {
-                all[(range.start - len) as usize..range.start as usize].copy_from_slice(bytes);
-                range.start -= len;
+            Self::Copied(all, start) if *start >= len => {
+                all[(*start - len) as usize..*start as usize].copy_from_slice(bytes);
+                *start -= len;
             }
             Self::Kept(buffer, range) if range.start >= len => {
                 buffer[(range.start - len) as usize..range.start as usize].copy_from_slice(bytes);
@@ -142,27 +141,31 @@ impl Residue {
         }
     }
 
-    /// Puts `bytes` behind what is there: in place where there is room, and by a copy that makes as
-    /// much room again where there is none, so that each byte is copied a bounded number of times.
+    /// Puts `bytes` behind what is there. Each byte is copied a bounded number of times: room is made
+    /// for as much again, and bytes that are gone go when they are more than those that are left.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
-        let len = bytes.len();
-        let (all, range): (&mut [u8], _) = match self {
-            Self::Empty => return *self = Self::copy_of(bytes),
-            Self::Copied(all, range) => (all, range),
-            Self::Kept(buffer, range) => (buffer, range),
-        };
-        let end = range.end as usize;
-        if all.len() - end >= len {
-            all[end..end + len].copy_from_slice(bytes);
-            range.end += len as u32;
-            return;
+        match self {
+            Self::Empty => *self = Self::copy_of(bytes),
+            Self::Copied(all, start) => {
+                let gone = *start as usize;
+                if gone > all.len() - gone {
+                    all.drain(..gone);
+                    *start = 0;
+                }
+                all.extend_from_slice(bytes);
+            }
+            Self::Kept(buffer, range) if buffer.len() - range.end as usize >= bytes.len() => {
+                let end = range.end as usize;
+                buffer[end..end + bytes.len()].copy_from_slice(bytes);
+                range.end += bytes.len() as u32;
+            }
+            Self::Kept(..) => {
+                let mut all = Vec::with_capacity(self.bytes().len() + bytes.len());
+                all.extend_from_slice(self.bytes());
+                all.extend_from_slice(bytes);
+                *self = Self::Copied(all, 0);
+            }
         }
-        let held = self.bytes();
-        let joined = held.len() + len;
-        let mut larger = vec![0; 2 * joined].into_boxed_slice();
-        larger[..held.len()].copy_from_slice(held);
-        larger[held.len()..joined].copy_from_slice(bytes);
-        *self = Self::Copied(larger, 0..joined as u32);
     }
 
     /// Drops the first `n` bytes, at most all, and the allocation with the last of them.
@@ -171,7 +174,9 @@ impl Residue {
         match self {
             _ if left == 0 => *self = Self::Empty,
             Self::Empty => {}
-            Self::Copied(_, range) | Self::Kept(_, range) => range.start += n as u32,
+            // Nothing that a connection holds comes near 4 GiB.
+            Self::Copied(_, start) => *start += n as u32,
+            Self::Kept(_, range) => range.start += n as u32,
         }
     }
 

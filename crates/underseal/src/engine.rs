@@ -177,6 +177,16 @@ impl Connection {
     ) -> io::Result<usize> {
         self.move_tx(transport.socket(), Occasion::Write)?;
         self.obey(transport)?;
+        self.write_before_orders(transport, slices, more)
+    }
+
+    /// The same for data that was taken before anything was asked of the session.
+    pub(crate) fn write_before_orders(
+        &mut self,
+        transport: &mut impl Transport,
+        slices: &[IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
         self.send_redirected(transport)?;
         if self.judges_egress() {
             return self.write_judged(transport, slices, more);
@@ -208,6 +218,7 @@ impl Connection {
         if content_type == ContentType::APPLICATION_DATA {
             return self.write_slices(transport, slices, false);
         }
+        self.obey(transport)?;
         self.flush_programs(transport)?;
         self.tx.write(transport, content_type, slices, false)
     }
@@ -267,6 +278,7 @@ impl Connection {
 
     /// Queues close_notify, once, and sends what is pending.
     pub(crate) fn close(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.obey(transport)?;
         self.finish_sending(transport)?;
         self.tx.flush(transport)?;
         transport.flush()?;

@@ -166,8 +166,8 @@ impl CommonState {
     }
 }
 
-/// The server's side of an established connection.
-#[derive(Clone, Debug)]
+/// The server's side of an established connection. Of the application's data it prints the length.
+#[derive(Clone)]
 pub struct ServerConnection {
     pub(crate) common: CommonState,
     pub(crate) server_name: Option<Box<str>>,
@@ -204,9 +204,26 @@ impl ServerConnection {
     }
 }
 
+impl std::fmt::Debug for ServerConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let len = |data: &Option<Vec<u8>>| data.as_ref().map(Vec::len);
+        f.debug_struct("ServerConnection")
+            .field("common", &self.common)
+            .field("server_name", &self.server_name)
+            .field("early_data", &len(&self.early_data))
+            .field("resumption_data", &len(&self.resumption_data))
+            .finish()
+    }
+}
+
 /// Reads the 0-RTT data that a client sent; see [`ServerConnection::take_early_data`].
-#[derive(Debug)]
 pub struct ReadEarlyData<'a>(&'a mut Vec<u8>);
+
+impl std::fmt::Debug for ReadEarlyData<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ReadEarlyData").field(&self.0.len()).finish()
+    }
+}
 
 impl io::Read for ReadEarlyData<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {

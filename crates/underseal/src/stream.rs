@@ -88,7 +88,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// Whether the handshake is still to be done: whoever reads waits for who writes.
     fn is_early(&self) -> bool {
         #[cfg(feature = "early-data")]
-        return self.way.early.is_some();
+        return self
+            .way
+            .early
+            .as_deref()
+            .is_some_and(early::Early::holds_reader);
         #[cfg(not(feature = "early-data"))]
         false
     }
@@ -104,25 +108,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         cx: &mut Context<'_>,
         call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        if self.is_early() {
+        let polled = match self.is_early() {
+            true => Poll::Pending,
+            false => self.receiving(cx, call),
+        };
+        if polled.is_pending() {
             self.connection.note_reader(cx.waker());
-            return Poll::Pending;
         }
-        self.receiving(cx, call)
+        polled
     }
 
-    /// As [`reading`](Self::reading), for one that writes, too.
+    /// The same for whoever receives: the task that reads may be another.
     fn receiving<T>(
         &mut self,
         cx: &mut Context<'_>,
         call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         let (connection, mut transport) = self.polled(cx, Direction::Ingress);
-        let polled = into_poll(call(connection, &mut transport));
-        if polled.is_pending() {
-            self.connection.note_reader(cx.waker());
-        }
-        polled
+        into_poll(call(connection, &mut transport))
     }
 
     /// Calls on behalf of a task that writes.

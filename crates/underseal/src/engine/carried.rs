@@ -66,6 +66,7 @@ impl Connection {
         self.tx.set_key_updates(counters.tx_key_updates);
         self.rx.set_key_updates(counters.rx_key_updates);
         self.control.deliver_records = carried.deliver_records;
+        self.limit_buffer();
         // Nobody remembers whose it is: a reader sends it too, as it would its own answer.
         self.control.answer_due = self.tx.pending_len() > 0;
         let engines = self.engines();

@@ -40,21 +40,24 @@ impl Connection {
         self.wake_reader();
     }
 
-    /// Takes over what `early` was given.
+    /// Takes over what `early` was given; nothing of it if this fails, so that who waits for `early`
+    /// is told.
     pub(crate) fn take_over(
         &mut self,
         early: &mut Self,
         socket: Option<BorrowedFd<'_>>,
     ) -> Result<(), Error> {
-        self.programs = std::mem::take(&mut early.programs);
-        self.reader = early.reader.take();
-        self.control.deliver_records = early.control.deliver_records;
         if early.tx.limits() != Limits::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm) {
             self.tx.lower_limits(early.tx.limits());
         }
         if early.tx.padding() != Padding::None {
             self.tx.set_padding(early.tx.padding())?;
         }
-        self.offload(socket, early.moving.wished())
+        self.offload(socket, early.moving.wished())?;
+        self.limit_buffer();
+        self.programs = std::mem::take(&mut early.programs);
+        self.reader = early.reader.take();
+        self.control.deliver_records = early.control.deliver_records;
+        Ok(())
     }
 }

@@ -189,3 +189,47 @@ fn settle(direction: Direction, offload: Offload, refusal: Refusal) -> Result<()
         }
     }
 }
+
+#[cfg(all(test, feature = "early-data"))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Wake, Waker};
+
+    use underseal_record::{Algorithm, Opener, ProtocolVersion, Sealer, SeqNo, TrafficKeys};
+
+    use super::*;
+    use crate::handshake::Tickets;
+
+    #[derive(Default)]
+    struct Reader(AtomicBool);
+
+    impl Wake for Reader {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn established() -> Connection {
+        let keys = || {
+            let (version, algorithm) = (ProtocolVersion::Tls13, Algorithm::Aes128Gcm);
+            TrafficKeys::new(version, algorithm, &[0; 16], [0; 12], SeqNo(0)).expect("its length")
+        };
+        let tx = user::Transmit::new(Sealer::new(keys()), None, &[], false);
+        let rx = user::Receive::new(Opener::new(keys()), None, &[], &[]);
+        let (tx, rx) = (Transmit::User(tx), Receive::User(rx));
+        Connection::new(tx, rx, Tickets::Refused, Arc::default(), None)
+    }
+
+    #[test]
+    fn the_reader_of_an_early_stream_is_told_that_the_kernel_refuses() {
+        let mut early = Connection::before_handshake(Arc::default()).expect("keys");
+        let reader = Arc::<Reader>::default();
+        early.note_reader(&Waker::from(Arc::clone(&reader)));
+        early.moving.tx = Some(Offload::Kernel);
+        let refused = established().take_over(&mut early, None);
+        let refused = refused.expect_err("there is no socket");
+        early.fail_early(refused);
+        assert!(reader.0.load(Ordering::Relaxed));
+    }
+}

@@ -41,7 +41,8 @@ impl Connection {
         }
     }
 
-    fn limit_buffer(&mut self) {
+    /// Bounds what waits for the socket as the session was asked to.
+    pub(super) fn limit_buffer(&mut self) {
         let limit = usize::try_from(self.orders.buffer_limit()).unwrap_or(usize::MAX);
         self.tx.limit_buffer(limit);
     }

@@ -169,8 +169,9 @@ impl Connection {
         let attached = self.programs.get_or_make();
         let inbox = attached.inbox.get_or_insert_with(|| {
             // It began to wait when there was no inbox, and is woken as if there had been one.
-            if let Some(reader) = self.reader.take() {
-                attached.waiting.note_task(Direction::Ingress, &reader);
+            // It waits for other things, too.
+            if let Some(reader) = &self.reader {
+                attached.waiting.note_task(Direction::Ingress, reader);
             }
             Inbox::new(limit, Arc::clone(&attached.waiting) as _)
         });

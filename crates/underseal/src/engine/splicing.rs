@@ -69,6 +69,7 @@ impl Connection {
         limit: u64,
         fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        self.obey(transport)?;
         self.send_redirected(transport)?;
         let Some(limit) = self.goes_past(limit) else {
             return self.send_judged(transport, limit, fill);
@@ -98,6 +99,7 @@ impl Connection {
         pipe: BorrowedFd<'_>,
         len: usize,
     ) -> io::Result<Spliced> {
+        self.obey(transport)?;
         self.send_redirected(transport)?;
         let Some(len) = self.goes_past(len as u64) else {
             return self.splice_from_judged(transport, pipe, len);

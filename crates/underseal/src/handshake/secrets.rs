@@ -57,6 +57,23 @@ pub(crate) struct Secrets {
     pub(crate) rx: Option<TrafficSecret>,
 }
 
+/// While a handshake is driven. What it told and nobody collected, because it panics, ends with it:
+/// the thread keeps no secrets, and the next handshake does not take them for its own.
+pub(super) struct Watch(());
+
+impl Watch {
+    pub(super) fn begin() -> Self {
+        Self(())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // A thread that is shutting down has none.
+        let _ = SEEN.try_with(RefCell::take);
+    }
+}
+
 impl Seen {
     /// Adds what this thread has seen since the last call.
     pub(super) fn collect(&mut self) {

@@ -50,7 +50,19 @@ pub(super) enum Early<IO, Session> {
     /// makes it do.
     Handshaking(Box<dyn EarlyHandshake<IO, Session>>),
     /// The server refused the early data: it is written before anything else.
-    Refused { data: Vec<u8>, written: usize },
+    Refused {
+        data: Vec<u8>,
+        written: usize,
+        /// Whether that failed: it may go on, and nobody waits for it.
+        failed: bool,
+    },
+}
+
+impl<IO, Session> Early<IO, Session> {
+    /// Whether who reads waits for who writes.
+    pub(super) fn holds_reader(&self) -> bool {
+        !matches!(self, Self::Refused { failed: true, .. })
+    }
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO, ClientConnection> {
@@ -84,7 +96,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         let Early::Handshaking(handshake) = &mut **self.way.early.as_mut()? else {
             return None;
         };
-        if self.connection.program_attached().is_some() {
+        if self.connection.judges_egress() {
             return None;
         }
         let mut sealed = 0;
@@ -113,23 +125,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
                     let driven = ready!(into_poll(handshake.drive(&mut transport)));
                     self.establish(driven)?;
                 }
-                Early::Refused { data, written } if *written < data.len() => {
-                    let mut transport = Polled {
-                        io: &mut self.io,
-                        cx,
-                        wakers: &mut self.way.wakers,
-                        direction: Direction::Egress,
-                    };
-                    let slices = [IoSlice::new(&data[*written..])];
-                    let connection = &mut self.connection;
-                    match into_poll(connection.write_slices(&mut transport, &slices, false)) {
-                        Poll::Ready(n) => *written += n?,
-                        Poll::Pending => {
-                            // The peer may take nothing before its own is taken, or have given up.
-                            self.read_ahead(cx)?;
-                            return Poll::Pending;
-                        }
+                Early::Refused { data, written, .. } if *written < data.len() => {
+                    let polled = self.poll_write_refused(cx);
+                    if matches!(polled, Poll::Ready(Err(_))) {
+                        self.let_reader_go();
                     }
+                    ready!(polled)?;
                 }
                 Early::Refused { .. } => {
                     self.way.early = None;
@@ -138,6 +139,47 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes some of the early data that the server refused. What is asked of the session is behind
+    /// that.
+    fn poll_write_refused(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(Early::Refused {
+            data,
+            written,
+            failed,
+        }) = self.way.early.as_deref_mut()
+        else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut transport = Polled {
+            io: &mut self.io,
+            cx,
+            wakers: &mut self.way.wakers,
+            direction: Direction::Egress,
+        };
+        let slices = [IoSlice::new(&data[*written..])];
+        let connection = &mut self.connection;
+        match into_poll(connection.write_before_orders(&mut transport, &slices, false)) {
+            Poll::Ready(n) => {
+                *written += n?;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Pending if *failed => Poll::Pending,
+            Poll::Pending => {
+                // The peer may take nothing before its own is taken, or have given up.
+                self.read_ahead(cx)?;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Who reads waits no longer, and finds out by itself why it has failed.
+    fn let_reader_go(&mut self) {
+        if let Some(Early::Refused { failed, .. }) = self.way.early.as_deref_mut() {
+            *failed = true;
+        }
+        self.connection.wake_reader();
     }
 
     /// The handshake is over, be it that it failed.
@@ -160,6 +202,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
                 self.way.early = Some(Box::new(Early::Refused {
                     data: established.unsent,
                     written: 0,
+                    failed: false,
                 }));
                 Ok(())
             }

@@ -1,9 +1,15 @@
 //! Streams that exist before their handshake, as tokio-rustls has them: `TlsConnector::early_data`.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, duplex, split,
+};
+use tokio::task::JoinHandle;
 use underseal::message::{Filter, Message, Peer, Verdict};
 use underseal::record::Padding;
 use underseal::rustls::crypto::{CryptoProvider, ring};
@@ -263,6 +269,150 @@ async fn a_read_waits_for_the_handshake() {
         assert_eq!([early, late].concat(), b"early-late");
         assert_eq!(read.await.unwrap().unwrap(), b"answer");
     }
+}
+
+/// A task that reads to the end, and waits already.
+async fn reading(mut reader: ReadHalf<ClientStream>) -> JoinHandle<std::io::Result<Vec<u8>>> {
+    let read = tokio::spawn(async move {
+        let mut answer = Vec::new();
+        reader.read_to_end(&mut answer).await.map(|_| answer)
+    });
+    tokio::task::yield_now().await;
+    read
+}
+
+async fn woken<T>(task: JoinHandle<T>) -> T {
+    let done = tokio::time::timeout(Duration::from_secs(60), task).await;
+    done.expect("the reader was not woken").unwrap()
+}
+
+/// Who writes receives, too, as long as the server takes nothing: that is not for the reader.
+#[tokio::test(start_paused = true)]
+async fn a_read_waits_until_refused_early_data_is_written() {
+    let bed = Bed::new(1 << 16);
+    let (mut stream, io) = bed.early(1_024).await;
+    // A record is taken at once, and the rest waits.
+    stream.get_mut().1.set_buffer_limit(Some(1));
+    let (reader, mut writer) = split(stream);
+    let read = reading(reader).await;
+    let data = pattern(50_000);
+    let ask = async {
+        writer.write_all(&data).await.unwrap();
+        writer.shutdown().await.unwrap();
+    };
+    let ((early, late), ()) = both(serve(&bed.other, io), ask).await;
+    assert!(early.is_empty() && late == data);
+    assert_eq!(woken(read).await.unwrap(), b"answer");
+}
+
+/// The handshake is complete, and the server gone before it took what it had refused.
+#[tokio::test(start_paused = true)]
+async fn a_failure_behind_the_handshake_is_told_to_reader_and_writer() {
+    let bed = Bed::new(1 << 16);
+    let (mut stream, io) = bed.early(1_024).await;
+    stream.get_mut().1.set_buffer_limit(Some(1));
+    let (reader, mut writer) = split(stream);
+    let read = reading(reader).await;
+    let acceptor = TlsAcceptor::from(Arc::clone(&bed.other));
+    let serve = async { drop(acceptor.accept(io).await.unwrap()) };
+    let ask = async {
+        writer.write_all(&pattern(50_000)).await.unwrap();
+        writer.flush().await.unwrap_err()
+    };
+    both(serve, ask).await;
+    let error = woken(read).await.unwrap_err();
+    assert!(
+        matches!(Error::of(&error), Some(Error::Truncated)),
+        "{error}"
+    );
+    // What was taken is not there.
+    writer.flush().await.unwrap_err();
+    writer.shutdown().await.unwrap_err();
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_is_woken_though_others_redirect_here_since_it_waits() {
+    let bed = Bed::new(16_384);
+    let (mut stream, io) = bed.early(1 << 16).await;
+    let reader = Arc::<Woken>::default();
+    let waker = Waker::from(Arc::clone(&reader));
+    let mut byte = [0];
+    let polled = Pin::new(&mut stream).poll_read(
+        &mut Context::from_waker(&waker),
+        &mut ReadBuf::new(&mut byte),
+    );
+    assert!(polled.is_pending());
+    let peer = stream.redirect_peer(1_024);
+    let ask = async {
+        stream.write_all(b"early").await.unwrap();
+        stream.flush().await.unwrap();
+        let was_woken = reader.0.load(Ordering::Relaxed);
+        finish(&mut stream).await;
+        was_woken
+    };
+    assert!(both(serve(&bed.server, io), ask).await.1);
+    drop(peer);
+}
+
+/// The end that is asked for is behind all that was written, be it refused as early data.
+#[tokio::test(start_paused = true)]
+async fn refused_early_data_is_before_the_end_that_was_asked_for() {
+    let bed = Bed::new(16_384);
+    let (mut stream, io) = bed.early(1 << 16).await;
+    let ask = async {
+        stream.write_all(b"early").await.unwrap();
+        stream.get_mut().1.send_close_notify();
+        stream.flush().await.unwrap();
+        finish(&mut stream).await;
+    };
+    let ((early, late), ()) = both(serve(&bed.other, io), ask).await;
+    assert_eq!((&early[..], &late[..]), (&b""[..], &b"early"[..]));
+}
+
+/// It judges what is received.
+#[tokio::test(start_paused = true)]
+async fn a_program_for_what_is_received_is_not_asked_about_early_data() {
+    let bed = Bed::new(16_384);
+    let (mut stream, io) = bed.early(1 << 16).await;
+    let passes = |_: &mut Message<'_>| Verdict::<Peer>::Pass;
+    stream.attach(Filter::ingress(passes)).unwrap();
+    let ask = async {
+        stream.write_all(b"early").await.unwrap();
+        finish(&mut stream).await;
+    };
+    let ((early, late), ()) = both(serve(&bed.server, io), ask).await;
+    assert_eq!((&early[..], &late[..]), (&b"early"[..], &b""[..]));
+}
+
+/// Logs say how much it is.
+#[tokio::test(start_paused = true)]
+async fn early_data_is_not_printed() {
+    let bed = Bed::new(16_384);
+    let (mut stream, io) = bed.early(1 << 16).await;
+    let acceptor = TlsAcceptor::from(Arc::clone(&bed.server));
+    let serve = async {
+        let mut stream = acceptor.accept(io).await.unwrap();
+        let mut printed = format!("{stream:?}");
+        let session = stream.get_mut().1;
+        printed += &format!("{:?}", session.early_data().unwrap());
+        assert_eq!(session.take_early_data().unwrap(), b"early");
+        printed
+    };
+    let ask = async {
+        stream.write_all(b"early").await.unwrap();
+        stream.flush().await.unwrap();
+    };
+    let printed = both(serve, ask).await.0;
+    assert!(!printed.contains("101, 97, 114"), "{printed}");
 }
 
 #[tokio::test(start_paused = true)]

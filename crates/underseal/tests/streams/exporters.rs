@@ -270,3 +270,44 @@ async fn the_key_log_of_the_configuration_gets_the_lines_that_rustls_gives() {
         }
     }
 }
+
+/// A transport that panics where the client answers, as that of a task may.
+struct Panics<IO>(IO);
+
+impl<IO: std::io::Read> std::io::Read for Panics<IO> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl<IO: std::io::Write> std::io::Write for Panics<IO> {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        // The ClientHello is a handshake record, the answer begins with a change_cipher_spec.
+        assert_eq!(buf[0], 22, "the transport panics");
+        self.0.write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The thread lives on, and with it what it knows of a handshake: that must not be its secrets.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_panics_leaves_nothing_to_the_next_of_its_thread() {
+    let Configs { client, server } = configs(Suite::Tls13Aes128);
+    let (left, right) = underseal_testkit::pair(1 << 16);
+    let acceptor = underseal::blocking::TlsAcceptor::from(Arc::new(server));
+    let accept = std::thread::spawn(move || acceptor.accept(right).map(drop).unwrap_err());
+    let connector = underseal::blocking::TlsConnector::from(Arc::new(client));
+    let panics = || connector.connect(name(), Panics(left)).map(drop);
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).unwrap_err();
+    accept.join().unwrap();
+
+    let Configs { client, server } = configs(Suite::Tls12Aes128);
+    let (client, server) = (Arc::new(client), Arc::new(server));
+    for side in [Side::Client, Side::Server] {
+        let (ours, peer) = connect(side, &client, &server).await;
+        assert_stream_same(&ours, &peer, "after a panic");
+    }
+}

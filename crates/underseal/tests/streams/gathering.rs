@@ -98,6 +98,22 @@ fn small_writes_wait_together_up_to_a_bound_and_go_out_together() {
     }
 }
 
+/// Be it that it was asked for before, or that nothing was sent since.
+#[test]
+fn a_bound_that_was_asked_for_holds_after_a_move() {
+    for obeys in [true, false] {
+        let (mut stream, _peer, room) = narrow(Suite::Tls13Aes128);
+        stream.get_mut().1.set_buffer_limit(Some(1));
+        if obeys {
+            stream.flush().unwrap();
+        }
+        let mut stream = Stream::from_parts(stream.into_parts().unwrap()).unwrap();
+        room.bytes.set(0);
+        let taken = write_some(&mut stream, &pattern(40_000));
+        assert_eq!(taken, 16_384, "one record is always taken: {obeys}");
+    }
+}
+
 /// What takes more than a record has a batch of its own: to copy it behind what waits gains nothing.
 #[test]
 fn a_large_write_waits_for_the_socket() {

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use underseal::record::ContentType;
 use underseal::rustls::crypto::ring::Ticketer;
 use underseal::rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use underseal::rustls::{self, ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
@@ -301,6 +302,45 @@ async fn a_session_closes_with_the_next_flush() {
         client.shutdown().await.unwrap();
         server.read_to_end(&mut received).await.unwrap();
         assert_eq!(received, b"lastanswer");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_refreshes_keys_with_a_shutdown() {
+    let (mut server, mut client) = with_tokio_rustls(Suite::Tls13Aes128, 1 << 16).await;
+    server.get_mut().1.refresh_traffic_keys().unwrap();
+    server.shutdown().await.unwrap();
+    assert_eq!(server.counters().tx_key_updates, 1);
+    assert!(!server.get_ref().1.wants_write());
+    assert_eq!(client.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+}
+
+/// Whatever writes.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_behind_the_end_that_a_session_was_asked_for() {
+    let file = {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1; 100]).unwrap();
+        file
+    };
+    let (reader, mut pipe) = std::io::pipe().unwrap();
+    pipe.write_all(&[1; 100]).unwrap();
+    for how in 0..4 {
+        let (mut server, mut client) = with_tokio_rustls(Suite::Tls13Aes128, 1 << 16).await;
+        server.get_mut().1.send_close_notify();
+        let sent = match how {
+            0 => server.write(&[1]).await.map(drop),
+            1 => server.send_file(&file, 0..100).await.map(drop),
+            2 => server.splice_from(&reader, 100).await.map(drop),
+            _ => {
+                let sent = server.send_record(ContentType(99), &[1][..]);
+                sent.await.map(drop)
+            }
+        };
+        let error = sent.expect_err("it is over");
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "{how}");
+        let read = client.read_to_end(&mut Vec::new()).await;
+        assert_eq!(read.unwrap(), 0, "{how}");
     }
 }
 

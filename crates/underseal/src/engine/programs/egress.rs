@@ -44,7 +44,7 @@ impl Egress {
 
 impl Connection {
     /// Whether a program looks at what is sent.
-    pub(in crate::engine) fn judges_egress(&mut self) -> bool {
+    pub(crate) fn judges_egress(&mut self) -> bool {
         self.programs.egress().is_some()
     }
 

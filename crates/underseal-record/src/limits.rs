@@ -6,7 +6,8 @@ use crate::{Algorithm, ProtocolVersion};
 /// RFC 9147 section 4.5.3 for the figures of the other suites).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From this many records on the owner of the key is asked for a key update.
+    /// From this many records on the owner of the key is asked for a key update; at the last record
+    /// before `hard`, which can carry it, if that comes first.
     pub soft: u64,
     /// At this many records sealing is refused.
     pub hard: u64,
@@ -33,6 +34,12 @@ impl Limits {
                 hard: 1 << 23,
             },
         }
+    }
+
+    /// The records that a key seals before the one that carries a KeyUpdate.
+    pub const fn before_key_update(self) -> u64 {
+        let last = self.hard.saturating_sub(1);
+        if self.soft < last { self.soft } else { last }
     }
 
     /// These limits, lowered to `other` where `other` is lower: limits are never raised.

@@ -166,7 +166,7 @@ impl Sealer {
     /// Whether the soft limit is reached: send a KeyUpdate before more data.
     #[inline]
     pub fn wants_key_update(&self) -> bool {
-        self.keys.seq >= self.limits.soft
+        self.keys.seq >= self.limits.before_key_update()
     }
 
     /// Whether the hard limit is reached: every further call fails.

@@ -133,6 +133,27 @@ fn limits_are_lowered_and_never_raised() {
     assert_eq!(sealed, 5);
 }
 
+/// Wherever the soft limit is, the KeyUpdate is not past the hard one.
+#[test]
+fn the_last_record_carries_a_key_update() {
+    for (soft, hard, before) in [
+        (3, 8, 3),
+        (7, 8, 7),
+        (8, 8, 7),
+        (100, 8, 7),
+        (5, 1, 0),
+        (0, 0, 0),
+    ] {
+        assert_eq!(Limits { soft, hard }.before_key_update(), before);
+    }
+    let mut sealer =
+        Direction::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm).sealer(Backend::ALL[0]);
+    sealer.lower_limits(Limits { soft: 9, hard: 2 });
+    assert!(!sealer.wants_key_update());
+    seal_one(&mut sealer).unwrap();
+    assert!(sealer.wants_key_update() && !sealer.is_exhausted());
+}
+
 #[test]
 fn new_keys_begin_a_new_count_under_the_same_limits() {
     let direction = Direction::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm);

@@ -272,14 +272,14 @@ impl Transmit {
         }
         self.send_queue(transport)?;
         let bound = match self.can_update_key() {
-            true => self.limits.soft.min(self.limits.hard),
+            true => self.limits.before_key_update(),
             false => self.limits.hard,
         };
         if self.records >= bound {
             self.count_exactly(transport)?;
         }
         if self.records >= bound {
-            if !self.can_update_key() {
+            if !self.can_update_key() || self.records >= self.limits.hard {
                 return Err(Error::from(RecordError::ConfidentialityLimit).into());
             }
             self.queue

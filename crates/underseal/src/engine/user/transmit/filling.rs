@@ -2,7 +2,7 @@
 
 use std::io;
 
-use underseal_record::{Error as RecordError, Limits, MAX_RECORD};
+use underseal_record::{Error as RecordError, MAX_RECORD};
 
 use super::Transmit;
 use crate::Error;
@@ -69,8 +69,8 @@ impl Transmit {
 
     /// Bytes that the key may still seal, or one after it: what came out of a pipe cannot go back.
     fn sealable(&self) -> usize {
-        let Limits { soft, hard } = self.sealer.limits();
-        if self.secret.is_some() && soft < hard {
+        let hard = self.sealer.limits().hard;
+        if self.secret.is_some() && hard > 0 {
             return usize::MAX;
         }
         let records = hard.saturating_sub(self.sealer.seq().0);

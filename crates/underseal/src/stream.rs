@@ -1,5 +1,7 @@
+mod closing;
 #[cfg(feature = "early-data")]
 mod early;
+mod polling;
 
 use std::borrow::BorrowMut;
 use std::fs::File;
@@ -10,15 +12,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use underseal_message::Direction;
 use underseal_record::ContentType;
 
 use crate::engine::{Connection, KeyUpdateRequest, Spliced};
 use crate::established::{Established, Way, sealed};
 use crate::file;
-use crate::lingering::{Linger, Lingering};
 use crate::transport::{Polled, into_poll, tokio_socket};
 use crate::wakers::Wakers;
 
@@ -178,6 +178,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     ///
     /// A range that is lent (`&mut range`) starts behind the bytes that were taken, whatever came
     /// of the call: call again with it, and nothing is sent twice.
+    ///
+    /// Where the kernel seals it is given 1 MiB at a time: as much it may take of a file whose peer has
+    /// left, before that is an error.
     ///
     /// # Errors
     ///
@@ -379,131 +382,5 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
             })
         })
         .await
-    }
-}
-
-impl<Session: Unpin> Stream<TcpStream, Session> {
-    /// Sends close_notify and the end of the stream below, then reads and throws away until the
-    /// peer closes too, within `limits`: what was sent last would be lost if the connection were
-    /// reset because the peer had sent more than was read. [`linger`](Self::linger) does the second
-    /// half alone.
-    ///
-    /// The time of the limits begins when everything is sent; bound that of sending.
-    ///
-    /// # Errors
-    ///
-    /// Of the stream below.
-    ///
-    /// # Cancellation
-    ///
-    /// A dropped future drops the stream, as it is.
-    pub async fn lingering_close(mut self, limits: Linger) -> io::Result<()> {
-        poll_fn(|cx| Pin::new(&mut self).poll_shutdown(cx)).await?;
-        let mut lingering = Lingering::new(limits);
-        poll_fn(|cx| lingering.poll(&self.io, Some(&mut self.connection), cx)).await;
-        Ok(())
-    }
-
-    /// Reads and throws away what comes until the peer closes, the connection fails, or `bytes` of
-    /// it came: the second half of a [`lingering_close`](Self::lingering_close), after `shutdown`
-    /// has announced the end of the sending side. Then drop the stream.
-    ///
-    /// A peer may keep its side open for ever: bound the time. [`Linger`] says more.
-    ///
-    /// # Cancellation
-    ///
-    /// What was read is gone; the rest is not lost.
-    pub async fn linger(&mut self, bytes: usize) {
-        // Boxed as in `crate::linger`.
-        let mut lingering = Box::new(Lingering::without_end(bytes));
-        poll_fn(|cx| lingering.poll(&self.io, Some(&mut self.connection), cx)).await;
-    }
-
-    /// What a lingering close works on.
-    pub(crate) fn below(&mut self) -> (&TcpStream, &mut Connection) {
-        (&self.io, &mut self.connection)
-    }
-}
-
-impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncRead for Stream<IO, Session> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let mut most = buf.remaining();
-        if buf.initialized().len() - buf.filled().len() < most {
-            // To clear all of a large buffer at each poll costs more than to read a little into it.
-            let at_hand = ready!(this.reading(cx, |connection, transport| {
-                connection.wait_readable(transport, most)
-            }))?;
-            most = most.min(at_hand);
-        }
-        let out = buf.initialize_unfilled_to(most);
-        let n = ready!(this.reading(cx, |connection, transport| {
-            connection.read(transport, out)
-        }))?;
-        buf.advance(n);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncBufRead for Stream<IO, Session> {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        ready!(this.reading(cx, |connection, transport| {
-            connection.fill_buf(transport).map(drop)
-        }))?;
-        Poll::Ready(Ok(this.connection.rx.plaintext()))
-    }
-
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        self.get_mut().connection.consume(n);
-    }
-}
-
-impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<IO, Session> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        #[cfg(feature = "early-data")]
-        if let Some(taken) = this.seal_early(bufs) {
-            return Poll::Ready(Ok(taken));
-        }
-        this.writing(cx, |connection, transport| {
-            connection.write_slices(transport, bufs, false)
-        })
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.writing(cx, |connection, transport| connection.flush(transport))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.writing(cx, |connection, transport| connection.close(transport)))?;
-        let (_, mut transport) = this.polled(cx, Direction::Egress);
-        match ready!(transport.poll_writable(|io, cx| io.poll_shutdown(cx))) {
-            // The peer has reset the connection meanwhile: nothing is left to shut down.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            result => Poll::Ready(result),
-        }
     }
 }

@@ -33,7 +33,8 @@ pub struct Received {
 /// | errno | why |
 /// |---|---|
 /// | `EAGAIN` | the socket does not wait, and is full |
-/// | `EPIPE`, `ECONNRESET` | as on every TCP socket; `SIGPIPE` is never raised |
+/// | `EPIPE`, `ECONNRESET` | the peer is gone; not every call says so: ask [`can_send`](crate::tcp::can_send). `SIGPIPE` is never raised |
+/// | `EINVAL`, `EMSGSIZE`, `EBADMSG` | of the receiving direction, if the kernel has that: a header is bad |
 /// | `EOPNOTSUPP` | a flag that kernel TLS does not take |
 /// | `EBADMSG` | sealing failed, or sequence numbers ran out: the connection is dead |
 /// | `ENOMEM` | no memory; nothing was taken |

@@ -28,8 +28,10 @@ pub fn bytes_acknowledged(socket: impl AsFd) -> Result<u64, Errno> {
     .ok_or(Errno::NOPROTOOPT)
 }
 
-/// `TCP_CLOSE` (`include/net/tcp_states.h`), in `tcpi_state`, the first byte of `struct tcp_info`.
+/// States of `include/net/tcp_states.h`.
+const ESTABLISHED: u8 = 1;
 const CLOSED: u8 = 7;
+const CLOSE_WAIT: u8 = 8;
 
 /// Whether a connection that this side has shut down is over: the peer has ended it too and has
 /// acknowledged all that it was sent, or it was reset.
@@ -39,10 +41,27 @@ const CLOSED: u8 = 7;
 /// `ENOPROTOOPT`, `EOPNOTSUPP`: no TCP socket.
 #[doc(alias = "TCP_INFO")]
 pub fn is_closed(socket: impl AsFd) -> Result<bool, Errno> {
+    Ok(state(socket)? == CLOSED)
+}
+
+/// Whether a connection still sends what it is given: neither was it reset, nor has this side shut
+/// it down. It takes no error off the socket.
+///
+/// # Errors
+///
+/// `ENOPROTOOPT`, `EOPNOTSUPP`: no TCP socket.
+#[doc(alias = "TCP_INFO")]
+pub fn can_send(socket: impl AsFd) -> Result<bool, Errno> {
+    // As `tcp_sendmsg_locked` has it.
+    Ok(matches!(state(socket)?, ESTABLISHED | CLOSE_WAIT))
+}
+
+/// `tcpi_state`, the first byte of `struct tcp_info`.
+fn state(socket: impl AsFd) -> Result<u8, Errno> {
     let mut state = [0];
     let fd = socket.as_fd();
     socket_option::get(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut state)?;
-    Ok(state == [CLOSED])
+    Ok(state[0])
 }
 
 #[cfg(test)]
@@ -71,6 +90,33 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         assert!(bytes_acknowledged(&socket).is_err());
         assert!(is_closed(&socket).is_err());
+        assert!(can_send(&socket).is_err());
+    }
+
+    #[test]
+    fn a_connection_sends_until_it_is_shut_down_or_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || {
+            (
+                TcpStream::connect(address).unwrap(),
+                listener.accept().unwrap().0,
+            )
+        };
+        let (near, far) = connect();
+        assert_eq!(can_send(&near), Ok(true));
+        far.shutdown(Shutdown::Write).unwrap();
+        assert_eq!((&near).read(&mut [0]).unwrap(), 0);
+        assert_eq!(can_send(&near), Ok(true), "the other side may still read");
+        near.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(can_send(&near), Ok(false));
+
+        let (mut near, far) = connect();
+        drop(far);
+        // What nobody reads any more is answered by a reset.
+        while can_send(&near) == Ok(true) {
+            let _ = near.write(&[1]);
+        }
     }
 
     #[test]

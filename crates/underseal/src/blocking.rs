@@ -201,6 +201,9 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     /// A range that is lent (`&mut range`) starts behind the bytes that were taken, whatever came
     /// of the call: call again with it, and nothing is sent twice.
     ///
+    /// Where the kernel seals it is given 4 MiB at a time: as much it may take of a file whose peer has
+    /// left, before that is an error.
+    ///
     /// # Errors
     ///
     /// Of the file or of the stream below. `WouldBlock` if the stream below does not wait and

@@ -13,6 +13,7 @@ mod obeying;
 mod programs;
 mod read;
 mod receive;
+mod send_side;
 mod splicing;
 mod transmit;
 pub(crate) mod user;
@@ -203,7 +204,8 @@ impl Connection {
             len += 1;
         }
         let data = ContentType::APPLICATION_DATA;
-        let n = self.tx.write(transport, data, &mut own[..len], more)?;
+        let (tx, mut transport) = self.sending(transport);
+        let n = tx.write(&mut transport, data, &mut own[..len], more)?;
         self.sent(n);
         Ok(n)
     }
@@ -220,7 +222,8 @@ impl Connection {
         }
         self.obey(transport)?;
         self.flush_programs(transport)?;
-        self.tx.write(transport, content_type, slices, false)
+        let (tx, mut transport) = self.sending(transport);
+        tx.write(&mut transport, content_type, slices, false)
     }
 
     /// Counts application data that was taken to be sent.
@@ -247,7 +250,8 @@ impl Connection {
     /// Sends what no program has to be asked about: a reader may do that, who could not be told
     /// what a program refuses.
     fn flush_sealed(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        self.tx.flush(transport)?;
+        let (tx, mut transport) = self.sending(transport);
+        tx.flush(&mut transport)?;
         transport.flush()
     }
 
@@ -280,8 +284,7 @@ impl Connection {
     pub(crate) fn close(&mut self, transport: &mut impl Transport) -> io::Result<()> {
         self.obey(transport)?;
         self.finish_sending(transport)?;
-        self.tx.flush(transport)?;
-        transport.flush()?;
+        self.flush_sealed(transport)?;
         match self.tx.is_broken() {
             // No close_notify went out, and what was written did not arrive.
             true => Err(Error::WriteAfterClose.into()),
@@ -311,7 +314,8 @@ impl Connection {
         self.close_inbox(underseal_message::Direction::Egress);
         self.close_inbox(underseal_message::Direction::Ingress);
         if let (Receive::Kernel(_), Some(socket)) = (&self.rx, transport.socket()) {
-            kernel::clear_error(socket);
+            // It would be what becomes of the alert; the reader is told already.
+            kernel::take_error(socket);
         }
         match error.alert() {
             Some(description) => {

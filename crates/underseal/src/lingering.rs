@@ -89,6 +89,11 @@ impl Discard {
         }
     }
 
+    /// Learns what is known of the socket's bytes already.
+    fn know(&mut self, connection: Option<&Connection>) {
+        self.is_stuck |= connection.is_some_and(|connection| connection.rx.keeps_error());
+    }
+
     /// Throws away what `socket` has, as long as there is anything to throw away and the budget
     /// lasts. `EAGAIN` if more may come: when the socket is readable or, of one that is stuck, after
     /// a [`TICK`]; any other end is the end. `connection` is what the socket carries, if that is

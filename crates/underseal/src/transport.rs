@@ -243,8 +243,8 @@ impl<IO> Polled<'_, '_, IO> {
     }
 }
 
-#[cfg(feature = "tokio")]
-fn errno(error: &io::Error) -> Errno {
+/// The number of an error that a system call gave.
+pub(crate) fn errno(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 

@@ -4,11 +4,12 @@
 //! not know: limits, key updates, alerts, and which error means what. A direction that the kernel
 //! holds stays with it until the socket is closed.
 
+mod departure;
 mod keys;
 mod receive;
 mod transmit;
 mod unpushed;
 
 pub(crate) use keys::{holds, install_rx, install_tx, probed, read_back};
-pub(crate) use receive::{Receive, clear_error, does_not_open, receive};
+pub(crate) use receive::{Receive, does_not_open, is_bad_record, receive, take_error};
 pub(crate) use transmit::Transmit;

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use underseal_message::{Chunk, Direction, Filter, Inbox, Notify, Peer, Program, RedirectError};
 use underseal_record::ContentType;
 
+use super::send_side::SendSide;
 use super::{Connection, Control, Transmit};
 use crate::Error;
 use crate::transport::Transport;
@@ -188,7 +189,11 @@ impl Connection {
     /// owner. Returns for how many bytes there is room then.
     pub(super) fn send_redirected(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
         match self.programs.inbox() {
-            Some(inbox) => send_inbox(inbox, &mut self.tx, &mut self.control, transport),
+            Some(inbox) => {
+                let (rx, reader) = (&mut self.rx, &mut self.reader);
+                let mut side = SendSide::new(&self.tx, rx, reader, transport);
+                send_inbox(inbox, &mut self.tx, &mut self.control, &mut side)
+            }
             None => Ok(0),
         }
     }

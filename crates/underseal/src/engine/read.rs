@@ -9,7 +9,7 @@ use underseal_record::ContentType;
 #[cfg(feature = "tokio")]
 use super::Receive;
 use super::control::Action;
-use super::{Connection, End, Filled, KeyUpdateRequest, Record, Transmit, Waiting};
+use super::{Connection, End, Filled, KeyUpdateRequest, Record, Waiting};
 use crate::Error;
 use crate::transport::Transport;
 
@@ -290,13 +290,7 @@ impl Connection {
             if error.kind() == io::ErrorKind::WouldBlock {
                 self.control.renew_budget();
             }
-            if error.kind() == io::ErrorKind::ConnectionReset
-                && let Transmit::Kernel(tx) = &mut self.tx
-            {
-                // A socket says so itself at the next write. One that seals has said it once, and
-                // from then on takes records as if it sent them.
-                tx.close_silently();
-            }
+            self.tx.suspect_departure(error);
         })?;
         let result = match filled {
             Filled::Ciphertext => Ok(Step::Starved),

@@ -103,6 +103,12 @@ impl Receive {
         }
     }
 
+    /// Whether the kernel gives nothing more, because of a record that does not open, and nobody was
+    /// told yet who reads.
+    pub(crate) fn keeps_error(&self) -> bool {
+        matches!(self, Self::Kernel(rx) if rx.keeps_error())
+    }
+
     /// Opens the next record into `out`, if a whole one is buffered. There must be no plaintext
     /// left.
     pub(crate) fn next(&mut self, out: &mut [u8]) -> Result<Option<Record>, Error> {

@@ -75,9 +75,10 @@ impl Connection {
             return self.send_judged(transport, limit, fill);
         };
         self.move_tx(transport.socket(), Occasion::of_file(limit))?;
-        let sent = match &mut self.tx {
-            Transmit::User(tx) => tx.write_with(transport, limit, fill),
-            Transmit::Kernel(tx) => tx.send_file(transport, file, offset, limit),
+        let (tx, mut transport) = self.sending(transport);
+        let sent = match tx {
+            Transmit::User(tx) => tx.write_with(&mut transport, limit, fill),
+            Transmit::Kernel(tx) => tx.send_file(&mut transport, file, offset, limit),
         }?;
         self.pass_ahead(sent);
         self.sent(sent);
@@ -107,10 +108,11 @@ impl Connection {
         // No more than was asked for.
         let len = len as usize;
         self.move_tx(transport.socket(), Occasion::Pages)?;
-        let spliced = match &mut self.tx {
+        let (tx, mut transport) = self.sending(transport);
+        let spliced = match tx {
             Transmit::User(tx) => {
                 let mut pipe_empty = false;
-                let sent = tx.write_with(transport, len as u64, |piece, _| {
+                let sent = tx.write_with(&mut transport, len as u64, |piece, _| {
                     let read = crate::splice::read(pipe, piece);
                     pipe_empty = read == Err(Errno::AGAIN);
                     Ok(read?)
@@ -120,7 +122,7 @@ impl Connection {
                     sent => Spliced::Moved(sent?),
                 }
             }
-            Transmit::Kernel(tx) => tx.splice_from(transport, pipe, len)?,
+            Transmit::Kernel(tx) => tx.splice_from(&mut transport, pipe, len)?,
         };
         if let Spliced::Moved(n) = spliced {
             self.pass_ahead(n);
@@ -193,7 +195,8 @@ impl Connection {
         let Receive::Kernel(rx) = &mut self.rx else {
             return Ok(None);
         };
-        match rx.splice_to(transport, pipe, len)? {
+        let spliced = rx.splice_to(transport, pipe, len);
+        match spliced.inspect_err(|error| self.tx.suspect_departure(error))? {
             // The end of the TCP stream: reading says what it means.
             Some(Spliced::Moved(0)) | None => Ok(None),
             Some(spliced) => {

@@ -206,6 +206,15 @@ impl Transmit {
         self.queue_alert(AlertLevel::Warning, AlertDescription::CLOSE_NOTIFY);
     }
 
+    /// A call that received failed, and took the error off the socket: it may be that the peer has
+    /// left, of which a kernel that seals tells once only.
+    pub(crate) fn suspect_departure(&mut self, error: &io::Error) {
+        match self {
+            Self::Kernel(tx) if error.kind() != io::ErrorKind::WouldBlock => tx.suspect_departure(),
+            _ => {}
+        }
+    }
+
     /// Refuses all further writes: the peer is known to be gone.
     pub(crate) fn close_silently(&mut self) {
         either!(self, tx => tx.close_silently());

@@ -17,6 +17,7 @@ pub(crate) fn linger(
 ) {
     let started = Instant::now();
     let mut discard = Discard::new(limits.bytes);
+    discard.know(connection.as_deref());
     while discard.discard(socket, connection.as_deref_mut()) == Err(Errno::AGAIN) {
         let left = limits.time.saturating_sub(started.elapsed());
         if discard.is_stuck {

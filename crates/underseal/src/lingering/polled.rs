@@ -105,6 +105,7 @@ impl Lingering {
         mut connection: Option<&mut Connection>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
+        self.discard.know(connection.as_deref());
         while !self.discard.is_stuck {
             if ready!(tcp.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(());

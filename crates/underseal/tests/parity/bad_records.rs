@@ -1,14 +1,18 @@
 //! Records that are not what they say: nothing after them is delivered, and the peer is told.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::thread;
+use std::time::Duration;
 
 use underseal::Error;
 use underseal::record::AlertDescription;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE};
 
 use crate::case::Case;
-use crate::connect::{Peer, pattern};
+use crate::connect::{Peer, Server, pattern};
 use crate::endings::read_to_end;
+use crate::files::file_of;
+use crate::splices::pipe;
 
 /// Asserts what every such fault has in common. `fault` makes the bytes that come after `before`;
 /// a good record and close_notify come after them.
@@ -136,6 +140,96 @@ pub(crate) fn data_inside_of_a_message_is_not_delivered(case: Case) {
     }
     assert!(stream.peek(&mut [0; 2]).is_err());
     assert_eq!(peer.receive_alert(), Some(alert.0));
+}
+
+/// Changes a record.
+pub(crate) type Spoil = fn(&mut [u8]);
+
+/// What makes the header of a record bad, and the alert for it.
+pub(crate) const HEADERS: [(Spoil, AlertDescription); 3] = [
+    (|record| record[2] = 1, AlertDescription::PROTOCOL_VERSION),
+    (|record| record[3] = 0xff, AlertDescription::RECORD_OVERFLOW),
+    (
+        |record| record[3..5].fill(0),
+        AlertDescription::BAD_RECORD_MAC,
+    ),
+];
+
+/// What is sent to a peer that got a header wrong.
+static REPLY: [u8; 40_000] = [5; 40_000];
+
+/// Time in which what was sent is with the other side.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Has `reply` send [`REPLY`] behind each bad header: it arrives, and the reader is told then.
+fn is_told_to_the_reader(case: Case, reply: impl Fn(&mut Server) -> io::Result<()>) {
+    for (spoil, alert) in HEADERS {
+        let (mut stream, mut peer) = case.server();
+        let good = peer.record(APPLICATION_DATA, b"before");
+        let mut bad = peer.record(APPLICATION_DATA, b"spoilt");
+        spoil(&mut bad);
+        peer.send_bytes(&[good, bad].concat());
+        let mut before = [0; 6];
+        // The kernel looks at the next header behind a record that is read.
+        stream.read_exact(&mut before[..3]).unwrap();
+        thread::sleep(WAIT);
+        reply(&mut stream).unwrap();
+        stream.shutdown().unwrap();
+        assert!(peer.receive_data() == (REPLY.to_vec(), true), "{alert}");
+        stream.read_exact(&mut before[3..]).unwrap();
+        assert_eq!(&before, b"before");
+        for _ in 0..2 {
+            let error = stream.read(&mut [0; 10]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+            assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{error}");
+        }
+    }
+}
+
+pub(crate) fn a_bad_header_costs_its_peer_no_reply(case: Case) {
+    is_told_to_the_reader(case, |stream| stream.write_all(&REPLY));
+    is_told_to_the_reader(case, |stream| {
+        // All of it, and open records.
+        let mut rest = &REPLY[..];
+        while !rest.is_empty() {
+            let n = stream.write_more(&rest[..rest.len().min(7_000)])?;
+            rest = &rest[n..];
+        }
+        stream.flush()
+    });
+}
+
+pub(crate) fn a_bad_header_costs_its_peer_no_file_and_no_pipe(case: Case) {
+    let file = file_of(&REPLY);
+    is_told_to_the_reader(case, |stream| {
+        let sent = stream.send_file(&file, 0..REPLY.len() as u64)?;
+        assert_eq!(sent, REPLY.len() as u64);
+        Ok(())
+    });
+    is_told_to_the_reader(case, |stream| {
+        let (reader, mut writer) = pipe();
+        writer.write_all(&REPLY).unwrap();
+        let mut sent = 0;
+        while sent < REPLY.len() {
+            sent += stream.splice_from(&reader, REPLY.len() - sent)?;
+        }
+        Ok(())
+    });
+}
+
+/// A file that nothing can be read of by pages fails by itself, and not for what was received.
+pub(crate) fn what_cannot_be_sent_is_no_fault_of_the_peers(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    peer.send(APPLICATION_DATA, b"good");
+    // Neither a pipe nor a regular file.
+    let nothing = std::fs::File::open("/").unwrap();
+    stream.send_file(&nothing, 0..10).unwrap_err();
+    let mut good = [0; 4];
+    stream.read_exact(&mut good).unwrap();
+    assert_eq!(&good, b"good");
+    stream.get_ref().0.set_nonblocking(true).unwrap();
+    let error = stream.read(&mut good).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
 }
 
 /// The front of a message that a client may send after its handshake.

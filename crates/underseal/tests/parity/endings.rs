@@ -2,9 +2,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::thread;
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, set_socket_send_buffer_size};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::Error;
 use underseal::record::AlertDescription;
@@ -99,10 +100,40 @@ pub(crate) fn a_reset_ends_a_writer(case: Case) {
     };
     // TCP takes what comes before the reset does.
     while !failed(&mut stream) {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     for _ in 0..3 {
         assert!(failed(&mut stream), "as if it had been sent");
+    }
+}
+
+/// More than the sockets of both ends hold.
+const MUCH: usize = 1 << 26;
+
+/// The peer leaves while a writer waits for it: by a reset alone, and behind its end of the stream.
+pub(crate) fn a_peer_that_leaves_a_waiting_writer_ends_it(case: Case) {
+    for says_end in [false, true] {
+        // In one record for each call, and in more.
+        for len in [16_000, 300_000] {
+            let (mut stream, mut peer) = case.server();
+            set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
+            let peer = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(300));
+                if says_end {
+                    peer.io().shutdown(Shutdown::Write).unwrap();
+                }
+                // What it has not read makes it a reset.
+                drop(peer);
+            });
+            let (data, mut written) = (vec![7; len], 0);
+            while let Ok(n) = stream.write(&data) {
+                written += n;
+                assert!(written < MUCH, "as if it had been sent: {says_end} {len}");
+            }
+            peer.join().unwrap();
+            stream.write(&data).unwrap_err();
+            stream.shutdown().unwrap_err();
+        }
     }
 }
 

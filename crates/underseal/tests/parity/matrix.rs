@@ -39,12 +39,10 @@ macro_rules! pairs {
     ($suite:ident: $($list:ident)+ $(; $($long:ident)+)?) => {
         mod user_user {
             $(crate::matrix::$list!($suite User User);)+
-            crate::matrix::user_sender!($suite User User);
             $($(crate::matrix::$long!($suite User User);)+)?
         }
         mod user_kernel {
             $(crate::matrix::$list!($suite User Kernel);)+
-            crate::matrix::user_sender!($suite User Kernel);
         }
         mod kernel_user {
             $(crate::matrix::$list!($suite Kernel User);)+
@@ -95,6 +93,7 @@ macro_rules! everywhere {
                 a_fin_inside_a_record_is_a_truncation
                 a_reset_is_an_error_of_the_socket
                 a_reset_ends_a_writer
+                a_peer_that_leaves_a_waiting_writer_ends_it
                 a_fatal_alert_is_the_end_of_both_directions
                 this_side_closes_first_and_reads_on
                 the_peer_closes_first_and_is_written_to
@@ -110,6 +109,9 @@ macro_rules! everywhere {
                 a_record_that_is_too_short_is_refused
                 a_repeated_record_is_refused
                 data_inside_of_a_message_is_not_delivered
+                a_bad_header_costs_its_peer_no_reply
+                a_bad_header_costs_its_peer_no_file_and_no_pipe
+                what_cannot_be_sent_is_no_fault_of_the_peers
             }
             odd_records {
                 empty_records_are_skipped
@@ -163,6 +165,7 @@ macro_rules! everywhere {
                 a_full_socket_is_sent_no_byte_of_a_record_twice
                 a_dropped_future_says_how_much_of_a_file_it_took
                 a_dropped_future_says_how_much_of_a_record_it_took
+                a_failure_leaves_the_count
             }
             moving {
                 a_stream_goes_on_after_it_was_taken_apart
@@ -201,6 +204,7 @@ macro_rules! waiting {
                 a_redirect_leaves_a_writer_its_wake_up
                 a_waiting_reader_is_woken_for_the_first_redirect
                 a_failing_read_leaves_a_writer_its_wake_up
+                a_bad_header_leaves_a_writer_its_outcome
             }
             lingering {
                 a_key_update_costs_its_peer_no_reply
@@ -348,19 +352,6 @@ macro_rules! once_per_version {
     };
 }
 
-/// What holds where the user engine sends. A kernel that sends a file of 256 MiB to a peer that left
-/// was seen to take 170 MiB of it: all the memory that TCP has in a VM, so that no other socket of it
-/// could send.
-macro_rules! user_sender {
-    ($suite:ident $tx:ident $rx:ident) => {
-        crate::matrix::tests! { $suite $tx $rx
-            counts {
-                a_failure_leaves_the_count
-            }
-        }
-    };
-}
-
 /// What takes long and TLS 1.3 alone has.
 macro_rules! once_in_tls13 {
     ($suite:ident $tx:ident $rx:ident) => {
@@ -374,5 +365,5 @@ macro_rules! once_in_tls13 {
 
 pub(crate) use {
     everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, programs, run, test,
-    tests, user_sender, waiting,
+    tests, waiting,
 };

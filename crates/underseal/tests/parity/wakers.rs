@@ -13,9 +13,11 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use underseal::message::{Direction as Side, Filter, Message, Peer as Target, Verdict};
+use underseal::record::AlertDescription;
 use underseal::{Direction, Engine};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
+use crate::bad_records::{HEADERS, Spoil};
 use crate::case::Case;
 use crate::connect::{Peer, TokioServer, on_tokio, pattern};
 use crate::no_rekey::can_rekey;
@@ -312,13 +314,14 @@ pub(crate) fn a_waiting_reader_is_woken_for_the_first_redirect(case: Case) {
     }
 }
 
-/// The reader fails and reads no more; the writer sends the alert and fails, too.
-fn a_failing_read(case: Case, waits: Waits) {
+/// The reader fails at what `spoil` makes of a record, and reads no more; the writer sends the alert
+/// that this gets and fails, too. One that has nothing more to say does not fail.
+fn a_failing_read(case: Case, waits: Waits, spoil: Spoil, alert: AlertDescription) {
     on_tokio(async {
         let (stream, mut peer) = case.tokio_server().await;
         let Waiting { writer, mut reader } = Waiting::new(stream, waits).await;
         let mut bad = peer.record(APPLICATION_DATA, b"bad");
-        *bad.last_mut().unwrap() ^= 1;
+        spoil(&mut bad);
         peer.send_bytes(&bad);
         let failed = tokio::spawn(async move { (reader.read_u8().await, reader) });
         let (read, reader) = timeout(PATIENCE, failed).await.unwrap().unwrap();
@@ -331,7 +334,7 @@ fn a_failing_read(case: Case, waits: Waits) {
         let (data, rest) = timeout(PATIENCE, drained).await.unwrap().unwrap();
         assert!(data == pattern(MUCH)[..data.len()]);
         let expected = match has_said_nothing(case, waits) {
-            true => [2, 20],
+            true => [2, alert.0],
             false => [1, 0],
         };
         assert_eq!(rest, [(ALERT, expected.to_vec())]);
@@ -341,7 +344,17 @@ fn a_failing_read(case: Case, waits: Waits) {
 }
 
 pub(crate) fn a_failing_read_leaves_a_writer_its_wake_up(case: Case) {
-    a_failing_read(case, Waits::Write);
-    a_failing_read(case, Waits::Flush);
-    a_failing_read(case, Waits::Shutdown);
+    let spoil: Spoil = |record| *record.last_mut().unwrap() ^= 1;
+    for waits in [Waits::Write, Waits::Flush, Waits::Shutdown] {
+        a_failing_read(case, waits, spoil, AlertDescription::BAD_RECORD_MAC);
+    }
+}
+
+/// A kernel that opens says at once of such a header that it is bad, to whoever calls next: of a
+/// reader and a writer that wait, the one that is woken first.
+pub(crate) fn a_bad_header_leaves_a_writer_its_outcome(case: Case) {
+    for (spoil, alert) in HEADERS {
+        a_failing_read(case, Waits::Flush, spoil, alert);
+        a_failing_read(case, Waits::Shutdown, spoil, alert);
+    }
 }

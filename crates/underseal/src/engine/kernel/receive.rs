@@ -28,6 +28,8 @@ pub(crate) struct Receive {
     secret: Option<TrafficSecret>,
     /// Plaintext that was received and not read.
     plaintext: Residue,
+    /// Why the next record does not open, if a call that sends has taken that off the socket.
+    error: Option<Errno>,
     pub(crate) key_updates: u32,
 }
 
@@ -42,6 +44,7 @@ impl Receive {
             version,
             secret,
             plaintext: Residue::copy_of(plaintext),
+            error: None,
             key_updates: 0,
         }
     }
@@ -61,6 +64,16 @@ impl Receive {
     /// Puts plaintext where there is none left.
     pub(crate) fn put_back(&mut self, plaintext: &[u8]) {
         self.plaintext.put_back(plaintext);
+    }
+
+    /// Keeps the error of a record that somebody else took off the socket, for the next read.
+    pub(crate) fn keep_error(&mut self, errno: Errno) {
+        self.error = Some(errno);
+    }
+
+    /// Whether it keeps one: the socket gives nothing more and does not say so.
+    pub(crate) fn keeps_error(&self) -> bool {
+        self.error.is_some()
     }
 
     /// Gives the lent buffer back unless much is left in it.
@@ -100,8 +113,11 @@ impl Receive {
             .as_deref_mut()
             .map_or(&mut [][..], |spill| &mut spill[..spill_len]);
         let mut slices = [IoSliceMut::new(out), IoSliceMut::new(spill_slice)];
-        let received =
-            transport.when_readable(|socket| receive(socket, &mut slices, RecvFlags::empty()));
+        let received = match self.error {
+            None => transport.when_readable(|at| receive(at, &mut slices, RecvFlags::empty())),
+            // Nothing comes that could be waited for.
+            Some(error) => received_before(error, transport.socket(), &mut slices),
+        };
         let received = match received {
             Ok(received) => received,
             Err(errno) => return failure(errno).map(Filled::Failed),
@@ -131,6 +147,9 @@ impl Receive {
         pipe: BorrowedFd<'_>,
         len: usize,
     ) -> io::Result<Option<Spliced>> {
+        if self.keeps_error() {
+            return Ok(None);
+        }
         let spliced =
             transport.when_readable(|socket| crate::splice::out_of_socket(socket, pipe, len));
         match spliced {
@@ -159,13 +178,28 @@ pub(crate) fn receive(
     }
 }
 
+/// Receives what came before a record that does not open: the `error` of that if there is nothing.
+fn received_before(
+    error: Errno,
+    socket: Option<BorrowedFd<'_>>,
+    slices: &mut [IoSliceMut<'_>],
+) -> Result<Received, Errno> {
+    let socket = socket.ok_or(Errno::NOTSOCK)?;
+    match receive(socket, slices, RecvFlags::DONTWAIT) {
+        Ok(received) if received.content_type.is_some() => Ok(received),
+        _ => Err(error),
+    }
+}
+
 /// Whether the kernel has a record that it gives nobody: it does not open, or a read is no way to
 /// have it.
 pub(crate) fn does_not_open(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::INVAL | Errno::KEYEXPIRED | Errno::BADMSG | Errno::MSGSIZE
-    )
+    is_bad_record(errno) || errno == Errno::KEYEXPIRED
+}
+
+/// Whether a record that does not open may be what an error of the socket is about.
+pub(crate) fn is_bad_record(errno: Errno) -> bool {
+    matches!(errno, Errno::INVAL | Errno::BADMSG | Errno::MSGSIZE)
 }
 
 fn control(content_type: ContentType, payload: Vec<u8>, received: Received) -> Filled {
@@ -180,11 +214,12 @@ fn control(content_type: ContentType, payload: Vec<u8>, received: Received) -> F
     Filled::Record(Record::Control(content_type, payload))
 }
 
-/// Takes the error off the socket that a record which did not open left there. It would be the
-/// result of the next send, which is the alert.
-pub(crate) fn clear_error(socket: BorrowedFd<'_>) {
-    // Reading `SO_ERROR` is what clears it; the reader has been told already.
-    let _ = rustix::net::sockopt::socket_error(socket);
+/// Takes the error off the socket that a record which does not open left there. It would be the
+/// result of the next send.
+#[doc(alias = "SO_ERROR")]
+pub(crate) fn take_error(socket: BorrowedFd<'_>) -> Option<Errno> {
+    // Reading it is what clears it.
+    rustix::net::sockopt::socket_error(socket).ok()?.err()
 }
 
 /// What the kernel's errors mean: the failure of a record, or an error of the socket.

@@ -14,15 +14,17 @@ use underseal_record::{
 use underseal_sys::tls::{self, Direction};
 use underseal_sys::{Errno, message};
 
+use super::departure::Departure;
 use super::{keys, unpushed};
 use crate::Error;
 use crate::engine::{KeyUpdateRequest, MAX_SLICES, Spliced};
 use crate::offload::Refusal;
 use crate::transport::Transport;
 
-/// Bytes of a file that one system call is asked for at most: the kernel moves 2 GiB less a page
-/// (`MAX_RW_COUNT`), and refuses what is no `ssize_t`.
-const MAX_SENDFILE: usize = 1024 * 1024 * 1024;
+/// Bytes of a file that one system call is asked for at most: as many are kept by a kernel whose
+/// peer leaves meanwhile, see [`Departure`]. A sendfile that ends pushes its last record out, for
+/// some 20 000 instructions, which are few beside those that seal so much.
+const MAX_SENDFILE: usize = 4 * 1024 * 1024;
 
 /// Bytes of a pipe that one system call moves at most: the call does not return before, and other
 /// tasks of the thread wait for it.
@@ -59,6 +61,7 @@ pub(crate) struct Transmit {
     closed: bool,
     /// Nothing that the peer could open can follow.
     broken: bool,
+    departure: Departure,
     pub(crate) key_updates: u32,
 }
 
@@ -82,6 +85,7 @@ impl Transmit {
             open: false,
             closed,
             broken: false,
+            departure: Departure::default(),
             key_updates: 0,
         }
     }
@@ -113,6 +117,11 @@ impl Transmit {
 
     pub(crate) fn can_update_key(&self) -> bool {
         self.secret.is_some() && crate::offload::rekey().is_ok()
+    }
+
+    /// Whether the kernel may hold data in a record that it has not closed.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Whether anything that was taken is not sealed yet.
@@ -154,6 +163,7 @@ impl Transmit {
             (false, _) => message::send_typed(socket, content_type.0, slices, SendFlags::empty()),
         });
         let sent = self.checked(sent, 0)?;
+        self.departure.taken(sent, total);
         self.open = if data && more {
             true
         } else {
@@ -163,8 +173,7 @@ impl Transmit {
     }
 
     /// Sends up to `len` bytes of `file` from `offset`, out of the page cache. Zero at its end. On
-    /// a blocking socket the call does not return before. It is one call for all of them: a
-    /// sendfile that ends pushes its last record out, for some 20 000 instructions more.
+    /// a blocking socket the call does not return before.
     #[doc(alias = "sendfile")]
     pub(crate) fn send_file(
         &mut self,
@@ -175,6 +184,7 @@ impl Transmit {
     ) -> io::Result<usize> {
         let len = len.min(MAX_SENDFILE as u64) as usize;
         let len = self.ready_for_pages(transport, len)?;
+        self.departure.suspect();
         let sent = transport.when_writable(|socket| {
             let sent = retry_on_intr(|| {
                 let mut at = offset;
@@ -196,6 +206,7 @@ impl Transmit {
         len: usize,
     ) -> io::Result<Spliced> {
         let len = self.ready_for_pages(transport, len.min(PIECE))?;
+        self.departure.suspect();
         let spliced = transport.when_writable(|socket| {
             let spliced = crate::splice::into_socket(pipe, socket, len);
             unpushed::push_unless_all(socket, len, spliced)
@@ -210,6 +221,7 @@ impl Transmit {
 
     /// Sends the queue, and what the kernel holds in an open record.
     pub(crate) fn flush(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        self.look_for_peer(transport)?;
         self.send_queue(transport)?;
         if self.open {
             let data = ContentType::APPLICATION_DATA.0;
@@ -257,6 +269,11 @@ impl Transmit {
         self.queue.clear();
     }
 
+    /// Has the next call that sends look for the peer: somebody else was told that it left.
+    pub(crate) fn suspect_departure(&mut self) {
+        self.departure.suspect();
+    }
+
     /// Takes nothing more: the socket did not do what the peer was told, or may have done half.
     fn break_off(&mut self) {
         self.broken = true;
@@ -270,6 +287,7 @@ impl Transmit {
             self.send_queue(transport)?;
             return Err(Error::WriteAfterClose.into());
         }
+        self.look_for_peer(transport)?;
         self.send_queue(transport)?;
         let bound = match self.can_update_key() {
             true => self.limits.before_key_update(),
@@ -289,6 +307,18 @@ impl Transmit {
         let left = bound.saturating_sub(self.records).max(1);
         let bytes = left.saturating_mul(self.max_plaintext as u64);
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Fails if the peer has left, and the kernel may not have said so.
+    fn look_for_peer(&mut self, transport: &mut impl Transport) -> io::Result<()> {
+        let is_done = self.closed && self.queue.is_empty();
+        if self.broken || is_done {
+            return Ok(());
+        }
+        self.departure.look(transport.socket()).map_err(|errno| {
+            self.break_off();
+            errno.into()
+        })
     }
 
     /// Sends what is due before `len` bytes of pages; returns how many of them one call may send.

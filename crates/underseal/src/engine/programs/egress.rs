@@ -8,6 +8,7 @@ use underseal_message::{Chunk, Decision, Denied, Direction, Inbox, Offer, Peer, 
 use super::{AnyFilter, Redirected, Waiting, redirect, send_data, send_inbox};
 use crate::Error;
 use crate::buffers;
+use crate::engine::send_side::SendSide;
 use crate::engine::{Connection, Control, MAX_SLICES, Transmit};
 use crate::transport::Transport;
 
@@ -70,7 +71,8 @@ impl Connection {
         slices: &[IoSlice<'_>],
         more: bool,
     ) -> io::Result<usize> {
-        self.tx.ensure_open(transport)?;
+        let (tx, mut side) = self.sending(transport);
+        tx.ensure_open(&mut side)?;
         self.offer_rest(transport)?;
         self.offer(transport, slices, more)
     }
@@ -199,16 +201,17 @@ impl Connection {
         &mut self,
         transport: &mut T,
         more: bool,
-        call: impl FnOnce(&mut Egress, &mut Out<'_, T>) -> io::Result<R>,
+        call: impl FnOnce(&mut Egress, &mut Out<'_, SendSide<'_, T>>) -> io::Result<R>,
     ) -> io::Result<Option<R>> {
         let Some((egress, waiting, inbox)) = self.programs.egress_and_inbox() else {
             return Ok(None);
         };
+        let mut side = SendSide::new(&self.tx, &mut self.rx, &mut self.reader, transport);
         let mut out = Out {
             tx: &mut self.tx,
             tx_bytes: &mut self.tx_bytes,
             control: &mut self.control,
-            transport,
+            transport: &mut side,
             waiting,
             inbox,
             more,

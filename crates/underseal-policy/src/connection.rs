@@ -52,10 +52,12 @@ impl<'a> Peer<'a> {
     pub(crate) fn namespace(&self) -> Fact<'a> {
         self.of_principal(|id| {
             let (_, path) = id.split_once("/ns/")?;
-            let (namespace, rest) = path.split_once('/')?;
+            let (namespace, _) = path.split_once('/')?;
             let is_first = id.split('/').nth(1) == Some("ns");
-            let is_only = !path.contains("/ns/") && !rest.starts_with("ns/");
-            Some((is_first && is_only).then_some(namespace))
+            // An account of the namespace `ns` is one, and whatever else is named so.
+            let is_only = !path.contains("/ns/") && !path.starts_with("ns/");
+            let is_clear = is_only || account(path).is_some();
+            Some((is_first && is_clear).then_some(namespace))
         })
     }
 

@@ -3,6 +3,7 @@
 //! where it only narrows.
 
 mod block;
+mod both;
 mod cilium;
 mod istio;
 mod metadata;
@@ -155,6 +156,7 @@ pub fn examine(files: &[PolicyFile<'_>], options: &ConvertOptions) -> Vec<Docume
         }
     }
     refuse_twins(&mut examined);
+    both::refuse_both(&mut examined);
     for document in &mut examined {
         document.settle();
     }

@@ -406,6 +406,18 @@ fn an_identity_that_can_be_read_in_several_ways_is_decided_against() {
             "spiffe://corp/ns/shop/ns/b/c",
         ),
         (
+            "namespace",
+            "shop",
+            "spiffe://corp/ns/shop/sa/ns",
+            "spiffe://corp/ns/ns/shop/web",
+        ),
+        (
+            "namespace",
+            "ns",
+            "spiffe://corp/ns/ns/sa/web",
+            "spiffe://corp/ns/ns/shop/web",
+        ),
+        (
             "serviceAccount",
             "shop/web",
             "spiffe://corp/ns/shop/sa/web",

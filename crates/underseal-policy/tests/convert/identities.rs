@@ -2,7 +2,7 @@
 
 use underseal_policy::{ConvertOptions, convert};
 
-use crate::{ALLOW, file, has, options, refused, refused_with};
+use crate::{ALLOW, converted, file, has, options, refused, refused_with};
 
 #[test]
 fn the_trust_domain_of_a_mesh_has_several_names() {
@@ -92,4 +92,57 @@ fn the_end_of_a_namespace_is_refused_where_it_would_match_less_than_there() {
     for (action, key) in [("ALLOW", "namespaces"), ("DENY", "notNamespaces")] {
         convert(&[file(&of(action, key))], &options()).expect("converts");
     }
+}
+
+/// The policy, with this source and action.
+fn of(action: &str, source: &str) -> String {
+    let text = ALLOW.replace("namespaces: [x]", source);
+    text.replace("  rules", &format!("  action: {action}\n  rules"))
+}
+
+#[test]
+fn a_dot_in_the_end_of_a_principal_is_refused_where_it_would_match_less_than_there() {
+    let end = "'*.corp/ns/a/sa/b'";
+    for (action, key) in [("DENY", "principals"), ("ALLOW", "notPrincipals")] {
+        let text = of(action, &format!("{key}: [{end}]"));
+        has(&refused(&text), "a dot is any character there");
+    }
+    let condition = |list: &str| {
+        let text = of("DENY", "principals: ['*']");
+        let when = format!("}}], when: [{{ key: source.principal, {list}: [{end}] }}] }}]");
+        text.replace("}] }]", &when)
+    };
+    has(
+        &refused(&condition("values")),
+        "a dot is any character there",
+    );
+    for (text, key) in [
+        (of("ALLOW", &format!("principals: [{end}]")), "principals"),
+        (
+            of("DENY", &format!("notPrincipals: [{end}]")),
+            "notPrincipals",
+        ),
+        (condition("notValues"), "notValues"),
+    ] {
+        let (_, notes) = converted(&text);
+        has(&notes, &format!("{key}: a dot is any character there"));
+    }
+    // Whole ones and beginnings are compared letter by letter.
+    for exact in ["a.corp/ns/a/sa/b.c", "a.corp/*", "*/ns/a/sa/b", "*"] {
+        let (_, notes) = converted(&of("DENY", &format!("principals: ['{exact}']")));
+        assert!(notes.is_empty(), "{exact}: {notes:?}");
+    }
+}
+
+#[test]
+fn what_stands_behind_a_namespace_called_ns_is_one_there() {
+    for name in ["sa", "s*", "sa*"] {
+        let text = of("DENY", &format!("namespaces: ['{name}']"));
+        has(
+            &refused(&text),
+            "matches every identity of the namespace `ns`",
+        );
+        converted(&of("ALLOW", &format!("namespaces: ['{name}']")));
+    }
+    converted(&of("DENY", "namespaces: ['*', 'sb*', s]"));
 }

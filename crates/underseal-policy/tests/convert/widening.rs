@@ -5,7 +5,7 @@ use underseal_policy::model::{Action, Direction};
 use underseal_policy::{Connection, ConvertOptions, Fact, Labels, Matcher, Peer, Verdict, convert};
 
 use crate::requests::Sent;
-use crate::{CILIUM, converted, file, has, options, refused};
+use crate::{ALLOW, CILIUM, converted, file, has, options, refused};
 
 /// A policy of Cilium with these sections, for the workloads of the namespace `shop`.
 fn cilium(sections: &str) -> String {
@@ -320,5 +320,29 @@ fn a_dot_in_a_name_is_any_character_there() {
             let text = istio(&format!("action: {action}, rules: [{{ {} }}]", source(key)));
             has(&converted(&text).1, "a dot is any character there");
         }
+    }
+}
+
+#[test]
+fn what_istio_and_cilium_both_have_to_allow_is_not_allowed_by_one() {
+    let allows = cilium("ingress: [{ fromEntities: [all] }]");
+    let both = |istio: &str| format!("{istio}---\n{allows}");
+    let istio = ALLOW.replace("name: a", "name: b");
+    has(&refused(&both(&istio)), "both have to allow");
+    has(
+        &refused(&format!("{allows}---\n{istio}")),
+        "both have to allow",
+    );
+    let everywhere = istio.replace("namespace: shop", "namespace: istio-system");
+    has(&refused(&both(&everywhere)), "both have to allow");
+    let custom = both(&istio.replace("  rules", "  action: CUSTOM\n  rules"));
+    assert_eq!(refused(&custom).len(), 1, "what is refused allows nothing");
+    // What denies stands beside, and so does what is for other workloads or the other way.
+    for beside in [
+        both(&istio.replace("  rules", "  action: DENY\n  rules")),
+        both(&istio.replace("namespace: shop", "namespace: other")),
+        both(&istio).replace("ingress: [{ from", "egress: [{ to"),
+    ] {
+        converted(&beside);
     }
 }

@@ -373,10 +373,12 @@ fn string(value: &str) -> String {
 
 /// `StringMatcherWithPrefix`.
 fn spiffe(value: &str) -> String {
-    if value == "*" {
-        return string(value);
+    match value.strip_prefix('*') {
+        Some("") => string(value),
+        // As it is written: a dot is any character.
+        Some(end) => format!("spiffe://.*{end}"),
+        None => format!("spiffe://{}", string(value)),
     }
-    format!("spiffe://{}", string(value))
 }
 
 /// `HeaderMatcher`, of a field that is there.

@@ -3,7 +3,7 @@
 use super::super::Conversion;
 use super::super::block::block;
 use super::super::metadata::Metadata;
-use super::identities::{namespace, of_account, request_principal};
+use super::identities::{has_dot, is_end_with_dot, namespace, of_account, request_principal};
 use super::sources::REMOTE;
 use crate::condition::Key;
 use crate::load::Value;
@@ -41,13 +41,17 @@ impl Conversion<'_> {
         let [values, not_values] = ["values", "notValues"].map(|name| {
             let opens = (action == Action::Allow) == (name == "notValues");
             let list = fields.take(name);
-            if matches!(key, Key::SourceNamespace | Key::SourceServiceAccount) {
-                self.note_dots(list.as_ref());
+            match key {
+                Key::SourceNamespace | Key::SourceServiceAccount => {
+                    self.note_dots(list.as_ref(), has_dot);
+                }
+                Key::SourcePrincipal => self.note_dots(list.as_ref(), is_end_with_dot),
+                _ => {}
             }
             self.values(
                 list,
                 |conversion, text| match &*written {
-                    "source.principal" => conversion.options.principals(text),
+                    "source.principal" => conversion.options.principals(text, opens),
                     "source.serviceAccount" => of_account(metadata, text, opens),
                     "source.trustDomain" => Ok(conversion.options.trust_domains(text)),
                     "source.namespace" => namespace(text, opens),

@@ -4,6 +4,7 @@
 use super::super::metadata::Metadata;
 use super::super::{Conversion, ConvertOptions};
 use crate::load::Value;
+use crate::pattern::Pattern;
 
 /// What stands in policies for the trust domain of the mesh, whatever it is called.
 const OWN_DOMAIN: &str = "cluster.local";
@@ -14,7 +15,10 @@ const NO_DOMAIN: &str = "stands for the mesh's trust domain and its aliases: giv
 impl ConvertOptions {
     /// `cluster.local/ns/a/sa/b` is a SPIFFE ID without scheme. Whole ones of the mesh's trust domain
     /// are accepted under each of its names; others stay as they are.
-    pub(super) fn principals(&self, text: &str) -> Result<Vec<String>, String> {
+    pub(super) fn principals(&self, text: &str, opens: bool) -> Result<Vec<String>, String> {
+        if is_end_with_dot(text) {
+            check_dots(text, opens)?;
+        }
         let (domain, path) = text.split_once('/').unwrap_or((text, ""));
         if domain == "*" || path.split('/').count() != 4 {
             return Ok(vec![with_scheme(text)]);
@@ -76,6 +80,12 @@ pub(super) fn namespace(text: &str, opens: bool) -> Result<Vec<String>, String> 
         return Err(format!("matches every namespace there: `{text}`"));
     }
     check_dots(text, opens)?;
+    // `/ns/ns/sa/` holds `/ns/sa/`.
+    if opens && text != "*" && Pattern::namespace(text)?.matches(b"sa") {
+        return Err(format!(
+            "matches every identity of the namespace `ns` there: `{text}`"
+        ));
+    }
     if opens && text.starts_with('*') && text != "*" {
         return Err(format!(
             "may match what follows the namespace in an identity there, and not here: `{text}`"
@@ -84,7 +94,7 @@ pub(super) fn namespace(text: &str, opens: bool) -> Result<Vec<String>, String> 
     Ok(vec![text.to_owned()])
 }
 
-/// Names of namespaces and accounts are regular expressions there.
+/// Names of namespaces and accounts are regular expressions there, and so are ends of principals.
 const DOT: &str = "a dot is any character there, and a dot here";
 
 /// Where a name with a dot is narrower here, it cannot be kept if that `opens` something.
@@ -95,10 +105,20 @@ fn check_dots(text: &str, opens: bool) -> Result<(), String> {
     Ok(())
 }
 
+/// A name that is read so.
+pub(super) fn has_dot(text: &str) -> bool {
+    text.contains('.')
+}
+
+/// A principal that is: the beginning of one, and a whole one, are compared letter by letter.
+pub(super) fn is_end_with_dot(text: &str) -> bool {
+    text.starts_with('*') && has_dot(text)
+}
+
 impl Conversion<'_> {
-    /// Tells of the names with a dot that are not refused.
-    pub(super) fn note_dots(&mut self, list: Option<&Value<'_>>) {
-        if let Some(list) = list.filter(|list| list.any_text(|text| text.contains('.'))) {
+    /// Tells of the texts whose dots are `read_so` and that are not refused.
+    pub(super) fn note_dots(&mut self, list: Option<&Value<'_>>, read_so: fn(&str) -> bool) {
+        if let Some(list) = list.filter(|list| list.any_text(read_so)) {
             self.narrow(list, DOT);
         }
     }

@@ -3,7 +3,7 @@
 use super::super::Conversion;
 use super::super::block::block;
 use super::super::metadata::Metadata;
-use super::identities::{namespace, of_account, request_principal};
+use super::identities::{has_dot, is_end_with_dot, namespace, of_account, request_principal};
 use crate::condition::Key;
 use crate::load::Value;
 use crate::model::{Action, Condition, Source};
@@ -113,8 +113,10 @@ impl Conversion<'_> {
         }
         let called = key.strip_prefix("not").unwrap_or(key);
         let opens = (action == Action::Allow) == (called != key);
-        if matches!(&*called.to_lowercase(), "namespaces" | "serviceaccounts") {
-            self.note_dots(list.as_ref());
+        match &*called.to_lowercase() {
+            "namespaces" | "serviceaccounts" => self.note_dots(list.as_ref(), has_dot),
+            "principals" => self.note_dots(list.as_ref(), is_end_with_dot),
+            _ => {}
         }
         let account = Key::SourceServiceAccount;
         let domain = Key::SourceTrustDomain;
@@ -124,7 +126,7 @@ impl Conversion<'_> {
                 "namespaces" | "Namespaces" => namespace(text, opens),
                 "serviceAccounts" | "ServiceAccounts" => of_account(metadata, text, opens),
                 "trustDomains" | "TrustDomains" => Ok(conversion.options.trust_domains(text)),
-                "principals" | "Principals" => conversion.options.principals(text),
+                "principals" | "Principals" => conversion.options.principals(text, opens),
                 "requestPrincipals" | "RequestPrincipals" => Ok(request_principal(text)),
                 _ => block(text),
             },

@@ -37,5 +37,5 @@ mod worker;
 pub use backend::{Address, HealthCheck, Name, keep_resolving};
 pub use error::Error;
 pub use metrics::{Metrics, Reload};
-pub use protocol::{ClientAuth, PathParameters, Protocol, ToProtocol};
+pub use protocol::{ClientAuth, MinTls, PathParameters, Protocol, ToProtocol};
 pub use worker::{Shared, Timeouts, Worker};

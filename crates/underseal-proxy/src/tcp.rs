@@ -79,6 +79,13 @@ impl<'a> Tcp<'a> {
         if allowed.to(backend.known.target).is_none() {
             return End::Close;
         }
+        if let (Some(near), Some(far)) = (client.alpn(), backend.stream.alpn())
+            && near != far
+        {
+            tracing::warn!("a client and its backend agreed on different protocols with us");
+            outcome.error = Some(Unreachable::Handshake.word());
+            return End::Close;
+        }
         self.watch.enter(Phase::Busy, self.worker.timeouts().tunnel);
         let passed = tunnel::pass(
             self.watch,

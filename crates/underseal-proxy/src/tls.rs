@@ -11,7 +11,7 @@ use rustls_pki_types::pem::{self, PemObject as _};
 use underseal::{Offloads, TlsAcceptor, TlsConnector};
 
 use super::Error;
-use super::protocol::ClientAuth;
+use super::protocol::{ClientAuth, MinTls};
 use underseal_server::certificate::{Identity, Stamp};
 use underseal_server::control::{Reload, ReloadError};
 use underseal_server::current::Current;
@@ -26,6 +26,8 @@ pub struct Clients {
     pub offloads: Offloads,
     /// The protocols to agree on, the preferred one first.
     pub alpn: Vec<Vec<u8>>,
+    /// The oldest version that is spoken.
+    pub min_tls: MinTls,
     /// The CAs of their certificates, and whether they must have one.
     pub ca: Option<(PathBuf, ClientAuth)>,
 }
@@ -40,6 +42,8 @@ pub struct Backends {
     pub offloads: Offloads,
     /// The protocols to offer, the preferred one first.
     pub alpn: Vec<Vec<u8>>,
+    /// The oldest version that is spoken.
+    pub min_tls: MinTls,
     /// Without it, the CAs of the system.
     pub ca: Option<PathBuf>,
 }
@@ -108,7 +112,7 @@ impl Configure<TlsAcceptor> for Clients {
     fn make(&self) -> Result<TlsAcceptor, Error> {
         let provider = Arc::clone(&self.provider);
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(self.min_tls.versions())
             .map_err(Error::Tls)?;
         let builder = match &self.ca {
             None => builder.with_no_client_auth(),
@@ -144,7 +148,7 @@ impl Configure<TlsConnector> for Backends {
             None => system_roots()?,
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(self.min_tls.versions())
             .map_err(Error::Tls)?
             .with_root_certificates(roots);
         let mut config = match &self.identity {

@@ -51,6 +51,20 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) health_check: Option<String>,
 
+    /// Protocol that TLS agrees on with --protocol tcp (ALPN); several in their order
+    #[arg(long, value_name = "NAME")]
+    pub(crate) alpn: Vec<String>,
+
+    /// Oldest version of TLS, with clients and backends
+    #[arg(
+        long,
+        value_enum,
+        value_name = "VERSION",
+        default_value = "1.2",
+        help_heading = "Certificates"
+    )]
+    pub(crate) min_tls: MinTls,
+
     /// Certificate chain, PEM: shown to clients, and to a TLS backend that asks
     #[arg(
         long,
@@ -219,6 +233,15 @@ pub(crate) enum ToProtocol {
     H2,
 }
 
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MinTls {
+    #[value(name = "1.2")]
+    Tls12,
+    #[value(name = "1.3")]
+    Tls13,
+}
+
 /// Whether clients have to prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClientAuth {
@@ -238,6 +261,15 @@ impl From<PathParameters> for underseal_proxy::PathParameters {
         match parameters {
             PathParameters::Reject => Self::Reject,
             PathParameters::Keep => Self::Keep,
+        }
+    }
+}
+
+impl From<MinTls> for underseal_proxy::MinTls {
+    fn from(version: MinTls) -> Self {
+        match version {
+            MinTls::Tls12 => Self::Tls12,
+            MinTls::Tls13 => Self::Tls13,
         }
     }
 }

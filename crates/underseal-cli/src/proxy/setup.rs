@@ -64,6 +64,7 @@ impl<'a> Setup<'a> {
     /// What cannot be read or used, each with its exit code.
     pub(super) fn shared(&mut self, log: Arc<Sink>) -> Result<Shared, Failure> {
         let args = self.args;
+        self.check_alpn()?;
         let backends = args.to.iter().map(|to| self.address_of(to));
         let backends = backends.collect::<Result<Vec<_>, _>>()?;
         let given = self.identity(args.cert.as_ref().zip(args.key.as_ref()))?;
@@ -173,8 +174,9 @@ impl<'a> Setup<'a> {
             offloads: self.offloads,
             alpn: match args.protocol {
                 Protocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()],
-                Protocol::Tcp => Vec::new(),
+                Protocol::Tcp => self.alpn(),
             },
+            min_tls: args.min_tls.into(),
             ca: args
                 .client_ca
                 .clone()
@@ -189,11 +191,35 @@ impl<'a> Setup<'a> {
             provider: Arc::clone(&self.provider),
             offloads: self.offloads,
             alpn: match (args.protocol, args.to_protocol) {
-                (Protocol::Tcp, _) => Vec::new(),
+                (Protocol::Tcp, _) => self.alpn(),
                 (Protocol::Http, ToProtocol::Http1) => vec![b"http/1.1".to_vec()],
                 (Protocol::Http, ToProtocol::H2) => vec![b"h2".to_vec()],
             },
+            min_tls: args.min_tls.into(),
             ca: args.to_ca.clone(),
+        }
+    }
+
+    /// The names that TLS agrees on where no HTTP is spoken.
+    fn alpn(&self) -> Vec<Vec<u8>> {
+        let names = self.args.alpn.iter();
+        names.map(|name| name.as_bytes().to_vec()).collect()
+    }
+
+    /// # Errors
+    /// If names are given where HTTP decides, or one that is none (RFC 7301 section 3.1).
+    fn check_alpn(&self) -> Result<(), Failure> {
+        let refused = |why: &str| {
+            let hint = "give `--alpn NAME` with `--protocol tcp`";
+            Err(Failure::new(Exit::Usage, why.to_owned(), hint))
+        };
+        let names = &self.args.alpn;
+        if !names.is_empty() && self.args.protocol != Protocol::Tcp {
+            return refused("HTTP has ALPN names of its own");
+        }
+        match names.iter().all(|name| (1..=255).contains(&name.len())) {
+            true => Ok(()),
+            false => refused("an ALPN name has 1 to 255 bytes"),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::io::{Read as _, Write as _};
 
-use underseal_testkit::CLIENT_ID;
+use underseal_testkit::{CLIENT_ID, Certificates, KeyType, Suite};
 
 use crate::backend::Backend;
+use crate::client::Client;
 use crate::harness::{Start, close_notify};
 
 /// Gives back what comes, byte by byte, until there is no more.
@@ -118,4 +119,32 @@ fn a_client_can_speak_for_another_address_and_the_backend_is_told() {
     let mut nothing = Vec::new();
     let _ = silent.read_to_end(&mut nothing);
     assert_eq!(nothing, b"");
+}
+
+#[test]
+fn client_proxy_and_backend_agree_on_the_protocol_that_is_named() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let mut config = certificates.server_config(Suite::Tls13Aes128);
+    config.alpn_protocols = vec![b"imap".to_vec(), b"pop3".to_vec()];
+    let backend = crate::tls::serve_tls(config);
+    let ca = certificates.ca_file().display().to_string();
+    let proxy = Start::new(format!("tls:localhost:{}", backend.port()))
+        .with(&["--protocol", "tcp", "--to-ca", &ca])
+        .with(&["--alpn", "pop3", "--alpn", "imap"])
+        .start();
+    let connect = |name: &[u8]| {
+        let mut config = proxy.certificates.client_config(Suite::Tls13Aes128);
+        config.alpn_protocols = vec![name.to_vec()];
+        Client::connect(proxy.address, config)
+    };
+    let mut client = connect(b"imap");
+    assert_eq!(client.tls().conn.alpn_protocol(), Some(&b"imap"[..]));
+    client.get("/");
+    assert_eq!(client.head().status, 200);
+    // The backend prefers another one.
+    let mut other = connect(b"pop3");
+    assert_eq!(other.tls().conn.alpn_protocol(), Some(&b"pop3"[..]));
+    other.expect_close();
+    let line = proxy.logged(|line| !line["error"].is_null());
+    assert_eq!(line["error"], "backend-handshake");
 }

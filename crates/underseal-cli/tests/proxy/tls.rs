@@ -16,7 +16,7 @@ pub(crate) fn tls_backend(certificates: &Certificates) -> SocketAddr {
     serve_tls(certificates.server_config(Suite::Tls13Aes128))
 }
 
-fn serve_tls(config: rustls::ServerConfig) -> SocketAddr {
+pub(crate) fn serve_tls(config: rustls::ServerConfig) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let config = Arc::new(config);
@@ -190,4 +190,28 @@ fn both_sides_have_tls_and_the_listing_shows_both() {
         rows.iter().all(|row| row["command"] == "proxy"),
         "{rows:#?}"
     );
+}
+
+#[test]
+fn versions_below_the_oldest_are_not_spoken() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let old = serve_tls(certificates.server_config(Suite::Tls12Aes128));
+    let ca = certificates.ca_file().display().to_string();
+    for (oldest, status) in [("1.2", 200), ("1.3", 502)] {
+        let proxy = Start::new(format!("tls:localhost:{}", old.port()))
+            .with(&["--min-tls", oldest, "--to-ca", &ca])
+            .start();
+        let ask = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(proxy.status(ask), status, "{oldest}");
+        let config = proxy.certificates.client_config(Suite::Tls12Aes128);
+        let name = rustls::pki_types::ServerName::try_from(underseal_testkit::SERVER_NAME);
+        let mut client = rustls::ClientConnection::new(Arc::new(config), name.expect("a name"))
+            .expect("a client");
+        let mut tcp = proxy.tcp();
+        let mut ended = Ok((0, 0));
+        while client.is_handshaking() && ended.is_ok() {
+            ended = client.complete_io(&mut tcp);
+        }
+        assert_eq!(ended.is_ok(), oldest == "1.2", "{oldest}: {ended:?}");
+    }
 }

@@ -24,7 +24,7 @@ SIGHUP reloads certificate, key and log file. SIGTERM lets downloads finish, a s
 const RUN_NOTES: &str = "\
 The program asks Linux for a TLS socket, and gets one on any kernel. It is replaced by PROGRAM, with
 LD_PRELOAD set, and OPENSSL_CONF unless that is set already. Where the kernel has TLS, it seals.
-Tested with nginx, openssl s_server and Python's ssl; docs/preload.md says what cannot work.
+Tested with nginx, openssl s_server, redis and Python's ssl; docs/preload.md says what cannot work.
 
 Example:
   underseal run -- nginx -g 'daemon off;'

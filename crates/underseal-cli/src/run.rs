@@ -13,7 +13,7 @@ use crate::cli::RunArgs;
 use crate::exit::{Exit, Failure, say};
 
 /// The programs that this was tested with, by the start of their names.
-const TESTED: [&str; 3] = ["nginx", "openssl", "python"];
+const TESTED: [&str; 4] = ["nginx", "openssl", "python", "redis"];
 
 /// The list of libraries that the dynamic linker puts before a program's.
 const PRELOAD: &str = "LD_PRELOAD";

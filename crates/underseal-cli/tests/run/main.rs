@@ -125,6 +125,61 @@ fn python_sends_what_the_socket_seals() {
 }
 
 #[test]
+fn redis_keeps_and_gives_back_what_goes_through_the_socket() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let runtime = tempfile::tempdir().expect("a directory");
+    let value: String = (0..60_000).map(|number| format!("{number} ")).collect();
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let (mut server, address) = peers::spawn_on_free_port(|port| {
+            let mut command = underseal_run(runtime.path());
+            command.args(["--always", "--receive", "--", "redis-server"]);
+            command.args(["--port", "0", "--tls-port", &port.to_string()]);
+            command.args([
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--tls-auth-clients",
+                "no",
+            ]);
+            command.args(["--tls-protocols", version, "--tls-cert-file"]);
+            command
+                .arg(certificates.server_cert_file())
+                .arg("--tls-key-file");
+            command
+                .arg(certificates.server_key_file())
+                .arg("--tls-ca-cert-file");
+            command.arg(certificates.ca_file());
+            command
+        });
+        let client = |arguments: &[&str], input: &str| {
+            let mut command = Command::new(require_program("redis-cli"));
+            command.args(["--tls", "--insecure", "-h", "127.0.0.1", "-p"]);
+            command.arg(address.port().to_string()).args(arguments);
+            let mut client = Peer::spawn(&mut command);
+            client.write(input.as_bytes());
+            client.close_stdin();
+            client.finish().successful().stdout
+        };
+        assert_eq!(client(&["-x", "set", "key"], &value), b"OK\n", "{version}");
+        let given = client(&["get", "key"], "");
+        assert!(
+            given == format!("{value}\n").as_bytes(),
+            "{version}: they differ"
+        );
+        let hidden = |entry: std::io::Result<fs::DirEntry>| {
+            let name = entry.expect("a descriptor").file_name();
+            name.to_str().and_then(|name| name.parse::<u32>().ok()) >= Some(1024)
+        };
+        // The inert socket has a number that is hidden as soon as a connection was taken over.
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", server.id()));
+        let is_sealing = descriptors.expect("a server").any(hidden);
+        assert!(is_sealing, "{version}: redis has sealed by itself");
+        server.kill();
+    }
+}
+
+#[test]
 fn openssl_s_server_opens_and_seals_by_the_socket() {
     let certificates = Certificates::new(KeyType::Ecdsa);
     let runtime = tempfile::tempdir().expect("a directory");

@@ -98,6 +98,11 @@ impl Nginx {
         numbers.map(|number| number.expect("a number")).collect()
     }
 
+    /// The same, as soon as there are any.
+    fn started_workers(&self) -> Vec<u32> {
+        eventually(|| Some(self.workers()).filter(|workers| !workers.is_empty()))
+    }
+
     /// How many descriptors its worker has.
     fn descriptors(&self) -> usize {
         let [worker] = self.workers()[..] else {
@@ -142,6 +147,7 @@ fn configuration(root: &Path, port: u16, ssl: &str, certificates: &Certificates)
         false => "",
     };
     let directory = root.display();
+    let ssl = ssl.replace("CA;", &format!("{};", certificates.ca_file().display()));
     let certificate = certificates.server_cert_file();
     let key = certificates.server_key_file();
     let (certificate, key) = (certificate.display(), key.display());
@@ -315,6 +321,104 @@ fn connections_that_end_leave_nothing_behind_however_they_end() {
         nginx.log().contains("SSL_sendfile"),
         "nginx has sealed by itself"
     );
+}
+
+#[test]
+fn sixty_four_downloads_at_once_are_whole() {
+    let nginx = Nginx::start("ssl_protocols TLSv1.3;", &[1_000_000]);
+    let names: Vec<String> = (0..64).map(|number| format!("got-{number}")).collect();
+    let mut command = peers::curl(&nginx.certificates, nginx.address);
+    command.args(["--http1.1", "--parallel", "--parallel-max", "64"]);
+    command.arg("--parallel-immediate");
+    for name in &names {
+        command.arg("--output").arg(nginx.root().join(name));
+        command.arg(peers::url(nginx.address, "/1000000"));
+    }
+    Peer::spawn(&mut command).finish().successful();
+    let expected = content(1_000_000);
+    for name in names {
+        let got = fs::read(nginx.root().join(&name)).expect("a file");
+        assert!(got == expected, "{name}: they differ");
+    }
+    assert!(nginx.log().contains("SSL_sendfile"));
+}
+
+#[test]
+fn clients_with_certificates_get_what_the_socket_seals() {
+    // The directives follow those with the server's certificate; its authority is the clients' too.
+    let certificates = "ssl_verify_client on; ssl_client_certificate CA;";
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let ssl = format!("ssl_protocols {version}; {certificates}");
+        let nginx = Nginx::start(&ssl, &[300_000]);
+        let certificate = nginx.certificates.client_cert_file().display().to_string();
+        let key = nginx.certificates.client_key_file().display().to_string();
+        let fetched = nginx.fetch(300_000, &["--cert", &certificate, "--key", &key]);
+        assert!(fetched == content(300_000), "{version}: they differ");
+        assert!(nginx.log().contains("SSL_sendfile"), "{version}");
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_ends_its_own_download_alone() {
+    let nginx = Nginx::start("ssl_protocols TLSv1.3;", &[1000, 20_000_000]);
+    let workers = nginx.started_workers();
+    let mut command = peers::curl(&nginx.certificates, nginx.address);
+    command.args(["--http1.1", "--limit-rate", "3M"]);
+    command.arg(peers::url(nginx.address, "/20000000"));
+    let download = Peer::spawn(&mut command);
+    download.wait_for_stdout(100_000);
+    let file = fs::File::options()
+        .write(true)
+        .open(nginx.root().join("20000000"));
+    file.expect("a file")
+        .set_len(200_000)
+        .expect("a shorter file");
+    let finished = download.finish();
+    assert!(!finished.status.success(), "it cannot be whole");
+    assert!(
+        content(20_000_000).starts_with(&finished.stdout),
+        "they differ"
+    );
+    assert!(
+        nginx.fetch(1000, &["--http1.1"]) == content(1000),
+        "they differ"
+    );
+    assert_eq!(nginx.workers(), workers, "nobody has crashed");
+}
+
+#[test]
+fn a_worker_that_is_killed_is_replaced_by_one_that_seals() {
+    let nginx = Nginx::start("ssl_protocols TLSv1.3;", &[1000, 20_000_000]);
+    for wait in [0, 30, 100] {
+        let before = nginx.started_workers();
+        let mut command = peers::curl(&nginx.certificates, nginx.address);
+        command.args(["--http1.1", "--limit-rate", "1M"]);
+        command.arg(peers::url(nginx.address, "/20000000"));
+        let download = Peer::spawn(&mut command);
+        download.wait_for_stdout(1);
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        for worker in &before {
+            let pid = i32::try_from(*worker).ok().and_then(Pid::from_raw);
+            let _ = kill_process(pid.expect("a number"), Signal::KILL);
+        }
+        let finished = download.finish();
+        assert!(!finished.status.success(), "it cannot be whole");
+        assert!(
+            content(20_000_000).starts_with(&finished.stdout),
+            "they differ"
+        );
+        eventually(|| {
+            nginx
+                .workers()
+                .iter()
+                .any(|worker| !before.contains(worker))
+                .then_some(())
+        });
+        assert!(
+            nginx.fetch(1000, &["--http1.1"]) == content(1000),
+            "they differ"
+        );
+    }
 }
 
 #[test]

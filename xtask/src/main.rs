@@ -6,6 +6,7 @@ mod features;
 mod fuzz;
 mod packages;
 mod readme;
+mod selftest;
 mod shell;
 mod test;
 mod tree;

@@ -21,7 +21,7 @@ struct Package {
     needed_by: &'static [StepName],
 }
 
-use StepName::{Clippy, Compat, Docs, Features, Fuzz, Readme, Tree, Unit, Vm};
+use StepName::{Clippy, Compat, Docs, Features, Fuzz, Readme, Selftest, Tree, Unit, Vm};
 
 /// Steps that compile what C libraries are needed for: underseal-dtls, and peers of the bench.
 const COMPILES_C: &[StepName] = &[Clippy, Docs, Unit, Features];
@@ -69,11 +69,11 @@ const PACKAGES: &[Package] = &[
     Package { name: "qemu-system-x86", probe: Probe::Program("qemu-system-x86_64"),
         reason: "boots the kernels", needed_by: &[Vm] },
     Package { name: "redis-server", probe: Probe::Program("redis-server"),
-        reason: "serves a program of the shim", needed_by: &[Compat] },
+        reason: "serves a program of the shim; runs under `underseal run`", needed_by: &[Unit, Compat] },
     Package { name: "strace", probe: Probe::Program("strace"),
         reason: "counts the system calls of a test", needed_by: &[Unit] },
     Package { name: "xz-utils", probe: Probe::Program("xz"),
-        reason: "unpacks kernel modules", needed_by: &[Vm] },
+        reason: "unpacks kernel modules and sources", needed_by: &[Vm, Selftest] },
     Package { name: "zstd", probe: Probe::Program("zstd"),
         reason: "unpacks kernel modules", needed_by: &[Vm] },
 ];

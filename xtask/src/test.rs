@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{compat, features, fuzz, packages, readme, shell, tree, vm};
+use crate::{compat, features, fuzz, packages, readme, selftest, shell, tree, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -31,6 +31,8 @@ pub(crate) enum StepName {
     Features,
     /// The tests that need a kernel, in several kernels under QEMU
     Vm,
+    /// Linux' own test of TLS sockets, from Debian's kernel source, under `underseal-preload`
+    Selftest,
     /// The README's commands, run as they stand there
     Readme,
     /// The shim in the place of tokio-rustls: its API item by item, its own tests, programs of others
@@ -92,6 +94,7 @@ impl StepName {
             Self::Unit => shell::run(shell::cargo(&["test", "--workspace", "--locked"])),
             Self::Features => features::check(),
             Self::Vm => vm::step(),
+            Self::Selftest => selftest::step(),
             Self::Readme => readme::check(),
             Self::Compat => compat::step(),
             Self::Fuzz => fuzz::smoke(),

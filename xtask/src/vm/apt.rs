@@ -119,6 +119,27 @@ impl Apt {
         self.unpack(&packages)
     }
 
+    /// Fetches the source of the kernel that `suite` has; returns its package, and what it is called.
+    pub(crate) fn source(&self, suite: &str) -> Result<(PathBuf, String)> {
+        let metapackage = format!("linux-source/{suite}");
+        let stanza = shell::output(self.command("apt-cache", &["show", &metapackage]))?;
+        let found = exact_dependencies(&stanza).into_iter().next();
+        let package = found.with_context(|| format!("{suite} has no kernel source"))?;
+        let version = package.version.replace(':', "%3a");
+        let file = format!("{}_{version}_all.deb", package.name);
+        let place = self.root.join("debs").join(&file);
+        if !place.is_file() {
+            let partial = self.root.join("partial");
+            fs::create_dir_all(&partial)?;
+            eprintln!("xtask: fetching {}", package.argument());
+            let mut command = self.command("apt-get", &["download", "--quiet"]);
+            command.arg(package.argument()).current_dir(&partial);
+            shell::output(command).context("cannot fetch the source of a kernel")?;
+            fs::rename(partial.join(&file), &place)?;
+        }
+        Ok((place, package.name))
+    }
+
     fn resolve_and_download(&self, name: Name) -> Result<Vec<Package>> {
         let packages = self
             .resolve(name.suite())

@@ -1,0 +1,162 @@
+//! What came of the cases: `docs/selftest.md`, and whether each that failed has a reason.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// Cases that fail, by a part of their names, and why that is meant; the first counts.
+const REASONS: [(&str, &str); 7] = [
+    (
+        "msg_more",
+        "`MSG_MORE` is not waited for: what a program says goes out at once, in a record of its own",
+    ),
+    (
+        "rekey_getsockopt",
+        "explicit nonces of TLS 1.2 begin where whoever sealed before cannot have been, and are given back so",
+    ),
+    (
+        "getsockopt",
+        "explicit nonces of TLS 1.2 begin where whoever sealed before cannot have been, and are given back so",
+    ),
+    (
+        "bad_rec",
+        "the version of a record is looked at before its length, and what cannot be read is an error for good",
+    ),
+    (
+        "poll_partial_rec",
+        "a socket is readable as soon as a part of a record is there; the read returns `EAGAIN`",
+    ),
+    (
+        "rekey",
+        "the keys of these cases come with record numbers past 2^24, where a key seals nothing more",
+    ),
+    (
+        "tls_12_tx_max_payload_len",
+        "`TLS_TX_MAX_PAYLOAD_LEN` is refused with `ENOPROTOOPT`, as by Linux before 6.19",
+    ),
+];
+
+/// One case in one variant.
+pub(super) struct Case {
+    /// The fixture with its variant.
+    group: String,
+    name: String,
+    passed: bool,
+}
+
+/// The cases in the output of the test.
+pub(super) fn cases(output: &str) -> Vec<Case> {
+    output.lines().filter_map(case).collect()
+}
+
+fn case(line: &str) -> Option<Case> {
+    let (passed, rest) = match line.strip_prefix("not ok ") {
+        Some(rest) => (false, rest),
+        None => (true, line.strip_prefix("ok ")?),
+    };
+    if rest.contains("# SKIP") {
+        return None;
+    }
+    let name = rest.split_whitespace().nth(1)?;
+    let (group, name) = name.rsplit_once('.')?;
+    Some(Case {
+        group: group.to_owned(),
+        name: name.to_owned(),
+        passed,
+    })
+}
+
+/// Writes the page if that is wanted.
+///
+/// # Errors
+///
+/// If a case has failed without a reason.
+pub(super) fn check(source: &str, cases: &[Case]) -> Result<()> {
+    let passed = cases.iter().filter(|case| case.passed).count();
+    eprintln!("xtask: selftest: {passed} of {} cases pass", cases.len());
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(shell::root().join("docs/selftest.md"), page(source, cases))?;
+    }
+    let unexplained = cases.iter().filter(|case| !case.passed);
+    let unexplained = unexplained.filter(|case| reason(&case.name).is_none());
+    let names: Vec<_> = unexplained
+        .map(|case| format!("{}.{}", case.group, case.name))
+        .collect();
+    if !names.is_empty() {
+        bail!("cases fail without a reason: {}", names.join(", "));
+    }
+    Ok(())
+}
+
+fn reason(name: &str) -> Option<&'static str> {
+    let known = REASONS.iter().find(|(part, _)| name.contains(part));
+    known.map(|(_, reason)| *reason)
+}
+
+fn page(source: &str, cases: &[Case]) -> String {
+    let mut groups = BTreeMap::<&str, (usize, usize)>::new();
+    let mut failures = BTreeMap::<&str, Vec<&str>>::new();
+    for case in cases {
+        let (passed, all) = groups.entry(&case.group).or_default();
+        *passed += usize::from(case.passed);
+        *all += 1;
+        if !case.passed {
+            failures.entry(&case.name).or_default().push(&case.group);
+        }
+    }
+    let (passed, all) = (cases.iter().filter(|case| case.passed).count(), cases.len());
+    let mut text = format!(
+        "# Linux' own test of TLS sockets, under underseal-preload\n\n\
+         Written by `UPDATE_SNAPSHOTS=1 cargo xtask test --only selftest`, which takes\n\
+         `tools/testing/selftests/net/tls.c` from Debian's `{source}`, and runs it with `--receive`.\n\n\
+         {passed} of {all} cases pass, for the suites that are sealed. Those of other suites are refused, and cases in\n\
+         which two processes use one socket are left out: one process owns a connection here.\n\n\
+         | cases | passed | of |\n|---|---:|---:|\n"
+    );
+    for (group, (passed, all)) in groups {
+        let _ = writeln!(text, "| `{group}` | {passed} | {all} |");
+    }
+    if !failures.is_empty() {
+        text.push_str("\n| fails | in | why |\n|---|---|---|\n");
+    }
+    for (name, groups) in failures {
+        let groups: Vec<_> = groups.iter().map(|group| format!("`{group}`")).collect();
+        let why = reason(name).unwrap_or("not known");
+        let _ = writeln!(text, "| `{name}` | {} | {why} |", groups.join(", "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "TAP version 13\n#  RUN  tls.12_aes_gcm.sendfile ...\n\
+        ok 1 tls.12_aes_gcm.sendfile\nnot ok 2 tls.12_aes_gcm.msg_more\n\
+        ok 3 tls.13_ccm.sendfile # SKIP no TLS support\nok 4 global.keysizes\n";
+
+    #[test]
+    fn cases_are_counted_by_variant_and_failures_have_reasons() {
+        let found = cases(OUTPUT);
+        assert_eq!(found.len(), 3);
+        let text = page("linux-source-7.3", &found);
+        assert!(text.contains("2 of 3 cases pass"), "{text}");
+        assert!(text.contains("| `tls.12_aes_gcm` | 1 | 2 |"), "{text}");
+        assert!(
+            text.contains("| `msg_more` | `tls.12_aes_gcm` | `MSG_MORE`"),
+            "{text}"
+        );
+        assert!(check("linux-source-7.3", &found).is_ok());
+    }
+
+    #[test]
+    fn a_failure_without_a_reason_is_one() {
+        let found = cases("not ok 1 tls.12_aes_gcm.sendfile\n");
+        let error = check("linux-source-7.3", &found).expect_err("a failure");
+        assert!(error.to_string().contains("tls.12_aes_gcm.sendfile"));
+    }
+}

@@ -15,6 +15,16 @@ pub fn thread_cpu() -> Duration {
     Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// What reading that clock costs: a system call, and taken off every batch.
+pub fn clock_cost() -> Duration {
+    let times = 10_000;
+    let began = thread_cpu();
+    for _ in 1..times {
+        std::hint::black_box(thread_cpu());
+    }
+    (thread_cpu() - began) / times
+}
+
 /// The two cores that every measurement runs on.
 ///
 /// Work that the kernel does in softirq on loopback runs on the core of whoever caused it, so the

@@ -19,12 +19,17 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// The provider with `wanted` as its only suite.
-    fn with_one_suite(self, wanted: Suite) -> CryptoProvider {
-        let mut provider = match self {
+    /// The provider as rustls makes it.
+    pub fn default_provider(self) -> CryptoProvider {
+        match self {
             Self::Ring => rustls::crypto::ring::default_provider(),
             Self::AwsLcRs => rustls::crypto::aws_lc_rs::default_provider(),
-        };
+        }
+    }
+
+    /// The provider with `wanted` as its only suite.
+    fn with_one_suite(self, wanted: Suite) -> CryptoProvider {
+        let mut provider = self.default_provider();
         provider
             .cipher_suites
             .retain(|suite| suite.suite() == wanted.rustls());
@@ -139,12 +144,20 @@ impl Credentials {
     ///
     /// When rustls refuses the certificate.
     pub fn server(&self, provider: Provider) -> anyhow::Result<Arc<ServerConfig>> {
+        self.server_with(provider.with_one_suite(self.suite))
+    }
+
+    /// The same, with whatever provider.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses the certificate.
+    pub fn server_with(&self, provider: CryptoProvider) -> anyhow::Result<Arc<ServerConfig>> {
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())?;
-        let config =
-            ServerConfig::builder_with_provider(Arc::new(provider.with_one_suite(self.suite)))
-                .with_protocol_versions(&[&rustls::version::TLS13])?
-                .with_no_client_auth()
-                .with_single_cert(vec![self.certificate()?], key)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate()?], key)?;
         Ok(Arc::new(config))
     }
 
@@ -155,13 +168,21 @@ impl Credentials {
     ///
     /// When rustls refuses the certificate.
     pub fn client(&self, provider: Provider) -> anyhow::Result<Arc<ClientConfig>> {
+        self.client_with(provider.with_one_suite(self.suite))
+    }
+
+    /// The same, with whatever provider.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses the certificate.
+    pub fn client_with(&self, provider: CryptoProvider) -> anyhow::Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate()?)?;
-        let mut config =
-            ClientConfig::builder_with_provider(Arc::new(provider.with_one_suite(self.suite)))
-                .with_protocol_versions(&[&rustls::version::TLS13])?
-                .with_root_certificates(roots)
-                .with_no_client_auth();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Arc::new(config))
     }

@@ -11,6 +11,7 @@ pub mod aligned;
 pub mod context;
 pub mod cpu_time;
 pub mod credentials;
+pub mod datagrams;
 pub mod files;
 pub mod floods;
 pub mod handshakes;

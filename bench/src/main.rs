@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
-use underseal_bench::{floods, mux, policy, preload, proxy, suite, tunables, vm};
+use underseal_bench::{datagrams, floods, mux, policy, preload, proxy, suite, tunables, vm};
 
 #[derive(Parser)]
 #[command(about = "Measures underseal beside its peers")]
@@ -27,6 +27,8 @@ enum Suite {
     Preload(Options),
     /// A connection beside a peer that floods their worker with requests for key updates
     Floods(Options),
+    /// Packets of QUIC, in memory and in transfers of quinn's
+    Datagrams(Options),
     /// Guest instructions per MB; runs inside of the VM that `cargo xtask bench vm` boots
     Vm(vm::Options),
     /// One side of a transfer in the VM
@@ -53,6 +55,7 @@ fn run() -> anyhow::Result<()> {
         Suite::Proxy(options) => run_suite(&proxy::SUITE, &options),
         Suite::Preload(options) => run_suite(&preload::SUITE, &options),
         Suite::Floods(options) => run_suite(&floods::SUITE, &options),
+        Suite::Datagrams(options) => run_suite(&datagrams::SUITE, &options),
         Suite::Mux(options) => mux::run(&options),
         Suite::Vm(options) => vm::run(&options),
         Suite::Side(options) => vm::side::run(&options),

@@ -13,7 +13,7 @@ use underseal_record::{
 
 use crate::aead::{Aead, TAG};
 use crate::context::Context;
-use crate::cpu_time::{pin_to, thread_cpu};
+use crate::cpu_time::{clock_cost, pin_to, thread_cpu};
 use crate::credentials::{Provider, server_name};
 use crate::rows::name;
 use crate::run::Samples;
@@ -144,16 +144,6 @@ fn run(
 
 fn records_in_batch(size: usize) -> usize {
     (BATCH / size).max(1)
-}
-
-/// What reading the clock costs: a system call, and taken off every batch.
-fn clock_cost() -> Duration {
-    let times = 10_000;
-    let began = thread_cpu();
-    for _ in 1..times {
-        std::hint::black_box(thread_cpu());
-    }
-    (thread_cpu() - began) / times
 }
 
 struct Alone {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use underseal_bench::datagrams;
 use underseal_bench::floods;
 use underseal_bench::handshakes;
 use underseal_bench::http::name::{HAPROXY, NGINX_PLAIN, NGINX_TLS, NGINX_TUNED, SERVE};
@@ -19,6 +20,7 @@ use underseal_bench::rows::name::{
     UNDERSEAL, UNDERSEAL_TOKIO,
 };
 use underseal_bench::run::Run;
+use underseal_record::Backend;
 
 #[test]
 fn a_quick_run_measures_every_row_and_every_figure() {
@@ -145,6 +147,24 @@ fn a_quick_run_of_floods_measures_every_row_and_its_figure() {
     let both = names(&[floods::name::ALONE, floods::name::FLOODED]);
     assert_eq!(rows(&run, floods::MEASURE), both);
     all_are_there(&(floods::SUITE.figures)(&run), &summary);
+}
+
+#[test]
+fn a_quick_run_of_datagrams_measures_every_row_and_its_figures() {
+    let directory = tempfile::tempdir().unwrap();
+    let (run, summary) = quick_run("datagrams", directory.path());
+    let mut packets = names(&datagrams::packets::RUSTLS);
+    packets.insert(datagrams::packets::PROVIDER.to_owned());
+    for backend in Backend::ALL {
+        packets.insert(datagrams::packets::alone_row(backend.name()));
+        packets.insert(datagrams::packets::train_row(backend.name()));
+        packets.insert(datagrams::packets::single_row(backend.name()));
+    }
+    assert_eq!(rows(&run, datagrams::packets::SEAL), packets);
+    assert_eq!(rows(&run, datagrams::packets::OPEN), packets);
+    let transfers = datagrams::transfer::name::ALL;
+    assert_eq!(rows(&run, datagrams::transfer::MEASURE), names(&transfers));
+    all_are_there(&(datagrams::SUITE.figures)(&run), &summary);
 }
 
 #[test]

@@ -59,6 +59,13 @@ enum Suite {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Packets of QUIC, in memory and in transfers of quinn's
+    #[command(disable_help_flag = true)]
+    Datagrams {
+        /// Options of the bench itself; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Guest instructions per MB, in a VM that counts them: the kernel engine, the user engine,
     /// rustls, and OpenSSL with and without its own kernel TLS
     Vm(vm::Args),
@@ -79,6 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             measure("preload", &["underseal-cli", "underseal-preload"], options)
         }
         Suite::Floods { options } => measure("floods", &[], options),
+        Suite::Datagrams { options } => measure("datagrams", &[], options),
         Suite::Vm(args) => vm::run(args),
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums)]
 
+pub mod flows;
 mod keys;
 mod provider;
 

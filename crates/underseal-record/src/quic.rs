@@ -37,24 +37,28 @@
 //! [`Dropped::MissingGeneration`]; one whose header does not name the sealer's generation is refused as
 //! [`Refused::KeyPhase`]. A refused packet is never sealed under another key than it names.
 
+mod claimed;
 mod header;
 mod header_key;
 mod limits;
 mod number;
 mod open;
+mod outgoing;
 mod packet_key;
 mod phases;
 mod seal;
 mod secrets;
 mod version;
 
+pub use claimed::Claimed;
 pub use header::{Header, NotProtected, PacketType};
 pub use header_key::HeaderKey;
 pub use limits::{confidentiality_limits, integrity_limit};
 pub use number::{MAX_PACKET_NUMBER, PacketNumber};
 pub use open::{Dropped, Incoming, Opened, PacketOpener};
+pub use outgoing::{Outgoing, Refused};
 pub use packet_key::PacketKey;
-pub use seal::{Outgoing, PacketSealer, Refused};
+pub use seal::PacketSealer;
 pub use secrets::{InitialSecrets, header_key, packet_key};
 pub use version::Version;
 

@@ -148,8 +148,9 @@ impl HeaderKey {
         }
     }
 
+    /// What protects a header with this sample: one byte for its first, four for the packet number.
     #[inline]
-    pub(crate) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> Mask {
+    pub fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 1 + MAX_NUMBER_LEN] {
         match &self.0 {
             #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
             Inner::Absent => panic!("{}", crate::backend::NONE),

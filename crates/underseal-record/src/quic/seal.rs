@@ -1,12 +1,14 @@
 use core::fmt;
+use std::sync::Arc;
 
-use crate::quic::header_key::{hidden_bits, number_len, xor};
+use crate::quic::claimed::{Claimed, Place};
+use crate::quic::header_key::number_len;
 use crate::quic::secrets::{self, Expanded};
 use crate::quic::{
-    HeaderKey, KEY_PHASE, LONG_FORM, MAX_NUMBER_LEN, MAX_PACKET_NUMBER, PacketKey, PacketNumber,
-    SAMPLE_LEN, TRAIN, Version, confidentiality_limits,
+    HeaderKey, KEY_PHASE, LONG_FORM, MAX_NUMBER_LEN, MAX_PACKET_NUMBER, Outgoing, PacketKey,
+    PacketNumber, Refused, SAMPLE_LEN, Version, confidentiality_limits,
 };
-use crate::{Algorithm, Backend, Limits, TAG_LEN, TrafficSecret};
+use crate::{Algorithm, Backend, Limits, TrafficSecret};
 
 /// Seals the packets of one direction and one packet number space.
 ///
@@ -16,8 +18,8 @@ use crate::{Algorithm, Backend, Limits, TAG_LEN, TrafficSecret};
 pub struct PacketSealer {
     version: Version,
     backend: Backend,
-    header: HeaderKey,
-    packet: PacketKey,
+    header: Arc<HeaderKey>,
+    packet: Arc<PacketKey>,
     /// Of the current generation.
     secret: TrafficSecret,
     algorithm: Algorithm,
@@ -29,70 +31,6 @@ pub struct PacketSealer {
     /// Packets sealed under this key.
     sealed: u64,
     limits: Limits,
-}
-
-/// A packet of a batch to seal, and what became of it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Outgoing<'a> {
-    /// The header with the packet number, the payload, and [`TAG_LEN`] bytes of room for the tag.
-    pub packet: &'a mut [u8],
-    /// Where the packet number starts.
-    pub number_at: usize,
-    /// The whole packet number.
-    pub number: u64,
-    /// `None` before it was tried.
-    pub outcome: Option<Result<(), Refused>>,
-}
-
-impl<'a> Outgoing<'a> {
-    /// A packet that was not tried yet.
-    pub fn new(packet: &'a mut [u8], number_at: usize, number: u64) -> Self {
-        Self {
-            packet,
-            number_at,
-            number,
-            outcome: None,
-        }
-    }
-}
-
-/// Why a packet was not sealed, or a key not updated. The packet is as it was: plaintext, which must
-/// not be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refused {
-    /// Packet number and payload have fewer than four bytes together, or there is no room for the tag:
-    /// pad it (RFC 9001 section 5.4.2).
-    #[error("packet too short to be protected")]
-    TooShort,
-    /// The number is not above all that were used.
-    #[error("packet number was used, the next is {next}")]
-    NumberUsed {
-        /// The smallest that was not.
-        next: u64,
-    },
-    /// The number is above [`MAX_PACKET_NUMBER`].
-    #[error("packet number too large")]
-    NumberTooLarge,
-    /// The header has another number than the packet.
-    #[error("packet number in the header is of another packet")]
-    NumberDiffers,
-    /// The header names another key phase than that of the current generation: it was written before a
-    /// key update, or for one that has not come. There are no keys for it here.
-    #[error("no keys for the key phase in the header")]
-    KeyPhase,
-    /// The key has sealed as many packets as it may ([`confidentiality_limits`]): update it, or close
-    /// the connection.
-    #[error("confidentiality limit reached, the key may seal no further packet")]
-    ConfidentialityLimit,
-    /// The peer has acknowledged no packet of this generation (RFC 9001 section 6.1).
-    #[error("key update before a packet of this generation was acknowledged")]
-    UpdateTooEarly,
-    /// The peer is two generations ahead: it updated its key again before the first update was answered,
-    /// which ends the connection with KEY_UPDATE_ERROR (RFC 9001 section 6.2).
-    #[error("peer updated its key twice without an answer")]
-    PeerTooFarAhead,
 }
 
 impl PacketSealer {
@@ -109,8 +47,8 @@ impl PacketSealer {
         Self {
             version,
             backend,
-            header: keys.header,
-            packet: keys.packet,
+            header: Arc::new(keys.header),
+            packet: Arc::new(keys.packet),
             secret,
             algorithm: keys.algorithm,
             generation: 0,
@@ -195,13 +133,14 @@ impl PacketSealer {
     #[cold]
     fn advance(&mut self) {
         secrets::update(self.version, &mut self.secret);
-        self.packet = secrets::packet_key(self.version, &self.secret, self.backend);
+        let packet = secrets::packet_key(self.version, &self.secret, self.backend);
+        self.packet = Arc::new(packet);
         self.generation += 1;
         self.first = self.next;
         self.sealed = 0;
     }
 
-    /// Seals one packet in place: header and packet number, payload, and [`TAG_LEN`] bytes of room for
+    /// Seals one packet in place: header and packet number, payload, and [`TAG_LEN`](crate::TAG_LEN) bytes of room for
     /// the tag. `number_at` is where the number starts, whose last bytes are in the header already.
     ///
     /// # Errors
@@ -214,55 +153,60 @@ impl PacketSealer {
         number_at: usize,
         number: u64,
     ) -> Result<(), Refused> {
-        let sample = self.seal_payload(packet, number_at, number)?;
+        let payload_at = self.take(packet, number_at, number)?;
+        let place = Place {
+            number_at,
+            payload_at,
+            number,
+        };
+        let sample = place.seal_payload(&self.packet, packet)?;
         let mask = self.header.mask(&sample);
-        protect(packet, number_at, &mask);
+        place.protect(packet, &mask);
         Ok(())
     }
 
     /// Seals all of them, in order, and notes in each what became of it; how many were sealed. It does
     /// not stop at one that was refused.
     pub fn seal_batch(&mut self, packets: &mut [Outgoing<'_>]) -> usize {
-        let mut sealed = 0;
-        for train in packets.chunks_mut(TRAIN) {
-            let mut samples = [[0; SAMPLE_LEN]; TRAIN];
-            for (one, place) in train.iter_mut().zip(&mut samples) {
-                let sample = self.seal_payload(one.packet, one.number_at, one.number);
-                one.outcome = Some(sample.map(|sample| *place = sample));
-            }
-            let mut masks = [[0; 5]; TRAIN];
-            self.header.masks(&samples[..train.len()], &mut masks);
-            for (one, mask) in train.iter_mut().zip(&masks) {
-                if one.outcome == Some(Ok(())) {
-                    protect(one.packet, one.number_at, mask);
-                    sealed += 1;
-                }
-            }
-        }
-        sealed
+        self.claim(packets).seal()
     }
 
-    /// All but header protection; what that depends on.
+    /// Takes the numbers of all of them, and the keys to seal them with. The sealer is free for others
+    /// meanwhile: who shares it has to hold its lock for this only.
+    pub fn claim<'p, 'a>(&mut self, packets: &'p mut [Outgoing<'a>]) -> Claimed<'p, 'a> {
+        for one in packets.iter_mut() {
+            let taken = self.take(one.packet, one.number_at, one.number);
+            one.outcome = taken.err().map(Err);
+        }
+        Claimed::new(packets, Arc::clone(&self.header), Arc::clone(&self.packet))
+    }
+
+    /// Gives each of `packets` the next number, and writes it and the key phase into its header, whose
+    /// other bits stay.
+    pub fn write_numbers(&self, packets: &mut [Outgoing<'_>]) {
+        for (number, one) in (self.next..).zip(packets) {
+            one.number = number;
+            let Some(first) = one.packet.first_mut() else {
+                continue;
+            };
+            if *first & LONG_FORM == 0 {
+                *first = (*first & !KEY_PHASE) | (u8::from(self.key_phase()) * KEY_PHASE);
+            }
+            let len = number_len(*first);
+            let place = one.packet.get_mut(one.number_at..);
+            if let Some(place) = place.and_then(|place| place.get_mut(..len)) {
+                place.copy_from_slice(PacketNumber::truncated(number, len).as_bytes());
+            }
+        }
+    }
+
+    /// Makes the number of a packet that may be sealed one that was used; where its payload starts.
     #[inline]
-    fn seal_payload(
-        &mut self,
-        packet: &mut [u8],
-        number_at: usize,
-        number: u64,
-    ) -> Result<[u8; SAMPLE_LEN], Refused> {
+    fn take(&mut self, packet: &[u8], number_at: usize, number: u64) -> Result<usize, Refused> {
         let payload_at = self.check(packet, number_at, number)?;
-        let Some((unsealed, room)) = packet.split_last_chunk_mut::<TAG_LEN>() else {
-            return Err(Refused::TooShort);
-        };
-        let (header, payload) = unsealed.split_at_mut(payload_at);
-        // From here on the number is used, whatever becomes of the packet.
         self.next = number + 1;
         self.sealed += 1;
-        let tag = self.packet.seal_in_place(0, number, header, payload);
-        *room = tag.map_err(|_| Refused::ConfidentialityLimit)?;
-        let sample = packet.get(number_at + MAX_NUMBER_LEN..);
-        let sample = sample.and_then(|rest| rest.first_chunk().copied());
-        sample.ok_or(Refused::TooShort)
+        Ok(payload_at)
     }
 
     /// Whether it may be sealed, and where its payload starts.
@@ -293,13 +237,6 @@ impl PacketSealer {
         }
         Ok(payload_at)
     }
-}
-
-#[inline]
-fn protect(packet: &mut [u8], number_at: usize, mask: &[u8; 5]) {
-    let first = packet[0];
-    packet[0] = first ^ (mask[0] & hidden_bits(first));
-    xor(&mut packet[number_at..number_at + number_len(first)], mask);
 }
 
 impl fmt::Debug for PacketSealer {

@@ -133,3 +133,42 @@ fn a_key_update_inside_of_a_batch_is_followed() {
     let of_old: usize = generations.filter(|generation| *generation == 0).count();
     assert_eq!((of_old, opener.generation()), (100, 1));
 }
+
+#[test]
+fn others_seal_while_packets_are_claimed() {
+    let (mut sealer, mut opener) = pair(Algorithm::Aes128Gcm, Backend::ALL[0]);
+    let (mut first, mut second) = (short(false, 0, 2, b"hello"), short(false, 1, 2, b"hello"));
+    let mut third = short(true, 2, 2, b"hello");
+    let mut claimed = [Outgoing::new(&mut first, NUMBER_AT, 0)];
+    let claimed = sealer.claim(&mut claimed);
+    sealer.seal(&mut second, NUMBER_AT, 1).unwrap();
+    sealer.follow(1).unwrap();
+    sealer.seal(&mut third, NUMBER_AT, 2).unwrap();
+    assert_eq!(claimed.seal(), 1, "under the keys of its time");
+    for (number, mut packet) in [first, second, third].into_iter().enumerate() {
+        let opened = opener.open(&mut packet, NUMBER_AT).unwrap();
+        assert_eq!(opened.number, number as u64);
+    }
+}
+
+#[test]
+fn numbers_and_key_phase_are_written_into_headers_of_any_length() {
+    let (mut sealer, mut opener) = pair(Algorithm::Aes128Gcm, Backend::ALL[0]);
+    sealer.skip_to(7);
+    sealer.follow(1).unwrap();
+    let mut packets: Vec<_> = (1..=4).map(|len| short(false, 0, len, b"hello")).collect();
+    // Too short for a number, and for anything.
+    packets.extend([vec![0x43; NUMBER_AT + 1], vec![]]);
+    let mut batch: Vec<_> = packets
+        .iter_mut()
+        .map(|packet| Outgoing::new(packet, NUMBER_AT, 0))
+        .collect();
+    sealer.write_numbers(&mut batch);
+    assert_eq!(sealer.seal_batch(&mut batch), 4);
+    assert_eq!(batch[4].outcome, Some(Err(Refused::TooShort)));
+    assert_eq!(batch[5].outcome, Some(Err(Refused::TooShort)));
+    for (number, packet) in (7..).zip(&mut packets[..4]) {
+        let opened = opener.open(packet, NUMBER_AT).unwrap();
+        assert_eq!((opened.number, opened.generation), (number, 1));
+    }
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use crate::TAG_LEN;
+use crate::quic::header_key::{hidden_bits, number_len, xor};
+use crate::quic::{HeaderKey, MAX_NUMBER_LEN, Outgoing, PacketKey, Refused, SAMPLE_LEN, TRAIN};
+
+/// Packets whose numbers were taken, and the keys to seal them with
+/// ([`PacketSealer::claim`](crate::quic::PacketSealer::claim)).
+///
+/// Dropped, it leaves them as they are, and their numbers used.
+#[must_use = "packets are sealed by `seal`"]
+pub struct Claimed<'p, 'a> {
+    packets: &'p mut [Outgoing<'a>],
+    header: Arc<HeaderKey>,
+    packet: Arc<PacketKey>,
+}
+
+impl<'p, 'a> Claimed<'p, 'a> {
+    /// Those of `packets` that have an outcome were refused.
+    pub(crate) fn new(
+        packets: &'p mut [Outgoing<'a>],
+        header: Arc<HeaderKey>,
+        packet: Arc<PacketKey>,
+    ) -> Self {
+        Self {
+            packets,
+            header,
+            packet,
+        }
+    }
+
+    /// Seals all that were not refused, and notes in each what became of it; how many were sealed.
+    pub fn seal(self) -> usize {
+        let mut sealed = 0;
+        for train in self.packets.chunks_mut(TRAIN) {
+            let mut samples = [[0; SAMPLE_LEN]; TRAIN];
+            for (one, sample) in train.iter_mut().zip(&mut samples) {
+                if one.outcome.is_none() {
+                    let place = Place::of(one);
+                    let made = place.seal_payload(&self.packet, one.packet);
+                    one.outcome = Some(made.map(|made| *sample = made));
+                }
+            }
+            let mut masks = [[0; 5]; TRAIN];
+            self.header.masks(&samples[..train.len()], &mut masks);
+            for (one, mask) in train.iter_mut().zip(&masks) {
+                if one.outcome == Some(Ok(())) {
+                    Place::of(one).protect(one.packet, mask);
+                    sealed += 1;
+                }
+            }
+        }
+        sealed
+    }
+}
+
+impl core::fmt::Debug for Claimed<'_, '_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Claimed")
+            .field("packets", &self.packets.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where things are in a packet that was checked.
+pub(crate) struct Place {
+    pub(crate) number_at: usize,
+    pub(crate) payload_at: usize,
+    pub(crate) number: u64,
+}
+
+impl Place {
+    #[inline]
+    fn of(one: &Outgoing<'_>) -> Self {
+        Self {
+            number_at: one.number_at,
+            payload_at: one.number_at + number_len(one.packet[0]),
+            number: one.number,
+        }
+    }
+
+    /// Seals all but the header; what that is protected with.
+    #[inline]
+    pub(crate) fn seal_payload(
+        &self,
+        key: &PacketKey,
+        packet: &mut [u8],
+    ) -> Result<[u8; SAMPLE_LEN], Refused> {
+        let Some((unsealed, room)) = packet.split_last_chunk_mut::<TAG_LEN>() else {
+            return Err(Refused::TooShort);
+        };
+        let (header, payload) = unsealed.split_at_mut(self.payload_at);
+        let tag = key.seal_in_place(0, self.number, header, payload);
+        *room = tag.map_err(|_| Refused::ConfidentialityLimit)?;
+        let sample = packet.get(self.number_at + MAX_NUMBER_LEN..);
+        let sample = sample.and_then(|rest| rest.first_chunk().copied());
+        sample.ok_or(Refused::TooShort)
+    }
+
+    #[inline]
+    pub(crate) fn protect(&self, packet: &mut [u8], mask: &[u8; 5]) {
+        packet[0] ^= mask[0] & hidden_bits(packet[0]);
+        xor(&mut packet[self.number_at..self.payload_at], mask);
+    }
+}

@@ -1,6 +1,7 @@
 use core::fmt;
 use core::ops::Range;
 
+use crate::dtls::{Discard, ReplayWindow};
 use crate::quic::header_key::{hidden_bits, number_len, xor};
 use crate::quic::phases::Phases;
 use crate::quic::secrets::Expanded;
@@ -13,13 +14,13 @@ use crate::{Algorithm, Backend, TAG_LEN, TrafficSecret};
 /// Opens the packets of one direction and one packet number space.
 ///
 /// Packets may be lost, repeated, reordered and forged: what does not open is [`Dropped`] with its
-/// reason, and changes nothing but a count. It keeps no window: a packet that comes twice opens twice,
-/// and who processes packets has to know which it has seen (RFC 9000 section 12.3).
+/// reason, and changes nothing but a count. None opens twice (RFC 9000 section 12.3); one that comes
+/// later than the 2048 after it may be too old to tell.
 pub struct PacketOpener {
     header: HeaderKey,
     phases: Phases,
     algorithm: Algorithm,
-    largest: Option<u64>,
+    window: ReplayWindow,
     failures: u64,
     integrity_limit: u64,
 }
@@ -70,6 +71,12 @@ pub enum Dropped {
     /// It did not authenticate: forged, corrupted, or sealed under another key.
     #[error("packet does not authenticate")]
     Forged,
+    /// A packet of this number was opened before.
+    #[error("duplicate packet")]
+    Duplicate,
+    /// So many packets after it were opened that nobody knows whether it was.
+    #[error("packet too old to tell whether it was opened before")]
+    TooOld,
     /// It was sealed before the last key update, and the keys from then were discarded.
     #[error("packet of a key generation that was discarded")]
     MissingGeneration,
@@ -97,7 +104,7 @@ impl PacketOpener {
             header: keys.header,
             phases: Phases::new(version, keys.packet, secret, backend),
             algorithm: keys.algorithm,
-            largest: None,
+            window: ReplayWindow::default(),
             failures: 0,
             integrity_limit: integrity_limit(keys.algorithm),
         }
@@ -115,13 +122,13 @@ impl PacketOpener {
 
     /// The largest number opened.
     pub fn largest(&self) -> Option<u64> {
-        self.largest
+        self.window.next().checked_sub(1)
     }
 
     /// Says that `number` was opened by another owner of these keys: numbers are expanded near the
     /// largest (RFC 9000 appendix A.3).
     pub fn set_largest(&mut self, number: u64) {
-        self.largest = self.largest.max(Some(number.min(MAX_PACKET_NUMBER)));
+        self.window.commit(number.min(MAX_PACKET_NUMBER));
     }
 
     /// How many packets failed to authenticate.
@@ -211,9 +218,13 @@ impl PacketOpener {
         let (header, sealed) = packet.split_at_mut(place.end);
         let first = header[0];
         let is_short = first & LONG_FORM == 0;
-        let number = PacketNumber::decode(&header[place], self.largest);
+        let number = PacketNumber::decode(&header[place], self.largest());
         let number = number.filter(|number| *number <= MAX_PACKET_NUMBER);
         let number = number.ok_or(Dropped::Forged)?;
+        self.window.check(number).map_err(|why| match why {
+            Discard::TooOld => Dropped::TooOld,
+            _ => Dropped::Duplicate,
+        })?;
         // A long header names no phase: such keys have one generation.
         let phase = is_short && first & KEY_PHASE != 0;
         let (turn, key) = self.phases.choose(phase, number)?;
@@ -229,7 +240,7 @@ impl PacketOpener {
             return Err(Dropped::ReservedBits);
         }
         let start = header.len();
-        self.largest = self.largest.max(Some(number));
+        self.window.commit(number);
         Ok(Opened {
             number,
             generation: self.phases.opened(turn, number),
@@ -255,7 +266,7 @@ impl fmt::Debug for PacketOpener {
         f.debug_struct("PacketOpener")
             .field("algorithm", &self.algorithm)
             .field("generation", &self.generation())
-            .field("largest", &self.largest)
+            .field("largest", &self.largest())
             .field("failures", &self.failures)
             .finish_non_exhaustive()
     }

@@ -94,6 +94,24 @@ fn a_number_above_all_numbers_is_refused() {
     assert_eq!(opener.open(&mut packet, NUMBER_AT), Err(Dropped::Forged));
 }
 
+#[test]
+fn a_packet_opens_once_and_not_after_too_many_others() {
+    let (mut sealer, mut opener) = pair(Algorithm::Aes128Gcm, Backend::ALL[0]);
+    let first = sealed(&mut sealer, b"hello");
+    let second = sealed(&mut sealer, b"hello");
+    opener.open(&mut first.clone(), NUMBER_AT).unwrap();
+    let mut again = first.clone();
+    assert_eq!(opener.open(&mut again, NUMBER_AT), Err(Dropped::Duplicate));
+    assert_eq!(again, first, "nothing was written to");
+    for _ in 0..2048 {
+        opener
+            .open(&mut sealed(&mut sealer, b"hello"), NUMBER_AT)
+            .unwrap();
+    }
+    let dropped = opener.open(&mut second.clone(), NUMBER_AT);
+    assert_eq!((dropped, opener.failures()), (Err(Dropped::TooOld), 0));
+}
+
 proptest! {
     #[test]
     fn packets_open_in_whatever_order_they_come(

@@ -85,7 +85,7 @@ pub fn number(value: f64) -> String {
 pub fn bytes(setting: &str) -> String {
     match setting.parse::<u64>() {
         Ok(bytes) if bytes >= 1 << 20 => format!("{} MiB", bytes >> 20),
-        Ok(bytes) if bytes >= 1 << 10 => format!("{} KiB", bytes >> 10),
+        Ok(bytes) if bytes >= 1 << 10 && bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
         Ok(bytes) => format!("{bytes} B"),
         Err(_) => setting.to_owned(),
     }
@@ -120,5 +120,6 @@ mod tests {
             (bytes("1048576").as_str(), bytes("task").as_str()),
             ("1 MiB", "task")
         );
+        assert_eq!(bytes("1200"), "1200 B", "what is no whole KiB");
     }
 }

@@ -27,8 +27,9 @@ Before Linux 6.5 a splice or a sendfile could wait for ever in a small send buff
 send what it gathered, and gives a socket that blocks less at once
 ([why](docs/kernel-tls.md#send-buffer)).
 
-No kernel here says to every call that the peer has left: some are answered as if all had been sent,
-and what they were given stays in the kernel's memory. underseal looks at the state of the connection
+A kernel that seals does not say to every call that the peer has left (seen on 7.x): some are answered
+as if all had been sent, and what they were given stays in the kernel's memory. underseal looks at the
+state of the connection on every kernel
 ([when](docs/kernel-tls.md#a-peer-that-left)).
 
 ";

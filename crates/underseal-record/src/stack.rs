@@ -10,6 +10,18 @@ const DEPTH: usize = 16 * 1024;
 /// calls a library with a key, in a function that is not inlined, calls this behind it.
 #[inline(never)]
 pub fn overwrite() {
+    overwrite_below::<DEPTH>();
+}
+
+/// As [`overwrite`], twice as deep: behind what calls a library from frames of its own that are deep. A
+/// build without optimisation keeps a place for each move.
+#[inline(never)]
+pub fn overwrite_deep() {
+    overwrite_below::<{ 2 * DEPTH }>();
+}
+
+#[inline(always)]
+fn overwrite_below<const DEPTH: usize>() {
     let mut below = [0_u8; DEPTH];
     // Nobody reads it: the compiler must not know.
     black_box(&mut below);

@@ -73,7 +73,7 @@ impl Finished {
 /// moves them by value.
 pub(crate) fn hand_over<H: Handshake>(handshake: H) -> Result<Established<H::Session>, Error> {
     let established = finish(handshake);
-    underseal_record::stack::overwrite();
+    underseal_record::stack::overwrite_deep();
     established
 }
 

@@ -80,15 +80,9 @@ pub(crate) fn step() -> Result<()> {
     fs::create_dir_all(&directory)?;
     unpack(&package, &source, &directory)?;
     let program = compile(&directory)?;
-    let output = directory.join("output");
-    fs::write(&output, run(&program, &directory)?)?;
-    let cases = page::cases(&fs::read_to_string(&output)?);
-    ensure!(
-        !cases.is_empty(),
-        "no case was run; see {}",
-        output.display()
-    );
-    page::check(&source, &cases).with_context(|| format!("see {}", output.display()))
+    let cases = page::cases(&run(&program, &directory)?);
+    let place = || format!("see {}/output.*", directory.display());
+    page::check(&source, &cases).with_context(place)
 }
 
 /// Runs all shares of the cases at once, and returns what they printed, share by share.
@@ -96,7 +90,10 @@ fn run(program: &Path, directory: &Path) -> Result<String> {
     let run_share = |(number, arguments): (usize, Vec<String>)| {
         let output = directory.join(format!("output.{number}"));
         Session::run(program, &arguments, &output)?;
-        fs::read_to_string(&output).context("no output")
+        let printed = fs::read_to_string(&output).context("no output")?;
+        let place = output.display();
+        ensure!(page::is_whole(&printed), "not all cases ran; see {place}");
+        Ok(printed)
     };
     thread::scope(|scope| {
         let shares = shares().into_iter().enumerate();

@@ -48,6 +48,15 @@ pub(super) struct Case {
     passed: bool,
 }
 
+/// Whether every case that the test announces has a result: not if it was killed, or none was chosen.
+pub(super) fn is_whole(output: &str) -> bool {
+    let announced = output.lines().find_map(|line| line.strip_prefix("1.."));
+    let announced = announced.and_then(|count| count.trim().parse().ok());
+    let is_result = |line: &&str| line.starts_with("ok ") || line.starts_with("not ok ");
+    let results = output.lines().filter(is_result).count();
+    results > 0 && announced == Some(results)
+}
+
 /// The cases in the output of the test.
 pub(super) fn cases(output: &str) -> Vec<Case> {
     output.lines().filter_map(case).collect()
@@ -151,6 +160,17 @@ mod tests {
             "{text}"
         );
         assert!(check("linux-source-7.3", &found).is_ok());
+    }
+
+    #[test]
+    fn an_output_without_all_results_is_not_whole() {
+        let whole =
+            "TAP version 13\n1..2\nok 1 tls.13_chacha.sendfile\nnot ok 2 tls.13_chacha.msg_more\n";
+        assert!(is_whole(whole));
+        let (cut, _) = whole.split_once("not ok").expect("a failure");
+        assert!(!is_whole(cut));
+        assert!(!is_whole("TAP version 13\n1..0\n"));
+        assert!(!is_whole(""));
     }
 
     #[test]

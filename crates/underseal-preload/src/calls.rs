@@ -4,6 +4,7 @@
 mod address;
 mod creation;
 mod descriptor;
+mod messages;
 mod option;
 mod readiness;
 mod receive;

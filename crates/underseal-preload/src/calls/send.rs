@@ -6,6 +6,7 @@ use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use rustix::io::Errno;
 use underseal_ulp::Plaintext;
 
+use super::messages::{self, Done};
 use crate::call::{lend, on_socket, plainly};
 use crate::connection::Socket;
 use crate::file::{Gathered, Memory};
@@ -96,19 +97,24 @@ pub(super) fn pieces_at(pieces: *const iovec, count: usize) -> Result<(Vec<iovec
     }
 }
 
-fn send_message(socket: &Socket, message: *const msghdr, flags: c_int) -> Result<usize, Errno> {
+fn send_message(socket: &Socket, message: *const msghdr, flags: c_int) -> Result<Done, Errno> {
     // SAFETY: any bytes are a message header: addresses and lengths.
     let message = unsafe { memory::read(message) }?;
-    if message.msg_controllen == 0 {
-        return send_pieces(socket, message.msg_iov, message.msg_iovlen, flags);
-    }
-    let content_type = control::record_type(&message)?;
-    if flags & libc::MSG_MORE != 0 {
-        return Err(Errno::INVAL);
-    }
-    let flags = flags_of_wire(flags)?;
     let (pieces, len) = pieces_at(message.msg_iov, message.msg_iovlen)?;
-    control::send(socket, content_type, &mut Gathered::new(pieces), len, flags)
+    let mut data = Gathered::new(pieces);
+    let sent = if message.msg_controllen == 0 {
+        send_data(socket, &mut data, len, flags)
+    } else {
+        let content_type = control::record_type(&message)?;
+        if flags & libc::MSG_MORE != 0 {
+            return Err(Errno::INVAL);
+        }
+        let flags = flags_of_wire(flags)?;
+        control::send(socket, content_type, &mut data, len, flags)
+    }?;
+    // What comes behind a part would be taken for the rest of it.
+    let goes_on = sent == len;
+    Ok(Done { len: sent, goes_on })
 }
 
 /// As write(2).
@@ -223,7 +229,7 @@ unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_
     let all = |socket: &Socket| {
         // SAFETY: the arguments are the program's, and the kernel checks them.
         let plainly = unsafe { plainly(socket, libc::SYS_sendmsg, arguments) };
-        plainly.unwrap_or_else(|| send_message(socket, message, flags))
+        plainly.unwrap_or_else(|| send_message(socket, message, flags).map(|done| done.len))
     };
     match on_socket(fd, all) {
         Some(returned) => returned,
@@ -240,42 +246,23 @@ unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn sendmmsg(
     fd: c_int,
-    messages: *mut mmsghdr,
+    array: *mut mmsghdr,
     count: c_uint,
     flags: c_int,
 ) -> c_int {
-    let arguments = [address(messages), count as usize, arg(flags)];
+    let arguments = [address(array), count as usize, arg(flags)];
     let all = |socket: &Socket| {
         // SAFETY: the arguments are the program's, and the kernel checks them.
         let plainly = unsafe { plainly(socket, libc::SYS_sendmmsg, arguments) };
-        plainly.unwrap_or_else(|| send_messages(socket, messages, count, flags))
+        plainly.unwrap_or_else(|| {
+            messages::each(array, count, |_, message| {
+                send_message(socket, message, flags)
+            })
+        })
     };
     match on_socket(fd, all) {
         Some(returned) => returned as c_int,
         // SAFETY: the arguments are the program's.
-        None => unsafe { real::sendmmsg(fd, messages, count, flags) },
+        None => unsafe { real::sendmmsg(fd, array, count, flags) },
     }
-}
-
-/// One after another, until one is not taken wholly.
-fn send_messages(
-    socket: &Socket,
-    messages: *mut mmsghdr,
-    count: c_uint,
-    flags: c_int,
-) -> Result<usize, Errno> {
-    let mut done = 0;
-    for index in 0..(count as usize).min(MOST_PIECES) {
-        let message = messages.wrapping_add(index);
-        // Both lie in one struct: the header comes first.
-        let sent = match send_message(socket, message.cast(), flags) {
-            Ok(sent) => sent,
-            Err(error) if done == 0 => return Err(error),
-            Err(_) => break,
-        };
-        let place = message.wrapping_byte_add(std::mem::offset_of!(mmsghdr, msg_len));
-        memory::put(place.cast(), &(sent as c_uint).to_ne_bytes())?;
-        done += 1;
-    }
-    Ok(done)
 }

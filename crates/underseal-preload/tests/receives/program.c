@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -117,6 +118,22 @@ static void other_types(int fd, int epoll) {
     done("types");
 }
 
+static void several_messages(int fd, int epoll) {
+    char buffer[100];
+    char *page = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    expect(page != MAP_FAILED && mprotect(page + 4096, 4096, PROT_NONE) == 0, "mmap");
+    // The length of the second is where nobody can write.
+    struct mmsghdr *second = (struct mmsghdr *)(page + 4096 - sizeof second->msg_hdr);
+    struct mmsghdr *first = second - 1;
+    struct iovec one = {buffer, 3}, two = {buffer + 3, 3};
+    first->msg_hdr = (struct msghdr){.msg_iov = &one, .msg_iovlen = 1};
+    second->msg_hdr = (struct msghdr){.msg_iov = &two, .msg_iovlen = 1};
+    wait_for(epoll);
+    expect(recvmmsg(fd, first, 2, 0, NULL) == 1 && first->msg_len == 3, "the first counts");
+    expect(!memcmp(buffer, "one", 3), "it came");
+    done("several");
+}
+
 static void new_keys(int fd, int epoll) {
     char buffer[100];
     int type, flags;
@@ -162,6 +179,7 @@ int main(int argc, char **argv) {
     done("ready");
     bytes_of_a_record(fd, epoll);
     other_types(fd, epoll);
+    several_messages(fd, epoll);
     new_keys(fd, epoll);
     one_owner(fd);
     done("all");

@@ -243,6 +243,26 @@ fn bad_addresses_are_errors() {
 }
 
 #[test]
+fn messages_that_were_sent_count_where_a_later_one_fails() {
+    assert_eq!(plaintext_after("messages"), "firstonetwotwolast");
+}
+
+#[test]
+fn no_message_goes_behind_a_part_of_another() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = Command::new(program());
+    command.args([&port.to_string(), "part"]);
+    library::under_the_library(&mut command);
+    let peer = Peer::spawn(&mut command);
+    let (stream, _) = listener.accept().expect("a connection");
+    peer.wait_for("part");
+    let wire = take_all(stream);
+    peer.finish().successful();
+    assert_eq!(open(&wire).len(), "first".len() + (8 << 20) + "last".len());
+}
+
+#[test]
 fn a_close_notify_at_a_full_socket_comes_behind_the_data() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();

@@ -288,6 +288,51 @@ static void fill_and_close(int fd) {
     while (getchar() != EOF) {}
 }
 
+// Writes the header of a message, and where its text is.
+static void set_message(struct msghdr *header, struct iovec *text) {
+    memset(header, 0, sizeof *header);
+    header->msg_iov = text;
+    header->msg_iovlen = 1;
+}
+
+// The second of two messages has its length where nobody can write.
+static void over_the_edge(int fd) {
+    char *page = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED || mprotect(page + 4096, 4096, PROT_NONE)) die("mmap");
+    struct mmsghdr *second = (struct mmsghdr *)(page + 4096 - sizeof second->msg_hdr);
+    struct mmsghdr *first = second - 1;
+    struct iovec one = {"one", 3}, two = {"two", 3};
+    set_message(&first->msg_hdr, &one);
+    set_message(&second->msg_hdr, &two);
+    expect(sendmmsg(fd, first, 2, 0) == 1 && first->msg_len == 3, "the first counts");
+    expect(sendmmsg(fd, second, 1, 0) == -1 && errno == EFAULT, "there is no place for its length");
+}
+
+// Has an alert behind more data than the socket takes.
+static void part_of_a_message(int fd) {
+    static char much[8 << 20];
+    struct mmsghdr messages[2];
+    struct iovec data = {much, sizeof much}, alert = {(char[]){1, 0}, 2};
+    char control[CMSG_SPACE(1)] = {0};
+    set_message(&messages[0].msg_hdr, &data);
+    set_message(&messages[1].msg_hdr, &alert);
+    messages[1].msg_hdr.msg_control = control;
+    messages[1].msg_hdr.msg_controllen = sizeof control;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&messages[1].msg_hdr);
+    header->cmsg_level = SOL_TLS;
+    header->cmsg_type = 1;
+    header->cmsg_len = CMSG_LEN(1);
+    *CMSG_DATA(header) = 21;
+    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+    expect(sendmmsg(fd, messages, 2, 0) == 1, "nothing goes behind a part");
+    size_t sent = messages[0].msg_len;
+    expect(sent < sizeof much, "it is a part");
+    puts("part");
+    fflush(stdout);
+    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+    expect(write(fd, much + sent, sizeof much - sent) == (ssize_t)(sizeof much - sent), "the rest");
+}
+
 int main(int argc, char **argv, char **envp) {
     if (argc < 3) return 2;
     environment = envp;
@@ -413,6 +458,10 @@ int main(int argc, char **argv, char **envp) {
     } else if (!strcmp(trap, "full-socket")) {
         fill_and_close(fd);
         return 0;
+    } else if (!strcmp(trap, "messages")) {
+        over_the_edge(fd);
+    } else if (!strcmp(trap, "part")) {
+        part_of_a_message(fd);
     } else if (!strcmp(trap, "splice")) {
         int pipe_ends[2];
         expect(pipe(pipe_ends) == 0 && write(pipe_ends[1], "piped", 5) == 5, "a pipe");

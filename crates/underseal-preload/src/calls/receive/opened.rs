@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use underseal_record::ContentType;
 use underseal_ulp::{Asked, Received};
 
-use crate::calls::send::{MOST_BYTES, MOST_PIECES, pieces_at};
+use crate::calls::messages::{self, Done};
+use crate::calls::send::{MOST_BYTES, pieces_at};
 use crate::connection::Socket;
 use crate::file::Scattered;
 use crate::memory;
@@ -138,29 +139,17 @@ fn put_type(control: *mut c_void, room: usize, content_type: ContentType) -> Res
 /// As recvmmsg(2): the first message is waited for.
 pub(super) fn messages(
     socket: &Socket,
-    messages: *mut mmsghdr,
+    array: *mut mmsghdr,
     count: c_uint,
     flags: c_int,
 ) -> Result<usize, Errno> {
-    let mut done = 0;
-    for index in 0..(count as usize).min(MOST_PIECES) {
-        let place = messages.wrapping_add(index);
-        let flags = match done {
+    messages::each(array, count, |index, place| {
+        let flags = match index {
             0 => flags,
             _ => flags | libc::MSG_DONTWAIT,
         };
-        // Both lie in one struct: the header comes first.
-        let received = match message(socket, place.cast(), flags) {
-            Ok(received) => received,
-            Err(error) if done == 0 => return Err(error),
-            Err(_) => break,
-        };
-        let len = place.wrapping_byte_add(std::mem::offset_of!(mmsghdr, msg_len));
-        memory::put_value(len.cast(), received as c_uint)?;
-        done += 1;
-        if received == 0 {
-            break;
-        }
-    }
-    Ok(done)
+        let len = message(socket, place, flags)?;
+        let goes_on = len > 0;
+        Ok(Done { len, goes_on })
+    })
 }

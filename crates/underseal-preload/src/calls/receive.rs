@@ -102,7 +102,7 @@ unsafe extern "C-unwind" fn recvfrom(
 ) -> ssize_t {
     let passed_on = |socket: &Socket| {
         if opened::is_asked(socket, flags) {
-            return opened::from(socket, (buffer, len), flags, from_len);
+            return opened::from(socket, (buffer, len), flags, (from, from_len));
         }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {

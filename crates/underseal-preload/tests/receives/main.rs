@@ -90,7 +90,7 @@ fn whatever_is_left_of_a_record_is_readable_and_nothing_else_is() {
     program.wait_for("alert");
     sender.data("afterit");
     program.wait_for("types");
-    sender.data("onetwo");
+    sender.data("onetwothree");
     program.wait_for("several");
     // Together: the program does not wait for the second.
     let mut both = sender.record(ContentType::HANDSHAKE, &[24, 0, 0, 1, 0]);

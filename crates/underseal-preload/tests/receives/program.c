@@ -131,6 +131,8 @@ static void several_messages(int fd, int epoll) {
     wait_for(epoll);
     expect(recvmmsg(fd, first, 2, 0, NULL) == 1 && first->msg_len == 3, "the first counts");
     expect(!memcmp(buffer, "one", 3), "it came");
+    expect(recvfrom(fd, buffer, 5, 0, NULL, (socklen_t *)1) == 5, "nobody asks for an address");
+    expect(!memcmp(buffer, "three", 5), "what follows");
     done("several");
 }
 

@@ -3,7 +3,7 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use libc::{cmsghdr, iovec, mmsghdr, msghdr, socklen_t};
+use libc::{cmsghdr, iovec, mmsghdr, msghdr, sockaddr, socklen_t};
 use rustix::io::Errno;
 use underseal_record::ContentType;
 use underseal_ulp::{Asked, Received};
@@ -81,10 +81,10 @@ pub(super) fn from(
     socket: &Socket,
     buffer: (*mut c_void, usize),
     flags: c_int,
-    from_len: *mut socklen_t,
+    (from, from_len): (*mut sockaddr, *mut socklen_t),
 ) -> Result<usize, Errno> {
     let len = bytes(socket, buffer, flags)?;
-    if !from_len.is_null() {
+    if !from.is_null() {
         memory::put_value(from_len, 0)?;
     }
     Ok(len)

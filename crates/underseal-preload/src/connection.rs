@@ -2,10 +2,10 @@
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
 
 use rustix::io::Errno;
-use underseal_record::TrafficKeys;
+use underseal_record::{Algorithm, ProtocolVersion, TrafficKeys};
 use underseal_ulp::{Receive, Transmit};
 
 use crate::{process, sys, table};
@@ -73,6 +73,8 @@ impl<T> Direction<T> {
 struct Shared {
     transmit: Mutex<Direction<Transmit>>,
     receive: Mutex<Direction<Receive>>,
+    /// Version and cipher, since the first keys.
+    suite: OnceLock<(ProtocolVersion, Algorithm)>,
     /// Whether each direction was asked for, for those who must not wait.
     seals: AtomicBool,
     opens: AtomicBool,
@@ -103,6 +105,7 @@ impl Socket {
         let shared = Arc::new(Shared {
             transmit: Mutex::new(Direction::Plain),
             receive: Mutex::new(Direction::Plain),
+            suite: OnceLock::new(),
             seals: AtomicBool::new(false),
             opens: AtomicBool::new(false),
             hints: AtomicU8::new(0),
@@ -142,33 +145,37 @@ impl Socket {
     /// As the kernel: `EINVAL` for another version or cipher than the other direction has; otherwise as for
     /// the keys behind a KeyUpdate.
     pub(crate) fn set_keys(&self, which: Which, keys: TrafficKeys) -> Result<(), Errno> {
-        let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
-        let mut receive = self.shared.receive.lock().map_err(|_| Errno::IO)?;
-        let other = match (which, &*transmit, &*receive) {
-            (Which::Transmit, _, Direction::Tls(receive)) => Some(receive.keys()),
-            (Which::Receive, Direction::Tls(transmit), _) => Some(transmit.keys()),
-            _ => None,
-        };
-        let kind = |keys: &TrafficKeys| (keys.version(), keys.algorithm());
-        if other.is_some_and(|other| kind(other) != kind(&keys)) {
-            return Err(Errno::INVAL);
-        }
+        // Not the other direction's lock: somebody may wait for the peer in it.
         match which {
-            Which::Transmit => match &mut *transmit {
-                Direction::Plain => *transmit = Direction::Tls(Transmit::new(keys)),
-                transmit => return transmit.tls()?.replace_keys(keys),
-            },
-            Which::Receive => match &mut *receive {
-                Direction::Plain => *receive = Direction::Tls(self.first_receive(keys)?),
-                receive => return receive.tls()?.replace_keys(keys),
-            },
+            Which::Transmit => {
+                let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
+                if !matches!(*transmit, Direction::Plain) {
+                    return transmit.tls()?.replace_keys(keys);
+                }
+                self.check_suite(&keys)?;
+                *transmit = Direction::Tls(Transmit::new(keys));
+                self.shared.seals.store(true, Ordering::Release);
+            }
+            Which::Receive => {
+                let mut receive = self.shared.receive.lock().map_err(|_| Errno::IO)?;
+                if !matches!(*receive, Direction::Plain) {
+                    return receive.tls()?.replace_keys(keys);
+                }
+                self.check_suite(&keys)?;
+                *receive = Direction::Tls(self.first_receive(keys)?);
+                self.shared.opens.store(true, Ordering::Release);
+            }
         }
-        let is_set = match which {
-            Which::Transmit => &self.shared.seals,
-            Which::Receive => &self.shared.opens,
-        };
-        is_set.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether a direction may start with these keys: the first one says what both are.
+    fn check_suite(&self, keys: &TrafficKeys) -> Result<(), Errno> {
+        let suite = (keys.version(), keys.algorithm());
+        match *self.shared.suite.get_or_init(|| suite) == suite {
+            true => Ok(()),
+            false => Err(Errno::INVAL),
+        }
     }
 
     /// Takes over `SO_RCVLOWAT`, which counts plaintext from here on.

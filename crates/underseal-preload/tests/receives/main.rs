@@ -15,7 +15,10 @@ fn compiled(directory: &std::path::Path) -> Command {
     let program = directory.join("program");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receives/program.c");
     let mut compiler = Command::new(require_program("cc"));
-    compiler.args(["-O1", "-w", "-o"]).arg(&program).arg(source);
+    compiler
+        .args(["-O1", "-w", "-pthread", "-o"])
+        .arg(&program)
+        .arg(source);
     Peer::spawn(&mut compiler).finish().successful();
     let mut command = Command::new(program);
     library::under_the_library(&mut command);
@@ -101,6 +104,28 @@ fn whatever_is_left_of_a_record_is_readable_and_nothing_else_is() {
     let over = sender.stream.shutdown(Shutdown::Write);
     over.expect("a stream");
     program.finish().successful();
+}
+
+/// Has the program do `what`, and sends `data` once it has said `step`.
+fn beside(what: &str, step: &str, data: &[u8]) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = compiled(directory.path());
+    command.args([&port.to_string(), what]);
+    command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+    let program = Peer::spawn(&mut command);
+    let (stream, _) = listener.accept().expect("a connection");
+    let sealer = Sealer::new(keys(7));
+    let mut sender = Sender { stream, sealer };
+    program.wait_for(step);
+    sender.send(ContentType::APPLICATION_DATA, data);
+    program.finish().successful();
+}
+
+#[test]
+fn keys_to_send_with_do_not_wait_for_a_reader() {
+    beside("keys", "set", b"text");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +137,23 @@ static void several_messages(int fd, int epoll) {
     done("several");
 }
 
+static void *read_text(void *fd) {
+    char text[10];
+    expect(read(*(int *)fd, text, sizeof text) == 4 && !memcmp(text, "text", 4), "a text");
+    return NULL;
+}
+
+// One thread waits for data while another sets keys to send with, twice.
+static void keys_beside_a_reader(int fd) {
+    pthread_t reader;
+    expect(pthread_create(&reader, NULL, read_text, &fd) == 0, "a thread");
+    usleep(100000);
+    expect(set_keys(fd, TX, 51, 7) == 0, "TLS_TX");
+    expect(set_keys(fd, TX, 51, 8) == 0, "new keys");
+    done("set");
+    expect(pthread_join(reader, NULL) == 0, "the reader is done");
+}
+
 static void new_keys(int fd, int epoll) {
     char buffer[100];
     int type, flags;
@@ -163,6 +181,11 @@ int main(int argc, char **argv) {
     if (argc < 2) return 2;
     int fd = dial(atoi(argv[1]));
     expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
+    if (argc > 2 && strcmp(argv[2], "refused")) {
+        expect(set_keys(fd, RX, 51, 7) == 0, "TLS_RX");
+        keys_beside_a_reader(fd);
+        return 0;
+    }
     if (argc > 2) {
         expect(set_keys(fd, RX, 51, 7) == -1 && errno == ENOPROTOOPT, "it is refused");
         expect(set_keys(fd, TX, 51, 7) == 0, "TLS_TX");

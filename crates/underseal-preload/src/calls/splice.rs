@@ -27,11 +27,12 @@ impl Pipe {
         Ok(Self(ends))
     }
 
-    /// Puts as many bytes into the pipe `out` as it has room for, once it has any. There are no more of them than
-    /// this pipe holds.
+    /// Puts as many bytes into the pipe `out` as it has room for, once it has any, and as this pipe holds: that is
+    /// little where the user has many pipes (`pipe-user-pages-soft`).
     pub(super) fn pass_on(&self, bytes: &[u8], out: c_int, flags: c_uint) -> Result<usize, Errno> {
         let [own_output, own_input] = self.0;
-        let len = sys::write(own_input, bytes)?;
+        let most = sys::fcntl(own_input, libc::F_GETPIPE_SZ, 0)?.min(bytes.len());
+        let len = sys::write(own_input, &bytes[..most])?;
         let arguments = [arg(own_output), 0, arg(out), 0, len, flags as usize];
         // SAFETY: the call takes numbers alone.
         unsafe { sys::call(libc::SYS_splice, arguments) }

@@ -129,6 +129,12 @@ fn keys_to_send_with_do_not_wait_for_a_reader() {
 }
 
 #[test]
+fn a_record_is_spliced_where_new_pipes_are_smaller_than_it() {
+    let data: Vec<u8> = (0..1 << 14).map(|i| i as u8).collect();
+    beside("pipes", "small", &data);
+}
+
+#[test]
 fn receiving_is_off_unless_it_is_switched_on() {
     let directory = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");

@@ -154,6 +154,31 @@ static void keys_beside_a_reader(int fd) {
     expect(pthread_join(reader, NULL) == 0, "the reader is done");
 }
 
+// A full record goes to a pipe where the user has so many pipes that new ones are small.
+static void splice_by_small_pipes(int fd) {
+    int sink[2], filler[2];
+    expect(pipe(sink) == 0, "a pipe");
+    if (getuid() == 0) expect(setuid(64123) == 0, "setuid");
+    do {
+        expect(pipe(filler) == 0, "a pipe");
+        fcntl(filler[0], F_SETPIPE_SZ, 1 << 20);
+    } while (fcntl(filler[0], F_GETPIPE_SZ) >= 16384);
+    done("small");
+    char buffer[16384];
+    size_t spliced = 0;
+    while (spliced < sizeof buffer) {
+        ssize_t some = splice(fd, NULL, sink[1], NULL, sizeof buffer, 0);
+        expect(some > 0, "splice");
+        spliced += some;
+    }
+    for (size_t got = 0; got < sizeof buffer;) {
+        ssize_t some = read(sink[0], buffer, sizeof buffer - got);
+        expect(some > 0, "the pipe has it");
+        for (ssize_t i = 0; i < some; i++) expect(buffer[i] == (char)(got + i), "each byte comes");
+        got += some;
+    }
+}
+
 static void new_keys(int fd, int epoll) {
     char buffer[100];
     int type, flags;
@@ -183,7 +208,8 @@ int main(int argc, char **argv) {
     expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
     if (argc > 2 && strcmp(argv[2], "refused")) {
         expect(set_keys(fd, RX, 51, 7) == 0, "TLS_RX");
-        keys_beside_a_reader(fd);
+        if (argv[2][0] == 'k') keys_beside_a_reader(fd);
+        else splice_by_small_pipes(fd);
         return 0;
     }
     if (argc > 2) {

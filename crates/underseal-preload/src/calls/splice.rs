@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::receive::opened;
 use super::send::send_data;
-use crate::call::on_socket;
+use crate::call::{flush_and_call, on_socket};
 use crate::connection::Socket;
 use crate::real;
 use crate::sys::{self, address, arg};
@@ -123,8 +123,7 @@ unsafe extern "C-unwind" fn splice(
                 _ => Err(Errno::SPIPE),
             };
         }
-        let arguments = [
-            arg(socket.tcp()),
+        let others = [
             address(input_offset),
             arg(out),
             address(out_offset),
@@ -132,7 +131,7 @@ unsafe extern "C-unwind" fn splice(
             flags as usize,
         ];
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { sys::call(libc::SYS_splice, arguments) }
+        unsafe { flush_and_call(socket, libc::SYS_splice, others) }
     };
     match on_socket(input, receive) {
         Some(returned) => returned,

@@ -285,6 +285,29 @@ fn a_close_notify_at_a_full_socket_comes_behind_the_data() {
 }
 
 #[test]
+fn who_waits_for_an_answer_in_splice_has_sent_what_it_answers() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = Command::new(program());
+    command.args([&port.to_string(), "answer"]);
+    library::under_the_library(&mut command);
+    let peer = Peer::spawn(&mut command);
+    let (mut stream, _) = listener.accept().expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    peer.wait_for("full");
+    let alert = 2 + 1 + 16;
+    let mut body = Vec::new();
+    while body.len() != alert {
+        let mut header = [0; 5];
+        stream.read_exact(&mut header).expect("a record");
+        body.resize(usize::from(u16::from_be_bytes([header[3], header[4]])), 0);
+        stream.read_exact(&mut body).expect("a record");
+    }
+    stream.write_all(b"answer").expect("somebody who reads");
+    peer.finish().successful();
+}
+
+#[test]
 fn the_head_of_a_response_is_in_the_record_of_its_file_and_goes_out_alone_where_none_follows() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();

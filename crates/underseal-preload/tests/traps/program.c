@@ -264,11 +264,9 @@ static void heads(int fd) {
     while (getchar() != EOF) {}
 }
 
-// Says goodbye at a full socket, closes, and goes on until its stdin ends.
-static void fill_and_close(int fd) {
+// Fills the socket, and says goodbye.
+static void fill(int fd) {
     static char block[16384];
-    int small = 4096;
-    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
     expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
     while (write(fd, block, sizeof block) > 0) {}
     expect(errno == EAGAIN, "it is full");
@@ -282,10 +280,30 @@ static void fill_and_close(int fd) {
     header->cmsg_len = CMSG_LEN(1);
     *CMSG_DATA(header) = 21;
     expect(sendmsg(fd, &message, 0) == 2, "an alert is taken whole");
+}
+
+// Says goodbye at a full socket, closes, and goes on until its stdin ends.
+static void fill_and_close(int fd) {
+    int small = 4096;
+    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
+    fill(fd);
     expect(close(fd) == 0, "close");
     puts("closed");
     fflush(stdout);
     while (getchar() != EOF) {}
+}
+
+// Says goodbye at a full socket, and waits for an answer in splice.
+static void fill_and_splice(int fd) {
+    int pipe_ends[2];
+    struct pollfd asked = {.fd = fd, .events = POLLOUT};
+    expect(pipe(pipe_ends) == 0, "a pipe");
+    fill(fd);
+    puts("full");
+    fflush(stdout);
+    expect(poll(&asked, 1, -1) == 1, "there is room again");
+    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+    expect(splice(fd, NULL, pipe_ends[1], NULL, 100, 0) == 6, "an answer");
 }
 
 // Writes the header of a message, and where its text is.
@@ -457,6 +475,9 @@ int main(int argc, char **argv, char **envp) {
         return 0;
     } else if (!strcmp(trap, "full-socket")) {
         fill_and_close(fd);
+        return 0;
+    } else if (!strcmp(trap, "answer")) {
+        fill_and_splice(fd);
         return 0;
     } else if (!strcmp(trap, "messages")) {
         over_the_edge(fd);

@@ -14,7 +14,7 @@ mod request;
 
 pub use head::{Framing, ReadOptions, Scratch};
 pub use outgoing::{Outgoing, Passage, Version};
-pub use path::{PathFault, PathOptions, is_normal, normalise};
+pub use path::{PathFault, PathOptions, has_parameter, is_normal, normalise};
 pub use refusal::Refusal;
 pub use request::Request;
 

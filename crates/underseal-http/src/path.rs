@@ -248,8 +248,9 @@ fn hex(digit: &u8) -> Option<u8> {
     char::from(*digit).to_digit(16).map(|value| value as u8)
 }
 
-fn has_parameter(segment: &[u8]) -> bool {
-    segment.contains(&b';') || segment.windows(3).any(|coded| coded == b"%3B")
+/// Whether a path in normal form has a parameter (RFC 3986 section 3.3): `;` or `%3B`.
+pub fn has_parameter(path: &[u8]) -> bool {
+    path.contains(&b';') || path.windows(3).any(|coded| coded == b"%3B")
 }
 
 fn is_dot_parameter(segment: &[u8]) -> bool {

@@ -2,7 +2,7 @@
 //! there.
 
 use underseal_http::fields::can_be_taken_for;
-use underseal_http::{Refusal, Request};
+use underseal_http::{PathFault, Refusal, Request, has_parameter};
 
 use crate::condition::Key;
 use crate::model::{Action, AuthorizationPolicy, Operation};
@@ -52,20 +52,19 @@ impl Asked {
         }
     }
 
-    /// Whether a rule asks for the path.
-    pub fn path(&self) -> bool {
-        self.paths
-    }
-
     /// Whether `name` is that of a field that a rule asks for, or can be taken for one.
     pub fn field(&self, name: &[u8]) -> bool {
         let mut fields = self.fields.iter();
         fields.any(|field| can_be_taken_for(name, field))
     }
 
-    /// Why a request is refused before any rule is asked: whoever serves it may see another method or
-    /// field than the rules.
-    pub fn refuses(&self, request: &Request<'_>) -> Option<Refusal> {
+    /// Why a request is refused before any rule is asked: whoever serves it may see another path, method
+    /// or field than the rules; `keeps_parameters` says that all who serve it take `;` in a path for a part
+    /// of the name.
+    pub fn refuses(&self, request: &Request<'_>, keeps_parameters: bool) -> Option<Refusal> {
+        if self.paths && !keeps_parameters && request.path().is_some_and(has_parameter) {
+            return Some(Refusal::Path(PathFault::Parameter));
+        }
         if let Some(named) = &self.methods
             && is_in_other_case(request.method(), named)
         {

@@ -198,9 +198,9 @@ impl Upstream {
     ) -> Result<Option<Self>, Fault> {
         match reached {
             Reached::Http1(backend) => {
-                let outgoing = allowed.to(backend.known.target);
-                let outgoing = outgoing.ok_or(Fault::BackendCut)?;
-                let begun = Http1::new(worker, backend, outgoing, has_body);
+                let allowed = allowed.to(backend.known.target);
+                let allowed = allowed.ok_or(Fault::BackendCut)?;
+                let begun = Http1::new(worker, backend, allowed, has_body);
                 Ok(Some(Self::Http1(Box::new(begun))))
             }
             Reached::Http2(connection) => {

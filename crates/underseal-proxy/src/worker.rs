@@ -18,7 +18,7 @@ use super::connection;
 use super::exchange::Heads;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
-use super::policy::{Guard, InForce};
+use super::policy::InForce;
 use super::protocol::{PathParameters, Protocol, ToProtocol};
 use super::session::Session;
 use super::tokens;
@@ -60,7 +60,7 @@ pub struct Shared {
     pub timeouts: Timeouts,
     /// How heads are read; what becomes of parameters in paths, [`Shared::path_parameters`] says.
     pub read_options: ReadOptions,
-    /// What becomes of `;` in a path; `None` refuses it where policies ask for paths.
+    /// What becomes of `;` in a path; `None` refuses it where the policies that judge ask for paths.
     pub path_parameters: Option<PathParameters>,
     /// Whether a client of HTTP/1.1 that ends its sending may still read its response; else it has
     /// left.
@@ -162,23 +162,11 @@ impl Worker {
         self.shared.direction == Direction::Egress && self.in_force.is_some()
     }
 
-    /// How heads are read now.
+    /// How heads are read: what only policies object to, they do when they judge.
     pub(crate) fn read_options(&self) -> ReadOptions {
         let mut options = self.shared.read_options;
-        options.path.parameter = match self.shared.path_parameters {
-            Some(parameters) => parameters == PathParameters::Keep,
-            None => {
-                let in_force = self.in_force.as_ref();
-                !in_force.is_some_and(|in_force| in_force.get().asked.path())
-            }
-        };
+        options.path.parameter = self.shared.path_parameters != Some(PathParameters::Reject);
         options
-    }
-
-    /// Which trailers a body may not have whose head was just judged.
-    pub(crate) fn guard(&self) -> Guard {
-        let in_force = self.in_force.as_ref();
-        Guard::new(in_force.map(|in_force| Arc::clone(&in_force.get())))
     }
 
     /// What a backend is told of a client before anything else.

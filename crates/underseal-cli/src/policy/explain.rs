@@ -63,7 +63,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let mut scratch = Scratch::default();
     let mut outgoing = Outgoing::default();
     let mut options = ReadOptions::default();
-    options.path.parameter = args.keep_path_parameters || !matcher.asked().path();
+    options.path.parameter = true;
     let read = head
         .as_deref()
         .map(|head| http1::read(head, &options, &mut scratch));
@@ -75,7 +75,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
         Some(Ok(None)) => (None, Outcome::Refused(Refusal::RequestLine)),
         Some(Ok(Some(head))) => {
             let request = goes_on(&head, &mut outgoing);
-            let outcome = match matcher.asked().refuses(&request) {
+            let keeps = args.keep_path_parameters;
+            let outcome = match matcher.asked().refuses(&request, keeps) {
                 Some(refusal) => Outcome::Refused(refusal),
                 None => Outcome::Decided(matcher.explain(&connection, Some(&request))),
             };

@@ -1,6 +1,8 @@
 //! New policies and certificates while requests go on.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -11,6 +13,7 @@ use underseal_testkit::{Certificates, KeyType, Suite};
 use crate::backend::Backend;
 use crate::client::Client;
 use crate::harness::{Proxy, Start, policy};
+use crate::tls::answer;
 
 const ALLOW_A: &str = "{ rules: [{ to: [{ operation: { paths: ['/a'] } }] }] }";
 const ALLOW_B: &str = "{ rules: [{ to: [{ operation: { paths: ['/b'] } }] }] }";
@@ -149,4 +152,47 @@ fn a_client_authority_that_is_gone_lets_nobody_in_any_more() {
     let _ = refused.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     refused.rest().1.expect_err("an alert");
     assert_eq!(status(&mut old, "/"), 200);
+}
+
+/// What a request gets if what is denied changes while its backend does not shake hands.
+fn overtaken(direction: &str, (old, new): (&str, &str), request: &str) -> u16 {
+    let denying = |rule| format!("{{ direction: {direction}, action: DENY, rules: [{rule}] }}");
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let ca = certificates.ca_file().display().to_string();
+    let proxy = Start::new(format!("tls:localhost:{port}"))
+        .plain()
+        .policy(&denying(old))
+        .with(&["--to-ca", &ca, "--direction", &direction.to_lowercase()])
+        .start();
+    let mut client = proxy.tcp();
+    client.write_all(request.as_bytes()).expect("send");
+    let (tcp, _) = listener.accept().expect("a connection");
+    fs::write(proxy.policy_file(), policy("newer", &denying(new))).expect("write");
+    proxy.signal(Signal::HUP);
+    proxy.peer.wait_for("policy loaded again, in force: newer");
+    let config = Arc::new(certificates.server_config(Suite::Tls13Aes128));
+    thread::spawn(move || answer(config, tcp));
+    let mut status = [0; 12];
+    client.read_exact(&mut status).expect("an answer");
+    let status = str::from_utf8(&status[9..]).expect("a status");
+    status.parse().expect("a status")
+}
+
+const OTHER_HOST: &str = "{ to: [{ operation: { hosts: [other.test] } }] }";
+
+#[test]
+fn trailers_are_looked_at_by_the_policies_that_judged_the_head() {
+    let role = "{ when: [{ key: 'request.headers[x-role]', values: [admin] }] }";
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   0\r\nX-Role: admin\r\n\r\n";
+    assert_eq!(overtaken("Ingress", (role, OTHER_HOST), request), 400);
+}
+
+#[test]
+fn a_parameter_of_a_path_is_refused_by_the_policies_that_judge_it() {
+    let admin = "{ to: [{ operation: { paths: ['/admin'] } }] }";
+    let request = "GET /admin;a=b HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(overtaken("Egress", (OTHER_HOST, admin), request), 400);
 }

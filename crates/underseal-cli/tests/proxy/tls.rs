@@ -29,7 +29,8 @@ pub(crate) fn serve_tls(config: rustls::ServerConfig) -> SocketAddr {
     address
 }
 
-fn answer(config: Arc<rustls::ServerConfig>, tcp: TcpStream) {
+/// Serves one connection.
+pub(crate) fn answer(config: Arc<rustls::ServerConfig>, tcp: TcpStream) {
     let connection = ServerConnection::new(config).expect("a server");
     let mut stream = BufReader::new(StreamOwned::new(connection, tcp));
     loop {

@@ -1,5 +1,7 @@
 //! What may be sent, and to whom.
 
+use std::sync::Arc;
+
 use underseal_http::{Outgoing, Request};
 use underseal_policy::model::Direction;
 use underseal_policy::{Connection, Peer, Verdict};
@@ -7,18 +9,20 @@ use underseal_policy::{Connection, Peer, Verdict};
 use crate::backend::Known;
 use crate::http1::Fault;
 use crate::log;
-use crate::policy::{self, Judged};
+use crate::policy::{self, Guard, Judged};
+use crate::protocol::PathParameters;
 use crate::session::Session;
 use crate::tokens::{BadToken, Found};
 use crate::worker::Worker;
 
 /// What policies allowed to go to one target, and to no other. Only [`Worker::judge`] makes one of
 /// what a client sent.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed<T> {
     what: T,
     /// Which of the backends; where policies do not ask who answers, any.
     target: Option<usize>,
+    /// Of the policies that allowed it: others may be in force when its trailers come.
+    guard: Guard,
 }
 
 impl<T> Allowed<T> {
@@ -27,13 +31,15 @@ impl<T> Allowed<T> {
         Self {
             what,
             target: Some(target),
+            guard: Guard::new(None),
         }
     }
 
-    /// What may be sent to a backend; `None` if it was allowed for another one.
-    pub(crate) fn to(self, target: usize) -> Option<T> {
+    /// What may be sent to a backend, and what looks through its trailers; `None` if it was allowed for
+    /// another one.
+    pub(crate) fn to(self, target: usize) -> Option<(T, Guard)> {
         let is_for = self.target.is_none_or(|allowed| allowed == target);
-        is_for.then_some(self.what)
+        is_for.then_some((self.what, self.guard))
     }
 
     /// The same, as another version writes it.
@@ -47,6 +53,7 @@ impl<T> Allowed<T> {
         Ok(Allowed {
             what: write(self.what)?,
             target: self.target,
+            guard: self.guard,
         })
     }
 }
@@ -143,29 +150,32 @@ impl Worker {
             self.decide(session, target, request.as_ref(), then)
         };
         match verdict {
-            Ok(Verdict::Allow) => Ok(Allowed {
+            Ok((Verdict::Allow, guard)) => Ok(Allowed {
                 what,
                 target: target.map(|known| known.target),
+                guard,
             }),
-            Ok(Verdict::Deny) => Err(Denied::Policy),
+            Ok((Verdict::Deny, _)) => Err(Denied::Policy),
             Err(fault) => Err(Denied::Unasked(fault)),
         }
     }
 
+    /// The verdict, and what looks through the trailers for those who gave it.
     fn decide(
         &self,
         session: &Session,
         target: Option<&Known>,
         request: Option<&Request<'_>>,
         then: impl FnOnce(&Judged<'_>),
-    ) -> Result<Verdict, Fault> {
+    ) -> Result<(Verdict, Guard), Fault> {
         let Some(in_force) = &self.in_force else {
             self.tally.decision(&Judged::UNJUDGED.decision);
             then(&Judged::UNJUDGED);
-            return Ok(Verdict::Allow);
+            return Ok((Verdict::Allow, Guard::new(None)));
         };
         let in_force = in_force.get();
-        let refusal = request.and_then(|request| in_force.asked.refuses(request));
+        let keeps = self.shared.path_parameters == Some(PathParameters::Keep);
+        let refusal = request.and_then(|request| in_force.asked.refuses(request, keeps));
         if let Some(refusal) = refusal {
             return Err(Fault::Refused(refusal));
         }
@@ -187,7 +197,10 @@ impl Worker {
         let judged = policy::judge(&in_force.matcher, &connection, request, explain);
         self.tally.decision(&judged.decision);
         then(&judged);
-        Ok(judged.decision.verdict)
+        Ok((
+            judged.decision.verdict,
+            Guard::new(Some(Arc::clone(&in_force))),
+        ))
     }
 
     /// The connection that a request is judged on: the client's, or for egress the one that goes out.

@@ -196,13 +196,13 @@ impl Connection<'_> {
         backend: Box<Backend>,
         allowed: Allowed<&Outgoing>,
     ) -> Result<Link, Finished> {
-        let Some(outgoing) = allowed.to(backend.known.target) else {
+        let Some((outgoing, guard)) = allowed.to(backend.known.target) else {
             return Err(Finished::unanswered(Fault::BackendCut));
         };
         let mut head = self.worker.buffers.take();
         head.extend_from_slice(outgoing.head());
         let body = (std::mem::take(&mut self.read), prepared.body.clone());
-        Ok(Link::http1(backend, head, body, self.worker.guard()))
+        Ok(Link::http1(backend, head, body, guard))
     }
 
     /// The same in another version than the client's; the client may leave while there is no room for one

@@ -13,6 +13,7 @@ use crate::exchange::Unanswered;
 use crate::exchange::response::{Delimited, from_http1};
 use crate::flow::{Body, Broken, Flow, Waiting};
 use crate::parts::{Framer, Framing, Part, Parts, Unframed, Unframing};
+use crate::policy::Guard;
 use crate::worker::Worker;
 
 /// How far the request has gone.
@@ -43,7 +44,7 @@ impl Http1 {
     pub(super) fn new(
         worker: &Worker,
         backend: Box<Backend>,
-        outgoing: &Outgoing,
+        (outgoing, guard): (&Outgoing, Guard),
         has_body: bool,
     ) -> Self {
         let mut head = worker.buffers.take();
@@ -58,7 +59,7 @@ impl Http1 {
         Self {
             backend,
             up,
-            framer: framer(outgoing).guarded(worker.guard()),
+            framer: framer(outgoing).guarded(guard),
             sending: Sending::Going,
             down: Unframed::new(Chunk::default(), Body::Done),
             answers_head: outgoing.request().method() == b"HEAD",

@@ -94,7 +94,7 @@ impl Connection {
         head: Allowed<http::Request<()>>,
         has_body: bool,
     ) -> Result<Option<Http2>, Fault> {
-        let head = head.to(self.known.target).ok_or(Fault::BackendCut)?;
+        let (head, guard) = head.to(self.known.target).ok_or(Fault::BackendCut)?;
         let open = self.active.open();
         let is_reused = self.was_used.replace(true);
         let ready = self.sender.clone().ready();
@@ -115,7 +115,7 @@ impl Connection {
         Ok(Some(Http2 {
             connection: Rc::clone(self),
             response,
-            up: has_body.then(|| Pump::new(sink).guarded(worker.guard())),
+            up: has_body.then(|| Pump::new(sink).guarded(guard)),
             passed: 0,
             down: None,
             is_reused,

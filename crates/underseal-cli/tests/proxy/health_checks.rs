@@ -111,6 +111,32 @@ fn where_no_backend_passes_its_check_they_are_asked_all_the_same() {
 }
 
 #[test]
+fn a_connection_that_does_not_answer_is_not_asked_again() {
+    let asked = Arc::<AtomicUsize>::default();
+    let backend = http2_server(move |_, mut respond| {
+        let is_first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+        // Its connection never answers; those after it do.
+        let answers = !is_first && respond.stream_id().as_u32() == 1;
+        async move {
+            if !answers {
+                std::future::pending::<()>().await;
+            }
+            // The proxy may have gone.
+            let _ = respond.send_response(Response::new(()), true);
+        }
+    });
+    let proxy = Start::new(backend)
+        .plain()
+        .with(&["--health-check", "/"])
+        .with(Version::Http2.options())
+        .start();
+    let said = format!("backend {backend} fails its health check: backend-timeout");
+    proxy.peer.wait_for(&said);
+    let said = format!("backend {backend} passes its health check again");
+    proxy.peer.wait_for(&said);
+}
+
+#[test]
 fn a_path_that_nobody_can_ask_for_is_a_wrong_command_line() {
     for options in [
         &["--health-check", "healthz"][..],

@@ -88,9 +88,16 @@ async fn check_one(worker: Rc<Worker>, target: usize) {
             // A shutdown does not wait for it.
             let watch = worker.watches.add();
             watch.enter(Phase::Idle, PATIENCE);
-            match watch.until(pin!(ask(&worker, check, target))).await {
+            let mut asked = None;
+            let asking = ask(&worker, check, target, &mut asked);
+            let answer = watch.until(pin!(asking)).await;
+            match answer {
                 Ok(answer) => answer,
-                Err(Stop::TimedOut) => Err(Fault::BackendTimeout),
+                Err(Stop::TimedOut) => {
+                    // Else the next check would be on the same connection, dead as it may be.
+                    asked.iter().for_each(Upstream::distrust);
+                    Err(Fault::BackendTimeout)
+                }
                 Err(Stop::Closing | Stop::Ending) => return,
             }
         };
@@ -99,8 +106,13 @@ async fn check_one(worker: Rc<Worker>, target: usize) {
     }
 }
 
-/// Asks a backend once.
-async fn ask(worker: &Rc<Worker>, check: &HealthCheck, target: usize) -> Result<StatusCode, Fault> {
+/// Asks a backend once; the request is left in `asked`.
+async fn ask(
+    worker: &Rc<Worker>,
+    check: &HealthCheck,
+    target: usize,
+    asked: &mut Option<Upstream>,
+) -> Result<StatusCode, Fault> {
     let watch = worker.watches.add();
     let mut header = Vec::new();
     if worker.shared.send_proxy {
@@ -115,7 +127,7 @@ async fn ask(worker: &Rc<Worker>, check: &HealthCheck, target: usize) -> Result<
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
     let begun = Upstream::begin(worker, &watch, reached, head, false).await?;
-    let mut upstream = begun.ok_or(Fault::BackendCut)?;
+    let upstream = asked.insert(begun.ok_or(Fault::BackendCut)?);
     poll_fn(|cx| {
         // It has no body, so that nothing about it can be wrong.
         let _ = upstream.poll_upload(cx, &mut None::<Received>);

@@ -329,6 +329,27 @@ fn a_client_that_waits_for_100_is_told_so_whatever_the_backend_speaks() {
 }
 
 #[test]
+fn a_backend_that_only_says_100_is_at_fault_whatever_its_client_waits_for() {
+    let answer = format!(
+        "{}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n".repeat(17)
+    );
+    let proxy = proxy(Backend::answering(answer).address, Version::Http1);
+    for minor_version in [0, 1] {
+        let mut tcp = proxy.tcp();
+        write!(
+            tcp,
+            "POST / HTTP/1.{minor_version}\r\nHost: a\r\nExpect: 100-continue\r\n\
+             Connection: close\r\nContent-Length: 5\r\n\r\nhello"
+        )
+        .expect("send");
+        let mut text = String::new();
+        tcp.read_to_string(&mut text).expect("an answer");
+        assert!(text.contains("HTTP/1.1 502 "), "{minor_version}: {text}");
+    }
+}
+
+#[test]
 fn refused_trailers_are_the_clients_fault_whatever_the_backend_speaks() {
     for version in Version::BOTH {
         let backend = match version {

@@ -8,7 +8,29 @@ use underseal_http::http1::{Chunks, ResponseFraming, ResponseHead, ResponseRefus
 use crate::flow::Body;
 
 /// Most interim responses (1xx) to one request.
-pub(crate) const MAX_INTERIM: u8 = 16;
+const MAX_INTERIM: u8 = 16;
+
+/// How many interim responses to a request have come.
+#[derive(Debug, Default)]
+pub(crate) struct Interims(u8);
+
+impl Interims {
+    /// Counts one more.
+    ///
+    /// # Errors
+    /// If it is one too many: the backend's fault.
+    pub(crate) fn count(&mut self) -> Result<(), ResponseRefusal> {
+        self.0 += 1;
+        match self.0 > MAX_INTERIM {
+            true => Err(ResponseRefusal::Malformed),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn have_come(&self) -> bool {
+        self.0 > 0
+    }
+}
 
 /// What the head of a response in HTTP/1.1 says of its body and of its connection.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use super::request::Prepared;
 use super::response::{self, Response};
 use crate::chunk::Chunk;
 use crate::exchange::Unanswered;
-use crate::exchange::response::MAX_INTERIM;
+use crate::exchange::response::Interims;
 use crate::flow::{Body, Broken, Flow, Waiting};
 use crate::parts::Parts as _;
 use crate::stream::Stream;
@@ -33,7 +33,7 @@ pub(super) struct Exchange<'a> {
     upload: Upload,
     down: Flow,
     download: Download,
-    interim: u8,
+    interims: Interims,
     /// Boxed because few need it.
     hangup: Option<Box<Hangup>>,
     /// Whether a byte of the response, interim ones included, has come.
@@ -114,7 +114,7 @@ impl<'a> Exchange<'a> {
             upload: Upload::Going,
             down: Flow::new(Chunk::default(), Body::Done),
             download: Download::Head,
-            interim: 0,
+            interims: Interims::default(),
             hangup: None,
             is_touched: false,
         };
@@ -277,6 +277,7 @@ impl<'a> Exchange<'a> {
             self.touch();
             if is_said {
                 self.worker.buffers.give(out);
+                self.interims.count().map_err(Lost::bad)?;
                 continue;
             }
             return Poll::Ready(self.pass_head(response, out).map_err(Lost::bad));
@@ -291,7 +292,7 @@ impl<'a> Exchange<'a> {
 
     /// A client that was sent an interim response may wait for it, and nothing else for long.
     fn flush_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
-        let is_due = self.interim > 0 || self.down.has_begun();
+        let is_due = self.interims.have_come() || self.down.has_begun();
         let flushed = is_due.then(|| Pin::new(client).poll_flush(cx));
         match flushed {
             Some(Poll::Ready(Err(_))) => Some(self.cut(Some("client-cut"), End::Abort)),
@@ -326,10 +327,9 @@ impl<'a> Exchange<'a> {
             return Ok(Head::Upgraded);
         }
         if response.status < 200 {
-            self.interim += 1;
-            if self.interim > MAX_INTERIM {
+            if let Err(too_many) = self.interims.count() {
                 self.worker.buffers.give(out);
-                return Err(ResponseRefusal::Malformed);
+                return Err(too_many);
             }
             match self.prepared.minor_version {
                 // HTTP/1.0 has none of them.

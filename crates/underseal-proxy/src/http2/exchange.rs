@@ -15,7 +15,7 @@ use super::forward::Forwarding;
 use super::kept::Reader;
 use super::request::{self, Prepared};
 use super::response;
-use crate::exchange::response::MAX_INTERIM;
+use crate::exchange::response::Interims;
 use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
 use crate::log::Outcome;
@@ -232,7 +232,7 @@ pub(super) struct Exchange<'a> {
     wait: Option<Wait>,
     /// Bytes that had passed when it was set.
     passed: u64,
-    pub(super) interim: u8,
+    pub(super) interims: Interims,
 }
 
 impl<'a> Exchange<'a> {
@@ -251,7 +251,7 @@ impl<'a> Exchange<'a> {
             down: None,
             wait: None,
             passed: 0,
-            interim: 0,
+            interims: Interims::default(),
         }
     }
 
@@ -355,10 +355,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn pass_interim(&mut self, interim: Response<()>) -> Result<(), Stopped> {
-        self.interim += 1;
-        if self.interim > MAX_INTERIM {
-            return Err(Stopped::Lost(Lost::bad(ResponseRefusal::Malformed)));
-        }
+        let counted = self.interims.count();
+        counted.map_err(|too_many| Stopped::Lost(Lost::bad(too_many)))?;
         let sent = self.respond.send_informational(interim);
         sent.map_err(|_| Stopped::ClientCut)
     }

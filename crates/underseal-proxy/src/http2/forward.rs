@@ -69,7 +69,7 @@ impl Forwarding<'_> {
             };
             let is_whole = body.as_ref().is_none_or(Kept::is_whole);
             if let Stopped::Lost(lost) = stopped
-                && exchange.interim == 0
+                && !exchange.interims.have_come()
                 && is_whole
                 && retry.follows(lost.why)
             {

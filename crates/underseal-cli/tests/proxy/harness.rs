@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -87,6 +88,20 @@ impl Start {
     }
 
     pub(crate) fn start(self) -> Proxy {
+        Proxy {
+            running: Running::start(&mut self.command(), self.certificates, "ready\n"),
+            directory: self.directory,
+        }
+    }
+
+    /// Starts one that has to fail; what it says, and its exit code.
+    pub(crate) fn refused(self) -> (String, Option<i32>) {
+        let ended = self.command().output().expect("it runs");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        (said, ended.status.code())
+    }
+
+    fn command(&self) -> Command {
         let mut command = underseal();
         command.args(["proxy", "--listen", self.listen]);
         if !self.listen.starts_with("plain:") {
@@ -98,10 +113,7 @@ impl Start {
                 .arg(self.certificates.server_key_file());
         }
         command.args(&self.options);
-        Proxy {
-            running: Running::start(&mut command, self.certificates, "ready\n"),
-            directory: self.directory,
-        }
+        command
     }
 }
 

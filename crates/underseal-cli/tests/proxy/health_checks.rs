@@ -10,7 +10,6 @@ use crate::backend::Backend;
 use crate::harness::{Proxy, Start};
 use crate::http2_backends::http2_server;
 use crate::judged::Version;
-use crate::running::underseal;
 
 /// A backend that is ill until it is told otherwise, and how many requests it was sent beside checks.
 struct Ill {
@@ -143,17 +142,9 @@ fn a_path_that_nobody_can_ask_for_is_a_wrong_command_line() {
         &["--health-check", "/a b"],
         &["--health-check", "/healthz", "--protocol", "tcp"],
     ] {
-        let mut command = underseal();
-        command.args([
-            "proxy",
-            "--listen",
-            "plain:127.0.0.1:0",
-            "--to",
-            "127.0.0.1:9",
-        ]);
-        let ended = command.args(options).output().expect("an end");
-        let said = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(2), "{options:?}: {said}");
+        let start = Start::new("127.0.0.1:9").plain().with(options);
+        let (said, code) = start.refused();
+        assert_eq!(code, Some(2), "{options:?}: {said}");
         assert!(said.contains("hint: "), "{options:?}: {said}");
     }
 }

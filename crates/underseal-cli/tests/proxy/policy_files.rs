@@ -8,7 +8,6 @@ use tempfile::TempDir;
 use crate::backend::Backend;
 use crate::harness::{Start, policy};
 use crate::issuer::{ISSUER, Issuer};
-use crate::running::underseal;
 
 const DENY: &str = "{ action: DENY, rules: [{}] }";
 
@@ -21,22 +20,6 @@ fn write(directory: &Path, name: &str, text: &str) {
 fn start(directory: &TempDir, backend: &Backend) -> Start {
     let path = directory.path().display().to_string();
     Start::new(backend.address).with(&["--policy", &path])
-}
-
-/// Starts a proxy that has to fail; what it says, and its exit code.
-fn refused(directory: &TempDir, options: &[&str]) -> (String, Option<i32>) {
-    let mut command = underseal();
-    command.args([
-        "proxy",
-        "--listen",
-        "plain:127.0.0.1:0",
-        "--to",
-        "127.0.0.1:9",
-    ]);
-    command.arg("--policy").arg(directory.path()).args(options);
-    let output = command.output().expect("it runs");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    (text, output.status.code())
 }
 
 #[test]
@@ -94,7 +77,9 @@ fn policies_that_are_for_nobody_keep_a_proxy_from_starting() {
     ] {
         let directory = tempfile::tempdir().expect("a directory");
         write(directory.path(), "deny.yaml", &policy("deny", spec));
-        let (said, code) = refused(&directory, &["--label", "app=other"]);
+        let (said, code) = start(&directory, &backend)
+            .with(&["--label", "app=other"])
+            .refused();
         let expected =
             "error: 0 of 1 policies are for this workload: ingress, label app=other\nhint: ";
         assert!(
@@ -132,7 +117,7 @@ fn rules_on_tokens_that_are_for_nobody_do_so_too() {
          jwtRules: [{{ issuer: '{ISSUER}', jwks: '{keys}' }}]\n"
     );
     write(directory.path(), "tokens.yaml", &text);
-    let (said, code) = refused(&directory, &[]);
+    let (said, code) = start(&directory, &Backend::echo()).refused();
     assert!(
         said.contains("0 of 1 rules on tokens are for this workload"),
         "{said}"

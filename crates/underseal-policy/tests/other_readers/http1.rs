@@ -107,7 +107,10 @@ fn request(bytes: &[u8]) -> Option<(Seen, &[u8])> {
         fields: Vec::new(),
         content,
     };
-    let text = bytes[..head.len()].split(|byte| *byte == b'\n').skip(1);
+    // An empty line may come before the first.
+    let text = &bytes[..head.len()];
+    let text = text.strip_prefix(b"\r\n").unwrap_or(text);
+    let text = text.split(|byte| *byte == b'\n').skip(1);
     for line in text.filter_map(|line| line.strip_suffix(b"\r")) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             continue;

@@ -178,6 +178,11 @@ impl Socket {
         }
     }
 
+    /// The version of both directions, once there are keys.
+    pub(crate) fn version(&self) -> Option<ProtocolVersion> {
+        self.shared.suite.get().map(|(version, _)| *version)
+    }
+
     /// Takes over `SO_RCVLOWAT`, which counts plaintext from here on.
     fn first_receive(&self, keys: TrafficKeys) -> Result<Receive, Errno> {
         let mut receive = Receive::new(keys);

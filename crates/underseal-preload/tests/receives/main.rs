@@ -124,7 +124,7 @@ fn beside(what: &str, step: &str, data: &[u8]) {
 }
 
 #[test]
-fn keys_to_send_with_do_not_wait_for_a_reader() {
+fn keys_to_send_with_and_options_do_not_wait_for_a_reader() {
     beside("keys", "set", b"text");
 }
 

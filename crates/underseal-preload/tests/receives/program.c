@@ -24,6 +24,7 @@
 #endif
 #define TX 1
 #define RX 2
+#define NO_PAD 4
 
 static void expect(int holds, const char *what) {
     if (!holds) {
@@ -143,13 +144,15 @@ static void *read_text(void *fd) {
     return NULL;
 }
 
-// One thread waits for data while another sets keys to send with, twice.
+// One thread waits for data while another sets keys to send with, twice, and an option.
 static void keys_beside_a_reader(int fd) {
     pthread_t reader;
     expect(pthread_create(&reader, NULL, read_text, &fd) == 0, "a thread");
     usleep(100000);
     expect(set_keys(fd, TX, 51, 7) == 0, "TLS_TX");
     expect(set_keys(fd, TX, 51, 8) == 0, "new keys");
+    int yes = 1;
+    expect(setsockopt(fd, SOL_TLS, NO_PAD, &yes, sizeof yes) == 0, "TLS_RX_EXPECT_NO_PAD");
     done("set");
     expect(pthread_join(reader, NULL) == 0, "the reader is done");
 }

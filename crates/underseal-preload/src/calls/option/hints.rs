@@ -6,7 +6,6 @@ use std::ffi::{c_int, c_void};
 use libc::socklen_t;
 use rustix::io::Errno;
 use underseal_record::ProtocolVersion;
-use underseal_ulp::Receive;
 
 use crate::connection::Socket;
 use crate::memory;
@@ -76,9 +75,8 @@ pub(super) fn get(
 
 /// Padding is what records of TLS 1.3 have that are opened.
 fn applies(socket: &Socket, name: c_int) -> bool {
-    let version = |receive: &mut Receive, _: &mut _| Ok(receive.keys().version());
     match name {
         ZEROCOPY => true,
-        _ => socket.receive(0, version) == Ok(ProtocolVersion::Tls13),
+        _ => socket.opens() && socket.version() == Some(ProtocolVersion::Tls13),
     }
 }

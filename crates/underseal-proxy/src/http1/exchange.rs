@@ -1,5 +1,7 @@
 //! One request and its response: the body goes up while the response comes down.
 
+mod finished;
+
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::io::AsyncWrite as _;
 
-use super::Fault;
+pub(super) use self::finished::Finished;
 use super::departure::{Hangup, poll_left};
 use super::link::{Far, Link};
 use super::request::Prepared;
@@ -15,15 +17,14 @@ use super::response::{self, Response};
 use crate::chunk::Chunk;
 use crate::exchange::Unanswered;
 use crate::exchange::response::Interims;
-use crate::flow::{Body, Broken, Flow, Waiting};
+use crate::flow::{Body, Flow, Waiting};
 use crate::parts::Parts as _;
 use crate::stream::Stream;
 use crate::upstream::{Event, Lost};
 use crate::worker::Worker;
-use underseal_http::Refusal;
 use underseal_http::http1::ResponseRefusal;
 use underseal_server::closing::End;
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::watch::{Phase, Watch};
 
 /// An exchange under way.
 pub(super) struct Exchange<'a> {
@@ -67,33 +68,6 @@ pub(super) struct Rest {
     pub(super) body: Body,
     /// All from the start of the body on, if nothing of a response came and it can be sent once more.
     pub(super) start: Option<Chunk>,
-}
-
-/// What came of an exchange.
-#[derive(Default)]
-pub(super) struct Finished {
-    pub(super) status: Option<u16>,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-    pub(super) error: Option<&'static str>,
-    /// How the client's connection ends, if it does.
-    pub(super) end: Option<End>,
-    pub(super) keep_backend: bool,
-    /// Nothing was sent to the client, and this is why.
-    pub(super) unanswered: Option<Fault>,
-    /// The backend has gone over to another protocol, and this is what it has sent of it.
-    pub(super) tunnel: Option<Chunk>,
-    /// Why there was not a byte of a response, if that may be nobody's fault.
-    pub(super) lost: Option<Unanswered>,
-}
-
-impl Finished {
-    pub(super) fn unanswered(fault: Fault) -> Self {
-        Self {
-            unanswered: Some(fault),
-            ..Self::default()
-        }
-    }
 }
 
 impl<'a> Exchange<'a> {
@@ -368,115 +342,6 @@ impl<'a> Exchange<'a> {
             tunnel: Some(Chunk::copy_of(&first)),
             ..Finished::default()
         })
-    }
-
-    fn upload_broken(&mut self, broken: Broken) -> Option<Finished> {
-        tracing::debug!("request: {broken}");
-        match broken {
-            // It may have responded, and closed: with "413 Content Too Large", for one.
-            Broken::Sink(_) => {
-                self.upload = Upload::Refused;
-                None
-            }
-            Broken::Source(_) => Some(self.cut(Some("client-cut"), End::Abort)),
-            Broken::Framing(refusal) => Some(self.fail(Fault::Refused(refusal))),
-            Broken::Trailers => Some(self.fail(Fault::Refused(Refusal::Chunk))),
-        }
-    }
-
-    fn download_broken(&mut self, broken: &Broken) -> Finished {
-        tracing::debug!("response: {broken}");
-        let fault = match broken {
-            Broken::Framing(_) => Some(Fault::BackendResponse(ResponseRefusal::Chunk)),
-            Broken::Source(_) | Broken::Trailers => Some(Fault::BackendCut),
-            Broken::Sink(_) => None,
-        };
-        if let Some(fault) = fault.filter(|_| !self.down.has_begun()) {
-            return Finished {
-                bytes_in: self.link.passed(),
-                ..Finished::unanswered(fault)
-            };
-        }
-        let word = match broken {
-            Broken::Framing(_) => response::word(ResponseRefusal::Chunk),
-            other => other.word("backend-cut", "client-cut"),
-        };
-        self.cut(Some(word), End::Abort)
-    }
-
-    /// The response came to its end.
-    fn complete(&mut self) -> Finished {
-        let Download::Body {
-            status,
-            keep_backend,
-            keep_client,
-        } = self.download
-        else {
-            return self.cut(Some("backend-cut"), End::Abort);
-        };
-        let is_sent = self.upload == Upload::Done;
-        let is_read = self.link.is_read();
-        Finished {
-            status: Some(status),
-            bytes_in: self.link.passed(),
-            bytes_out: self.down.passed,
-            // A client that is still sending is to read the response before it is cut off.
-            end: (!keep_client || !is_read).then_some(End::Close),
-            // More than was announced belongs to nobody's request.
-            keep_backend: keep_backend && is_sent && self.down.chunk.is_empty(),
-            ..Finished::default()
-        }
-    }
-
-    /// There is no response.
-    fn lost(&mut self, lost: Lost) -> Finished {
-        Finished {
-            lost: Some(lost.why),
-            ..self.fail(lost.fault)
-        }
-    }
-
-    /// Ends the exchange with an answer of our own, if the client has not had the backend's.
-    fn fail(&mut self, fault: Fault) -> Finished {
-        match self.download {
-            Download::Head => Finished {
-                bytes_in: self.link.passed(),
-                ..Finished::unanswered(fault)
-            },
-            // Whatever was wrong with the request, its response was cut short.
-            Download::Body { .. } => self.cut(Some(fault.word()), End::Abort),
-        }
-    }
-
-    fn cut(&mut self, error: Option<&'static str>, end: End) -> Finished {
-        let status = match self.download {
-            Download::Head => None,
-            Download::Body { status, .. } => Some(status),
-        };
-        Finished {
-            status,
-            bytes_in: self.link.passed(),
-            bytes_out: self.down.passed,
-            error,
-            end: Some(end),
-            ..Finished::default()
-        }
-    }
-
-    fn stopped(&mut self, stop: Stop) -> Finished {
-        match (stop, self.waits_for_client()) {
-            (Stop::TimedOut, true) => self.fail_or_cut(Fault::ClientTimeout),
-            (Stop::TimedOut, false) => self.fail_or_cut(Fault::BackendTimeout),
-            (Stop::Closing | Stop::Ending, _) => self.cut(Some("proxy-ended"), End::Abort),
-        }
-    }
-
-    fn fail_or_cut(&mut self, fault: Fault) -> Finished {
-        match self.down.unwritten().is_empty() {
-            true => self.fail(fault),
-            // An interim response stands half written before it.
-            false => self.cut(Some(fault.word()), End::Abort),
-        }
     }
 
     /// Whose turn it is.

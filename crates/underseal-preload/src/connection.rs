@@ -276,10 +276,14 @@ impl Socket {
         Arc::strong_count(&self.shared) == 1
     }
 
-    /// Whether something waits that the program was told is sent.
-    pub(crate) fn is_owing(&self) -> bool {
-        let transmit = self.shared.transmit.try_lock();
-        transmit.is_ok_and(|mut transmit| transmit.tls().is_ok_and(|transmit| transmit.is_owing()))
+    /// Whether something waits that the program was told is sent; nothing where that cannot be known, as somebody is
+    /// sending.
+    pub(crate) fn is_owing(&self) -> Option<bool> {
+        match self.shared.transmit.try_lock() {
+            Ok(mut transmit) => Some(transmit.tls().is_ok_and(|transmit| transmit.is_owing())),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(_)) => Some(false),
+        }
     }
 
     fn send_with<T>(

@@ -1,6 +1,6 @@
 //! What a program was told is sent, and is not: the head of a response that is held for its file, and records
-//! of a descriptor that is closed since, as a close_notify at a full socket. A thread sends them, for as long
-//! as there are any, as the kernel would.
+//! of a descriptor that is closed or shut down since, as a close_notify at a full socket. A thread sends them, for
+//! as long as there are any, as the kernel would.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -32,6 +32,8 @@ const TRIES: usize = 1000;
 struct Lingering {
     socket: Arc<Socket>,
     until: Instant,
+    /// Whether the sending direction ends behind it.
+    shuts_down: bool,
 }
 
 /// What waits for the thread.
@@ -74,9 +76,21 @@ fn add(add: impl FnOnce(&mut Waiting)) -> bool {
 /// Sends what the last number of a connection leaves behind. Where no thread can be had it is lost, as is
 /// what is left when the process ends.
 pub(crate) fn take(socket: Arc<Socket>) {
-    if socket.is_last() && socket.is_owing() {
+    if socket.is_last() && socket.is_owing() != Some(false) {
         add(|waiting| waiting.lingering.push(Lingering::new(socket)));
     }
+}
+
+/// Has the sending direction of a connection end behind what waits. Says no where nothing does, and where no thread
+/// can be had.
+pub(crate) fn shut_down(socket: &Socket) -> bool {
+    let waits = socket.try_flush() == Err(Errno::AGAIN) && socket.is_owing() == Some(true);
+    let Some(socket) = socket.weak.upgrade().filter(|_| waits) else {
+        return false;
+    };
+    let mut lingering = Lingering::new(socket);
+    lingering.shuts_down = true;
+    add(|waiting| waiting.lingering.push(lingering))
 }
 
 /// Sees to it that what was held just now is sent within a moment. Says no where nobody can.
@@ -122,7 +136,7 @@ impl Waiting {
     fn release(&mut self) {
         HOLDS.store(false, Ordering::Release);
         for socket in self.held.drain(..).filter_map(|socket| socket.upgrade()) {
-            if socket.try_flush() == Err(Errno::AGAIN) && socket.is_owing() {
+            if socket.try_flush() == Err(Errno::AGAIN) && socket.is_owing() == Some(true) {
                 self.lingering.push(Lingering::new(socket));
             }
         }
@@ -183,14 +197,22 @@ fn run() {
 
 impl Lingering {
     fn new(socket: Arc<Socket>) -> Self {
-        let until = Instant::now() + PATIENCE;
-        Self { socket, until }
+        Self {
+            socket,
+            until: Instant::now() + PATIENCE,
+            shuts_down: false,
+        }
     }
 
     /// Whether there is anything left to send, and somebody who takes it.
     fn goes_on(&self) -> bool {
         let is_alive = matches!(self.socket.try_flush(), Ok(()) | Err(Errno::AGAIN));
-        is_alive && self.until > Instant::now() && self.socket.is_owing()
+        let goes_on =
+            is_alive && self.until > Instant::now() && self.socket.is_owing() != Some(false);
+        if self.shuts_down && !goes_on {
+            let _ = sys::shutdown(self.socket.tcp(), libc::SHUT_WR);
+        }
+        goes_on
     }
 }
 

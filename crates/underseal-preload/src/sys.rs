@@ -68,6 +68,11 @@ pub(crate) fn close(fd: c_int) -> Result<(), Errno> {
     unsafe { call(libc::SYS_close, [arg(fd)]) }.map(drop)
 }
 
+pub(crate) fn shutdown(fd: c_int, how: c_int) -> Result<(), Errno> {
+    // SAFETY: the call takes numbers alone.
+    unsafe { call(libc::SYS_shutdown, [arg(fd), arg(how)]) }.map(drop)
+}
+
 pub(crate) fn send(fd: c_int, bytes: &[u8], flags: c_int) -> Result<usize, Errno> {
     let (pointer, len) = (bytes.as_ptr(), bytes.len());
     // SAFETY: the kernel reads `len` bytes at the address of a slice that is as long.

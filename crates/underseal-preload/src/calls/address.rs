@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::call::{flush_and_call, on_socket};
 use crate::connection::Socket;
 use crate::sys::{address, arg};
-use crate::{memory, real};
+use crate::{linger, memory, real};
 
 /// As getsockname(2).
 ///
@@ -114,7 +114,7 @@ unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
     }
 }
 
-/// As shutdown(2).
+/// As shutdown(2): what the program was told is sent goes before the end.
 ///
 /// # Safety
 ///
@@ -122,8 +122,14 @@ unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn shutdown(fd: c_int, how: c_int) -> c_int {
     let passed_on = |socket: &Socket| {
-        // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { flush_and_call(socket, libc::SYS_shutdown, [arg(how)]) }
+        let waits = matches!(how, libc::SHUT_WR | libc::SHUT_RDWR) && linger::shut_down(socket);
+        let now = match (waits, how) {
+            (true, libc::SHUT_WR) => return Ok(0),
+            (true, _) => libc::SHUT_RD,
+            (false, how) => how,
+        };
+        // SAFETY: the call takes numbers alone.
+        unsafe { flush_and_call(socket, libc::SYS_shutdown, [arg(now)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned as c_int,

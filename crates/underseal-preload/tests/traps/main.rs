@@ -264,24 +264,29 @@ fn no_message_goes_behind_a_part_of_another() {
 
 #[test]
 fn a_close_notify_at_a_full_socket_comes_behind_the_data() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let mut command = Command::new(program());
-    command.args([&port.to_string(), "full-socket"]);
-    library::under_the_library(&mut command);
-    let mut peer = Peer::spawn(&mut command);
-    let (stream, _) = listener.accept().expect("a connection");
-    peer.wait_for("closed");
-    let records = records(&take_all(stream));
-    peer.close_stdin();
-    peer.finish().successful();
-    let (last, data) = records.split_last().expect("records");
-    assert_eq!(*last, (ContentType::ALERT, vec![1, 0]));
-    assert!(
-        data.iter()
-            .all(|(content_type, _)| *content_type == ContentType::APPLICATION_DATA)
-    );
-    assert!(data.len() > 1, "{} records fill a socket", data.len());
+    for trap in ["full-socket", "shutdown"] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let mut command = Command::new(program());
+        command.args([&port.to_string(), trap]);
+        library::under_the_library(&mut command);
+        let mut peer = Peer::spawn(&mut command);
+        let (mut stream, _) = listener.accept().expect("a connection");
+        peer.wait_for("closed");
+        let records = records(&take_all(stream.try_clone().expect("a stream")));
+        if trap == "shutdown" {
+            stream.write_all(b"answer").expect("somebody who reads");
+        }
+        peer.close_stdin();
+        peer.finish().successful();
+        let (last, data) = records.split_last().expect("records");
+        assert_eq!(*last, (ContentType::ALERT, vec![1, 0]), "{trap}");
+        assert!(
+            data.iter()
+                .all(|(content_type, _)| *content_type == ContentType::APPLICATION_DATA)
+        );
+        assert!(data.len() > 1, "{} records fill a socket", data.len());
+    }
 }
 
 #[test]

@@ -282,15 +282,31 @@ static void fill(int fd) {
     expect(sendmsg(fd, &message, 0) == 2, "an alert is taken whole");
 }
 
-// Says goodbye at a full socket, closes, and goes on until its stdin ends.
-static void fill_and_close(int fd) {
+// Says goodbye at a full socket.
+static void fill_a_small_one(int fd) {
     int small = 4096;
     expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
     fill(fd);
+}
+
+// Closes it at once, and goes on until its stdin ends.
+static void fill_and_close(int fd) {
+    fill_a_small_one(fd);
     expect(close(fd) == 0, "close");
     puts("closed");
     fflush(stdout);
     while (getchar() != EOF) {}
+}
+
+// Ends its direction at once, and waits for the other's end.
+static void fill_and_end(int fd) {
+    char text[10];
+    fill_a_small_one(fd);
+    expect(shutdown(fd, SHUT_WR) == 0, "shutdown");
+    puts("closed");
+    fflush(stdout);
+    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+    expect(read(fd, text, sizeof text) == 6, "an answer");
 }
 
 // Says goodbye at a full socket, and waits for an answer in splice.
@@ -475,6 +491,9 @@ int main(int argc, char **argv, char **envp) {
         return 0;
     } else if (!strcmp(trap, "full-socket")) {
         fill_and_close(fd);
+        return 0;
+    } else if (!strcmp(trap, "shutdown")) {
+        fill_and_end(fd);
         return 0;
     } else if (!strcmp(trap, "answer")) {
         fill_and_splice(fd);

@@ -54,8 +54,8 @@ macro_rules! pairs {
     };
 }
 
-/// What holds for each version and suite.
-macro_rules! everywhere {
+/// What depends on keys, nonces and lengths of records: for each version and suite.
+macro_rules! of_each_suite {
     ($suite:ident $tx:ident $rx:ident) => {
         crate::matrix::tests! { $suite $tx $rx
             sizes {
@@ -71,47 +71,25 @@ macro_rules! everywhere {
             }
             writing {
                 slices_are_sent_in_order
-                slices_of_one_write_share_a_record
-                an_empty_write_sends_nothing
             }
             reading {
                 reads_of_any_size_deliver_the_same_bytes
-                a_read_of_nothing_reads_nothing
                 one_read_takes_several_records
-                buffered_and_plain_reads_take_turns
             }
             record_types {
                 records_of_other_types_are_sent_between_data
                 records_of_other_types_are_received_in_order
-                reading_stops_at_a_record_of_another_type
-                a_record_that_nobody_asked_for_ends_the_connection
-                a_record_that_may_not_be_sent_is_refused
             }
             endings {
                 close_notify_is_the_end_and_nothing_after_it_is_delivered
-                a_fin_between_records_is_a_truncation
-                a_fin_inside_a_record_is_a_truncation
-                a_reset_is_an_error_of_the_socket
-                a_reset_ends_a_writer
-                a_peer_that_leaves_a_waiting_writer_ends_it
-                a_fatal_alert_is_the_end_of_both_directions
                 this_side_closes_first_and_reads_on
-                the_peer_closes_first_and_is_written_to
-                close_notify_is_sent_once
-                a_tokio_shutdown_sends_close_notify_and_a_fin
-                a_dropped_stream_sends_no_close_notify
             }
             bad_records {
                 a_bad_tag_poisons_the_stream_for_good
                 a_bad_tag_in_a_large_read_comes_after_the_data
-                another_version_is_refused
                 a_record_that_is_too_long_is_refused
                 a_record_that_is_too_short_is_refused
                 a_repeated_record_is_refused
-                data_inside_of_a_message_is_not_delivered
-                a_bad_header_costs_its_peer_no_reply
-                a_bad_header_costs_its_peer_no_file_and_no_pipe
-                what_cannot_be_sent_is_no_fault_of_the_peers
             }
             odd_records {
                 empty_records_are_skipped
@@ -121,26 +99,89 @@ macro_rules! everywhere {
                 many_small_messages_go_back_and_forth
                 big_messages_go_back_and_forth
                 both_directions_flow_at_once
+            }
+            slow_peers {
+                a_slow_reader_gets_every_byte
+            }
+            files {
+                ranges_of_a_file_are_sent
+            }
+            more {
+                open_records_are_merged_until_one_is_closed
+                a_file_follows_an_open_record
+            }
+            splices {
+                data_is_spliced_into_a_pipe
+                a_pipe_is_spliced_into_a_stream
+            }
+            moving {
+                a_stream_goes_on_after_it_was_taken_apart
+                both_ends_move_to_other_sockets
+            }
+            swaps {
+                both_ends_swap_engines_while_data_flows
+                a_direction_moves_between_two_records
+            }
+            counters {
+                bytes_and_key_updates_are_counted
+            }
+        }
+    };
+}
+
+/// What holds whatever the suite: of one suite of each version.
+macro_rules! of_each_version {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            writing {
+                slices_of_one_write_share_a_record
+                an_empty_write_sends_nothing
+            }
+            reading {
+                a_read_of_nothing_reads_nothing
+                buffered_and_plain_reads_take_turns
+            }
+            record_types {
+                reading_stops_at_a_record_of_another_type
+                a_record_that_nobody_asked_for_ends_the_connection
+                a_record_that_may_not_be_sent_is_refused
+            }
+            endings {
+                a_fin_between_records_is_a_truncation
+                a_fin_inside_a_record_is_a_truncation
+                a_reset_is_an_error_of_the_socket
+                a_reset_ends_a_writer
+                a_peer_that_leaves_a_waiting_writer_ends_it
+                a_fatal_alert_is_the_end_of_both_directions
+                the_peer_closes_first_and_is_written_to
+                close_notify_is_sent_once
+                a_tokio_shutdown_sends_close_notify_and_a_fin
+                a_dropped_stream_sends_no_close_notify
+            }
+            bad_records {
+                another_version_is_refused
+                data_inside_of_a_message_is_not_delivered
+                a_bad_header_costs_its_peer_no_reply
+                a_bad_header_costs_its_peer_no_file_and_no_pipe
+                what_cannot_be_sent_is_no_fault_of_the_peers
+            }
+            readiness {
                 what_was_decrypted_already_is_read_without_waiting
                 a_reader_is_woken_when_a_record_is_complete
                 a_blocking_stream_over_a_non_blocking_socket_says_would_block
             }
             slow_peers {
-                a_slow_reader_gets_every_byte
                 a_slow_reader_of_a_tokio_stream_gets_every_byte
                 a_small_receive_buffer_does_not_stop_a_stream
             }
             files {
-                ranges_of_a_file_are_sent
                 files_and_writes_take_turns
                 a_tokio_stream_sends_a_file_to_a_slow_reader
             }
             more {
-                open_records_are_merged_until_one_is_closed
                 an_open_record_is_not_sent
                 a_full_record_is_closed_by_itself
                 control_records_close_an_open_record
-                a_file_follows_an_open_record
                 an_open_record_is_lost_with_its_stream
                 open_records_of_tokio_streams_are_merged
             }
@@ -150,14 +191,12 @@ macro_rules! everywhere {
                 peeking_waits_for_a_record_on_tokio
             }
             splices {
-                data_is_spliced_into_a_pipe
                 tickets_at_a_splice_are_taken
                 reads_and_splices_take_turns
                 a_splice_stops_at_a_record_of_another_type
                 a_bad_record_at_a_splice_ends_the_connection
                 data_inside_of_a_message_is_not_spliced
                 a_full_pipe_is_not_ready
-                a_pipe_is_spliced_into_a_stream
                 a_tokio_stream_is_relayed
             }
             counts {
@@ -168,24 +207,19 @@ macro_rules! everywhere {
                 a_failure_leaves_the_count
             }
             moving {
-                a_stream_goes_on_after_it_was_taken_apart
-                both_ends_move_to_other_sockets
                 a_failed_stream_cannot_be_taken_apart
                 what_a_stream_knows_moves_along
                 a_stream_with_a_program_is_not_taken_apart
                 a_kernel_that_cannot_be_asked_is_asserted_to_be_elsewhere
             }
             swaps {
-                both_ends_swap_engines_while_data_flows
                 a_tokio_stream_swaps_engines_while_data_flows
-                a_direction_moves_between_two_records
                 a_move_that_was_asked_for_goes_along
                 a_direction_that_the_kernel_holds_stays_there
                 a_stream_over_memory_is_not_for_the_kernel
                 a_stream_that_left_its_socket_is_on_the_user_engine
             }
             counters {
-                bytes_and_key_updates_are_counted
                 options_of_one_engine_are_refused_by_the_other
             }
         }
@@ -226,8 +260,8 @@ macro_rules! waiting {
     };
 }
 
-/// What TLS 1.3 alone has.
-macro_rules! in_tls13 {
+/// The same of what TLS 1.3 alone has.
+macro_rules! of_each_suite_in_tls13 {
     ($suite:ident $tx:ident $rx:ident) => {
         crate::matrix::tests! { $suite $tx $rx
             early_data {
@@ -240,11 +274,24 @@ macro_rules! in_tls13 {
             key_updates {
                 a_few_key_updates_go_both_ways
                 a_key_update_of_the_peer_is_answered_if_it_asks
-                a_key_update_in_pieces_is_followed
                 key_updates_come_by_themselves_before_the_limit
+                key_updates_of_tokio_streams_cross
+            }
+            tickets {
+                a_ticket_after_the_handshake_resumes_the_next_connection
+            }
+        }
+    };
+}
+
+/// What TLS 1.3 alone has, whatever the suite.
+macro_rules! of_tls13 {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            key_updates {
+                a_key_update_in_pieces_is_followed
                 as_many_key_updates_as_are_allowed_are_followed
                 a_storm_of_key_updates_ends_the_connection
-                key_updates_of_tokio_streams_cross
             }
             lingering {
                 a_peer_that_updates_its_key_all_the_time_is_let_go
@@ -262,29 +309,36 @@ macro_rules! in_tls13 {
                 as_many_tickets_as_a_client_may_ask_for_are_taken
                 tickets_hold_a_bounded_amount_of_memory
             }
-            tickets {
-                a_ticket_after_the_handshake_resumes_the_next_connection
+        }
+    };
+}
+
+/// The same of what TLS 1.2 has instead.
+macro_rules! of_each_suite_in_tls12 {
+    ($suite:ident $tx:ident $rx:ident) => {
+        crate::matrix::tests! { $suite $tx $rx
+            key_updates {
+                the_limit_is_the_end
+            }
+            swaps {
+                a_sender_that_moves_repeats_no_nonce
             }
         }
     };
 }
 
-/// What TLS 1.2 has instead.
-macro_rules! in_tls12 {
+/// What TLS 1.2 has instead, whatever the suite.
+macro_rules! of_tls12 {
     ($suite:ident $tx:ident $rx:ident) => {
         crate::matrix::tests! { $suite $tx $rx
             key_updates {
                 there_are_no_key_updates
-                the_limit_is_the_end
             }
             counts {
                 a_key_at_its_limit_takes_nothing_out_of_a_pipe
             }
             floods {
                 renegotiation_asked_of_a_full_socket_gets_one_answer
-            }
-            swaps {
-                a_sender_that_moves_repeats_no_nonce
             }
         }
     };
@@ -364,6 +418,6 @@ macro_rules! once_in_tls13 {
 }
 
 pub(crate) use {
-    everywhere, in_tls12, in_tls13, once_in_tls13, once_per_version, pairs, programs, run, test,
-    tests, waiting,
+    of_each_suite, of_each_suite_in_tls12, of_each_suite_in_tls13, of_each_version, of_tls12,
+    of_tls13, once_in_tls13, once_per_version, pairs, programs, run, test, tests, waiting,
 };

@@ -4,7 +4,11 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -45,9 +49,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &args.targets
     };
     let binaries = build()?;
-    chosen
-        .iter()
-        .try_for_each(|target| fuzz(&binaries, target, args.seconds))
+    side_by_side(chosen, |target| fuzz(&binaries, target, args.seconds))
+}
+
+/// Runs the targets, as many at a time as there are CPUs; none is begun after one failed.
+fn side_by_side(targets: &[String], run: impl Fn(&str) -> Result<()> + Sync) -> Result<()> {
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work = || {
+        while let Some(target) = targets.get(next.fetch_add(1, Relaxed))
+            && !failed.load(Relaxed)
+        {
+            run(target).inspect_err(|_| failed.store(true, Relaxed))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..cpus).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")))
+    })
 }
 
 /// Runs every target for ten seconds.
@@ -212,6 +234,8 @@ fn copy_corpus(target: &str) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     const LOG: &str = "INFO: Seed: 1\n#7\tINITED cov: 31 ft: 32 corp: 6/91b exec/s: 0 rss: 27Mb\n\
@@ -238,6 +262,33 @@ mod tests {
             edges: 2,
         };
         assert!(blind.check().is_err());
+    }
+
+    #[test]
+    fn no_target_is_begun_after_one_failed() {
+        let targets: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
+        let begun = AtomicUsize::new(0);
+        let fails = |_: &str| {
+            begun.fetch_add(1, Relaxed);
+            bail!("a finding")
+        };
+        assert!(side_by_side(&targets, fails).is_err());
+        let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+        assert!(begun.into_inner() <= cpus);
+    }
+
+    #[test]
+    fn every_target_runs_once() {
+        let targets: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+        let seen = Mutex::new(Vec::new());
+        let run = |target: &str| {
+            seen.lock().unwrap().push(target.to_owned());
+            Ok(())
+        };
+        side_by_side(&targets, run).unwrap();
+        let mut seen = seen.into_inner().unwrap();
+        seen.sort_by_key(|target| target.parse::<u32>().unwrap());
+        assert_eq!(seen, targets);
     }
 
     #[test]

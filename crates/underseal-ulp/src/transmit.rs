@@ -98,9 +98,14 @@ impl Transmit {
     }
 
     /// Takes `data` without sending it, for the first record of what is sent next. Says no if that is too
-    /// much, or could not be sealed. Whoever holds something has to see that it is sent soon.
+    /// much, or could not be sealed, and where its caller may come again with what is sealed already. Whoever
+    /// holds something has to see that it is sent soon.
     pub fn hold(&mut self, data: &[u8]) -> bool {
-        let is_held = self.held.len() + data.len() <= MAX_HELD && !self.sealer.is_exhausted();
+        let is_new = self.sealed == 0 && self.pending.bytes().is_empty();
+        let is_held = is_new
+            && self.held.len() + data.len() <= MAX_HELD
+            && !self.sealer.is_exhausted()
+            && self.held.try_reserve(data.len()).is_ok();
         if is_held {
             self.held.extend_from_slice(data);
         }
@@ -112,7 +117,7 @@ impl Transmit {
     ///
     /// # Errors
     ///
-    /// If there is nothing to report: what the wire or the source said, `EAGAIN` for a full socket;
+    /// If there is nothing to report: what the wire or the source said, `EAGAIN` for a full socket, `ENOMEM`;
     /// `EBADMSG` past the limit of the key, as the kernel has it where its numbers end. An error that
     /// comes after something was sent is for the next call to find.
     pub fn send(
@@ -183,10 +188,9 @@ impl Transmit {
             flushed => flushed?,
         }
         for piece in data.chunks(self.sealer.max_plaintext()) {
-            let mut record = vec![0; self.sealer.record_len(piece.len())];
-            let sealed = self.sealer.seal(content_type, piece, &mut record);
-            let sealed = sealed.map_err(errno_of)?;
-            self.pending.owe(&record[..sealed.written]);
+            let room = self.pending.room(self.sealer.record_len(piece.len()))?;
+            let sealed = self.sealer.seal(content_type, piece, room);
+            self.pending.owe(sealed.map_err(errno_of)?.written);
         }
         match self.flush(wire) {
             Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(data.len()),
@@ -198,7 +202,7 @@ impl Transmit {
     ///
     /// # Errors
     ///
-    /// What the wire said; `EBADMSG` past the limit of the key.
+    /// What the wire said; `EBADMSG` past the limit of the key; `ENOMEM`.
     pub fn flush(&mut self, wire: &mut impl Wire) -> Result<(), Errno> {
         self.close_held()?;
         self.flush_pending(wire)
@@ -209,11 +213,10 @@ impl Transmit {
         if self.held.is_empty() {
             return Ok(());
         }
-        let mut record = vec![0; self.sealer.record_len(self.held.len())];
+        let room = self.pending.room(self.sealer.record_len(self.held.len()))?;
         let data = ContentType::APPLICATION_DATA;
-        let sealed = self.sealer.seal(data, &self.held, &mut record);
-        let sealed = sealed.map_err(errno_of)?;
-        self.pending.owe(&record[..sealed.written]);
+        let sealed = self.sealer.seal(data, &self.held, room);
+        self.pending.owe(sealed.map_err(errno_of)?.written);
         self.held.clear();
         Ok(())
     }
@@ -231,10 +234,15 @@ impl Transmit {
         self.pending.bytes().len()
     }
 
-    /// Whether something waits that the program was told is sent: it must not be lost with the
-    /// descriptor.
+    /// Whether something waits that the program was told is sent.
     pub fn is_owing(&self) -> bool {
-        self.pending.owed() > 0 || !self.held.is_empty()
+        self.owed() > 0
+    }
+
+    /// How much waits that the program was told is sent: it must not be lost with the descriptor. What is held
+    /// counts as it is.
+    pub fn owed(&self) -> usize {
+        self.pending.owed() + self.held.len()
     }
 
     /// Seals up to `most` bytes of `data` into what is lent. On an error, what was sealed before it is
@@ -258,7 +266,7 @@ impl Transmit {
                 piece = &piece[consumed..];
             }
             while !piece.is_empty() {
-                let room = lent.room(self.sealer.sealed_len(piece.len().min(MAX_PLAINTEXT)));
+                let room = lent.room(self.sealer.sealed_len(piece.len().min(MAX_PLAINTEXT)))?;
                 let sealed = self.sealer.seal(ContentType::APPLICATION_DATA, piece, room);
                 let sealed = sealed.map_err(errno_of)?;
                 lent.commit(sealed.consumed, sealed.written);
@@ -272,7 +280,7 @@ impl Transmit {
     fn seal_held_with(&mut self, piece: &[u8], lent: &mut Lent) -> Result<usize, Errno> {
         let total = (self.held.len() + piece.len()).min(MAX_PLAINTEXT);
         let both = [IoSlice::new(&self.held), IoSlice::new(piece)];
-        let room = lent.room(self.sealer.sealed_len(total));
+        let room = lent.room(self.sealer.sealed_len(total))?;
         let data = ContentType::APPLICATION_DATA;
         let sealed = self.sealer.seal_vectored(data, &both, room);
         let sealed = sealed.map_err(errno_of)?;

@@ -1,5 +1,7 @@
 //! The buffer of a batch, which belongs to a thread and is lent to a connection for one call.
 
+use rustix::io::Errno;
+
 /// Where a record ends, and how much plaintext lies in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
@@ -38,12 +40,28 @@ impl Lent {
     }
 
     /// Room for a record behind those that are there.
-    pub(super) fn room(&mut self, len: usize) -> &mut [u8] {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: a program that is short of memory goes on with what there is.
+    pub(super) fn room(&mut self, len: usize) -> Result<&mut [u8], Errno> {
         let end = self.len + len;
+        self.records.try_reserve(1).map_err(|_| Errno::NOMEM)?;
         if self.bytes.len() < end {
-            self.bytes.resize(end.max(2 * self.bytes.len()), 0);
+            let before = self.bytes.len();
+            let doubled = end.max(2 * before);
+            let bytes = &mut self.bytes;
+            let larger = match bytes.try_reserve_exact(doubled - before) {
+                Ok(()) => doubled,
+                Err(_) => {
+                    let exact = bytes.try_reserve_exact(end - before);
+                    exact.map_err(|_| Errno::NOMEM)?;
+                    end
+                }
+            };
+            bytes.resize(larger, 0);
         }
-        &mut self.bytes[self.len..end]
+        Ok(&mut self.bytes[self.len..end])
     }
 
     /// The record that was written to the room.
@@ -68,6 +86,20 @@ impl Lent {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    /// The bytes from `start` on in the buffer itself, for whoever cannot have a copy.
+    pub(super) fn take_bytes(&mut self, start: usize) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.truncate(self.len);
+        bytes.drain(..start);
+        self.len = 0;
+        bytes
+    }
+
+    /// The records' ends, for whoever cannot have a copy.
+    pub(super) fn take_records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
     }
 
     /// Plaintext bytes of all records.

@@ -2,12 +2,16 @@
 
 use std::collections::VecDeque;
 
+use rustix::io::Errno;
+
 use super::lent::{Lent, Record};
 
 /// Ciphertext in order, with the ends of the records of data in it.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     bytes: Vec<u8>,
+    /// How many bytes of it there are; what is behind them is room.
+    len: usize,
     /// How much of it the socket has taken.
     sent: usize,
     /// The records that it has not taken wholly.
@@ -21,7 +25,7 @@ pub(super) struct Pending {
 impl Pending {
     /// What was not taken.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[self.sent..]
+        &self.bytes[self.sent..self.len]
     }
 
     /// Plaintext in records that were not taken wholly.
@@ -34,25 +38,55 @@ impl Pending {
         self.owed.saturating_sub(self.sent)
     }
 
-    /// Keeps what is behind the first `sent` bytes of a batch. Nothing is pending before.
-    pub(super) fn keep(&mut self, batch: &Lent, sent: usize) {
-        self.bytes.clear();
-        self.bytes.extend_from_slice(&batch.bytes()[sent..]);
-        self.sent = 0;
+    /// Keeps what is behind the first `sent` bytes of a batch. Nothing is pending before. It cannot fail: these
+    /// records are sealed, and cannot be sealed again.
+    pub(super) fn keep(&mut self, batch: &mut Lent, sent: usize) {
         self.owed = batch.owed().saturating_sub(sent);
         for record in batch.records_behind(sent) {
             self.plaintext += record.plaintext;
-            self.records.push_back(Record {
-                end: record.end - sent,
-                plaintext: record.plaintext,
-            });
+        }
+        let left = batch.records_behind(sent);
+        let moved = |record: &Record| Record {
+            end: record.end - sent,
+            ..*record
+        };
+        self.records.clear();
+        match self.records.try_reserve(left.len()) {
+            Ok(()) => self.records.extend(left.iter().map(moved)),
+            Err(_) => {
+                let mut all = batch.take_records();
+                all.retain(|record| record.end > sent);
+                all.iter_mut().for_each(|record| *record = moved(record));
+                self.records = all.into();
+            }
+        }
+        let left = &batch.bytes()[sent..];
+        self.bytes.clear();
+        self.sent = 0;
+        self.len = left.len();
+        match self.bytes.try_reserve_exact(left.len()) {
+            Ok(()) => self.bytes.extend_from_slice(left),
+            // The batch's own buffer is there.
+            Err(_) => self.bytes = batch.take_bytes(sent),
         }
     }
 
-    /// Adds a record that its writer takes for sent.
-    pub(super) fn owe(&mut self, record: &[u8]) {
-        self.bytes.extend_from_slice(record);
-        self.owed = self.bytes.len();
+    /// Room for a record behind what is pending, which [`owe`](Self::owe) makes a part of it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn room(&mut self, len: usize) -> Result<&mut [u8], Errno> {
+        self.bytes.truncate(self.len);
+        self.bytes.try_reserve(len).map_err(|_| Errno::NOMEM)?;
+        self.bytes.resize(self.len + len, 0);
+        Ok(&mut self.bytes[self.len..])
+    }
+
+    /// Adds the record of `len` bytes that was written to the room, which its writer takes for sent.
+    pub(super) fn owe(&mut self, len: usize) {
+        self.len += len;
+        self.owed = self.len;
     }
 
     /// The socket has taken `len` more bytes.
@@ -64,12 +98,9 @@ impl Pending {
             self.plaintext -= record.plaintext;
             self.records.pop_front();
         }
-        if self.sent == self.bytes.len() {
+        if self.sent == self.len {
             // A connection without anything pending owns no buffer.
-            self.bytes = Vec::new();
-            self.records = VecDeque::new();
-            self.sent = 0;
-            self.owed = 0;
+            *self = Self::default();
         }
     }
 }

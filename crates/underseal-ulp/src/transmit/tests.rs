@@ -192,10 +192,10 @@ fn a_control_record_is_taken_whole_behind_what_was_sealed() {
     assert_eq!(sent, Ok(1 << 14));
     let sent = transmit.send_control(ContentType::ALERT, &[1, 0], &mut socket);
     assert_eq!(sent, Ok(2));
-    assert!(transmit.is_owing());
+    assert!(transmit.owed() > 0);
     socket.room = usize::MAX;
     assert_eq!(transmit.flush(&mut socket), Ok(()));
-    assert!(!transmit.is_owing());
+    assert_eq!(transmit.owed(), 0);
     assert_eq!(transmit.pending_len(), 0);
     let (records, rest) = open(&mut opener(TLS13), &socket.taken);
     assert_eq!((data_of(&records), rest), (data, 0));
@@ -309,13 +309,13 @@ fn what_is_held_is_in_the_first_record_of_what_follows() {
         let data = payload(40_000);
         let mut transmit = transmit(TLS13);
         assert!(transmit.hold(b"head"));
-        assert!(transmit.is_owing());
+        assert!(transmit.owed() > 0);
         let mut socket = Socket {
             room,
             ..Socket::default()
         };
         send_all(&mut transmit, &data, &mut socket, 9_000);
-        assert!(!transmit.is_owing());
+        assert_eq!(transmit.owed(), 0);
         let (records, rest) = open(&mut opener(TLS13), &socket.taken);
         let expected = [b"head", &data[..]].concat();
         assert_eq!((data_of(&records), rest), (expected, 0), "{room}");
@@ -339,7 +339,7 @@ fn what_is_held_goes_out_alone_if_nothing_follows() {
     let mut empty = Shrunk(Vec::new());
     let sent = transmit.send(&mut empty, 9, &mut socket, &mut Lent::new());
     assert_eq!(sent, Ok(0));
-    assert!(!transmit.is_owing());
+    assert_eq!(transmit.owed(), 0);
     let (records, _) = open(&mut opener(TLS13), &socket.taken);
     let records: Vec<_> = records
         .iter()
@@ -354,6 +354,26 @@ fn no_more_is_held_than_a_head() {
     let mut transmit = transmit(TLS13);
     assert!(transmit.hold(&payload(MAX_HELD)));
     assert!(!transmit.hold(b"x"));
+}
+
+#[test]
+fn what_is_sealed_is_not_held_when_its_caller_comes_again() {
+    let (mut transmit, mut socket, mut lent) = (transmit(TLS13), Socket::default(), Lent::new());
+    let head = payload(300);
+    let sent = transmit.send(&mut &head[..], head.len(), &mut socket, &mut lent);
+    assert_eq!(sent, Err(Errno::AGAIN));
+    // Somebody else, a reader, sends what waits.
+    socket.room = 1000;
+    assert_eq!(transmit.flush(&mut socket), Ok(()));
+    assert!(!transmit.hold(&head), "it would be there twice");
+    assert_eq!(send_all(&mut transmit, &head, &mut socket, 1000), [300]);
+    assert!(transmit.hold(b"next"));
+    assert_eq!(transmit.flush(&mut socket), Ok(()));
+    let (records, left) = open(&mut opener(TLS13), &socket.taken);
+    assert_eq!(
+        (data_of(&records), left),
+        ([&head[..], b"next"].concat(), 0)
+    );
 }
 
 #[test]

@@ -66,6 +66,29 @@ pub(crate) unsafe fn flush_and_call<const N: usize>(
     unsafe { sys::call(number, arguments) }
 }
 
+/// A call that receives, on the hidden TCP socket. Where it finds the end of the stream it is told why there is one.
+///
+/// # Safety
+///
+/// As [`sys::call`]'s.
+pub(crate) unsafe fn receive_plainly<const N: usize>(
+    socket: &Socket,
+    number: c_long,
+    others: [usize; N],
+) -> Result<usize, Errno> {
+    // SAFETY: the caller answers for number and arguments.
+    let received = unsafe { flush_and_call(socket, number, others) }?;
+    told(socket, received)
+}
+
+/// What was received, or, at the end of the stream, the error that the socket told somebody else.
+pub(crate) fn told(socket: &Socket, received: usize) -> Result<usize, Errno> {
+    match received {
+        0 => socket.take_untold().map_or(Ok(0), Err),
+        _ => Ok(received),
+    }
+}
+
 /// A call that sends, on the hidden TCP socket, where the program has asked for receiving alone; nothing where
 /// it is to be sealed.
 ///

@@ -1,12 +1,12 @@
 //! A socket with TLS_TX or TLS_RX: where its TCP socket is, and what seals and opens for it.
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
 
 use rustix::io::Errno;
 use underseal_record::{Algorithm, ProtocolVersion, TrafficKeys};
-use underseal_ulp::{Receive, Transmit};
+use underseal_ulp::{CryptoInfo, Receive, Transmit};
 
 use crate::{process, sys, table};
 
@@ -14,8 +14,13 @@ mod tcp;
 
 pub(crate) use tcp::{TcpSource, TcpWire};
 
-/// A number that the program does not know, closed on drop.
-pub(crate) struct Private(c_int);
+/// A number that the program does not know, closed on drop if it still is what it was.
+pub(crate) struct Private {
+    number: c_int,
+    identity: (u64, u64),
+    /// Whether it is another's: a raw system call has closed it.
+    is_lost: Arc<AtomicBool>,
+}
 
 impl Private {
     /// Another number for the file of `fd`.
@@ -24,23 +29,44 @@ impl Private {
     ///
     /// `EMFILE`, also where the table has no place for the number.
     pub(crate) fn of(fd: c_int) -> Result<Self, Errno> {
+        let identity = sys::identity(fd)?;
         let number = process::private_number(fd)?;
-        if !table::hide(number) {
+        let is_lost = Arc::default();
+        if !table::hide(number, &is_lost) {
             let _ = sys::close(number);
             return Err(Errno::MFILE);
         }
-        Ok(Self(number))
+        Ok(Self {
+            number,
+            identity,
+            is_lost,
+        })
     }
 
+    /// The number; none at all where it is another's.
     pub(crate) fn number(&self) -> c_int {
-        self.0
+        match self.is_lost.load(Ordering::Acquire) {
+            false => self.number,
+            true => -1,
+        }
+    }
+
+    /// Whether it still is its file's.
+    pub(crate) fn is_intact(&self) -> bool {
+        sys::identity(self.number()) == Ok(self.identity)
+    }
+
+    /// Of the file.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        self.identity
     }
 }
 
 impl Drop for Private {
     fn drop(&mut self) {
-        if table::reveal(self.0) {
-            let _ = sys::close(self.0);
+        let is_intact = self.is_intact();
+        if table::reveal(self.number, &self.is_lost) && is_intact {
+            let _ = sys::close(self.number);
         }
     }
 }
@@ -80,6 +106,10 @@ struct Shared {
     opens: AtomicBool,
     /// What the program has said of its data: bits of option numbers.
     hints: AtomicU8,
+    /// An error that the socket told somebody who could not pass it on, and tells once; 0 for none.
+    untold: AtomicI32,
+    /// Whether the program has ended the sending direction, and something still goes out before the end.
+    is_shut_down: AtomicBool,
 }
 
 /// The two directions of a TLS socket.
@@ -109,6 +139,8 @@ impl Socket {
             seals: AtomicBool::new(false),
             opens: AtomicBool::new(false),
             hints: AtomicU8::new(0),
+            untold: AtomicI32::new(0),
+            is_shut_down: AtomicBool::new(false),
         });
         Self::of(private, shared, inert)
     }
@@ -234,7 +266,11 @@ impl Socket {
             Err(_) => self.shared.receive.lock().map_err(|_| Errno::IO)?,
         };
         let mut source = TcpSource::new(self.tcp(), flags);
-        receive(direction.tls()?, &mut source)
+        let outcome = receive(direction.tls()?, &mut source);
+        if outcome.as_ref().err() != source.failed() {
+            self.keep_untold(source.failed());
+        }
+        outcome
     }
 
     fn is_nonblocking(&self, flags: c_int) -> Result<bool, Errno> {
@@ -246,14 +282,55 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// What `send` says; `EIO` if an earlier call failed inside of this library, and nobody knows where.
+    /// What `send` says, or the socket told somebody else; `EPIPE` behind the end of the direction; `EIO` if an
+    /// earlier call failed inside of this library, and nobody knows where.
     pub(crate) fn send<T>(
         &self,
         flags: c_int,
         send: impl FnOnce(&mut Transmit, &mut TcpWire) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
-        self.send_with(&mut transmit, flags, send)
+        if let Some(error) = self.take_untold() {
+            return Err(error);
+        }
+        if self.shared.is_shut_down.load(Ordering::Acquire) {
+            if flags & libc::MSG_NOSIGNAL == 0 {
+                sys::raise(libc::SIGPIPE);
+            }
+            return Err(Errno::PIPE);
+        }
+        let (outcome, failed) = self.send_with(&mut transmit, flags, send);
+        if outcome.as_ref().err() != failed.as_ref() {
+            self.keep_untold(failed.as_ref());
+        }
+        outcome
+    }
+
+    /// What the program has to be told of an error that somebody else was told.
+    pub(crate) fn take_untold(&self) -> Option<Errno> {
+        match self.shared.untold.swap(0, Ordering::AcqRel) {
+            0 => None,
+            number => Some(Errno::from_raw_os_error(number)),
+        }
+    }
+
+    /// Keeps an error that the socket does not tell again.
+    fn keep_untold(&self, error: Option<&Errno>) {
+        if let Some(error) = error {
+            let number = error.raw_os_error();
+            self.shared.untold.store(number, Ordering::Release);
+        }
+    }
+
+    /// Ends the sending direction for the program.
+    pub(crate) fn shut_down(&self) {
+        self.shared.is_shut_down.store(true, Ordering::Release);
+    }
+
+    /// What getsockopt(2) says of the keys to send with.
+    pub(crate) fn transmit_info(&self, room: usize) -> Result<CryptoInfo, Errno> {
+        let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
+        CryptoInfo::of(transmit.tls()?.keys(), room)
     }
 
     /// Sends what waits, as far as the socket takes it, and if nobody else is sending.
@@ -268,7 +345,10 @@ impl Socket {
         }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let flush = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.flush(wire);
-        self.send_with(&mut transmit, flags, flush)
+        let (outcome, failed) = self.send_with(&mut transmit, flags, flush);
+        // Nobody who flushes for others tells the program.
+        self.keep_untold(failed.as_ref());
+        outcome
     }
 
     /// Whether the connection has no other number.
@@ -276,24 +356,28 @@ impl Socket {
         Arc::strong_count(&self.shared) == 1
     }
 
-    /// Whether something waits that the program was told is sent; nothing where that cannot be known, as somebody is
-    /// sending.
-    pub(crate) fn is_owing(&self) -> Option<bool> {
+    /// How many bytes wait that the program was told are sent, before sealing or behind it; nothing where that
+    /// cannot be known, as somebody is sending.
+    pub(crate) fn owed(&self) -> Option<usize> {
         match self.shared.transmit.try_lock() {
-            Ok(mut transmit) => Some(transmit.tls().is_ok_and(|transmit| transmit.is_owing())),
+            Ok(mut transmit) => Some(transmit.tls().map_or(0, |transmit| transmit.owed())),
             Err(TryLockError::WouldBlock) => None,
-            Err(TryLockError::Poisoned(_)) => Some(false),
+            Err(TryLockError::Poisoned(_)) => Some(0),
         }
     }
 
+    /// What `send` says, and what the socket said that it does not say again.
     fn send_with<T>(
         &self,
         transmit: &mut MutexGuard<'_, Direction<Transmit>>,
         flags: c_int,
         send: impl FnOnce(&mut Transmit, &mut TcpWire) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
+    ) -> (Result<T, Errno>, Option<Errno>) {
         let mut wire = TcpWire::new(self.tcp(), flags);
-        send(transmit.tls()?, &mut wire)
+        let outcome = transmit
+            .tls()
+            .and_then(|transmit| send(transmit, &mut wire));
+        (outcome, wire.failed().copied())
     }
 
     /// Drops what seals and opens, in a process that does not own it: keys and numbers are overwritten. Not if

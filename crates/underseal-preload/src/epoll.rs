@@ -6,9 +6,6 @@ use rustix::io::Errno;
 
 use crate::sys;
 
-/// More instances than this watch no socket of the programs that are known.
-const MOST: usize = 2;
-
 /// One epoll instance.
 #[derive(Clone, Copy, Default)]
 struct Watch {
@@ -18,11 +15,10 @@ struct Watch {
 }
 
 /// The epoll instances that watch one number.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Watches {
-    watches: [Watch; MOST],
-    count: usize,
-    /// There are more than there is room for.
+    watches: Vec<Watch>,
+    /// There are more than there is memory for.
     has_more: bool,
 }
 
@@ -35,26 +31,27 @@ impl Watches {
             events,
             data,
         };
-        let used = &mut self.watches[..self.count];
-        let known = used.iter().position(|watch| watch.epoll == epoll);
+        let known = self.watches.iter().position(|watch| watch.epoll == epoll);
         match (operation, known) {
-            (libc::EPOLL_CTL_DEL, Some(index)) => {
-                self.watches[index] = self.watches[self.count - 1];
-                self.count -= 1;
-            }
+            (libc::EPOLL_CTL_DEL, Some(index)) => drop(self.watches.swap_remove(index)),
             (libc::EPOLL_CTL_DEL, None) => {}
             (_, Some(index)) => self.watches[index] = watch,
-            (_, None) if self.count < MOST => {
-                self.watches[self.count] = watch;
-                self.count += 1;
-            }
-            (_, None) => self.has_more = true,
+            // Most numbers are watched by one instance.
+            (_, None) => match self.watches.try_reserve_exact(1) {
+                Ok(()) => self.watches.push(watch),
+                Err(_) => self.has_more = true,
+            },
         }
     }
 
     /// Whether nobody watches it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0 && !self.has_more
+        self.watches.is_empty() && !self.has_more
+    }
+
+    /// Has nobody watch `fd` any more, whose program has closed it and which stays open.
+    pub(crate) fn end(&self, fd: c_int) {
+        self.watches.iter().for_each(|watch| watch.delete(fd));
     }
 
     /// Watches `to` where `from` was watched. Edges that were not fetched yet come again.
@@ -65,7 +62,7 @@ impl Watches {
     /// then.
     pub(crate) fn carry_over(&self, from: c_int, to: c_int) -> Result<(), Errno> {
         const ONCE: u32 = (libc::EPOLLONESHOT | libc::EPOLLEXCLUSIVE) as u32;
-        let watches = &self.watches[..self.count];
+        let watches = &self.watches;
         // Whether one that fires once has done so cannot be known, and others cannot be changed.
         if self.has_more || watches.iter().any(|watch| watch.events & ONCE != 0) {
             return Err(Errno::OPNOTSUPP);

@@ -73,6 +73,7 @@ impl Plaintext for Gathered {
         }
         let mut copy = std::mem::take(&mut self.copy);
         copy.clear();
+        copy.try_reserve(wanted).map_err(|_| Errno::NOMEM)?;
         for (pointer, len) in self.from(position) {
             let len = len.min(wanted - copy.len());
             // SAFETY: as above.
@@ -131,6 +132,12 @@ thread_local! {
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// Has this thread's place for files end with the thread: the C library ends a program that is out of memory when
+/// it is told of that.
+pub(crate) fn prepare() {
+    let _ = ROOM.try_with(|_| ());
+}
+
 /// A file from an offset on, read to page-aligned memory: the kernel's copy to any other takes three to
 /// four times as long.
 pub(crate) struct File {
@@ -141,19 +148,22 @@ pub(crate) struct File {
 }
 
 impl File {
-    pub(crate) fn new(fd: c_int, offset: i64, most: usize) -> Self {
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(fd: c_int, offset: i64, most: usize) -> Result<Self, Errno> {
         let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
         let len = most.min(PIECE) + PAGE;
         if room.len() < len {
-            room.resize(len, 0);
+            room = memory::zeros(len)?;
         }
         let start = room.as_ptr().align_offset(PAGE).min(PAGE);
-        Self {
+        Ok(Self {
             fd,
             offset,
             room,
             start,
-        }
+        })
     }
 }
 

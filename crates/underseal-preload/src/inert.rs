@@ -10,13 +10,8 @@ use rustix::io::Errno;
 use crate::connection::Private;
 use crate::sys::{self, arg};
 
-/// The file at the program's number, and what tells it from any other.
-pub(crate) struct Inert {
-    descriptor: Private,
-    pub(crate) identity: (u64, u64),
-}
-
-static INERT: Mutex<Option<Inert>> = Mutex::new(None);
+/// The file at the program's number.
+static INERT: Mutex<Option<Private>> = Mutex::new(None);
 /// Set in a process that came by fork: what it inherited stands at numbers of its parent's connections.
 static FORGOTTEN: AtomicBool = AtomicBool::new(false);
 
@@ -40,7 +35,7 @@ pub(crate) fn replace(fd: c_int) -> Result<(u64, u64), Errno> {
         return Err(Errno::NOMEM);
     }
     let mut inert = INERT.lock().map_err(|_| Errno::NOMEM)?;
-    if inert.is_none() {
+    if !inert.as_ref().is_some_and(Private::is_intact) {
         *inert = Some(open()?);
     }
     let inert = inert.as_ref().ok_or(Errno::NOMEM)?;
@@ -49,13 +44,13 @@ pub(crate) fn replace(fd: c_int) -> Result<(u64, u64), Errno> {
         0 => 0,
         _ => libc::O_CLOEXEC,
     };
-    let arguments = [arg(inert.descriptor.number()), arg(fd), arg(cloexec)];
+    let arguments = [arg(inert.number()), arg(fd), arg(cloexec)];
     // SAFETY: the program's number gets another file; its own stays open at a private number.
     unsafe { sys::call(libc::SYS_dup3, arguments) }?;
-    Ok(inert.identity)
+    Ok(inert.identity())
 }
 
-fn open() -> Result<Inert, Errno> {
+fn open() -> Result<Private, Errno> {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
     // SAFETY: the call takes numbers alone.
     let low = unsafe { sys::call(libc::SYS_socket, [arg(libc::AF_UNIX), arg(kind), 0]) }?;
@@ -63,10 +58,5 @@ fn open() -> Result<Inert, Errno> {
     let descriptor = Private::of(low);
     // Nobody else knows the number.
     let _ = sys::close(low);
-    let descriptor = descriptor?;
-    let identity = sys::identity(descriptor.number())?;
-    Ok(Inert {
-        descriptor,
-        identity,
-    })
+    descriptor
 }

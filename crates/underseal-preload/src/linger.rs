@@ -2,14 +2,16 @@
 //! of a descriptor that is closed or shut down since, as a close_notify at a full socket. A thread sends them, for
 //! as long as there are any, as the kernel would.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use crate::call::guarded;
 use crate::connection::Socket;
+use crate::epoll::Watches;
 use crate::process;
 use crate::sys::{self, address};
 
@@ -25,21 +27,24 @@ const IDLE_TICKS: u32 = 200;
 /// The thread's stack: it does nothing but send.
 const STACK: usize = 128 * 1024;
 
-/// How often a lock is tried. It is held for moments, but in a process that came by fork for good if it
-/// was held then.
-const TRIES: usize = 1000;
-
 struct Lingering {
     socket: Arc<Socket>,
-    until: Instant,
     /// Whether the sending direction ends behind it.
     shuts_down: bool,
+    progress: Mutex<Progress>,
+}
+
+/// How far a socket that lingers has come.
+struct Progress {
+    owed: usize,
+    until: Instant,
+    is_over: bool,
 }
 
 /// What waits for the thread.
 #[derive(Default)]
 struct Waiting {
-    lingering: Vec<Lingering>,
+    lingering: Vec<Arc<Lingering>>,
     /// Sockets that something is, or was, held for.
     held: Vec<Weak<Socket>>,
     idle: u32,
@@ -48,57 +53,74 @@ struct Waiting {
 /// Nothing while there is no thread.
 static WAITING: Mutex<Option<Waiting>> = Mutex::new(None);
 
+/// Stands for it in a process that came by fork while a thread that is not here held its lock.
+static OTHER: AtomicPtr<Mutex<Option<Waiting>>> = AtomicPtr::new(null_mut());
+
 /// Whether anything may be held.
 static HOLDS: AtomicBool = AtomicBool::new(false);
 
-/// Runs `with` what waits, if it can be had.
-fn with_waiting<T>(with: impl FnOnce(&mut Option<Waiting>) -> T) -> Option<T> {
-    for _ in 0..TRIES {
-        if let Ok(mut waiting) = WAITING.try_lock() {
-            return Some(with(&mut waiting));
-        }
-        std::thread::yield_now();
-    }
-    None
+fn place() -> &'static Mutex<Option<Waiting>> {
+    // SAFETY: null, or a place that is never freed.
+    unsafe { OTHER.load(Ordering::Acquire).as_ref() }.unwrap_or(&WAITING)
+}
+
+/// What waits. Nobody sends or waits while he has it, so that nobody waits for him.
+fn waiting() -> MutexGuard<'static, Option<Waiting>> {
+    place().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds to what waits, with a thread that sees to it. Says no where none can be had.
-fn add(add: impl FnOnce(&mut Waiting)) -> bool {
-    let added = with_waiting(|waiting| {
-        if waiting.is_none() && start() {
-            *waiting = Some(Waiting::default());
-        }
-        waiting.as_mut().map(add).is_some()
-    });
-    added == Some(true)
+fn add(add: impl FnOnce(&mut Waiting) -> bool) -> bool {
+    let mut waiting = waiting();
+    if waiting.is_none() && start() {
+        *waiting = Some(Waiting::default());
+    }
+    waiting.as_mut().is_some_and(add)
 }
 
-/// Sends what the last number of a connection leaves behind. Where no thread can be had it is lost, as is
-/// what is left when the process ends.
-pub(crate) fn take(socket: Arc<Socket>) {
-    if socket.is_last() && socket.is_owing() != Some(false) {
-        add(|waiting| waiting.lingering.push(Lingering::new(socket)));
+/// Puts something behind others, if there is memory for it.
+fn push<T>(list: &mut Vec<T>, last: T) -> bool {
+    let has_room = list.try_reserve(1).is_ok();
+    if has_room {
+        list.push(last);
     }
+    has_room
+}
+
+/// Sends what the last number of a connection leaves behind, which nobody watches from here on. Where no thread
+/// can be had it is lost, as is what is left when the process ends.
+pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
+    if socket.is_last() && socket.owed() != Some(0) {
+        watches.end(socket.tcp());
+        linger(Lingering::new(socket, false));
+    }
+}
+
+fn linger(lingering: Lingering) -> bool {
+    add(|waiting| push(&mut waiting.lingering, Arc::new(lingering)))
 }
 
 /// Has the sending direction of a connection end behind what waits. Says no where nothing does, and where no thread
 /// can be had.
 pub(crate) fn shut_down(socket: &Socket) -> bool {
-    let waits = socket.try_flush() == Err(Errno::AGAIN) && socket.is_owing() == Some(true);
-    let Some(socket) = socket.weak.upgrade().filter(|_| waits) else {
+    let waits = socket.try_flush() == Err(Errno::AGAIN) && socket.owed() > Some(0);
+    let Some(own) = socket.weak.upgrade().filter(|_| waits) else {
         return false;
     };
-    let mut lingering = Lingering::new(socket);
-    lingering.shuts_down = true;
-    add(|waiting| waiting.lingering.push(lingering))
+    let is_taken = linger(Lingering::new(own, true));
+    if is_taken {
+        socket.shut_down();
+    }
+    is_taken
 }
 
 /// Sees to it that what was held just now is sent within a moment. Says no where nobody can.
 pub(crate) fn watch(socket: Weak<Socket>) -> bool {
     add(|waiting| {
-        waiting.held.push(socket);
+        let is_watched = push(&mut waiting.held, socket);
         waiting.idle = 0;
-        HOLDS.store(true, Ordering::Release);
+        HOLDS.store(is_watched, Ordering::Release);
+        is_watched
     })
 }
 
@@ -117,45 +139,38 @@ extern "C" fn end() {
 #[inline]
 pub(crate) fn release() {
     if HOLDS.load(Ordering::Acquire) {
-        release_all();
+        let errno = sys::saved_errno();
+        let _ = guarded(|| {
+            release_all();
+            Ok(())
+        });
+        sys::set_errno(errno);
     }
 }
 
+/// Sends what is held, as far as sockets take it; the rest lingers.
 #[cold]
 fn release_all() {
-    let errno = sys::saved_errno();
-    let _ = guarded(|| {
-        with_waiting(|waiting| waiting.as_mut().map(Waiting::release));
-        Ok(())
-    });
-    sys::set_errno(errno);
-}
-
-impl Waiting {
-    /// Sends what is held, as far as sockets take it; the rest waits.
-    fn release(&mut self) {
+    let held = waiting().as_mut().map(|waiting| {
         HOLDS.store(false, Ordering::Release);
-        for socket in self.held.drain(..).filter_map(|socket| socket.upgrade()) {
-            if socket.try_flush() == Err(Errno::AGAIN) && socket.is_owing() == Some(true) {
-                self.lingering.push(Lingering::new(socket));
-            }
+        std::mem::take(&mut waiting.held)
+    });
+    for socket in held.iter().flatten().filter_map(Weak::upgrade) {
+        if socket.try_flush() == Err(Errno::AGAIN) && socket.owed() != Some(0) {
+            linger(Lingering::new(socket, false));
         }
-    }
-
-    /// Whether there is still something to see to.
-    fn goes_on(&mut self) -> bool {
-        self.idle += 1;
-        self.release();
-        self.lingering.retain(Lingering::goes_on);
-        !self.lingering.is_empty() || self.idle < IDLE_TICKS
     }
 }
 
 /// In a process that came by fork: the thread is not here.
 pub(crate) fn forget() {
-    if let Ok(mut waiting) = WAITING.try_lock() {
-        let left = waiting.take().unwrap_or_default().lingering;
-        left.iter().for_each(|lingering| lingering.socket.wipe());
+    HOLDS.store(false, Ordering::Release);
+    match place().try_lock() {
+        Ok(mut waiting) => {
+            let left = waiting.take().unwrap_or_default().lingering;
+            left.iter().for_each(|lingering| lingering.socket.wipe());
+        }
+        Err(_) => OTHER.store(Box::into_raw(Box::default()), Ordering::Release),
     }
 }
 
@@ -174,7 +189,7 @@ fn start() -> bool {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(run);
     // SAFETY: it was filled in by the call above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, null_mut()) };
     thread.is_ok()
 }
 
@@ -182,37 +197,61 @@ fn run() {
     loop {
         tick();
         // Nobody waits for this thread while it sends: sockets take it at once or not at all.
-        let goes_on = with_waiting(|waiting| {
-            let goes_on = waiting.as_mut().is_some_and(Waiting::goes_on);
-            if !goes_on {
-                *waiting = None;
-            }
-            goes_on
-        });
-        if goes_on == Some(false) {
+        release_all();
+        let lingering = waiting().as_ref().map(|waiting| waiting.lingering.clone());
+        lingering.iter().flatten().for_each(|one| one.go_on());
+        let mut waiting = waiting();
+        if !waiting.as_mut().is_some_and(Waiting::goes_on) {
+            *waiting = None;
             return;
         }
     }
 }
 
+impl Waiting {
+    /// Whether there is still something to see to.
+    fn goes_on(&mut self) -> bool {
+        self.idle += 1;
+        self.lingering.retain(|lingering| !lingering.is_over());
+        !self.lingering.is_empty() || !self.held.is_empty() || self.idle < IDLE_TICKS
+    }
+}
+
 impl Lingering {
-    fn new(socket: Arc<Socket>) -> Self {
+    fn new(socket: Arc<Socket>, shuts_down: bool) -> Self {
+        let progress = Progress {
+            owed: usize::MAX,
+            until: Instant::now() + PATIENCE,
+            is_over: false,
+        };
         Self {
             socket,
-            until: Instant::now() + PATIENCE,
-            shuts_down: false,
+            shuts_down,
+            progress: Mutex::new(progress),
         }
     }
 
-    /// Whether there is anything left to send, and somebody who takes it.
-    fn goes_on(&self) -> bool {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.progress().is_over
+    }
+
+    /// Sends what the socket takes, until there is nothing left to send, or nobody who takes it.
+    fn go_on(&self) {
         let is_alive = matches!(self.socket.try_flush(), Ok(()) | Err(Errno::AGAIN));
-        let goes_on =
-            is_alive && self.until > Instant::now() && self.socket.is_owing() != Some(false);
-        if self.shuts_down && !goes_on {
+        let owed = self.socket.owed();
+        let mut progress = self.progress();
+        if let Some(owed) = owed.filter(|owed| *owed < progress.owed) {
+            progress.owed = owed;
+            progress.until = Instant::now() + PATIENCE;
+        }
+        progress.is_over = !is_alive || owed == Some(0) || progress.until < Instant::now();
+        if self.shuts_down && progress.is_over {
             let _ = sys::shutdown(self.socket.tcp(), libc::SHUT_WR);
         }
-        goes_on
     }
 }
 

@@ -19,6 +19,18 @@ const TRIED: usize = 8;
 /// From this many pages on they are tried by one call.
 const MANY_PAGES: usize = 3;
 
+/// As many zeros.
+///
+/// # Errors
+///
+/// `ENOMEM`: a program that is short of memory is told so, as by the kernel, and goes on.
+pub(crate) fn zeros(len: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| Errno::NOMEM)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
+}
+
 /// Whether the `len` bytes at `pointer` can be read.
 ///
 /// # Errors

@@ -124,8 +124,9 @@ pub(crate) fn adopt() {
         && owner.load(Ordering::Relaxed) == 0
     {
         owner.store(sys::getpid(), Ordering::Relaxed);
-        crate::inert::forget();
+        // First: locks of the table may be held by threads that are not here.
         table::give_up();
+        crate::inert::forget();
         crate::linger::forget();
     }
 }

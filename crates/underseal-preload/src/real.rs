@@ -75,6 +75,8 @@ real! {
     c"splice" fn splice(input: c_int, input_offset: *mut i64, out: c_int, out_offset: *mut i64, len: size_t, flags: c_uint) -> ssize_t;
     c"read" fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t;
     c"readv" fn readv(fd: c_int, pieces: *const libc::iovec, count: c_int) -> ssize_t;
+    c"preadv2" fn preadv2(fd: c_int, pieces: *const libc::iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t;
+    c"pwritev2" fn pwritev2(fd: c_int, pieces: *const libc::iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t;
     c"recv" fn recv(fd: c_int, buffer: *mut c_void, len: size_t, flags: c_int) -> ssize_t;
     c"recvfrom" fn recvfrom(fd: c_int, buffer: *mut c_void, len: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t) -> ssize_t;
     c"recvmsg" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
@@ -110,5 +112,6 @@ real! {
     c"pselect" fn pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, signals: *const libc::sigset_t) -> c_int;
     c"epoll_wait" fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int) -> c_int;
     c"epoll_pwait" fn epoll_pwait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int, signals: *const libc::sigset_t) -> c_int;
+    c"epoll_pwait2" fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, most: c_int, timeout: *const timespec, signals: *const libc::sigset_t) -> c_int;
     c"epoll_ctl" fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
 }

@@ -68,6 +68,15 @@ pub(crate) fn close(fd: c_int) -> Result<(), Errno> {
     unsafe { call(libc::SYS_close, [arg(fd)]) }.map(drop)
 }
 
+/// Sends this thread a signal, as the kernel does for a write behind the end.
+pub(crate) fn raise(signal: c_int) {
+    // SAFETY: the call takes nothing.
+    let thread = unsafe { call(libc::SYS_gettid, []) };
+    // SAFETY: the call takes numbers alone.
+    let raise = |thread| unsafe { call(libc::SYS_tgkill, [arg(getpid()), thread, arg(signal)]) };
+    let _ = thread.and_then(raise);
+}
+
 pub(crate) fn shutdown(fd: c_int, how: c_int) -> Result<(), Errno> {
     // SAFETY: the call takes numbers alone.
     unsafe { call(libc::SYS_shutdown, [arg(fd), arg(how)]) }.map(drop)

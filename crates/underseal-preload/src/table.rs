@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
@@ -30,6 +30,8 @@ pub(crate) struct Entry {
     pub(crate) socket: Option<Arc<Socket>>,
     /// Of the inert socket, in a process that does not own the connection.
     foreign: (u64, u64),
+    /// Of a number that the program does not know: tells who hid it that the number is another file's.
+    is_lost: Option<Arc<AtomicBool>>,
     /// The epoll instances that watch it.
     pub(crate) watches: Watches,
     /// The socket that `TCP_ULP` was set to "tls" of.
@@ -75,13 +77,13 @@ fn slot(fd: c_int) -> Option<&'static Slot> {
     Some(&chunk[fd % CHUNK])
 }
 
-/// The slot, in a chunk that is made if there was none.
+/// The slot, in a chunk that is made if there was none; nothing where memory ends.
 fn made_slot(fd: c_int) -> Option<&'static Slot> {
     if let Some(slot) = slot(fd) {
         return Some(slot);
     }
     let place = TABLE.get(usize::try_from(fd).ok()? / CHUNK)?;
-    let new = Box::into_raw(new_chunk());
+    let new = Box::into_raw(new_chunk()?);
     let order = Ordering::AcqRel;
     if place
         .compare_exchange(null_mut(), new, order, Ordering::Acquire)
@@ -93,12 +95,11 @@ fn made_slot(fd: c_int) -> Option<&'static Slot> {
     slot(fd)
 }
 
-fn new_chunk() -> Box<[Slot; CHUNK]> {
-    let slots: Box<[Slot]> = (0..CHUNK).map(|_| Slot::default()).collect();
-    match slots.try_into() {
-        Ok(chunk) => chunk,
-        Err(_) => unreachable!("as many as that were collected"),
-    }
+fn new_chunk() -> Option<Box<[Slot; CHUNK]>> {
+    let mut slots = Vec::new();
+    slots.try_reserve_exact(CHUNK).ok()?;
+    slots.extend((0..CHUNK).map(|_| Slot::default()));
+    slots.into_boxed_slice().try_into().ok()
 }
 
 /// What is known of a number, for as long as the guard lives.
@@ -155,11 +156,12 @@ impl Known {
         self.slot.kind.store(PLAIN, Ordering::Release);
     }
 
-    /// Forgets everything, and gives back the connection.
-    pub(crate) fn clear(&mut self) -> Option<Arc<Socket>> {
+    /// Forgets everything, and gives back the connection with who watches it.
+    pub(crate) fn clear(&mut self) -> Option<(Arc<Socket>, Watches)> {
         self.slot.kind.store(PLAIN, Ordering::Release);
         self.slot.looked_at.store(0, Ordering::Relaxed);
-        std::mem::take(&mut *self.entry).socket
+        let entry = std::mem::take(&mut *self.entry);
+        entry.socket.map(|socket| (socket, entry.watches))
     }
 }
 
@@ -215,27 +217,34 @@ pub(crate) fn find(fd: c_int) -> Option<Found> {
     })
 }
 
-/// Hides a number from the program. Says no where the table ends.
-pub(crate) fn hide(fd: c_int) -> bool {
+/// Hides a number from the program. Whoever had it hidden is told through `is_lost` when it is hidden again: it
+/// was closed unseen then. Says no where the table ends.
+pub(crate) fn hide(fd: c_int, is_lost: &Arc<AtomicBool>) -> bool {
     let Some(mut known) = Known::made_at(fd) else {
         return false;
     };
+    if let Some(before) = known.entry.is_lost.take() {
+        before.store(true, Ordering::Release);
+    }
     let before = known.clear();
+    known.entry.is_lost = Some(Arc::clone(is_lost));
     known.slot.kind.store(PRIVATE, Ordering::Release);
     drop(known);
     drop(before);
     true
 }
 
-/// Ends that; says whether the number was hidden.
-pub(crate) fn reveal(fd: c_int) -> bool {
-    let Some(slot) = slot(fd) else {
+/// Ends that; says whether it was hidden by the same.
+pub(crate) fn reveal(fd: c_int, is_lost: &Arc<AtomicBool>) -> bool {
+    let Some(mut known) = Known::at(fd) else {
         return false;
     };
-    let order = Ordering::AcqRel;
-    slot.kind
-        .compare_exchange(PRIVATE, PLAIN, order, Ordering::Acquire)
-        .is_ok()
+    let hidden = known.entry.is_lost.as_ref();
+    let is_same = hidden.is_some_and(|hidden| Arc::ptr_eq(hidden, is_lost));
+    if is_same {
+        drop(known.clear());
+    }
+    is_same
 }
 
 /// The numbers from `first` on that the program does not know, in order.
@@ -285,15 +294,17 @@ pub(crate) fn give_up() {
         let Some(old) = (unsafe { old.as_ref() }) else {
             continue;
         };
+        // Where memory ends nothing is known any more: calls find the inert socket.
         let new = new_chunk();
-        for (at, (old, new)) in old.iter().zip(new.iter()).enumerate() {
-            give_up_slot((index * CHUNK + at) as c_int, old, new);
+        for (at, slot) in old.iter().enumerate() {
+            let new = new.as_ref().map(|chunk| &chunk[at]);
+            give_up_slot((index * CHUNK + at) as c_int, slot, new);
         }
-        place.store(Box::into_raw(new), Ordering::Release);
+        place.store(new.map_or(null_mut(), Box::into_raw), Ordering::Release);
     }
 }
 
-fn give_up_slot(fd: c_int, old: &Slot, new: &Slot) {
+fn give_up_slot(fd: c_int, old: &Slot, new: Option<&Slot>) {
     let kind = old.kind.load(Ordering::Acquire);
     if kind == PRIVATE {
         let _ = sys::close(fd);
@@ -302,12 +313,17 @@ fn give_up_slot(fd: c_int, old: &Slot, new: &Slot) {
     let Ok(old) = old.entry.try_lock() else {
         return;
     };
+    if let Some(socket) = &old.socket {
+        socket.wipe();
+    }
+    let Some(new) = new else {
+        return;
+    };
     let mut entry = new.entry.lock().unwrap_or_else(PoisonError::into_inner);
-    entry.watches = old.watches;
+    entry.watches = old.watches.clone();
     entry.ulp = old.ulp;
     entry.is_duplicated = old.is_duplicated;
     if let Some(socket) = &old.socket {
-        socket.wipe();
         entry.foreign = socket.inert;
         new.kind.store(FOREIGN, Ordering::Release);
     }

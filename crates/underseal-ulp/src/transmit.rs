@@ -234,11 +234,6 @@ impl Transmit {
         self.pending.bytes().len()
     }
 
-    /// Whether something waits that the program was told is sent.
-    pub fn is_owing(&self) -> bool {
-        self.owed() > 0
-    }
-
     /// How much waits that the program was told is sent: it must not be lost with the descriptor. What is held
     /// counts as it is.
     pub fn owed(&self) -> usize {

@@ -23,10 +23,10 @@ fn forget(fd: c_int) {
             table::look_again();
             return Ok(());
         }
-        let socket = Known::at(fd).and_then(|mut known| known.clear());
-        if let Some(socket) = socket {
+        let known = Known::at(fd).and_then(|mut known| known.clear());
+        if let Some((socket, watches)) = known {
             let _ = socket.try_flush();
-            linger::take(socket);
+            linger::take(socket, &watches);
         }
         Ok(())
     });
@@ -60,14 +60,17 @@ unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
 /// As the C library's.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn fclose(file: *mut libc::FILE) -> c_int {
+    let errno = sys::saved_errno();
     // SAFETY: the argument is the program's, and an open file as far as it knows.
     let fd = unsafe { libc::fileno(file) };
-    // SAFETY: as above.
-    let closed = unsafe { real::fclose(file) };
-    if fd >= 0 && table::is_known(fd) {
+    // A stream in memory has no number, and that is no error.
+    sys::set_errno(errno);
+    if fd >= 0 && !table::is_private(fd) {
+        // Before: once it is closed, the number may be another thread's.
         forget(fd);
     }
-    closed
+    // SAFETY: as above.
+    unsafe { real::fclose(file) }
 }
 
 /// As close_range(2), but for the numbers that the program does not know.

@@ -4,13 +4,13 @@ use std::ffi::{c_int, c_void};
 
 use libc::socklen_t;
 use rustix::io::Errno;
-use underseal_ulp::{CryptoInfo, Receive, Transmit, parse};
+use underseal_ulp::{CryptoInfo, Receive, parse};
 
-use crate::call::{guarded, on_socket, returned};
+use crate::call::{guarded, lend, on_socket, returned};
 use crate::connection::{Private, Socket, Which};
 use crate::sys::{self, address, arg};
-use crate::table::Known;
-use crate::{inert, memory, process, real};
+use crate::table::{self, Known};
+use crate::{file, inert, memory, process, real};
 
 mod hints;
 
@@ -78,6 +78,9 @@ fn has_ulp(fd: c_int) -> bool {
 
 /// `TCP_ULP`, on a kernel without TLS.
 fn attach(fd: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno> {
+    if len == 0 {
+        return Err(Errno::INVAL);
+    }
     // SAFETY: the program has asked for the name to be read, and waits for the call's end.
     let name = unsafe { memory::bytes(value.cast(), (len as usize).min(TLS.len() + 1)) }?;
     if name.strip_suffix(b"\0").unwrap_or(name) != TLS {
@@ -113,7 +116,11 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
     let which = direction(name).ok_or(Errno::NOPROTOOPT)?;
     let keys = keys(value, len)?;
     process::claim()?;
+    // Private numbers that were closed unseen may be given out again.
+    table::look_again();
     memory::learn();
+    lend(|_| ());
+    file::prepare();
     let mut known = Known::made_at(fd).ok_or(Errno::NOMEM)?;
     if known.entry().ulp != Some(sys::identity(fd)?) {
         return Err(Errno::NOPROTOOPT);
@@ -123,7 +130,7 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
         return Err(Errno::OPNOTSUPP);
     }
     let private = Private::of(fd)?;
-    let watches = known.entry().watches;
+    let watches = known.entry().watches.clone();
     watches.carry_over(fd, private.number())?;
     // From here on others wait for this guard, and find the connection.
     known.announce();
@@ -221,12 +228,10 @@ fn get_on_socket(
             if value.is_null() || room < 4 {
                 return Err(Errno::INVAL);
             }
-            let of_transmit =
-                |transmit: &mut Transmit, _: &mut _| CryptoInfo::of(transmit.keys(), room);
             let of_receive =
                 |receive: &mut Receive, _: &mut _| CryptoInfo::of(receive.keys(), room);
             let info = match name {
-                libc::TLS_TX => socket.send(0, of_transmit),
+                libc::TLS_TX => socket.transmit_info(room),
                 _ => socket.receive(0, of_receive),
             };
             memory::put(value.cast(), info?.as_bytes())?;
@@ -262,7 +267,26 @@ fn get_on_socket(
                 address(len),
             ];
             // SAFETY: the arguments are the program's, and the kernel checks them.
-            unsafe { sys::call(libc::SYS_getsockopt, arguments) }
+            let done = unsafe { sys::call(libc::SYS_getsockopt, arguments) }?;
+            if (level, name) == (libc::SOL_SOCKET, libc::SO_ERROR) {
+                tell_error(socket, value.cast(), len)?;
+            }
+            Ok(done)
         }
+    }
+}
+
+/// Has `SO_ERROR` say what the socket told somebody else, where it has nothing else to say.
+fn tell_error(socket: &Socket, value: *mut c_int, len: *const socklen_t) -> Result<(), Errno> {
+    // SAFETY: any bytes are a number.
+    let room = unsafe { memory::read(len) }? as usize;
+    if room < size_of::<c_int>() {
+        return Ok(());
+    }
+    // SAFETY: any bytes are a number.
+    let said = unsafe { memory::read(value.cast_const()) }?;
+    match (said, socket.take_untold()) {
+        (0, Some(error)) => memory::put_value(value, error.raw_os_error()),
+        _ => Ok(()),
     }
 }

@@ -44,7 +44,11 @@ unsafe extern "C-unwind" fn epoll_ctl(
             address(event),
         ];
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { sys::call(libc::SYS_epoll_ctl, arguments) }
+        let done = unsafe { sys::call(libc::SYS_epoll_ctl, arguments) };
+        if done.is_ok() {
+            note(epoll, operation, fd, event);
+        }
+        done
     };
     match on_socket(fd, watch) {
         Some(returned) => returned as c_int,
@@ -52,7 +56,11 @@ unsafe extern "C-unwind" fn epoll_ctl(
             // SAFETY: the arguments are the program's.
             let answer = unsafe { real::epoll_ctl(epoll, operation, fd, event) };
             if answer == 0 {
-                note(epoll, operation, fd, event);
+                // A signal handler in the midst of another call is refused: what it does is not known then.
+                let _ = guarded(|| {
+                    note(epoll, operation, fd, event);
+                    Ok(())
+                });
             }
             answer
         }
@@ -94,23 +102,37 @@ unsafe extern "C-unwind" fn epoll_pwait(
     unsafe { real::epoll_pwait(epoll, events, most, timeout, signals) }
 }
 
-/// Notes who watches a number, in case that its socket moves.
+/// As epoll_pwait2(3).
+///
+/// # Safety
+///
+/// As [`epoll_wait`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn epoll_pwait2(
+    epoll: c_int,
+    events: *mut epoll_event,
+    most: c_int,
+    timeout: *const timespec,
+    signals: *const sigset_t,
+) -> c_int {
+    before_waiting();
+    // SAFETY: the arguments are the program's.
+    unsafe { real::epoll_pwait2(epoll, events, most, timeout, signals) }
+}
+
+/// Notes who watches a number, in case that its socket moves, or outlives it.
 fn note(epoll: c_int, operation: c_int, fd: c_int, event: *const epoll_event) {
-    // A signal handler in the midst of another call is refused: what it does is not known then.
-    let _ = guarded(|| {
-        let event = match operation {
-            libc::EPOLL_CTL_DEL => (0, 0),
-            _ => {
-                // SAFETY: the kernel has just read the event there.
-                let event = unsafe { event.read_unaligned() };
-                (event.events, event.u64)
-            }
-        };
-        if let Some(mut known) = Known::made_at(fd) {
-            known.entry().watches.note(epoll, operation, event);
+    let event = match operation {
+        libc::EPOLL_CTL_DEL => (0, 0),
+        _ => {
+            // SAFETY: the kernel has just read the event there.
+            let event = unsafe { event.read_unaligned() };
+            (event.events, event.u64)
         }
-        Ok(())
-    });
+    };
+    if let Some(mut known) = Known::made_at(fd) {
+        known.entry().watches.note(epoll, operation, event);
+    }
 }
 
 /// What a program asks about, with the TCP sockets in the place of connections.
@@ -119,7 +141,8 @@ fn translated(fds: *const pollfd, count: nfds_t) -> Result<Vec<pollfd>, Errno> {
     if count > MOST {
         return Err(Errno::INVAL);
     }
-    let mut own = Vec::with_capacity(count);
+    let mut own = Vec::new();
+    own.try_reserve_exact(count).map_err(|_| Errno::NOMEM)?;
     for index in 0..count {
         // SAFETY: the array was read when it was looked for connections, and any bytes are an entry.
         let mut entry = unsafe { fds.wrapping_add(index).read_unaligned() };
@@ -172,11 +195,15 @@ fn poll_with<const N: usize>(
     arguments[2..2 + N].copy_from_slice(&rest);
     // SAFETY: the kernel writes to an array that is as long; the rest is the program's, and checked.
     let ready = unsafe { sys::call(number, arguments) }?;
+    let is_writable = memory::is_writable(fds.cast(), size_of_val(&own[..]));
     for (index, entry) in own.iter().enumerate() {
         let place = fds.wrapping_add(index).cast::<u8>();
         let place = place.wrapping_add(std::mem::offset_of!(pollfd, revents));
-        // SAFETY: the program has the kernel write there, and waits for the call's end.
-        unsafe { place.cast::<i16>().write_unaligned(entry.revents) };
+        match is_writable {
+            // SAFETY: it can be written there, and the program waits for the call's end.
+            true => unsafe { place.cast::<i16>().write_unaligned(entry.revents) },
+            false => memory::put_value(place.cast(), entry.revents)?,
+        }
     }
     Ok(ready)
 }

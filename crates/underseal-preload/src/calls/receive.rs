@@ -3,9 +3,10 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
+use libc::{iovec, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
+use rustix::io::Errno;
 
-use crate::call::{flush_and_call, on_socket};
+use crate::call::{flush_and_call, on_socket, receive_plainly};
 use crate::connection::Socket;
 use crate::real;
 use crate::sys::{address, arg};
@@ -24,7 +25,7 @@ unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) ->
             return opened::bytes(socket, (buffer, len), 0);
         }
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { flush_and_call(socket, libc::SYS_read, [address(buffer), len]) }
+        unsafe { receive_plainly(socket, libc::SYS_read, [address(buffer), len]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned,
@@ -42,10 +43,10 @@ unsafe extern "C-unwind" fn read(fd: c_int, buffer: *mut c_void, len: size_t) ->
 unsafe extern "C-unwind" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
     let passed_on = |socket: &Socket| {
         if socket.opens() {
-            return opened::pieces(socket, pieces, count);
+            return opened::pieces(socket, pieces, count, 0);
         }
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { flush_and_call(socket, libc::SYS_readv, [address(pieces), arg(count)]) }
+        unsafe { receive_plainly(socket, libc::SYS_readv, [address(pieces), arg(count)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned,
@@ -72,7 +73,7 @@ unsafe extern "C-unwind" fn recv(
         }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
-            flush_and_call(
+            receive_plainly(
                 socket,
                 libc::SYS_recvfrom,
                 [address(buffer), len, arg(flags), 0, 0],
@@ -106,7 +107,7 @@ unsafe extern "C-unwind" fn recvfrom(
         }
         // SAFETY: the arguments are the program's, and the kernel checks them.
         unsafe {
-            flush_and_call(
+            receive_plainly(
                 socket,
                 libc::SYS_recvfrom,
                 [
@@ -138,7 +139,7 @@ unsafe extern "C-unwind" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_in
             return opened::message(socket, message, flags);
         }
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { flush_and_call(socket, libc::SYS_recvmsg, [address(message), arg(flags)]) }
+        unsafe { receive_plainly(socket, libc::SYS_recvmsg, [address(message), arg(flags)]) }
     };
     match on_socket(fd, passed_on) {
         Some(returned) => returned,
@@ -182,6 +183,66 @@ unsafe extern "C-unwind" fn recvmmsg(
         Some(returned) => returned as c_int,
         // SAFETY: the arguments are the program's.
         None => unsafe { real::recvmmsg(fd, messages, count, flags, timeout) },
+    }
+}
+
+/// As preadv2(2), which a socket has at no offset.
+///
+/// # Safety
+///
+/// As the C library's.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn preadv2(
+    fd: c_int,
+    pieces: *const iovec,
+    count: c_int,
+    offset: off_t,
+    flags: c_int,
+) -> ssize_t {
+    let passed_on = |socket: &Socket| {
+        if socket.opens() {
+            let flags = flags_of_message(offset, flags)?;
+            return opened::pieces(socket, pieces, count, flags);
+        }
+        let others = [address(pieces), arg(count), offset as usize, 0, arg(flags)];
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        unsafe { receive_plainly(socket, libc::SYS_preadv2, others) }
+    };
+    match on_socket(fd, passed_on) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::preadv2(fd, pieces, count, offset, flags) },
+    }
+}
+
+/// As preadv64v2(3): the same, where offsets have 64 bits.
+///
+/// # Safety
+///
+/// As [`preadv2`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn preadv64v2(
+    fd: c_int,
+    pieces: *const iovec,
+    count: c_int,
+    offset: off_t,
+    flags: c_int,
+) -> ssize_t {
+    // SAFETY: the arguments are the program's.
+    unsafe { preadv2(fd, pieces, count, offset, flags) }
+}
+
+/// The flags of a message for those of preadv2(2) and pwritev2(2).
+///
+/// # Errors
+///
+/// As the kernel: `ESPIPE` for an offset, `EOPNOTSUPP` for what a socket cannot do.
+pub(super) fn flags_of_message(offset: off_t, flags: c_int) -> Result<c_int, Errno> {
+    match (offset, flags) {
+        (-1, 0) => Ok(0),
+        (-1, libc::RWF_NOWAIT) => Ok(libc::MSG_DONTWAIT),
+        (-1, _) => Err(Errno::OPNOTSUPP),
+        _ => Err(Errno::SPIPE),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{iovec, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t};
 use rustix::io::Errno;
 use underseal_ulp::Plaintext;
 
 use super::messages::{self, Done};
+use super::receive::flags_of_message;
 use crate::call::{lend, on_socket, plainly};
 use crate::connection::Socket;
 use crate::file::{Gathered, Memory};
@@ -83,7 +84,8 @@ pub(super) fn pieces_at(pieces: *const iovec, count: usize) -> Result<(Vec<iovec
     if count > MOST_PIECES {
         return Err(Errno::INVAL);
     }
-    let mut own = Vec::with_capacity(count);
+    let mut own = Vec::new();
+    own.try_reserve_exact(count).map_err(|_| Errno::NOMEM)?;
     let mut len = 0_usize;
     for index in 0..count {
         // SAFETY: any bytes are an address and a length.
@@ -158,6 +160,53 @@ unsafe extern "C-unwind" fn writev(fd: c_int, pieces: *const iovec, count: c_int
         // SAFETY: the arguments are the program's.
         None => unsafe { real::writev(fd, pieces, count) },
     }
+}
+
+/// As pwritev2(2), which a socket has at no offset.
+///
+/// # Safety
+///
+/// As [`write()`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn pwritev2(
+    fd: c_int,
+    pieces: *const iovec,
+    count: c_int,
+    offset: off_t,
+    flags: c_int,
+) -> ssize_t {
+    let all = |socket: &Socket| {
+        let arguments = [address(pieces), arg(count), offset as usize, 0, arg(flags)];
+        // SAFETY: the arguments are the program's, and the kernel checks them.
+        if let Some(sent) = unsafe { plainly(socket, libc::SYS_pwritev2, arguments) } {
+            return sent;
+        }
+        let flags = flags_of_message(offset, flags)?;
+        let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
+        send_pieces(socket, pieces, count, flags)
+    };
+    match on_socket(fd, all) {
+        Some(returned) => returned,
+        // SAFETY: the arguments are the program's.
+        None => unsafe { real::pwritev2(fd, pieces, count, offset, flags) },
+    }
+}
+
+/// As pwritev64v2(3): the same, where offsets have 64 bits.
+///
+/// # Safety
+///
+/// As [`pwritev2`].
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn pwritev64v2(
+    fd: c_int,
+    pieces: *const iovec,
+    count: c_int,
+    offset: off_t,
+    flags: c_int,
+) -> ssize_t {
+    // SAFETY: the arguments are the program's.
+    unsafe { pwritev2(fd, pieces, count, offset, flags) }
 }
 
 /// As send(2).

@@ -29,7 +29,7 @@ fn send_file(
     if start < 0 {
         return Err(Errno::INVAL);
     }
-    let sent = send_data(socket, &mut File::new(input, start, count), count, 0)?;
+    let sent = send_data(socket, &mut File::new(input, start, count)?, count, 0)?;
     let end = start + sent as i64;
     match offset.is_null() {
         true => sys::lseek(input, end, libc::SEEK_SET).map(drop)?,

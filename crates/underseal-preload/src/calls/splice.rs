@@ -7,10 +7,10 @@ use rustix::io::Errno;
 
 use super::receive::opened;
 use super::send::send_data;
-use crate::call::{flush_and_call, on_socket};
+use crate::call::{on_socket, receive_plainly};
 use crate::connection::Socket;
-use crate::real;
 use crate::sys::{self, address, arg};
+use crate::{memory, real};
 
 /// As much of a pipe as is looked at together.
 const PIECE: usize = 64 * 1024;
@@ -51,7 +51,7 @@ impl Drop for Pipe {
 fn send_pipe(socket: &Socket, input: c_int, len: usize, flags: c_uint) -> Result<usize, Errno> {
     let own = Pipe::new()?;
     let [own_output, own_input] = own.0;
-    let mut bytes = vec![0; len.min(PIECE)];
+    let mut bytes = memory::zeros(len.min(PIECE))?;
     let mut sent = 0;
     let mut flags = flags & libc::SPLICE_F_NONBLOCK;
     while sent < len {
@@ -131,7 +131,7 @@ unsafe extern "C-unwind" fn splice(
             flags as usize,
         ];
         // SAFETY: the arguments are the program's, and the kernel checks them.
-        unsafe { flush_and_call(socket, libc::SYS_splice, others) }
+        unsafe { receive_plainly(socket, libc::SYS_splice, others) }
     };
     match on_socket(input, receive) {
         Some(returned) => returned,

@@ -11,21 +11,58 @@ use crate::sys;
 const SNDBUF: usize = 3;
 const WMEM_QUEUED: usize = 5;
 
+/// Whether the socket says it once, as the end that its peer or the network put to the connection.
+fn is_said_once(error: Errno) -> bool {
+    let is_said_again = matches!(
+        error,
+        Errno::AGAIN
+            | Errno::INTR
+            | Errno::PIPE
+            | Errno::NOTCONN
+            | Errno::BADF
+            | Errno::FAULT
+            | Errno::NOMEM
+            | Errno::NOBUFS
+    );
+    !is_said_again
+}
+
+/// What the socket said that it does not say again.
+fn once<T>(outcome: &Result<T, Errno>) -> Option<Errno> {
+    outcome
+        .as_ref()
+        .err()
+        .copied()
+        .filter(|error| is_said_once(*error))
+}
+
 /// Where ciphertext goes to.
 pub(crate) struct TcpWire {
     fd: c_int,
     flags: c_int,
+    failed: Option<Errno>,
 }
 
 impl TcpWire {
     pub(super) fn new(fd: c_int, flags: c_int) -> Self {
-        Self { fd, flags }
+        Self {
+            fd,
+            flags,
+            failed: None,
+        }
+    }
+
+    /// What the socket said that it does not say again.
+    pub(super) fn failed(&self) -> Option<&Errno> {
+        self.failed.as_ref()
     }
 }
 
 impl Wire for TcpWire {
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        sys::send(self.fd, bytes, self.flags)
+        let outcome = sys::send(self.fd, bytes, self.flags);
+        self.failed = self.failed.or(once(&outcome));
+        outcome
     }
 
     fn room(&mut self) -> Option<usize> {
@@ -41,13 +78,29 @@ impl Wire for TcpWire {
 pub(crate) struct TcpSource {
     fd: c_int,
     flags: c_int,
+    failed: Option<Errno>,
 }
 
 impl TcpSource {
     /// Of the program's flags it is `MSG_DONTWAIT` that matters here.
     pub(super) fn new(fd: c_int, flags: c_int) -> Self {
         let flags = flags & libc::MSG_DONTWAIT;
-        Self { fd, flags }
+        Self {
+            fd,
+            flags,
+            failed: None,
+        }
+    }
+
+    /// What the socket said that it does not say again.
+    pub(super) fn failed(&self) -> Option<&Errno> {
+        self.failed.as_ref()
+    }
+
+    fn receive(&mut self, bytes: &mut [u8], flags: c_int) -> Result<usize, Errno> {
+        let outcome = sys::receive(self.fd, bytes, flags);
+        self.failed = self.failed.or(once(&outcome));
+        outcome
     }
 
     fn flags(&self, waits: bool) -> c_int {
@@ -60,13 +113,13 @@ impl TcpSource {
 
 impl Source for TcpSource {
     fn take(&mut self, bytes: &mut [u8], waits: bool) -> Result<usize, Errno> {
-        sys::receive(self.fd, bytes, self.flags(waits))
+        self.receive(bytes, self.flags(waits))
     }
 
     fn peek(&mut self, waits: bool) -> Result<Option<u8>, Errno> {
         let mut byte = [0];
         let flags = self.flags(waits) | libc::MSG_PEEK;
-        let count = sys::receive(self.fd, &mut byte, flags)?;
+        let count = self.receive(&mut byte, flags)?;
         Ok((count > 0).then_some(byte[0]))
     }
 }

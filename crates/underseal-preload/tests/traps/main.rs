@@ -3,6 +3,7 @@
 
 #[path = "../programs/library.rs"]
 mod library;
+mod records;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,10 +12,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 
-use underseal_record::{
-    Algorithm, ContentType, Opener, Place, ProtocolVersion, SeqNo, TrafficKeys,
-};
+use underseal_record::ContentType;
 use underseal_testkit::{PATIENCE, Peer, require_program};
+
+use records::{records, text};
 
 const MARKER: &str = "MARKER-of-plaintext";
 
@@ -76,45 +77,6 @@ fn take_all(mut stream: TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// The plaintext of a wire, all of it data.
-fn open(wire: &[u8]) -> String {
-    let records = records(wire).into_iter();
-    let data = records.flat_map(|(content_type, plaintext)| {
-        assert_eq!(content_type, ContentType::APPLICATION_DATA);
-        plaintext
-    });
-    String::from_utf8(data.collect()).expect("text")
-}
-
-/// The records of a wire, which all open, each with the number that is due.
-fn records(mut wire: &[u8]) -> Vec<(ContentType, Vec<u8>)> {
-    let keys = TrafficKeys::new(
-        ProtocolVersion::Tls13,
-        Algorithm::Aes128Gcm,
-        &[7; 16],
-        [0; 12],
-        SeqNo(0),
-    );
-    let mut opener = Opener::new(keys.expect("a key of the right length"));
-    let mut records = Vec::new();
-    while !wire.is_empty() {
-        assert!(wire.len() > 5, "a record's header: {wire:?}");
-        let len = 5 + usize::from(u16::from_be_bytes([wire[3], wire[4]]));
-        assert!(wire.len() >= len, "a whole record: {wire:?}");
-        let (record, rest) = wire.split_at(len);
-        let mut record = record.to_vec();
-        let opened = opener
-            .open_in_place(&mut record)
-            .expect("a record that is due");
-        let Place::Record(place) = opened.place else {
-            panic!("opened in place");
-        };
-        records.push((opened.content_type, record[place].to_vec()));
-        wire = rest;
-    }
-    records
-}
-
 fn has_marker(bytes: &[u8]) -> bool {
     bytes
         .windows(MARKER.len())
@@ -126,14 +88,14 @@ fn plaintext_after(trap: &str) -> String {
     let wire = fall_into(trap);
     assert!(!has_marker(&wire.first), "plaintext is on the wire");
     assert!(wire.second.is_empty(), "there is no other connection");
-    open(&wire.first)
+    text(&wire.first)
 }
 
 /// The program closes the connection, and opens another at the same number.
 fn is_another_connection_after(trap: &str) {
     let wire = fall_into(trap);
     assert!(!has_marker(&wire.first), "plaintext is on the wire");
-    assert_eq!(open(&wire.first), "first");
+    assert_eq!(text(&wire.first), "first");
     assert_eq!(wire.second, MARKER.as_bytes(), "it is not sealed");
 }
 
@@ -199,7 +161,7 @@ fn a_program_that_replaces_itself_loses_the_connection() {
         taken.join().expect("the wire is read")
     };
     assert!(!has_marker(&wire), "plaintext is on the wire");
-    assert_eq!(open(&wire), "first");
+    assert_eq!(text(&wire), "first");
 }
 
 #[test]
@@ -217,6 +179,13 @@ fn a_child_of_vfork_closes_its_own_numbers() {
 fn a_number_that_comes_again_is_another_connections() {
     is_another_connection_after("fclose");
     is_another_connection_after("raw-close");
+}
+
+#[test]
+fn a_hidden_number_that_is_closed_unseen_is_no_other_connections() {
+    let wire = fall_into("raw-close_range");
+    assert_eq!(text(&wire.first), "first");
+    assert_eq!(text(&wire.second), "otherstill");
 }
 
 #[test]
@@ -259,7 +228,7 @@ fn no_message_goes_behind_a_part_of_another() {
     peer.wait_for("part");
     let wire = take_all(stream);
     peer.finish().successful();
-    assert_eq!(open(&wire).len(), "first".len() + (8 << 20) + "last".len());
+    assert_eq!(text(&wire).len(), "first".len() + (8 << 20) + "last".len());
 }
 
 #[test]

@@ -470,6 +470,15 @@ int main(int argc, char **argv, char **envp) {
         expect(other == fd, "the number comes again");
         say(other, MARKER);
         return 0;
+    } else if (!strcmp(trap, "raw-close_range")) {
+        expect(syscall(SYS_close_range, 1000, ~0U, 0) == 0, "numbers that it does not know");
+        int other = dial(atoi(argv[3]));
+        expect(start(other) == 0, "another connection");
+        say(other, "other");
+        expect(write(fd, MARKER, LEN) == -1 && errno == EBADF, "this one is gone");
+        expect(close(fd) == 0, "close");
+        say(other, "still");
+        return 0;
     } else if (!strcmp(trap, "close_range") || !strcmp(trap, "closefrom") || !strcmp(trap, "loop")) {
         if (trap[0] == 'l') {
             for (int i = 3; i < 4000; i++) close(i);

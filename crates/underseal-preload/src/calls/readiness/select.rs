@@ -31,14 +31,13 @@ fn has(set: *mut fd_set, fd: usize) -> bool {
     word & (1 << (fd % BITS)) != 0
 }
 
-fn put(set: *mut fd_set, fd: usize, ready: bool) {
+fn put(set: *mut fd_set, fd: usize, ready: bool) -> Result<(), Errno> {
     let place = word(set, fd);
     // SAFETY: as in `has`.
     let old = unsafe { place.read_unaligned() };
     let bit = 1 << (fd % BITS);
     let new = if ready { old | bit } else { old & !bit };
-    // SAFETY: the program has the kernel write there, and waits for the call's end.
-    unsafe { place.write_unaligned(new) };
+    memory::put_value(place, new)
 }
 
 /// What the sets ask, as poll is asked; nothing if no connection is among it.
@@ -72,11 +71,11 @@ fn asked(count: c_int, sets: &Sets) -> Result<Option<Vec<pollfd>>, Errno> {
         .then_some(fds))
 }
 
-/// Polls, and writes the answer into the sets.
+/// Polls, and writes the answer into the sets. The timeout becomes what is left of it.
 fn select_with(
     mut fds: Vec<pollfd>,
     sets: &Sets,
-    timeout: Option<timespec>,
+    timeout: &mut Option<timespec>,
     signals: *const sigset_t,
 ) -> Result<usize, Errno> {
     let asked = fds.clone();
@@ -85,7 +84,6 @@ fn select_with(
             .for_each(|entry| entry.fd = watched(entry.fd));
         Ok(())
     })?;
-    let mut timeout = timeout;
     let timeout = timeout.as_mut().map_or(null_mut(), std::ptr::from_mut);
     let arguments = [
         address(fds.as_mut_ptr()),
@@ -106,14 +104,30 @@ fn select_with(
                 continue;
             }
             let is_ready = entry.revents & answers != 0;
-            put(*set, asked.fd as usize, is_ready);
+            put(*set, asked.fd as usize, is_ready)?;
             ready += usize::from(is_ready);
         }
     }
     Ok(ready)
 }
 
-/// As select(2). The time that is left is not written back, as POSIX allows.
+/// The time that select waits at most.
+fn time_of(timeout: *const timeval) -> Result<Option<timespec>, Errno> {
+    if timeout.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: any bytes are two numbers.
+    let time: timeval = unsafe { memory::read(timeout) }?;
+    if time.tv_sec < 0 || time.tv_usec < 0 {
+        return Err(Errno::INVAL);
+    }
+    Ok(Some(timespec {
+        tv_sec: time.tv_sec.saturating_add(time.tv_usec / 1_000_000),
+        tv_nsec: time.tv_usec % 1_000_000 * 1000,
+    }))
+}
+
+/// As select(2), with Linux' answer of how much time is left.
 ///
 /// # Safety
 ///
@@ -132,18 +146,17 @@ unsafe extern "C-unwind" fn select(
         && let Ok(Some(fds)) = asked(count, &sets)
     {
         return kept(|| {
-            let timeout = match timeout.is_null() {
-                true => None,
-                false => {
-                    // SAFETY: any bytes are two numbers.
-                    let time: timeval = unsafe { memory::read(timeout.cast_const()) }?;
-                    Some(timespec {
-                        tv_sec: time.tv_sec + time.tv_usec / 1_000_000,
-                        tv_nsec: time.tv_usec % 1_000_000 * 1000,
-                    })
-                }
-            };
-            select_with(fds, &sets, timeout, null_mut::<c_void>().cast())
+            let mut left = time_of(timeout)?;
+            let outcome = select_with(fds, &sets, &mut left, null_mut::<c_void>().cast());
+            if let Some(left) = left {
+                let left = timeval {
+                    tv_sec: left.tv_sec,
+                    tv_usec: left.tv_nsec / 1000,
+                };
+                // As in the kernel: a place that cannot be written is not.
+                let _ = memory::put_value(timeout, left);
+            }
+            outcome
         });
     }
     // SAFETY: the arguments are the program's.
@@ -169,7 +182,7 @@ unsafe extern "C-unwind" fn pselect(
     if table::is_in_use()
         && let Ok(Some(fds)) = asked(count, &sets)
     {
-        return kept(|| select_with(fds, &sets, own_timeout(timeout)?, signals));
+        return kept(|| select_with(fds, &sets, &mut own_timeout(timeout)?, signals));
     }
     // SAFETY: the arguments are the program's.
     unsafe { real::pselect(count, read, write, except, timeout, signals) }

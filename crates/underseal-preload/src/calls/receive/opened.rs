@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use underseal_record::ContentType;
 use underseal_ulp::{Asked, Received};
 
+use crate::call::told;
 use crate::calls::messages::{self, Done};
 use crate::calls::send::{MOST_BYTES, pieces_at};
 use crate::connection::Socket;
@@ -51,9 +52,13 @@ fn receive(
         waits_for_all: flags & libc::MSG_WAITALL != 0,
     };
     let mut memory = Scattered::new(pieces);
-    socket.receive(flags, |receive, source| {
+    let received = socket.receive(flags, |receive, source| {
         receive.receive(&asked, &mut memory, source)
-    })
+    })?;
+    if received.content_type.is_none() && asked.len > 0 {
+        told(socket, 0)?;
+    }
+    Ok(received)
 }
 
 /// As recv(2).
@@ -70,10 +75,15 @@ pub(super) fn bytes(
 }
 
 /// As readv(2).
-pub(super) fn pieces(socket: &Socket, pieces: *const iovec, count: c_int) -> Result<usize, Errno> {
+pub(super) fn pieces(
+    socket: &Socket,
+    pieces: *const iovec,
+    count: c_int,
+    flags: c_int,
+) -> Result<usize, Errno> {
     let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
     let pieces = pieces_at(pieces, count)?;
-    receive(socket, pieces, 0, false).map(|received| received.len)
+    receive(socket, pieces, flags, false).map(|received| received.len)
 }
 
 /// As recvfrom(2): a connected socket has no address to say.

@@ -63,8 +63,10 @@ pub(super) fn send(
     }
     // No program sends more at once than a chain of certificates.
     const MOST_CONTROL: usize = 1 << 18;
-    let mut whole = Vec::with_capacity(len.min(MOST_CONTROL));
-    while whole.len() < len.min(MOST_CONTROL) {
+    let mut whole = Vec::new();
+    let most = len.min(MOST_CONTROL);
+    whole.try_reserve_exact(most).map_err(|_| Errno::NOMEM)?;
+    while whole.len() < most {
         let piece = data.at(whole.len(), len - whole.len())?;
         if piece.is_empty() {
             break;

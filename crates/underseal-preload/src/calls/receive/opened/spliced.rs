@@ -6,8 +6,10 @@ use rustix::io::Errno;
 use underseal_record::{ContentType, MAX_PLAINTEXT};
 use underseal_ulp::{Asked, Sink};
 
+use crate::call::told;
 use crate::calls::splice::Pipe;
 use crate::connection::Socket;
+use crate::memory;
 
 /// Our own memory.
 struct Own<'a> {
@@ -39,7 +41,7 @@ pub(in crate::calls) fn splice(
         0 => 0,
         _ => libc::MSG_DONTWAIT,
     };
-    let mut bytes = vec![0; len.min(MAX_PLAINTEXT)];
+    let mut bytes = memory::zeros(len.min(MAX_PLAINTEXT))?;
     let mut asked = Asked {
         len: bytes.len(),
         takes_types: true,
@@ -47,7 +49,7 @@ pub(in crate::calls) fn splice(
         waits_for_all: false,
     };
     let _ = socket.try_flush();
-    socket.receive(wait, |receive, source| {
+    let spliced = socket.receive(wait, |receive, source| {
         let mut own = Own {
             bytes: &mut bytes,
             len: 0,
@@ -71,5 +73,6 @@ pub(in crate::calls) fn splice(
         };
         receive.receive(&asked, &mut own, source)?;
         Ok(written)
-    })
+    })?;
+    told(socket, spliced)
 }

@@ -51,6 +51,8 @@ const PACKAGES: &[Package] = &[
         needed_by: &[Unit] },
     Package { name: "kmod", probe: Probe::Program("depmod"),
         reason: "says which kernel modules need which", needed_by: &[Vm] },
+    Package { name: "libcoap3-bin", probe: Probe::Program("coap-client-openssl"),
+        reason: "peers of the tests of DTLS: CoAP", needed_by: &[Unit] },
     Package { name: "libssl-dev", probe: Probe::Library("openssl"),
         reason: "handshakes of underseal-dtls; OpenSSL as a peer of the bench", needed_by: COMPILES_C },
     Package { name: "nghttp2-client", probe: Probe::Program("h2load"),

@@ -2,7 +2,7 @@
 //! it. Each direction has a lock of its own, so that sending waits for no receiver.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use underseal_record::dtls::{Discard, Opener, Sealer};
 use underseal_record::{AlertDescription, ContentType};
@@ -10,7 +10,7 @@ use underseal_sys::udp::{MAX_TRAIN, MAX_TRAIN_BYTES};
 
 use crate::alert::{Alert, CLOSE_NOTIFY};
 use crate::counters::Tally;
-use crate::{Counters, Error, Parts};
+use crate::{ConnectionIds, Counters, Error, Parts};
 
 /// The type of a Finished message (RFC 5246 section 7.4).
 const FINISHED: u8 = 20;
@@ -21,7 +21,8 @@ const ALERT_ROOM: usize = 128;
 pub(crate) struct Association {
     transmit: Mutex<Transmit>,
     receive: Mutex<Receive>,
-    tally: Tally,
+    /// Its own, or that of all associations behind one socket.
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
@@ -71,7 +72,19 @@ impl From<End> for Error {
 impl Association {
     /// `flight` is what is sent again to a peer that repeats its Finished.
     pub(crate) fn new(parts: Parts, flight: Vec<Vec<u8>>) -> Self {
-        let (sealer, opener) = parts.into_engines();
+        Self::counted_by(Arc::default(), parts, ConnectionIds::default(), flight)
+    }
+
+    /// As [`new`](Self::new), with these connection IDs, counted by `tally`.
+    pub(crate) fn counted_by(
+        tally: Arc<Tally>,
+        parts: Parts,
+        ids: ConnectionIds,
+        flight: Vec<Vec<u8>>,
+    ) -> Self {
+        let (mut sealer, mut opener) = parts.into_engines();
+        sealer.set_connection_id(ids.send);
+        opener.set_connection_id(ids.receive);
         Self {
             transmit: Mutex::new(Transmit {
                 sealer,
@@ -83,7 +96,7 @@ impl Association {
                 held: VecDeque::new(),
                 end: None,
             }),
-            tally: Tally::default(),
+            tally,
         }
     }
 
@@ -180,6 +193,18 @@ impl Association {
             return Some(Ok(copy(&payload, buffer)));
         }
         receive.end.map(|end| Err(end.into()))
+    }
+
+    /// The end that the peer has made of it, or that forgers have.
+    #[cfg(all(feature = "openssl", feature = "tokio"))]
+    pub(crate) fn ended(&self) -> Option<Error> {
+        self.receive().end.map(Into::into)
+    }
+
+    /// Whether this side sends no more.
+    #[cfg(all(feature = "openssl", feature = "tokio"))]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.transmit().is_closed
     }
 
     /// Opens every record of `train`, datagrams of `segment` bytes each. The first payload is copied
@@ -294,7 +319,7 @@ impl Association {
 }
 
 /// Copies as much as fits: what is left of a datagram is lost, as with every UDP socket.
-fn copy(payload: &[u8], buffer: &mut [u8]) -> usize {
+pub(crate) fn copy(payload: &[u8], buffer: &mut [u8]) -> usize {
     let len = payload.len().min(buffer.len());
     buffer[..len].copy_from_slice(&payload[..len]);
     len

@@ -37,6 +37,23 @@ pub enum Error {
     #[cfg(feature = "openssl")]
     #[error("handshake cannot be taken over: {0}")]
     Handover(#[from] crate::Refusal),
+    /// OpenSSL cannot be set up.
+    #[cfg(feature = "openssl")]
+    #[error("OpenSSL: {0}")]
+    Setup(#[from] openssl::error::ErrorStack),
+    /// Neither side sent data for as long as a listener waits.
+    #[error("association was silent for too long")]
+    Silent,
+    /// The peer made another association from the same address.
+    #[error("association was replaced by another one of the same address")]
+    Replaced,
+    /// A listener has as many associations as it may have.
+    #[error("as many associations as may be")]
+    TooManyAssociations,
+    /// A connection ID that a listener cannot tell from others: of another length than its
+    /// configuration says, or one that another association has.
+    #[error("connection ID is of another length, or in use")]
+    ConnectionId,
 }
 
 impl From<Error> for io::Error {

@@ -41,26 +41,31 @@ pub enum Refusal {
     NoSecrets,
 }
 
-/// Checks everything that can refuse the hand-over, then takes the handshake apart.
+/// Takes the handshake apart, or says why it cannot be taken over.
 pub(crate) fn take_over<S: Datagrams>(
     mut stream: SslStream<HandshakeIo<S>>,
 ) -> Result<Endpoint<S>, Error> {
-    let algorithm = check(stream.ssl(), stream.get_ref().seen())?;
-    let keys = derive(stream.ssl(), algorithm)?;
-    let (own, peers) = match stream.ssl().is_server() {
-        true => (keys.server, keys.client),
-        false => (keys.client, keys.server),
-    };
-    let seen = stream.get_ref().seen();
-    let mut send = EpochKeys::new(own, FIRST_EPOCH)?;
-    send.skip_to(seen.next_seq())?;
-    let (receive, window) = opened_before(EpochKeys::new(peers, FIRST_EPOCH)?, &seen.received);
-    let flight = stream.get_mut().take_seen().into_flight();
+    let seen = stream.get_mut().take_seen();
+    let (parts, flight) = take_apart(stream.ssl(), seen)?;
     let socket = stream.get_ref().share();
     drop(stream);
     let socket = Arc::into_inner(socket).expect("the stream was its only other owner");
-    let association = Association::new(Parts::new(send, receive, window), flight);
-    Ok(Endpoint::new(socket, association))
+    Ok(Endpoint::new(socket, Association::new(parts, flight)))
+}
+
+/// The parts of the association that a handshake made, and the flight that its peer may lack. The
+/// caller drops the handshake: nobody else may seal in its epoch.
+pub(crate) fn take_apart(ssl: &SslRef, seen: Seen) -> Result<(Parts, Vec<Vec<u8>>), Error> {
+    let algorithm = check(ssl, &seen)?;
+    let keys = derive(ssl, algorithm)?;
+    let (own, peers) = match ssl.is_server() {
+        true => (keys.server, keys.client),
+        false => (keys.client, keys.server),
+    };
+    let mut send = EpochKeys::new(own, FIRST_EPOCH)?;
+    send.skip_to(seen.next_seq())?;
+    let (receive, window) = opened_before(EpochKeys::new(peers, FIRST_EPOCH)?, &seen.received);
+    Ok((Parts::new(send, receive, window), seen.into_flight()))
 }
 
 fn check(ssl: &SslRef, seen: &Seen) -> Result<Algorithm, Refusal> {

@@ -13,7 +13,7 @@ use crate::{Error, HandshakeIo};
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// Most bytes of a datagram of the handshake: what every path takes, IPv6's 1280 without headers.
-const MTU: u32 = 1200;
+pub(crate) const MTU: u32 = 1200;
 
 /// A handshake over `socket` that is about to begin.
 pub(crate) fn stream<S: Datagrams>(

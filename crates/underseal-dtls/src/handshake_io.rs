@@ -58,10 +58,6 @@ impl<S: Datagrams> HandshakeIo<S> {
         self.socket.clone()
     }
 
-    pub(crate) fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
     pub(crate) fn take_seen(&mut self) -> Seen {
         std::mem::take(&mut self.seen)
     }
@@ -88,7 +84,7 @@ impl<S: Datagrams> Write for HandshakeIo<S> {
 }
 
 impl Seen {
-    fn sent(&mut self, datagram: &[u8]) {
+    pub(crate) fn sent(&mut self, datagram: &[u8]) {
         if std::mem::take(&mut self.flight_is_over) {
             self.flight.clear();
         }
@@ -97,7 +93,7 @@ impl Seen {
         self.last_sent = self.last_sent.into_iter().chain(protected).max();
     }
 
-    fn received(&mut self, datagram: &[u8]) {
+    pub(crate) fn received(&mut self, datagram: &[u8]) {
         self.flight_is_over = true;
         if record_numbers(datagram).any(|number| number.epoch > 0) {
             self.received_len += datagram.len();

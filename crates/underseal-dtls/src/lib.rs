@@ -19,6 +19,8 @@ mod handover;
 mod handshake;
 #[cfg(feature = "openssl")]
 mod handshake_io;
+#[cfg(all(feature = "openssl", feature = "tokio"))]
+mod listener;
 mod parts;
 #[cfg(feature = "tokio")]
 mod socket;
@@ -31,7 +33,12 @@ pub use error::Error;
 pub use handover::Refusal;
 #[cfg(feature = "openssl")]
 pub use handshake_io::HandshakeIo;
-pub use parts::Parts;
+#[cfg(all(feature = "openssl", feature = "tokio"))]
+pub use listener::{
+    DtlsAcceptor, DtlsListener, DtlsPeer, Established, Event, ListenerConfig, ListenerCounters,
+    Unadmitted,
+};
+pub use parts::{ConnectionIds, Parts};
 #[cfg(feature = "tokio")]
 pub use socket::DtlsSocket;
 pub use underseal_record::dtls::Discard;

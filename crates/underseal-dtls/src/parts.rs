@@ -1,6 +1,6 @@
 use std::fmt;
 
-use underseal_record::dtls::{EpochKeys, Opener, ReplayWindow, Sealer};
+use underseal_record::dtls::{ConnectionId, EpochKeys, Opener, ReplayWindow, Sealer};
 
 /// An association without its socket: for another process, or another engine.
 ///
@@ -14,6 +14,17 @@ pub struct Parts {
     pub receive: EpochKeys,
     /// Which records were opened.
     pub window: ReplayWindow,
+}
+
+/// The connection IDs of an association (RFC 9146), as its handshake agreed on them; empty in a direction
+/// that has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "there are two directions")]
+pub struct ConnectionIds {
+    /// What the records of the peer carry: this side chose it.
+    pub receive: ConnectionId,
+    /// What the records of this side carry: the peer chose it.
+    pub send: ConnectionId,
 }
 
 impl Parts {

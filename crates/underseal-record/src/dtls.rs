@@ -24,7 +24,9 @@
 //! # }
 //! ```
 
+mod client_hello;
 mod connection_id;
+mod cookie;
 mod discard;
 mod epoch;
 mod key_update;
@@ -39,12 +41,14 @@ mod v12;
 mod v13;
 mod window;
 
+pub use client_hello::{COOKIE_LEN, ClientHello, HELLO_VERIFY_REQUEST_LEN, NoClientHello};
 pub use connection_id::ConnectionId;
+pub use cookie::CookieKey;
 pub use discard::Discard;
 pub use key_update::{ACK_LEN, Handled, KEY_UPDATE_LEN, KeyUpdates};
 pub use keys::EpochKeys;
 pub use master_secret::{KeyPair, MasterSecret};
-pub use number::{RecordNumber, record_numbers};
+pub use number::{RecordNumber, record_numbers, shift_plaintext_numbers};
 pub use open::{Opened, Opener, Taken};
 pub use seal::Sealer;
 pub use secret::EpochSecret;

@@ -10,7 +10,7 @@ use crate::{
 mod dtls;
 mod quic;
 
-pub use dtls::{dtls_change, dtls_datagram, dtls_window, dtls_window_agrees};
+pub use dtls::{dtls_change, dtls_datagram, dtls_hello, dtls_window, dtls_window_agrees};
 pub use quic::{quic_headers, quic_train};
 
 /// Deframes arbitrary bytes as a stream until they run out or are refused.

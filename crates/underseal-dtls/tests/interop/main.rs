@@ -5,6 +5,7 @@
 mod gnutls;
 mod handover;
 mod last_flight;
+mod listener;
 mod openssl_programs;
 mod relay;
 mod tasks;

@@ -10,7 +10,7 @@ pub(super) const TLS12_CID: ContentType = ContentType(25);
 /// Bytes of a header without connection ID.
 pub(super) const HEADER_LEN: usize = 13;
 /// Where the epoch starts, behind type and version.
-const NUMBER: usize = 3;
+pub(super) const NUMBER: usize = 3;
 /// Where the connection ID starts, or the length.
 const CONNECTION_ID: usize = 11;
 /// Most bytes behind the header.

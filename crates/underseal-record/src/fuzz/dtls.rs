@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::dtls::{
-    ConnectionId, Discard, EpochKeys, EpochSecret, Opened, Opener, ReplayWindow, Sealer,
-    record_numbers,
+    ClientHello, ConnectionId, CookieKey, Discard, EpochKeys, EpochSecret, Opened, Opener,
+    ReplayWindow, Sealer, record_numbers,
 };
 use crate::{Algorithm, Backend, ContentType, ProtocolVersion, SeqNo, TrafficKeys};
 
@@ -24,6 +24,28 @@ pub fn dtls_datagram(data: &[u8]) {
         opened.iter().all(|one| one == first),
         "the backends disagree"
     );
+}
+
+/// Reads arbitrary bytes as a ClientHello. One that is read is answered with fewer bytes than it has; its
+/// cookie is believed if and only if it was made for it, and without cookie it is the same hello.
+pub fn dtls_hello(data: &[u8]) {
+    let Ok(hello) = ClientHello::parse(data) else {
+        return;
+    };
+    let key = CookieKey::new(&[7; 32]);
+    let address = ([192, 0, 2, 1], 4433).into();
+    let cookie = key.cookie(address, 9, &hello);
+    let request = hello.hello_verify_request(&cookie);
+    assert!(request.len() < data.len(), "an answer is no amplifier");
+    assert!(ClientHello::parse(&request).is_err(), "nor a question");
+    let believed = hello.cookie() == cookie || hello.cookie() == key.cookie(address, 8, &hello);
+    assert_eq!(key.verifies(address, 9, &hello), believed);
+    let first = hello.without_cookie(3);
+    let first = ClientHello::parse(&first).expect("only the cookie is gone");
+    assert_eq!((first.record_seq(), first.message_seq()), (3, 3));
+    assert!(first.cookie().is_empty());
+    assert_eq!(first.random(), hello.random());
+    assert_eq!(key.cookie(address, 9, &first), cookie, "it offers the same");
 }
 
 /// Seals two records into a datagram, changes it, and opens it twice: byte 0 chooses keys and

@@ -30,6 +30,46 @@ fn any_datagram() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(choice, pieces)| [vec![choice], pieces.concat()].concat())
 }
 
+/// A ClientHello with a byte changed here and there.
+fn any_hello() -> impl Strategy<Value = Vec<u8>> {
+    let cookie = prop_oneof![Just(vec![]), vec(any::<u8>(), 32), vec(any::<u8>(), 0..40)];
+    let changes = vec((any::<usize>(), any::<u8>()), 0..2);
+    (cookie, vec(any::<u8>(), 2..20), changes).prop_map(|(cookie, suites, changes)| {
+        let suites_len = suites.len() as u8;
+        let mut body = [
+            &[0xfe, 0xfd][..],
+            &[7; 32],
+            &[0, cookie.len() as u8],
+            &cookie,
+        ]
+        .concat();
+        body.extend([&[0, suites_len][..], &suites, &[1, 0]].concat());
+        let len = [0, 0, body.len() as u8];
+        let message = [&[1][..], &len, &[0; 5], &len, &body].concat();
+        let mut hello = vec![
+            22,
+            0xfe,
+            0xfd,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            9,
+            0,
+            message.len() as u8,
+        ];
+        hello.extend(message);
+        for (at, value) in changes {
+            let at = at % hello.len();
+            hello[at] = value;
+        }
+        hello
+    })
+}
+
 proptest! {
     #[test]
     fn deframing_holds_its_invariants(data in any_stream()) {
@@ -49,6 +89,11 @@ proptest! {
     #[test]
     fn opening_datagrams_holds_its_invariants(data in any_datagram()) {
         fuzz::dtls_datagram(&data);
+    }
+
+    #[test]
+    fn reading_client_hellos_holds_its_invariants(data in any_hello()) {
+        fuzz::dtls_hello(&data);
     }
 
     #[test]

@@ -1,0 +1,259 @@
+//! Many associations behind one UDP socket.
+
+mod acceptor;
+mod config;
+mod counters;
+mod demultiplexer;
+mod event;
+mod group;
+mod handshake;
+mod memory_io;
+mod peer;
+mod table;
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use openssl::rand::rand_bytes;
+use tokio::net::UdpSocket;
+use underseal_record::dtls::{ClientHello, CookieKey};
+use zeroize::Zeroizing;
+
+use self::demultiplexer::{Cookies, Demultiplexer};
+use self::group::{Inbox, Member, Steered};
+use crate::datagrams::is_icmp;
+use crate::{ConnectionIds, Error, Parts, buffers};
+
+pub use acceptor::DtlsAcceptor;
+pub use config::ListenerConfig;
+pub use counters::{ListenerCounters, Unadmitted};
+pub use event::{Established, Event};
+pub use peer::DtlsPeer;
+
+/// A UDP socket with many DTLS associations behind it.
+///
+/// Nothing is kept of a client before it has shown, by a cookie, that it receives at its address (RFC
+/// 6347 section 4.2.1). Its handshake is then OpenSSL's, in memory, and its records are the
+/// association's: found by the address that they come from, or by a connection ID.
+///
+/// [`recv`](Self::recv) is what drives it: datagrams are received, handshakes go on and silent
+/// associations end while it is called, and wait in the socket otherwise. Nobody holds datagrams for an
+/// application that has no time for them.
+pub struct DtlsListener {
+    socket: Arc<UdpSocket>,
+    demultiplexer: Demultiplexer,
+    inbox: Option<Inbox>,
+    buffer: Box<[u8]>,
+    ticked: Instant,
+}
+
+impl DtlsListener {
+    /// Listens on `socket`, which is bound and not connected.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setup`] if the system has no random bytes for a secret.
+    pub fn new(
+        socket: UdpSocket,
+        acceptor: impl Into<DtlsAcceptor>,
+        config: ListenerConfig,
+    ) -> Result<Self, Error> {
+        let cookies = Arc::new(cookies()?);
+        Ok(Self::with(socket, acceptor.into(), config, cookies, None))
+    }
+
+    /// Listens on several sockets of one address (`SO_REUSEPORT`), one for each worker. `pick` says which
+    /// worker a new association is for, by the client's address and its ClientHello, as a place in the list.
+    ///
+    /// The kernel spreads clients over the sockets by their addresses; where `pick` says otherwise, the
+    /// client's datagrams are handed on from worker to worker, which costs a copy each. Handshakes are
+    /// made by the worker that was picked, too. `config` is for each worker.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn group(
+        sockets: Vec<UdpSocket>,
+        acceptor: impl Into<DtlsAcceptor>,
+        config: &ListenerConfig,
+        pick: impl Fn(SocketAddr, &ClientHello<'_>) -> usize + Send + Sync + 'static,
+    ) -> Result<Vec<Self>, Error> {
+        let (acceptor, cookies) = (acceptor.into(), Arc::new(cookies()?));
+        let members = group::members(sockets.len(), Box::new(pick));
+        let listener = |(socket, member)| {
+            let (acceptor, config) = (acceptor.clone(), config.clone());
+            Self::with(socket, acceptor, config, Arc::clone(&cookies), Some(member))
+        };
+        Ok(sockets.into_iter().zip(members).map(listener).collect())
+    }
+
+    fn with(
+        socket: UdpSocket,
+        acceptor: DtlsAcceptor,
+        config: ListenerConfig,
+        cookies: Arc<Cookies>,
+        member: Option<(Member, Inbox)>,
+    ) -> Self {
+        let socket = Arc::new(socket);
+        let (member, inbox) = member.unzip();
+        let shared = Arc::clone(&socket);
+        Self {
+            socket,
+            demultiplexer: Demultiplexer::new(shared, acceptor, config, cookies, member),
+            inbox,
+            buffer: vec![0; buffers::LEN].into_boxed_slice(),
+            ticked: Instant::now(),
+        }
+    }
+
+    /// Waits until something happens that the application is to know of. Of a payload, as much as fits is
+    /// copied to `buffer`, and the rest is lost.
+    ///
+    /// What belongs to nobody, or does not open, is dropped, counted, and waited on. A call that is
+    /// cancelled has lost nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Socket`]: the socket's own.
+    pub async fn recv(&mut self, buffer: &mut [u8]) -> Result<Event, Error> {
+        loop {
+            self.tick();
+            if let Some(event) = self.demultiplexer.next(buffer) {
+                return Ok(event);
+            }
+            let received = match self.inbox.as_mut().map(Inbox::try_recv) {
+                Some(Ok(steered)) => Some(steered),
+                _ => match self.receive(buffer) {
+                    Ok(true) => None,
+                    Ok(false) => self.wait().await?,
+                    Err(error) => return Err(error),
+                },
+            };
+            if let Some(Steered { from, mut datagram }) = received {
+                self.demultiplexer.arrive(from, &mut datagram, buffer);
+            }
+            // What was copied to the buffer is this call's: nothing may come in between.
+            if let Some(event) = self.demultiplexer.next(buffer) {
+                return Ok(event);
+            }
+            // A flood of forged datagrams is no reason to keep the thread.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Receives one datagram; `false` where there is none.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<bool, Error> {
+        match self.socket.try_recv_from(&mut self.buffer) {
+            Ok((len, from)) => {
+                let datagram = &mut self.buffer[..len];
+                self.demultiplexer.arrive(from, datagram, buffer);
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) if is_icmp(&error) => {
+                self.demultiplexer.tally.records.icmp_errors.one();
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for the socket, for another worker, or until something is due.
+    async fn wait(&mut self) -> Result<Option<Steered>, Error> {
+        let pace = self.demultiplexer.pace();
+        let due = pace.map(|pace| tokio::time::Instant::from_std(self.ticked + pace));
+        let tick = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let steered = async {
+            match &mut self.inbox {
+                Some(inbox) => inbox.recv().await,
+                None => None,
+            }
+        };
+        tokio::select! {
+            readable = self.socket.readable() => {
+                readable?;
+                Ok(None)
+            }
+            Some(steered) = steered => Ok(Some(steered)),
+            () = tick => Ok(None),
+        }
+    }
+
+    fn tick(&mut self) {
+        let Some(pace) = self.demultiplexer.pace() else {
+            return;
+        };
+        let now = Instant::now();
+        if now.saturating_duration_since(self.ticked) >= pace {
+            self.ticked = now;
+            self.demultiplexer.tick(now);
+        }
+    }
+
+    /// Adds an association whose handshake was made elsewhere, found by the connection ID in
+    /// `ids.receive` or, where that is empty, by `address`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyAssociations`]; [`Error::ConnectionId`] for one of another length than
+    /// [`ListenerConfig::connection_id_len`], or that another association has.
+    pub fn add(
+        &mut self,
+        address: SocketAddr,
+        parts: Parts,
+        ids: ConnectionIds,
+    ) -> Result<DtlsPeer, Error> {
+        self.demultiplexer.add(address, parts, ids)
+    }
+
+    /// Makes the handshakes that begin from now on with `acceptor`: other certificates, for example.
+    pub fn set_acceptor(&mut self, acceptor: impl Into<DtlsAcceptor>) {
+        self.demultiplexer.acceptor = acceptor.into();
+    }
+
+    /// Whether handshakes are begun; those under way and the associations go on.
+    pub fn set_admitting(&mut self, admits: bool) {
+        self.demultiplexer.admits = admits;
+    }
+
+    /// The associations there are, in no order.
+    pub fn peers(&self) -> impl Iterator<Item = &DtlsPeer> {
+        self.demultiplexer.table.peers()
+    }
+
+    /// What was sent, received and dropped so far.
+    pub fn counters(&self) -> ListenerCounters {
+        self.demultiplexer.tally.read()
+    }
+
+    /// The socket: for its address and options. Whatever is sent through it is not sealed.
+    pub fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+}
+
+fn cookies() -> Result<Cookies, Error> {
+    let mut secret = Zeroizing::new([0; 32]);
+    rand_bytes(&mut secret[..])?;
+    Ok(Cookies {
+        key: CookieKey::new(&secret),
+        since: Instant::now(),
+    })
+}
+
+impl fmt::Debug for DtlsListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DtlsListener")
+            .field("socket", &self.socket)
+            .field("associations", &self.demultiplexer.table.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,377 @@
+//! What becomes of each datagram that a socket of many peers receives. The one place that decides when
+//! anything is kept of a client: after its ClientHello came back with a cookie.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::UdpSocket;
+use underseal_record::dtls::{ClientHello, ConnectionId, CookieKey};
+
+use super::counters::ListenerTally;
+use super::event::{Established, Event, Pending};
+use super::group::Member;
+use super::handshake::{Finished, Handshake, HelloTag};
+use super::peer::send_once;
+use super::table::Table;
+use super::{DtlsAcceptor, DtlsPeer, ListenerConfig, Unadmitted};
+use crate::association::{Association, copy};
+use crate::handshake::TICK;
+use crate::{ConnectionIds, Error, Parts};
+
+/// Bytes of a record's header, without connection ID.
+const HEADER_LEN: usize = 13;
+/// Where a record's epoch is, and where its connection ID starts (RFC 9146 section 4).
+const EPOCH: usize = 3;
+const CONNECTION_ID: usize = 11;
+/// `tls12_cid`, the type of a record with a connection ID.
+const TLS12_CID: u8 = 25;
+/// How long a cookie is made for; it is believed as long again.
+const COOKIE_PERIOD: Duration = Duration::from_secs(60);
+/// Most ClientHellos that a client has sent before the one that counts: it repeats none of them under
+/// another number, so that more than one are those of a cookie that had grown old.
+const MAX_HELLOS: u16 = 3;
+/// How often associations are looked at that may be over.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Makes cookies. Listeners of one address share it: the kernel may give a client's second ClientHello
+/// to another one.
+pub(super) struct Cookies {
+    pub(super) key: CookieKey,
+    pub(super) since: Instant,
+}
+
+impl Cookies {
+    fn period(&self) -> u64 {
+        self.since.elapsed().as_secs() / COOKIE_PERIOD.as_secs()
+    }
+}
+
+pub(super) struct Demultiplexer {
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) acceptor: DtlsAcceptor,
+    pub(super) config: ListenerConfig,
+    pub(super) cookies: Arc<Cookies>,
+    pub(super) member: Option<Member>,
+    pub(super) tally: Arc<ListenerTally>,
+    pub(super) table: Table,
+    pub(super) admits: bool,
+    handshakes: HashMap<SocketAddr, Box<Handshake>>,
+    pending: VecDeque<Pending>,
+    next_id: u64,
+    swept: Instant,
+}
+
+impl Demultiplexer {
+    pub(super) fn new(
+        socket: Arc<UdpSocket>,
+        acceptor: DtlsAcceptor,
+        config: ListenerConfig,
+        cookies: Arc<Cookies>,
+        member: Option<Member>,
+    ) -> Self {
+        Self {
+            socket,
+            acceptor,
+            config,
+            cookies,
+            member,
+            tally: Arc::default(),
+            table: Table::default(),
+            admits: true,
+            handshakes: HashMap::new(),
+            pending: VecDeque::new(),
+            next_id: 0,
+            swept: Instant::now(),
+        }
+    }
+
+    /// What the application is to be told next; a payload is in `buffer`.
+    pub(super) fn next(&mut self, buffer: &mut [u8]) -> Option<Event> {
+        Some(self.pending.pop_front()?.deliver(buffer))
+    }
+
+    /// After how long [`tick`](Self::tick) is due, if it is at all.
+    pub(super) fn pace(&self) -> Option<Duration> {
+        match (self.handshakes.is_empty(), self.table.len()) {
+            (false, _) => Some(TICK),
+            (true, 0) => None,
+            (true, _) => Some(SWEEP),
+        }
+    }
+
+    /// Takes a datagram that the socket has received. A payload in it is copied to `buffer`, for the call
+    /// of [`next`](Self::next) that follows.
+    pub(super) fn arrive(&mut self, from: SocketAddr, datagram: &mut [u8], buffer: &mut [u8]) {
+        let Some(head) = datagram.first_chunk::<HEADER_LEN>() else {
+            return self.tally.unadmitted(Unadmitted::Truncated);
+        };
+        if head[0] == TLS12_CID {
+            return self.arrive_by_id(from, datagram, buffer);
+        }
+        let is_plain = head[EPOCH..EPOCH + 2] == [0, 0];
+        let hello = match is_plain {
+            true => ClientHello::parse(datagram).map_err(Unadmitted::from),
+            false => Err(Unadmitted::Address),
+        };
+        let reason = match hello {
+            Ok(hello) => return self.hello(from, &hello, datagram),
+            Err(reason) => reason,
+        };
+        let handshakes = self.handshakes.contains_key(&from);
+        // While a client that has an association makes another one, what it sends may be for either.
+        if handshakes && (self.drive(from, Some(datagram)) || is_plain) {
+            return;
+        }
+        match self.table.at(from).cloned() {
+            Some(peer) => self.open(&peer, from, datagram, buffer),
+            None if handshakes => {}
+            None => self.elsewhere(from, datagram, reason),
+        }
+    }
+
+    fn arrive_by_id(&mut self, from: SocketAddr, datagram: &mut [u8], buffer: &mut [u8]) {
+        let id = datagram.get(CONNECTION_ID..CONNECTION_ID + self.config.id_len());
+        let id = id.and_then(|id| ConnectionId::new(id).ok());
+        match id.and_then(|id| self.table.with_id(&id)).cloned() {
+            Some(peer) => self.open(&peer, from, datagram, buffer),
+            None => self.tally.unadmitted(Unadmitted::ConnectionId),
+        }
+    }
+
+    /// What is for nobody here is dropped, or another worker's.
+    fn elsewhere(&mut self, from: SocketAddr, datagram: &[u8], reason: Unadmitted) {
+        let member = self.member.as_ref();
+        match member.and_then(|member| member.elsewhere(from)) {
+            Some(worker) => self.forward(worker, from, datagram),
+            None => self.tally.unadmitted(reason),
+        }
+    }
+
+    fn forward(&mut self, worker: usize, from: SocketAddr, datagram: &[u8]) {
+        let Some(member) = &self.member else {
+            return;
+        };
+        if !member.forward(worker, from, datagram) {
+            self.tally.unadmitted(Unadmitted::Worker);
+        }
+    }
+
+    /// A ClientHello without a cookie of ours is answered with one, and forgotten.
+    fn hello(&mut self, from: SocketAddr, hello: &ClientHello<'_>, datagram: &[u8]) {
+        let (key, period) = (&self.cookies.key, self.cookies.period());
+        if !key.verifies(from, period, hello) {
+            let cookie = key.cookie(from, period, hello);
+            self.tally.verify_requests.one();
+            return send_once(&self.socket, &hello.hello_verify_request(&cookie), from);
+        }
+        let tag = HelloTag::of(hello);
+        if self.handshakes.get(&from).is_some_and(|one| one.is_of(tag)) {
+            self.drive(from, Some(datagram));
+            return;
+        }
+        let known = self.table.at(from);
+        if known.is_some_and(|peer| peer.is_of(tag)) {
+            // It came again, and later than the end of its handshake.
+            return self.tally.unadmitted(Unadmitted::Address);
+        }
+        let is_new = known.is_none() && !self.handshakes.contains_key(&from);
+        if is_new && let Some(worker) = self.pick(from, hello) {
+            return self.forward(worker, from, datagram);
+        }
+        match self.refusal(is_new, hello) {
+            Some(reason) => {
+                self.tally.unadmitted(reason);
+                self.forget(from);
+            }
+            None => self.begin(from, hello, datagram),
+        }
+    }
+
+    /// The worker that has, or shall have, this client, if it is another one. Routes are made for those
+    /// alone that receive at their address; who is picked removes them.
+    fn pick(&self, from: SocketAddr, hello: &ClientHello<'_>) -> Option<usize> {
+        let member = self.member.as_ref()?;
+        match member.has(from) {
+            true => None,
+            false => member.elsewhere(from).or_else(|| member.pick(from, hello)),
+        }
+    }
+
+    /// Why no handshake is begun with a client that has shown its cookie.
+    fn refusal(&self, is_new: bool, hello: &ClientHello<'_>) -> Option<Unadmitted> {
+        let is_full = self.table.len() + self.handshakes.len() >= self.config.max_associations;
+        if hello.message_seq() > MAX_HELLOS {
+            Some(Unadmitted::Malformed)
+        } else if !self.admits || (is_full && is_new) {
+            Some(Unadmitted::Associations)
+        } else if self.handshakes.len() >= self.config.max_handshakes {
+            Some(Unadmitted::Handshakes)
+        } else {
+            None
+        }
+    }
+
+    /// Begins a handshake, in the place of one that the client has given up.
+    fn begin(&mut self, from: SocketAddr, hello: &ClientHello<'_>, datagram: &[u8]) {
+        self.tally.handshakes.one();
+        let deadline = Instant::now() + self.config.handshake_timeout;
+        match self.acceptor.begin(hello) {
+            Ok(stream) => {
+                let handshake = Handshake::new(stream, HelloTag::of(hello), deadline);
+                self.handshakes.insert(from, Box::new(handshake));
+                self.drive(from, Some(datagram));
+            }
+            Err(why) => self.fail(from, why),
+        }
+    }
+
+    /// Goes on with the handshake of a client. Returns whether that ended it.
+    fn drive(&mut self, from: SocketAddr, datagram: Option<&[u8]>) -> bool {
+        let Some(handshake) = self.handshakes.get_mut(&from) else {
+            return false;
+        };
+        let socket = &self.socket;
+        let driven = handshake.drive(datagram, &mut |flight| send_once(socket, flight, from));
+        if matches!(driven, Ok(false)) {
+            return false;
+        }
+        let handshake = self.handshakes.remove(&from);
+        let finished = driven.and_then(|_| handshake.map(|one| one.finish()).transpose());
+        match finished {
+            Ok(Some(finished)) => self.establish(from, finished),
+            Ok(None) => {}
+            Err(why) => self.fail(from, why),
+        }
+        true
+    }
+
+    fn establish(&mut self, from: SocketAddr, finished: Finished) {
+        let ids = ConnectionIds::default();
+        let (parts, flight) = (finished.parts, finished.flight);
+        let peer = self.insert(from, parts, ids, flight, Some(finished.hello));
+        let established = Established::new(peer, finished.agreed);
+        self.tell(Event::Established(established));
+    }
+
+    fn fail(&mut self, address: SocketAddr, why: Error) {
+        self.tally.handshakes_failed.one();
+        self.forget(address);
+        self.tell(Event::HandshakeFailed { address, why });
+    }
+
+    /// Adds an association whose handshake was made elsewhere.
+    pub(super) fn add(
+        &mut self,
+        address: SocketAddr,
+        parts: Parts,
+        ids: ConnectionIds,
+    ) -> Result<DtlsPeer, Error> {
+        let id = &ids.receive;
+        let is_ambiguous = id.len() != self.config.id_len() || self.table.with_id(id).is_some();
+        if !id.is_empty() && is_ambiguous {
+            return Err(Error::ConnectionId);
+        }
+        let is_new = !id.is_empty() || self.table.at(address).is_none();
+        if is_new && self.table.len() + self.handshakes.len() >= self.config.max_associations {
+            return Err(Error::TooManyAssociations);
+        }
+        Ok(self.insert(address, parts, ids, Vec::new(), None))
+    }
+
+    fn insert(
+        &mut self,
+        address: SocketAddr,
+        parts: Parts,
+        ids: ConnectionIds,
+        flight: Vec<Vec<u8>>,
+        hello: Option<HelloTag>,
+    ) -> DtlsPeer {
+        let records = Arc::clone(&self.tally.records);
+        let association = Association::counted_by(records, parts, ids, flight);
+        let (socket, number) = (Arc::clone(&self.socket), self.next_id);
+        self.next_id += 1;
+        let peer = DtlsPeer::new(association, socket, address, number, ids.receive, hello);
+        if let Some(peer) = self.table.insert(peer.clone()) {
+            // Its peer has other keys now, and would not understand a close_notify under these.
+            peer.association().close(&mut |_| {});
+            let why = Error::Replaced;
+            self.tell(Event::Ended { peer, why });
+        }
+        peer
+    }
+
+    /// Opens what came for an association. Only what is authentic leaves a trace.
+    fn open(&mut self, peer: &DtlsPeer, from: SocketAddr, datagram: &mut [u8], buffer: &mut [u8]) {
+        let (pending, tally) = (&mut self.pending, &self.tally);
+        let deliver = |payload: &[u8], _: usize, _: &mut _| {
+            peer.touch();
+            if from != peer.address() {
+                tally.moved.one();
+            }
+            pending.push_back(match pending.is_empty() {
+                true => Pending::Copied(peer.clone(), from, copy(payload, buffer)),
+                false => Pending::Held(peer.clone(), from, payload.to_vec()),
+            });
+        };
+        let (association, len) = (peer.association(), datagram.len());
+        association.open(datagram, len, &mut |answer| peer.answer(answer), deliver);
+        if let Some(why) = association.ended() {
+            self.table.remove(peer);
+            self.end(peer.clone(), why);
+        }
+    }
+
+    /// Looks at whatever ends, or is repeated, because time has passed.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let waiting: Vec<_> = self.handshakes.keys().copied().collect();
+        for address in waiting {
+            if !self.drive(address, None) && self.handshakes[&address].is_late(now) {
+                self.handshakes.remove(&address);
+                self.fail(address, Error::HandshakeTimedOut);
+            }
+        }
+        if now.saturating_duration_since(self.swept) >= SWEEP {
+            self.swept = now;
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let (limit, mut over) = (self.config.idle_timeout, Vec::new());
+        self.table.sweep(|peer| {
+            let why = if peer.association().is_closed() {
+                Error::Closed
+            } else if peer.is_silent(now, limit) {
+                peer.close();
+                Error::Silent
+            } else {
+                return false;
+            };
+            over.push((peer.clone(), why));
+            true
+        });
+        for (peer, why) in over {
+            self.end(peer, why);
+        }
+    }
+
+    /// An association is over, and has left the table.
+    fn end(&mut self, peer: DtlsPeer, why: Error) {
+        self.forget(peer.address());
+        self.tell(Event::Ended { peer, why });
+    }
+
+    fn forget(&self, address: SocketAddr) {
+        if let Some(member) = &self.member
+            && self.table.at(address).is_none()
+        {
+            member.forget(address);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.pending.push_back(Pending::Event(event));
+    }
+}

@@ -1,0 +1,90 @@
+use std::net::SocketAddr;
+
+use super::DtlsPeer;
+use super::handshake::Agreed;
+use crate::Error;
+use crate::association::copy;
+
+/// What happened behind a listener's socket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A handshake is over, and its association begins.
+    Established(Established),
+    /// `len` bytes of a payload were copied to the buffer; what did not fit is lost.
+    #[non_exhaustive]
+    Datagram {
+        /// Whose payload it is.
+        peer: DtlsPeer,
+        /// Where the datagram came from: another address than [`DtlsPeer::address`] where the peer has
+        /// moved, and was found by its connection ID.
+        from: SocketAddr,
+        /// Bytes of it in the buffer.
+        len: usize,
+    },
+    /// An association is over, and was forgotten.
+    #[non_exhaustive]
+    Ended {
+        /// Whose it was.
+        peer: DtlsPeer,
+        /// [`Error::ClosedByPeer`], [`Error::AlertReceived`], [`Error::IntegrityLimit`], [`Error::Closed`],
+        /// [`Error::Silent`] or [`Error::Replaced`].
+        why: Error,
+    },
+    /// A handshake failed.
+    #[non_exhaustive]
+    HandshakeFailed {
+        /// The client's address, at which it receives.
+        address: SocketAddr,
+        /// What OpenSSL says, or why the outcome is not for this crate.
+        why: Error,
+    },
+}
+
+/// A new association.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Established {
+    /// The other end of it.
+    pub peer: DtlsPeer,
+    /// The server name that the client asked for (RFC 6066 section 3).
+    pub server_name: Option<String>,
+    /// The cipher suite, by its IANA name.
+    pub cipher_suite: Option<&'static str>,
+    /// The client's certificate in DER, which OpenSSL has verified as its context says.
+    pub certificate: Option<Vec<u8>>,
+}
+
+impl Established {
+    pub(super) fn new(peer: DtlsPeer, agreed: Agreed) -> Self {
+        Self {
+            peer,
+            server_name: agreed.server_name,
+            cipher_suite: agreed.cipher_suite,
+            certificate: agreed.certificate,
+        }
+    }
+}
+
+/// What is to be told when the application comes for it.
+pub(super) enum Pending {
+    Event(Event),
+    /// A payload that is in the buffer of the call that is being made.
+    Copied(DtlsPeer, SocketAddr, usize),
+    /// One for which there was no room there.
+    Held(DtlsPeer, SocketAddr, Vec<u8>),
+}
+
+impl Pending {
+    /// The event, its payload in `buffer`.
+    pub(super) fn deliver(self, buffer: &mut [u8]) -> Event {
+        match self {
+            Self::Event(event) => event,
+            Self::Copied(peer, from, len) => Event::Datagram { peer, from, len },
+            Self::Held(peer, from, payload) => {
+                let len = copy(&payload, buffer);
+                Event::Datagram { peer, from, len }
+            }
+        }
+    }
+}

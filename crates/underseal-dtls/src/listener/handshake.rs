@@ -1,0 +1,103 @@
+use std::time::Instant;
+
+use openssl::ssl::{NameType, SslStream};
+use underseal_record::dtls::ClientHello;
+
+use super::memory_io::MemoryIo;
+use crate::handover::take_apart;
+use crate::handshake::waits;
+use crate::{Error, Parts};
+
+/// A handshake with a client that has shown its cookie.
+pub(super) struct Handshake {
+    stream: SslStream<MemoryIo>,
+    /// What tells a ClientHello that is repeated from another.
+    hello: HelloTag,
+    deadline: Instant,
+}
+
+/// A part of a client's random: no two of its handshakes have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HelloTag([u8; 8]);
+
+impl HelloTag {
+    pub(super) fn of(hello: &ClientHello<'_>) -> Self {
+        let mut tag = [0; 8];
+        // From its end: the beginning may be a clock (RFC 5246 section 7.4.1.2).
+        let random = hello.random();
+        tag.copy_from_slice(&random[random.len() - 8..]);
+        Self(tag)
+    }
+}
+
+/// What a handshake has come to.
+pub(super) struct Finished {
+    pub(super) parts: Parts,
+    pub(super) flight: Vec<Vec<u8>>,
+    pub(super) hello: HelloTag,
+    pub(super) agreed: Agreed,
+}
+
+/// What the two sides know of each other.
+pub(super) struct Agreed {
+    pub(super) server_name: Option<String>,
+    pub(super) cipher_suite: Option<&'static str>,
+    pub(super) certificate: Option<Vec<u8>>,
+}
+
+impl Handshake {
+    pub(super) fn new(stream: SslStream<MemoryIo>, hello: HelloTag, deadline: Instant) -> Self {
+        Self {
+            stream,
+            hello,
+            deadline,
+        }
+    }
+
+    pub(super) fn is_of(&self, hello: HelloTag) -> bool {
+        self.hello == hello
+    }
+
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        now >= self.deadline
+    }
+
+    /// Goes on, with a datagram or because time has passed. Returns whether the handshake is over.
+    pub(super) fn drive(
+        &mut self,
+        datagram: Option<&[u8]>,
+        send: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, Error> {
+        if let Some(datagram) = datagram {
+            self.stream.get_mut().arrived(datagram);
+        }
+        let driven = self.stream.do_handshake();
+        // An alert, too, where it failed.
+        let departing = self.stream.get_mut().take_departing();
+        departing.iter().for_each(|datagram| send(datagram));
+        match driven {
+            Ok(()) => Ok(true),
+            Err(error) if waits(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a handshake apart that is over.
+    pub(super) fn finish(mut self) -> Result<Finished, Error> {
+        let seen = self.stream.get_mut().take_seen();
+        let ssl = self.stream.ssl();
+        let (parts, flight) = take_apart(ssl, seen)?;
+        let certificate = ssl.peer_certificate();
+        let certificate = certificate.map(|leaf| leaf.to_der()).transpose()?;
+        Ok(Finished {
+            parts,
+            flight,
+            hello: self.hello,
+            agreed: Agreed {
+                server_name: ssl.servername(NameType::HOST_NAME).map(str::to_owned),
+                cipher_suite: ssl.current_cipher().and_then(|suite| suite.standard_name()),
+                certificate,
+            },
+        })
+    }
+}

@@ -1,0 +1,195 @@
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::net::{SendFlags, sendto};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use underseal_record::dtls::ConnectionId;
+
+use super::handshake::HelloTag;
+use crate::association::Association;
+use crate::{Error, buffers};
+
+/// The other end of an association behind a [`DtlsListener`](crate::DtlsListener): what is sent to it
+/// goes through here, from any task or thread. What it sends, the listener receives.
+///
+/// Its clones are the same association. Dropping them ends nothing: the association ends when either
+/// side closes it, or when it has been silent for too long.
+#[derive(Clone)]
+pub struct DtlsPeer(Arc<Slot>);
+
+pub(super) struct Slot {
+    pub(super) association: Association,
+    socket: Arc<UdpSocket>,
+    address: Mutex<SocketAddr>,
+    id: u64,
+    /// What finds the association, where it is not its address.
+    receive_id: ConnectionId,
+    /// Of the handshake that made it: a ClientHello that comes again begins no other.
+    hello: Option<HelloTag>,
+    /// The origin of `used`.
+    since: Instant,
+    /// When data was last sent or received, in milliseconds.
+    used: AtomicU64,
+}
+
+impl DtlsPeer {
+    pub(super) fn new(
+        association: Association,
+        socket: Arc<UdpSocket>,
+        address: SocketAddr,
+        id: u64,
+        receive_id: ConnectionId,
+        hello: Option<HelloTag>,
+    ) -> Self {
+        Self(Arc::new(Slot {
+            association,
+            socket,
+            address: Mutex::new(address),
+            id,
+            receive_id,
+            hello,
+            since: Instant::now(),
+            used: AtomicU64::new(0),
+        }))
+    }
+
+    /// A number that no other association of the listener has or had.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// Where datagrams for it go.
+    pub fn address(&self) -> SocketAddr {
+        *self
+            .0
+            .address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends to `address` from now on. An association that is found by its connection ID may move there, once
+    /// its peer has shown that it receives there: that its datagrams come from there proves nothing
+    /// (RFC 9146 section 6). One that is found by its address stays.
+    pub fn set_address(&self, address: SocketAddr) {
+        if !self.0.receive_id.is_empty() {
+            *self
+                .0
+                .address
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = address;
+        }
+    }
+
+    /// Sends `payload` as one datagram, and returns its length. It waits where the socket is full.
+    ///
+    /// # Errors
+    ///
+    /// As [`DtlsSocket::send`](crate::DtlsSocket::send).
+    pub async fn send(&self, payload: &[u8]) -> Result<usize, Error> {
+        loop {
+            match self.try_send(payload) {
+                Err(Error::Socket(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    self.0.socket.writable().await?;
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    /// As [`send`](Self::send), without waiting: [`Error::Socket`] of kind `WouldBlock` where the socket is
+    /// full, or tokio has not asked yet whether it is.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn try_send(&self, payload: &[u8]) -> Result<usize, Error> {
+        let mut buffer = buffers::lend();
+        let len = self.0.association.seal(payload, &mut buffer)?;
+        let (socket, address) = (&self.0.socket, self.address());
+        socket.try_io(Interest::WRITABLE, || {
+            Ok(sendto(
+                socket,
+                &buffer[..len],
+                SendFlags::empty(),
+                &address,
+            )?)
+        })?;
+        self.touch();
+        Ok(payload.len())
+    }
+
+    /// Sends a close_notify, once, if the socket has room for it. The listener forgets the association
+    /// when the peer answers, and soon in any case.
+    pub fn close(&self) {
+        self.0.association.close(&mut |alert| self.answer(alert));
+    }
+
+    /// Bytes that a datagram is longer than its payload.
+    pub fn overhead(&self) -> usize {
+        self.0.association.overhead()
+    }
+
+    /// Whether the key has sealed nearly all that it may: make a new association soon.
+    pub fn wants_new_keys(&self) -> bool {
+        self.0.association.wants_new_keys()
+    }
+
+    pub(super) fn association(&self) -> &Association {
+        &self.0.association
+    }
+
+    pub(super) fn receive_id(&self) -> &ConnectionId {
+        &self.0.receive_id
+    }
+
+    /// Whether it comes of the handshake with this ClientHello.
+    pub(super) fn is_of(&self, hello: HelloTag) -> bool {
+        self.0.hello == Some(hello)
+    }
+
+    /// Sends what need not arrive.
+    pub(super) fn answer(&self, datagram: &[u8]) {
+        send_once(&self.0.socket, datagram, self.address());
+    }
+
+    /// Data was sent or received.
+    pub(super) fn touch(&self) {
+        let used = self.0.since.elapsed().as_millis();
+        let used = u64::try_from(used).unwrap_or(u64::MAX);
+        self.0.used.store(used, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_silent(&self, now: Instant, limit: Duration) -> bool {
+        let age = now.saturating_duration_since(self.0.since);
+        age.saturating_sub(Duration::from_millis(self.0.used.load(Ordering::Relaxed))) >= limit
+    }
+}
+
+/// Sends what need not arrive, if the socket has room for it: also where tokio has not asked yet whether
+/// it has. Neither end of it nor anybody between them is owed more.
+pub(super) fn send_once(socket: impl AsFd, datagram: &[u8], address: SocketAddr) {
+    let _ = sendto(socket, datagram, SendFlags::empty(), &address);
+}
+
+impl PartialEq for DtlsPeer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for DtlsPeer {}
+
+impl fmt::Debug for DtlsPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DtlsPeer")
+            .field("id", &self.id())
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}

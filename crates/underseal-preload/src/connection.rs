@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
 
 use rustix::io::Errno;
-use underseal_record::{Algorithm, ProtocolVersion, TrafficKeys};
+use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
 use underseal_ulp::{CryptoInfo, Receive, Transmit};
 
 use crate::{process, sys, table};
@@ -127,6 +127,8 @@ pub(crate) struct Socket {
     pub(crate) inert: (u64, u64),
     /// For those that must not keep it open.
     pub(crate) weak: Weak<Self>,
+    /// Whether somebody looks at the record that is open, if one is.
+    pub(crate) is_watched: AtomicBool,
 }
 
 impl Socket {
@@ -151,6 +153,7 @@ impl Socket {
             shared,
             inert,
             weak: Weak::clone(weak),
+            is_watched: AtomicBool::new(false),
         })
     }
 
@@ -329,23 +332,46 @@ impl Socket {
 
     /// What getsockopt(2) says of the keys to send with.
     pub(crate) fn transmit_info(&self, room: usize) -> Result<CryptoInfo, Errno> {
-        let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
-        CryptoInfo::of(transmit.tls()?.keys(), room)
+        self.with_transmit(|transmit| CryptoInfo::of(transmit.keys(), room))
     }
 
-    /// Sends what waits, as far as the socket takes it, and if nobody else is sending.
+    /// Asks or changes how data is sealed, for somebody who sends nothing.
+    pub(crate) fn with_transmit<T>(
+        &self,
+        with: impl FnOnce(&mut Transmit) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
+        with(transmit.tls()?)
+    }
+
+    /// Sends what waits, as far as the socket takes it, and if nobody else is sending. A record that is open stays so.
     ///
     /// # Errors
     ///
     /// `EAGAIN` if not all was taken; what the socket said.
     pub(crate) fn try_flush(&self) -> Result<(), Errno> {
+        self.try_send(Transmit::flush)
+    }
+
+    /// As [`try_flush`](Self::try_flush), with a record that is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_flush`](Self::try_flush).
+    pub(crate) fn try_end_record(&self) -> Result<(), Errno> {
+        self.try_send(Transmit::end_record)
+    }
+
+    fn try_send(
+        &self,
+        send: impl FnOnce(&mut Transmit, &mut TcpWire) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         let mut transmit = self.shared.transmit.try_lock().map_err(|_| Errno::AGAIN)?;
         if matches!(*transmit, Direction::Plain) {
             return Ok(());
         }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        let flush = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.flush(wire);
-        let (outcome, failed) = self.send_with(&mut transmit, flags, flush);
+        let (outcome, failed) = self.send_with(&mut transmit, flags, send);
         // Nobody who flushes for others tells the program.
         self.keep_untold(failed.as_ref());
         outcome
@@ -363,6 +389,19 @@ impl Socket {
             Ok(mut transmit) => Some(transmit.tls().map_or(0, |transmit| transmit.owed())),
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Poisoned(_)) => Some(0),
+        }
+    }
+
+    /// The number of the record whose start is held, if one is.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` where that cannot be known, as somebody is sending.
+    pub(crate) fn held_record(&self) -> Result<Option<SeqNo>, Errno> {
+        match self.shared.transmit.try_lock() {
+            Ok(mut transmit) => transmit.tls().map(|transmit| transmit.held_record()),
+            Err(TryLockError::WouldBlock) => Err(Errno::AGAIN),
+            Err(TryLockError::Poisoned(_)) => Err(Errno::IO),
         }
     }
 

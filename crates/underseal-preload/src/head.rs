@@ -6,9 +6,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
-use underseal_ulp::Transmit;
 
-use crate::connection::{Socket, TcpWire};
+use crate::connection::Socket;
 use crate::linger;
 
 /// Most bytes of a head.
@@ -23,9 +22,6 @@ thread_local! {
 
 /// Whether a file was sent right behind a head.
 static IS_FOLLOWED: AtomicBool = AtomicBool::new(false);
-
-/// Whether no thread can be had.
-static IS_IMPOSSIBLE: AtomicBool = AtomicBool::new(false);
 
 fn address(socket: &Socket) -> usize {
     std::ptr::from_ref(socket).addr()
@@ -52,24 +48,16 @@ pub(crate) fn is_write(socket: &Socket, len: usize) {
 
 /// Whether a write of `len` bytes is worth holding.
 pub(crate) fn is_likely(len: usize) -> bool {
-    (1..=MOST).contains(&len)
-        && IS_FOLLOWED.load(Ordering::Relaxed)
-        && !IS_IMPOSSIBLE.load(Ordering::Relaxed)
+    (1..=MOST).contains(&len) && IS_FOLLOWED.load(Ordering::Relaxed) && linger::is_possible()
 }
 
-/// Holds a head, unless the socket has not taken what was before it. Where nobody can see to it that it is
-/// sent soon, it is sent at once, and no other is held.
+/// Holds a head, unless the socket has not taken what was before it.
 pub(crate) fn hold(socket: &Socket, bytes: &[u8]) -> Result<bool, Errno> {
-    let is_held = socket.send(0, |transmit: &mut Transmit, _: &mut TcpWire| {
+    let is_held = socket.send(0, |transmit, _| {
         Ok(transmit.pending_len() == 0 && transmit.hold(bytes))
     })?;
-    if is_held && !linger::watch(socket.weak.clone()) {
-        IS_IMPOSSIBLE.store(true, Ordering::Relaxed);
-        let flush = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.flush(wire);
-        match socket.send(0, flush) {
-            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
+    if is_held {
+        linger::watch_head(socket)?;
     }
     Ok(is_held)
 }

@@ -1,19 +1,25 @@
-//! What a program was told is sent, and is not: the head of a response that is held for its file, and records
-//! of a descriptor that is closed or shut down since, as a close_notify at a full socket. A thread sends them, for
-//! as long as there are any, as the kernel would.
+//! What a program was told is sent, and is not: the head of a response that is held for its file, a record that
+//! stays open for what follows it, and records of a descriptor that is closed or shut down since, as a close_notify at
+//! a full socket. A thread sends them, for as long as there are any, as the kernel would.
 
+use std::ffi::c_int;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use underseal_ulp::Transmit;
 
 use crate::call::guarded;
-use crate::connection::Socket;
+use crate::connection::{Socket, TcpWire};
 use crate::epoll::Watches;
 use crate::process;
 use crate::sys::{self, address};
+
+mod open_record;
+
+use open_record::{OpenRecord, Seen};
 
 /// How long a peer may take nothing of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +53,7 @@ struct Waiting {
     lingering: Vec<Arc<Lingering>>,
     /// Sockets that something is, or was, held for.
     held: Vec<Weak<Socket>>,
+    open: Vec<OpenRecord>,
     idle: u32,
 }
 
@@ -58,6 +65,14 @@ static OTHER: AtomicPtr<Mutex<Option<Waiting>>> = AtomicPtr::new(null_mut());
 
 /// Whether anything may be held.
 static HOLDS: AtomicBool = AtomicBool::new(false);
+
+/// Whether no thread can be had.
+static IS_IMPOSSIBLE: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody could send what is held, as far as that is known.
+pub(crate) fn is_possible() -> bool {
+    !IS_IMPOSSIBLE.load(Ordering::Relaxed)
+}
 
 fn place() -> &'static Mutex<Option<Waiting>> {
     // SAFETY: null, or a place that is never freed.
@@ -72,8 +87,10 @@ fn waiting() -> MutexGuard<'static, Option<Waiting>> {
 /// Adds to what waits, with a thread that sees to it. Says no where none can be had.
 fn add(add: impl FnOnce(&mut Waiting) -> bool) -> bool {
     let mut waiting = waiting();
-    if waiting.is_none() && start() {
-        *waiting = Some(Waiting::default());
+    if waiting.is_none() && !process::is_guest() {
+        let has_started = start();
+        IS_IMPOSSIBLE.store(!has_started, Ordering::Relaxed);
+        *waiting = has_started.then(Waiting::default);
     }
     waiting.as_mut().is_some_and(add)
 }
@@ -103,7 +120,7 @@ fn linger(lingering: Lingering) -> bool {
 /// Has the sending direction of a connection end behind what waits. Says no where nothing does, and where no thread
 /// can be had.
 pub(crate) fn shut_down(socket: &Socket) -> bool {
-    let waits = socket.try_flush() == Err(Errno::AGAIN) && socket.owed() > Some(0);
+    let waits = socket.try_end_record() == Err(Errno::AGAIN) && socket.owed() > Some(0);
     let Some(own) = socket.weak.upgrade().filter(|_| waits) else {
         return false;
     };
@@ -114,14 +131,47 @@ pub(crate) fn shut_down(socket: &Socket) -> bool {
     is_taken
 }
 
-/// Sees to it that what was held just now is sent within a moment. Says no where nobody can.
-pub(crate) fn watch(socket: Weak<Socket>) -> bool {
-    add(|waiting| {
-        let is_watched = push(&mut waiting.held, socket);
+/// Sees to it that a head that was held just now is sent within a moment; at once where nobody can.
+///
+/// # Errors
+///
+/// What the socket said.
+pub(crate) fn watch_head(socket: &Socket) -> Result<(), Errno> {
+    let is_watched = add(|waiting| {
+        let is_watched = push(&mut waiting.held, Weak::clone(&socket.weak));
         waiting.idle = 0;
         HOLDS.store(is_watched, Ordering::Release);
         is_watched
-    })
+    });
+    match is_watched {
+        true => Ok(()),
+        false => send_at_once(socket, 0),
+    }
+}
+
+/// The same for a record that stays open, by a call with `flags`: it is ended if nothing follows for a while.
+///
+/// # Errors
+///
+/// As [`watch_head`].
+pub(crate) fn watch_open_record(socket: &Socket, flags: c_int) -> Result<(), Errno> {
+    let Some(open) = OpenRecord::of(socket) else {
+        return Ok(());
+    };
+    if add(|waiting| push(&mut waiting.open, open)) {
+        return Ok(());
+    }
+    socket.is_watched.store(false, Ordering::SeqCst);
+    send_at_once(socket, flags)
+}
+
+/// Nobody else would send what is held.
+fn send_at_once(socket: &Socket, flags: c_int) -> Result<(), Errno> {
+    let end = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.end_record(wire);
+    match socket.send(flags, end) {
+        Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What is held when the program ends is sent then.
@@ -130,8 +180,12 @@ pub(crate) fn watch(socket: Weak<Socket>) -> bool {
 static DESTRUCTOR: extern "C" fn() = end;
 
 extern "C" fn end() {
-    if !process::is_guest() {
-        release();
+    if !process::is_guest() && process::has_owner() {
+        let _ = guarded(|| {
+            release_all();
+            end_open_records(Waiting::open_records);
+            Ok(())
+        });
     }
 }
 
@@ -156,9 +210,23 @@ fn release_all() {
         std::mem::take(&mut waiting.held)
     });
     for socket in held.iter().flatten().filter_map(Weak::upgrade) {
-        if socket.try_flush() == Err(Errno::AGAIN) && socket.owed() != Some(0) {
-            linger(Lingering::new(socket, false));
-        }
+        let sent = socket.try_flush();
+        linger_over_rest(socket, sent);
+    }
+}
+
+/// Ends the open records of some sockets; the same.
+fn end_open_records(of: impl FnOnce(&mut Waiting) -> Vec<Arc<Socket>>) {
+    let sockets = waiting().as_mut().map(of);
+    for socket in sockets.into_iter().flatten() {
+        let sent = socket.try_end_record();
+        linger_over_rest(socket, sent);
+    }
+}
+
+fn linger_over_rest(socket: Arc<Socket>, sent: Result<(), Errno>) {
+    if sent == Err(Errno::AGAIN) && socket.owed() != Some(0) {
+        linger(Lingering::new(socket, false));
     }
 }
 
@@ -174,12 +242,9 @@ pub(crate) fn forget() {
     }
 }
 
-/// Starts the thread, which takes none of the program's signals.
+/// Starts the thread, which takes none of the program's signals. Not in a guest: it would be a thread of another
+/// process in this memory.
 fn start() -> bool {
-    if process::is_guest() {
-        // It would be a thread of another process in this memory.
-        return false;
-    }
     // SAFETY: zeros are a set of signals.
     let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
     let mut before = all;
@@ -198,6 +263,7 @@ fn run() {
         tick();
         // Nobody waits for this thread while it sends: sockets take it at once or not at all.
         release_all();
+        end_open_records(Waiting::overdue_records);
         let lingering = waiting().as_ref().map(|waiting| waiting.lingering.clone());
         lingering.iter().flatten().for_each(|one| one.go_on());
         let mut waiting = waiting();
@@ -209,11 +275,30 @@ fn run() {
 }
 
 impl Waiting {
+    /// Those whose record is open, which are looked at no more.
+    fn open_records(&mut self) -> Vec<Arc<Socket>> {
+        let open = self.open.drain(..);
+        open.filter_map(|open| open.socket()).collect()
+    }
+
+    /// Those of them whose record has been open for too long.
+    fn overdue_records(&mut self) -> Vec<Arc<Socket>> {
+        let now = Instant::now();
+        let mut overdue = Vec::new();
+        self.open.retain_mut(|open| match open.look(now) {
+            Seen::InTime => true,
+            Seen::Over => false,
+            Seen::Overdue(socket) => !push(&mut overdue, socket),
+        });
+        overdue
+    }
+
     /// Whether there is still something to see to.
     fn goes_on(&mut self) -> bool {
         self.idle += 1;
         self.lingering.retain(|lingering| !lingering.is_over());
-        !self.lingering.is_empty() || !self.held.is_empty() || self.idle < IDLE_TICKS
+        let holds = !self.held.is_empty() || !self.open.is_empty();
+        holds || !self.lingering.is_empty() || self.idle < IDLE_TICKS
     }
 }
 
@@ -241,7 +326,7 @@ impl Lingering {
 
     /// Sends what the socket takes, until there is nothing left to send, or nobody who takes it.
     fn go_on(&self) {
-        let is_alive = matches!(self.socket.try_flush(), Ok(()) | Err(Errno::AGAIN));
+        let is_alive = matches!(self.socket.try_end_record(), Ok(()) | Err(Errno::AGAIN));
         let owed = self.socket.owed();
         let mut progress = self.progress();
         if let Some(owed) = owed.filter(|owed| *owed < progress.owed) {

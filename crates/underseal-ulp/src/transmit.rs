@@ -3,17 +3,17 @@
 use std::io::IoSlice;
 
 use rustix::io::Errno;
-use underseal_record::{
-    ContentType, MAX_PLAINTEXT, MAX_RECORD, ProtocolVersion, Sealer, TrafficKeys,
-};
+use underseal_record::{ContentType, MAX_RECORD, ProtocolVersion, Sealer, SeqNo, TrafficKeys};
 
 use crate::Plaintext;
 
+mod held;
 mod lent;
 mod pending;
 #[cfg(test)]
 mod tests;
 
+use held::Held;
 pub use lent::Lent;
 use pending::Pending;
 
@@ -23,9 +23,6 @@ const MAX_BATCH: usize = 256 * 1024;
 
 /// Most ciphertext of control records that waits for a socket behind what was sealed before it.
 const MAX_OWED: usize = 4 * MAX_RECORD;
-
-/// Most plaintext that is held for what follows it.
-const MAX_HELD: usize = 4096;
 
 /// Takes ciphertext.
 pub trait Wire {
@@ -46,18 +43,17 @@ pub trait Wire {
 ///
 /// 1. A record is sealed once: what the socket did not take of it stays in `pending`, and goes out
 ///    before anything that is sealed later.
-/// 2. `sealed` counts the plaintext that is sealed and not reported. Callers come back with the same
+/// 2. `sealed` counts the plaintext that is sealed, or held, and not reported. Callers come back with the same
 ///    bytes, so that many of them are skipped.
 /// 3. Reported is only what lies in records that the socket has taken wholly, but for what is held: that
-///    lies before everything that is sealed later.
+///    lies before everything that is sealed later, can be sealed, and is less than a record.
 #[derive(Debug)]
 pub struct Transmit {
     sealer: Sealer,
     pending: Pending,
-    /// Plaintext bytes that are sealed, and of which no caller has been told.
+    /// Plaintext bytes that are sealed, or held, and of which no caller has been told.
     sealed: usize,
-    /// Plaintext that its writer takes for sent, for the first record of what follows it.
-    held: Vec<u8>,
+    held: Held,
     /// Plaintext bytes of the next batch: doubled when the socket took a whole one, halved when it did not.
     batch: usize,
 }
@@ -69,7 +65,7 @@ impl Transmit {
             sealer: Sealer::new(keys),
             pending: Pending::default(),
             sealed: 0,
-            held: Vec::new(),
+            held: Held::default(),
             batch: MIN_BATCH,
         }
     }
@@ -97,23 +93,49 @@ impl Transmit {
         Ok(())
     }
 
+    /// Most plaintext of a record: `TLS_TX_MAX_PAYLOAD_LEN`.
+    pub fn max_payload(&self) -> usize {
+        self.sealer.max_plaintext()
+    }
+
+    /// Sets that: one less than the peer's record size limit under TLS 1.3 (RFC 8449).
+    ///
+    /// # Errors
+    ///
+    /// As the kernel since 6.19: `EBUSY` while a record is open; `EINVAL` below 64, or 63 under TLS 1.3, and above
+    /// 2^14.
+    pub fn set_max_payload(&mut self, len: u16) -> Result<(), Errno> {
+        if self.held.is_open() {
+            return Err(Errno::BUSY);
+        }
+        self.close_held()?;
+        let type_len = u16::from(self.sealer.version() == ProtocolVersion::Tls13);
+        let limit = self
+            .sealer
+            .set_record_size_limit(len.saturating_add(type_len));
+        limit.map_err(errno_of)
+    }
+
     /// Takes `data` without sending it, for the first record of what is sent next. Says no if that is too
     /// much, or could not be sealed, and where its caller may come again with what is sealed already. Whoever
     /// holds something has to see that it is sent soon.
     pub fn hold(&mut self, data: &[u8]) -> bool {
         let is_new = self.sealed == 0 && self.pending.bytes().is_empty();
-        let is_held = is_new
-            && self.held.len() + data.len() <= MAX_HELD
-            && !self.sealer.is_exhausted()
-            && self.held.try_reserve(data.len()).is_ok();
-        if is_held {
-            self.held.extend_from_slice(data);
-        }
-        is_held
+        is_new && !self.sealer.is_exhausted() && self.held.add_head(data, self.most_held())
+    }
+
+    /// Most plaintext that is held: less than fills a record.
+    fn most_held(&self) -> usize {
+        self.sealer.max_plaintext() - 1
+    }
+
+    /// The number that the record will have whose start is held, if one is.
+    pub fn held_record(&self) -> Option<SeqNo> {
+        (!self.held.is_empty()).then(|| self.sealer.seq())
     }
 
     /// Sends up to `len` bytes of `data`, and returns how many of them are wholly on the wire: all,
-    /// fewer where `data` ends, or fewer because the socket is full.
+    /// fewer where `data` ends, or fewer because the socket is full. A record that was open ends with them.
     ///
     /// # Errors
     ///
@@ -127,47 +149,96 @@ impl Transmit {
         wire: &mut impl Wire,
         lent: &mut Lent,
     ) -> Result<usize, Errno> {
-        if let Err(error) = self.flush_pending(wire) {
-            return self.report(len, error);
-        }
-        let mut position = self.sealed;
-        while position < len {
-            let most = self.batch_for(len - position, wire);
-            let failed = self.seal(data, position, most, lent).err();
-            position += lent.plaintext();
+        let sent = self.send_records(data, len, wire, lent);
+        let sent = sent.and_then(|()| match self.end_record(wire) {
+            // Nothing followed what was held; its writer was told that it is sent.
+            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            ended => ended,
+        });
+        self.report(len, sent)
+    }
+
+    /// As [`send`](Self::send), where the caller says that more follows (`MSG_MORE`): what does not fill a record
+    /// stays in an open one, and counts as sent. It goes with what follows, in front of a record of another
+    /// type, or by [`end_record`](Self::end_record); whoever sends so has to see to that.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_more(
+        &mut self,
+        data: &mut impl Plaintext,
+        len: usize,
+        wire: &mut impl Wire,
+        lent: &mut Lent,
+    ) -> Result<usize, Errno> {
+        let end = self.end_of_full_records(len);
+        let sent = self.send_records(data, end, wire, lent);
+        let sent = sent.and_then(|()| self.open_record(data, len));
+        self.report(len, sent)
+    }
+
+    /// Where the last record ends that `len` bytes fill, behind those that are sealed and what is held.
+    fn end_of_full_records(&self, len: usize) -> usize {
+        let held = self.held.bytes().len();
+        let total = held + len.saturating_sub(self.sealed);
+        let full = total - total % self.sealer.max_plaintext();
+        self.sealed + full.saturating_sub(held)
+    }
+
+    /// Sends the bytes up to `end` that are not sealed, behind what was.
+    fn send_records(
+        &mut self,
+        data: &mut impl Plaintext,
+        end: usize,
+        wire: &mut impl Wire,
+        lent: &mut Lent,
+    ) -> Result<(), Errno> {
+        self.flush_pending(wire)?;
+        while self.sealed < end {
+            let position = self.sealed;
+            let most = self.batch_for(end - position, wire);
+            let sealed = self.seal(data, position, most, lent);
             self.sealed += lent.plaintext();
-            let sent = self.send_batch(wire, lent);
-            if let Some(error) = sent.err().or(failed) {
-                return self.report(len, error);
-            }
+            self.send_batch(wire, lent)?;
+            sealed?;
             if lent.plaintext() == 0 {
                 break;
             }
         }
-        if !self.held.is_empty() {
-            // Nothing followed it.
-            match self.flush(wire) {
-                Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => return self.report(len, error),
+        Ok(())
+    }
+
+    /// Holds the bytes up to `len` that are not sealed. Everything before them is on the wire.
+    fn open_record(&mut self, data: &mut impl Plaintext, len: usize) -> Result<(), Errno> {
+        while self.sealed < len {
+            if self.sealer.is_exhausted() {
+                return Err(Errno::BADMSG);
             }
+            let room = self.most_held() - self.held.bytes().len();
+            let piece = data.at(self.sealed, room.min(len - self.sealed))?;
+            if piece.is_empty() {
+                break;
+            }
+            self.held.add_open(piece)?;
+            self.sealed += piece.len();
         }
-        let reported = self.sealed.min(len);
-        self.sealed -= reported;
-        Ok(reported)
+        Ok(())
     }
 
     /// How much is sealed at once of what is left of a call. What the socket does not take of it stays in memory, so
     /// a long transfer goes by the socket's room, in whole records.
     fn batch_for(&self, left: usize, wire: &mut impl Wire) -> usize {
+        let full = self.sealer.max_plaintext();
         let room = match left > MIN_BATCH {
             true => wire.room(),
             false => None,
         };
-        let Some(room) = room else {
-            return self.batch.min(left);
+        let records = match room {
+            None => self.batch / full,
+            Some(room) => (room / self.sealer.record_len(full)).max(1),
         };
-        let records = (room / self.sealer.record_len(MAX_PLAINTEXT)).max(1);
-        (records * MAX_PLAINTEXT).min(MAX_BATCH).min(left)
+        (records * full).min(MAX_BATCH).min(left)
     }
 
     /// Sends a record of another type than data, behind everything that was sealed before. It is taken
@@ -183,9 +254,9 @@ impl Transmit {
         data: &[u8],
         wire: &mut impl Wire,
     ) -> Result<usize, Errno> {
-        match self.flush(wire) {
+        match self.end_record(wire) {
             Err(Errno::AGAIN) if self.pending.owed() + data.len() <= MAX_OWED => {}
-            flushed => flushed?,
+            ended => ended?,
         }
         for piece in data.chunks(self.sealer.max_plaintext()) {
             let room = self.pending.room(self.sealer.record_len(piece.len()))?;
@@ -198,24 +269,37 @@ impl Transmit {
         }
     }
 
-    /// Sends what is held, and what was sealed and not taken.
+    /// Sends what is held, and what was sealed and not taken. A record that is open stays so.
     ///
     /// # Errors
     ///
     /// What the wire said; `EBADMSG` past the limit of the key; `ENOMEM`.
     pub fn flush(&mut self, wire: &mut impl Wire) -> Result<(), Errno> {
+        if !self.held.is_open() {
+            self.close_held()?;
+        }
+        self.flush_pending(wire)
+    }
+
+    /// As [`flush`](Self::flush), with a record that is open: nothing follows in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    pub fn end_record(&mut self, wire: &mut impl Wire) -> Result<(), Errno> {
         self.close_held()?;
         self.flush_pending(wire)
     }
 
     /// Seals what is held.
     fn close_held(&mut self) -> Result<(), Errno> {
-        if self.held.is_empty() {
+        let held = self.held.bytes();
+        if held.is_empty() {
             return Ok(());
         }
-        let room = self.pending.room(self.sealer.record_len(self.held.len()))?;
+        let room = self.pending.room(self.sealer.record_len(held.len()))?;
         let data = ContentType::APPLICATION_DATA;
-        let sealed = self.sealer.seal(data, &self.held, room);
+        let sealed = self.sealer.seal(data, held, room);
         self.pending.owe(sealed.map_err(errno_of)?.written);
         self.held.clear();
         Ok(())
@@ -237,7 +321,7 @@ impl Transmit {
     /// How much waits that the program was told is sent: it must not be lost with the descriptor. What is held
     /// counts as it is.
     pub fn owed(&self) -> usize {
-        self.pending.owed() + self.held.len()
+        self.pending.owed() + self.held.bytes().len()
     }
 
     /// Seals up to `most` bytes of `data` into what is lent. On an error, what was sealed before it is
@@ -261,7 +345,8 @@ impl Transmit {
                 piece = &piece[consumed..];
             }
             while !piece.is_empty() {
-                let room = lent.room(self.sealer.sealed_len(piece.len().min(MAX_PLAINTEXT)))?;
+                let len = piece.len().min(self.sealer.max_plaintext());
+                let room = lent.room(self.sealer.record_len(len))?;
                 let sealed = self.sealer.seal(ContentType::APPLICATION_DATA, piece, room);
                 let sealed = sealed.map_err(errno_of)?;
                 lent.commit(sealed.consumed, sealed.written);
@@ -273,13 +358,14 @@ impl Transmit {
 
     /// Seals a record of what is held and what follows it. Returns how much of that went into it.
     fn seal_held_with(&mut self, piece: &[u8], lent: &mut Lent) -> Result<usize, Errno> {
-        let total = (self.held.len() + piece.len()).min(MAX_PLAINTEXT);
-        let both = [IoSlice::new(&self.held), IoSlice::new(piece)];
-        let room = lent.room(self.sealer.sealed_len(total))?;
+        let held = self.held.bytes();
+        let total = (held.len() + piece.len()).min(self.sealer.max_plaintext());
+        let both = [IoSlice::new(held), IoSlice::new(piece)];
+        let room = lent.room(self.sealer.record_len(total))?;
         let data = ContentType::APPLICATION_DATA;
         let sealed = self.sealer.seal_vectored(data, &both, room);
         let sealed = sealed.map_err(errno_of)?;
-        let consumed = sealed.consumed - self.held.len();
+        let consumed = sealed.consumed - held.len();
         lent.commit(consumed, sealed.written);
         lent.owe();
         self.held.clear();
@@ -305,15 +391,14 @@ impl Transmit {
         Ok(())
     }
 
-    /// Tells a caller with `len` bytes what is wholly on the wire, or else `error`.
-    fn report(&mut self, len: usize, error: Errno) -> Result<usize, Errno> {
-        let on_the_wire = self.sealed - self.pending.plaintext();
-        match on_the_wire.min(len) {
-            0 => Err(error),
-            reported => {
-                self.sealed -= reported;
-                Ok(reported)
-            }
+    /// Tells a caller with `len` bytes what is wholly on the wire, or held behind that; if nothing is, what stopped
+    /// it.
+    fn report(&mut self, len: usize, stopped: Result<(), Errno>) -> Result<usize, Errno> {
+        let reported = (self.sealed - self.pending.plaintext()).min(len);
+        self.sealed -= reported;
+        match stopped {
+            Err(error) if reported == 0 => Err(error),
+            _ => Ok(reported),
         }
     }
 }

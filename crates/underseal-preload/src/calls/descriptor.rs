@@ -25,7 +25,7 @@ fn forget(fd: c_int) {
         }
         let known = Known::at(fd).and_then(|mut known| known.clear());
         if let Some((socket, watches)) = known {
-            let _ = socket.try_flush();
+            let _ = socket.try_end_record();
             linger::take(socket, &watches);
         }
         Ok(())

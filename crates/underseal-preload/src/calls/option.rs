@@ -13,6 +13,7 @@ use crate::table::{self, Known};
 use crate::{file, inert, memory, process, real};
 
 mod hints;
+mod payload;
 
 /// The name of the upper layer protocol.
 const TLS: &[u8] = b"tls";
@@ -158,6 +159,7 @@ fn set_on_socket(
 ) -> Result<usize, Errno> {
     match (level, name) {
         (libc::SOL_TLS, _) if hints::is_one(name) => hints::set(socket, name, value, len),
+        (libc::SOL_TLS, payload::MAX_PAYLOAD_LEN) => payload::set(socket, value, len),
         (libc::SOL_TLS, _) => {
             let which = direction(name).ok_or(Errno::NOPROTOOPT)?;
             socket.set_keys(which, keys(value, len)?).map(|()| 0)
@@ -238,6 +240,7 @@ fn get_on_socket(
             Ok(0)
         }
         (libc::SOL_TLS, _) if hints::is_one(name) => hints::get(socket, name, value, len),
+        (libc::SOL_TLS, payload::MAX_PAYLOAD_LEN) => payload::get(socket, value, len),
         (libc::SOL_TLS, _) => Err(Errno::NOPROTOOPT),
         (libc::SOL_SOCKET, libc::SO_RCVLOWAT) if socket.opens() => {
             // SAFETY: any bytes are a number.

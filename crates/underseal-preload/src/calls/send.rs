@@ -12,7 +12,7 @@ use crate::call::{lend, on_socket, plainly};
 use crate::connection::Socket;
 use crate::file::{Gathered, Memory};
 use crate::sys::{address, arg};
-use crate::{head, memory, real};
+use crate::{head, linger, memory, real};
 
 mod control;
 
@@ -36,19 +36,31 @@ pub(super) fn flags_of_wire(flags: c_int) -> Result<c_int, Errno> {
     Ok(flags & (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL))
 }
 
-/// Sends `len` bytes of data.
+/// Sends `len` bytes of data. With `MSG_MORE` what does not fill a record waits for what follows, where somebody sees
+/// to it that it does not wait for ever.
 pub(super) fn send_data(
     socket: &Socket,
     data: &mut impl Plaintext,
     len: usize,
     flags: c_int,
 ) -> Result<usize, Errno> {
+    let more_follows = flags & libc::MSG_MORE != 0 && linger::is_possible();
     let flags = flags_of_wire(flags)?;
     if len == 0 {
         return Ok(0);
     }
     let len = len.min(MOST_BYTES);
-    lend(|lent| socket.send(flags, |transmit, wire| transmit.send(data, len, wire, lent)))
+    let sent = lend(|lent| {
+        socket.send(flags, |transmit, wire| match more_follows {
+            true => transmit.send_more(data, len, wire, lent),
+            false => transmit.send(data, len, wire, lent),
+        })
+    })?;
+    if more_follows {
+        // An error that comes after something was sent is for the next call to find.
+        let _ = linger::watch_open_record(socket, flags);
+    }
+    Ok(sent)
 }
 
 fn send_memory(
@@ -65,7 +77,9 @@ fn send_memory(
             return Ok(len);
         }
     }
-    head::is_write(socket, len);
+    if flags & libc::MSG_MORE == 0 {
+        head::is_write(socket, len);
+    }
     send_data(socket, &mut Memory { pointer, len }, len, flags)
 }
 

@@ -53,6 +53,10 @@ fn send_pipe(socket: &Socket, input: c_int, len: usize, flags: c_uint) -> Result
     let [own_output, own_input] = own.0;
     let mut bytes = memory::zeros(len.min(PIECE))?;
     let mut sent = 0;
+    let of_data = match flags & libc::SPLICE_F_MORE {
+        0 => 0,
+        _ => libc::MSG_MORE,
+    };
     let mut flags = flags & libc::SPLICE_F_NONBLOCK;
     while sent < len {
         let arguments = [
@@ -68,7 +72,7 @@ fn send_pipe(socket: &Socket, input: c_int, len: usize, flags: c_uint) -> Result
             seen => seen?,
         };
         let seen = sys::read(own_output, &mut bytes[..seen])?;
-        let taken = match send_data(socket, &mut &bytes[..seen], seen, 0) {
+        let taken = match send_data(socket, &mut &bytes[..seen], seen, of_data) {
             Err(_) if sent > 0 => break,
             taken => taken?,
         };

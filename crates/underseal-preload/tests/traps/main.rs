@@ -3,6 +3,7 @@
 
 #[path = "../programs/library.rs"]
 mod library;
+mod more;
 mod records;
 
 use std::io::{Read as _, Write as _};

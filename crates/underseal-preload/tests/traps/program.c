@@ -264,12 +264,7 @@ static void heads(int fd) {
     while (getchar() != EOF) {}
 }
 
-// Fills the socket, and says goodbye.
-static void fill(int fd) {
-    static char block[16384];
-    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
-    while (write(fd, block, sizeof block) > 0) {}
-    expect(errno == EAGAIN, "it is full");
+static void say_goodbye(int fd) {
     char alert[2] = {1, 0}, control[CMSG_SPACE(1)] = {0};
     struct iovec iov = {alert, 2};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
@@ -280,6 +275,86 @@ static void fill(int fd) {
     header->cmsg_len = CMSG_LEN(1);
     *CMSG_DATA(header) = 21;
     expect(sendmsg(fd, &message, 0) == 2, "an alert is taken whole");
+}
+
+// Fills the socket, and says goodbye.
+static void fill(int fd) {
+    static char block[16384];
+    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+    while (write(fd, block, sizeof block) > 0) {}
+    expect(errno == EAGAIN, "it is full");
+    say_goodbye(fd);
+}
+
+// Says a part of a record.
+static void say_more(int fd, const char *text) {
+    ssize_t len = strlen(text);
+    expect(send(fd, text, len, MSG_MORE) == len, "a part of a record is taken");
+}
+
+// Opens records, and ends them in the ways that there are.
+static void open_records(int fd) {
+    static char block[16384 + 1];
+    char byte;
+    int file = memfd_create("file", 0), pipe_ends[2];
+    say(file, "file");
+    say_more(fd, "one");
+    say_more(fd, "two");
+    expect(recv(fd, &byte, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN, "nobody answers");
+    expect(send(fd, (char *)1, 5, MSG_MORE) == -1 && errno == EFAULT, "a bad address");
+    say(fd, "three");
+    say_more(fd, "before");
+    say_goodbye(fd);
+    expect(send(fd, "x", 1, MSG_MORE | MSG_EOR) == -1 && errno == EINVAL, "both");
+    off_t offset = 0;
+    say_more(fd, "head");
+    expect(sendfile(fd, file, &offset, 4) == 4 && offset == 4, "sendfile");
+    expect(pipe(pipe_ends) == 0 && write(pipe_ends[1], "pip", 3) == 3, "a pipe");
+    expect(splice(pipe_ends[0], NULL, fd, NULL, 3, SPLICE_F_MORE) == 3, "splice");
+    say(fd, "ed");
+    say_more(fd, "parent");
+    pid_t pid = fork();
+    if (pid == 0) {
+        expect(write(fd, MARKER, LEN) == -1 && errno == EBADFD, "the child cannot write");
+        exit(0);
+    }
+    reap(pid);
+    say(fd, "s");
+    expect(send(fd, block, sizeof block, MSG_MORE) == sizeof block, "more than a record");
+}
+
+// Has records cut to what a peer takes.
+static void short_records(int fd) {
+    uint16_t most = 100, found;
+    uint32_t wide = 100;
+    char data[250] = {0};
+    socklen_t len = sizeof found;
+    expect(getsockopt(fd, SOL_TLS, 5, &found, &len) == 0 && found == 16384, "no limit");
+    len = sizeof wide;
+    expect(getsockopt(fd, SOL_TLS, 5, &wide, &len) == -1 && errno == EINVAL, "a long option");
+    expect(setsockopt(fd, SOL_TLS, 5, &wide, sizeof wide) == -1 && errno == EINVAL, "a long option");
+    expect(setsockopt(fd, SOL_TLS, 5, NULL, sizeof most) == -1 && errno == EINVAL, "no option");
+    expect(setsockopt(fd, SOL_TLS, 5, (char *)1, sizeof most) == -1 && errno == EFAULT, "EFAULT");
+    for (most = 60; most < 63; most++) {
+        int set = setsockopt(fd, SOL_TLS, 5, &most, sizeof most);
+        expect(set == -1 && errno == EINVAL, "too short");
+    }
+    most = 100;
+    say_more(fd, "open");
+    expect(setsockopt(fd, SOL_TLS, 5, &most, sizeof most) == -1 && errno == EBUSY, "an open record");
+    say(fd, "ed");
+    expect(setsockopt(fd, SOL_TLS, 5, &most, sizeof most) == 0, "a limit");
+    len = sizeof found;
+    expect(getsockopt(fd, SOL_TLS, 5, &found, &len) == 0 && found == 100, "the limit");
+    expect(write(fd, data, sizeof data) == sizeof data, "in three records");
+}
+
+// Leaves a record open, and goes on until its stdin ends.
+static void leave_open(int fd) {
+    say_more(fd, "open");
+    puts("waits");
+    fflush(stdout);
+    while (getchar() != EOF) {}
 }
 
 // Says goodbye at a full socket.
@@ -495,6 +570,18 @@ int main(int argc, char **argv, char **envp) {
         pthread_t threads[4];
         for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, write_often, &fd);
         for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    } else if (!strcmp(trap, "open-records")) {
+        open_records(fd);
+    } else if (!strcmp(trap, "short-records")) {
+        short_records(fd);
+    } else if (!strcmp(trap, "left-open")) {
+        leave_open(fd);
+        return 0;
+    } else if (!strncmp(trap, "open-", 5)) {
+        say_more(fd, "open");
+        if (!strcmp(trap, "open-closed")) expect(close(fd) == 0, "close");
+        if (!strcmp(trap, "open-shut")) expect(shutdown(fd, SHUT_WR) == 0, "shutdown");
+        return 0;
     } else if (!strcmp(trap, "heads")) {
         heads(fd);
         return 0;

@@ -332,7 +332,7 @@ impl Socket {
 
     /// What getsockopt(2) says of the keys to send with.
     pub(crate) fn transmit_info(&self, room: usize) -> Result<CryptoInfo, Errno> {
-        self.with_transmit(|transmit| CryptoInfo::of(transmit.keys(), room))
+        self.with_transmit(|transmit| transmit.crypto_info(room))
     }
 
     /// Asks or changes how data is sealed, for somebody who sends nothing.

@@ -10,6 +10,8 @@ const PREFIX: usize = 4;
 const SEQ_LEN: usize = 8;
 /// Bytes of a nonce: salt and IV together.
 const NONCE_LEN: usize = 12;
+/// Bytes of the nonce that a record of TLS 1.2 AES-GCM carries: its IV.
+pub(crate) const EXPLICIT_LEN: usize = 8;
 
 /// Version and cipher, and, if they were asked for, the keys: what `getsockopt` writes.
 pub struct CryptoInfo(Zeroizing<Vec<u8>>);
@@ -56,10 +58,25 @@ impl Layout {
     }
 }
 
-/// Reads the keys of `setsockopt(SOL_TLS, TLS_TX)`.
-///
-/// The explicit nonces of TLS 1.2 AES-GCM start in a range that whoever sealed before cannot have
-/// been in: see [`TrafficKeys::renew_explicit_nonces`].
+/// The explicit nonce of the next record, where records carry one.
+pub(crate) fn explicit_nonce(keys: &TrafficKeys) -> Option<[u8; EXPLICIT_LEN]> {
+    if keys.algorithm().explicit_nonce_len(keys.version()) == 0 {
+        return None;
+    }
+    let mut nonce = *keys.dangerous_iv().last_chunk()?;
+    add_number(&mut nonce, keys.seq());
+    Some(nonce)
+}
+
+/// From the IV to a record's explicit nonce, or back.
+fn add_number(nonce: &mut [u8; EXPLICIT_LEN], number: SeqNo) {
+    for (byte, number) in nonce.iter_mut().zip(number.0.to_be_bytes()) {
+        *byte ^= number;
+    }
+}
+
+/// Reads the keys of `setsockopt(SOL_TLS, TLS_TX)` and `TLS_RX`. The IV of TLS 1.2 AES-GCM is the explicit nonce of the
+/// next record, as in the kernel.
 ///
 /// # Errors
 ///
@@ -85,10 +102,12 @@ pub fn parse(bytes: &[u8]) -> Result<TrafficKeys, Errno> {
     nonce[layout.salt_len..].copy_from_slice(iv);
     let seq = seq.first_chunk::<SEQ_LEN>().ok_or(Errno::INVAL)?;
     let seq = SeqNo(u64::from_be_bytes(*seq));
-    let mut keys =
-        TrafficKeys::new(version, layout.algorithm, key, *nonce, seq).map_err(|_| Errno::INVAL)?;
-    keys.renew_explicit_nonces();
-    Ok(keys)
+    if layout.algorithm.explicit_nonce_len(version) > 0
+        && let Some(nonce) = nonce.last_chunk_mut()
+    {
+        add_number(nonce, seq);
+    }
+    TrafficKeys::new(version, layout.algorithm, key, *nonce, seq).map_err(|_| Errno::INVAL)
 }
 
 impl CryptoInfo {
@@ -114,19 +133,23 @@ impl CryptoInfo {
             return Err(Errno::INVAL);
         }
         let seq = keys.seq().0;
-        let mut nonce = Zeroizing::new(*keys.dangerous_iv());
-        if layout.algorithm.explicit_nonce_len(keys.version()) > 0 {
-            // The kernel's explicit nonce is that of the next record.
-            for (own, number) in nonce[4..].iter_mut().zip(seq.to_be_bytes()) {
-                *own ^= number;
-            }
-        }
+        let nonce = keys.dangerous_iv();
         let (salt, iv) = nonce.split_at(layout.salt_len);
-        bytes.extend_from_slice(iv);
+        match explicit_nonce(keys) {
+            Some(nonce) => bytes.extend(nonce),
+            None => bytes.extend_from_slice(iv),
+        }
         bytes.extend_from_slice(keys.dangerous_key());
         bytes.extend_from_slice(salt);
         bytes.extend(seq.to_be_bytes());
         Ok(Self(bytes))
+    }
+
+    /// Says another explicit nonce of the next record, if it says any.
+    pub(crate) fn set_explicit_nonce(&mut self, nonce: [u8; EXPLICIT_LEN]) {
+        if let Some(place) = self.0.get_mut(PREFIX..PREFIX + EXPLICIT_LEN) {
+            place.copy_from_slice(&nonce);
+        }
     }
 
     /// The bytes, as they are written to the caller.
@@ -144,6 +167,7 @@ impl std::fmt::Debug for CryptoInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Lent, Transmit, Wire};
 
     /// A struct whose bytes all differ, with the sequence number 7.
     fn info(version: u16, cipher: u16, len: usize) -> Vec<u8> {
@@ -156,8 +180,10 @@ mod tests {
 
     #[test]
     fn what_a_program_gives_is_what_it_is_given() {
-        for (cipher, len) in [(51, 40), (52, 56), (54, 56)] {
-            let given = info(0x0304, cipher, len);
+        for (version, cipher, len) in [0x0303, 0x0304].into_iter().flat_map(|version| {
+            [(51, 40), (52, 56), (54, 56)].map(|(cipher, len)| (version, cipher, len))
+        }) {
+            let given = info(version, cipher, len);
             let keys = parse(&given).unwrap();
             assert_eq!(keys.seq(), SeqNo(7));
             let back = CryptoInfo::of(&keys, len).unwrap();
@@ -165,17 +191,32 @@ mod tests {
             let short = CryptoInfo::of(&keys, 4).unwrap();
             assert_eq!(short.as_bytes(), &given[..4]);
             assert_eq!(CryptoInfo::of(&keys, len + 1).err(), Some(Errno::INVAL));
+            let transmit = Transmit::new(keys);
+            assert_eq!(transmit.crypto_info(len).unwrap().as_bytes(), given);
+            assert_eq!(transmit.crypto_info(4).unwrap().as_bytes(), &given[..4]);
+        }
+    }
+
+    /// Takes everything.
+    struct All(Vec<u8>);
+
+    impl Wire for All {
+        fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
         }
     }
 
     #[test]
     fn explicit_nonces_start_where_nobody_has_been() {
-        let keys = parse(&info(0x0303, 51, 40)).unwrap();
-        let iv = keys.dangerous_iv();
-        assert_eq!(iv[..4], [28, 29, 30, 31], "the salt stays");
-        assert_eq!(iv[4..], [4, 5, 6, 8, 0, 0, 0, 0]);
-        let back = CryptoInfo::of(&keys, 40).unwrap();
-        assert_eq!(back.as_bytes()[4..12], [4, 5, 6, 8, 0, 0, 0, 7]);
+        let mut transmit = Transmit::new(parse(&info(0x0303, 51, 40)).unwrap());
+        let mut wire = All(Vec::new());
+        let sent = transmit.send(&mut &b"x"[..], 1, &mut wire, &mut Lent::new());
+        assert_eq!(sent, Ok(1));
+        assert_eq!(wire.0[5..13], [4, 5, 6, 8, 0, 0, 0, 7]);
+        let back = transmit.crypto_info(40).unwrap();
+        assert_eq!(back.as_bytes()[4..12], [4, 5, 6, 8, 0, 0, 0, 8]);
+        assert_eq!(back.as_bytes()[28..32], [28, 29, 30, 31], "the salt stays");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use underseal_record::{
     TrafficKeys,
 };
 
+use crate::CryptoInfo;
+
 mod kept;
 #[cfg(test)]
 mod tests;
@@ -115,9 +117,13 @@ impl Receive {
         }
     }
 
-    /// The keys, with the number of the next record.
-    pub fn keys(&self) -> &TrafficKeys {
-        self.opener.keys()
+    /// The keys, with the number of the next record, for somebody with room for `room` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`CryptoInfo::of`].
+    pub fn crypto_info(&self, room: usize) -> Result<CryptoInfo, Errno> {
+        CryptoInfo::of(self.opener.keys(), room)
     }
 
     /// Goes on under new keys, as behind a KeyUpdate.

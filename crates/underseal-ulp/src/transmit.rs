@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use underseal_record::{ContentType, MAX_RECORD, ProtocolVersion, Sealer, SeqNo, TrafficKeys};
 
 use crate::Plaintext;
+use crate::crypto_info::{self, CryptoInfo, EXPLICIT_LEN};
 
 mod held;
 mod lent;
@@ -50,6 +51,8 @@ pub trait Wire {
 #[derive(Debug)]
 pub struct Transmit {
     sealer: Sealer,
+    /// The number of the first record, and the explicit nonce that it would have had.
+    given: Option<(SeqNo, [u8; EXPLICIT_LEN])>,
     pending: Pending,
     /// Plaintext bytes that are sealed, or held, and of which no caller has been told.
     sealed: usize,
@@ -60,9 +63,15 @@ pub struct Transmit {
 
 impl Transmit {
     /// Takes over the keys of a sending direction.
-    pub fn new(keys: TrafficKeys) -> Self {
+    ///
+    /// The explicit nonces of TLS 1.2 AES-GCM start in a range that whoever sealed before cannot have
+    /// been in: see [`TrafficKeys::renew_explicit_nonces`].
+    pub fn new(mut keys: TrafficKeys) -> Self {
+        let given = crypto_info::explicit_nonce(&keys).map(|nonce| (keys.seq(), nonce));
+        keys.renew_explicit_nonces();
         Self {
             sealer: Sealer::new(keys),
+            given,
             pending: Pending::default(),
             sealed: 0,
             held: Held::default(),
@@ -70,9 +79,20 @@ impl Transmit {
         }
     }
 
-    /// The keys, with the number of the next record.
-    pub fn keys(&self) -> &TrafficKeys {
-        self.sealer.keys()
+    /// The keys, with the number of the next record, for somebody with room for `room` bytes: as they were given,
+    /// until something is sealed.
+    ///
+    /// # Errors
+    ///
+    /// As [`CryptoInfo::of`].
+    pub fn crypto_info(&self, room: usize) -> Result<CryptoInfo, Errno> {
+        let mut info = CryptoInfo::of(self.sealer.keys(), room)?;
+        if let Some((first, nonce)) = self.given
+            && first == self.sealer.seq()
+        {
+            info.set_explicit_nonce(nonce);
+        }
+        Ok(info)
     }
 
     /// Goes on under new keys, as after a KeyUpdate: what is sealed stays sealed.

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use libc::socklen_t;
 use rustix::io::Errno;
-use underseal_ulp::{CryptoInfo, Receive, parse};
+use underseal_ulp::{Receive, parse};
 
 use crate::call::{guarded, lend, on_socket, returned};
 use crate::connection::{Private, Socket, Which};
@@ -230,8 +230,7 @@ fn get_on_socket(
             if value.is_null() || room < 4 {
                 return Err(Errno::INVAL);
             }
-            let of_receive =
-                |receive: &mut Receive, _: &mut _| CryptoInfo::of(receive.keys(), room);
+            let of_receive = |receive: &mut Receive, _: &mut _| receive.crypto_info(room);
             let info = match name {
                 libc::TLS_TX => socket.transmit_info(room),
                 _ => socket.receive(0, of_receive),

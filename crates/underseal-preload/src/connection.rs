@@ -276,6 +276,20 @@ impl Socket {
         outcome
     }
 
+    /// Whether a reader would get something now, of what the TCP socket has. Where somebody is reading it is his.
+    pub(crate) fn is_readable(&self) -> bool {
+        let Ok(mut direction) = self.shared.receive.try_lock() else {
+            return true;
+        };
+        let mut source = TcpSource::new(self.tcp(), libc::MSG_DONTWAIT);
+        let Ok(receive) = direction.tls() else {
+            return true;
+        };
+        let is_readable = receive.is_readable(&mut source);
+        self.keep_untold(source.failed());
+        is_readable
+    }
+
     fn is_nonblocking(&self, flags: c_int) -> Result<bool, Errno> {
         let of_the_file = sys::fcntl(self.tcp(), libc::F_GETFL, 0)?;
         Ok(flags & libc::MSG_DONTWAIT != 0 || of_the_file & libc::O_NONBLOCK as usize != 0)

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use rustix::io::Errno;
 use underseal_record::{
-    ContentType, HEADER_LEN, Opener, PeerMisbehaved, Place, ProtocolVersion, RecordHeader, TAG_LEN,
-    TrafficKeys,
+    ContentType, HEADER_LEN, MAX_PLAINTEXT, Opener, PeerMisbehaved, Place, ProtocolVersion,
+    RecordHeader, TAG_LEN, TrafficKeys,
 };
 
 use crate::CryptoInfo;
@@ -18,6 +18,9 @@ use kept::Kept;
 
 /// The first byte of a KeyUpdate (RFC 8446 section 4).
 const KEY_UPDATE: u8 = 24;
+
+/// The version that every protected record names (RFC 8446 section 5.2).
+const WIRE_VERSION: u16 = 0x0303;
 
 /// Gives ciphertext.
 pub trait Source {
@@ -48,6 +51,19 @@ pub trait Sink {
     ///
     /// `EFAULT` if they cannot be.
     fn put(&mut self, bytes: &[u8]) -> Result<(), Errno>;
+}
+
+/// Takes nothing.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn takes(&mut self, _: usize) -> bool {
+        false
+    }
+
+    fn put(&mut self, _: &[u8]) -> Result<(), Errno> {
+        Err(Errno::FAULT)
+    }
 }
 
 /// What a caller asks for.
@@ -184,6 +200,23 @@ impl Receive {
         }
     }
 
+    /// Whether a call would get something now, if only an error or the end. A part of a record is nothing: it is taken, so
+    /// that the socket tells of it once. What the source says is for it to keep.
+    pub fn is_readable(&mut self, source: &mut impl Source) -> bool {
+        let nothing = Asked::default();
+        let given = Received::default();
+        while self.kept.is_empty() && self.failed.is_none() {
+            match self.fetch(&nothing, &given, &mut Nowhere, source, false) {
+                // An empty record is none.
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(Errno::AGAIN | Errno::INTR) => return false,
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+
     fn give(
         &mut self,
         asked: &Asked,
@@ -316,7 +349,27 @@ impl Receive {
     fn header(&mut self) -> Result<RecordHeader, Errno> {
         let mut header = [0; HEADER_LEN];
         header.copy_from_slice(&self.arriving[..HEADER_LEN]);
-        RecordHeader::parse(self.opener.version(), header).map_err(|error| self.fail(error))
+        self.check_as_the_kernel(header)
+            .map_err(Into::into)
+            .and_then(|()| RecordHeader::parse(self.opener.version(), header))
+            .map_err(|error| self.fail(error))
+    }
+
+    /// In the order of `tls_rx_msg_size`: the length before the version, the version before the type.
+    fn check_as_the_kernel(&self, header: [u8; HEADER_LEN]) -> Result<(), PeerMisbehaved> {
+        let [_, major, minor, length @ ..] = header;
+        let body_len = usize::from(u16::from_be_bytes(length));
+        let overhead = self.overhead();
+        if body_len > MAX_PLAINTEXT + overhead {
+            return Err(PeerMisbehaved::RecordOverflow(body_len));
+        }
+        if body_len < overhead {
+            return Err(PeerMisbehaved::RecordTooShort(body_len));
+        }
+        match u16::from_be_bytes([major, minor]) {
+            WIRE_VERSION => Ok(()),
+            other => Err(PeerMisbehaved::InvalidVersion(other)),
+        }
     }
 
     /// Whether nothing of the record can be left when the caller returns.

@@ -9,10 +9,13 @@ use rustix::io::Errno;
 use crate::call::{guarded, on_socket, returned};
 use crate::connection::Socket;
 use crate::sys::{self, address, arg};
-use crate::table::{self, Found, Known};
+use crate::table::{self, Known};
 use crate::{linger, memory, real};
 
 mod select;
+mod wait;
+
+use wait::wait;
 
 /// Most descriptors that are asked about at once.
 const MOST: usize = 1 << 20;
@@ -135,36 +138,6 @@ fn note(epoll: c_int, operation: c_int, fd: c_int, event: *const epoll_event) {
     }
 }
 
-/// What a program asks about, with the TCP sockets in the place of connections.
-fn translated(fds: *const pollfd, count: nfds_t) -> Result<Vec<pollfd>, Errno> {
-    let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
-    if count > MOST {
-        return Err(Errno::INVAL);
-    }
-    let mut own = Vec::new();
-    own.try_reserve_exact(count).map_err(|_| Errno::NOMEM)?;
-    for index in 0..count {
-        // SAFETY: the array was read when it was looked for connections, and any bytes are an entry.
-        let mut entry = unsafe { fds.wrapping_add(index).read_unaligned() };
-        entry.fd = watched(entry.fd);
-        own.push(entry);
-    }
-    Ok(own)
-}
-
-/// The number whose readiness is that of `fd`.
-fn watched(fd: c_int) -> c_int {
-    if !table::is_known(fd) {
-        return fd;
-    }
-    match table::find(fd) {
-        Some(Found::Socket(socket)) => socket.tcp(),
-        // No number at all: the kernel says POLLNVAL.
-        Some(Found::Refused(Errno::BADF)) => c_int::MAX,
-        _ => fd,
-    }
-}
-
 /// Whether any of them is a connection.
 ///
 /// # Errors
@@ -181,22 +154,25 @@ fn has_connections(fds: *const pollfd, count: nfds_t) -> Result<bool, Errno> {
         .any(|index| table::is_known(unsafe { fds.wrapping_add(index).read_unaligned() }.fd)))
 }
 
-/// Polls with the system call `number`, whose arguments behind the array are `rest`.
-fn poll_with<const N: usize>(
-    number: c_long,
+/// Polls what a program asks about, and answers it.
+fn poll_array(
     fds: *mut pollfd,
     count: nfds_t,
-    rest: [usize; N],
+    mut timeout: Option<timespec>,
+    signals: *const sigset_t,
 ) -> Result<usize, Errno> {
-    let mut own = guarded(|| translated(fds, count))?;
-    let mut arguments = [0; 6];
-    arguments[0] = address(own.as_mut_ptr());
-    arguments[1] = own.len();
-    arguments[2..2 + N].copy_from_slice(&rest);
-    // SAFETY: the kernel writes to an array that is as long; the rest is the program's, and checked.
-    let ready = unsafe { sys::call(number, arguments) }?;
-    let is_writable = memory::is_writable(fds.cast(), size_of_val(&own[..]));
-    for (index, entry) in own.iter().enumerate() {
+    let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
+    if count > MOST {
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: the array was read when it was looked for connections, and any bytes are an entry.
+    let entry = |index| unsafe { fds.wrapping_add(index).read_unaligned() };
+    let mut asked = Vec::new();
+    asked.try_reserve_exact(count).map_err(|_| Errno::NOMEM)?;
+    asked.extend((0..count).map(entry));
+    let ready = wait(&mut asked, &mut timeout, signals)?;
+    let is_writable = memory::is_writable(fds.cast(), size_of_val(&asked[..]));
+    for (index, entry) in asked.iter().enumerate() {
         let place = fds.wrapping_add(index).cast::<u8>();
         let place = place.wrapping_add(std::mem::offset_of!(pollfd, revents));
         match is_writable {
@@ -219,7 +195,7 @@ unsafe extern "C-unwind" fn poll(fds: *mut pollfd, count: nfds_t, timeout: c_int
     match has_connections(fds, count) {
         // SAFETY: the arguments are the program's.
         Ok(false) => unsafe { real::poll(fds, count, timeout) },
-        Ok(true) => kept(|| poll_with(libc::SYS_poll, fds, count, [arg(timeout)])),
+        Ok(true) => kept(|| poll_array(fds, count, milliseconds(timeout), null_mut())),
         Err(error) => returned(Err(error)) as c_int,
     }
 }
@@ -240,18 +216,19 @@ unsafe extern "C-unwind" fn ppoll(
     match has_connections(fds, count) {
         // SAFETY: the arguments are the program's.
         Ok(false) => unsafe { real::ppoll(fds, count, timeout, signals) },
-        Ok(true) => kept(|| {
-            let mut own = own_timeout(timeout)?;
-            let own = own.as_mut().map_or(null_mut(), std::ptr::from_mut);
-            let rest = [address(own), address(signals), SIGNALS];
-            poll_with(libc::SYS_ppoll, fds, count, rest)
-        }),
+        Ok(true) => kept(|| poll_array(fds, count, own_timeout(timeout)?, signals)),
         Err(error) => returned(Err(error)) as c_int,
     }
 }
 
-/// Bytes of the kernel's set of signals.
-const SIGNALS: usize = 8;
+/// A timeout of poll's; none is for ever.
+fn milliseconds(timeout: c_int) -> Option<timespec> {
+    let timeout = i64::from(timeout);
+    (timeout >= 0).then_some(timespec {
+        tv_sec: timeout / 1000,
+        tv_nsec: timeout % 1000 * 1_000_000,
+    })
+}
 
 /// The timeout, which the kernel writes to and the C library does not.
 fn own_timeout(timeout: *const timespec) -> Result<Option<timespec>, Errno> {

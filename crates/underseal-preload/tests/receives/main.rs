@@ -7,6 +7,7 @@ mod library;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::process::Command;
+use std::thread;
 
 use underseal_record::{Algorithm, ContentType, ProtocolVersion, Sealer, SeqNo, TrafficKeys};
 use underseal_testkit::{PATIENCE, Peer, require_program};
@@ -121,6 +122,36 @@ fn beside(what: &str, step: &str, data: &[u8]) {
     program.wait_for(step);
     sender.send(ContentType::APPLICATION_DATA, data);
     program.finish().successful();
+}
+
+#[test]
+fn poll_and_select_tell_of_whole_records() {
+    for call in ["poll", "select"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let mut command = compiled(directory.path());
+        command.args([&port.to_string(), call]);
+        command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+        let program = Peer::spawn(&mut command);
+        let (stream, _) = listener.accept().expect("a connection");
+        stream.set_nodelay(true).expect("a stream");
+        let sealer = Sealer::new(keys(7));
+        let mut sender = Sender { stream, sealer };
+        let record = sender.record(ContentType::APPLICATION_DATA, b"text");
+        let (part, rest) = record.split_at(12);
+        program.wait_for("nothing");
+        sender.stream.write_all(part).expect("somebody who reads");
+        program.wait_for("waits");
+        for byte in rest {
+            sender
+                .stream
+                .write_all(&[*byte])
+                .expect("somebody who reads");
+            thread::yield_now();
+        }
+        program.finish().successful();
+    }
 }
 
 #[test]

@@ -182,6 +182,37 @@ static void splice_by_small_pipes(int fd) {
     }
 }
 
+static void *poll_for_data(void *fd) {
+    struct pollfd entry = {.fd = *(int *)fd, .events = POLLIN};
+    expect(poll(&entry, 1, -1) == 1 && entry.revents == POLLIN, "it is readable");
+    return NULL;
+}
+
+static void *select_for_data(void *fd) {
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(*(int *)fd, &set);
+    expect(select(*(int *)fd + 1, &set, NULL, NULL, NULL) == 1, "it is readable");
+    return NULL;
+}
+
+// Waits for a record that comes in two parts: a reader that was told of it does not block.
+static void wait_for_parts(int fd, void *(*wait)(void *)) {
+    pthread_t waiting;
+    char text[10];
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    struct pollfd both = {.fd = fd, .events = POLLIN | POLLOUT};
+    struct timespec none = {0}, some = {0, 1000000};
+    expect(poll(&entry, 1, 0) == 0, "nothing is there");
+    done("nothing");
+    expect(ppoll(&entry, 1, &none, NULL) == 0 && ppoll(&entry, 1, &some, NULL) == 0, "ppoll");
+    expect(poll(&both, 1, -1) == 1 && both.revents == POLLOUT, "it is writable");
+    expect(pthread_create(&waiting, NULL, wait, &fd) == 0, "a thread");
+    done("waits");
+    expect(pthread_join(waiting, NULL) == 0, "it was told");
+    expect(recv(fd, text, sizeof text, MSG_DONTWAIT) == 4 && !memcmp(text, "text", 4), "a text");
+}
+
 static void new_keys(int fd, int epoll) {
     char buffer[100];
     int type, flags;
@@ -212,6 +243,8 @@ int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[2], "refused")) {
         expect(set_keys(fd, RX, 51, 7) == 0, "TLS_RX");
         if (argv[2][0] == 'k') keys_beside_a_reader(fd);
+        else if (!strcmp(argv[2], "poll")) wait_for_parts(fd, poll_for_data);
+        else if (!strcmp(argv[2], "select")) wait_for_parts(fd, select_for_data);
         else splice_by_small_pipes(fd);
         return 0;
     }

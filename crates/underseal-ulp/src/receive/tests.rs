@@ -6,6 +6,8 @@ use underseal_record::{Algorithm, Sealer, SeqNo};
 
 use super::*;
 
+mod readable;
+
 const TLS12: (ProtocolVersion, Algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
 const TLS13: (ProtocolVersion, Algorithm) = (ProtocolVersion::Tls13, Algorithm::Aes128Gcm);
 const ALL: [(ProtocolVersion, Algorithm); 6] = [
@@ -392,6 +394,11 @@ fn what_is_broken_is_an_error_for_good_behind_what_was_not() {
         (header([23, 3, 1, 0, 30]), Errno::INVAL),
         (header([23, 3, 3, 0xff, 0xff]), Errno::MSGSIZE),
         (header([23, 3, 3, 0, 3]), Errno::BADMSG),
+        (header([0x55; 5]), Errno::MSGSIZE),
+        (header([23, 3, 3, 0x40, 0x12]), Errno::MSGSIZE),
+        (header([0x55, 0x55, 0x55, 0, 3]), Errno::BADMSG),
+        (header([0x55, 0x55, 0x55, 0, 30]), Errno::INVAL),
+        (header([0x55, 3, 3, 0, 30]), Errno::BADMSG),
     ] {
         let mut receive = receive(TLS13);
         assert_eq!(

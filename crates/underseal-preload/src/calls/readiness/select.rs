@@ -78,33 +78,18 @@ fn select_with(
     timeout: &mut Option<timespec>,
     signals: *const sigset_t,
 ) -> Result<usize, Errno> {
-    let asked = fds.clone();
-    guarded(|| {
-        fds.iter_mut()
-            .for_each(|entry| entry.fd = watched(entry.fd));
-        Ok(())
-    })?;
-    let timeout = timeout.as_mut().map_or(null_mut(), std::ptr::from_mut);
-    let arguments = [
-        address(fds.as_mut_ptr()),
-        fds.len(),
-        address(timeout),
-        address(signals),
-        SIGNALS,
-    ];
-    // SAFETY: the kernel writes to an array that is as long; the signals are the program's, and checked.
-    unsafe { sys::call(libc::SYS_ppoll, arguments) }?;
+    wait(&mut fds, timeout, signals)?;
     if fds.iter().any(|entry| entry.revents & libc::POLLNVAL != 0) {
         return Err(Errno::BADF);
     }
     let mut ready = 0;
-    for (entry, asked) in fds.iter().zip(asked) {
+    for entry in &fds {
         for ((set, events), answers) in sets.iter().zip(EVENTS).zip(ANSWERS) {
-            if asked.events & events == 0 {
+            if entry.events & events == 0 {
                 continue;
             }
             let is_ready = entry.revents & answers != 0;
-            put(*set, asked.fd as usize, is_ready)?;
+            put(*set, entry.fd as usize, is_ready)?;
             ready += usize::from(is_ready);
         }
     }

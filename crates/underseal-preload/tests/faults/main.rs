@@ -157,7 +157,7 @@ fn what_would_be_held_goes_out_at_once_where_no_thread_can_be_had() {
     let mut case = Case::of("no-threads", "");
     case.peer.wait_for("waits");
     let texts = [
-        "first", "head", "file", "head", "file", "head", "file", "alone",
+        "first", "head", "file", "head", "file", "head", "file", "alone", "open", "open",
     ];
     let len = texts.iter().map(|text| 5 + text.len() + 1 + 16).sum();
     let mut wire = vec![0; len];

@@ -265,6 +265,9 @@ static void without_threads(int fd) {
         expect(sendfile(fd, file, &offset, 4) == 4, "sendfile");
     }
     say(fd, "alone");
+    for (int i = 0; i < 2; i++) {
+        expect(send(fd, "open", 4, MSG_MORE) == 4, "what more follows");
+    }
     tell("waits");
 }
 

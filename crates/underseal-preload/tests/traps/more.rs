@@ -30,6 +30,13 @@ fn a_record_stays_open_until_it_is_ended_or_full() {
 }
 
 #[test]
+fn a_socket_that_is_full_again_and_again_gets_each_byte_once() {
+    let data: String = ('a'..='w').cycle().take(1 << 20).collect();
+    let plaintext = plaintext_after("full-and-open");
+    assert!(plaintext == format!("first{data}last"), "they differ");
+}
+
+#[test]
 fn a_record_that_is_open_at_the_end_is_sent() {
     for trap in ["open-closed", "open-shut", "open-exit"] {
         assert_eq!(texts(&fall_into(trap).first), ["first", "open"], "{trap}");

@@ -323,6 +323,31 @@ static void open_records(int fd) {
     expect(send(fd, block, sizeof block, MSG_MORE) == sizeof block, "more than a record");
 }
 
+// Sends what more follows to a socket that is full again and again.
+static void open_records_at_a_full_socket(int fd) {
+    static char data[1 << 20];
+    int small = 4096;
+    struct pollfd asked = {.fd = fd, .events = POLLOUT};
+    for (size_t i = 0; i < sizeof data; i++) data[i] = 'a' + i % 23;
+    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
+    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+    size_t size = 1, stalls = 0;
+    for (size_t sent = 0; sent < sizeof data;) {
+        size_t left = sizeof data - sent;
+        ssize_t some = send(fd, data + sent, size < left ? size : left, MSG_MORE);
+        if (some < 0) {
+            expect(errno == EAGAIN && poll(&asked, 1, -1) == 1, "there is room again");
+            stalls++;
+            continue;
+        }
+        expect(some > 0, "never nothing");
+        sent += some;
+        size = size * 7 % 40009 + 1;
+    }
+    expect(stalls > 0, "it was full");
+    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+}
+
 // Has records cut to what a peer takes.
 static void short_records(int fd) {
     uint16_t most = 100, found;
@@ -572,6 +597,8 @@ int main(int argc, char **argv, char **envp) {
         for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
     } else if (!strcmp(trap, "open-records")) {
         open_records(fd);
+    } else if (!strcmp(trap, "full-and-open")) {
+        open_records_at_a_full_socket(fd);
     } else if (!strcmp(trap, "short-records")) {
         short_records(fd);
     } else if (!strcmp(trap, "left-open")) {

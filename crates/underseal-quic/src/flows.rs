@@ -24,7 +24,7 @@ use connection_id::Numbering;
 ///   held while numbers are taken.
 /// - Key updates are followed and answered here. A packet whose generation has no keys is refused with
 ///   that reason.
-/// - What is not opened stays as it came, but for a payload that did not authenticate.
+/// - What is not opened stays as it came, but for a payload that was tried under a key.
 pub struct QuicFlows {
     slots: Box<[RwLock<Slot>]>,
     numbering: Numbering,

@@ -66,7 +66,7 @@ impl PacketNumber {
 }
 
 fn expand(truncated: u64, len: usize, largest: Option<u64>) -> u64 {
-    let expected = largest.map_or(0, |largest| largest + 1);
+    let expected = largest.map_or(0, |largest| largest.min(MAX_PACKET_NUMBER) + 1);
     let window = 1 << (8 * len);
     let half = window / 2;
     let candidate = (expected & !(window - 1)) | truncated;

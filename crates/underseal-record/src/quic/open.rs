@@ -15,7 +15,8 @@ use crate::{Algorithm, Backend, TAG_LEN, TrafficSecret};
 ///
 /// Packets may be lost, repeated, reordered and forged: what does not open is [`Dropped`] with its
 /// reason, and changes nothing but a count. None opens twice (RFC 9000 section 12.3); one that comes
-/// later than the 2048 after it may be too old to tell.
+/// later than the 2048 after it may be too old to tell. Whatever is wrong with a packet that is long
+/// enough, a key was tried on it, so that no clock tells its number (RFC 9001 section 9.5).
 pub struct PacketOpener {
     header: HeaderKey,
     phases: Phases,
@@ -80,6 +81,10 @@ pub enum Dropped {
     /// It was sealed before the last key update, and the keys from then were discarded.
     #[error("packet of a key generation that was discarded")]
     MissingGeneration,
+    /// It is authentic, and a packet with a larger number was sealed under older keys: the peer broke
+    /// the protocol, which ends the connection with KEY_UPDATE_ERROR (RFC 9001 section 6.4).
+    #[error("packet under newer keys than one with a larger number")]
+    KeyOrder,
     /// It is authentic and has reserved bits set: the peer broke the protocol, which ends the
     /// connection with PROTOCOL_VIOLATION (RFC 9000 section 17.2).
     #[error("reserved bits set in an authentic packet")]
@@ -221,29 +226,34 @@ impl PacketOpener {
         let number = PacketNumber::decode(&header[place], self.largest());
         let number = number.filter(|number| *number <= MAX_PACKET_NUMBER);
         let number = number.ok_or(Dropped::Forged)?;
-        self.window.check(number).map_err(|why| match why {
+        // What is wrong with the number or the phase is said after the AEAD ran, as if nothing were:
+        // how long it takes must not tell what header protection hides (RFC 9001 section 9.5).
+        let fresh = self.window.check(number);
+        // A long header names no phase: such keys have one generation.
+        let phase = is_short && first & KEY_PHASE != 0;
+        let (turn, key) = self.phases.choose(phase, number);
+        let Ok(payload) = key.open_in_place(0, number, header, sealed) else {
+            self.failures += 1;
+            return Err(self.phases.refusal(turn, number));
+        };
+        let payload = payload.len();
+        fresh.map_err(|why| match why {
             Discard::TooOld => Dropped::TooOld,
             _ => Dropped::Duplicate,
         })?;
-        // A long header names no phase: such keys have one generation.
-        let phase = is_short && first & KEY_PHASE != 0;
-        let (turn, key) = self.phases.choose(phase, number)?;
-        let payload = match key.open_in_place(0, number, header, sealed) {
-            Ok(payload) => payload.len(),
-            Err(_) => {
-                self.failures += 1;
-                return Err(Dropped::Forged);
-            }
-        };
+        if !self.phases.is_in_order(turn, number, self.largest()) {
+            return Err(Dropped::KeyOrder);
+        }
         let reserved = if is_short { 0x18 } else { 0x0c };
         if first & reserved != 0 {
             return Err(Dropped::ReservedBits);
         }
         let start = header.len();
+        let generation = self.phases.opened(turn, number, self.largest());
         self.window.commit(number);
         Ok(Opened {
             number,
-            generation: self.phases.opened(turn, number),
+            generation,
             payload: start..start + payload,
         })
     }

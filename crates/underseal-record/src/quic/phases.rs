@@ -26,6 +26,8 @@ pub(crate) struct Phases {
     generation: u64,
     /// The smallest number opened under the current key.
     first: Option<u64>,
+    /// The largest number opened under the keys before.
+    last_before: Option<u64>,
 }
 
 impl Phases {
@@ -48,6 +50,7 @@ impl Phases {
             secret,
             generation: 0,
             first: None,
+            last_before: None,
         }
     }
 
@@ -61,32 +64,66 @@ impl Phases {
 
     /// The key for a packet of this number in this phase (RFC 9001 section 6.5): one that is older than
     /// what was opened under the current key was sealed under the one before.
+    ///
+    /// Where that is gone, the next one stands in: a packet takes as long as any other then, and does
+    /// not open (section 6.3).
     #[inline]
-    pub(crate) fn choose(&self, phase: bool, number: u64) -> Result<(Turn, &PacketKey), Dropped> {
+    pub(crate) fn choose(&self, phase: bool, number: u64) -> (Turn, &PacketKey) {
         if phase == (self.generation % 2 == 1) {
-            return Ok((Turn::Current, &self.current));
+            return (Turn::Current, &self.current);
         }
-        match (self.first, &self.previous) {
-            (Some(first), Some(previous)) if number < first => Ok((Turn::Previous, previous)),
-            (Some(first), None) if number < first => Err(Dropped::MissingGeneration),
-            _ => Ok((Turn::Next, &self.next)),
+        match &self.previous {
+            Some(previous) if self.is_before(number) => (Turn::Previous, previous),
+            _ => (Turn::Next, &self.next),
         }
     }
 
-    /// Takes note of a packet that authenticated, and says of which generation it is.
-    #[inline]
-    pub(crate) fn opened(&mut self, turn: Turn, number: u64) -> u64 {
+    /// Why a packet did not open under the key of `turn`.
+    #[cold]
+    pub(crate) fn refusal(&self, turn: Turn, number: u64) -> Dropped {
         match turn {
-            Turn::Previous => return self.generation - 1,
+            Turn::Next if self.is_before(number) => Dropped::MissingGeneration,
+            _ => Dropped::Forged,
+        }
+    }
+
+    /// Whether a packet that authenticated is as new as its key: no larger number was opened under an
+    /// older one. `largest` is the largest that was opened.
+    #[inline]
+    pub(crate) fn is_in_order(&self, turn: Turn, number: u64, largest: Option<u64>) -> bool {
+        match turn {
+            // `choose` took the key for its number.
+            Turn::Previous => true,
+            Turn::Current => self.last_before.is_none_or(|last| last < number),
+            Turn::Next => largest.is_none_or(|last| last < number),
+        }
+    }
+
+    /// Takes note of a packet that authenticated, and says of which generation it is; `largest` is the
+    /// largest number that was opened before it.
+    #[inline]
+    pub(crate) fn opened(&mut self, turn: Turn, number: u64, largest: Option<u64>) -> u64 {
+        match turn {
+            Turn::Previous => {
+                self.last_before = self.last_before.max(Some(number));
+                return self.generation - 1;
+            }
             Turn::Current => {
                 self.first = Some(self.first.map_or(number, |first| first.min(number)));
             }
             Turn::Next => {
                 self.advance();
                 self.first = Some(number);
+                self.last_before = largest;
             }
         }
         self.generation
+    }
+
+    /// Whether packets of larger numbers were opened under the current key.
+    #[inline]
+    fn is_before(&self, number: u64) -> bool {
+        self.first.is_some_and(|first| number < first)
     }
 
     #[cold]

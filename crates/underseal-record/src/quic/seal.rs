@@ -63,6 +63,7 @@ impl PacketSealer {
     ///
     /// What that owner sealed counts as sealed here.
     pub fn skip_to(&mut self, next: u64) {
+        let next = next.min(MAX_PACKET_NUMBER + 1);
         if next > self.next {
             self.sealed = self.sealed.saturating_add(next - self.next);
             self.next = next;

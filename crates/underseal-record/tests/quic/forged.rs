@@ -102,7 +102,13 @@ fn a_packet_opens_once_and_not_after_too_many_others() {
     opener.open(&mut first.clone(), NUMBER_AT).unwrap();
     let mut again = first.clone();
     assert_eq!(opener.open(&mut again, NUMBER_AT), Err(Dropped::Duplicate));
-    assert_eq!(again, first, "nothing was written to");
+    let (header, tail) = (NUMBER_AT + 2, first.len() - TAG_LEN);
+    assert_eq!(again[..header], first[..header], "the header is as it came");
+    assert_eq!(
+        again[tail..],
+        first[tail..],
+        "so is what may be a reset token"
+    );
     for _ in 0..2048 {
         opener
             .open(&mut sealed(&mut sealer, b"hello"), NUMBER_AT)
@@ -110,6 +116,26 @@ fn a_packet_opens_once_and_not_after_too_many_others() {
     }
     let dropped = opener.open(&mut second.clone(), NUMBER_AT);
     assert_eq!((dropped, opener.failures()), (Err(Dropped::TooOld), 0));
+}
+
+/// Who guesses a packet number must not learn by a clock whether it was used (RFC 9001 section 9.5).
+#[test]
+fn a_forged_packet_of_a_used_or_old_number_is_tried_as_any_other() {
+    let (mut sealer, mut opener) = pair(Algorithm::ChaCha20Poly1305, Backend::ALL[0]);
+    let old = sealed(&mut sealer, b"hello");
+    sealer.skip_to(5000);
+    let used = sealed(&mut sealer, b"hello");
+    opener.open(&mut used.clone(), NUMBER_AT).unwrap();
+    for (count, (packet, authentic)) in
+        (1..).zip([(used, Dropped::Duplicate), (old, Dropped::TooOld)])
+    {
+        let mut forged = packet.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert_eq!(opener.open(&mut forged, NUMBER_AT), Err(Dropped::Forged));
+        let mut packet = packet;
+        assert_eq!(opener.open(&mut packet, NUMBER_AT), Err(authentic));
+        assert_eq!(opener.failures(), count);
+    }
 }
 
 proptest! {

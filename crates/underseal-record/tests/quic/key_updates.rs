@@ -1,7 +1,7 @@
 //! Key updates: which packets open under which keys, and which are refused.
 
 use underseal_record::quic::{Dropped, Refused};
-use underseal_record::{Algorithm, Backend};
+use underseal_record::{Algorithm, Backend, TAG_LEN};
 
 use crate::packets::{NUMBER_AT, pair, sealed, short};
 
@@ -47,8 +47,10 @@ fn packets_from_before_an_update_open_until_their_keys_are_discarded() {
         let before = late[1].clone();
         let dropped = opener.open(&mut late[1], NUMBER_AT);
         assert_eq!(dropped, Err(Dropped::MissingGeneration));
-        assert_eq!(late[1], before, "nothing was written to");
-        assert_eq!(opener.failures(), 0, "no key was tried");
+        let (header, tail) = (NUMBER_AT + 2, before.len() - TAG_LEN);
+        assert_eq!(late[1][..header], before[..header]);
+        assert_eq!(late[1][tail..], before[tail..]);
+        assert_eq!(opener.failures(), 1, "a key was tried, as for any packet");
     }
 }
 
@@ -63,6 +65,37 @@ fn a_packet_two_generations_ahead_does_not_open() {
     let dropped = opener.open(&mut sealed(&mut sealer, b"hello"), NUMBER_AT);
     assert_eq!((dropped, opener.failures()), (Err(Dropped::Forged), 1));
     assert_eq!(opener.generation(), 0);
+}
+
+/// RFC 9001 section 6.4: whoever seals a packet under newer keys than one with a larger number has
+/// broken the protocol.
+#[test]
+fn newer_keys_than_those_of_a_larger_number_are_the_peers_fault() {
+    for (algorithm, backend) in all() {
+        let (mut old, mut opener) = pair(algorithm, backend);
+        let (mut new, _) = pair(algorithm, backend);
+        new.follow(1).unwrap();
+        let mut below = [(); 2].map(|()| sealed(&mut new, b"below"));
+        for sealer in [&mut old, &mut new] {
+            sealer.skip_to(10);
+        }
+        opener
+            .open(&mut sealed(&mut old, b"ten"), NUMBER_AT)
+            .unwrap();
+        let dropped = opener.open(&mut below[0], NUMBER_AT);
+        assert_eq!(dropped, Err(Dropped::KeyOrder), "{algorithm} {backend}");
+        assert_eq!((opener.generation(), opener.failures()), (0, 0));
+        // Behind a true update as well.
+        new.skip_to(11);
+        opener
+            .open(&mut sealed(&mut new, b"news"), NUMBER_AT)
+            .unwrap();
+        let dropped = opener.open(&mut below[1], NUMBER_AT);
+        assert_eq!(dropped, Err(Dropped::KeyOrder));
+        opener
+            .open(&mut sealed(&mut new, b"news"), NUMBER_AT)
+            .unwrap();
+    }
 }
 
 #[test]

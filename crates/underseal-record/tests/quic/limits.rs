@@ -1,7 +1,8 @@
 //! RFC 9001 section 6.6: how much a key may seal, and how often it may fail to open.
 
 use underseal_record::quic::{
-    Dropped, MAX_PACKET_NUMBER, Refused, confidentiality_limits, integrity_limit,
+    Dropped, MAX_PACKET_NUMBER, Outgoing, PacketNumber, Refused, confidentiality_limits,
+    integrity_limit,
 };
 use underseal_record::{Algorithm, Backend, Limits};
 
@@ -47,6 +48,20 @@ fn what_another_owner_sealed_counts() {
     assert_eq!(refused, Err(Refused::ConfidentialityLimit));
     sealer.skip_to(5);
     assert_eq!(sealer.next_number(), 1 << 23, "numbers never go back");
+}
+
+#[test]
+fn past_the_last_number_nothing_is_sealed() {
+    let (mut sealer, _) = pair(Algorithm::ChaCha20Poly1305, Backend::ALL[0]);
+    sealer.skip_to(u64::MAX);
+    let mut packet = short(false, 0, 4, b"hello");
+    let mut packets = [Outgoing::new(&mut packet, NUMBER_AT, 0)];
+    sealer.write_numbers(&mut packets);
+    assert_eq!(sealer.seal_batch(&mut packets), 0);
+    assert_eq!(packets[0].outcome, Some(Err(Refused::NumberTooLarge)));
+    let decoded =
+        [MAX_PACKET_NUMBER, u64::MAX].map(|largest| PacketNumber::decode(&[7], Some(largest)));
+    assert_eq!(decoded[0], decoded[1]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod key_update;
 mod keys;
 mod limits;
 mod master_secret;
+mod message;
 mod number;
 mod open;
 mod seal;

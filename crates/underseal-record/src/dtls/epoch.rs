@@ -11,7 +11,6 @@ pub(super) struct EpochOpener {
     pub(super) number_mask: Option<HeaderKey>,
     pub(super) keys: EpochKeys,
     pub(super) window: ReplayWindow,
-    pub(super) forged: u64,
     pub(super) max_forged: u64,
 }
 
@@ -22,7 +21,6 @@ impl EpochOpener {
             number_mask: keys.number_mask(backend),
             keys,
             window,
-            forged: 0,
             max_forged: limits::MAX_FORGED,
         }
     }
@@ -32,11 +30,15 @@ impl EpochOpener {
     }
 
     pub(super) fn is_exhausted(&self) -> bool {
-        self.forged >= self.max_forged
+        self.keys.forged >= self.max_forged
     }
 
-    /// Opens `body` in place as the record of number `seq`: the one place where the window is asked
-    /// before the AEAD runs, and told after the record was authentic.
+    /// Opens `body` in place as the record of number `seq`: the one place where the window is asked,
+    /// and told after the record was authentic.
+    ///
+    /// A number that was sent in the clear is looked up before the AEAD runs (RFC 6347 section
+    /// 4.1.2.6). One that was encrypted is looked up afterwards: how long a record takes must not tell
+    /// what its number is (RFC 9147 section 4.5.1).
     #[inline]
     pub(super) fn open(
         &mut self,
@@ -45,14 +47,18 @@ impl EpochOpener {
         aad: &[u8],
         body: &mut [u8],
     ) -> Result<(), Discard> {
-        self.window.check(seq)?;
+        let fresh = self.window.check(seq);
+        if self.number_mask.is_none() {
+            fresh?;
+        }
         if self.is_exhausted() {
             return Err(Discard::IntegrityLimit);
         }
         if self.key.open_in_place(nonce, aad, body).is_err() {
-            self.forged += 1;
+            self.keys.forged += 1;
             return Err(Discard::Forged);
         }
+        fresh?;
         self.window.commit(seq);
         Ok(())
     }

@@ -1,5 +1,6 @@
 use core::fmt;
 
+use crate::dtls::message::Fragment;
 use crate::dtls::{EpochSecret, Opener, RecordNumber, Sealer};
 use crate::{ApiMisuse, Error, PeerMisbehaved};
 
@@ -26,12 +27,14 @@ pub struct KeyUpdates {
     receive: EpochSecret,
     next_sent: u16,
     next_received: u16,
+    /// Bytes of the next message that came already.
+    begun: usize,
     /// The records that carried the KeyUpdate which is not acknowledged yet.
     carried_by: Vec<RecordNumber>,
     message: Option<[u8; KEY_UPDATE_LEN]>,
 }
 
-/// What a handshake message was.
+/// What the messages of a handshake record were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Handled {
@@ -43,13 +46,26 @@ pub enum Handled {
         /// Whether the peer asks for an update of the other direction.
         is_requested: bool,
     },
-    /// A KeyUpdate that came before: its ACK was lost, and is due again.
+    /// Other messages, or parts of them, which are next in order: tickets and whatever else follows a
+    /// handshake. Reading them is the caller's; the ACK is due in answer.
+    Other {
+        /// The body of an ACK record.
+        ack: [u8; ACK_LEN],
+    },
+    /// Messages that came before: their ACK was lost, and is due again.
     Repeated {
         /// The body of an ACK record.
         ack: [u8; ACK_LEN],
     },
-    /// Another message, or one that others come before.
+    /// None that is whole, or some that others come before: no ACK, so that the peer repeats them.
     Ignored,
+}
+
+/// What one fragment was.
+enum Part {
+    Update { is_requested: bool },
+    Next,
+    Repeated,
 }
 
 impl KeyUpdates {
@@ -66,6 +82,7 @@ impl KeyUpdates {
             receive,
             next_sent,
             next_received,
+            begun: 0,
             carried_by: Vec::new(),
             message: None,
         }
@@ -134,7 +151,7 @@ impl KeyUpdates {
         if !is_ours {
             return Ok(false);
         }
-        if sealer.next_number().epoch != self.send.epoch() {
+        if !sealer.is_of(&self.send) {
             return Err(ApiMisuse::EpochOrder.into());
         }
         self.send.update()?;
@@ -149,7 +166,8 @@ impl KeyUpdates {
     ///
     /// # Errors
     ///
-    /// [`PeerMisbehaved::BadKeyUpdate`] ends the association; [`ApiMisuse::EpochOrder`] as
+    /// [`PeerMisbehaved::BadKeyUpdate`] ends the association, also for one that is not the last message of
+    /// its record or comes in an epoch that its sender has left; [`ApiMisuse::EpochOrder`] as
     /// [`acknowledged`](Self::acknowledged); [`Error::ConfidentialityLimit`] after the last epoch.
     pub fn received(
         &mut self,
@@ -157,35 +175,81 @@ impl KeyUpdates {
         number: RecordNumber,
         opener: &mut Opener,
     ) -> Result<Handled, Error> {
-        let Ok(message) = <[u8; KEY_UPDATE_LEN]>::try_from(body) else {
-            return Ok(Handled::Ignored);
-        };
-        let [message_type, _, _, _, high, low, .., request] = message;
-        if message_type != KEY_UPDATE {
-            return Ok(Handled::Ignored);
+        let ack = ack_of(number);
+        let (mut rest, mut handled) = (body, Handled::Ignored);
+        while !rest.is_empty() {
+            let Some((fragment, after)) = Fragment::first(rest) else {
+                return Ok(Handled::Ignored);
+            };
+            handled = match self.part(&fragment, number, opener, after.is_empty())? {
+                None => return Ok(Handled::Ignored),
+                Some(Part::Update { is_requested }) => Handled::Updated { ack, is_requested },
+                Some(Part::Next) => Handled::Other { ack },
+                Some(Part::Repeated) if handled == Handled::Ignored => Handled::Repeated { ack },
+                Some(Part::Repeated) => handled,
+            };
+            rest = after;
         }
-        let is_whole = message[1..4] == [0, 0, 1] && message[6..12] == [0, 0, 0, 0, 0, 1];
-        if !is_whole || request > 1 {
+        Ok(handled)
+    }
+
+    /// `None` for a fragment that others come before.
+    fn part(
+        &mut self,
+        fragment: &Fragment<'_>,
+        number: RecordNumber,
+        opener: &mut Opener,
+        is_last: bool,
+    ) -> Result<Option<Part>, Error> {
+        if fragment.seq < self.next_received {
+            return Ok(Some(Part::Repeated));
+        }
+        // The last number is never reached: no message could follow.
+        if fragment.seq > self.next_received || fragment.seq == u16::MAX {
+            return Ok(None);
+        }
+        if fragment.message_type == KEY_UPDATE {
+            let Some(body) = fragment.whole() else {
+                return Ok(None);
+            };
+            let &[request @ (0 | 1)] = body else {
+                return Err(PeerMisbehaved::BadKeyUpdate.into());
+            };
+            self.update(number, opener, is_last)?;
+            let is_requested = request == 1;
+            return Ok(Some(Part::Update { is_requested }));
+        }
+        let Some(begun) = fragment.continues(self.begun) else {
+            return Ok(None);
+        };
+        let (is_whole, is_new) = (begun == fragment.message_len, begun > self.begun);
+        self.begun = if is_whole { 0 } else { begun };
+        self.next_received += u16::from(is_whole);
+        Ok(Some(match is_new || is_whole {
+            true => Part::Next,
+            false => Part::Repeated,
+        }))
+    }
+
+    /// Goes on in the next epoch of the receiving direction.
+    fn update(
+        &mut self,
+        number: RecordNumber,
+        opener: &mut Opener,
+        is_last: bool,
+    ) -> Result<(), Error> {
+        // Who has the ACK of an update sends under its key; until then the epoch before is needed. And
+        // no message goes on under another key than it began (RFC 8446 section 5.1).
+        if number.epoch != opener.epoch() || !is_last {
             return Err(PeerMisbehaved::BadKeyUpdate.into());
         }
-        let seq = u16::from_be_bytes([high, low]);
-        let ack = ack_of(number);
-        if seq < self.next_received {
-            return Ok(Handled::Repeated { ack });
-        }
-        if seq > self.next_received || seq == u16::MAX {
-            return Ok(Handled::Ignored);
-        }
-        if opener.epoch() != self.receive.epoch() {
+        if !opener.is_of(&self.receive) {
             return Err(ApiMisuse::EpochOrder.into());
         }
         self.receive.update()?;
         opener.advance(self.receive.keys())?;
         self.next_received += 1;
-        Ok(Handled::Updated {
-            ack,
-            is_requested: request == 1,
-        })
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::dtls::RecordNumber;
+use crate::dtls::{EpochSecret, RecordNumber};
 use crate::quic::HeaderKey;
 use crate::{Algorithm, ApiMisuse, Backend, Error, ProtocolVersion, TrafficKeys};
 
@@ -19,6 +19,8 @@ pub struct EpochKeys {
     pub(super) epoch: u16,
     /// What was sealed under the key, in what the limits count.
     pub(super) used: u64,
+    /// How many records did not authenticate under it.
+    pub(super) forged: u64,
 }
 
 impl EpochKeys {
@@ -49,6 +51,7 @@ impl EpochKeys {
             keys,
             number_key,
             epoch,
+            forged: 0,
         })
     }
 
@@ -109,6 +112,11 @@ impl EpochKeys {
             true => Ok(()),
             false => Err(ApiMisuse::EpochOrder.into()),
         }
+    }
+
+    /// Whether the next keys of `secret` can follow these.
+    pub(super) fn is_of(&self, secret: &EpochSecret) -> bool {
+        self.version() == ProtocolVersion::Tls13 && self.epoch == secret.epoch()
     }
 
     /// What encrypts record numbers, ready for use.

@@ -5,7 +5,9 @@ use core::ops::Range;
 use crate::dtls::epoch::EpochOpener;
 use crate::dtls::v12::TLS12_CID;
 use crate::dtls::v13::Front;
-use crate::dtls::{ConnectionId, Discard, EpochKeys, RecordNumber, ReplayWindow, v12, v13};
+use crate::dtls::{
+    ConnectionId, Discard, EpochKeys, EpochSecret, RecordNumber, ReplayWindow, v12, v13,
+};
 use crate::nonce::nonce;
 use crate::{Backend, ContentType, Error, MAX_PLAINTEXT, ProtocolVersion, TAG_LEN};
 
@@ -13,8 +15,7 @@ use crate::{Backend, ContentType, Error, MAX_PLAINTEXT, ProtocolVersion, TAG_LEN
 ///
 /// Invariants:
 ///
-/// 1. Each record number is opened once at most: the window is asked before the AEAD runs, and told
-///    after the record was authentic.
+/// 1. Each record number is opened once at most: the window is told after the record was authentic.
 /// 2. A record that does not open changes nothing but a counter, and allocates nothing.
 pub struct Opener {
     current: EpochOpener,
@@ -62,7 +63,7 @@ impl Opener {
         }
     }
 
-    /// Gives keys and window of the current epoch back.
+    /// Gives keys and window of the current epoch back; the keys know how often they were attacked.
     pub fn into_parts(self) -> (EpochKeys, ReplayWindow) {
         (self.current.keys, self.current.window)
     }
@@ -82,9 +83,26 @@ impl Opener {
         Ok(())
     }
 
-    /// Opens no more records of the epoch before the current one: its keys are overwritten.
-    pub fn forget_previous(&mut self) {
-        self.previous = None;
+    /// Opens no more records of the epoch before the current one: its keys are overwritten. Whether
+    /// there are none now.
+    ///
+    /// They stay until a record of the current epoch was opened: before that the peer may not know that
+    /// its key update arrived, and goes on without it (RFC 9147 section 8).
+    pub fn forget_previous(&mut self) -> bool {
+        if self.is_current_used() {
+            self.previous = None;
+        }
+        self.previous.is_none()
+    }
+
+    /// Whether the next keys of `secret` can follow the current ones.
+    pub(super) fn is_of(&self, secret: &EpochSecret) -> bool {
+        self.current.keys.is_of(secret)
+    }
+
+    /// Whether a record of the current epoch was opened.
+    fn is_current_used(&self) -> bool {
+        self.current.window.next() > 0
     }
 
     /// Takes records with this connection ID alone, which this side chose (RFC 9146 section 3).
@@ -252,7 +270,7 @@ impl fmt::Debug for Opener {
         f.debug_struct("Opener")
             .field("keys", &self.current.keys)
             .field("next", &self.current.window.next())
-            .field("forged", &self.current.forged)
+            .field("forged", &self.current.keys.forged)
             .field("backend", &self.backend())
             .finish_non_exhaustive()
     }

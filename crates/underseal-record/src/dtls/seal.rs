@@ -2,7 +2,7 @@ use core::fmt;
 
 use crate::aead::{AeadKey, Refused};
 use crate::dtls::v12::{self, AdditionalData, TLS12_CID};
-use crate::dtls::{ConnectionId, EpochKeys, RecordNumber, limits, v13};
+use crate::dtls::{ConnectionId, EpochKeys, EpochSecret, RecordNumber, limits, v13};
 use crate::nonce::nonce;
 use crate::quic::HeaderKey;
 use crate::{ApiMisuse, Backend, ContentType, Error, Limits, MAX_PLAINTEXT, TAG_LEN};
@@ -55,6 +55,11 @@ impl Sealer {
         *self = Self::with_backend(keys, backend);
         self.connection_id = connection_id;
         Ok(())
+    }
+
+    /// Whether the next keys of `secret` can follow these.
+    pub(super) fn is_of(&self, secret: &EpochSecret) -> bool {
+        self.keys.is_of(secret)
     }
 
     /// Puts the connection ID that the peer asked for into every record from here on.

@@ -42,12 +42,15 @@ impl<const WORDS: usize> ReplayWindow<WORDS> {
     }
 
     /// Notes that the record of number `seq` was authentic; every later [`check`](Self::check) of
-    /// it fails. A number below the window changes nothing.
+    /// it fails. A number below the window changes nothing, nor does `u64::MAX`, which no protocol has.
     #[inline]
     pub fn commit(&mut self, seq: u64) {
         if seq >= self.next {
+            let Some(next) = seq.checked_add(1) else {
+                return;
+            };
             self.enter(seq / 64);
-            self.next = seq + 1;
+            self.next = next;
         } else if self.next - seq > Self::SIZE {
             return;
         }

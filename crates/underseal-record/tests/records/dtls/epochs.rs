@@ -27,12 +27,28 @@ fn the_epoch_before_is_opened_until_it_is_forgotten_or_two_back() {
     assert!(open(&mut opener, &new).is_ok());
     assert!(open(&mut opener, &old[1]).is_ok());
     assert_eq!(open(&mut opener, &old[0]), Err(Discard::Replayed));
-    opener.forget_previous();
+    assert!(opener.forget_previous());
     assert_eq!(open(&mut opener, &old[2]), Err(Discard::Epoch));
     for epoch in [5, 6] {
         opener.advance(secret(algorithm, epoch).keys()).unwrap();
     }
     assert_eq!(open(&mut opener, &new), Err(Discard::Epoch));
+}
+
+/// The ACK of a key update may be lost, and the peer goes on in its epoch.
+#[test]
+fn the_epoch_before_stays_until_the_new_one_was_used() {
+    let algorithm = Algorithm::Aes128Gcm;
+    let mut sealer = Sealer::new(secret(algorithm, 3).keys());
+    let mut opener = Opener::new(secret(algorithm, 3).keys(), ReplayWindow::default());
+    let old = [(); 2].map(|()| seal(&mut sealer, b"old"));
+    opener.advance(secret(algorithm, 4).keys()).unwrap();
+    assert!(!opener.forget_previous());
+    assert!(open(&mut opener, &old[0]).is_ok());
+    sealer.advance(secret(algorithm, 4).keys()).unwrap();
+    assert!(open(&mut opener, &seal(&mut sealer, b"new")).is_ok());
+    assert!(opener.forget_previous());
+    assert_eq!(open(&mut opener, &old[1]), Err(Discard::Epoch));
 }
 
 /// Four epochs on the last two bits are the same: it is the key that tells them apart.

@@ -1,4 +1,4 @@
-use underseal_record::dtls::{Discard, RecordNumber, Sealer};
+use underseal_record::dtls::{Discard, Opener, RecordNumber, Sealer};
 use underseal_record::{Algorithm, ContentType, Error, Limits};
 
 use super::{keys, open, opener, seal, sealer};
@@ -47,4 +47,18 @@ fn a_key_that_was_attacked_too_often_opens_nothing_more() {
     let good = seal(&mut sealer, b"x");
     assert!(opener.is_exhausted());
     assert_eq!(open(&mut opener, &good), Err(Discard::IntegrityLimit));
+}
+
+#[test]
+fn a_key_that_moves_is_known_to_have_been_attacked() {
+    let (mut sealer, mut opener) = (sealer(Algorithm::Aes128Gcm), opener(Algorithm::Aes128Gcm));
+    for _ in 0..2 {
+        let mut forged = seal(&mut sealer, b"x");
+        forged[20] ^= 1;
+        assert_eq!(open(&mut opener, &forged), Err(Discard::Forged));
+    }
+    let (keys, window) = opener.into_parts();
+    let mut opener = Opener::new(keys, window);
+    opener.lower_max_forged(2);
+    assert!(opener.is_exhausted());
 }

@@ -159,6 +159,23 @@ fn each_fault_has_its_reason() {
     }
 }
 
+/// Its number is encrypted, so that nobody may learn by a clock whether it was used.
+#[test]
+fn a_forged_record_of_a_used_or_old_number_is_tried_as_any_other() {
+    for algorithm in Algorithm::ALL {
+        let mut opener = opener(algorithm, 3);
+        let used = Record13::data(algorithm, 3, 5000).seal(b"hello\x17");
+        let old = Record13::data(algorithm, 3, 0).seal(b"hello\x17");
+        assert!(open(&mut opener, &used).is_ok());
+        for (record, authentic) in [(used, Discard::Replayed), (old, Discard::TooOld)] {
+            let mut forged = record.clone();
+            *forged.last_mut().unwrap() ^= 1;
+            assert_eq!(open(&mut opener, &forged), Err(Discard::Forged));
+            assert_eq!(open(&mut opener, &record), Err(authentic));
+        }
+    }
+}
+
 /// An alert, an ACK or a handshake message that nobody sealed.
 #[test]
 fn a_record_in_the_clear_is_passed_over_and_the_next_one_opened() {

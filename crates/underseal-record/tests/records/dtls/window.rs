@@ -51,3 +51,13 @@ fn a_window_is_as_long_as_it_says() {
     assert_eq!(window.check(1), Ok(()));
     assert_eq!(window.check(0), Err(Discard::TooOld));
 }
+
+#[test]
+fn the_largest_number_there_could_be_moves_no_window() {
+    let mut window: ReplayWindow = ReplayWindow::default();
+    window.commit(u64::MAX);
+    assert_eq!(window, ReplayWindow::default());
+    window.commit(u64::MAX - 1);
+    assert_eq!(window.next(), u64::MAX);
+    assert_eq!(window.check(u64::MAX - 1), Err(Discard::Replayed));
+}

@@ -10,6 +10,7 @@ use std::{fmt, io};
 
 use crate::association::Association;
 use crate::endpoint::Endpoint;
+use crate::turn::Turn;
 use crate::{Batch, Counters, Error, Parts};
 
 /// A UDP socket whose datagrams are sealed and opened underneath.
@@ -61,7 +62,7 @@ impl DtlsSocket {
     /// [`Error::ClosedByPeer`], [`Error::AlertReceived`], [`Error::IntegrityLimit`]: for good.
     /// [`Error::Socket`] of kind `WouldBlock` where the socket does not wait, or not as long.
     pub fn recv(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.patiently(|| self.endpoint.recv(buffer))
+        self.patiently(|turn| self.endpoint.recv(turn, buffer))
     }
 
     /// Sends `payloads`, each as a datagram of its own, and returns how many were sent. Neighbours of
@@ -81,7 +82,7 @@ impl DtlsSocket {
     ///
     /// As [`recv`](Self::recv).
     pub fn recv_batch(&self, batch: &mut Batch) -> Result<usize, Error> {
-        self.patiently(|| self.endpoint.recv_batch(batch))
+        self.patiently(|turn| self.endpoint.recv_batch(turn, batch))
     }
 
     /// Lets the kernel hand over several datagrams at once (`UDP_GRO`): for those who receive in
@@ -97,11 +98,12 @@ impl DtlsSocket {
     /// Tries until something was received, or the socket's read timeout is over.
     fn patiently(
         &self,
-        mut attempt: impl FnMut() -> Option<Result<usize, Error>>,
+        mut attempt: impl FnMut(&Turn<'_>) -> Option<Result<usize, Error>>,
     ) -> Result<usize, Error> {
         let start = Instant::now();
         loop {
-            if let Some(received) = attempt() {
+            let turn = self.turn(start)?;
+            if let Some(received) = attempt(&turn) {
                 return received;
             }
             if let Some(timeout) = self.socket().read_timeout()?
@@ -110,6 +112,19 @@ impl DtlsSocket {
                 return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
             }
         }
+    }
+
+    /// Waits for the turn to receive, or until the read timeout, which began at `start`, is over.
+    fn turn(&self, start: Instant) -> Result<Turn<'_>, Error> {
+        let turns = self.endpoint.turns();
+        if let Some(turn) = turns.now() {
+            return Ok(turn);
+        }
+        let turn = match self.socket().read_timeout()? {
+            Some(timeout) => turns.within(timeout.saturating_sub(start.elapsed())),
+            None => Some(turns.next()),
+        };
+        turn.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock).into())
     }
 
     /// Sends a close_notify, once. Receiving goes on until the peer closes, too.

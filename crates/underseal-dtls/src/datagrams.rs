@@ -57,7 +57,9 @@ pub(crate) fn receive(socket: &impl Datagrams, buffer: &mut [u8]) -> io::Result<
 }
 
 /// Whether `error` is what somebody said by ICMP, who need not be the peer: it says nothing of this
-/// call, and the socket has forgotten it (`include/net/icmp.h`, `icmp_err_convert`).
+/// call, and the socket has forgotten it (`net/ipv4/icmp.c`, `icmp_err_convert`; `net/ipv6/icmp.c`,
+/// `icmpv6_err_convert`). `EMSGSIZE` may be of the call, too, if that sends: then the socket says it
+/// again.
 pub(crate) fn is_icmp(error: &io::Error) -> bool {
     let said = [
         Errno::NETUNREACH,
@@ -68,6 +70,77 @@ pub(crate) fn is_icmp(error: &io::Error) -> bool {
         Errno::NONET,
         Errno::PROTO,
         Errno::ACCESS,
+        Errno::MSGSIZE,
+        Errno::OPNOTSUPP,
     ];
     Errno::from_io_error(error).is_some_and(|errno| said.contains(&errno))
+}
+
+/// A socket that fails when a test says so.
+#[cfg(test)]
+pub(crate) mod scripted {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// What becomes of the next calls: an error, or what becomes of them anyway.
+    type Script = Mutex<VecDeque<Option<Errno>>>;
+
+    #[derive(Debug)]
+    pub(crate) struct Scripted {
+        socket: UdpSocket,
+        sends: Script,
+        receives: Script,
+    }
+
+    impl Scripted {
+        /// Two sockets that only hear each other; the first follows the scripts.
+        pub(crate) fn pair(sends: &[Option<Errno>], receives: &[Option<Errno>]) -> (Self, Self) {
+            let bind = || UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+            let (near, far) = (bind(), bind());
+            let connect = |socket: &UdpSocket, peer: &UdpSocket| {
+                let address = peer.local_addr().expect("it is bound");
+                socket.connect(address).expect("loopback is there");
+            };
+            connect(&near, &far);
+            connect(&far, &near);
+            let script = |errors: &[Option<Errno>]| Mutex::new(errors.iter().copied().collect());
+            let scripted = |socket, sends, receives| Self {
+                socket,
+                sends: script(sends),
+                receives: script(receives),
+            };
+            (scripted(near, sends, receives), scripted(far, &[], &[]))
+        }
+    }
+
+    fn follow<R>(script: &Script, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        let next = script.lock().expect("no test panicked").pop_front();
+        match next.flatten() {
+            Some(errno) => Err(errno.into()),
+            None => call(),
+        }
+    }
+
+    impl AsFd for Scripted {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.socket.as_fd()
+        }
+    }
+
+    impl sealed::Sealed for Scripted {}
+
+    impl Datagrams for Scripted {
+        fn sending<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
+            follow(&self.sends, || call(self.as_fd()))
+        }
+
+        fn receiving<R>(
+            &self,
+            call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
+        ) -> io::Result<R> {
+            follow(&self.receives, || call(self.as_fd()))
+        }
+    }
 }

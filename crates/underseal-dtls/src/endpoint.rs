@@ -8,12 +8,14 @@ use underseal_sys::udp;
 
 use crate::association::Association;
 use crate::datagrams::{self, Datagrams, is_icmp};
+use crate::turn::{Turn, Turns};
 use crate::{Batch, Counters, Error, Parts, buffers};
 
 #[derive(Debug)]
 pub(crate) struct Endpoint<S> {
     socket: S,
     association: Association,
+    turns: Turns,
 }
 
 impl<S: Datagrams> Endpoint<S> {
@@ -21,11 +23,17 @@ impl<S: Datagrams> Endpoint<S> {
         Self {
             socket,
             association,
+            turns: Turns::default(),
         }
     }
 
     pub(crate) fn socket(&self) -> &S {
         &self.socket
+    }
+
+    /// Whose turn it is to receive.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     pub(crate) fn into_parts(self) -> (S, Parts) {
@@ -60,10 +68,8 @@ impl<S: Datagrams> Endpoint<S> {
         let mut sent = 0;
         while sent < payloads.len() {
             let train = self.association.seal_train(&payloads[sent..], &mut buffer);
-            let outcome = train.and_then(|train| {
-                self.transmit_train(&buffer[..train.len], train.segment)?;
-                Ok(train.count)
-            });
+            let outcome = train
+                .and_then(|train| Ok(self.transmit_train(&buffer[..train.len], train.segment)?));
             match outcome {
                 Ok(count) => sent += count,
                 Err(_) if sent > 0 => break,
@@ -74,24 +80,31 @@ impl<S: Datagrams> Endpoint<S> {
     }
 
     /// Sends a train, or its datagrams one by one where the path takes no trains: `EIO` where its
-    /// interface computes no checksums, `EINVAL` where datagrams would be fragmented.
-    fn transmit_train(&self, sealed: &[u8], segment: usize) -> io::Result<()> {
+    /// interface computes no checksums, `EINVAL` (`EMSGSIZE` since Linux 6.14) where datagrams would be
+    /// fragmented. How many of them were sent; an error where not even the first was.
+    fn transmit_train(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
+        let count = sealed.len().div_ceil(segment);
         let refused = match self.transmit(sealed, segment) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(count),
             Err(error) => error,
         };
         let errno = Errno::from_io_error(&refused);
-        if sealed.len() <= segment || !matches!(errno, Some(Errno::IO | Errno::INVAL)) {
+        let no_trains = matches!(errno, Some(Errno::IO | Errno::INVAL | Errno::MSGSIZE));
+        if count == 1 || !no_trains {
             return Err(refused);
         }
-        for datagram in sealed.chunks(segment) {
-            self.transmit(datagram, segment)?;
+        for (sent, datagram) in sealed.chunks(segment).enumerate() {
+            match self.transmit(datagram, segment) {
+                Ok(_) => {}
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => return Ok(sent),
+            }
         }
-        Ok(())
+        Ok(count)
     }
 
     /// The next payload; `None` where a datagram was received that has none.
-    pub(crate) fn recv(&self, buffer: &mut [u8]) -> Option<Result<usize, Error>> {
+    pub(crate) fn recv(&self, _turn: &Turn<'_>, buffer: &mut [u8]) -> Option<Result<usize, Error>> {
         if let Some(ready) = self.association.ready(buffer) {
             return Some(ready);
         }
@@ -116,7 +129,11 @@ impl<S: Datagrams> Endpoint<S> {
     }
 
     /// As [`recv`](Self::recv), all payloads of a train at once.
-    pub(crate) fn recv_batch(&self, batch: &mut Batch) -> Option<Result<usize, Error>> {
+    pub(crate) fn recv_batch(
+        &self,
+        _turn: &Turn<'_>,
+        batch: &mut Batch,
+    ) -> Option<Result<usize, Error>> {
         batch.clear();
         while let Some(room) = batch.room() {
             match self.association.ready(room) {
@@ -144,6 +161,7 @@ impl<S: Datagrams> Endpoint<S> {
         self.association
             .open(datagrams, train.segment, answer, place);
         match batch.is_empty() {
+            // Nothing is kept: it was all taken above, and nobody else has the turn.
             true => self.association.ready(&mut []),
             false => Some(Ok(batch.len())),
         }
@@ -173,12 +191,101 @@ impl<S: Datagrams> Endpoint<S> {
 
     /// Sends sealed datagrams. What ICMP said of earlier ones comes instead of sending them, once.
     fn transmit(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
-        match datagrams::send(&self.socket, sealed, segment) {
-            Err(error) if is_icmp(&error) => {
-                self.association.tally().icmp_errors.one();
-                datagrams::send(&self.socket, sealed, segment)
-            }
-            outcome => outcome,
+        let send = || datagrams::send(&self.socket, sealed, segment);
+        let said = match send() {
+            Err(error) if is_icmp(&error) => error,
+            outcome => return outcome,
+        };
+        let outcome = send();
+        // What is said twice was said of these datagrams: they are too long.
+        let same = |error: &io::Error| error.raw_os_error() == said.raw_os_error();
+        if !outcome.as_ref().is_err_and(same) {
+            self.association.tally().icmp_errors.one();
         }
+        outcome
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]
+mod tests {
+    use underseal_record::dtls::{EpochKeys, ReplayWindow};
+    use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
+
+    use super::*;
+    use crate::datagrams::scripted::Scripted;
+
+    fn keys(side: u8) -> EpochKeys {
+        let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
+        let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0));
+        EpochKeys::new(keys.expect("the key has its length"), 1).expect("epoch 1 has keys")
+    }
+
+    /// Both sides; the socket of the first fails as the scripts say.
+    fn pair(
+        sends: &[Option<Errno>],
+        receives: &[Option<Errno>],
+    ) -> (Endpoint<Scripted>, Endpoint<Scripted>) {
+        let (near, far) = Scripted::pair(sends, receives);
+        let side = |socket, side| {
+            let parts = Parts::new(keys(side), keys(1 - side), ReplayWindow::default());
+            Endpoint::new(socket, Association::new(parts, Vec::new()))
+        };
+        (side(near, 0), side(far, 1))
+    }
+
+    fn recv(endpoint: &Endpoint<Scripted>) -> Vec<u8> {
+        let mut buffer = [0; 2000];
+        loop {
+            let received = endpoint.recv(&endpoint.turns().next(), &mut buffer);
+            if let Some(received) = received {
+                return buffer[..received.expect("it was sent")].to_vec();
+            }
+        }
+    }
+
+    #[test]
+    fn a_train_that_was_sent_in_part_is_counted_by_its_parts() {
+        for refused in [Errno::IO, Errno::INVAL] {
+            let (full, none) = (Some(Errno::AGAIN), None);
+            let (near, far) = pair(&[Some(refused), none, full, full], &[]);
+            let payloads = [[1; 100], [2; 100], [3; 100]];
+            assert!(matches!(near.send_batch(&payloads), Ok(1)), "{refused}");
+            assert!(matches!(near.send_batch(&payloads[1..]), Ok(2)));
+            let received = [(); 3].map(|()| recv(&far));
+            assert_eq!(received, payloads);
+        }
+    }
+
+    #[test]
+    fn where_trains_are_too_long_for_the_path_their_datagrams_go_one_by_one() {
+        // Since Linux 6.14.
+        let refused = Some(Errno::MSGSIZE);
+        let (near, far) = pair(&[refused, refused], &[]);
+        let payloads = [[1; 100], [2; 100]];
+        assert!(matches!(near.send_batch(&payloads), Ok(2)));
+        assert_eq!([recv(&far), recv(&far)], payloads);
+        assert_eq!(near.counters().icmp_errors, 0);
+    }
+
+    /// ICMP says "fragmentation needed" of an earlier datagram, to whoever asks the socket next.
+    #[test]
+    fn what_icmp_says_of_the_mtu_is_no_error_of_the_next_call() {
+        let said = Some(Errno::MSGSIZE);
+        let (near, far) = pair(&[said], &[said]);
+        assert!(matches!(near.send(b"there"), Ok(5)));
+        assert_eq!(recv(&far), b"there");
+        assert!(matches!(far.send(b"back"), Ok(4)));
+        assert_eq!(recv(&near), b"back");
+        assert_eq!(near.counters().icmp_errors, 2);
+        // Said of this very datagram.
+        let (near, _far) = pair(&[said, said], &[]);
+        let refused = near.send(b"there");
+        assert!(
+            matches!(&refused, Err(Error::Socket(error))
+            if Errno::from_io_error(error) == said),
+            "{refused:?}"
+        );
+        assert_eq!(near.counters().icmp_errors, 0);
     }
 }

@@ -7,7 +7,8 @@ use crate::datagrams::{self, Datagrams};
 
 /// The epoch whose keys one handshake makes.
 pub(crate) const FIRST_EPOCH: u16 = 1;
-/// Bytes of received datagrams that are kept until their records can be told from forged ones.
+/// Bytes of received datagrams that are kept until their records can be told from forged ones, and of
+/// sent ones that the peer may lack.
 const MAX_KEPT: usize = 1 << 16;
 
 /// A connected UDP socket as the stream of a handshake: an `SslStream` reads and writes datagrams
@@ -31,6 +32,7 @@ pub(crate) struct Seen {
     received_len: usize,
     /// Datagrams sent since the last one that was received.
     flight: Vec<Vec<u8>>,
+    flight_len: usize,
     flight_is_over: bool,
 }
 
@@ -73,9 +75,10 @@ impl<S: Datagrams> Read for HandshakeIo<S> {
 
 impl<S: Datagrams> Write for HandshakeIo<S> {
     fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
-        let sent = datagrams::send(&*self.socket, datagram, datagram.len())?;
+        // First: a record that the socket does not take has used its number all the same, and the peer
+        // lacks the flight that it is of.
         self.seen.sent(datagram);
-        Ok(sent)
+        datagrams::send(&*self.socket, datagram, datagram.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -87,8 +90,13 @@ impl Seen {
     pub(crate) fn sent(&mut self, datagram: &[u8]) {
         if std::mem::take(&mut self.flight_is_over) {
             self.flight.clear();
+            self.flight_len = 0;
         }
-        self.flight.push(datagram.to_vec());
+        // More is no flight, but data that OpenSSL sent after it.
+        self.flight_len += datagram.len();
+        if self.flight_len <= MAX_KEPT {
+            self.flight.push(datagram.to_vec());
+        }
         let protected = record_numbers(datagram).filter(|number| number.epoch > 0);
         self.last_sent = self.last_sent.into_iter().chain(protected).max();
     }
@@ -125,5 +133,42 @@ impl Seen {
             true => Vec::new(),
             false => self.flight,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::datagrams::scripted::Scripted;
+
+    /// A record of epoch 1 with one byte.
+    fn record(seq: u8) -> [u8; 14] {
+        [22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, seq, 0, 1, 9]
+    }
+
+    fn io(sends: &[Option<Errno>]) -> (HandshakeIo<Scripted>, Scripted) {
+        let (near, far) = Scripted::pair(sends, &[]);
+        (HandshakeIo::new(near).expect("it is connected"), far)
+    }
+
+    #[test]
+    fn a_record_that_the_socket_refused_has_used_its_number_and_is_sent_again() {
+        let (mut io, _far) = io(&[None, Some(Errno::NOBUFS)]);
+        io.write_all(&record(4)).expect("the socket takes it");
+        assert!(io.write(&record(5)).is_err());
+        let seen = io.take_seen();
+        assert_eq!(seen.next_seq(), 6);
+        assert_eq!(seen.into_flight(), [record(4), record(5)]);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_flight_is_bounded() {
+        let (mut io, _far) = io(&[]);
+        for _ in 0..100 {
+            io.write_all(&[23; 1000]).expect("the socket takes it");
+        }
+        assert_eq!(io.take_seen().into_flight().len(), MAX_KEPT / 1000);
     }
 }

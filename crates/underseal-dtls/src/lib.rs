@@ -24,6 +24,7 @@ mod listener;
 mod parts;
 #[cfg(feature = "tokio")]
 mod socket;
+mod turn;
 
 pub use batch::Batch;
 pub use counters::Counters;

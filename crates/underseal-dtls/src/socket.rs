@@ -9,6 +9,7 @@ use tokio::net::UdpSocket;
 
 use crate::association::Association;
 use crate::endpoint::Endpoint;
+use crate::turn::Turn;
 use crate::{Batch, Counters, Error, Parts};
 
 /// A UDP socket of tokio whose datagrams are sealed and opened underneath.
@@ -61,7 +62,8 @@ impl DtlsSocket {
     ///
     /// The same.
     pub async fn recv(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.patiently(|| self.endpoint.recv(buffer)).await
+        self.patiently(|turn| self.endpoint.recv(turn, buffer))
+            .await
     }
 
     /// As [`blocking::DtlsSocket::send_batch`](crate::blocking::DtlsSocket::send_batch).
@@ -86,7 +88,8 @@ impl DtlsSocket {
     ///
     /// The same.
     pub async fn recv_batch(&self, batch: &mut Batch) -> Result<usize, Error> {
-        self.patiently(|| self.endpoint.recv_batch(batch)).await
+        self.patiently(|turn| self.endpoint.recv_batch(turn, batch))
+            .await
     }
 
     /// As [`blocking::DtlsSocket::set_gro`](crate::blocking::DtlsSocket::set_gro).
@@ -101,10 +104,12 @@ impl DtlsSocket {
     /// Tries until something was received.
     async fn patiently(
         &self,
-        mut attempt: impl FnMut() -> Option<Result<usize, Error>>,
+        mut attempt: impl FnMut(&Turn<'_>) -> Option<Result<usize, Error>>,
     ) -> Result<usize, Error> {
         loop {
-            match attempt() {
+            // An attempt does not wait, so that nobody has the turn for long.
+            let attempted = attempt(&self.endpoint.turns().next());
+            match attempted {
                 Some(Err(Error::Socket(error))) if error.kind() == ErrorKind::WouldBlock => {
                     self.socket().readable().await?;
                 }

@@ -8,6 +8,7 @@ mod blocking;
 mod end;
 mod forged;
 mod icmp;
+mod several;
 mod tasks;
 
 use std::net::UdpSocket;

@@ -13,7 +13,7 @@ fn adopt(socket: UdpSocket) -> tokio::net::UdpSocket {
     tokio::net::UdpSocket::from_std(socket).unwrap()
 }
 
-fn pair() -> (DtlsSocket, DtlsSocket) {
+pub(crate) fn pair() -> (DtlsSocket, DtlsSocket) {
     let (near, far) = sockets();
     let near = DtlsSocket::from_parts(adopt(near), parts(0)).unwrap();
     (near, DtlsSocket::from_parts(adopt(far), parts(1)).unwrap())

@@ -8,9 +8,13 @@ use crate::{
 };
 
 mod dtls;
+mod key_updates;
+mod outgoing;
 mod quic;
 
 pub use dtls::{dtls_change, dtls_datagram, dtls_hello, dtls_window, dtls_window_agrees};
+pub use key_updates::dtls_key_updates;
+pub use outgoing::quic_seal;
 pub use quic::{quic_headers, quic_train};
 
 /// Deframes arbitrary bytes as a stream until they run out or are refused.

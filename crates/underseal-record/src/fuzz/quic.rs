@@ -57,7 +57,7 @@ pub fn quic_train(data: &[u8]) {
     }
 }
 
-fn secret(algorithm: Algorithm) -> TrafficSecret {
+pub(super) fn secret(algorithm: Algorithm) -> TrafficSecret {
     let len = if algorithm == Algorithm::Aes256Gcm {
         48
     } else {

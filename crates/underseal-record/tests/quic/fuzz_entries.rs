@@ -45,4 +45,9 @@ proptest! {
     fn opening_trains_holds_its_invariants(data in vec(any::<u8>(), 0..200)) {
         fuzz::quic_train(&data);
     }
+
+    #[test]
+    fn sealing_trains_holds_its_invariants(data in vec(any::<u8>(), 0..200)) {
+        fuzz::quic_seal(&data);
+    }
 }

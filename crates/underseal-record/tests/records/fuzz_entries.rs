@@ -105,4 +105,9 @@ proptest! {
     fn moving_a_window_holds_its_invariants(data in vec(any::<u8>(), 0..400)) {
         fuzz::dtls_window(&data);
     }
+
+    #[test]
+    fn updating_keys_over_a_bad_path_holds_its_invariants(data in vec(any::<u8>(), 0..400)) {
+        fuzz::dtls_key_updates(&data);
+    }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the steps, their order and what is said about each.
 
+use std::num::NonZero;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -91,7 +92,7 @@ impl StepName {
             Self::Fmt => in_each_workspace(&["fmt", "--check"]),
             Self::Clippy => clippy(),
             Self::Docs => docs(),
-            Self::Unit => shell::run(shell::cargo(&["test", "--workspace", "--locked"])),
+            Self::Unit => unit(),
             Self::Features => features::check(),
             Self::Vm => vm::step(),
             Self::Selftest => selftest::step(),
@@ -127,6 +128,14 @@ fn in_each_workspace(args: &[&str]) -> Result<()> {
     let mut fuzz = shell::cargo(args);
     fuzz.args(["--manifest-path", "fuzz/Cargo.toml"]);
     shell::run(fuzz)
+}
+
+/// More tests at a time than there are CPUs: most of them wait for a socket, a program or a deadline.
+fn unit() -> Result<()> {
+    let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut test = shell::cargo(&["test", "--workspace", "--locked"]);
+    test.env("RUST_TEST_THREADS", (2 * cpus).to_string());
+    shell::run(test)
 }
 
 fn clippy() -> Result<()> {

@@ -175,7 +175,11 @@ fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<Log> {
     let place = |suffix: &str| directory().join(format!("{word}{suffix}"));
     let tree = Tree::new(place(".root"), kernel)?;
     let programs = programs(kernel.name(), binaries, args);
-    tree.add(&programs, &[("UNDERSEAL_VM_KERNEL", &word)])?;
+    let environment = [
+        ("UNDERSEAL_VM_KERNEL", word.as_str()),
+        ("RUST_TEST_THREADS", kernel.name().test_threads()),
+    ];
+    tree.add(&programs, &environment)?;
     let machine = Machine {
         name: word.clone(),
         image: kernel.image()?,

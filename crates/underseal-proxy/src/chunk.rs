@@ -68,10 +68,10 @@ impl Chunk {
         cx: &mut Context<'_>,
         source: Pin<&mut impl AsyncRead>,
     ) -> Poll<io::Result<usize>> {
-        self.make_room();
-        if self.end == LEN {
+        if self.is_full() {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
+        self.make_room();
         let mut room = ReadBuf::new(&mut self.allocation[self.end..]);
         let polled = source.poll_read(cx, &mut room);
         let read = room.filled().len();
@@ -83,14 +83,14 @@ impl Chunk {
         Poll::Ready(Ok(read))
     }
 
-    /// Whether a whole buffer waits, so that nothing can be added.
+    /// Whether a whole buffer waits, or a copy that is longer, so that nothing can be added.
     pub(crate) fn is_full(&self) -> bool {
-        self.end - self.start == LEN
+        self.bytes().len() >= LEN
     }
 
     /// Adds as much of `bytes` as there is room for behind what is there, and says how much.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
-        if bytes.is_empty() {
+        if bytes.is_empty() || self.is_full() {
             return 0;
         }
         self.make_room();
@@ -104,15 +104,16 @@ impl Chunk {
     pub(crate) fn settle(&mut self) {
         if self.is_empty() {
             *self = Self::default();
-        } else if self.allocation.len() == LEN && self.bytes().len() <= COPIED {
+        } else if self.allocation.len() >= LEN && self.bytes().len() <= COPIED {
             *self = Self::copy_of(self.bytes());
         }
     }
 
-    /// Moves the bytes to the start of a lent buffer, unless there is room behind them.
+    /// Moves the bytes, which are no whole buffer, to the start of a lent one, unless there is room
+    /// behind them.
     fn make_room(&mut self) {
         if self.allocation.len() == LEN {
-            if self.end == LEN && self.start > 0 {
+            if self.end == LEN {
                 self.allocation.copy_within(self.start..self.end, 0);
                 self.end -= mem::take(&mut self.start);
             }
@@ -183,6 +184,20 @@ mod tests {
         chunk.consume(10);
         assert!(matches!(fill(&mut chunk, &source), Poll::Ready(Ok(10))));
         assert_eq!(chunk.bytes().len(), LEN);
+    }
+
+    #[test]
+    fn a_copy_that_is_longer_than_a_buffer_takes_nothing_until_it_is_not() {
+        let mut chunk = Chunk::copy_of(&vec![7; LEN + 10]);
+        assert!(chunk.is_full());
+        assert!(matches!(fill(&mut chunk, b"abc"), Poll::Ready(Err(_))));
+        assert_eq!(chunk.append(b"abc"), 0);
+        chunk.consume(10);
+        assert!(chunk.is_full());
+        chunk.consume(1);
+        assert!(matches!(fill(&mut chunk, b"abc"), Poll::Ready(Ok(1))));
+        assert_eq!(chunk.bytes().len(), LEN);
+        assert_eq!(chunk.bytes().last(), Some(&b'a'));
     }
 
     #[test]

@@ -245,3 +245,40 @@ fn a_body_in_chunks_is_sent_once_more_as_it_came() {
         assert!(bodies.iter().any(|body| body == sent), "{way:?} {bodies:?}");
     }
 }
+
+/// As much as is kept of a body, and as much as is read ahead behind it, do not fit into one buffer.
+#[test]
+fn what_a_client_sends_behind_a_request_is_still_there_when_that_is_sent_once_more() {
+    let connections = AtomicUsize::new(0);
+    let backend = Backend::new(move |connection| {
+        let is_first = connections.fetch_add(1, Ordering::SeqCst) == 0;
+        while let Some((head, _)) = connection.request() {
+            if is_first && head.starts_with("PUT ") {
+                // The proxy reads ahead meanwhile; however far it comes, the answers are the same.
+                thread::sleep(std::time::Duration::from_millis(700));
+                return;
+            }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let proxy = Start::new(backend.address)
+        .plain()
+        .with(&["--workers", "1"])
+        .start();
+    assert_eq!(Version::Http1.get(proxy.address, &[]), 200);
+    let mut tcp = proxy.tcp();
+    let mut sent = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n".to_vec();
+    sent.resize(sent.len() + 65536, b'x');
+    let pad = "x".repeat(1000);
+    for _ in 0..399 {
+        let next = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Pad: {pad}\r\n\r\n");
+        sent.extend(next.as_bytes());
+    }
+    sent.extend(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let mut writer = tcp.try_clone().expect("a second handle");
+    let sending = thread::spawn(move || writer.write_all(&sent));
+    let mut text = String::new();
+    tcp.read_to_string(&mut text).expect("responses");
+    sending.join().expect("no panic").expect("all of it");
+    assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 401);
+}

@@ -25,6 +25,7 @@ pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};
 pub use load::{Authentication, LoadError, Loaded, Place, PolicyFile, load, load_all};
 pub use matcher::{Labels, Matcher, applies};
+pub use pattern::is_spiffe_id;
 pub use schema::json_schema;
 pub use token::{Claims, Token};
 pub use validate::Fault;

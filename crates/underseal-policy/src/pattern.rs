@@ -290,7 +290,17 @@ pub(crate) fn check_normal(path: &[u8], written: &str) -> Result<(), String> {
     }
 }
 
-/// The grammar of SPIFFE-ID, section 2. There is one spelling of each.
+/// Whether `text` is a SPIFFE ID (SPIFFE-ID section 2), of which there is one spelling: rules are compared
+/// with no other.
+///
+/// ```
+/// assert!(underseal_policy::is_spiffe_id("spiffe://corp/ns/shop/sa/web"));
+/// assert!(!underseal_policy::is_spiffe_id("spiffe://CORP/ns/shop/sa/web"));
+/// ```
+pub fn is_spiffe_id(text: &str) -> bool {
+    check_spiffe_id(text).is_ok()
+}
+
 fn check_spiffe_id(id: &str) -> Result<(), String> {
     let Some(rest) = id.strip_prefix("spiffe://") else {
         return Err(format!("a SPIFFE ID begins with `spiffe://`: `{id}`"));

@@ -1,8 +1,11 @@
 //! The identity that a certificate proves.
 
 use rustls_pki_types::CertificateDer;
-use underseal_policy::Fact;
+use underseal_policy::{Fact, is_spiffe_id};
 use webpki::EndEntityCert;
+
+/// How long an ID may be, in bytes (SPIFFE-ID section 2.3).
+const MAX_LEN: usize = 2048;
 
 /// The SPIFFE ID of a certificate that has been verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +31,7 @@ impl Principal {
         let mut ids = certificate.valid_uri_names().filter(|name| is_spiffe(name));
         match (ids.next(), ids.next()) {
             (None, _) => Self::Absent,
-            (Some(id), None) if is_plain(id) => Self::Is(id.into()),
+            (Some(id), None) if id.len() <= MAX_LEN && is_spiffe_id(id) => Self::Is(id.into()),
             (Some(_), _) => Self::Unclear,
         }
     }
@@ -47,13 +50,6 @@ impl Principal {
 fn is_spiffe(name: &str) -> bool {
     let (scheme, _) = name.split_once(':').unwrap_or_default();
     scheme.eq_ignore_ascii_case("spiffe")
-}
-
-/// Whether an ID begins as each of them does. Visible ASCII: it goes into a field of requests.
-fn is_plain(id: &str) -> bool {
-    id.starts_with("spiffe://")
-        && id.len() <= 2048
-        && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -89,6 +85,14 @@ mod tests {
             &["SPIFFE://corp/ns/shop/sa/web"],
             &["spiffe:corp"],
             &["spiffe://corp/a b"],
+            &["spiffe://CORP/ns/shop/sa/web"],
+            &["spiffe://corp/ns/shop/sa/web/"],
+            &["spiffe://corp/ns//shop"],
+            &["spiffe://corp/ns/shop/sa/../web"],
+            &["spiffe://corp/ns/shop/sa/%77eb"],
+            &["spiffe://corp:443/ns/shop/sa/web"],
+            &["spiffe://me@corp/ns/shop/sa/web"],
+            &["spiffe:///ns/shop/sa/web"],
         ] {
             assert_eq!(principal(unclear), Principal::Unclear, "{unclear:?}");
         }

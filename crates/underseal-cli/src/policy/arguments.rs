@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use underseal_policy::is_spiffe_id;
+
 use crate::cli::label;
 
 const NOTES: &str = "\
@@ -64,6 +66,14 @@ fn jwks(text: &str) -> Result<(String, String), String> {
     let parts = text.rsplit_once('=');
     let (address, file) = parts.ok_or("expected URL=FILE")?;
     Ok((address.to_owned(), file.to_owned()))
+}
+
+/// A SPIFFE ID, or `none`. A proxy refuses whoever shows another.
+fn spiffe_id(text: &str) -> Result<String, String> {
+    match text == "none" || is_spiffe_id(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a SPIFFE ID, or `none`".to_owned()),
+    }
 }
 
 /// Options of `underseal policy`.
@@ -127,7 +137,7 @@ pub(super) struct ExplainArgs {
     pub(super) port: u16,
 
     /// SPIFFE ID of whoever opened the connection
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = spiffe_id)]
     pub(super) from: Option<String>,
 
     /// Its address
@@ -135,7 +145,7 @@ pub(super) struct ExplainArgs {
     pub(super) from_ip: Option<IpAddr>,
 
     /// SPIFFE ID of whoever accepted the connection
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = spiffe_id)]
     pub(super) to: Option<String>,
 
     /// Its address

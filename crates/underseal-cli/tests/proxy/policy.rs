@@ -148,6 +148,7 @@ fn a_client_with_two_identities_is_refused_whatever_a_policy_denies() {
         (&[CLIENT_ID], "tcp", true),
         (&[CLIENT_ID, other], "http", false),
         (&[CLIENT_ID, other], "tcp", false),
+        (&["spiffe://UNDERSEAL.test/ns/test/sa/other"], "http", false),
         (
             &[other, "SPIFFE://underseal.test/ns/test/sa/client"],
             "http",

@@ -445,3 +445,81 @@ fn an_old_client_that_does_not_say_host_asks_for_where_it_connected_to() {
         assert!(text.contains(&authority), "{version:?}: {text}");
     }
 }
+
+/// Answers requests with a body before it has that, and then reads it.
+fn hasty() -> Backend {
+    Backend::new(|connection| {
+        while let Some(head) = connection.head() {
+            if head.starts_with("POST ") {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+                connection.read(5);
+                connection.send("k");
+            } else {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        }
+    })
+}
+
+/// Whoever answers a request before it has come may not read its body as one: it is asked nothing more on
+/// that connection.
+#[test]
+fn a_backend_that_answers_early_is_asked_again_on_another_connection() {
+    let backend = hasty();
+    let proxy = Start::new(backend.address)
+        .plain()
+        .with(&["--workers", "1"])
+        .start();
+    let mut tcp = proxy.tcp();
+    tcp.write_all(
+        b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    )
+    .expect("send");
+    let mut text = String::new();
+    while !text.ends_with("\r\n\r\no") {
+        let mut byte = [0];
+        tcp.read_exact(&mut byte).expect("a response");
+        text.push(char::from(byte[0]));
+    }
+    tcp.write_all(b"GET /").expect("send");
+    tcp.read_exact(&mut [0]).expect("the rest");
+    assert_eq!(crate::tls::plain_get(&mut tcp, "/next"), 200);
+    assert_eq!(backend.connections(), 2);
+}
+
+#[test]
+fn a_backend_that_answers_a_client_of_http2_early_is_asked_again_on_another_connection() {
+    let backend = hasty();
+    let proxy = Start::new(backend.address)
+        .plain()
+        .with(&["--workers", "1"])
+        .start();
+    crate::http2::runtime().block_on(async {
+        let tcp = tokio::net::TcpStream::connect(proxy.address).await;
+        let (sender, connection) = h2::client::handshake(tcp.expect("connect"))
+            .await
+            .expect("HTTP/2");
+        tokio::spawn(connection);
+        let mut sender = sender.ready().await.expect("ready");
+        let ask = |method: &str| {
+            let request = http::Request::builder().method(method).uri("http://a/");
+            request
+                .header("content-length", 5)
+                .body(())
+                .expect("a request")
+        };
+        let (response, mut sink) = sender.send_request(ask("POST"), false).expect("send");
+        let mut body = response.await.expect("a head").into_body();
+        sink.send_data("GET /".into(), true).expect("send");
+        while let Some(data) = body.data().await {
+            data.expect("the rest");
+        }
+        let mut sender = sender.ready().await.expect("ready");
+        let next = http::Request::get("http://a/next").body(());
+        let (next, _) = sender
+            .send_request(next.expect("a request"), true)
+            .expect("send");
+        assert_eq!(next.await.expect("a head").status(), 200);
+    });
+    assert_eq!(backend.connections(), 2);
+}

@@ -303,6 +303,8 @@ impl<'a> Exchange<'a> {
         if response.status < 200 {
             if let Err(too_many) = self.interims.count() {
                 self.worker.buffers.give(out);
+        // Who answers before it has the request may take the rest of it for another one.
+        let is_asked = self.upload == Upload::Done;
                 return Err(too_many);
             }
             match self.prepared.minor_version {
@@ -316,7 +318,7 @@ impl<'a> Exchange<'a> {
         self.down.body = response.body;
         self.download = Download::Body {
             status: response.status,
-            keep_backend: response.keep_backend,
+            keep_backend: response.keep_backend && is_asked,
             keep_client: response.keep_client,
         };
         Ok(Head::Final)

@@ -150,7 +150,8 @@ impl Http1 {
             return Ok(Some(Event::Interim(response)));
         }
         self.down.body = delimited.body;
-        self.persists = delimited.persists;
+        // Who answers before it has the request may take the rest of it for another one.
+        self.persists = delimited.persists && self.sending == Sending::Done;
         Ok(Some(Event::Final(response)))
     }
 

@@ -83,7 +83,6 @@ impl Exchange<'_> {
         else {
             return self.cut(Some("backend-cut"), End::Abort);
         };
-        let is_sent = self.upload == Upload::Done;
         let is_read = self.link.is_read();
         Finished {
             status: Some(status),
@@ -92,7 +91,7 @@ impl Exchange<'_> {
             // A client that is still sending is to read the response before it is cut off.
             end: (!keep_client || !is_read).then_some(End::Close),
             // More than was announced belongs to nobody's request.
-            keep_backend: keep_backend && is_sent && self.down.chunk.is_empty(),
+            keep_backend: keep_backend && self.down.chunk.is_empty(),
             ..Finished::default()
         }
     }

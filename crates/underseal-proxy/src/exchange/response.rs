@@ -32,6 +32,11 @@ impl Interims {
     }
 }
 
+
+    /// How many have come.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.into()
+    }
 /// What the head of a response in HTTP/1.1 says of its body and of its connection.
 #[derive(Debug)]
 pub(crate) struct Delimited {

@@ -4,7 +4,6 @@ mod finished;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::StatusCode;
 use tokio::io::AsyncWrite as _;
@@ -15,8 +14,8 @@ use super::link::{Far, Link};
 use super::request::Prepared;
 use super::response::{self, Response};
 use crate::chunk::Chunk;
-use crate::exchange::Unanswered;
 use crate::exchange::response::Interims;
+use crate::exchange::{Deadline, Unanswered, Wait};
 use crate::flow::{Body, Flow, Waiting};
 use crate::parts::Parts as _;
 use crate::stream::Stream;
@@ -24,7 +23,7 @@ use crate::upstream::{Event, Lost};
 use crate::worker::Worker;
 use underseal_http::http1::ResponseRefusal;
 use underseal_server::closing::End;
-use underseal_server::watch::{Phase, Watch};
+use underseal_server::watch::Watch;
 
 /// An exchange under way.
 pub(super) struct Exchange<'a> {
@@ -35,6 +34,7 @@ pub(super) struct Exchange<'a> {
     down: Flow,
     download: Download,
     interims: Interims,
+    deadline: Deadline,
     /// Boxed because few need it.
     hangup: Option<Box<Hangup>>,
     /// Whether a byte of the response, interim ones included, has come.
@@ -89,6 +89,7 @@ impl<'a> Exchange<'a> {
             down: Flow::new(Chunk::default(), Body::Done),
             download: Download::Head,
             interims: Interims::default(),
+            deadline: Deadline::default(),
             hangup: None,
             is_touched: false,
         };
@@ -137,24 +138,22 @@ impl<'a> Exchange<'a> {
         if self.client_left(cx, client) {
             return Poll::Ready(self.cut(Some("client-cut"), End::Abort));
         }
-        match watch.check(cx) {
-            Some(stop) => Poll::Ready(self.stopped(stop)),
-            None => {
-                watch.enter(Phase::Busy, self.patience());
-                Poll::Pending
-            }
+        let (wait, passed) = (self.wait(), self.passed());
+        let watching = (watch, self.worker.timeouts());
+        match self.deadline.check(cx, watching, wait, passed) {
+            Some(late) => Poll::Ready(self.late(late)),
+            None => Poll::Pending,
         }
     }
 
     /// Whether the client has left while nobody waits for it. One that is waited for is found out by
     /// whoever waits.
     fn client_left(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> bool {
-        let is_going = self.upload == Upload::Going;
-        if is_going && self.link.waits_for_client() {
+        if self.wants_upload() {
             return false;
         }
         let may_end = self.worker.shared.half_close;
-        if is_going && !self.link.may_read_ahead() {
+        if self.upload == Upload::Going && !self.link.may_read_ahead() {
             let hangup = self.hangup.get_or_insert_default();
             return hangup.poll_left(cx, client, may_end).is_ready();
         }
@@ -233,29 +232,20 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll_translated_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Lost>> {
-        loop {
-            let Link::Translated(far) = &mut self.link else {
-                return Poll::Pending;
-            };
-            let (head, is_at_end) = match ready!(far.upstream.poll_head(cx))? {
-                Event::Interim(head) => (head, true),
-                Event::Final(head) => (head, far.upstream.is_at_end()),
-            };
-            let is_said = head.status() == StatusCode::CONTINUE && self.prepared.expects;
-            let may_persist = !self.worker.watches.closing();
-            let mut out = self.worker.buffers.take();
-            let head = (&head, is_at_end);
-            let (response, framer) =
-                response::translated(head, self.prepared, may_persist, &mut out);
-            far.down = framer;
-            self.touch();
-            if is_said {
-                self.worker.buffers.give(out);
-                self.interims.count().map_err(Lost::bad)?;
-                continue;
-            }
-            return Poll::Ready(self.pass_head(response, out).map_err(Lost::bad));
-        }
+        let Link::Translated(far) = &mut self.link else {
+            return Poll::Pending;
+        };
+        let (head, is_at_end) = match ready!(far.upstream.poll_head(cx))? {
+            Event::Interim(head) => (head, true),
+            Event::Final(head) => (head, far.upstream.is_at_end()),
+        };
+        let may_persist = !self.worker.watches.closing();
+        let mut out = self.worker.buffers.take();
+        let head = (&head, is_at_end);
+        let (response, framer) = response::translated(head, self.prepared, may_persist, &mut out);
+        far.down = framer;
+        self.touch();
+        Poll::Ready(self.pass_head(response, out).map_err(Lost::bad))
     }
 
     /// Something of a response has come: the request is not sent once more.
@@ -303,25 +293,32 @@ impl<'a> Exchange<'a> {
         if response.status < 200 {
             if let Err(too_many) = self.interims.count() {
                 self.worker.buffers.give(out);
-        // Who answers before it has the request may take the rest of it for another one.
-        let is_asked = self.upload == Upload::Done;
                 return Err(too_many);
             }
-            match self.prepared.minor_version {
-                // HTTP/1.0 has none of them.
-                0 => self.worker.buffers.give(out),
-                _ => self.put(out),
+            match self.wants_interim(response.status) {
+                true => self.put(out),
+                false => self.worker.buffers.give(out),
             }
             return Ok(Head::Interim);
         }
         self.put(out);
         self.down.body = response.body;
+        // Who answers before it has the request may take the rest of it for another one.
+        let is_asked = self.upload == Upload::Done;
         self.download = Download::Body {
             status: response.status,
             keep_backend: response.keep_backend && is_asked,
             keep_client: response.keep_client,
         };
         Ok(Head::Final)
+    }
+
+    /// HTTP/1.0 has none of them, and [`Self::encourage`] has said one already.
+    fn wants_interim(&self, status: u16) -> bool {
+        let is_said = matches!(self.link, Link::Translated(_))
+            && self.prepared.expects
+            && status == StatusCode::CONTINUE.as_u16();
+        self.prepared.minor_version > 0 && !is_said
     }
 
     fn put(&mut self, head: Vec<u8>) {
@@ -346,21 +343,26 @@ impl<'a> Exchange<'a> {
         })
     }
 
+    /// Whether more of the request is waited for.
+    fn wants_upload(&self) -> bool {
+        self.upload == Upload::Going && self.link.waits_for_client()
+    }
+
     /// Whose turn it is.
-    fn waits_for_client(&self) -> bool {
+    fn wait(&self) -> Wait {
         match self.download {
-            Download::Body { .. } => self.down.waiting == Waiting::Sink,
-            Download::Head if !self.down.unwritten().is_empty() => true,
-            Download::Head => self.upload == Upload::Going && self.link.waits_for_client(),
+            Download::Body { .. } if self.down.waiting == Waiting::Sink => Wait::Client,
+            Download::Body { .. } if self.wants_upload() => Wait::Either,
+            Download::Body { .. } => Wait::Backend,
+            Download::Head if self.wants_upload() => Wait::Client,
+            Download::Head if !self.down.unwritten().is_empty() => Wait::Client,
+            Download::Head => Wait::Backend,
         }
     }
 
-    fn patience(&self) -> Duration {
-        let timeouts = self.worker.timeouts();
-        match self.waits_for_client() {
-            true => timeouts.send,
-            false => timeouts.response,
-        }
+    /// What has passed, to tell whether anything does.
+    fn passed(&self) -> u64 {
+        self.link.passed() + self.down.passed + self.interims.number()
     }
 }
 

@@ -18,12 +18,13 @@ use super::response;
 use crate::exchange::response::Interims;
 use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
+use crate::exchange::{Deadline, Late, Wait};
 use crate::log::Outcome;
 use crate::metrics::Protocol;
 use crate::parts::{Parts as _, Pump, Received};
 use crate::upstream::{Event, Lost, Upstream};
 use underseal_http::http1::ResponseRefusal;
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::watch::Watch;
 
 /// Serves one request, and holds `open` until that is done.
 pub(super) async fn serve(
@@ -209,15 +210,6 @@ impl Stopped {
     }
 }
 
-/// Whose turn it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    Client,
-    Backend,
-    /// Either's: both bodies are open, and may be silent for long.
-    Either,
-}
-
 /// A request that is with a backend.
 pub(super) struct Exchange<'a> {
     client: &'a Client,
@@ -228,10 +220,7 @@ pub(super) struct Exchange<'a> {
     body: Option<Reader>,
     /// The response's, once there is one.
     down: Option<Pump>,
-    /// What the deadline is for.
-    wait: Option<Wait>,
-    /// Bytes that had passed when it was set.
-    passed: u64,
+    deadline: Deadline,
     pub(super) interims: Interims,
 }
 
@@ -249,8 +238,7 @@ impl<'a> Exchange<'a> {
             upstream,
             body,
             down: None,
-            wait: None,
-            passed: 0,
+            deadline: Deadline::default(),
             interims: Interims::default(),
         }
     }
@@ -361,24 +349,16 @@ impl<'a> Exchange<'a> {
         sent.map_err(|_| Stopped::ClientCut)
     }
 
-    /// Sets the deadline anew where something has passed, and says when it is over.
+    /// Says when the deadline is over.
     fn poll_deadline<T>(&mut self, cx: &Context<'_>, wait: Wait) -> Poll<Result<T, Stopped>> {
-        let passed = self.upstream.passed() + self.down.as_ref().map_or(0, |down| down.passed);
-        if self.wait != Some(wait) || self.passed != passed {
-            (self.wait, self.passed) = (Some(wait), passed);
-            let timeouts = self.client.worker.timeouts();
-            let patience = match wait {
-                Wait::Client => timeouts.send,
-                Wait::Backend => timeouts.response,
-                Wait::Either => timeouts.tunnel,
-            };
-            self.watch.enter(Phase::Busy, patience);
-        }
-        match (self.watch.check(cx), wait) {
-            (None, _) => Poll::Pending,
-            (Some(Stop::Closing | Stop::Ending), _) => Poll::Ready(Err(Stopped::Ended)),
-            (Some(Stop::TimedOut), Wait::Client) => Poll::Ready(Err(Stopped::ClientTimeout)),
-            (Some(Stop::TimedOut), _) => Poll::Ready(Err(Stopped::BackendTimeout)),
+        let down = self.down.as_ref().map_or(0, |down| down.passed);
+        let passed = self.upstream.passed() + down + self.interims.number();
+        let watching = (self.watch, self.client.worker.timeouts());
+        match self.deadline.check(cx, watching, wait, passed) {
+            None => Poll::Pending,
+            Some(Late::Client) => Poll::Ready(Err(Stopped::ClientTimeout)),
+            Some(Late::Backend) => Poll::Ready(Err(Stopped::BackendTimeout)),
+            Some(Late::Ended) => Poll::Ready(Err(Stopped::Ended)),
         }
     }
 }

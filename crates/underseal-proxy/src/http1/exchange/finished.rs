@@ -2,14 +2,13 @@
 
 use super::{Download, Exchange, Upload};
 use crate::chunk::Chunk;
-use crate::exchange::Unanswered;
+use crate::exchange::{Late, Unanswered};
 use crate::flow::Broken;
 use crate::http1::{Fault, response};
 use crate::upstream::Lost;
 use underseal_http::Refusal;
 use underseal_http::http1::ResponseRefusal;
 use underseal_server::closing::End;
-use underseal_server::watch::Stop;
 
 /// What came of an exchange.
 #[derive(Default)]
@@ -107,12 +106,13 @@ impl Exchange<'_> {
     /// Ends the exchange with an answer of our own, if the client has not had the backend's.
     fn fail(&mut self, fault: Fault) -> Finished {
         match self.download {
-            Download::Head => Finished {
+            Download::Head if self.down.unwritten().is_empty() => Finished {
                 bytes_in: self.link.passed(),
                 ..Finished::unanswered(fault)
             },
-            // Whatever was wrong with the request, its response was cut short.
-            Download::Body { .. } => self.cut(Some(fault.word()), End::Abort),
+            // An interim response stands half written before it, or, whatever was wrong with the
+            // request, its response was cut short.
+            Download::Head | Download::Body { .. } => self.cut(Some(fault.word()), End::Abort),
         }
     }
 
@@ -131,19 +131,11 @@ impl Exchange<'_> {
         }
     }
 
-    pub(super) fn stopped(&mut self, stop: Stop) -> Finished {
-        match (stop, self.waits_for_client()) {
-            (Stop::TimedOut, true) => self.fail_or_cut(Fault::ClientTimeout),
-            (Stop::TimedOut, false) => self.fail_or_cut(Fault::BackendTimeout),
-            (Stop::Closing | Stop::Ending, _) => self.cut(Some("proxy-ended"), End::Abort),
-        }
-    }
-
-    fn fail_or_cut(&mut self, fault: Fault) -> Finished {
-        match self.down.unwritten().is_empty() {
-            true => self.fail(fault),
-            // An interim response stands half written before it.
-            false => self.cut(Some(fault.word()), End::Abort),
+    pub(super) fn late(&mut self, late: Late) -> Finished {
+        match late {
+            Late::Client => self.fail(Fault::ClientTimeout),
+            Late::Backend => self.fail(Fault::BackendTimeout),
+            Late::Ended => self.cut(Some("proxy-ended"), End::Abort),
         }
     }
 }

@@ -17,7 +17,9 @@ pub use self::chunks::{Chunks, Piece};
 use self::fields::Noted;
 pub(crate) use self::fields::content_length;
 pub use self::glimpse::{Glimpse, glimpse};
-pub use self::response::{ResponseFraming, ResponseHead, ResponseRefusal, read_response};
+pub use self::response::{
+    ResponseFraming, ResponseHead, ResponseRefusal, read_response, response_length,
+};
 pub(crate) use self::target::{Target, path as split_query};
 use crate::head::{Framing, MAX_FIELDS, ReadOptions, Scratch};
 use crate::host::{Authority, MAX_AUTHORITY};

@@ -259,6 +259,22 @@ fn bodies_and_trailers_reach_a_backend_of_http2() {
 }
 
 #[test]
+fn what_does_not_come_behind_a_body_stays_behind() {
+    let proxy = Start::new(h2_backend())
+        .plain()
+        .with(&["--to-protocol", "h2"])
+        .start();
+    let mut sent = trailers();
+    sent.insert("host", HeaderValue::from_static("evil.test"));
+    sent.insert("content-length", HeaderValue::from_static("7"));
+    let (status, _, found) = ask(proxy.address, "/late", b"message", sent).expect("an answer");
+    assert_eq!(status, 200);
+    let mut names: Vec<_> = found.keys().map(http::HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["grpc-status", "x-sum"]);
+}
+
+#[test]
 fn trailers_that_say_who_the_client_is_end_the_stream() {
     let proxy = Start::new(h2_backend())
         .plain()

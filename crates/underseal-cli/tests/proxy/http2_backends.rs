@@ -13,6 +13,7 @@ use tokio::runtime;
 use underseal_testkit::PATIENCE;
 
 use crate::harness::Start;
+use crate::judged::Version;
 
 /// A server of HTTP/2 that does `each` with every stream.
 pub(crate) fn http2_server<F, R>(each: F) -> SocketAddr
@@ -136,4 +137,24 @@ fn a_body_that_nobody_takes_keeps_no_stream_of_the_shared_connection() {
     ));
     let ended = told.recv_timeout(PATIENCE).expect("the stream stays open");
     assert_eq!(ended, Some(Reason::CANCEL));
+}
+
+#[test]
+fn a_length_is_read_as_strictly_as_in_http1() {
+    for length in ["", "0000000000000000000"] {
+        let address = http2_server(move |_, mut respond| async move {
+            let answer = http::Response::builder().header("content-length", length);
+            let answer = answer.body(()).expect("an answer");
+            respond.send_response(answer, true).expect("an answer");
+        });
+        let proxy = Start::new(address)
+            .plain()
+            .with(&["--to-protocol", "h2"])
+            .start();
+        for client in Version::BOTH {
+            assert_eq!(client.get(proxy.address, &[]), 502, "{client:?} {length:?}");
+        }
+        proxy.logged(|line| line["protocol"] == "http/1.1" && line["error"] == "backend-length");
+        proxy.logged(|line| line["protocol"] == "h2" && line["error"] == "backend-length");
+    }
 }

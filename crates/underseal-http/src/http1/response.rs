@@ -232,6 +232,22 @@ impl Noted {
     }
 }
 
+/// How long the body of a response is, by the values of its Content-Length fields, whichever version it
+/// came in; `None` without any.
+///
+/// # Errors
+/// Why two programs could read it differently: the sender's fault.
+pub fn response_length<'a>(
+    values: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<u64>, ResponseRefusal> {
+    let mut values = values.into_iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => length(value).map(Some),
+        (Some(_), Some(_)) => Err(ResponseRefusal::SeveralLengths),
+    }
+}
+
 fn length(value: &[u8]) -> Result<u64, ResponseRefusal> {
     if value.contains(&b',') {
         return Err(ResponseRefusal::SeveralLengths);

@@ -3,7 +3,9 @@
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use underseal_http::fields::{Kind, kind};
-use underseal_http::http1::{Chunks, ResponseFraming, ResponseHead, ResponseRefusal};
+use underseal_http::http1::{
+    Chunks, ResponseFraming, ResponseHead, ResponseRefusal, response_length,
+};
 
 use crate::flow::Body;
 
@@ -30,13 +32,13 @@ impl Interims {
     pub(crate) fn have_come(&self) -> bool {
         self.0 > 0
     }
-}
-
 
     /// How many have come.
     pub(crate) fn number(&self) -> u64 {
         self.0.into()
     }
+}
+
 /// What the head of a response in HTTP/1.1 says of its body and of its connection.
 #[derive(Debug)]
 pub(crate) struct Delimited {
@@ -106,9 +108,8 @@ pub(crate) fn from_http2<B>(head: &Response<B>) -> Result<Response<()>, Response
     let status = head.status().as_u16();
     let mut response = new(status)?;
     let fields = head.headers();
-    if fields.get_all(CONTENT_LENGTH).iter().count() > 1 {
-        return Err(ResponseRefusal::SeveralLengths);
-    }
+    let lengths = fields.get_all(CONTENT_LENGTH).iter();
+    response_length(lengths.map(HeaderValue::as_bytes))?;
     let mut passed = HeaderMap::with_capacity(fields.len());
     for (name, value) in fields {
         if passes(name.as_str().as_bytes(), status, || false) {

@@ -5,7 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+use underseal_http::fields::may_trail;
 
 use super::{Part, Parts};
 use crate::flow::{Broken, Waiting};
@@ -115,13 +116,18 @@ impl Pump {
         self.sink.send_data(data, end).map_err(not_taken)
     }
 
-    fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), Broken> {
+    fn send_trailers(&mut self, mut trailers: HeaderMap) -> Result<(), Broken> {
         if Guard::refuses_any(self.guard.as_ref(), &trailers) {
             return Err(Broken::Trailers);
         }
         self.sink.send_trailers(trailers).map_err(not_taken)
     }
 }
+        let names = trailers.keys().cloned().collect::<Vec<_>>();
+        let is_late = |name: &HeaderName| !may_trail(name.as_str().as_bytes());
+        for name in names.into_iter().filter(is_late) {
+            trailers.remove(name);
+        }
 
 fn not_taken(error: h2::Error) -> Broken {
     Broken::Sink(io::Error::other(error))

@@ -52,7 +52,7 @@ pub(crate) fn write_down(
     outgoing
 }
 
-/// The scheme of what comes on a connection.
+/// The scheme of what comes on a connection, and goes on under it: how a request came only we may say.
 pub(crate) fn scheme(session: &Session) -> Scheme {
     match session.tls {
         Some(_) => Scheme::HTTPS,

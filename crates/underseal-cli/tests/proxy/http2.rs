@@ -274,6 +274,26 @@ fn what_does_not_come_behind_a_body_stays_behind() {
     assert_eq!(names, ["grpc-status", "x-sum"]);
 }
 
+/// As `X-Forwarded-Proto`, whatever the client says.
+#[test]
+fn a_request_goes_on_under_the_scheme_that_it_came_by() {
+    let proxy = Start::new(h2_backend())
+        .plain()
+        .with(&["--to-protocol", "h2"])
+        .start();
+    let asked = runtime().block_on(async {
+        let tcp = TcpStream::connect(proxy.address).await.expect("connect");
+        let (mut sender, connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let request = Request::get("https://a.test/scheme");
+        let request = request.body(()).expect("a request");
+        let (response, _) = sender.send_request(request, true).expect("send");
+        let response = response.await.expect("a response");
+        response.headers()["x-asked"].to_str().map(str::to_owned)
+    });
+    assert_eq!(asked.expect("ASCII"), "GET http://a.test/scheme");
+}
+
 #[test]
 fn trailers_that_say_who_the_client_is_end_the_stream() {
     let proxy = Start::new(h2_backend())

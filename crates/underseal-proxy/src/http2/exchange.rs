@@ -46,12 +46,11 @@ pub(super) async fn serve(
     let is_head = head.method == Method::HEAD;
     let ending = match step {
         Err(fault) => Ending::failed(&client, &mut respond, fault, is_head),
-        Ok((outgoing, scheme)) => {
+        Ok(outgoing) => {
             let forwarding = Forwarding {
                 client: &client,
                 watch: &watch,
                 outgoing: &outgoing,
-                scheme,
                 is_head,
             };
             let line = (&mut line, begun);

@@ -6,7 +6,6 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use http::uri::Scheme;
 use underseal_http::Outgoing;
 
 use super::Client;
@@ -24,7 +23,6 @@ pub(super) struct Forwarding<'a> {
     pub(super) client: &'a Client,
     pub(super) watch: &'a Watch,
     pub(super) outgoing: &'a Outgoing,
-    pub(super) scheme: Scheme,
     pub(super) is_head: bool,
 }
 
@@ -94,7 +92,7 @@ impl Forwarding<'_> {
     ) -> Result<Upstream, NotSent> {
         let (reached, allowed) = self.reach(line, again).await?;
         let worker = &self.client.worker;
-        let head = (allowed, &self.scheme);
+        let head = (allowed, &rules::scheme(&self.client.session));
         let begun = Upstream::begin(worker, self.watch, reached, head, has_body).await?;
         // A connection may end in the moment that it is to be used.
         begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))

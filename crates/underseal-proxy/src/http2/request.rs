@@ -22,8 +22,8 @@ pub(super) struct Prepared {
     /// The log line so far, and how long it was before anything was judged.
     pub(super) line: Vec<u8>,
     pub(super) begun: usize,
-    /// What goes on, if policies allow it, and under which scheme; or why we answer.
-    pub(super) step: Result<(Outgoing, Scheme), Fault>,
+    /// What goes on, if policies allow it; or why we answer.
+    pub(super) step: Result<Outgoing, Fault>,
 }
 
 /// Reads a request, which is at its end already if it `is_bare`.
@@ -61,7 +61,7 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
         started,
         line,
         begun,
-        step: step.map(|outgoing| (outgoing, scheme)),
+        step,
     }
 }
 

@@ -14,11 +14,13 @@ pub(crate) mod active;
 mod exchange;
 mod flood;
 mod forward;
+mod frames;
 pub(crate) mod gathered;
 mod kept;
 pub(crate) mod limits;
 mod request;
 mod response;
+mod unseen;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -35,6 +37,7 @@ use self::active::{Active, Presence};
 use self::flood::{Flooded, Guarded};
 use self::gathered::Gathered;
 pub(crate) use self::request::written;
+use self::unseen::Unseen;
 use super::session::Session;
 use super::stream::Stream;
 use super::upstream::Upstreams;
@@ -61,7 +64,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
     let engines = stream.engines();
     let flooded = Flooded::default();
     let stream = Gathered::new(stream);
-    let guarded = Guarded::new(stream.clone(), flooded.clone());
+    let unseen = Unseen::default();
+    let guarded = Guarded::new(stream.clone(), flooded.clone(), unseen.clone());
     let builder = limits::server(worker.shared.read_options.max_head);
     watch.enter(Phase::Busy, worker.timeouts().header);
     let handshake = builder.handshake(guarded);
@@ -87,9 +91,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
         }),
         active,
         flooded,
+        unseen,
         state: State::Open,
     };
     let end = poll_fn(|cx| serving.poll(cx)).await;
+    serving.log_unseen();
     let Serving {
         connection,
         stream,
@@ -122,6 +128,7 @@ struct Serving {
     client: Rc<Client>,
     active: Rc<Active>,
     flooded: Flooded,
+    unseen: Unseen,
     state: State,
 }
 
@@ -140,6 +147,7 @@ impl Serving {
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.unseen.give(respond.stream_id().as_u32());
                     let client = Rc::clone(&self.client);
                     let open = self.active.open();
                     spawn_local(exchange::serve(client, request, respond, open));
@@ -155,6 +163,7 @@ impl Serving {
                 Poll::Ready(None) => return Poll::Ready(End::Said),
                 Poll::Pending => {}
             }
+            self.log_unseen();
             if let Poll::Ready(Err(error)) = self.stream.poll_send(cx) {
                 tracing::info!("{}: HTTP/2 ended: {error}", self.client.session.remote);
                 return Poll::Ready(End::Lost);
@@ -164,6 +173,13 @@ impl Serving {
                 Next::End => return Poll::Ready(End::Lost),
                 Next::Again => {}
             }
+        }
+    }
+
+    /// Writes the lines of the requests that nobody was given.
+    fn log_unseen(&self) {
+        for refused in self.unseen.refused() {
+            exchange::log_refused(&self.client, refused);
         }
     }
 

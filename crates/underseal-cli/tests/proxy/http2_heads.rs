@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Write as _};
 
+use serde_json::json;
+
 use crate::http2::{frame, get_head};
 use crate::http2_floods::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, bystander, connect,
@@ -42,6 +44,46 @@ fn a_list_of_fields_that_is_too_long_is_answered_431() {
     let heads = backend.heads();
     assert_eq!(heads.len(), 1, "{heads:?}");
     assert!(!heads[0].contains("vvv"), "{heads:?}");
+    let line = proxy.logged(|line| line["status"] == 431);
+    assert_eq!(
+        (&line["protocol"], &line["error"], &line["verdict"]),
+        (
+            &"h2".into(),
+            &"refused:head-too-long".into(),
+            &"deny".into()
+        )
+    );
+}
+
+/// Whoever resets it: the library, or a client that thinks better of it.
+#[test]
+fn each_request_has_one_line_in_the_log() {
+    let (proxy, _backend) = proxy();
+    let mut client = connect(&proxy);
+    // `connection: close` is none of HTTP/2's fields.
+    let closing = [&get_head(), &b"\x40\x0aconnection\x05close"[..]].concat();
+    // `content-length: 1`.
+    let short = [&get_head(), &b"\x0f\x0d\x011"[..]].concat();
+    let streams = [
+        frame(HEADERS, END_HEADERS | END_STREAM, 1, &closing),
+        frame(HEADERS, END_HEADERS, 3, &short),
+        // More than it said: the library resets the stream, which somebody is given.
+        frame(DATA, END_STREAM, 3, b"more"),
+        frame(HEADERS, END_HEADERS | END_STREAM, 5, &get_head()),
+    ];
+    client.write_all(&streams.concat()).expect("send");
+    let (came, _) = read(&mut client, |frame| frame.0 == DATA && frame.2 == b"ok");
+    drop(client);
+    let refused = proxy.logged(|line| line["error"] == "stream-refused");
+    assert_eq!(
+        (&refused["method"], &refused["status"]),
+        (&json!(null), &json!(null))
+    );
+    proxy.logged(|line| line["status"] == 200);
+    proxy.signal(rustix::process::Signal::TERM);
+    let finished = proxy.running.peer.finish();
+    let lines = crate::running::log_lines(&finished.stdout);
+    assert_eq!(lines.len(), 3, "{lines:#?} {came:?}");
 }
 
 /// Long heads need several frames each, which are no frames of control: the limit of a head bounds

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -15,15 +16,17 @@ use super::forward::Forwarding;
 use super::kept::Reader;
 use super::request::{self, Prepared};
 use super::response;
+use super::unseen::Refused;
 use crate::exchange::response::Interims;
+use crate::exchange::{Deadline, Late, Wait};
 use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
-use crate::exchange::{Deadline, Late, Wait};
-use crate::log::Outcome;
+use crate::log::{self, Outcome};
 use crate::metrics::Protocol;
 use crate::parts::{Parts as _, Pump, Received};
 use crate::upstream::{Event, Lost, Upstream};
-use underseal_http::http1::ResponseRefusal;
+use underseal_http::Refusal;
+use underseal_http::http1::{Glimpse, ResponseRefusal};
 use underseal_server::watch::Watch;
 
 /// Serves one request, and holds `open` until that is done.
@@ -120,9 +123,37 @@ impl Ending {
     }
 }
 
+/// Writes the log line of a request that nobody was given.
+pub(super) fn log_refused(client: &Client, refused: Refused) {
+    let worker = &client.worker;
+    let mut line = worker.buffers.take();
+    worker
+        .clock
+        .with_now(|_, time| log::begin(&mut line, time, &client.session, "h2"));
+    log::seen(&mut line, &Glimpse::default());
+    log::refused(&mut line);
+    let ending = match refused {
+        Refused::TooLong => {
+            let refusal = Refusal::HeadTooLong;
+            worker.tally.refused(refusal);
+            Ending {
+                status: Some(refusal.status()),
+                is_own: true,
+                fault: Some(Fault::Refused(refusal)),
+                ..Ending::default()
+            }
+        }
+        Refused::Reset => Ending {
+            cut: Some("stream-refused"),
+            ..Ending::default()
+        },
+    };
+    client.finish(line, Instant::now(), &ending);
+}
+
 impl Client {
     /// Completes the log line of an exchange.
-    fn finish(&self, line: Vec<u8>, started: std::time::Instant, ending: &Ending) {
+    fn finish(&self, line: Vec<u8>, started: Instant, ending: &Ending) {
         let fault = ending.fault.map(|fault| fault.to_string());
         let outcome = Outcome {
             status: ending.status,

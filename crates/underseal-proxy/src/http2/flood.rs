@@ -14,7 +14,9 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::{CONTINUATION, DATA, END_STREAM, Frames, HEADERS, RST_STREAM};
 use super::gathered::Gathered;
+use super::unseen::Unseen;
 
 /// Frames of control: how many in a row, and how many a second in the long run.
 const CONTROL: Rate = Rate {
@@ -34,18 +36,6 @@ const EARNED_BY: usize = 1024;
 
 /// Each time that a frame of control has this many bytes, it counts as another one.
 const COUNTED_BY: u32 = 64;
-
-/// Bytes of the connection preface (RFC 9113 section 3.4).
-const PREFACE: usize = 24;
-
-/// Bytes before a frame's payload.
-const HEADER: usize = 9;
-
-const DATA: u8 = 0x0;
-const HEADERS: u8 = 0x1;
-const RST_STREAM: u8 = 0x3;
-const CONTINUATION: u8 = 0x9;
-const END_STREAM: u8 = 0x1;
 
 #[derive(Clone, Copy, Debug)]
 struct Rate {
@@ -90,58 +80,6 @@ impl Ration {
     }
 }
 
-/// The headers of frames in a stream of bytes.
-#[derive(Debug)]
-struct Frames {
-    /// Bytes to pass over before the next header.
-    skip: usize,
-    header: [u8; HEADER],
-    /// How many bytes of it are there.
-    seen: usize,
-}
-
-/// The header of a frame (RFC 9113 section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Frame {
-    length: u32,
-    kind: u8,
-    flags: u8,
-}
-
-impl Frames {
-    /// Of a client, whose first bytes are the preface.
-    fn of_client() -> Self {
-        Self {
-            skip: PREFACE,
-            header: [0; HEADER],
-            seen: 0,
-        }
-    }
-
-    /// Takes bytes off `rest` until a header is whole; `None` if none becomes so.
-    fn next(&mut self, rest: &mut &[u8]) -> Option<Frame> {
-        let skipped = self.skip.min(rest.len());
-        self.skip -= skipped;
-        *rest = &rest[skipped..];
-        let taken = (HEADER - self.seen).min(rest.len());
-        self.header[self.seen..self.seen + taken].copy_from_slice(&rest[..taken]);
-        self.seen += taken;
-        *rest = &rest[taken..];
-        if self.seen < HEADER {
-            return None;
-        }
-        self.seen = 0;
-        let [a, b, c, kind, flags, ..] = self.header;
-        let length = u32::from_be_bytes([0, a, b, c]);
-        self.skip = length as usize;
-        Some(Frame {
-            length,
-            kind,
-            flags,
-        })
-    }
-}
-
 /// Whether a client has sent more than its rations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flooded(Rc<Cell<bool>>);
@@ -157,6 +95,9 @@ impl Flooded {
 pub(super) struct Guarded {
     stream: Gathered,
     frames: Frames,
+    /// Those that are sent.
+    answers: Frames,
+    unseen: Unseen,
     control: Ration,
     resets: Ration,
     /// Bytes sent that have earned nothing yet.
@@ -165,10 +106,12 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn new(stream: Gathered, flooded: Flooded) -> Self {
+    pub(super) fn new(stream: Gathered, flooded: Flooded, unseen: Unseen) -> Self {
         Self {
             stream,
             frames: Frames::of_client(),
+            answers: Frames::of_server(),
+            unseen,
             control: Ration::new(CONTROL),
             resets: Ration::new(RESETS),
             sent: 0,
@@ -179,6 +122,7 @@ impl Guarded {
     /// Looks at bytes that have come, and says whether they are within the rations.
     fn allows(&mut self, mut bytes: &[u8]) -> bool {
         while let Some(frame) = self.frames.next(&mut bytes) {
+            self.unseen.received(&frame);
             let allowed = match frame.kind {
                 HEADERS => true,
                 DATA if frame.length > 0 || frame.flags & END_STREAM != 0 => true,
@@ -194,12 +138,21 @@ impl Guarded {
         true
     }
 
-    fn note_sent(&mut self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.sent += bytes;
-            let earned = self.sent / EARNED_BY;
-            self.sent %= EARNED_BY;
-            self.control.give(u32::try_from(earned).unwrap_or(u32::MAX));
+    fn note_sent(&mut self, written: &Poll<io::Result<usize>>, bufs: &[IoSlice<'_>]) {
+        let Poll::Ready(Ok(bytes)) = *written else {
+            return;
+        };
+        self.sent += bytes;
+        let earned = self.sent / EARNED_BY;
+        self.sent %= EARNED_BY;
+        self.control.give(u32::try_from(earned).unwrap_or(u32::MAX));
+        let mut left = bytes;
+        for buf in bufs {
+            let mut taken = &buf[..left.min(buf.len())];
+            left -= taken.len();
+            while let Some(frame) = self.answers.next(&mut taken) {
+                self.unseen.sent(&frame);
+            }
         }
     }
 }
@@ -234,7 +187,7 @@ impl AsyncWrite for Guarded {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.note_sent(&written);
+        this.note_sent(&written, &[IoSlice::new(buf)]);
         written
     }
 
@@ -245,7 +198,7 @@ impl AsyncWrite for Guarded {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.note_sent(&written);
+        this.note_sent(&written, bufs);
         written
     }
 
@@ -266,16 +219,7 @@ impl AsyncWrite for Guarded {
 mod tests {
     use std::time::Duration;
 
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn frame(kind: u8, flags: u8, length: u32) -> Vec<u8> {
-        let mut bytes = length.to_be_bytes()[1..].to_vec();
-        bytes.extend_from_slice(&[kind, flags, 0, 0, 0, 1]);
-        bytes.resize(HEADER + length as usize, 0xee);
-        bytes
-    }
 
     #[test]
     fn a_ration_ends_and_is_filled_by_time_and_work() {
@@ -288,27 +232,5 @@ mod tests {
         assert!(ration.take(RESETS.per_second));
         ration.give(u32::MAX);
         assert_eq!(ration.left, RESETS.burst);
-    }
-
-    proptest! {
-        #[test]
-        fn headers_are_found_wherever_bytes_are_split(
-            frames in proptest::collection::vec((any::<u8>(), any::<u8>(), 0..40_u32), 0..12),
-            cut in 1..30_usize,
-        ) {
-            let mut bytes = vec![b'P'; PREFACE];
-            for (kind, flags, length) in &frames {
-                bytes.extend_from_slice(&frame(*kind, *flags, *length));
-            }
-            let mut found = Vec::new();
-            let mut reader = Frames::of_client();
-            for mut piece in bytes.chunks(cut) {
-                while let Some(frame) = reader.next(&mut piece) {
-                    found.push((frame.kind, frame.flags, frame.length));
-                }
-                prop_assert!(piece.is_empty());
-            }
-            prop_assert_eq!(found, frames);
-        }
     }
 }

@@ -61,6 +61,9 @@ pub(crate) trait Origin {
 
     /// The stream, where its bytes pass as they come: they may be spliced.
     fn stream(&mut self) -> Option<&mut Stream>;
+
+    /// Takes what has come, though the sink takes nothing, where it must not wait elsewhere.
+    fn hold(&mut self, _: &mut Context<'_>) {}
 }
 
 impl Origin for Stream {
@@ -228,8 +231,10 @@ impl Flow {
         for _ in 0..TURN {
             self.clear()?;
             self.waiting = Waiting::Sink;
-            ready!(self.poll_write(cx, sink)).map_err(Broken::Sink)?;
-            ready!(self.poll_drain(cx, sink)).map_err(Broken::Sink)?;
+            if self.poll_send(cx, sink)?.is_pending() {
+                source.hold(cx);
+                return Poll::Pending;
+            }
             if self.body.is_done() {
                 return Pin::new(sink).poll_flush(cx).map_err(Broken::Sink);
             }
@@ -256,6 +261,12 @@ impl Flow {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Writes all that can be.
+    fn poll_send(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> Poll<Result<(), Broken>> {
+        ready!(self.poll_write(cx, sink)).map_err(Broken::Sink)?;
+        self.poll_drain(cx, sink).map_err(Broken::Sink)
     }
 
     /// Finds out what of that which was read can be written; whether there is anything.

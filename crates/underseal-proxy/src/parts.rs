@@ -4,6 +4,7 @@
 //! are sent ([`pump`]) and received ([`received`]) as they are.
 
 mod framer;
+mod held;
 mod pump;
 mod received;
 #[cfg(test)]
@@ -36,6 +37,10 @@ pub(crate) trait Parts {
 
     /// What comes next; `None` at the end. Asking for it says that what came before was passed on.
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>>;
+
+    /// Takes what has come, though it cannot be passed on yet: to be called where that is so. A connection
+    /// that others share bounds how many small pieces wait in it, and ends where they are too many.
+    fn hold(&mut self, _: &mut Context<'_>) {}
 }
 
 /// `None` is where there is no body.
@@ -48,6 +53,12 @@ impl<P: Parts> Parts for Option<P> {
         match self {
             Some(parts) => parts.poll_part(cx),
             None => Poll::Ready(None),
+        }
+    }
+
+    fn hold(&mut self, cx: &mut Context<'_>) {
+        if let Some(parts) = self {
+            parts.hold(cx);
         }
     }
 }

@@ -312,4 +312,10 @@ impl Parts for Upstream {
             Self::Http2(begun) => begun.poll_part(cx),
         }
     }
+
+    fn hold(&mut self, cx: &mut Context<'_>) {
+        if let Self::Http2(begun) = self {
+            begun.hold(cx);
+        }
+    }
 }

@@ -158,3 +158,139 @@ fn a_length_is_read_as_strictly_as_in_http1() {
         proxy.logged(|line| line["protocol"] == "h2" && line["error"] == "backend-length");
     }
 }
+
+/// Less than is read ahead of a stream, a part of which comes through, and how many streams of small pieces
+/// are more than the library leaves unread.
+const UNREAD: usize = 120_000;
+const STREAMS: usize = 20;
+
+/// A server of HTTP/2 that sends small pieces for as long as somebody takes them, and answers `/other`
+/// once `STREAMS` streams have been sent `UNREAD` bytes each, or have ended.
+fn small_pieces() -> SocketAddr {
+    let sent = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    http2_server(move |request, mut respond| {
+        let sent = std::sync::Arc::clone(&sent);
+        async move {
+            let answer = http::Response::new(());
+            if request.uri().path() == "/other" {
+                let all = sent.acquire_many(u32::try_from(STREAMS).expect("few"));
+                let _ = all.await;
+                // The proxy may have ended the connection.
+                let _ = respond.send_response(answer, true);
+                return;
+            }
+            let mut sink = respond.send_response(answer, false).expect("a stream");
+            for _ in 0..UNREAD / 20 {
+                sink.reserve_capacity(20);
+                let room = std::future::poll_fn(|cx| sink.poll_capacity(cx)).await;
+                let piece = Bytes::from_static(b"twenty bytes of data");
+                if !matches!(room, Some(Ok(_))) || sink.send_data(piece, false).is_err() {
+                    break;
+                }
+            }
+            sent.add_permits(1);
+            let _ = std::future::poll_fn(|cx| sink.poll_reset(cx)).await;
+        }
+    })
+}
+
+/// Backends' connections are shared: what one client leaves unread must not end the streams of others.
+#[test]
+fn a_client_that_reads_nothing_ends_nobody_elses_stream() {
+    let proxy = Start::new(small_pieces())
+        .plain()
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .start();
+    crate::http2::runtime().block_on(async {
+        let connect = async || {
+            let tcp = tokio::net::TcpStream::connect(proxy.address).await;
+            // It has room for all that is sent, itself.
+            let mut builder = h2::client::Builder::new();
+            builder.initial_connection_window_size(16 * 1024 * 1024);
+            builder.data_frame_budget(usize::MAX / 2);
+            let (sender, connection) = builder
+                .handshake::<_, Bytes>(tcp.expect("connect"))
+                .await
+                .expect("HTTP/2");
+            tokio::spawn(connection);
+            sender.ready().await.expect("ready")
+        };
+        let ask = |path: &str| {
+            let request = Request::post(format!("http://a.test{path}"));
+            request.body(()).expect("a request")
+        };
+        let mut bystander = connect().await;
+        let (other, _) = bystander.send_request(ask("/other"), true).expect("send");
+        let mut deaf = connect().await;
+        let mut unread = Vec::new();
+        for _ in 0..STREAMS {
+            deaf = deaf.ready().await.expect("ready");
+            let (response, _) = deaf.send_request(ask("/small"), true).expect("send");
+            // It has the head, and does not ask for the body.
+            unread.push(response.await.expect("a head"));
+        }
+        let other = tokio::time::timeout(PATIENCE, other).await;
+        let other = other.expect("in time").expect("an answer");
+        assert_eq!(other.status(), 200);
+    });
+}
+
+/// A response that is none ends its stream, and not those of others on the connection, however often
+/// somebody asks for it.
+#[test]
+fn responses_that_are_none_end_nobody_elses_stream() {
+    let release = std::sync::Arc::new(tokio::sync::Notify::new());
+    let address = http2_server(move |request, mut respond| {
+        let release = std::sync::Arc::clone(&release);
+        async move {
+            let mut answer = http::Response::new(());
+            match request.uri().path() {
+                "/other" => release.notified().await,
+                "/release" => release.notify_one(),
+                _ => {
+                    let length = http::HeaderValue::from_static("1");
+                    answer.headers_mut().insert("content-length", length);
+                    if let Ok(mut sink) = respond.send_response(answer, false) {
+                        let _ = sink.send_data("more than that".into(), true);
+                    }
+                    return;
+                }
+            }
+            // The proxy may have ended the connection.
+            let _ = respond.send_response(answer, true);
+        }
+    });
+    let proxy = Start::new(address)
+        .plain()
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .start();
+    crate::http2::runtime().block_on(async {
+        let ask = async |sender: &h2::client::SendRequest<Bytes>, path: &str| {
+            let mut sender = sender.clone().ready().await.expect("ready");
+            let request = Request::post(format!("http://a.test{path}"));
+            let request = request.body(()).expect("a request");
+            sender.send_request(request, true).expect("send")
+        };
+        let tcp = tokio::net::TcpStream::connect(proxy.address).await;
+        let (sender, connection) = h2::client::handshake(tcp.expect("connect"))
+            .await
+            .expect("HTTP/2");
+        tokio::spawn(connection);
+        let (other, _) = ask(&sender, "/other").await;
+        for _ in 0..150 {
+            let (bad, _) = ask(&sender, "/bad").await;
+            let Ok(bad) = bad.await else {
+                continue;
+            };
+            if bad.status() == 200 {
+                let mut body = bad.into_body();
+                while let Some(Ok(_)) = body.data().await {}
+            }
+        }
+        let (released, _) = ask(&sender, "/release").await;
+        assert_eq!(released.await.expect("an answer").status(), 200);
+        let other = tokio::time::timeout(PATIENCE, other).await;
+        let other = other.expect("in time").expect("an answer");
+        assert_eq!(other.status(), 200);
+    });
+}

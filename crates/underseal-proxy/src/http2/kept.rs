@@ -96,6 +96,13 @@ impl Parts for Reader {
         }
         inner.poll_part(cx)
     }
+
+    fn hold(&mut self, cx: &mut Context<'_>) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.number == self.number {
+            inner.source.hold(cx);
+        }
+    }
 }
 
 impl Inner {

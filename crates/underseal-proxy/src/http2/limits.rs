@@ -31,11 +31,15 @@ const MAX_FRAME: u32 = 16 * 1024;
 const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
 
 /// Streams that were reset and are still remembered, so that what was under way is told from a
-/// fault.
+/// fault: of a client.
 const REMEMBERED_RESETS: usize = 64;
 
-/// Streams that the other end made us reset by breaking the protocol: the connection ends with the
-/// next one.
+/// The same to a backend: all that clients leave at once, and again while that is under way.
+const REMEMBERED_BACKEND_RESETS: usize = 10 * BACKEND_STREAMS;
+
+/// Streams that a client made us reset by breaking the protocol: the connection ends with the next
+/// one. Those of a backend are not counted: its connection is that of other clients too, who are not to
+/// be cut off for what one of them asks for.
 pub(crate) const FAULTS: usize = 100;
 
 /// Streams that a client reset before we had looked at them.
@@ -68,7 +72,7 @@ pub(crate) fn client() -> client::Builder {
         .max_frame_size(MAX_FRAME)
         .max_header_list_size(MAX_RESPONSE_HEAD)
         .max_send_buffer_size(SEND_BUFFER)
-        .max_concurrent_reset_streams(REMEMBERED_RESETS)
-        .max_local_error_reset_streams(Some(FAULTS));
+        .max_concurrent_reset_streams(REMEMBERED_BACKEND_RESETS)
+        .max_local_error_reset_streams(None);
     builder
 }

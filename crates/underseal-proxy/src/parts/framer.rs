@@ -64,6 +64,10 @@ impl<P: Parts> Origin for Framing<'_, P> {
     fn stream(&mut self) -> Option<&mut Stream> {
         None
     }
+
+    fn hold(&mut self, cx: &mut Context<'_>) {
+        self.parts.hold(cx);
+    }
 }
 
 impl Framer {

@@ -57,7 +57,10 @@ impl Pump {
     ) -> Poll<Result<(), Broken>> {
         for _ in 0..TURN {
             self.waiting = Waiting::Sink;
-            ready!(self.poll_send(cx))?;
+            if self.poll_send(cx)?.is_pending() {
+                source.hold(cx);
+                return Poll::Pending;
+            }
             if self.has_ended {
                 return Poll::Ready(Ok(()));
             }
@@ -120,14 +123,14 @@ impl Pump {
         if Guard::refuses_any(self.guard.as_ref(), &trailers) {
             return Err(Broken::Trailers);
         }
-        self.sink.send_trailers(trailers).map_err(not_taken)
-    }
-}
         let names = trailers.keys().cloned().collect::<Vec<_>>();
         let is_late = |name: &HeaderName| !may_trail(name.as_str().as_bytes());
         for name in names.into_iter().filter(is_late) {
             trailers.remove(name);
         }
+        self.sink.send_trailers(trailers).map_err(not_taken)
+    }
+}
 
 fn not_taken(error: h2::Error) -> Broken {
     Broken::Sink(io::Error::other(error))

@@ -6,12 +6,15 @@ use std::task::{Context, Poll, ready};
 
 use h2::RecvStream;
 
+use super::held::Held;
 use super::{Part, Parts};
 use crate::flow::Broken;
 
 /// The body that is received on a stream. The other end may send more as it is passed on.
 pub(crate) struct Received {
     stream: RecvStream,
+    /// Boxed because few hold anything.
+    held: Option<Box<Held>>,
     /// Whether all of the data has come, and trailers may.
     after_data: bool,
     /// Bytes that were given out and whose window was not given back yet.
@@ -22,6 +25,7 @@ impl From<RecvStream> for Received {
     fn from(stream: RecvStream) -> Self {
         Self {
             stream,
+            held: None,
             after_data: false,
             unreleased: 0,
         }
@@ -30,7 +34,15 @@ impl From<RecvStream> for Received {
 
 impl Parts for Received {
     fn is_at_end(&self) -> bool {
-        self.stream.is_end_stream()
+        self.held.as_ref().is_none_or(|held| held.is_empty()) && self.stream.is_end_stream()
+    }
+
+    fn hold(&mut self, cx: &mut Context<'_>) {
+        while !self.after_data
+            && let Poll::Ready(Some(Ok(data))) = self.stream.poll_data(cx)
+        {
+            self.held.get_or_insert_default().put(data);
+        }
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>> {
@@ -39,6 +51,10 @@ impl Parts for Received {
             && let Err(error) = self.stream.flow_control().release_capacity(passed_on)
         {
             return Poll::Ready(Some(Err(broken(error))));
+        }
+        if let Some(data) = self.held.as_mut().and_then(|held| held.take()) {
+            self.unreleased = data.len();
+            return Poll::Ready(Some(Ok(Part::Data(data))));
         }
         if !self.after_data {
             match ready!(self.stream.poll_data(cx)) {

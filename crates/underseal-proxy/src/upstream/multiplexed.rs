@@ -217,6 +217,10 @@ impl Parts for Http2 {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>> {
         self.down.poll_part(cx)
     }
+
+    fn hold(&mut self, cx: &mut Context<'_>) {
+        self.down.hold(cx);
+    }
 }
 
 impl Upstreams {

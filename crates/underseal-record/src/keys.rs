@@ -2,7 +2,7 @@ use core::fmt;
 
 use zeroize::Zeroize;
 
-use crate::{Algorithm, ApiMisuse, Error, ProtocolVersion};
+use crate::{Algorithm, ApiMisuse, Error, ProtocolVersion, TrafficSecret};
 
 /// The sequence number of the next record under a key.
 #[doc(alias = "rec_seq")]
@@ -27,7 +27,8 @@ impl fmt::Display for SeqNo {
 pub struct TrafficKeys {
     pub(crate) version: ProtocolVersion,
     pub(crate) algorithm: Algorithm,
-    key: Box<[u8; 32]>,
+    /// `None` once it was let go; see [`crate::Sealer::forget_key`].
+    key: Option<Box<[u8; 32]>>,
     pub(crate) iv: [u8; 12],
     pub(crate) seq: u64,
 }
@@ -67,7 +68,7 @@ impl TrafficKeys {
         Self {
             version,
             algorithm,
-            key,
+            key: Some(key),
             iv,
             seq: seq.0,
         }
@@ -106,9 +107,32 @@ impl TrafficKeys {
         self.iv[8..].fill(0);
     }
 
-    /// The secret key: for handing the direction to another engine or process.
+    /// The secret key: for handing the direction to another engine or process. Empty where it was let
+    /// go ([`crate::Sealer::forget_key`]).
     pub fn dangerous_key(&self) -> &[u8] {
-        &self.key[..self.algorithm.key_len()]
+        match &self.key {
+            Some(key) => &key[..self.algorithm.key_len()],
+            None => &[],
+        }
+    }
+
+    /// Overwrites the key, and gives its place back.
+    pub(crate) fn forget_key(&mut self) {
+        if let Some(mut key) = self.key.take() {
+            key.zeroize();
+        }
+    }
+
+    /// Has the key again that `secret` derives, if these are keys of it.
+    pub(crate) fn recall_key(&mut self, secret: &TrafficSecret) {
+        if self.key.is_some() {
+            return;
+        }
+        let mut derived = secret.keys();
+        let is_same = derived.version == self.version && derived.algorithm == self.algorithm;
+        if is_same && derived.iv == self.iv {
+            self.key = derived.key.take();
+        }
     }
 
     /// The IV, as [`TrafficKeys::new`] takes it.
@@ -119,7 +143,7 @@ impl TrafficKeys {
 
 impl Drop for TrafficKeys {
     fn drop(&mut self) {
-        self.key.zeroize();
+        self.forget_key();
         self.iv.zeroize();
     }
 }

@@ -6,7 +6,8 @@ use crate::nonce::{AdditionalData, nonce};
 use crate::seal::plaintext_limit;
 use crate::{
     Algorithm, ApiMisuse, Backend, ContentType, Deframed, Error, HEADER_LEN, MAX_PLAINTEXT,
-    PeerMisbehaved, ProtocolVersion, RecordHeader, SeqNo, TAG_LEN, TrafficKeys, deframe,
+    PeerMisbehaved, ProtocolVersion, RecordHeader, SeqNo, TAG_LEN, TrafficKeys, TrafficSecret,
+    deframe,
 };
 
 /// Opens the records of one direction.
@@ -20,7 +21,7 @@ use crate::{
 pub struct Opener {
     key: AeadKey,
     keys: TrafficKeys,
-    max_plaintext: usize,
+    max_plaintext: u16,
     empty_records: u8,
     poisoned: bool,
 }
@@ -60,7 +61,7 @@ impl Opener {
         Self {
             key: AeadKey::new(backend, &keys),
             keys,
-            max_plaintext: MAX_PLAINTEXT,
+            max_plaintext: MAX_PLAINTEXT as u16,
             empty_records: 0,
             poisoned: false,
         }
@@ -88,6 +89,16 @@ impl Opener {
         let backend = self.key.backend();
         self.key = AeadKey::new(backend, &keys);
         self.keys = keys;
+    }
+
+    /// See [`crate::Sealer::forget_key`].
+    pub fn forget_key(&mut self) {
+        self.keys.forget_key();
+    }
+
+    /// See [`crate::Sealer::recall_key`].
+    pub fn recall_key(&mut self, secret: &TrafficSecret) {
+        self.keys.recall_key(secret);
     }
 
     /// Enforces the record size limit that was announced to the peer (RFC 8449): for TLS 1.3 it
@@ -251,7 +262,7 @@ impl Opener {
         match self.keys.version {
             ProtocolVersion::Tls12 => Ok((header.content_type, inner.len())),
             ProtocolVersion::Tls13 => {
-                if inner.len() > self.max_plaintext + 1 {
+                if inner.len() > usize::from(self.max_plaintext) + 1 {
                     return Err(PeerMisbehaved::PlaintextOverflow(inner.len()).into());
                 }
                 match inner.iter().rposition(|byte| *byte != 0) {
@@ -264,7 +275,7 @@ impl Opener {
 
     #[inline]
     fn check_plaintext(&mut self, content_type: ContentType, len: usize) -> Result<(), Error> {
-        if len > self.max_plaintext {
+        if len > usize::from(self.max_plaintext) {
             return Err(PeerMisbehaved::PlaintextOverflow(len).into());
         }
         if content_type == ContentType::CHANGE_CIPHER_SPEC {

@@ -5,7 +5,7 @@ use crate::aead::AeadKey;
 use crate::nonce::{AdditionalData, header_bytes, nonce};
 use crate::{
     ApiMisuse, Backend, ContentType, Error, HEADER_LEN, Limits, MAX_PLAINTEXT, Padding,
-    ProtocolVersion, SeqNo, TAG_LEN, TrafficKeys,
+    ProtocolVersion, SeqNo, TAG_LEN, TrafficKeys, TrafficSecret,
 };
 
 /// Seals the records of one direction.
@@ -21,8 +21,8 @@ pub struct Sealer {
     keys: TrafficKeys,
     limits: Limits,
     /// The lower of the peer's record size limit and `own_max_plaintext`.
-    max_plaintext: usize,
-    own_max_plaintext: usize,
+    max_plaintext: u16,
+    own_max_plaintext: u16,
     padding: Padding,
 }
 
@@ -48,8 +48,8 @@ impl Sealer {
             key: AeadKey::new(backend, &keys),
             limits: Limits::of(keys.version, keys.algorithm),
             keys,
-            max_plaintext: MAX_PLAINTEXT,
-            own_max_plaintext: MAX_PLAINTEXT,
+            max_plaintext: MAX_PLAINTEXT as u16,
+            own_max_plaintext: MAX_PLAINTEXT as u16,
             padding: Padding::None,
         }
     }
@@ -74,6 +74,18 @@ impl Sealer {
         let backend = self.key.backend();
         self.key = AeadKey::new(backend, &keys);
         self.keys = keys;
+    }
+
+    /// Lets go of the key itself, of which the AEAD library has what it needs: an idle connection then
+    /// holds the secret alone. Until [`recall_key`](Self::recall_key), the [`keys`](Self::keys) and those
+    /// of [`into_keys`](Self::into_keys) have none.
+    pub fn forget_key(&mut self) {
+        self.keys.forget_key();
+    }
+
+    /// Derives the key again that was let go. Nothing happens unless `secret` is that of these keys.
+    pub fn recall_key(&mut self, secret: &TrafficSecret) {
+        self.keys.recall_key(secret);
     }
 
     /// Lowers the limits of this key; they cannot be raised.
@@ -110,14 +122,15 @@ impl Sealer {
 
     /// Makes records carry at most `len` plaintext bytes (1 to 2^14), whatever the peer allows.
     pub fn lower_max_plaintext(&mut self, len: usize) {
-        self.own_max_plaintext = self.own_max_plaintext.min(len.max(1));
+        let len = u16::try_from(len.max(1)).unwrap_or(u16::MAX);
+        self.own_max_plaintext = self.own_max_plaintext.min(len);
         self.max_plaintext = self.max_plaintext.min(self.own_max_plaintext);
     }
 
     /// Most plaintext bytes of one record.
     #[inline]
     pub fn max_plaintext(&self) -> usize {
-        self.max_plaintext
+        usize::from(self.max_plaintext)
     }
 
     /// Bytes from the start of a record to its plaintext: the header and, in TLS 1.2 AES-GCM, the
@@ -136,10 +149,10 @@ impl Sealer {
 
     /// Room that sealing `plaintext_len` bytes takes, over as many full records as they need.
     pub fn sealed_len(&self, plaintext_len: usize) -> usize {
-        let full = plaintext_len / self.max_plaintext;
-        let rest = plaintext_len % self.max_plaintext;
+        let full = plaintext_len / self.max_plaintext();
+        let rest = plaintext_len % self.max_plaintext();
         let partial = if rest > 0 { self.record_len(rest) } else { 0 };
-        full * self.record_len(self.max_plaintext) + partial
+        full * self.record_len(self.max_plaintext()) + partial
     }
 
     /// The sequence number of the next record.
@@ -190,7 +203,7 @@ impl Sealer {
         plaintext: &[u8],
         out: &mut [u8],
     ) -> Result<Sealed, Error> {
-        let len = plaintext.len().min(self.max_plaintext);
+        let len = plaintext.len().min(self.max_plaintext());
         let written = self.check(content_type, len, out.len())?;
         let prefix = self.prefix_len();
         let trailer = written - TAG_LEN - prefix - len;
@@ -225,11 +238,11 @@ impl Sealer {
         plaintext: &[IoSlice<'_>],
         out: &mut [u8],
     ) -> Result<Sealed, Error> {
-        if let Some(first) = whole_record(plaintext, self.max_plaintext) {
+        if let Some(first) = whole_record(plaintext, self.max_plaintext()) {
             return self.seal(content_type, first, out);
         }
         let total: usize = plaintext.iter().map(|slice| slice.len()).sum();
-        let len = total.min(self.max_plaintext);
+        let len = total.min(self.max_plaintext());
         let written = self.check(content_type, len, out.len())?;
         let prefix = self.prefix_len();
         gather(plaintext, &mut out[prefix..prefix + len]);
@@ -254,7 +267,7 @@ impl Sealer {
         record: &mut [u8],
         plaintext_len: usize,
     ) -> Result<usize, Error> {
-        if plaintext_len > self.max_plaintext {
+        if plaintext_len > self.max_plaintext() {
             return Err(ApiMisuse::PlaintextTooLong.into());
         }
         let written = self.check(content_type, plaintext_len, record.len())?;
@@ -270,7 +283,7 @@ impl Sealer {
             ProtocolVersion::Tls13 => {
                 1 + self
                     .padding
-                    .zeros(plaintext_len + 1, self.max_plaintext + 1)
+                    .zeros(plaintext_len + 1, self.max_plaintext() + 1)
             }
         }
     }
@@ -351,10 +364,9 @@ impl fmt::Debug for Sealer {
 }
 
 /// RFC 8449 section 4.
-pub(crate) fn plaintext_limit(version: ProtocolVersion, limit: u16) -> Result<usize, Error> {
-    let type_byte = usize::from(version == ProtocolVersion::Tls13);
-    let limit = usize::from(limit);
-    if !(64..=MAX_PLAINTEXT + type_byte).contains(&limit) {
+pub(crate) fn plaintext_limit(version: ProtocolVersion, limit: u16) -> Result<u16, Error> {
+    let type_byte = u16::from(version == ProtocolVersion::Tls13);
+    if !(64..=MAX_PLAINTEXT as u16 + type_byte).contains(&limit) {
         return Err(ApiMisuse::RecordSizeLimit.into());
     }
     Ok(limit - type_byte)

@@ -8,13 +8,23 @@ use zeroize::Zeroize;
 
 use crate::{Algorithm, ApiMisuse, Error, ProtocolVersion, SeqNo, TrafficKeys, stack};
 
-/// Bytes of the longest traffic secret: one SHA-384 output.
-const MAX_LEN: usize = 48;
+/// Whose labels they are.
+#[derive(Clone, Copy)]
+enum Labels {
+    Tls13,
+    Dtls13,
+}
 
-/// What stands before every label (RFC 8446 section 7.1; RFC 9147 section 5.9, without a space).
-type LabelPrefix = [u8; 6];
-const TLS13: &LabelPrefix = b"tls13 ";
-const DTLS13: &LabelPrefix = b"dtls13";
+impl Labels {
+    /// What stands before each (RFC 8446 section 7.1; RFC 9147 section 5.9, without a space).
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    const fn prefix(self) -> &'static [u8; 6] {
+        match self {
+            Self::Tls13 => b"tls13 ",
+            Self::Dtls13 => b"dtls13",
+        }
+    }
+}
 
 /// A TLS 1.3 application traffic secret: what the keys of one direction, and the secret of its
 /// next keys, derive from (RFC 8446 section 7.2).
@@ -27,8 +37,9 @@ pub struct TrafficSecret {
         not(any(feature = "ring", feature = "aws-lc-rs")),
         expect(dead_code, reason = "a build without an AEAD library derives nothing")
     )]
-    prefix: &'static LabelPrefix,
-    bytes: Box<[u8; MAX_LEN]>,
+    labels: Labels,
+    /// As many as the hash has: every connection has two of these.
+    bytes: Box<[u8]>,
 }
 
 impl TrafficSecret {
@@ -39,28 +50,22 @@ impl TrafficSecret {
     ///
     /// [`ApiMisuse::KeyLength`] if `bytes` is not one output of that hash.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
-        Self::with_prefix(TLS13, algorithm, bytes)
+        Self::with_labels(Labels::Tls13, algorithm, bytes)
     }
 
     /// As [`new`](Self::new), a secret of DTLS 1.3.
     pub(crate) fn of_dtls(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
-        Self::with_prefix(DTLS13, algorithm, bytes)
+        Self::with_labels(Labels::Dtls13, algorithm, bytes)
     }
 
-    fn with_prefix(
-        prefix: &'static LabelPrefix,
-        algorithm: Algorithm,
-        bytes: &[u8],
-    ) -> Result<Self, Error> {
+    fn with_labels(labels: Labels, algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() != hash_len(algorithm) {
             return Err(ApiMisuse::KeyLength.into());
         }
-        let mut own = Box::new([0; MAX_LEN]);
-        own[..bytes.len()].copy_from_slice(bytes);
         Ok(Self {
             algorithm,
-            prefix,
-            bytes: own,
+            labels,
+            bytes: bytes.into(),
         })
     }
 
@@ -72,9 +77,8 @@ impl TrafficSecret {
 
     /// As [`update`](Self::update), with the label of another protocol.
     pub(crate) fn update_under(&mut self, label: &[u8]) {
-        let len = hash_len(self.algorithm);
-        let mut next = Box::new([0; MAX_LEN]);
-        self.expand_label(label, &mut next[..len]);
+        let mut next = zeros(self.algorithm);
+        self.expand_label(label, &mut next);
         self.bytes.zeroize();
         self.bytes = next;
     }
@@ -135,13 +139,13 @@ impl TrafficSecret {
     #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
     pub(crate) fn extracted(salt: &[u8], input: &[u8], label: &[u8]) -> Self {
         let algorithm = Algorithm::Aes128Gcm;
-        let mut own = Box::new([0; MAX_LEN]);
+        let (labels, mut own) = (Labels::Tls13, zeros(algorithm));
         let prk = hkdf::Salt::new(hash(algorithm), salt).extract(input);
-        expand_label_of(&prk, TLS13, label, &mut own[..hash_len(algorithm)]);
+        expand_label_of(&prk, labels, label, &mut own);
         stack::overwrite();
         Self {
             algorithm,
-            prefix: TLS13,
+            labels,
             bytes: own,
         }
     }
@@ -153,7 +157,7 @@ impl TrafficSecret {
 
     /// The secret itself: for handing the connection to another process.
     pub fn dangerous_bytes(&self) -> &[u8] {
-        &self.bytes[..hash_len(self.algorithm)]
+        &self.bytes
     }
 
     /// HKDF-Expand-Label with an empty context (RFC 8446 section 7.1).
@@ -167,7 +171,7 @@ impl TrafficSecret {
     #[inline(never)]
     fn expand(&self, label: &[u8], out: &mut [u8]) {
         let prk = hkdf::Prk::new_less_safe(hash(self.algorithm), self.dangerous_bytes());
-        expand_label_of(&prk, self.prefix, label, out);
+        expand_label_of(&prk, self.labels, label, out);
     }
 
     /// A build without an AEAD library has no use for keys.
@@ -192,7 +196,8 @@ impl fmt::Debug for TrafficSecret {
 }
 
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-fn expand_label_of(prk: &hkdf::Prk, prefix: &LabelPrefix, label: &[u8], out: &mut [u8]) {
+fn expand_label_of(prk: &hkdf::Prk, labels: Labels, label: &[u8], out: &mut [u8]) {
+    let prefix = labels.prefix();
     let len = (out.len() as u16).to_be_bytes();
     let label_len = [(prefix.len() + label.len()) as u8];
     let info: [&[u8]; 5] = [&len, &label_len, prefix, label, &[0]];
@@ -209,6 +214,11 @@ impl hkdf::KeyType for Length {
     fn len(&self) -> usize {
         self.0
     }
+}
+
+/// A place for a secret.
+fn zeros(algorithm: Algorithm) -> Box<[u8]> {
+    vec![0; hash_len(algorithm)].into()
 }
 
 const fn hash_len(algorithm: Algorithm) -> usize {

@@ -31,30 +31,44 @@ pub(crate) const LEN: usize = HEADROOM + BATCH + MAX_RECORD;
 /// receive.
 const KEPT: usize = 3;
 
+/// A buffer, and what its start may be off a page. Of a fixed length, so that an idle connection, which
+/// has room for two [`Residue`]s, has none for it.
+type Allocation = [u8; LEN + ALIGNMENT];
+
 thread_local! {
-    static FREE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static FREE: RefCell<Vec<Box<Allocation>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer of [`LEN`] bytes that starts at a page, returned to the dropping thread. Its content
 /// is unspecified.
 pub(crate) struct Lent {
-    allocation: Box<[u8]>,
+    /// `None` while it is dropped.
+    allocation: Option<Box<Allocation>>,
     start: u16,
 }
 
 /// Borrows a buffer from the thread, or makes one.
 pub(crate) fn lend() -> Lent {
     let free = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
-    let allocation = free.unwrap_or_else(|| vec![0; LEN + ALIGNMENT].into_boxed_slice());
+    let allocation = free.unwrap_or_else(|| {
+        // Not by way of the stack, as an array that is boxed.
+        let zeros = vec![0; LEN + ALIGNMENT].into_boxed_slice();
+        zeros.try_into().expect("it has that length")
+    });
     let start = allocation.as_ptr().align_offset(ALIGNMENT);
     // The offset may be unknown in principle; the buffer works all the same, only slower.
     let start = start.min(ALIGNMENT) as u16;
-    Lent { allocation, start }
+    Lent {
+        allocation: Some(allocation),
+        start,
+    }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.allocation);
+        let Some(buffer) = self.allocation.take() else {
+            return;
+        };
         // A thread that is shutting down has no pool any more; the buffer is freed then.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
@@ -69,13 +83,19 @@ impl Deref for Lent {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.allocation[usize::from(self.start)..][..LEN]
+        match &self.allocation {
+            Some(allocation) => &allocation[usize::from(self.start)..][..LEN],
+            None => &[],
+        }
     }
 }
 
 impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.allocation[usize::from(self.start)..][..LEN]
+        match &mut self.allocation {
+            Some(allocation) => &mut allocation[usize::from(self.start)..][..LEN],
+            None => &mut [],
+        }
     }
 }
 

@@ -85,7 +85,7 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 pub(crate) enum End {
     CloseNotify,
-    Failed(Box<Error>),
+    Failed(Error),
 }
 
 /// Both directions of an established connection, and what is left of its handshake.
@@ -94,7 +94,8 @@ pub(crate) struct Connection {
     pub(crate) rx: Receive,
     pub(crate) tickets: Tickets,
     pub(crate) control: Control,
-    pub(crate) end: Option<End>,
+    /// Boxed, because a connection is idle before it has ended.
+    pub(crate) end: Option<Box<End>>,
     pub(crate) orders: Arc<Orders>,
     moving: Moving,
     programs: Programs,
@@ -119,7 +120,7 @@ impl Connection {
             rx,
             tickets,
             control: Control::default(),
-            end,
+            end: end.map(Box::new),
             orders,
             moving: Moving::default(),
             programs: Programs::default(),
@@ -308,7 +309,7 @@ impl Connection {
     /// Ends the connection: the peer is told if there is something to tell, and both directions
     /// stay dead.
     fn fail(&mut self, transport: &mut impl Transport, error: Error) -> Error {
-        self.end = Some(End::Failed(Box::new(error.clone())));
+        self.end = Some(Box::new(End::Failed(error.clone())));
         // Of the record that came at the wrong place; all before it was read.
         self.rx.consume(usize::MAX);
         self.close_inbox(underseal_message::Direction::Egress);

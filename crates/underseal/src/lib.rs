@@ -52,7 +52,7 @@ pub use offload::{Engine, Engines, OFFLOAD_VARIABLE, Offload, Offloads, Refusal,
 pub use parts::fuzz;
 pub use parts::{InvalidParts, Movable, Parts};
 pub use rustls;
-pub use session::{ClientConnection, CommonState, ServerConnection};
+pub use session::{ClientConnection, CommonState, Connection, ServerConnection};
 pub use underseal_message as message;
 pub use underseal_record as record;
 pub use underseal_sys::tls::Direction;

@@ -102,6 +102,32 @@ impl<IO, Session> Parts<IO, Session> {
         self
     }
 
+    /// The same with another session, and the session that there was.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn replace_session<T>(self, session: T) -> (Session, Parts<IO, T>) {
+        let parts = Parts {
+            io: self.io,
+            session,
+            tx: self.tx,
+            rx: self.rx,
+            tx_secret: self.tx_secret,
+            rx_secret: self.rx_secret,
+            plaintext: self.plaintext,
+            received: self.received,
+            unsent: self.unsent,
+            tx_closed: self.tx_closed,
+            rx_closed: self.rx_closed,
+            max_plaintext: self.max_plaintext,
+            padding: self.padding,
+            limits: self.limits,
+            carried: self.carried,
+            is_elsewhere: self.is_elsewhere,
+            tickets: self.tickets,
+            orders: self.orders,
+        };
+        (self.session, parts)
+    }
+
     /// Takes a stream apart. `socket_of` finds the TCP socket that `io` is, if it is one. What was
     /// written is with the kernel, or a part of `unsent`.
     pub(crate) fn take(
@@ -110,10 +136,10 @@ impl<IO, Session> Parts<IO, Session> {
         mut connection: Connection,
         socket_of: impl Fn(&IO) -> Option<BorrowedFd<'_>>,
     ) -> Result<Self, Error> {
-        let rx_closed = match connection.end {
+        let rx_closed = match connection.end.as_deref() {
             None => false,
             Some(End::CloseNotify) => true,
-            Some(End::Failed(error)) => return Err(*error),
+            Some(End::Failed(error)) => return Err(error.clone()),
         };
         if connection.tx.is_broken() {
             return Err(Error::WriteAfterClose);

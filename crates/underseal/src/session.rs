@@ -1,5 +1,7 @@
+mod either;
 mod orders;
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, SupportedCipherSuite};
 
+pub use either::Connection;
 pub(crate) use orders::Orders;
 
 /// What the handshake agreed on, as `rustls::CommonState` tells it.
@@ -171,11 +174,38 @@ impl CommonState {
 pub struct ServerConnection {
     pub(crate) common: CommonState,
     pub(crate) server_name: Option<Box<str>>,
-    pub(crate) early_data: Option<Vec<u8>>,
-    pub(crate) resumption_data: Option<Vec<u8>>,
+    received: Option<Box<Received>>,
+}
+
+/// What few clients send, and so no idle connection has room for.
+#[derive(Clone)]
+struct Received {
+    /// What was read of it goes from the front: the rest keeps its place, in one piece.
+    early_data: Option<VecDeque<u8>>,
+    resumption_data: Option<Vec<u8>>,
 }
 
 impl ServerConnection {
+    pub(crate) fn new(
+        common: CommonState,
+        server_name: Option<Box<str>>,
+        early_data: Option<Vec<u8>>,
+        resumption_data: Option<Vec<u8>>,
+    ) -> Self {
+        let is_any = early_data.is_some() || resumption_data.is_some();
+        let received = is_any.then(|| {
+            Box::new(Received {
+                early_data: early_data.map(VecDeque::from),
+                resumption_data,
+            })
+        });
+        Self {
+            common,
+            server_name,
+            received,
+        }
+    }
+
     /// The host name that the client asked for (SNI).
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
@@ -188,36 +218,43 @@ impl ServerConnection {
     /// another server that shares the tickets. Act on it only where doing so twice is harmless
     /// (RFC 8446 section 8). It is therefore kept apart from what the stream reads.
     pub fn take_early_data(&mut self) -> Option<Vec<u8>> {
-        self.early_data.take()
+        self.received.as_mut()?.early_data.take().map(Vec::from)
     }
 
     /// The same to be read piece by piece: `None` if there is none, or it was taken.
     pub fn early_data(&mut self) -> Option<ReadEarlyData<'_>> {
-        self.early_data.as_mut().map(ReadEarlyData)
+        let early_data = self.received.as_mut()?.early_data.as_mut();
+        early_data.map(ReadEarlyData)
+    }
+
+    /// Early data that nobody took or read.
+    pub(crate) fn unread_early_data(&self) -> Option<&[u8]> {
+        let early_data = self.received.as_ref()?.early_data.as_ref()?;
+        Some(early_data.as_slices().0)
     }
 
     /// What the server had put into the session that was resumed
     /// ([`set_resumption_data`](crate::server::Handshaking::set_resumption_data)); `None` if the
     /// handshake was a full one.
     pub fn received_resumption_data(&self) -> Option<&[u8]> {
-        self.resumption_data.as_deref()
+        self.received.as_ref()?.resumption_data.as_deref()
     }
 }
 
 impl std::fmt::Debug for ServerConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let len = |data: &Option<Vec<u8>>| data.as_ref().map(Vec::len);
+        let len = |data: Option<&[u8]>| data.map(<[u8]>::len);
         f.debug_struct("ServerConnection")
             .field("common", &self.common)
             .field("server_name", &self.server_name)
-            .field("early_data", &len(&self.early_data))
-            .field("resumption_data", &len(&self.resumption_data))
+            .field("early_data", &len(self.unread_early_data()))
+            .field("resumption_data", &len(self.received_resumption_data()))
             .finish()
     }
 }
 
 /// Reads the 0-RTT data that a client sent; see [`ServerConnection::take_early_data`].
-pub struct ReadEarlyData<'a>(&'a mut Vec<u8>);
+pub struct ReadEarlyData<'a>(&'a mut VecDeque<u8>);
 
 impl std::fmt::Debug for ReadEarlyData<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -227,9 +264,11 @@ impl std::fmt::Debug for ReadEarlyData<'_> {
 
 impl io::Read for ReadEarlyData<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = out.len().min(self.0.len());
-        out[..n].copy_from_slice(&self.0[..n]);
-        self.0.drain(..n);
+        let n = self.0.read(out)?;
+        if self.0.is_empty() {
+            // The connection may live for long.
+            *self.0 = VecDeque::new();
+        }
         Ok(n)
     }
 }
@@ -281,5 +320,27 @@ impl Deref for ClientConnection {
 impl DerefMut for ClientConnection {
     fn deref_mut(&mut self) -> &mut CommonState {
         &mut self.common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn early_data_that_is_read_byte_by_byte_is_not_moved_for_each() {
+        let mut data = VecDeque::from(vec![7; 1_000]);
+        let place = |data: &ReadEarlyData<'_>| data.0.as_slices().0.as_ptr().addr();
+        let mut early = ReadEarlyData(&mut data);
+        let start = place(&early);
+        for n in 1..1_000 {
+            early.read_exact(&mut [0]).expect("a byte");
+            assert_eq!(place(&early), start + n, "behind {n} bytes");
+        }
+        early.read_exact(&mut [0]).expect("the last byte");
+        assert_eq!(early.read(&mut [0]).expect("the end"), 0);
+        assert_eq!(data.capacity(), 0, "nothing is kept");
     }
 }

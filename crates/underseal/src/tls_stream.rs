@@ -11,14 +11,16 @@ use tokio::net::TcpStream;
 use underseal_message::{Filter, Peer, Program};
 use underseal_record::{Backend, ContentType, Limits, Padding};
 
-use crate::engine::Connection;
+use crate::engine;
+use crate::parts::Parts;
 use crate::{
-    CommonState, Counters, Direction, Engines, Error, KeyUpdateRequest, Linger, Offloads, client,
-    server,
+    CommonState, Connection, Counters, Direction, Engines, Error, KeyUpdateRequest, Linger,
+    Offloads, client, server,
 };
 
 /// A TLS connection of either side, where one type has to hold both. Its methods are those of
-/// [`Stream`](crate::Stream); what takes a connection apart is the variants' own.
+/// [`Stream`](crate::Stream); what takes a connection apart gives a [`Connection`], which knows which
+/// side it is.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a connection has two sides")]
 pub enum TlsStream<IO> {
@@ -57,6 +59,11 @@ impl<IO> TlsStream<IO> {
             }
         }
     }
+}
+
+fn of_either<IO>(parts: Parts<IO, impl Into<Connection>>) -> Parts<IO, Connection> {
+    let (session, parts) = parts.replace_session(());
+    parts.replace_session(session.into()).1
 }
 
 impl<IO> From<client::TlsStream<IO>> for TlsStream<IO> {
@@ -104,6 +111,47 @@ impl<IO> TlsStream<IO> {
     /// The same.
     pub fn channel_binding(&self) -> Result<[u8; 32], rustls::Error> {
         self.get_ref().1.channel_binding()
+    }
+
+    /// See [`Stream::into_inner`](crate::Stream::into_inner).
+    pub fn into_inner(self) -> (IO, Connection) {
+        match self {
+            Self::Client(stream) => {
+                let (io, session) = stream.into_inner();
+                (io, session.into())
+            }
+            Self::Server(stream) => {
+                let (io, session) = stream.into_inner();
+                (io, session.into())
+            }
+        }
+    }
+
+    /// See [`Stream::into_parts`](crate::Stream::into_parts).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn into_parts(self) -> Result<Parts<IO, Connection>, Error> {
+        either!(self, stream => stream.into_parts().map(of_either))
+    }
+
+    /// See [`Stream::from_parts`](crate::Stream::from_parts). The session says which side it is.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn from_parts(parts: Parts<IO, Connection>) -> Result<Self, Error> {
+        match parts.replace_session(()) {
+            (Connection::Client(session), parts) => {
+                let (_, parts) = parts.replace_session(session);
+                Ok(Self::Client(client::TlsStream::from_parts(parts)?))
+            }
+            (Connection::Server(session), parts) => {
+                let (_, parts) = parts.replace_session(session);
+                Ok(Self::Server(server::TlsStream::from_parts(parts)?))
+            }
+        }
     }
 
     /// See [`Stream::pending_bytes`](crate::Stream::pending_bytes).
@@ -367,7 +415,7 @@ impl TlsStream<TcpStream> {
         either!(self, stream => stream.linger(bytes).await);
     }
 
-    pub(crate) fn below(&mut self) -> (&TcpStream, &mut Connection) {
+    pub(crate) fn below(&mut self) -> (&TcpStream, &mut engine::Connection) {
         either!(self, stream => stream.below())
     }
 }

@@ -1,5 +1,6 @@
 //! What the peer says besides data: alerts, tickets, key updates, records of other types.
 
+use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 
 use underseal_record::{AlertDescription, AlertLevel, ContentType, MAX_PLAINTEXT, ProtocolVersion};
@@ -47,29 +48,35 @@ pub(super) enum Action {
 
 /// The state of the control messages of one receiving direction.
 pub(crate) struct Control {
-    /// Handshake bytes of a message that is not complete.
-    partial: Vec<u8>,
+    /// What hardly any connection holds at any time.
+    held: Option<Box<Held>>,
     allowance: u32,
     ticket_bytes: u32,
     /// Records without data that were handled since the last turn of others.
     handled: u8,
     /// Whether records of other types are delivered instead of refused.
     pub(crate) deliver_records: bool,
-    /// A record of another type, to be read with `read_record`.
-    pub(super) pending: Option<Box<(ContentType, Vec<u8>)>>,
     /// Something is sealed or to be sealed in answer to what was received.
     pub(super) answer_due: bool,
+}
+
+/// Bytes that wait; one of both does.
+enum Held {
+    /// Of a handshake message that is not complete.
+    Message(Vec<u8>),
+    /// A record of another type, to be read with `read_record`: what is read of it goes from the front,
+    /// and the rest keeps its place.
+    Record(ContentType, VecDeque<u8>),
 }
 
 impl Default for Control {
     fn default() -> Self {
         Self {
-            partial: Vec::new(),
+            held: None,
             allowance: ALLOWANCE,
             ticket_bytes: TICKET_BYTES,
             handled: 0,
             deliver_records: false,
-            pending: None,
             answer_due: false,
         }
     }
@@ -78,7 +85,33 @@ impl Default for Control {
 impl Control {
     /// Whether a part of a message, or a record, would be lost if the connection were taken apart.
     pub(crate) fn holds_anything(&self) -> bool {
-        !self.is_between_messages() || self.pending.is_some()
+        self.held.is_some()
+    }
+
+    /// The record that waits for `read_record`, if there is one.
+    pub(super) fn pending(&self) -> Option<(ContentType, &[u8])> {
+        match self.held.as_deref() {
+            Some(Held::Record(content_type, payload)) => {
+                Some((*content_type, payload.as_slices().0))
+            }
+            _ => None,
+        }
+    }
+
+    /// Keeps a record for `read_record`. There must be none, nor a part of a message.
+    fn keep(&mut self, content_type: ContentType, payload: Vec<u8>) {
+        debug_assert!(self.held.is_none(), "what waits is read first");
+        self.held = Some(Box::new(Held::Record(content_type, payload.into())));
+    }
+
+    /// Drops the first `n` bytes of the record that waits, and the record with the last of them.
+    pub(super) fn consume(&mut self, n: usize) {
+        if let Some(Held::Record(_, payload)) = self.held.as_deref_mut() {
+            payload.drain(..n.min(payload.len()));
+            if payload.is_empty() {
+                self.held = None;
+            }
+        }
     }
 
     /// Notes a data record of `len` bytes.
@@ -136,7 +169,7 @@ impl Control {
             }
             other if self.deliver_records => {
                 self.check_not_interleaved()?;
-                self.pending = Some(Box::new((other, payload)));
+                self.keep(other, payload);
                 Ok(Action::None)
             }
             other => Err(PeerMisbehaved::UnexpectedContentType(other).into()),
@@ -171,7 +204,7 @@ impl Control {
         rx: &mut Receive,
         socket: Option<BorrowedFd<'_>>,
     ) -> Result<Action, Error> {
-        let mut messages = std::mem::take(&mut self.partial);
+        let mut messages = self.take_partial();
         messages.extend_from_slice(payload);
         let mut rest = &messages[..];
         let mut action = Action::None;
@@ -193,7 +226,7 @@ impl Control {
         messages.drain(..handled);
         // What is left keeps its place: a message that comes byte by byte is not copied for each.
         if !messages.is_empty() {
-            self.partial = messages;
+            self.held = Some(Box::new(Held::Message(messages)));
         }
         Ok(action)
     }
@@ -258,7 +291,17 @@ impl Control {
 
     /// Whether the last message came whole.
     pub(super) fn is_between_messages(&self) -> bool {
-        self.partial.is_empty()
+        !matches!(self.held.as_deref(), Some(Held::Message(_)))
+    }
+
+    fn take_partial(&mut self) -> Vec<u8> {
+        match self.held.take_if(|held| matches!(**held, Held::Message(_))) {
+            Some(held) => match *held {
+                Held::Message(bytes) => bytes,
+                Held::Record(..) => Vec::new(),
+            },
+            None => Vec::new(),
+        }
     }
 
     fn check_not_interleaved(&self) -> Result<(), Error> {
@@ -327,7 +370,10 @@ mod tests {
                 None,
             );
             assert!(matches!(handled, Ok(Action::None)));
-            let now = control.partial.as_ptr().addr();
+            let now = match control.held.as_deref() {
+                Some(Held::Message(bytes)) => bytes.as_ptr().addr(),
+                _ => 0,
+            };
             moves += u32::from(now != place);
             place = now;
         }
@@ -340,7 +386,7 @@ mod tests {
             None,
         );
         assert!(matches!(last, Ok(Action::None)));
-        assert_eq!(control.partial.capacity(), 0, "nothing is kept");
+        assert!(control.held.is_none(), "nothing is kept");
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Connection {
         let tx = user::Transmit::new(Sealer::new(keys()?), None, &[], true);
         let rx = user::Receive::new(Opener::new(keys()?), None, &[], &[]);
         let not_complete = Error::from(rustls::Error::HandshakeNotComplete);
-        let end = Some(End::Failed(Box::new(not_complete)));
+        let end = Some(End::Failed(not_complete));
         let (tx, rx) = (Transmit::User(tx), Receive::User(rx));
         let mut connection = Self::new(tx, rx, Tickets::Refused, orders, end);
         connection.is_early = true;
@@ -34,7 +34,7 @@ impl Connection {
     /// Its handshake failed.
     pub(crate) fn fail_early(&mut self, error: Error) {
         self.is_early = false;
-        self.end = Some(End::Failed(Box::new(error)));
+        self.end = Some(Box::new(End::Failed(error)));
         self.close_inbox(underseal_message::Direction::Egress);
         self.close_inbox(underseal_message::Direction::Ingress);
         self.wake_reader();

@@ -155,7 +155,10 @@ fn move_tx(
     // The user engine derives explicit nonces from a value and the sequence number, the kernel
     // counts up from one: it starts where no record of the user engine has been.
     tx.sealer.renew_explicit_nonces();
-    kernel::install_tx(socket, tx.sealer.keys(), max_plaintext)?;
+    tx.recall_key();
+    let installed = kernel::install_tx(socket, tx.sealer.keys(), max_plaintext);
+    tx.forget_key();
+    installed?;
     // The kernel seals now. Nothing may fail from here on: whoever went on sealing would use the
     // kernel's numbers.
     let (limits, keys_seq) = (tx.limits(), tx.sealer.keys().seq());
@@ -169,10 +172,12 @@ fn move_rx(
     socket: Option<BorrowedFd<'_>>,
 ) -> Result<kernel::Receive, Refusal> {
     let socket = socket.ok_or(Refusal::NotTcp)?;
-    let keys = rx.opener.keys();
-    kernel::install_rx(socket, keys)?;
+    rx.recall_key();
+    let installed = kernel::install_rx(socket, rx.opener.keys());
+    rx.forget_key();
+    installed?;
     // The kernel opens now: nothing may fail from here on.
-    let version = keys.version();
+    let version = rx.version();
     let secret = rx.take_secret();
     let mut moved = kernel::Receive::new(version, secret, rx.plaintext());
     moved.key_updates = rx.key_updates;

@@ -38,7 +38,7 @@ impl Connection {
         if out.is_empty() {
             return Ok(0);
         }
-        if self.control.pending.is_none() {
+        if self.control.pending().is_none() {
             let ready = self.rx.take(out);
             if ready > 0 {
                 return Ok(ready);
@@ -96,7 +96,7 @@ impl Connection {
         self.answer(transport);
         loop {
             let most = match self.rx.plaintext().len() {
-                _ if self.control.pending.is_some() || self.end.is_some() => 1,
+                _ if self.control.pending().is_some() || self.end.is_some() => 1,
                 0 => self.rx.most_buffered(),
                 len => len,
             };
@@ -191,12 +191,10 @@ impl Connection {
 
     /// (A part of) the record of another type that was received.
     fn take_pending(&mut self, out: &mut [u8]) -> Option<(ContentType, usize)> {
-        let (content_type, payload) = *self.control.pending.take()?;
+        let (content_type, payload) = self.control.pending()?;
         let n = payload.len().min(out.len());
         out[..n].copy_from_slice(&payload[..n]);
-        if n < payload.len() {
-            self.control.pending = Some(Box::new((content_type, payload[n..].to_vec())));
-        }
+        self.control.consume(n);
         Some((content_type, n))
     }
 
@@ -217,16 +215,16 @@ impl Connection {
         transport: &mut impl Transport,
         out: &mut [u8],
     ) -> Result<Step, Error> {
-        if let Some(pending) = &self.control.pending {
-            return Ok(Step::Pending(pending.0));
+        if let Some((content_type, _)) = self.control.pending() {
+            return Ok(Step::Pending(content_type));
         }
-        if let Some(End::Failed(error)) = &self.end {
+        if let Some(End::Failed(error)) = self.end.as_deref() {
             return Err(Error::clone(error));
         }
         if let Some(step) = self.step_aside(transport, out)? {
             return Ok(step);
         }
-        if let Some(End::CloseNotify) = &self.end {
+        if let Some(End::CloseNotify) = self.end.as_deref() {
             return Ok(Step::End);
         }
         if self.control.is_over_budget() {
@@ -249,7 +247,7 @@ impl Connection {
         if !self.has_programs() {
             return Ok(None);
         }
-        let at_end = matches!(self.end, Some(End::CloseNotify));
+        let at_end = matches!(self.end.as_deref(), Some(End::CloseNotify));
         let is_done = self.take_redirected() || {
             let is_done = self.judge_waiting(transport)?;
             match at_end && is_done && self.rx.plaintext().is_empty() {
@@ -297,7 +295,7 @@ impl Connection {
             Filled::Record(record) => self.take_record(transport, record, out),
             Filled::Failed(error) => Err(self.fail(transport, error)),
             Filled::Eof => {
-                self.end = Some(End::Failed(Box::new(Error::Truncated)));
+                self.end = Some(Box::new(End::Failed(Error::Truncated)));
                 self.close_inbox(Direction::Ingress);
                 Err(Error::Truncated)
             }
@@ -401,7 +399,7 @@ impl Connection {
                 self.control.answer_due = true;
             }
             Action::CloseNotify => {
-                self.end = Some(End::CloseNotify);
+                self.end = Some(Box::new(End::CloseNotify));
                 self.close_inbox(Direction::Ingress);
             }
         }

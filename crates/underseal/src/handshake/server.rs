@@ -205,12 +205,12 @@ impl Handshake for ServerHandshake {
         };
         Ok(Established {
             connection: finished.into_connection()?,
-            session: ServerConnection {
+            session: ServerConnection::new(
                 common,
-                server_name: self.server_name,
-                early_data: (!early_data.is_empty()).then_some(early_data),
-                resumption_data: received.filter(|_| is_resumed),
-            },
+                self.server_name,
+                (!early_data.is_empty()).then_some(early_data),
+                received.filter(|_| is_resumed),
+            ),
             unsent: Vec::new(),
         })
     }

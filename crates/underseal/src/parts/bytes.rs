@@ -15,7 +15,7 @@ use crate::engine::{Carried, Counters};
 use crate::exporter::Exporter;
 use crate::handshake::Tickets;
 use crate::offload::{Engine, Engines, Offloads};
-use crate::session::{ClientConnection, CommonState, Orders, ServerConnection};
+use crate::session::{ClientConnection, CommonState, Connection, Orders, ServerConnection};
 
 pub(super) const MAGIC: &[u8; 8] = b"undrsl\x00\x03";
 const CLIENT: u8 = 0;
@@ -32,23 +32,32 @@ pub struct InvalidParts(pub(super) &'static str);
 /// What a session adds to the parts: which side it is, and what only that side knows.
 pub trait Movable: sealed::Sealed + Sized {
     #[doc(hidden)]
-    const SIDE: u8;
+    fn side(&self) -> u8;
     #[doc(hidden)]
     fn common(&self) -> &CommonState;
     #[doc(hidden)]
     fn own(&self) -> Vec<u8>;
     #[doc(hidden)]
-    fn rebuild(common: CommonState, own: &[u8]) -> Result<Self, InvalidParts>;
+    fn rebuild(side: u8, common: CommonState, own: &[u8]) -> Result<Self, InvalidParts>;
+    #[doc(hidden)]
+    fn has_side(side: u8) -> bool;
 }
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::ClientConnection {}
     impl Sealed for super::ServerConnection {}
+    impl Sealed for super::Connection {}
 }
 
 impl Movable for ClientConnection {
-    const SIDE: u8 = CLIENT;
+    fn side(&self) -> u8 {
+        CLIENT
+    }
+
+    fn has_side(side: u8) -> bool {
+        side == CLIENT
+    }
 
     fn common(&self) -> &CommonState {
         &self.common
@@ -59,7 +68,7 @@ impl Movable for ClientConnection {
         vec![u8::from(self.early_data_accepted) | ech_to_bits(self.ech_status) << 1]
     }
 
-    fn rebuild(common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
+    fn rebuild(_: u8, common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
         match own {
             [bits] => Ok(Self {
                 common,
@@ -72,7 +81,13 @@ impl Movable for ClientConnection {
 }
 
 impl Movable for ServerConnection {
-    const SIDE: u8 = SERVER;
+    fn side(&self) -> u8 {
+        SERVER
+    }
+
+    fn has_side(side: u8) -> bool {
+        side == SERVER
+    }
 
     fn common(&self) -> &CommonState {
         &self.common
@@ -82,8 +97,8 @@ impl Movable for ServerConnection {
     /// length of the name, the name; the same of the ticket's data; early data.
     fn own(&self) -> Vec<u8> {
         let name = self.server_name.as_deref().unwrap_or("").as_bytes();
-        let early_data = self.early_data.as_deref();
-        let ticket = self.resumption_data.as_deref();
+        let early_data = self.unread_early_data();
+        let ticket = self.received_resumption_data();
         let flags = u8::from(early_data.is_some()) | u8::from(ticket.is_some()) << 1;
         let mut own = vec![flags];
         for bytes in [name, ticket.unwrap_or_default()] {
@@ -94,7 +109,7 @@ impl Movable for ServerConnection {
         own
     }
 
-    fn rebuild(common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
+    fn rebuild(_: u8, common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
         let mut own = Reader(own);
         let flags = own.byte()?;
         let name = std::str::from_utf8(own.bytes()?).map_err(|_| InvalidParts("server name"))?;
@@ -108,12 +123,39 @@ impl Movable for ServerConnection {
         }
         let resumption_data = optional(0b10, own.bytes()?)?;
         let early_data = optional(0b01, own.0)?;
-        Ok(Self {
-            common,
-            server_name: (!name.is_empty()).then(|| name.into()),
-            early_data,
-            resumption_data,
-        })
+        let name = (!name.is_empty()).then(|| name.into());
+        Ok(Self::new(common, name, early_data, resumption_data))
+    }
+}
+
+impl Movable for Connection {
+    fn side(&self) -> u8 {
+        match self {
+            Self::Client(session) => session.side(),
+            Self::Server(session) => session.side(),
+        }
+    }
+
+    fn has_side(side: u8) -> bool {
+        ClientConnection::has_side(side) || ServerConnection::has_side(side)
+    }
+
+    fn common(&self) -> &CommonState {
+        self
+    }
+
+    fn own(&self) -> Vec<u8> {
+        match self {
+            Self::Client(session) => session.own(),
+            Self::Server(session) => session.own(),
+        }
+    }
+
+    fn rebuild(side: u8, common: CommonState, own: &[u8]) -> Result<Self, InvalidParts> {
+        match side {
+            CLIENT => ClientConnection::rebuild(side, common, own).map(Self::Client),
+            _ => ServerConnection::rebuild(side, common, own).map(Self::Server),
+        }
     }
 }
 
@@ -135,7 +177,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         let chain_len: usize = chain.iter().map(|certificate| 8 + certificate.len()).sum();
         let mut out = Writer::with_capacity(FIXED_LEN + loose + chain_len);
         out.plain(MAGIC);
-        out.byte(Session::SIDE);
+        out.byte(self.session.side());
         out.keys(&self.tx);
         out.keys(&self.rx);
         for secret in [&self.tx_secret, &self.rx_secret] {
@@ -182,7 +224,8 @@ impl<IO, Session: Movable> Parts<IO, Session> {
     /// Parts from what stands between magic and checksum.
     fn parse(io: IO, body: &[u8]) -> Result<Self, InvalidParts> {
         let mut input = Reader(body);
-        if input.byte()? != Session::SIDE {
+        let side = input.byte()?;
+        if !Session::has_side(side) {
             return Err(InvalidParts("the other side's"));
         }
         let (tx, rx) = (input.keys()?, input.keys()?);
@@ -203,7 +246,11 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             hard: input.number()?,
         };
         let carried = read_carried(&mut input, flags)?;
-        let orders = Arc::new(Orders::with_limit(input.number()?));
+        let limit = input.number()?;
+        let orders = Arc::new(Orders::with_limit(limit));
+        if orders.buffer_limit() != limit {
+            return Err(InvalidParts("limit of the buffer"));
+        }
         let suite = suite_by_id(input.number()?).ok_or(InvalidParts("unknown suite"))?;
         let handshake_kind = kind_from_byte(input.byte()?)?;
         let own = input.bytes()?;
@@ -230,7 +277,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
         };
         let parts = Self {
             io,
-            session: Session::rebuild(common, own)?,
+            session: Session::rebuild(side, common, own)?,
             tx,
             rx,
             tx_secret,
@@ -246,7 +293,7 @@ impl<IO, Session: Movable> Parts<IO, Session> {
             carried,
             orders,
             is_elsewhere: flags & ELSEWHERE != 0,
-            tickets: match Session::SIDE {
+            tickets: match side {
                 CLIENT => Tickets::Refused,
                 _ => Tickets::Server,
             },

@@ -1,19 +1,24 @@
 //! What the owner of a stream asks of its session, which does no I/O: the stream does it with its
 //! next write, flush or shutdown. The other way round, what the session tells of the stream.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
-/// Between a session and its stream, which have one owner: the order of memory does not matter.
+/// Between a session and its stream, which have one owner: the order of memory does not matter. Eight
+/// bytes, which malloc has room for beside what an `Arc` counts.
 #[derive(Debug)]
 pub(crate) struct Orders {
     any: AtomicBool,
     close_notify: AtomicBool,
     key_update: AtomicBool,
-    /// Bytes that may wait for the socket; [`NO_LIMIT`] if that was not asked for.
-    buffer_limit: AtomicU64,
-    wants_read: AtomicBool,
-    wants_write: AtomicBool,
+    /// Of [`WANTS_READ`] and [`WANTS_WRITE`].
+    wants: AtomicU8,
+    /// Bytes that may wait for the socket; `u32::MAX`, which is more than ever do, if that was not
+    /// asked for.
+    buffer_limit: AtomicU32,
 }
+
+const WANTS_READ: u8 = 1;
+const WANTS_WRITE: u8 = 2;
 
 pub(crate) const NO_LIMIT: u64 = u64::MAX;
 
@@ -30,9 +35,8 @@ impl Orders {
             any: AtomicBool::new(buffer_limit != NO_LIMIT),
             close_notify: AtomicBool::new(false),
             key_update: AtomicBool::new(false),
-            buffer_limit: AtomicU64::new(buffer_limit),
-            wants_read: AtomicBool::new(true),
-            wants_write: AtomicBool::new(false),
+            wants: AtomicU8::new(WANTS_READ),
+            buffer_limit: AtomicU32::new(in_range(buffer_limit)),
         }
     }
 
@@ -48,12 +52,15 @@ impl Orders {
 
     pub(crate) fn set_buffer_limit(&self, limit: Option<usize>) {
         let limit = limit.map_or(NO_LIMIT, |limit| limit as u64);
-        self.buffer_limit.store(limit, Ordering::Relaxed);
+        self.buffer_limit.store(in_range(limit), Ordering::Relaxed);
         self.any.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn buffer_limit(&self) -> u64 {
-        self.buffer_limit.load(Ordering::Relaxed)
+        match self.buffer_limit.load(Ordering::Relaxed) {
+            u32::MAX => NO_LIMIT,
+            limit => limit.into(),
+        }
     }
 
     /// `None` if nothing new was asked for, be it another limit.
@@ -70,19 +77,26 @@ impl Orders {
 
     /// Notes what the stream would do next.
     pub(crate) fn tell(&self, wants_read: bool, wants_write: bool) {
-        self.wants_read.store(wants_read, Ordering::Relaxed);
-        self.wants_write.store(wants_write, Ordering::Relaxed);
+        let read = if wants_read { WANTS_READ } else { 0 };
+        let write = if wants_write { WANTS_WRITE } else { 0 };
+        self.wants.store(read | write, Ordering::Relaxed);
     }
 
     pub(crate) fn wants_read(&self) -> bool {
-        self.wants_read.load(Ordering::Relaxed)
+        self.wants.load(Ordering::Relaxed) & WANTS_READ != 0
     }
 
     /// What was asked for is to be sent, too.
     pub(crate) fn wants_write(&self) -> bool {
-        let asked = [&self.wants_write, &self.close_notify, &self.key_update];
-        asked.iter().any(|asked| asked.load(Ordering::Relaxed))
+        let asked = [&self.close_notify, &self.key_update];
+        self.wants.load(Ordering::Relaxed) & WANTS_WRITE != 0
+            || asked.iter().any(|asked| asked.load(Ordering::Relaxed))
     }
+}
+
+/// More than fits is more than ever waits.
+fn in_range(limit: u64) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
 }
 
 impl Default for Orders {

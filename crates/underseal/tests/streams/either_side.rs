@@ -7,7 +7,11 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use underseal::record::ContentType;
-use underseal::{Direction, KeyUpdateRequest, Offload, TlsAcceptor, TlsConnector, TlsStream};
+use underseal::rustls::ProtocolVersion;
+use underseal::{
+    ClientConnection, Connection, Direction, KeyUpdateRequest, Offload, Parts, TlsAcceptor,
+    TlsConnector, TlsStream,
+};
 use underseal_testkit::{Certificates, KeyType, Suite};
 
 use crate::pairs::{both, name, pattern};
@@ -62,4 +66,37 @@ async fn a_stream_of_either_side_does_what_each_side_does() {
     assert_eq!(content_type, ContentType::APPLICATION_DATA);
     assert_eq!(&record[..n], b"under the next key");
     assert_eq!(server.counters().rx_key_updates, 1);
+}
+
+/// Taken apart and put together, in this process or as in another.
+#[tokio::test]
+async fn a_stream_of_either_side_changes_hands() {
+    let (server, client) = ends().await;
+    let parts = server.into_parts().unwrap();
+    assert!(matches!(parts.session, Connection::Server(_)));
+    let mut server = TlsStream::from_parts(parts).unwrap();
+
+    let (io, bytes) = client.into_parts().unwrap().into_bytes();
+    let parts = Parts::<_, Connection>::from_bytes(io, &bytes).unwrap();
+    let mut client = TlsStream::from_parts(parts).unwrap();
+    assert!(matches!(client, TlsStream::Client(_)));
+
+    let mut received = [0; 4];
+    client.write_all(b"ping").await.unwrap();
+    server.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"ping");
+    server.write_all(b"pong").await.unwrap();
+    client.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"pong");
+
+    // Bytes of one side are not the other's.
+    let (io, bytes) = server.into_parts().unwrap().into_bytes();
+    let refused = Parts::<_, ClientConnection>::from_bytes(io, &bytes);
+    assert!(refused.is_err());
+    let (_, session) = client.into_inner();
+    assert_eq!(
+        session.protocol_version(),
+        Some(ProtocolVersion::TLSv1_3),
+        "either side derefs to what both have"
+    );
 }

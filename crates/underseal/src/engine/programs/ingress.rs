@@ -182,7 +182,7 @@ impl Connection {
     /// Has every read fail once the plaintext is read that is there.
     fn fail_reading(&mut self, denied: Denied) -> Error {
         let error = Error::from(denied);
-        self.end = Some(End::Failed(Box::new(error.clone())));
+        self.end = Some(Box::new(End::Failed(error.clone())));
         self.close_inbox(Direction::Ingress);
         error
     }

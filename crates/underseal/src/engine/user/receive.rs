@@ -24,10 +24,11 @@ const MIN_WANTED: usize = 4 * FULL_RECORD;
 /// that record's trailer, and ciphertext. Without plaintext there is no trailer.
 pub(crate) struct Receive {
     pub(crate) opener: Opener,
-    /// What the next keys derive from; TLS 1.2 has none.
+    /// What the next keys derive from, and the key of the opener, which does not keep it; TLS 1.2 has
+    /// none.
     secret: Option<TrafficSecret>,
     residue: Residue,
-    plain: usize,
+    plain: u32,
     skip: u16,
     /// Length of the last record, to ask the socket for whole ones.
     record_len: u16,
@@ -39,16 +40,20 @@ pub(crate) struct Receive {
 
 impl Receive {
     pub(crate) fn new(
-        opener: Opener,
+        mut opener: Opener,
         secret: Option<TrafficSecret>,
         plaintext: &[u8],
         ciphertext: &[u8],
     ) -> Self {
+        if secret.is_some() {
+            opener.forget_key();
+        }
         Self {
             opener,
             secret,
             residue: Residue::copy_of(&[plaintext, ciphertext].concat()),
-            plain: plaintext.len(),
+            // A handshake, or another process, leaves less than 4 GiB.
+            plain: plaintext.len() as u32,
             skip: 0,
             record_len: FULL_RECORD as u16,
             exact: false,
@@ -62,17 +67,32 @@ impl Receive {
 
     /// Whether no byte of a record is buffered: another engine may go on from here.
     pub(crate) fn is_between_records(&self) -> bool {
-        self.residue.bytes().len() == self.plain + usize::from(self.skip)
+        self.residue.bytes().len() == self.plain_len() + usize::from(self.skip)
+    }
+
+    /// Has the opener's keys complete again, for another engine.
+    pub(crate) fn recall_key(&mut self) {
+        if let Some(secret) = &self.secret {
+            self.opener.recall_key(secret);
+        }
+    }
+
+    /// Whoever asked for the keys did not take them.
+    pub(crate) fn forget_key(&mut self) {
+        if self.secret.is_some() {
+            self.opener.forget_key();
+        }
     }
 
     pub(crate) fn take_secret(&mut self) -> Option<TrafficSecret> {
         self.secret.take()
     }
 
-    pub(crate) fn into_parts(self) -> (Opener, Option<TrafficSecret>, Vec<u8>, Vec<u8>) {
+    pub(crate) fn into_parts(mut self) -> (Opener, Option<TrafficSecret>, Vec<u8>, Vec<u8>) {
+        self.recall_key();
         let bytes = self.residue.bytes();
-        let plaintext = bytes[..self.plain].to_vec();
-        let ciphertext = bytes[self.plain + usize::from(self.skip)..].to_vec();
+        let plaintext = bytes[..self.plain_len()].to_vec();
+        let ciphertext = bytes[self.plain_len() + usize::from(self.skip)..].to_vec();
         (self.opener, self.secret, plaintext, ciphertext)
     }
 
@@ -83,20 +103,25 @@ impl Receive {
         };
         secret.update();
         self.opener.replace_keys(secret.keys());
+        self.opener.forget_key();
         self.key_updates = self.key_updates.saturating_add(1);
         Ok(())
     }
 
     /// Opened plaintext that was not read yet.
     pub(crate) fn plaintext(&self) -> &[u8] {
-        &self.residue.bytes()[..self.plain]
+        &self.residue.bytes()[..self.plain_len()]
+    }
+
+    fn plain_len(&self) -> usize {
+        self.plain as usize
     }
 
     /// Drops the first `n` bytes of the plaintext.
     pub(crate) fn consume(&mut self, n: usize) {
-        let n = n.min(self.plain);
+        let n = n.min(self.plain_len());
         self.residue.advance(n);
-        self.plain -= n;
+        self.plain -= n as u32;
         if self.plain == 0 && self.skip > 0 {
             self.residue.advance(usize::from(self.skip));
             self.skip = 0;
@@ -106,7 +131,7 @@ impl Receive {
     /// Puts plaintext where the record was that it comes from. There must be none left.
     pub(crate) fn put_back(&mut self, plaintext: &[u8]) {
         self.residue.put_back(plaintext);
-        self.plain = plaintext.len();
+        self.plain = plaintext.len() as u32;
     }
 
     /// Opens the next record into `out`, if a whole one is there. There must be no plaintext left.
@@ -130,7 +155,7 @@ impl Receive {
                 let n = range.len().min(out.len());
                 out[..n].copy_from_slice(&record[range.start..range.start + n]);
                 self.residue.advance(range.start);
-                self.plain = range.len();
+                self.plain = range.len() as u32;
                 self.skip = (len - range.end) as u16;
                 self.consume(n);
                 Ok(Some(Record::Data(n)))

@@ -41,7 +41,8 @@ enum State {
 ///    also where the transport panics.
 pub(crate) struct Transmit {
     pub(crate) sealer: Sealer,
-    /// What the next keys derive from; TLS 1.2 has none.
+    /// What the next keys derive from, and the key of the sealer, which does not keep it; TLS 1.2 has
+    /// none.
     secret: Option<TrafficSecret>,
     pending: Residue,
     /// Data that was taken and is not sealed: with `more`, less than a full record; otherwise what
@@ -62,11 +63,14 @@ pub(crate) struct Transmit {
 
 impl Transmit {
     pub(crate) fn new(
-        sealer: Sealer,
+        mut sealer: Sealer,
         secret: Option<TrafficSecret>,
         pending: &[u8],
         closed: bool,
     ) -> Self {
+        if secret.is_some() {
+            sealer.forget_key();
+        }
         Self {
             sealer,
             secret,
@@ -90,6 +94,7 @@ impl Transmit {
         self.close_record()?;
         self.queue_warning();
         self.queue_key_update()?;
+        self.recall_key();
         let pending = self.pending.bytes().to_vec();
         Ok((self.sealer, self.secret, pending))
     }
@@ -116,6 +121,20 @@ impl Transmit {
     pub(crate) fn is_idle(&self) -> bool {
         let has_sent_all = self.pending.bytes().is_empty() && self.open.is_empty();
         has_sent_all && self.key_update.is_none() && self.warning.is_none()
+    }
+
+    /// Has the sealer's keys complete again, for another engine.
+    pub(crate) fn recall_key(&mut self) {
+        if let Some(secret) = &self.secret {
+            self.sealer.recall_key(secret);
+        }
+    }
+
+    /// Whoever asked for the keys did not take them.
+    pub(crate) fn forget_key(&mut self) {
+        if self.secret.is_some() {
+            self.sealer.forget_key();
+        }
     }
 
     pub(crate) fn take_secret(&mut self) -> Option<TrafficSecret> {

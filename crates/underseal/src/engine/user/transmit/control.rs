@@ -77,6 +77,7 @@ impl Transmit {
         let sealed = self.sealer.seal(ContentType::HANDSHAKE, &message, out)?;
         secret.update();
         self.sealer.replace_keys(secret.keys());
+        self.sealer.forget_key();
         self.key_updates = self.key_updates.saturating_add(1);
         Ok(sealed.written)
     }

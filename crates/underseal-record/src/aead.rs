@@ -16,9 +16,12 @@ pub(crate) enum AeadKey {
 }
 
 impl Drop for AeadKey {
-    /// The libraries seal and open ChaCha20-Poly1305 with a copy of the key on the stack.
+    /// The libraries seal and open ChaCha20-Poly1305 with a copy of the key on the stack. Those of AES
+    /// are used where they are.
     fn drop(&mut self) {
-        stack::overwrite();
+        if self.is_chacha20() {
+            stack::overwrite();
+        }
     }
 }
 
@@ -82,6 +85,17 @@ impl AeadKey {
                 let key = aws_lc_rs::aead::UnboundKey::new(aws_algorithm(keys.algorithm), key);
                 Self::AwsLcRs(aws_lc_rs::aead::LessSafeKey::new(key.expect(LENGTH)))
             }
+        }
+    }
+
+    fn is_chacha20(&self) -> bool {
+        match self {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Self::Absent => false,
+            #[cfg(feature = "ring")]
+            Self::Ring(key) => key.algorithm() == &ring::aead::CHACHA20_POLY1305,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs(key) => key.algorithm() == &aws_lc_rs::aead::CHACHA20_POLY1305,
         }
     }
 

@@ -7,6 +7,7 @@
 //!   for asynchronous code.
 //! - [`FaultyStream`] and [`RecordEditor`]: wrap either and misbehave, by byte or by TLS record.
 //! - [`RecordPeer`]: the other end of a connection, making its records itself, also wrong ones.
+//! - [`stack_depth`]: how deep a call goes, which is what has to be overwritten behind it.
 //! - [`over_corpus`]: what is committed for a fuzz target, in every test run.
 //! - [`Peer`]: a foreign program with bounded waits, killed on drop; [`peers`] knows the programs.
 //!
@@ -22,6 +23,7 @@ pub mod peers;
 mod program;
 pub mod record_peer;
 mod records;
+mod stack;
 
 pub use certificates::{CLIENT_ID, CLIENT_NAME, Certificates, KeyType, SERVER_ID, SERVER_NAME};
 pub use configs::Suite;
@@ -32,6 +34,7 @@ pub use peer::{Finished, Peer};
 pub use program::{free_port, require_program};
 pub use record_peer::RecordPeer;
 pub use records::{RecordEdit, RecordEditor};
+pub use stack::stack_depth;
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ use crate::handshake::{
 use crate::lingering::{Linger, linger_blocking};
 use crate::offload::Offloads;
 use crate::transport::Std;
-use crate::{ClientConnection, ServerConnection};
+use crate::{ClientConnection, Error, ServerConnection};
 
 /// An established TLS connection over a blocking stream.
 ///
@@ -85,7 +85,8 @@ impl TlsAcceptor {
     pub fn accept<S: Read + Write>(&self, io: S) -> io::Result<TlsStream<S, ServerConnection>> {
         complete(
             io,
-            ServerHandshake::new(Arc::clone(&self.prepared), Vec::new())?,
+            ServerHandshake::new(Arc::clone(&self.prepared), Vec::new())
+                .map_err(Error::before_handshake)?,
             self.offloads,
         )
     }
@@ -143,7 +144,8 @@ impl TlsConnector {
     ) -> io::Result<TlsStream<S, ClientConnection>> {
         complete(
             io,
-            ClientHandshake::new(Arc::clone(&self.prepared), domain, None, data)?,
+            ClientHandshake::new(Arc::clone(&self.prepared), domain, None, data)
+                .map_err(Error::before_handshake)?,
             self.offloads,
         )
     }
@@ -162,7 +164,7 @@ fn complete<S: Read + Write, H: Handshake>(
         }
         return Err(error);
     }
-    let mut established = hand_over(handshake)?;
+    let mut established = hand_over(Box::new(handshake))?;
     established
         .connection
         .offload(std_tcp_socket(&io), offloads)?;

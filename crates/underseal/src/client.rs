@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, CommonState};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::Error;
 use crate::handshake::{ClientHandshake, prepare_client};
 use crate::mid_handshake::MidHandshake;
 use crate::offload::Offloads;
@@ -23,7 +24,9 @@ pub type TlsStream<IO> = crate::stream::Stream<IO, ClientConnection>;
 /// Makes TLS connections over tokio streams.
 ///
 /// It works on a copy of the configuration with `enable_secret_extraction` set; the session store
-/// and the certificate verifier are shared with the original.
+/// and the certificate verifier are shared with the original. The copy is kept for the next connector of
+/// the same configuration, to which a weak reference stays: [`Arc::get_mut`] of it fails from then on,
+/// [`Arc::make_mut`] works.
 #[derive(Clone)]
 pub struct TlsConnector {
     original: Arc<ClientConfig>,
@@ -137,6 +140,7 @@ impl TlsConnector {
             f(&mut Handshaking(&mut handshake));
             handshake
         });
+        let handshake = handshake.map_err(Error::before_handshake);
         #[cfg(feature = "early-data")]
         if self.early_data {
             return Connect(MidHandshake::start_early(stream, handshake, self.offloads));

@@ -11,8 +11,8 @@ use crate::offload::Refusal;
 ///
 /// The streams' methods return [`io::Error`], as every Rust stream does; [`Error::of`] finds this
 /// error in it. What rustls says itself, why a handshake failed or which alert the peer sent, is in
-/// the [`io::Error`] as [`rustls::Error`], with its text and of kind `InvalidData`: a program that
-/// asked tokio-rustls' errors with `downcast_ref::<rustls::Error>()` goes on doing so.
+/// the [`io::Error`] as [`rustls::Error`], with its text and of kind `InvalidData` (`Other` where rustls
+/// refuses the configuration, before anything is sent): a program that asked tokio-rustls' errors with `downcast_ref::<rustls::Error>()` goes on doing so.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -167,6 +167,15 @@ impl Error {
                 Some(AlertDescription::INTERNAL_ERROR)
             }
             _ => None,
+        }
+    }
+
+    /// What a handshake that cannot begin fails with: as with tokio-rustls of another kind, because it
+    /// is the configuration that rustls refuses, and nothing that the peer said.
+    pub(crate) fn before_handshake(self) -> io::Error {
+        match self {
+            Self::Handshake(reason) => io::Error::other(reason),
+            error => error.into(),
         }
     }
 

@@ -53,8 +53,17 @@ impl Finished {
         crate::backend::apply_environment();
         let tx_keys = traffic_keys(self.version, self.keys.tx)?;
         let rx_keys = traffic_keys(self.version, self.keys.rx)?;
-        let tx_secret = caught_up(self.next.tx, &tx_keys);
-        let rx_secret = caught_up(self.next.rx, &rx_keys);
+        let (rx_secret, updates) = caught_up(self.next.rx, &rx_keys);
+        let tx_secret = match (&rx_secret, updates) {
+            // rustls updates its own keys in answer to the peer, and never by itself before this.
+            (Some(_), 0) => self.next.tx,
+            _ => caught_up(self.next.tx, &tx_keys).0,
+        };
+        debug_assert!(
+            tx_secret
+                .as_ref()
+                .is_none_or(|secret| secret.derives(&tx_keys))
+        );
         let mut sealer = Sealer::new(tx_keys);
         if let Some(size) = self.max_fragment_size {
             sealer.lower_max_plaintext(size.saturating_sub(FRAGMENT_OVERHEAD));
@@ -71,16 +80,8 @@ impl Finished {
 
 /// Hands a complete handshake over, and overwrites what rustls left of its keys on the stack: it
 /// moves them by value.
-pub(crate) fn hand_over<H: Handshake>(handshake: H) -> Result<Established<H::Session>, Error> {
-    let established = finish(handshake);
-    underseal_record::stack::overwrite_deep();
-    established
-}
-
-/// In a frame of its own, which is below the caller's.
-#[inline(never)]
-fn finish<H: Handshake>(handshake: H) -> Result<Established<H::Session>, Error> {
-    handshake.finish()
+pub(crate) fn hand_over<H: Handshake>(handshake: Box<H>) -> Result<Established<H::Session>, Error> {
+    underseal_record::stack::overwriting(|| handshake.finish())
 }
 
 /// Key updates that rustls may have followed before the hand-over: no more messages than these fit
@@ -89,14 +90,89 @@ const MOST_UPDATES: usize = 8 * 1024;
 
 /// The secret that `keys` are of: a later one than the handshake's if the peer sent a key update
 /// in one segment with its last flight, which rustls then followed. `None` if it is none of them:
-/// the keys cannot be updated then.
-fn caught_up(secret: Option<TrafficSecret>, keys: &TrafficKeys) -> Option<TrafficSecret> {
-    let mut secret = secret?;
-    for _ in 0..=MOST_UPDATES {
+/// the keys cannot be updated then. With it, how many updates that were.
+fn caught_up(secret: Option<TrafficSecret>, keys: &TrafficKeys) -> (Option<TrafficSecret>, usize) {
+    let Some(mut secret) = secret else {
+        return (None, 0);
+    };
+    for updates in 0..=MOST_UPDATES {
         if secret.derives(keys) {
-            return Some(secret);
+            return (Some(secret), updates);
         }
         secret.update();
     }
-    None
+    (None, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use underseal_record::stack::{self, DEPTH, DEPTH_OF_STEPS};
+    use underseal_record::{Algorithm, Backend};
+    use underseal_testkit::{Certificates, KeyType, RecordPeer, Suite, pair, stack_depth};
+
+    use super::*;
+    use crate::handshake::{ServerHandshake, prepare_server};
+    use crate::transport::Std;
+
+    /// What the frames of who overwrites, and of who calls, are apart at most.
+    const MARGIN: usize = 1024;
+
+    fn complete(suite: Suite) -> Box<ServerHandshake> {
+        let certificates = Certificates::new(KeyType::Ecdsa);
+        let (mut near, far) = pair(1 << 16);
+        let client = certificates.client_config(suite);
+        let peer = thread::spawn(move || RecordPeer::client(far, client));
+        let config = prepare_server(&Arc::new(certificates.server_config(suite)));
+        let mut handshake = Box::new(ServerHandshake::new(config, Vec::new()).expect("a server"));
+        let driven = handshake.drive(&mut Std(&mut near));
+        driven.expect("a handshake");
+        drop(peer.join().expect("a client"));
+        handshake
+    }
+
+    #[test]
+    fn a_hand_over_goes_no_deeper_than_is_overwritten() {
+        for suite in Suite::ALL {
+            let handshake = complete(suite);
+            let (depth, done) = stack::overwriting(|| stack_depth(|| hand_over(handshake)));
+            done.expect("a connection");
+            println!("{suite:?}: {depth} bytes");
+            assert!(depth + MARGIN <= DEPTH_OF_STEPS, "{suite:?}: {depth}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_keys_goes_no_deeper_than_is_overwritten() {
+        for algorithm in Algorithm::ALL {
+            let len = if algorithm == Algorithm::Aes256Gcm {
+                48
+            } else {
+                32
+            };
+            let secret = || TrafficSecret::new(algorithm, &vec![1; len]).expect("its length");
+            for backend in Backend::ALL {
+                let mut sealer = Sealer::with_backend(secret().keys(), backend);
+                let mut secret = secret();
+                let (update, ()) = stack::overwriting(|| {
+                    stack_depth(|| {
+                        secret.update();
+                        sealer.replace_keys(secret.keys());
+                    })
+                });
+                let mut record = vec![0; 20_000];
+                let data = underseal_record::ContentType::APPLICATION_DATA;
+                let (seal, sealed) = stack::overwriting(|| {
+                    stack_depth(|| sealer.seal(data, &[1; 16_000], &mut record))
+                });
+                sealed.expect("room");
+                println!("{algorithm} by {backend}: {update} and {seal} bytes");
+                assert!(
+                    update.max(seal) + MARGIN <= DEPTH,
+                    "{algorithm} by {backend}"
+                );
+            }
+        }
+    }
 }

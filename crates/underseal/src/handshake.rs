@@ -22,6 +22,7 @@ use rustls::unbuffered::{
 };
 
 use crate::Error;
+use crate::buffers;
 use crate::handover::Established;
 use crate::transport::Transport;
 use hello::Hello;
@@ -73,7 +74,7 @@ pub(crate) trait Handshake {
     fn drive(&mut self, transport: &mut impl Transport) -> io::Result<()>;
 
     /// Hands a complete handshake over.
-    fn finish(self) -> Result<Established<Self::Session>, Error>;
+    fn finish(self: Box<Self>) -> Result<Established<Self::Session>, Error>;
 }
 
 /// Bytes on their way through a handshake.
@@ -363,22 +364,24 @@ impl Flight {
 
     /// Receives some bytes; zero is the end of the stream.
     fn receive(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
-        let len = self.incoming.len();
-        self.incoming.resize(len + RECEIVE_LEN, 0);
-        let received = transport.recv(&mut self.incoming[len..]);
-        self.incoming
-            .truncate(len + received.as_ref().map_or(0, |n| *n));
+        // One that the thread lends: room of one's own would have to be made and cleared each time.
+        let mut buffer = buffers::lend();
+        let received = transport.recv(&mut buffer[..RECEIVE_LEN])?;
+        let bytes = &buffer[..received];
+        self.incoming.extend_from_slice(bytes);
         if !self.is_server {
-            self.server_hello.read(&self.incoming[len..]);
+            self.server_hello.read(bytes);
         }
-        received
+        Ok(received)
     }
 }
 
-/// Whether the peer is told of a failed handshake: it did not end it itself, and the stream below
-/// works.
+/// Whether the peer is told of a failed handshake: it began, the peer did not end it itself, and the
+/// stream below works.
 pub(crate) fn tells_peer(error: &io::Error) -> bool {
     match Error::of(error) {
+        // See `Error::before_handshake`.
+        Some(Error::Handshake(_)) if error.kind() == io::ErrorKind::Other => false,
         Some(Error::ClosedInHandshake | Error::AlertReceived(_)) | None => false,
         Some(_) => true,
     }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use underseal_message::Direction;
 
 use crate::Error;
-use crate::handshake::prepare_server;
+use crate::handshake::{ServerHandshake, prepare_server};
 use crate::offload::Offloads;
 use crate::server::{Accept, Handshaking};
 use crate::transport::{Polled, Transport, into_poll};
@@ -230,7 +230,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StartHandshake<IO> {
     {
         // The ClientHello is read again, by the connection that answers it.
         let prepared = prepare_server(&config);
-        Accept::start(self.io, prepared, self.received, self.offloads, f)
+        let handshake = ServerHandshake::new(prepared, self.received);
+        // As with tokio-rustls, which finds out together with what the client said.
+        let handshake = handshake.map_err(io::Error::from);
+        Accept::start(self.io, handshake, self.offloads, f)
     }
 
     /// Chooses where the connection is sealed and opened, as [`crate::TlsAcceptor::offload`] does.

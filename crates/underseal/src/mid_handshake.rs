@@ -9,7 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use underseal_message::Direction;
 use underseal_sys::stream::tokio_tcp_stream;
 
-use crate::Error;
 use crate::handover::hand_over;
 #[cfg(feature = "early-data")]
 use crate::handshake::ClientHandshake;
@@ -51,17 +50,14 @@ pub(crate) enum MidHandshake<IO, H: Handshake> {
 }
 
 impl<IO, H: Handshake> MidHandshake<IO, H> {
-    pub(crate) fn start(io: IO, handshake: Result<H, Error>, offloads: Offloads) -> Self {
+    pub(crate) fn start(io: IO, handshake: io::Result<H>, offloads: Offloads) -> Self {
         match handshake {
             Ok(handshake) => Self::Handshaking {
                 io,
                 handshake: Box::new(handshake),
                 offloads,
             },
-            Err(error) => Self::Failed {
-                io,
-                error: error.into(),
-            },
+            Err(error) => Self::Failed { io, error },
         }
     }
 
@@ -142,7 +138,7 @@ where
                             return Poll::Pending;
                         }
                         Poll::Ready(Err(error)) => *this = Self::Failed { io, error },
-                        Poll::Ready(Ok(())) => *this = Self::established(io, *handshake, offloads),
+                        Poll::Ready(Ok(())) => *this = Self::established(io, handshake, offloads),
                     }
                 }
                 Self::Writing {
@@ -232,7 +228,7 @@ where
 }
 
 impl<IO, H: Handshake> MidHandshake<IO, H> {
-    fn established(io: IO, handshake: H, offloads: Offloads) -> Self {
+    fn established(io: IO, handshake: Box<H>, offloads: Offloads) -> Self {
         let established = hand_over(handshake).and_then(|mut established| {
             established
                 .connection
@@ -258,7 +254,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> MidHandshake<IO, ClientHandshake> {
     /// Resolves before the handshake, where early data may be sent.
     pub(crate) fn start_early(
         io: IO,
-        handshake: Result<ClientHandshake, Error>,
+        handshake: io::Result<ClientHandshake>,
         offloads: Offloads,
     ) -> Self {
         let mut handshake = match handshake {

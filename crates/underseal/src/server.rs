@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use rustls::{CommonState, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::Error;
 use crate::handshake::{ServerHandshake, prepare_server};
 use crate::mid_handshake::MidHandshake;
 use crate::offload::Offloads;
@@ -23,7 +24,9 @@ pub type TlsStream<IO> = crate::stream::Stream<IO, ServerConnection>;
 /// Accepts TLS connections over tokio streams.
 ///
 /// It works on a copy of the configuration with `enable_secret_extraction` set; sessions, tickets
-/// and the certificate resolver are shared with the original.
+/// and the certificate resolver are shared with the original. The copy is kept for the next acceptor of
+/// the same configuration, to which a weak reference stays: [`Arc::get_mut`] of it fails from then on,
+/// [`Arc::make_mut`] works.
 #[derive(Clone)]
 pub struct TlsAcceptor {
     original: Arc<ServerConfig>,
@@ -56,7 +59,9 @@ impl TlsAcceptor {
         F: FnOnce(&mut Handshaking<'_>),
     {
         let prepared = Arc::clone(&self.prepared);
-        Accept::start(stream, prepared, Vec::new(), self.offloads, f)
+        let handshake = ServerHandshake::new(prepared, Vec::new());
+        let handshake = handshake.map_err(Error::before_handshake);
+        Accept::start(stream, handshake, self.offloads, f)
     }
 
     /// Chooses where this acceptor's connections are sealed and opened: [`crate::Offload::Auto`] for both
@@ -155,12 +160,11 @@ pub struct Accept<IO>(MidHandshake<IO, ServerHandshake>);
 impl<IO> Accept<IO> {
     pub(crate) fn start(
         stream: IO,
-        prepared: Arc<ServerConfig>,
-        received: Vec<u8>,
+        handshake: io::Result<ServerHandshake>,
         offloads: Offloads,
         f: impl FnOnce(&mut Handshaking<'_>),
     ) -> Self {
-        let handshake = ServerHandshake::new(prepared, received).map(|mut handshake| {
+        let handshake = handshake.map(|mut handshake| {
             f(&mut Handshaking(&mut handshake));
             handshake
         });

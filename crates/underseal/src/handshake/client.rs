@@ -195,7 +195,7 @@ impl Handshake for ClientHandshake {
 
     /// Hands a finished handshake over. Early data that the server did not take is returned, to be
     /// written as ordinary data.
-    fn finish(mut self) -> Result<Established<ClientConnection>, Error> {
+    fn finish(mut self: Box<Self>) -> Result<Established<ClientConnection>, Error> {
         let accepted = self.early.accepted;
         let unsent = match accepted {
             true => self.early.data[self.early.sent..].to_vec(),

@@ -185,7 +185,7 @@ impl Handshake for ServerHandshake {
         result
     }
 
-    fn finish(mut self) -> Result<Established<ServerConnection>, Error> {
+    fn finish(mut self: Box<Self>) -> Result<Established<ServerConnection>, Error> {
         let exporter = self.seen.exporter(self.flight.server_hello.found());
         let suite = agreed(&self.connection.rustls)?;
         let common = common_state(&self.connection.rustls, suite, exporter, self.orders);

@@ -40,7 +40,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> EarlyHandshake<IO, ClientConnection> fo
     }
 
     fn finish(self: Box<Self>) -> Result<Established<ClientConnection>, Error> {
-        hand_over(*self)
+        hand_over(self)
     }
 }
 

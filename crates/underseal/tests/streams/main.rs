@@ -29,6 +29,7 @@ mod polled_again;
 mod providers;
 mod reading;
 mod record_types;
+mod refused_configs;
 mod rejected_early_data;
 mod resumption;
 mod short_records;

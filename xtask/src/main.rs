@@ -5,6 +5,7 @@ mod compat;
 mod features;
 mod fuzz;
 mod packages;
+mod python;
 mod readme;
 mod selftest;
 mod shell;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{compat, features, fuzz, packages, readme, selftest, shell, tree, vm};
+use crate::{compat, features, fuzz, packages, python, readme, selftest, shell, tree, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -50,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &args.only
     };
     packages::install_for(steps)?;
+    python::install_for(steps)?;
     let start = Instant::now();
     let mut durations = Vec::new();
     for (index, step) in steps.iter().enumerate() {

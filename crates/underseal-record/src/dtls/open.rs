@@ -78,7 +78,8 @@ impl Opener {
     /// the same version. Nothing was changed then.
     pub fn advance(&mut self, keys: EpochKeys) -> Result<(), Error> {
         self.current.keys.check_next(&keys)?;
-        let next = EpochOpener::new(keys, ReplayWindow::default(), self.backend());
+        let mut next = EpochOpener::new(keys, ReplayWindow::default(), self.backend());
+        next.max_forged = self.current.max_forged;
         self.previous = Some(Box::new(mem::replace(&mut self.current, next)));
         Ok(())
     }
@@ -110,8 +111,8 @@ impl Opener {
         self.connection_id = connection_id;
     }
 
-    /// Lowers the number of records that may fail to authenticate under the current key; it cannot be
-    /// raised.
+    /// Lowers the number of records that may fail to authenticate under one key, this one and those that
+    /// follow; it cannot be raised.
     pub fn lower_max_forged(&mut self, max: u64) {
         self.current.max_forged = self.current.max_forged.min(max);
     }
@@ -219,7 +220,12 @@ impl Opener {
         let (head, body) = record.split_at_mut(header.len);
         let nonce = nonce(&epoch.keys.keys.iv, seq);
         epoch.open(seq, nonce, head, body)?;
-        let (content_type, len) = inner_content(&body[..body.len() - TAG_LEN])?;
+        let inner = &body[..body.len() - TAG_LEN];
+        // With its padding (RFC 8446 section 5.4).
+        if inner.len() > MAX_PLAINTEXT + 1 {
+            return Err(Discard::Malformed);
+        }
+        let (content_type, len) = inner_content(inner)?;
         let epoch = epoch.keys.epoch;
         opened(content_type, RecordNumber { epoch, seq }, header.len, len)
     }

@@ -43,7 +43,7 @@ impl Sealer {
     }
 
     /// Goes on in the next epoch, as after a KeyUpdate that the peer has acknowledged (RFC 9147
-    /// section 8). The limits of the new key are its own.
+    /// section 8). The limits stay as they are, and what was sealed is counted anew.
     ///
     /// # Errors
     ///
@@ -51,9 +51,10 @@ impl Sealer {
     /// changed then.
     pub fn advance(&mut self, keys: EpochKeys) -> Result<(), Error> {
         self.keys.check_next(&keys)?;
-        let (connection_id, backend) = (self.connection_id, self.key.backend());
-        *self = Self::with_backend(keys, backend);
+        let (connection_id, limits) = (self.connection_id, self.limits);
+        *self = Self::with_backend(keys, self.key.backend());
         self.connection_id = connection_id;
+        self.lower_limits(limits);
         Ok(())
     }
 
@@ -83,7 +84,7 @@ impl Sealer {
         self.limits
     }
 
-    /// Lowers the limits of this key; they cannot be raised.
+    /// Lowers the limits of this key and of those that follow; they cannot be raised.
     pub fn lower_limits(&mut self, limits: Limits) {
         self.limits = self.limits.lowered_to(limits);
     }

@@ -88,6 +88,23 @@ fn an_update_of_a_key_at_its_limit_lets_sealing_go_on() {
     sealer.advance(secret(algorithm, 4).keys()).unwrap();
     assert!(!sealer.wants_new_keys());
     seal(&mut sealer, b"x");
+    // What was lowered stays so.
+    seal(&mut sealer, b"x");
+    let refused = sealer.seal(ContentType::APPLICATION_DATA, b"x", &mut [0; 100]);
+    assert_eq!(refused, Err(Error::ConfidentialityLimit));
+}
+
+#[test]
+fn an_update_leaves_the_bound_of_forged_records_as_low_as_it_was() {
+    let algorithm = Algorithm::Aes128Gcm;
+    let mut opener = Opener::new(secret(algorithm, 3).keys(), ReplayWindow::default());
+    opener.lower_max_forged(1);
+    opener.advance(secret(algorithm, 4).keys()).unwrap();
+    assert!(!opener.is_exhausted());
+    let mut forged = seal(&mut Sealer::new(secret(algorithm, 4).keys()), b"x");
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(open(&mut opener, &forged), Err(Discard::Forged));
+    assert!(opener.is_exhausted());
 }
 
 #[test]

@@ -159,6 +159,24 @@ fn each_fault_has_its_reason() {
     }
 }
 
+/// RFC 8446 section 5.4: padding counts.
+#[test]
+fn a_plaintext_is_no_longer_with_its_padding_than_without() {
+    let algorithm = Algorithm::Aes128Gcm;
+    let mut opener = opener(algorithm, 3);
+    for (seq, padding) in [0, 1, 200].into_iter().enumerate() {
+        let inner = [&vec![1; MAX_PLAINTEXT][..], b"\x17", &vec![0; padding]].concat();
+        let record = Record13::data(algorithm, 3, seq as u64).seal(&inner);
+        match open(&mut opener, &record) {
+            Ok((_, plaintext)) => assert_eq!((plaintext.len(), padding), (MAX_PLAINTEXT, 0)),
+            Err(reason) => assert_eq!((reason, padding > 0), (Discard::Malformed, true)),
+        }
+    }
+    let inner = [&vec![1; 10][..], b"\x17", &vec![0; MAX_PLAINTEXT - 10]].concat();
+    let padded = Record13::data(algorithm, 3, 9).seal(&inner);
+    assert_eq!(open(&mut opener, &padded).unwrap().1.len(), 10);
+}
+
 /// Its number is encrypted, so that nobody may learn by a clock whether it was used.
 #[test]
 fn a_forged_record_of_a_used_or_old_number_is_tried_as_any_other() {

@@ -1,10 +1,11 @@
 //! `underseal conns`: the live connections of this machine's underseal processes.
 //!
-//! [`ask`] collects what the processes say, [`kernel`] adds what the kernel knows better, and
-//! [`table`] shows it.
+//! [`ask`] collects what the processes say, [`programs`] what is known of those that `underseal run` has
+//! started, [`kernel`] adds what the kernel knows better, and [`table`] shows it.
 
 mod ask;
 mod kernel;
+mod programs;
 mod table;
 
 use std::io::{self, Write as _};
@@ -21,6 +22,12 @@ use underseal_server::live::Row;
 /// could be learnt has been printed by then.
 pub(crate) fn run(args: &ConnsArgs) -> Result<(), Failure> {
     let mut asked = ask::everybody(&args.pid)?;
+    if let Err(error) = programs::join(&mut asked, &args.pid) {
+        say(&format!(
+            "note: the kernel does not list its sockets ({error}), so that those of programs under \
+             `underseal run` are missing\n"
+        ));
+    }
     let others = args.all.then_some(args.pid.as_slice());
     if (args.all || asked.rows.iter().any(Row::in_kernel))
         && let Err(error) = kernel::join(&mut asked.rows, others)

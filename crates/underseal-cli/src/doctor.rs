@@ -11,6 +11,7 @@ mod kernel_tls;
 mod nic;
 mod programs;
 mod report;
+mod run;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -63,6 +64,7 @@ fn probe() -> Report {
             datagrams::probe_udp(),
             datagrams::probe_tun(),
             programs::probe(),
+            run::probe(),
         ],
     }
 }

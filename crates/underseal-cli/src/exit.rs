@@ -46,6 +46,11 @@ impl Failure {
             hint: hint.into(),
         }
     }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
+    }
 }
 
 /// Prints the failure, if there is one, and turns the outcome into the exit code.

@@ -1,7 +1,7 @@
 //! `underseal run`: a program that is not ours, with a TLS socket below it.
 
 mod elf;
-mod library;
+pub(crate) mod library;
 mod openssl;
 mod program;
 

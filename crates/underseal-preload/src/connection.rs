@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
 
 use rustix::io::Errno;
 use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
-use underseal_ulp::{CryptoInfo, Receive, Transmit};
+use underseal_ulp::{CryptoInfo, Receive, Transmit, cipher, wire_version};
 
+use crate::listing::Place;
 use crate::{process, sys, table};
 
 mod tcp;
@@ -110,6 +111,8 @@ struct Shared {
     untold: AtomicI32,
     /// Whether the program has ended the sending direction, and something still goes out before the end.
     is_shut_down: AtomicBool,
+    /// Where `underseal conns` reads of it.
+    place: Option<Place>,
 }
 
 /// The two directions of a TLS socket.
@@ -134,6 +137,8 @@ pub(crate) struct Socket {
 impl Socket {
     /// A connection of which no direction is TLS yet.
     pub(crate) fn new(private: Private, inert: (u64, u64)) -> Arc<Self> {
+        let (_, inode) = private.identity();
+        let place = Place::of(inode, private.number());
         let shared = Arc::new(Shared {
             transmit: Mutex::new(Direction::Plain),
             receive: Mutex::new(Direction::Plain),
@@ -143,6 +148,7 @@ impl Socket {
             hints: AtomicU8::new(0),
             untold: AtomicI32::new(0),
             is_shut_down: AtomicBool::new(false),
+            place,
         });
         Self::of(private, shared, inert)
     }
@@ -201,7 +207,21 @@ impl Socket {
                 self.shared.opens.store(true, Ordering::Release);
             }
         }
+        self.describe();
         Ok(())
+    }
+
+    /// Lists what it is now.
+    fn describe(&self) {
+        if let (Some(place), Some((version, algorithm))) = (self.place(), self.shared.suite.get()) {
+            let directions = (self.seals(), self.opens());
+            place.describe(wire_version(*version), cipher(*algorithm), directions);
+        }
+    }
+
+    /// Where it is listed, if it is.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.shared.place.as_ref()
     }
 
     /// Whether a direction may start with these keys: the first one says what both are.

@@ -8,6 +8,7 @@ mod file;
 mod head;
 mod inert;
 mod linger;
+mod listing;
 mod memory;
 mod process;
 mod real;

@@ -127,6 +127,7 @@ pub(crate) fn adopt() {
         // First: locks of the table may be held by threads that are not here.
         table::give_up();
         crate::inert::forget();
+        crate::listing::forget();
         crate::linger::forget();
     }
 }
@@ -141,16 +142,7 @@ extern "C" fn in_child() {
 /// to be theirs, where the limit allows it.
 pub(crate) fn first_private() -> c_int {
     const HIGH: u64 = 1024;
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the kernel writes to a value of that type.
-    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    let half = match known {
-        0 => limit.rlim_cur / 2,
-        _ => 0,
-    };
+    let half = sys::limit(libc::RLIMIT_NOFILE) / 2;
     half.min(HIGH) as c_int
 }
 

@@ -68,6 +68,30 @@ pub(crate) fn close(fd: c_int) -> Result<(), Errno> {
     unsafe { call(libc::SYS_close, [arg(fd)]) }.map(drop)
 }
 
+/// What the process may have of something; 0 where that is not known.
+pub(crate) fn limit(of: libc::__rlimit_resource_t) -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes to a value of that type.
+    match unsafe { libc::getrlimit(of, &raw mut limit) } {
+        0 => limit.rlim_cur,
+        _ => 0,
+    }
+}
+
+/// The time of `CLOCK_MONOTONIC`.
+pub(crate) fn milliseconds() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel writes to a value of that type.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec.unsigned_abs() * 1000 + time.tv_nsec.unsigned_abs() / 1_000_000
+}
+
 /// Sends this thread a signal, as the kernel does for a write behind the end.
 pub(crate) fn raise(signal: c_int) {
     // SAFETY: the call takes nothing.

@@ -4,12 +4,14 @@
 //! backport, and modules can be missing.
 
 mod kernel_tls;
+mod memory;
 
 use std::fmt;
 
 use rustix::io::Errno;
 
 pub use kernel_tls::KernelTls;
+pub use memory::Memory;
 
 /// What a probe found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

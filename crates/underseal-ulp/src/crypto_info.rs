@@ -110,6 +110,19 @@ pub fn parse(bytes: &[u8]) -> Result<TrafficKeys, Errno> {
     TrafficKeys::new(version, layout.algorithm, key, *nonce, seq).map_err(|_| Errno::INVAL)
 }
 
+/// A version as on the wire.
+pub fn wire_version(version: ProtocolVersion) -> u16 {
+    match version {
+        ProtocolVersion::Tls12 => 0x0303,
+        ProtocolVersion::Tls13 => 0x0304,
+    }
+}
+
+/// The kernel's number of a cipher.
+pub fn cipher(algorithm: Algorithm) -> u16 {
+    Layout::of_algorithm(algorithm).0
+}
+
 impl CryptoInfo {
     /// What `getsockopt(SOL_TLS, TLS_TX)` answers to somebody with room for `room` bytes: version and
     /// cipher for four, and for exactly the cipher's struct the keys with the number of the next record.
@@ -119,10 +132,7 @@ impl CryptoInfo {
     /// `EINVAL` for any other room, as in the kernel.
     pub fn of(keys: &TrafficKeys, room: usize) -> Result<Self, Errno> {
         let (cipher, layout) = Layout::of_algorithm(keys.algorithm());
-        let version: u16 = match keys.version() {
-            ProtocolVersion::Tls12 => 0x0303,
-            ProtocolVersion::Tls13 => 0x0304,
-        };
+        let version = wire_version(keys.version());
         let mut bytes = Zeroizing::new(Vec::with_capacity(layout.len()));
         bytes.extend(version.to_ne_bytes());
         bytes.extend(cipher.to_ne_bytes());

@@ -3,11 +3,12 @@
 #![warn(clippy::exhaustive_enums)]
 
 mod crypto_info;
+pub mod listing;
 mod plaintext;
 mod receive;
 mod transmit;
 
-pub use crypto_info::{CryptoInfo, parse};
+pub use crypto_info::{CryptoInfo, cipher, parse, wire_version};
 pub use plaintext::Plaintext;
 pub use receive::{Asked, Receive, Received, Sink, Source};
 pub use rustix::io::Errno;

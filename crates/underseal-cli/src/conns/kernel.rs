@@ -57,13 +57,18 @@ fn engine(config: Config) -> Engine {
     }
 }
 
-/// A socket that no underseal process told of.
-fn foreign(socket: &TcpSocket, tls: &TlsInfo, owner: Option<&(u32, String)>) -> Row {
-    let version = tls.version.map(|wire| match wire {
+/// A version's name in the access log.
+pub(super) fn version_name(wire: u16) -> String {
+    match wire {
         _ if wire == Version::Tls12.to_wire() => "TLSv1_2".to_owned(),
         _ if wire == Version::Tls13.to_wire() => "TLSv1_3".to_owned(),
         _ => format!("{wire:#06x}"),
-    });
+    }
+}
+
+/// A socket that no underseal process told of.
+fn foreign(socket: &TcpSocket, tls: &TlsInfo, owner: Option<&(u32, String)>) -> Row {
+    let version = tls.version.map(version_name);
     let cipher = tls.cipher.map(|id| match Cipher::from_id(id) {
         Some(cipher) => cipher.name().to_owned(),
         None => id.to_string(),
@@ -109,13 +114,13 @@ fn socket_owners(proc: &Path) -> HashMap<u32, (u32, String)> {
     owners
 }
 
-fn socket_inode(descriptor: &Path) -> Option<u32> {
+pub(super) fn socket_inode(descriptor: &Path) -> Option<u32> {
     let target = fs::read_link(descriptor).ok()?;
     let inode = target.to_str()?.strip_prefix("socket:[")?;
     inode.strip_suffix(']')?.parse().ok()
 }
 
-fn names_in(directory: &Path) -> impl Iterator<Item = String> + use<> {
+pub(super) fn names_in(directory: &Path) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
 }

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use underseal_server::live::Row;
 
-const HEADINGS: [&str; 11] = [
+const HEADINGS: [&str; 12] = [
     "PID",
+    "COMMAND",
     "LOCAL",
     "PEER",
     "AGE",
@@ -18,7 +19,7 @@ const HEADINGS: [&str; 11] = [
     "KEY UPDATES",
 ];
 /// Columns of numbers, which are aligned at their right.
-const NUMBERS: [usize; 5] = [0, 3, 8, 9, 10];
+const NUMBERS: [usize; 5] = [0, 4, 9, 10, 11];
 /// What stands for what is not known.
 const UNKNOWN: &str = "-";
 
@@ -56,6 +57,7 @@ fn cells(row: &Row) -> [String; HEADINGS.len()] {
     };
     [
         row.pid.map_or(UNKNOWN.to_owned(), |pid| pid.to_string()),
+        text(row.command.as_deref()),
         row.local.to_string(),
         row.peer.to_string(),
         row.age_seconds.map_or(UNKNOWN.to_owned(), age),
@@ -147,9 +149,9 @@ mod tests {
         (foreign.tx_bytes, foreign.rx_bytes) = (None, None);
         (foreign.tx_key_updates, foreign.rx_key_updates) = (None, None);
         let expected = "\
-PID  LOCAL           PEER                   AGE  TLS      SUITE                     TX               RX       SENT  RECEIVED  KEY UPDATES
- 12  127.0.0.1:8443  [2001:db8::1]:50000  3m04s  TLSv1_3  TLS13_AES_128_GCM_SHA256  kernel-software  user  1.0 MiB      81 B          0/2
-  -  127.0.0.1:8443  [2001:db8::1]:50000      -  TLSv1_3  TLS13_AES_128_GCM_SHA256  kernel-software  user        -         -            -
+PID  COMMAND  LOCAL           PEER                   AGE  TLS      SUITE                     TX               RX       SENT  RECEIVED  KEY UPDATES
+ 12  serve    127.0.0.1:8443  [2001:db8::1]:50000  3m04s  TLSv1_3  TLS13_AES_128_GCM_SHA256  kernel-software  user  1.0 MiB      81 B          0/2
+  -  serve    127.0.0.1:8443  [2001:db8::1]:50000      -  TLSv1_3  TLS13_AES_128_GCM_SHA256  kernel-software  user        -         -            -
 ";
         assert_eq!(written(&[row(), foreign]), expected);
     }

@@ -9,13 +9,14 @@ use underseal::{Engine, Refusal};
 use underseal_sys::Errno;
 use underseal_sys::bpf::Bpf;
 use underseal_sys::ethtool::Feature;
-use underseal_sys::probe::Answer;
+use underseal_sys::probe::{Answer, Memory};
 use underseal_sys::tls::{Cipher, Direction, Version};
 use underseal_sys::tun::Tun;
 use underseal_sys::udp::Udp;
 
 use super::report::{Choice, Machine, Report};
-use super::{aead, datagrams, engines, json, kernel_tls, nic, programs, text};
+use super::{aead, datagrams, engines, json, kernel_tls, nic, programs, run, text};
+use crate::exit::{Exit, Failure};
 
 /// Debian 13 with a NIC that could do TLS, asked by root: what is missing is of several kinds.
 fn server() -> Report {
@@ -63,6 +64,12 @@ fn server() -> Report {
                 uso: Answer::No(Errno::INVAL),
             }),
             programs::section(all_programs(Answer::Yes), Ok(None), None),
+            run::section(run::Facts {
+                library: Ok(PathBuf::from("/usr/lib/underseal/libunderseal_preload.so")),
+                is_loaded: Some(true),
+                memory: memory(Answer::Yes),
+                descriptors: Some(1024),
+            }),
         ],
     }
 }
@@ -105,6 +112,12 @@ fn container() -> Report {
                 Ok(Some(PathBuf::from("/sys/fs/cgroup"))),
                 Some(refused),
             ),
+            run::section(run::Facts {
+                library: Err(Failure::new(Exit::Failure, "not there", "put it there")),
+                is_loaded: None,
+                memory: memory(Answer::No(Errno::INVAL)),
+                descriptors: None,
+            }),
         ],
     }
 }
@@ -114,6 +127,13 @@ fn machine(privileged: bool) -> Machine {
         underseal: "9.8.7".to_owned(),
         kernel: "6.12.43+deb13-amd64".to_owned(),
         privileged,
+    }
+}
+
+fn memory(populate: Answer) -> Memory {
+    Memory {
+        wipe_on_fork: Answer::Yes,
+        populate,
     }
 }
 
@@ -179,7 +199,7 @@ fn json_of_a_server() {
 fn text_fits_a_screen_or_little_more() {
     for report in [server(), container()] {
         let text = text::render(&report, false);
-        assert!(text.lines().count() <= 60, "{} lines", text.lines().count());
+        assert!(text.lines().count() <= 70, "{} lines", text.lines().count());
         for line in text.lines() {
             assert!(line.chars().count() <= 100, "{line}");
             assert_eq!(line, line.trim_end());

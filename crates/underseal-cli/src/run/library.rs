@@ -18,7 +18,7 @@ const PACKAGE: &str = "../lib/underseal";
 /// # Errors
 ///
 /// If it is in none of them.
-pub(super) fn find() -> Result<PathBuf, Failure> {
+pub(crate) fn find() -> Result<PathBuf, Failure> {
     let chosen = std::env::var_os(VARIABLE).filter(|chosen| !chosen.is_empty());
     if let Some(chosen) = chosen {
         let chosen = PathBuf::from(chosen);

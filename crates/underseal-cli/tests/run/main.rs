@@ -124,6 +124,50 @@ fn python_sends_what_the_socket_seals() {
     server.finish().successful();
 }
 
+/// What `underseal conns` says of a process.
+fn conns(pid: u32, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_underseal"));
+    command
+        .args(["conns", "--pid", &pid.to_string()])
+        .args(arguments);
+    Peer::spawn(&mut command).finish().successful().text()
+}
+
+#[test]
+fn a_connection_of_a_program_is_listed_with_its_name_for_as_long_as_it_is_there() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let runtime = tempfile::tempdir().expect("a directory");
+    let (mut server, address) = peers::spawn_on_free_port(|port| {
+        let mut command = underseal_run(runtime.path());
+        command.args(["--always", "--", "openssl", "s_server", "-tls1_3"]);
+        command.args(["-accept", &format!("127.0.0.1:{port}")]);
+        command.arg("-cert").arg(certificates.server_cert_file());
+        command.arg("-key").arg(certificates.server_key_file());
+        command
+    });
+    let mut client = Peer::spawn(&mut peers::openssl_client(&certificates, address));
+    server.wait_for("Using Kernel TLS for sending");
+    server.write("twelve bytes");
+    client.wait_for("twelve bytes");
+    let listed = conns(server.id(), &["--json"]);
+    let row: serde_json::Value = serde_json::from_str(listed.trim()).expect("one connection");
+    assert_eq!(row["command"], "openssl");
+    assert_eq!(row["local"], address.to_string());
+    assert_eq!(row["tls"], "TLSv1_3");
+    assert_eq!(row["tx_engine"], "user");
+    assert!(row["tx_bytes"].as_u64() >= Some(12), "{row}");
+    assert_eq!(row["rx_bytes"], serde_json::Value::Null);
+    let table = conns(server.id(), &[]);
+    assert!(
+        table.contains("COMMAND") && table.contains("openssl"),
+        "{table}"
+    );
+    client.kill();
+    server.wait_for("CONNECTION CLOSED");
+    assert_eq!(conns(server.id(), &["--json"]), "");
+    server.kill();
+}
+
 #[test]
 fn redis_keeps_and_gives_back_what_goes_through_the_socket() {
     let certificates = Certificates::new(KeyType::Ecdsa);

@@ -10,7 +10,7 @@ use crate::call::{guarded, lend, on_socket, returned};
 use crate::connection::{Private, Socket, Which};
 use crate::sys::{self, address, arg};
 use crate::table::{self, Known};
-use crate::{file, inert, memory, process, real};
+use crate::{file, inert, listing, memory, process, real};
 
 mod hints;
 mod payload;
@@ -122,6 +122,7 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
     memory::learn();
     lend(|_| ());
     file::prepare();
+    listing::prepare();
     let mut known = Known::made_at(fd).ok_or(Errno::NOMEM)?;
     if known.entry().ulp != Some(sys::identity(fd)?) {
         return Err(Errno::NOPROTOOPT);

@@ -60,7 +60,15 @@ pub(super) fn send_data(
         // An error that comes after something was sent is for the next call to find.
         let _ = linger::watch_open_record(socket, flags);
     }
+    count(socket, sent);
     Ok(sent)
+}
+
+/// Lists that data was sent.
+fn count(socket: &Socket, bytes: usize) {
+    if let Some(place) = socket.place() {
+        place.sent(bytes);
+    }
 }
 
 fn send_memory(
@@ -74,6 +82,7 @@ fn send_memory(
         // SAFETY: the program has asked for these bytes to be sent, and waits for the call's end.
         let bytes = unsafe { memory::bytes(pointer, len) }?;
         if head::hold(socket, bytes)? {
+            count(socket, len);
             return Ok(len);
         }
     }

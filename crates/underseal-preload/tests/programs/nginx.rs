@@ -14,22 +14,25 @@ use crate::library::under_the_library;
 const LARGE: usize = 100 << 20;
 
 /// nginx with one worker, which it takes with it.
-struct Nginx {
+pub(crate) struct Nginx {
     certificates: Certificates,
     address: SocketAddr,
     directory: tempfile::TempDir,
     log: PathBuf,
+    /// Its process, which started it or is it.
     peer: Peer,
+    /// Its number.
+    master: u32,
 }
 
 impl Nginx {
     /// Serves files named by their length, with `ssl` among the directives of the server.
-    fn start(ssl: &str, files: &[usize]) -> Self {
+    pub(crate) fn start(ssl: &str, files: &[usize]) -> Self {
         Self::start_as(ssl, files, |_| Command::new(require_program("nginx")))
     }
 
     /// The same, by a command that `program` makes for a directory.
-    fn start_as(ssl: &str, files: &[usize], program: impl Fn(&Path) -> Command) -> Self {
+    pub(crate) fn start_as(ssl: &str, files: &[usize], program: impl Fn(&Path) -> Command) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path();
         let certificates = Certificates::new(KeyType::Ecdsa);
@@ -51,11 +54,12 @@ impl Nginx {
             address,
             log: root.join("errors"),
             directory,
+            master: peer.id(),
             peer,
         }
     }
 
-    fn fetch(&self, len: usize, arguments: &[&str]) -> Vec<u8> {
+    pub(crate) fn fetch(&self, len: usize, arguments: &[&str]) -> Vec<u8> {
         let mut command = peers::curl(&self.certificates, self.address);
         command.args(arguments);
         command.arg(peers::url(self.address, &format!("/{len}")));
@@ -63,14 +67,14 @@ impl Nginx {
     }
 
     /// What nginx says of itself, if it was built with `--with-debug`, as Debian's is.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).expect("a log")
     }
 }
 
 impl Nginx {
     /// Where it and its files are.
-    fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.directory.path()
     }
 
@@ -83,15 +87,31 @@ impl Nginx {
         Peer::spawn(&mut command).finish().successful();
     }
 
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = i32::try_from(self.peer.id()).ok().and_then(Pid::from_raw) {
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.master).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
         }
     }
 
+    /// Whether there is a process of its number.
+    pub(crate) fn is_running(&self) -> bool {
+        Path::new(&format!("/proc/{}", self.master)).exists()
+    }
+
+    /// Says that another process has started it, and ends when that is killed.
+    pub(crate) fn started_by_another(mut self) -> Self {
+        let pid = self.root().join("pid");
+        self.master = eventually(|| fs::read_to_string(&pid).ok()?.trim().parse().ok());
+        self
+    }
+
     /// The numbers of its workers.
-    fn workers(&self) -> Vec<u32> {
-        let master = self.peer.id();
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        Self::workers_of(self.master)
+    }
+
+    /// Those of another master.
+    pub(crate) fn workers_of(master: u32) -> Vec<u32> {
         let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
         let children = children.expect("a master");
         let numbers = children.split_whitespace().map(str::parse);
@@ -119,7 +139,11 @@ impl Drop for Nginx {
         // Its workers would outlive it if it were killed.
         self.signal(Signal::TERM);
         for _ in 0..500 {
-            if !self.peer.is_running() {
+            let is_there = match self.master == self.peer.id() {
+                true => self.peer.is_running(),
+                false => self.is_running(),
+            };
+            if !is_there {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -128,7 +152,7 @@ impl Drop for Nginx {
 }
 
 /// Bytes without a period that any piece of a transfer could have.
-fn content(len: usize) -> Vec<u8> {
+pub(crate) fn content(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = vec![0; len.next_multiple_of(8)];
     for word in bytes.chunks_exact_mut(8) {
@@ -459,7 +483,7 @@ fn a_reload_ends_no_download_and_the_new_worker_seals_as_the_old_one() {
 }
 
 /// What `look` finds, as soon as it does.
-fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let end = std::time::Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {

@@ -58,7 +58,17 @@ fn receive(
     if received.content_type.is_none() && asked.len > 0 {
         told(socket, 0)?;
     }
+    if !asked.peeks {
+        count(socket, received.len);
+    }
     Ok(received)
+}
+
+/// Lists that something was received.
+fn count(socket: &Socket, bytes: usize) {
+    if let Some(place) = socket.place() {
+        place.received(bytes);
+    }
 }
 
 /// As recv(2).

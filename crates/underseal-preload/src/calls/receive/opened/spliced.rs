@@ -74,5 +74,6 @@ pub(in crate::calls) fn splice(
         receive.receive(&asked, &mut own, source)?;
         Ok(written)
     })?;
+    super::count(socket, spliced);
     told(socket, spliced)
 }

@@ -1,0 +1,160 @@
+//! Where `underseal conns` looks: a file in memory that says of each connection what it is. It has no name in the file
+//! system and needs no thread; who may look into this process finds it there, and it goes with the process.
+
+use std::ffi::c_int;
+use std::ptr::null_mut;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use rustix::io::Errno;
+use underseal_ulp::listing::{
+    ENTRIES, ENTRY, INODE, Listed, NAME, RX_BYTES, SINCE, SUITE, TX_BYTES, WORDS,
+};
+
+use crate::connection::Private;
+use crate::sys::{self, address, arg};
+
+type Entry = [AtomicU64; WORDS];
+
+/// Bytes of the file, of which those are there that were written to.
+const LEN: usize = ENTRIES * ENTRY;
+
+/// How many entries are tried for one that is free.
+const TRIES: usize = 64;
+
+/// The entries; nothing before the first connection, and where there can be none.
+static ENTRIES_OF_THIS: AtomicPtr<Entry> = AtomicPtr::new(null_mut());
+
+/// What holds the file.
+static FILE: Mutex<Option<Private>> = Mutex::new(None);
+
+/// Makes the list. Where it cannot be had, nothing is listed.
+pub(crate) fn prepare() {
+    let Ok(mut file) = FILE.lock() else {
+        return;
+    };
+    if file.is_none()
+        && let Ok((own, entries)) = open()
+    {
+        *file = Some(own);
+        ENTRIES_OF_THIS.store(entries, Ordering::Release);
+    }
+}
+
+/// In a process that came by fork: the list is its parent's, and is not in its memory.
+pub(crate) fn forget() {
+    ENTRIES_OF_THIS.store(null_mut(), Ordering::Release);
+    FILE.clear_poison();
+    if let Ok(mut file) = FILE.try_lock() {
+        *file = None;
+    }
+}
+
+fn open() -> Result<(Private, *mut Entry), Errno> {
+    if sys::limit(libc::RLIMIT_FSIZE) < LEN as u64 {
+        // The kernel would send a signal.
+        return Err(Errno::FBIG);
+    }
+    let mut name = [0; NAME.len() + 1];
+    name[..NAME.len()].copy_from_slice(NAME.as_bytes());
+    let arguments = [address(name.as_ptr()), libc::MFD_CLOEXEC as usize];
+    // SAFETY: the kernel reads a name that ends in a zero.
+    let low = unsafe { sys::call(libc::SYS_memfd_create, arguments) }? as c_int;
+    let file = Private::of(low);
+    // Nobody else knows the number.
+    let _ = sys::close(low);
+    let file = file?;
+    // SAFETY: the call takes numbers alone.
+    unsafe { sys::call(libc::SYS_ftruncate, [arg(file.number()), LEN]) }?;
+    let entries = map(file.number())?;
+    Ok((file, entries))
+}
+
+/// Maps the file into this process, and into none that comes by fork.
+fn map(file: c_int) -> Result<*mut Entry, Errno> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let arguments = [0, LEN, arg(access), arg(libc::MAP_SHARED), arg(file), 0];
+    // SAFETY: new memory at a place of the kernel's choice.
+    let place = unsafe { sys::call(libc::SYS_mmap, arguments) }?;
+    let arguments = [place, LEN, arg(libc::MADV_DONTFORK)];
+    // SAFETY: the memory is ours, and its content stays.
+    let advised = unsafe { sys::call(libc::SYS_madvise, arguments) };
+    if let Err(error) = advised {
+        // SAFETY: the memory is ours, and nobody has its address.
+        let _ = unsafe { sys::call(libc::SYS_munmap, [place, LEN]) };
+        return Err(error);
+    }
+    Ok(std::ptr::with_exposed_provenance_mut(place))
+}
+
+/// The place of one connection, given back on drop.
+pub(crate) struct Place {
+    entries: *mut Entry,
+    index: usize,
+}
+
+/// The numbers of a place, in the process that it was made in.
+fn entry(entries: *mut Entry, index: usize) -> Option<&'static Entry> {
+    let is_here = ENTRIES_OF_THIS.load(Ordering::Acquire) == entries;
+    let place = entries.wrapping_add(index);
+    // SAFETY: memory that this process has mapped for good, of numbers that are zero at first.
+    (is_here && !entries.is_null()).then(|| unsafe { &*place })
+}
+
+// SAFETY: it stands for numbers that any thread may change at once.
+unsafe impl Send for Place {}
+// SAFETY: as above.
+unsafe impl Sync for Place {}
+
+impl Place {
+    /// A place for a socket, near to `hint`; nothing where there is no list, or no place in it.
+    pub(crate) fn of(inode: u64, hint: c_int) -> Option<Self> {
+        let entries = ENTRIES_OF_THIS.load(Ordering::Acquire);
+        let hint = usize::try_from(hint).ok()?;
+        (hint..hint + TRIES).find_map(|index| {
+            let index = index % ENTRIES;
+            let entry = entry(entries, index)?;
+            let order = Ordering::AcqRel;
+            entry[INODE]
+                .compare_exchange(0, inode, order, Ordering::Relaxed)
+                .ok()?;
+            for word in [SUITE, TX_BYTES, RX_BYTES] {
+                entry[word].store(0, Ordering::Relaxed);
+            }
+            entry[SINCE].store(sys::milliseconds(), Ordering::Relaxed);
+            Some(Self { entries, index })
+        })
+    }
+
+    /// Says what the connection is.
+    pub(crate) fn describe(&self, version: u16, cipher: u16, (seals, opens): (bool, bool)) {
+        if let Some(entry) = entry(self.entries, self.index) {
+            let suite = Listed::suite(version, cipher, seals, opens);
+            entry[SUITE].store(suite, Ordering::Release);
+        }
+    }
+
+    /// Counts plaintext that was sent.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.count(TX_BYTES, bytes);
+    }
+
+    /// Counts plaintext that was received.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.count(RX_BYTES, bytes);
+    }
+
+    fn count(&self, word: usize, bytes: usize) {
+        if let Some(entry) = entry(self.entries, self.index) {
+            entry[word].fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(entry) = entry(self.entries, self.index) {
+            entry[INODE].store(0, Ordering::Release);
+        }
+    }
+}

@@ -24,6 +24,7 @@ fn figures(run: &Run) -> Vec<Figure> {
     let mut figures = vec![beside_the_aead(run)];
     figures.extend(beside_rustls(run));
     figures.push(transfers(run));
+    figures.push(sessions(run));
     figures
 }
 
@@ -52,16 +53,27 @@ fn packets_series(samples: &Samples, measure: &str, row: &str) -> Series {
     samples.series(measure, row, "1440", packets::NS)
 }
 
+fn transfer_series(samples: &Samples, row: &str) -> Series {
+    samples.series(transfer::MEASURE, row, "", "cpu_s_per_gb")
+}
+
 /// Without AVX-512 rustls' default is the slower of the two libraries.
 fn transfers(run: &Run) -> Figure {
-    let of = |row| {
-        run.samples
-            .series(transfer::MEASURE, row, "", "cpu_s_per_gb")
-    };
+    let of = |row| transfer_series(&run.samples, row);
     let bound = if run.backend == "ring" { 0.87 } else { 1.00 };
     let what = "quinn transfer: CPU of both sides per GB ÷ with rustls' default provider";
     let (own, other) = (of(transfer::name::UNDERSEAL), of(transfer::name::AWS_LC_RS));
     ratio(what, Target::AtMost(bound), &own, &other)
+}
+
+/// The better of both libraries is what our packets are sealed with, too.
+fn sessions(run: &Run) -> Figure {
+    let of = |row| transfer_series(&run.samples, row);
+    let theirs = lower([transfer::name::RING, transfer::name::AWS_LC_RS].map(of));
+    let what =
+        "quinn transfer with our sessions: CPU of both sides per GB ÷ with the better library";
+    let own = of(transfer::name::SESSIONS);
+    ratio(what, Target::AtMost(0.92), &own, &theirs)
 }
 
 /// The one whose median is lower, of those that were measured.

@@ -1,11 +1,12 @@
 //! `compat/tokio-rustls` in the place of tokio-rustls: how much of what was written for tokio-rustls
-//! compiles and runs with it.
+//! compiles and runs with it. And `underseal_quic::quinn` below quinn: whether its own tests pass.
 
 mod crates;
 mod document;
 mod items;
 mod own_tests;
 mod programs;
+mod quinn;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// Compiles published crates that depend on tokio-rustls: hours of a small machine
     #[arg(long)]
     crates: bool,
+    /// Runs quinn's own tests only
+    #[arg(long, conflicts_with = "crates")]
+    quinn: bool,
     /// Keeps the outcome of the crates, in compat/crates.json and docs/tokio-rustls.md
     #[arg(long, requires = "crates")]
     write: bool,
@@ -29,17 +33,20 @@ pub(crate) struct Args {
 
 /// Runs what was asked for.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    match args.crates {
-        true => crates::run(&args.names, args.write),
-        false => step(),
+    match (args.crates, args.quinn) {
+        (true, _) => crates::run(&args.names, args.write),
+        (_, true) => quinn::run(),
+        _ => step(),
     }
 }
 
-/// The API item by item, tokio-rustls' own tests, and programs of crates that depend on it.
+/// The API item by item, tokio-rustls' own tests, and programs of crates that depend on it; quinn's
+/// own tests.
 pub(crate) fn step() -> Result<()> {
     items::check()?;
     own_tests::run()?;
-    programs::check()
+    programs::check()?;
+    quinn::run()
 }
 
 fn workspace() -> PathBuf {

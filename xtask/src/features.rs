@@ -15,6 +15,8 @@ const COMBINATIONS: &[Combination] = &[
     ("underseal-quic", ""),
     ("underseal-quic", "aws-lc-rs"),
     ("underseal-quic", "ring"),
+    ("underseal-quic", "aws-lc-rs,quinn"),
+    ("underseal-quic", "quinn,ring"),
     ("underseal-sys", ""),
     ("underseal-dtls", ""),
     ("underseal-dtls", "aead-ring"),

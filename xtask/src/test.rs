@@ -36,7 +36,8 @@ pub(crate) enum StepName {
     Selftest,
     /// The README's commands, run as they stand there
     Readme,
-    /// The shim in the place of tokio-rustls: its API item by item, its own tests, programs of others
+    /// The shim in the place of tokio-rustls: its API item by item, its own tests, programs of others;
+    /// quinn's own tests
     Compat,
     /// Each fuzz target for ten seconds
     Fuzz,

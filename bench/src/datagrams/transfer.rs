@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Endpoint, ServerConfig};
 use rustls::crypto::CryptoProvider;
+use underseal_quic::quinn as ours;
 
 use crate::context::Context;
 use crate::cpu_time::{pin_to, thread_cpu};
@@ -27,8 +28,10 @@ pub mod name {
     pub const AWS_LC_RS: &str = "quinn, aws-lc-rs";
     /// rustls' default provider, with our packets.
     pub const UNDERSEAL: &str = "quinn, underseal-quic";
+    /// rustls' default provider, with our packets behind quinn's own interface.
+    pub const SESSIONS: &str = "quinn, underseal-quic's sessions";
     /// All of them.
-    pub const ALL: [&str; 3] = [RING, AWS_LC_RS, UNDERSEAL];
+    pub const ALL: [&str; 4] = [RING, AWS_LC_RS, UNDERSEAL, SESSIONS];
 }
 
 /// Bytes of one write and of one read.
@@ -68,29 +71,43 @@ struct Took {
 fn provider(row: &str) -> CryptoProvider {
     match row {
         name::RING => Provider::Ring.default_provider(),
-        name::AWS_LC_RS => Provider::AwsLcRs.default_provider(),
+        name::AWS_LC_RS | name::SESSIONS => Provider::AwsLcRs.default_provider(),
         _ => underseal_quic::provider(Provider::AwsLcRs.default_provider()),
     }
 }
 
+fn server_config(context: &Context, row: &str) -> anyhow::Result<ServerConfig> {
+    let tls = context.credentials.server_with(provider(row))?;
+    Ok(match row {
+        name::SESSIONS => {
+            ServerConfig::with_crypto(Arc::new(ours::QuicServerConfig::try_from(tls)?))
+        }
+        _ => ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?)),
+    })
+}
+
+fn client_config(context: &Context, row: &str) -> anyhow::Result<ClientConfig> {
+    let tls = context.credentials.client_with(provider(row))?;
+    Ok(match row {
+        name::SESSIONS => ClientConfig::new(Arc::new(ours::QuicClientConfig::try_from(tls)?)),
+        _ => ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?)),
+    })
+}
+
 fn transfer(context: &Context, row: &str) -> anyhow::Result<Took> {
-    let server = context.credentials.server_with(provider(row))?;
-    let server = QuicServerConfig::try_from(server)?;
-    let client = context.credentials.client_with(provider(row))?;
-    let client = QuicClientConfig::try_from(client)?;
+    let server = server_config(context, row)?;
+    let client = client_config(context, row)?;
     let (bytes, cores) = (context.scale.stream_bytes, context.cores);
     let (listens, address) = channel();
     let (done, is_done) = channel();
     scope(|scope| {
         let receiver = scope.spawn(move || {
             pin_to(cores.peer)?;
-            let config = ServerConfig::with_crypto(Arc::new(server));
-            on_this_thread(receive(config, bytes, listens, is_done))
+            on_this_thread(receive(server, bytes, listens, is_done))
         });
         let sender = scope.spawn(move || {
             pin_to(cores.measured)?;
-            let config = ClientConfig::new(Arc::new(client));
-            on_this_thread(send(config, bytes, address, done))
+            on_this_thread(send(client, bytes, address, done))
         });
         let sent = joined(sender);
         let receiver = joined(receiver)?;

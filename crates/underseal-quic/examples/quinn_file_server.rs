@@ -1,6 +1,6 @@
 //! A file server over QUIC with quinn: a client opens a stream, sends a name, and gets the file.
 //!
-//!     cargo run --release -p underseal-quic --example quinn_file_server -- DIRECTORY [ADDRESS]
+//!     cargo run --release -p underseal-quic --features quinn --example quinn_file_server -- DIRECTORY [ADDRESS]
 //!
 //! It makes itself a certificate, and prints where it listens.
 
@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig};
 use rustls::pki_types::PrivatePkcs8KeyDer;
+// The one line: quinn's own is `quinn::crypto::rustls::QuicServerConfig`.
+use underseal_quic::quinn::QuicServerConfig;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -25,11 +26,9 @@ async fn main() -> Result<()> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let address: SocketAddr = address.parse()?;
 
-    // The one line: without it, rustls' provider protects the packets.
-    let provider = underseal_quic::provider(rustls::crypto::aws_lc_rs::default_provider());
-
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
     let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()

@@ -5,5 +5,8 @@
 pub mod flows;
 mod keys;
 mod provider;
+#[cfg(all(feature = "quinn", any(feature = "ring", feature = "aws-lc-rs")))]
+pub mod quinn;
+mod suite;
 
 pub use provider::provider;

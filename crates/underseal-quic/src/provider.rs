@@ -1,10 +1,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use rustls::crypto::CryptoProvider;
-use rustls::{CipherSuite, CipherSuiteCommon, SupportedCipherSuite, Tls13CipherSuite};
+use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls13CipherSuite};
 use underseal_record::Algorithm;
 
 use crate::keys::Packets;
+use crate::suite::algorithm;
 
 /// `base`, with QUIC packets sealed and opened by underseal.
 ///
@@ -24,18 +25,17 @@ fn protected(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     let Some(tls13) = suite.tls13().filter(|tls13| tls13.quic.is_some()) else {
         return suite;
     };
-    match packets(tls13.common.suite) {
-        Some(packets) => SupportedCipherSuite::Tls13(with_packets(tls13, packets)),
+    match algorithm(tls13.common.suite) {
+        Some(algorithm) => SupportedCipherSuite::Tls13(with_packets(tls13, packets(algorithm))),
         None => suite,
     }
 }
 
-fn packets(suite: CipherSuite) -> Option<&'static Packets> {
-    match suite {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => Some(&Packets(Algorithm::Aes128Gcm)),
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => Some(&Packets(Algorithm::Aes256Gcm)),
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Some(&Packets(Algorithm::ChaCha20Poly1305)),
-        _ => None,
+fn packets(algorithm: Algorithm) -> &'static Packets {
+    match algorithm {
+        Algorithm::Aes128Gcm => &Packets(Algorithm::Aes128Gcm),
+        Algorithm::Aes256Gcm => &Packets(Algorithm::Aes256Gcm),
+        Algorithm::ChaCha20Poly1305 => &Packets(Algorithm::ChaCha20Poly1305),
     }
 }
 

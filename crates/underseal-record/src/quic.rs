@@ -46,6 +46,7 @@ mod open;
 mod outgoing;
 mod packet_key;
 mod phases;
+mod retry;
 mod seal;
 mod secrets;
 mod version;
@@ -58,8 +59,9 @@ pub use number::{MAX_PACKET_NUMBER, PacketNumber};
 pub use open::{Dropped, Incoming, Opened, PacketOpener};
 pub use outgoing::{Outgoing, Refused};
 pub use packet_key::PacketKey;
+pub use retry::retry_tag;
 pub use seal::PacketSealer;
-pub use secrets::{InitialSecrets, header_key, packet_key};
+pub use secrets::{InitialSecrets, header_key, packet_key, update_secret};
 pub use version::Version;
 
 /// Most packets whose header protection is computed at once.

@@ -6,7 +6,7 @@ use crate::transfers::{echo, payload};
 #[tokio::test]
 async fn either_side_may_update_its_keys() {
     let payload = payload();
-    for (client, server) in Side::PAIRS {
+    for &(client, server) in Side::PAIRS {
         for suite in 0..SUITES {
             let connected = connect(client, server, suite).await;
             echo(&connected, &payload).await;
@@ -21,7 +21,7 @@ async fn either_side_may_update_its_keys() {
 #[tokio::test]
 async fn keys_may_be_updated_in_the_middle_of_a_transfer() {
     let payload = payload();
-    for (client, server) in Side::PAIRS {
+    for &(client, server) in Side::PAIRS {
         let connected = connect(client, server, 0).await;
         let (from_client, from_server) = (connected.client.clone(), connected.server.clone());
         let updating = async move {

@@ -4,5 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod endpoints;
+mod handshakes;
 mod key_updates;
+#[cfg(feature = "quinn")]
+mod keys;
 mod transfers;

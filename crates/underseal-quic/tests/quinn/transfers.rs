@@ -1,5 +1,7 @@
 //! Bytes there and back.
 
+use quinn::Connection;
+
 use crate::endpoints::{Connected, SUITES, Side, connect};
 
 /// More than the first flow control window, so that both sides send.
@@ -11,7 +13,11 @@ pub(crate) fn payload() -> Vec<u8> {
 
 /// Sends `payload` from the client, and back as it came.
 pub(crate) async fn echo(connected: &Connected, payload: &[u8]) {
-    let server = connected.server.clone();
+    echo_over(&connected.client, &connected.server, payload).await;
+}
+
+pub(crate) async fn echo_over(client: &Connection, server: &Connection, payload: &[u8]) {
+    let server = server.clone();
     let echoing = tokio::spawn(async move {
         let (mut send, mut receive) = server.accept_bi().await.unwrap();
         let mut buffer = vec![0; 64 * 1024];
@@ -20,7 +26,7 @@ pub(crate) async fn echo(connected: &Connected, payload: &[u8]) {
         }
         send.finish().unwrap();
     });
-    let (mut send, mut receive) = connected.client.open_bi().await.unwrap();
+    let (mut send, mut receive) = client.open_bi().await.unwrap();
     let sending = async {
         send.write_all(payload).await.unwrap();
         send.finish().unwrap();
@@ -33,7 +39,7 @@ pub(crate) async fn echo(connected: &Connected, payload: &[u8]) {
 #[tokio::test]
 async fn what_is_sent_comes_back_whoever_protects_the_packets() {
     let payload = payload();
-    for (client, server) in Side::PAIRS {
+    for &(client, server) in Side::PAIRS {
         for suite in 0..SUITES {
             let connected = connect(client, server, suite).await;
             echo(&connected, &payload).await;
@@ -43,7 +49,7 @@ async fn what_is_sent_comes_back_whoever_protects_the_packets() {
 
 #[tokio::test]
 async fn datagrams_arrive_whoever_protects_the_packets() {
-    for (client, server) in Side::PAIRS {
+    for &(client, server) in Side::PAIRS {
         let connected = connect(client, server, 0).await;
         for len in [0, 1, 2, 3, 1000] {
             let datagram = vec![0x5a; len];

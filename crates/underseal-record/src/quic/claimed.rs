@@ -62,6 +62,14 @@ impl core::fmt::Debug for Claimed<'_, '_> {
     }
 }
 
+/// Where the payload of a packet starts, if that is long enough to be protected.
+#[inline]
+pub(crate) fn payload_at(packet: &[u8], number_at: usize) -> Option<usize> {
+    let need = number_at.checked_add(MAX_NUMBER_LEN + SAMPLE_LEN)?;
+    let is_long_enough = number_at > 0 && packet.len() >= need;
+    is_long_enough.then(|| number_at + number_len(packet[0]))
+}
+
 /// Where things are in a packet that was checked.
 pub(crate) struct Place {
     pub(crate) number_at: usize,

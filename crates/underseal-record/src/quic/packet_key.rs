@@ -4,6 +4,8 @@ use zeroize::Zeroize;
 
 use crate::aead::AeadKey;
 use crate::nonce::path_nonce;
+use crate::quic::claimed::{Place, payload_at};
+use crate::quic::{HeaderKey, Refused};
 use crate::{
     Algorithm, Backend, Error, PeerMisbehaved, ProtocolVersion, SeqNo, TAG_LEN, TrafficKeys,
 };
@@ -82,6 +84,33 @@ impl PacketKey {
             .seal_in_place(nonce, header, payload, &mut tag)
             .map_err(|_| Error::ConfidentialityLimit)?;
         Ok(tag)
+    }
+
+    /// Seals a whole packet in place and protects its header with `header`, the key of the same
+    /// direction: as [`PacketSealer::seal`](crate::quic::PacketSealer::seal), for a stack that sees to
+    /// numbers, key phase and limits itself. `number_at` is where the number starts, whose last bytes
+    /// are in the header already; [`TAG_LEN`] bytes of room for the tag are at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::TooShort`], or [`Refused::ConfidentialityLimit`] if the packet is longer than the AEAD
+    /// can take; it is unchanged then.
+    #[inline]
+    pub fn seal_packet(
+        &self,
+        header: &HeaderKey,
+        packet: &mut [u8],
+        number_at: usize,
+        number: u64,
+    ) -> Result<(), Refused> {
+        let place = Place {
+            number_at,
+            payload_at: payload_at(packet, number_at).ok_or(Refused::TooShort)?,
+            number,
+        };
+        let sample = place.seal_payload(self, packet)?;
+        place.protect(packet, &header.mask(&sample));
+        Ok(())
     }
 
     /// Opens `sealed`, ciphertext and tag, in place. The plaintext is what was returned.

@@ -38,9 +38,9 @@ impl Phases {
         mut secret: TrafficSecret,
         backend: Backend,
     ) -> Self {
-        secrets::update(version, &mut secret);
+        secrets::update_secret(version, &mut secret);
         let next = secrets::packet_key(version, &secret, backend);
-        secrets::update(version, &mut secret);
+        secrets::update_secret(version, &mut secret);
         Self {
             version,
             backend,
@@ -129,7 +129,7 @@ impl Phases {
     #[cold]
     fn advance(&mut self) {
         let following = secrets::packet_key(self.version, &self.secret, self.backend);
-        secrets::update(self.version, &mut self.secret);
+        secrets::update_secret(self.version, &mut self.secret);
         let current = mem::replace(&mut self.next, following);
         self.previous = Some(mem::replace(&mut self.current, current));
         self.generation += 1;

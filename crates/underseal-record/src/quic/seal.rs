@@ -1,12 +1,12 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::quic::claimed::{Claimed, Place};
+use crate::quic::claimed::{Claimed, Place, payload_at};
 use crate::quic::header_key::number_len;
 use crate::quic::secrets::{self, Expanded};
 use crate::quic::{
-    HeaderKey, KEY_PHASE, LONG_FORM, MAX_NUMBER_LEN, MAX_PACKET_NUMBER, Outgoing, PacketKey,
-    PacketNumber, Refused, SAMPLE_LEN, Version, confidentiality_limits,
+    HeaderKey, KEY_PHASE, LONG_FORM, MAX_PACKET_NUMBER, Outgoing, PacketKey, PacketNumber, Refused,
+    Version, confidentiality_limits,
 };
 use crate::{Algorithm, Backend, Limits, TrafficSecret};
 
@@ -133,7 +133,7 @@ impl PacketSealer {
 
     #[cold]
     fn advance(&mut self) {
-        secrets::update(self.version, &mut self.secret);
+        secrets::update_secret(self.version, &mut self.secret);
         let packet = secrets::packet_key(self.version, &self.secret, self.backend);
         self.packet = Arc::new(packet);
         self.generation += 1;
@@ -213,10 +213,7 @@ impl PacketSealer {
     /// Whether it may be sealed, and where its payload starts.
     #[inline]
     fn check(&self, packet: &[u8], number_at: usize, number: u64) -> Result<usize, Refused> {
-        let need = number_at.checked_add(MAX_NUMBER_LEN + SAMPLE_LEN);
-        if number_at == 0 || need.is_none_or(|need| packet.len() < need) {
-            return Err(Refused::TooShort);
-        }
+        let payload_at = payload_at(packet, number_at).ok_or(Refused::TooShort)?;
         if number > MAX_PACKET_NUMBER {
             return Err(Refused::NumberTooLarge);
         }
@@ -228,7 +225,6 @@ impl PacketSealer {
         if phase != self.key_phase() {
             return Err(Refused::KeyPhase);
         }
-        let payload_at = number_at + number_len(first);
         let truncated = PacketNumber::truncated(number, number_len(first));
         if packet[number_at..payload_at] != *truncated.as_bytes() {
             return Err(Refused::NumberDiffers);

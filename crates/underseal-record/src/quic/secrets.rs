@@ -43,8 +43,9 @@ pub fn header_key(version: Version, secret: &TrafficSecret, backend: Backend) ->
     })
 }
 
-/// Becomes the secret of the next generation (RFC 9001 section 6.1).
-pub(crate) fn update(version: Version, secret: &mut TrafficSecret) {
+/// Makes `secret` that of the next generation (RFC 9001 section 6.1), whose packets have another
+/// [`packet_key`] and the same [`header_key`].
+pub fn update_secret(version: Version, secret: &mut TrafficSecret) {
     secret.update_under(version.update_label());
 }
 

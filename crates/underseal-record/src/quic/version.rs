@@ -43,6 +43,21 @@ impl Version {
         }
     }
 
+    /// Key and nonce of the integrity tags of Retry packets (RFC 9001 section 5.8, RFC 9369 section
+    /// 3.3.3).
+    pub(crate) const fn retry_key(self) -> (&'static [u8; 16], &'static [u8; 12]) {
+        match self {
+            Self::V1 => (
+                b"\xbe\x0c\x69\x0b\x9f\x66\x57\x5a\x1d\x76\x6b\x54\xe3\x68\xc8\x4e",
+                b"\x46\x15\x99\xd3\x5d\x63\x2b\xf2\x23\x98\x25\xbb",
+            ),
+            Self::V2 => (
+                b"\x8f\xb4\xb0\x1b\x56\xac\x48\xe2\x60\xfb\xcb\xce\xad\x7c\xcc\x92",
+                b"\xd8\x69\x69\xbc\x2d\x7c\x6d\x99\x90\xef\xb0\x4a",
+            ),
+        }
+    }
+
     pub(crate) const fn key_label(self) -> &'static [u8] {
         match self {
             Self::V1 => b"quic key",

@@ -1,10 +1,13 @@
 //! A batch does to each packet what a call for it alone does.
 
 use proptest::prelude::*;
-use underseal_record::quic::{Dropped, Incoming, Outgoing, PacketOpener, PacketSealer, Refused};
+use underseal_record::quic::{
+    Dropped, Incoming, Outgoing, PacketOpener, PacketSealer, Refused, Version, header_key,
+    packet_key,
+};
 use underseal_record::{Algorithm, Backend};
 
-use crate::packets::{NUMBER_AT, pair, short};
+use crate::packets::{NUMBER_AT, pair, secret, short};
 
 /// What becomes of packets, and their bytes then.
 type Outcome<T> = (Vec<T>, Vec<Vec<u8>>);
@@ -170,5 +173,32 @@ fn numbers_and_key_phase_are_written_into_headers_of_any_length() {
     for (number, packet) in (7..).zip(&mut packets[..4]) {
         let opened = opener.open(packet, NUMBER_AT).unwrap();
         assert_eq!((opened.number, opened.generation), (number, 1));
+    }
+}
+
+#[test]
+fn a_key_seals_a_packet_as_its_sealer_does() {
+    for backend in Backend::ALL {
+        for algorithm in Algorithm::ALL {
+            let (mut sealer, _) = pair(algorithm, backend);
+            let key = packet_key(Version::V1, &secret(algorithm), backend);
+            let header = header_key(Version::V1, &secret(algorithm), backend);
+            for number_len in 1..=4 {
+                let number = number_len as u64;
+                let mut packet = short(false, number, number_len, b"hello");
+                let mut other = packet.clone();
+                sealer.seal(&mut packet, NUMBER_AT, number).unwrap();
+                key.seal_packet(&header, &mut other, NUMBER_AT, number)
+                    .unwrap();
+                assert_eq!(packet, other);
+            }
+            let mut short = short(false, 1, 1, b"hi");
+            let before = short.clone();
+            for number_at in [0, NUMBER_AT, usize::MAX] {
+                let refused = key.seal_packet(&header, &mut short, number_at, 1);
+                assert_eq!(refused, Err(Refused::TooShort));
+            }
+            assert_eq!(short, before);
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use underseal_record::quic::{
     Header, HeaderKey, InitialSecrets, PacketKey, PacketOpener, PacketSealer, PacketType, Version,
-    header_key, packet_key,
+    header_key, packet_key, retry_tag,
 };
 use underseal_record::{Algorithm, Backend, TAG_LEN, TrafficSecret};
 
@@ -215,5 +215,30 @@ fn the_published_packet_for_the_udp_socket_is_sealed_to_the_same_bytes() {
         let (first, rest) = header.split_first_mut().unwrap();
         hp.protect(&sample, first, &mut rest[8..]).unwrap();
         assert_eq!([header, body].concat(), hex(sealed), "{backend}");
+    }
+}
+
+#[test]
+fn the_tag_of_a_retry_packet_is_that_of_the_rfcs() {
+    for (version, packet, tag) in [
+        (
+            Version::V1,
+            "ff000000010008f067a5502a4262b5746f6b656e",
+            "04a265ba2eff4d829058fb3f0f2496ba",
+        ),
+        (
+            Version::V2,
+            "cf6b3343cf0008f067a5502a4262b5746f6b656e",
+            "c8646ce8bfe33952d955543665dcc7b6",
+        ),
+    ] {
+        let (packet, destination) = (hex(packet), hex(DESTINATION));
+        let (header, token) = packet.split_at(15);
+        assert_eq!(retry_tag(version, &destination, &[&packet]), *hex(tag));
+        assert_eq!(
+            retry_tag(version, &destination, &[header, token]),
+            *hex(tag)
+        );
+        assert_ne!(retry_tag(version, &[], &[&packet]), *hex(tag));
     }
 }

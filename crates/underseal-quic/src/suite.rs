@@ -1,0 +1,14 @@
+//! Which suites have packets that underseal protects.
+
+use rustls::CipherSuite;
+use underseal_record::Algorithm;
+
+/// The AEAD of a suite's packets, if it is one of underseal's.
+pub(crate) fn algorithm(suite: CipherSuite) -> Option<Algorithm> {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => Some(Algorithm::Aes128Gcm),
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => Some(Algorithm::Aes256Gcm),
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Some(Algorithm::ChaCha20Poly1305),
+        _ => None,
+    }
+}

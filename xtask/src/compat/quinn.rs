@@ -1,0 +1,170 @@
+//! quinn's own tests, run with the packets of `underseal_quic::quinn`. They are fetched with the published packages
+//! and are not in this repository. quinn-proto's look into the crate that they are in, so that our sources
+//! are compiled in a copy of it, behind its own configurations.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use super::items::copy_files;
+use super::{ensure_count, target};
+use crate::shell;
+
+const PACKAGES: [&str; 2] = ["quinn-proto", "quinn"];
+
+/// How many tests there are of both.
+const TESTS: usize = 0;
+
+/// What they are built with: all that has tests.
+const FEATURES: &str = "quinn/rustls-ring,quinn/runtime-tokio,quinn/bloom";
+
+/// What only their examples and benches need, or browsers.
+const LEFT_OUT: [&str; 7] = [
+    "anyhow",
+    "bencher",
+    "clap",
+    "crc",
+    "directories-next",
+    "url",
+    "wasm-bindgen-test",
+];
+
+const MANIFEST: &str = "\
+[workspace]
+resolver = \"2\"
+members = [\"quinn\", \"quinn-proto\"]
+
+[profile.dev]
+debug = 0
+
+[patch.crates-io]
+quinn-proto = { path = \"quinn-proto\" }
+";
+
+/// Our sources, below `crates/underseal-quic/src`: what they name with `crate` is here, too.
+const SOURCES: [&str; 5] = [
+    "quinn.rs",
+    "quinn/keys.rs",
+    "quinn/secrets.rs",
+    "quinn/session.rs",
+    "suite.rs",
+];
+
+const DECLARED: &str = "\nextern crate self as quinn_proto;\nmod quinn;\nmod suite;\n";
+
+/// Where quinn's configurations start sessions.
+const SESSIONS: &str = "src/crypto/rustls.rs";
+
+/// Their own way becomes a method, for versions that are not ours.
+const REPLACED: [(&str, &str); 2] = [
+    (
+        "impl crypto::ClientConfig for QuicClientConfig {",
+        "impl QuicClientConfig {",
+    ),
+    (
+        "impl crypto::ServerConfig for QuicServerConfig {",
+        "impl QuicServerConfig {",
+    ),
+];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+}
+
+/// Fetches and runs them.
+pub(super) fn run() -> Result<()> {
+    let workspace = target().join("quinn");
+    let published = published()?;
+    for name in PACKAGES {
+        let copy = workspace.join(name);
+        let _ = fs::remove_dir_all(&copy);
+        let published = published.get(name);
+        copy_files(
+            published.with_context(|| format!("Cargo.lock does not name {name}"))?,
+            &copy,
+        )?;
+        leave_out(&copy.join("Cargo.toml"))?;
+    }
+    put_ours_in(&workspace.join("quinn-proto"))?;
+    fs::write(workspace.join("Cargo.toml"), MANIFEST)?;
+    // The same versions of everything that both have.
+    fs::copy(
+        shell::root().join("Cargo.lock"),
+        workspace.join("Cargo.lock"),
+    )?;
+    let mut test = shell::cargo(&["test", "--lib", "--no-default-features"]);
+    test.args(["--features", FEATURES]);
+    test.args(PACKAGES.map(|name| ["--package", name]).as_flattened());
+    test.current_dir(&workspace);
+    let output = shell::output(test).context("quinn's own tests fail with our packets")?;
+    print!("{output}");
+    let passed = output.lines().filter(|line| line.ends_with("... ok"));
+    ensure_count("tests of quinn that passed", passed.count(), TESTS)
+}
+
+/// The directories of the packages that our own tests use, by name.
+fn published() -> Result<BTreeMap<String, PathBuf>> {
+    let metadata = shell::cargo(&["metadata", "--locked", "--format-version", "1"]);
+    let metadata: Metadata = serde_json::from_str(&shell::output(metadata)?)?;
+    let packages = metadata.packages.into_iter();
+    Ok(packages
+        .filter_map(|package| {
+            let directory = package.manifest_path.parent()?.to_path_buf();
+            Some((package.name, directory))
+        })
+        .collect())
+}
+
+/// Takes the tables of what is not needed out of a manifest.
+fn leave_out(manifest: &Path) -> Result<()> {
+    let text = fs::read_to_string(manifest)?;
+    let is_needed = |table: &&str| {
+        let left_out = |name: &&str| table.starts_with(&format!("dev-dependencies.{name}]"));
+        !LEFT_OUT.iter().any(left_out)
+    };
+    let tables: Vec<_> = text.split("\n[").filter(is_needed).collect();
+    fs::write(manifest, tables.join("\n["))?;
+    Ok(())
+}
+
+/// Has the copy of quinn-proto in `directory` seal and open packets by our sources.
+fn put_ours_in(directory: &Path) -> Result<()> {
+    let ours = shell::root().join("crates/underseal-quic/src");
+    fs::create_dir_all(directory.join("src/quinn"))?;
+    for source in SOURCES {
+        fs::copy(ours.join(source), directory.join("src").join(source))?;
+    }
+    append(&directory.join("src/lib.rs"), DECLARED)?;
+    let sessions = directory.join(SESSIONS);
+    let mut text = fs::read_to_string(&sessions)?;
+    for (theirs, method) in REPLACED {
+        ensure!(
+            text.matches(theirs).count() == 1,
+            "quinn-proto starts sessions in another way: there is no `{theirs}` in {SESSIONS}"
+        );
+        text = text.replace(theirs, method);
+    }
+    fs::write(&sessions, text + include_str!("quinn/sessions.rs"))?;
+    let record = shell::root().join("crates/underseal-record");
+    let dependencies = format!(
+        "\n[dependencies.underseal-record]\npath = {record:?}\ndefault-features = false\n\
+         features = [\"ring\"]\n\n[dependencies.zeroize]\nversion = \"1\"\n"
+    );
+    append(&directory.join("Cargo.toml"), &dependencies)
+}
+
+fn append(file: &Path, more: &str) -> Result<()> {
+    let text = fs::read_to_string(file)?;
+    fs::write(file, text + more)?;
+    Ok(())
+}

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Handshakes, certificates, tickets and 0-RTT stay rustls', with whatever provider. Behind
-//! [`provider`](crate::provider) rustls makes the keys of packets and of headers, apart; here they are made
+//! [`provider`](crate::provider()) rustls makes the keys of packets and of headers, apart; here they are made
 //! from the secrets that rustls logs, together, so that one call seals a packet and protects its header.
 //! What an application downcasts is what it is with quinn: `handshake_data` is quinn's
 //! [`HandshakeData`](quinn_proto::crypto::rustls::HandshakeData), `peer_identity` a

@@ -9,7 +9,7 @@ use crate::{Algorithm, ApiMisuse, Backend, Error, ProtocolVersion, TrafficKeys};
 /// What protects the records of one direction in one epoch, and the one owner of the epoch's
 /// sequence numbers.
 ///
-/// [`new`](Self::new) makes those of DTLS 1.2, [`EpochSecret`](crate::dtls::EpochSecret) those of
+/// [`new`](Self::new) makes those of DTLS 1.2, [`EpochSecret`] those of
 /// DTLS 1.3. A [`Sealer`](crate::dtls::Sealer) or an [`Opener`](crate::dtls::Opener) consumes them,
 /// and gives them back.
 pub struct EpochKeys {

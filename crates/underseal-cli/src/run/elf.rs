@@ -9,6 +9,8 @@ pub(super) enum Unsuitable {
     OtherMachine,
     /// No dynamic linker loads it.
     Static,
+    /// Its dynamic linker is another C library's than this binary was built for, and the library with it.
+    OtherLibrary,
 }
 
 /// Bytes of the header.
@@ -42,23 +44,30 @@ pub(super) fn check(bytes: &[u8], own: &[u8]) -> Result<(), Unsuitable> {
     if u16_at(bytes, 18) != u16_at(own, 18) {
         return Err(Unsuitable::OtherMachine);
     }
-    match has_interpreter(bytes) {
-        Some(true) => Ok(()),
-        _ => Err(Unsuitable::Static),
+    let interpreter = interpreter(bytes).ok_or(Unsuitable::Static)?;
+    let name = interpreter.rsplit(|byte| *byte == b'/').next();
+    let is_musl = name.is_some_and(|name| name.starts_with(b"ld-musl"));
+    match is_musl == cfg!(target_env = "musl") {
+        true => Ok(()),
+        false => Err(Unsuitable::OtherLibrary),
     }
 }
 
-fn has_interpreter(bytes: &[u8]) -> Option<bool> {
+/// The path of the dynamic linker, as far as it is among the bytes.
+fn interpreter(bytes: &[u8]) -> Option<&[u8]> {
     let start = usize::try_from(u64_at(bytes, 32)?).ok()?;
     let size = usize::from(u16_at(bytes, 54)?);
     let count = usize::from(u16_at(bytes, 56)?).min(MOST);
     for index in 0..count {
         let at = start.checked_add(index.checked_mul(size)?)?;
         if u32_at(bytes, at)? == INTERPRETER {
-            return Some(true);
+            let start = usize::try_from(u64_at(bytes, at.checked_add(8)?)?).ok()?;
+            let len = usize::try_from(u64_at(bytes, at.checked_add(32)?)?).ok()?;
+            let path = bytes.get(start..start.checked_add(len)?);
+            return Some(path.unwrap_or_default());
         }
     }
-    Some(false)
+    None
 }
 
 #[cfg(test)]
@@ -83,6 +92,21 @@ mod tests {
             program[start + index * size..][..4].copy_from_slice(&[0; 4]);
         }
         assert_eq!(check(&program, &own()), Err(Unsuitable::Static));
+    }
+
+    #[test]
+    fn a_program_of_another_c_library_is_told_by_its_linker() {
+        let mut program = own();
+        let path = interpreter(&program).expect("a linker");
+        let at = path.as_ptr().addr() - program.as_ptr().addr();
+        let len = path.len();
+        let other: &[u8] = match cfg!(target_env = "musl") {
+            true => b"/lib/ld-linux.so",
+            false => b"/lib/ld-musl-x.so",
+        };
+        program[at..at + len].fill(0);
+        program[at..at + other.len()].copy_from_slice(other);
+        assert_eq!(check(&program, &own()), Err(Unsuitable::OtherLibrary));
     }
 
     #[test]

@@ -57,11 +57,32 @@ pub(super) fn can_be_run(program: &Path) -> Result<(), Failure> {
             "the dynamic linker loads no foreign libraries then; take its setuid and setgid bits";
         return Err(refused(&message, hint));
     }
+    if loses_environment(
+        has_capabilities(program),
+        rustix::process::getuid().is_root(),
+    ) {
+        let message = format!("`{name}` has capabilities that who starts it has not");
+        let hint = "the dynamic linker loads no foreign libraries then; start it as root, or with ambient \
+                    capabilities in place of its own";
+        return Err(refused(&message, hint));
+    }
     let head = head_of(program).map_err(unreadable)?;
     if let Some(interpreter) = interpreter(&head) {
         return is_suitable(program, &head_of(&interpreter).map_err(unreadable)?);
     }
     is_suitable(program, &head)
+}
+
+/// Whether the file gives capabilities to who executes it (capabilities(7)).
+fn has_capabilities(program: &Path) -> bool {
+    let mut capabilities = [0_u8; 64];
+    let found = rustix::fs::getxattr(program, "security.capability", &mut capabilities[..]);
+    found.is_ok_and(|len| len > 0)
+}
+
+/// Whether the kernel has the dynamic linker leave out what the environment says: as for setuid, but not for root.
+fn loses_environment(has_capabilities: bool, is_root: bool) -> bool {
+    has_capabilities && !is_root
 }
 
 fn is_suitable(program: &Path, head: &[u8]) -> Result<(), Failure> {
@@ -72,6 +93,10 @@ fn is_suitable(program: &Path, head: &[u8]) -> Result<(), Failure> {
             Unsuitable::Static => (
                 "is linked statically: no library can be put before it",
                 "take a build of it that is linked dynamically, or `underseal proxy`",
+            ),
+            Unsuitable::OtherLibrary => (
+                "uses another C library than this underseal",
+                "take builds of both for the same C library",
             ),
             Unsuitable::OtherMachine => (
                 "is for another processor than this underseal",
@@ -114,6 +139,13 @@ mod tests {
             Some("/usr/bin/env".into())
         );
         assert_eq!(named("\x7fELF"), None);
+    }
+
+    #[test]
+    fn capabilities_of_a_file_are_in_the_way_of_all_but_root() {
+        assert!(loses_environment(true, false));
+        assert!(!loses_environment(true, true) && !loses_environment(false, false));
+        assert!(!has_capabilities(Path::new("/proc/self/exe")));
     }
 
     #[test]

@@ -22,6 +22,8 @@ const COMBINATIONS: &[Combination] = &[
     ("underseal-dtls", "aead-ring"),
     ("underseal-dtls", "aead-aws-lc-rs,tokio"),
     ("underseal-dtls", "aead-ring,openssl"),
+    ("underseal-proxy", ""),
+    ("underseal-cli", ""),
     ("underseal", ""),
     ("underseal", "tokio"),
     ("underseal", "aws_lc_rs"),

@@ -1,4 +1,4 @@
-//! `underseal proxy`: TLS towards clients, towards backends, or both, and a policy on each request.
+//! `underseal proxy`: TLS or DTLS towards clients, towards backends, or both, and a policy on each request.
 //!
 //! What it does is `underseal-proxy`'s; here the command line is read ([`arguments`], [`endpoint`])
 //! and everything is set up ([`setup`]) before the workers start.
@@ -6,6 +6,7 @@
 mod arguments;
 mod endpoint;
 mod setup;
+mod sockets;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -18,10 +19,11 @@ use underseal_server::control::{self, Reloadable};
 use underseal_server::descriptors::Reserve;
 use underseal_server::listener;
 use underseal_server::live::{Registry, socket};
-use underseal_server::worker::{self, Bounds};
+use underseal_server::worker::Bounds;
 
 pub(crate) use self::arguments::ProxyArgs;
 use self::setup::Setup;
+use self::sockets::Sockets;
 use crate::exit::{Failure, say};
 use crate::{diagnostics, offload};
 
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let reserve = Reserve::set_up();
     let log = Sink::open(&args.access_log)?;
     let count = listener::count(args.workers);
-    let (listeners, address) = listener::bind(&args.listen.address, count)?;
+    let (sockets, address) = Sockets::bind(args, count)?;
     let metrics = Metrics::new(count);
     let mut setup = Setup::new(args, address, offloads, Arc::clone(&metrics));
     let shared = Arc::new(setup.shared(Arc::clone(&log))?);
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let tables: Vec<_> = registry.tables().cloned().collect();
     let make =
         move |index: usize| Worker::new(Arc::clone(&shared), index, Arc::clone(&tables[index]));
-    let workers = worker::start(listeners, &bounds, make)?;
+    let workers = sockets.serve(&bounds, make)?;
     let mut banner = setup.banner(count);
     if let Some((_, address)) = &admin {
         let _ = writeln!(banner, "admin        http://{address}/metrics");

@@ -5,6 +5,8 @@
 
 mod check;
 mod connect;
+#[cfg(feature = "dtls")]
+mod datagrams;
 mod health;
 mod names;
 
@@ -22,6 +24,8 @@ use underseal::TlsConnector;
 pub use self::check::HealthCheck;
 pub(crate) use self::check::keep_checking;
 pub(crate) use self::connect::Unreachable;
+#[cfg(feature = "dtls")]
+pub(crate) use self::datagrams::DatagramBackend;
 use self::health::Health;
 pub use self::names::{Name, keep_resolving};
 use super::exchange::Unanswered;

@@ -118,7 +118,7 @@ async fn receive_proxy_header(
 
 /// Who the other end is, and who we are in its place: the workload behind us has no identity but
 /// ours.
-fn name_ourselves(worker: &Worker, session: &mut Session) {
+pub(crate) fn name_ourselves(worker: &Worker, session: &mut Session) {
     let shared = &worker.shared;
     match shared.direction {
         Direction::Ingress => session.destination = own(shared.server_identity.as_deref()),

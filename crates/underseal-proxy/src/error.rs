@@ -30,6 +30,9 @@ pub enum Error {
     /// The TLS library cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(rustls::Error),
+    /// OpenSSL, which makes the handshakes of DTLS, cannot be set up.
+    #[error("cannot set up DTLS: {0}")]
+    Dtls(String),
     /// A directory has no file of policies.
     #[error("no policy in `{}`{}", directory.display(), not_read(unread))]
     NoPolicy {

@@ -3,12 +3,14 @@
 //! A [`Worker`] is given connections; `connection` does the handshake and finds out what is spoken:
 //! `http1`, `http2`, or bytes (`tcp`). What is forwarded of a request, judged by [`policy`] and sent
 //! once more is decided in `exchange` for both versions, and `upstream` has the connections to backends of
-//! either. All three write `log` lines.
+//! either. All three write `log` lines, and so does `datagrams`, which has sockets instead of connections.
 #![forbid(unsafe_code)]
 
 mod backend;
 mod chunk;
 mod connection;
+#[cfg(feature = "dtls")]
+pub mod datagrams;
 mod error;
 mod exchange;
 mod flow;
@@ -38,4 +40,6 @@ pub use backend::{Address, HealthCheck, Name, keep_resolving};
 pub use error::Error;
 pub use metrics::{Metrics, Reload};
 pub use protocol::{ClientAuth, MinTls, PathParameters, Protocol, ToProtocol};
+#[cfg(feature = "dtls")]
+pub use worker::Dtls;
 pub use worker::{Shared, Timeouts, Worker};

@@ -38,7 +38,8 @@ impl Session {
             },
             destination: Peer {
                 principal: self.destination.fact(),
-                ip: Some(self.local.ip().to_canonical()),
+                // A socket for datagrams of all addresses does not say which of them one was sent to.
+                ip: Some(self.local.ip().to_canonical()).filter(|ip| !ip.is_unspecified()),
                 labels: None,
             },
             port: self.local.port(),
@@ -65,5 +66,28 @@ impl Session {
     pub(crate) fn proven(&self) -> Option<&str> {
         // Without TLS nobody proved anything: what is there is our own.
         self.tls.and(self.source.fact().known())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_a_socket_does_not_tell_is_not_known_to_policies() {
+        let mut session = Session {
+            remote: ([192, 0, 2, 1], 5).into(),
+            local: ([0, 0, 0, 0], 5684).into(),
+            tls: None,
+            suite: None,
+            sni: None,
+            source: Principal::default(),
+            destination: Principal::default(),
+            logged: Box::default(),
+            forwarded: Box::default(),
+        };
+        assert_eq!(session.connection().destination.ip, None);
+        session.local = ([192, 0, 2, 2], 5684).into();
+        assert!(session.connection().destination.ip.is_some());
     }
 }

@@ -57,13 +57,13 @@ pub struct Configured<C, T> {
 
 /// How a configuration is made from files.
 pub trait Configure<T> {
-    /// The file of CAs, if there is one to be watched.
-    fn ca(&self) -> Option<&Path>;
+    /// The files that are to be watched.
+    fn files(&self) -> Vec<&Path>;
 
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`Error`] when CAs cannot be read.
+    /// [`Error`] when files cannot be read or used.
     fn make(&self) -> Result<T, Error>;
 }
 
@@ -93,7 +93,7 @@ impl<T, C: Configure<T>> Reload for Configured<C, T> {
     }
 
     fn stamp(&self) -> Stamp {
-        Stamp::of(self.from.ca())
+        Stamp::of(self.from.files())
     }
 
     fn reload(&self) -> Result<Option<String>, ReloadError> {
@@ -103,8 +103,8 @@ impl<T, C: Configure<T>> Reload for Configured<C, T> {
 }
 
 impl Configure<TlsAcceptor> for Clients {
-    fn ca(&self) -> Option<&Path> {
-        self.ca.as_ref().map(|(file, _)| &**file)
+    fn files(&self) -> Vec<&Path> {
+        self.ca.iter().map(|(file, _)| &**file).collect()
     }
 
     /// With tickets that need no state here, so that any worker can resume what another one began.
@@ -138,8 +138,8 @@ impl Configure<TlsAcceptor> for Clients {
 }
 
 impl Configure<TlsConnector> for Backends {
-    fn ca(&self) -> Option<&Path> {
-        self.ca.as_deref()
+    fn files(&self) -> Vec<&Path> {
+        self.ca.as_deref().into_iter().collect()
     }
 
     fn make(&self) -> Result<TlsConnector, Error> {

@@ -9,12 +9,16 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
+#[cfg(feature = "dtls")]
+use underseal_dtls::DtlsAcceptor;
 use underseal_http::proxy_protocol::{self, Addresses};
 use underseal_http::{ReadOptions, Scratch, Version};
 use underseal_policy::model::Direction;
 
 use super::backend::{Address, Backends, HealthCheck, keep_checking};
 use super::connection;
+#[cfg(feature = "dtls")]
+use super::datagrams::DtlsConnector;
 use super::exchange::Heads;
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
@@ -71,6 +75,22 @@ pub struct Shared {
     pub send_proxy: bool,
     /// Where is counted.
     pub metrics: Arc<Metrics>,
+    /// What datagrams need beside it.
+    #[cfg(feature = "dtls")]
+    pub dtls: Dtls,
+}
+
+/// What workers need whose clients send datagrams.
+#[cfg(feature = "dtls")]
+pub struct Dtls {
+    /// `None` for clients without DTLS.
+    pub acceptor: Option<Arc<Current<DtlsAcceptor>>>,
+    /// `None` if no backend has DTLS.
+    pub connector: Option<Arc<Current<DtlsConnector>>>,
+    /// Most clients of one worker.
+    pub max_clients: usize,
+    /// Where the sockets are.
+    pub local: SocketAddr,
 }
 
 /// The bounds of everybody's patience.
@@ -106,6 +126,8 @@ pub struct Worker {
     pub(crate) connections: Arc<Table>,
     pub(crate) acceptor: Option<Latest<TlsAcceptor>>,
     pub(crate) in_force: Option<Latest<InForce>>,
+    #[cfg(feature = "dtls")]
+    pub(crate) dtls_connector: Option<Latest<DtlsConnector>>,
     /// For writing down what goes on of a request.
     pub(crate) heads: Heads,
     /// Tokens that were verified; never borrowed while waiting.
@@ -135,6 +157,8 @@ impl Worker {
             connections,
             acceptor: shared.acceptor.as_ref().map(Latest::of),
             in_force: shared.in_force.as_ref().map(Latest::of),
+            #[cfg(feature = "dtls")]
+            dtls_connector: shared.dtls.connector.as_ref().map(Latest::of),
             heads: Heads::default(),
             verified: RefCell::default(),
             scratch: RefCell::default(),

@@ -1,7 +1,7 @@
 //! The sockets that connections come in by: one per worker, all on the same address.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _, UdpSocket};
 use std::thread;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -26,6 +26,23 @@ pub fn count(asked: Option<u16>) -> usize {
 /// [`Error::Address`] and [`Error::Listen`]: the address is malformed, unknown, in use or not
 /// permitted.
 pub fn bind(listen: &str, count: usize) -> Result<(Vec<TcpListener>, SocketAddr), Error> {
+    let (sockets, address) = bind_all(listen, count, TCP)?;
+    let listeners = sockets.into_iter().map(TcpListener::from).collect();
+    Ok((listeners, address))
+}
+
+/// Binds `count` UDP sockets to `listen`. The kernel spreads clients over them by their addresses.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_udp(listen: &str, count: usize) -> Result<(Vec<UdpSocket>, SocketAddr), Error> {
+    let (sockets, address) = bind_all(listen, count, UDP)?;
+    let sockets = sockets.into_iter().map(UdpSocket::from).collect();
+    Ok((sockets, address))
+}
+
+/// Binds sockets of one kind.
+fn bind_all(listen: &str, count: usize, kind: Kind) -> Result<(Vec<Socket>, SocketAddr), Error> {
     let wanted = resolve(listen)?;
     let refused = |error| Error::Listen {
         address: wanted,
@@ -33,20 +50,20 @@ pub fn bind(listen: &str, count: usize) -> Result<(Vec<TcpListener>, SocketAddr)
     };
     // The first socket binds without SO_REUSEPORT: with it, the address of another server of the
     // same user would be shared in silence instead of reported as in use.
-    let first = socket(wanted).map_err(refused)?;
+    let first = (kind.make)(wanted).map_err(refused)?;
     first.bind(&wanted.into()).map_err(refused)?;
     first.set_reuse_port(true).map_err(refused)?;
     let address = bound_to(&first).map_err(refused)?;
-    first.listen(BACKLOG).map_err(refused)?;
-    let mut listeners = vec![TcpListener::from(first)];
+    (kind.listen)(&first).map_err(refused)?;
+    let mut sockets = vec![first];
     for _ in 1..count {
-        let next = socket(address).map_err(refused)?;
+        let next = (kind.make)(address).map_err(refused)?;
         next.set_reuse_port(true).map_err(refused)?;
         next.bind(&address.into()).map_err(refused)?;
-        next.listen(BACKLOG).map_err(refused)?;
-        listeners.push(TcpListener::from(next));
+        (kind.listen)(&next).map_err(refused)?;
+        sockets.push(next);
     }
-    Ok((listeners, address))
+    Ok((sockets, address))
 }
 
 fn resolve(listen: &str) -> Result<SocketAddr, Error> {
@@ -62,8 +79,33 @@ fn resolve(listen: &str) -> Result<SocketAddr, Error> {
         .ok_or_else(|| refused("the name has no address".to_owned()))
 }
 
+/// How a socket of one kind is made, and what it does once it is bound.
+#[derive(Clone, Copy)]
+struct Kind {
+    make: fn(SocketAddr) -> io::Result<Socket>,
+    listen: fn(&Socket) -> io::Result<()>,
+}
+
+const TCP: Kind = Kind {
+    make: tcp,
+    listen: |socket| socket.listen(BACKLOG),
+};
+
+const UDP: Kind = Kind {
+    make: udp,
+    listen: |_| Ok(()),
+};
+
+/// Without SO_REUSEADDR: to UDP it means that an address may be taken from whoever has it.
+fn udp(address: SocketAddr) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// Options set here are inherited by accepted sockets, which saves a system call for each.
-fn socket(address: SocketAddr) -> io::Result<Socket> {
+fn tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -102,6 +144,15 @@ mod tests {
         let error = bind(&address.to_string(), 2).expect_err("in use");
         let expected = format!("cannot listen on {address}: Address already in use");
         assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+
+    #[test]
+    fn udp_sockets_share_one_port_that_nobody_else_has() {
+        let (sockets, address) = bind_udp("127.0.0.1:0", 3).expect("bind");
+        for socket in &sockets {
+            assert_eq!(socket.local_addr().expect("address"), address);
+        }
+        bind_udp(&address.to_string(), 2).expect_err("in use");
     }
 
     #[test]

@@ -72,7 +72,18 @@ pub trait Make<W>: FnOnce(usize) -> Rc<W> + Clone + Send + 'static {}
 
 impl<W, F: FnOnce(usize) -> Rc<W> + Clone + Send + 'static> Make<W> for F {}
 
-/// Starts one worker thread per listener.
+/// What a worker does with its listener, until orders end it.
+pub trait Run<L, W, F>:
+    FnOnce(Rc<W>, L, watch::Receiver<Order>) -> F + Clone + Send + 'static
+{
+}
+
+impl<L, W, F, R> Run<L, W, F> for R where
+    R: FnOnce(Rc<W>, L, watch::Receiver<Order>) -> F + Clone + Send + 'static
+{
+}
+
+/// Starts one worker thread per listener, which accepts connections.
 ///
 /// # Errors
 /// [`Error::Workers`] when a runtime or a thread cannot be made.
@@ -81,30 +92,39 @@ pub fn start<W: Accept>(
     bounds: &Bounds,
     make: impl Make<W>,
 ) -> Result<Workers, Error> {
+    let bounds = bounds.clone();
+    start_with(listeners, make, move |worker, listener, orders| {
+        run(worker, listener, bounds, orders)
+    })
+}
+
+/// Starts one worker thread per listener, which does with it what `run` does: as a future in a
+/// [`LocalSet`] of the worker's own.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with<L: Send + 'static, W: 'static, F>(
+    listeners: Vec<L>,
+    make: impl Make<W>,
+    run: impl Run<L, W, F>,
+) -> Result<Workers, Error>
+where
+    F: Future<Output = io::Result<()>>,
+{
     let (orders, order) = watch::channel(Order::Serve);
     let (failed, ended) = mpsc::channel(1);
     for (index, listener) in listeners.into_iter().enumerate() {
-        let make = make.clone();
-        spawn(
-            index,
-            listener,
-            bounds.clone(),
-            make,
-            order.clone(),
-            Ended(failed.clone()),
-        )
-        .map_err(Error::Workers)?;
+        let (make, run, order) = (make.clone(), run.clone(), order.clone());
+        let serve = move || run(make(index), listener, order);
+        spawn(index, serve, Ended(failed.clone())).map_err(Error::Workers)?;
     }
     Ok(Workers { orders, ended })
 }
 
 /// Starts a worker thread. It holds `ended` until it is done.
-fn spawn<W: Accept>(
+fn spawn<F: Future<Output = io::Result<()>>>(
     index: usize,
-    listener: TcpListener,
-    bounds: Bounds,
-    make: impl Make<W>,
-    orders: watch::Receiver<Order>,
+    serve: impl FnOnce() -> F + Send + 'static,
     ended: Ended,
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread()
@@ -115,8 +135,7 @@ fn spawn<W: Accept>(
         .name(format!("worker-{index}"))
         .spawn(move || {
             let ended = ended;
-            let worker = make(index);
-            let ran = LocalSet::new().block_on(&runtime, run(worker, listener, bounds, orders));
+            let ran = LocalSet::new().block_on(&runtime, async { serve().await });
             if let Err(error) = ran {
                 ended.report(error);
             }
@@ -156,7 +175,7 @@ async fn run<W: Accept>(
         waiting: None,
     };
     Rc::clone(&worker).start();
-    let mut ticks = ticker(TICK);
+    let mut ticks = ticks();
     loop {
         tokio::select! {
             accepted = listener.accept(), if door.is_open() => door.admit(accepted),
@@ -234,7 +253,7 @@ impl<W: Accept> Door<W> {
 }
 
 /// Waits for the connections that are left, and ends them when that is ordered.
-async fn finish(worker: &impl Accept, mut orders: watch::Receiver<Order>) {
+pub async fn finish(worker: &impl Accept, mut orders: watch::Receiver<Order>) {
     let mut ticks = ticker(CLOSING_TICK);
     let mut quitting = false;
     worker.watches().close_idle();
@@ -251,9 +270,16 @@ async fn finish(worker: &impl Accept, mut orders: watch::Receiver<Order>) {
     worker.tick();
 }
 
-fn tick(worker: &impl Accept) {
+/// What is due a few times a second: looks at the deadlines of connections, then has the worker do
+/// the rest.
+pub fn tick(worker: &impl Accept) {
     worker.watches().sweep();
     worker.tick();
+}
+
+/// The times at which a worker that serves is to [`tick`].
+pub fn ticks() -> Interval {
+    ticker(TICK)
 }
 
 fn ticker(period: Duration) -> Interval {

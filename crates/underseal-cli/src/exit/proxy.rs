@@ -15,6 +15,10 @@ impl From<Error> for Failure {
                 Exit::Certificate,
                 "install `ca-certificates`, or give `--to-ca`",
             ),
+            Error::Dtls(_) => (
+                Exit::Certificate,
+                "certificate, key and CAs must be PEM that OpenSSL reads, and belong together",
+            ),
             Error::NoPolicy { .. } => (
                 Exit::Policy,
                 "of a directory the files *.yaml, *.yml and *.json are read",

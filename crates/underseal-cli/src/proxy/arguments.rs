@@ -19,6 +19,8 @@ Examples:
       the same for clients with certificates, and a policy on each request
   underseal proxy --listen plain:127.0.0.1:8080 --to tls:api.example.com:443
       TLS towards a service, for a plain client
+  underseal proxy --protocol dtls --listen 0.0.0.0:5684 --to 127.0.0.1:5683
+      DTLS in front of a UDP service (CoAP)
 
 Changed certificates and policies are loaded without dropping a connection, SIGHUP does it at once
 and opens the log file again; what does not load leaves the old in force. SIGTERM lets running
@@ -39,7 +41,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "ADDR", required = true)]
     pub(crate) to: Vec<Destination>,
 
-    /// What is spoken: with tcp, bytes pass and policies judge the connection
+    /// What is spoken: with tcp, bytes pass and policies judge the connection; with dtls, datagrams do
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "http")]
     pub(crate) protocol: Protocol,
 
@@ -173,7 +175,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Limits")]
     pub(crate) header_timeout: Duration,
 
-    /// Longest wait for the next request
+    /// Longest wait for the next request, or for the next datagram of a client or its backend
     #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds, help_heading = "Limits")]
     pub(crate) idle_timeout: Duration,
 
@@ -201,7 +203,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Limits")]
     pub(crate) grace: Duration,
 
-    /// Most connections of clients at once; beyond it, they wait
+    /// Most connections of clients at once; beyond it, they wait, and clients of UDP are dropped
     #[arg(long, value_name = "N", default_value = "65536", value_parser = clap::value_parser!(u32).range(1..=16_777_216), help_heading = "Limits")]
     pub(crate) max_connections: u32,
 
@@ -224,6 +226,7 @@ pub(crate) struct ProxyArgs {
 pub(crate) enum Protocol {
     Http,
     Tcp,
+    Dtls,
 }
 
 /// What is spoken to a backend.
@@ -278,7 +281,8 @@ impl From<Protocol> for underseal_proxy::Protocol {
     fn from(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http => Self::Http,
-            Protocol::Tcp => Self::Tcp,
+            // What is judged is who sends them, once.
+            Protocol::Tcp | Protocol::Dtls => Self::Tcp,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the command line comes to: certificates, authorities, policies, backends.
 
+mod dtls;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +38,9 @@ pub(super) struct Setup<'a> {
     /// What is printed about policies.
     selected: String,
     metrics: Arc<Metrics>,
+    /// The development certificate, where there is no other.
+    #[cfg(feature = "dtls")]
+    developed: Option<Paths>,
 }
 
 impl<'a> Setup<'a> {
@@ -55,6 +60,8 @@ impl<'a> Setup<'a> {
             banner: String::new(),
             selected: String::new(),
             metrics,
+            #[cfg(feature = "dtls")]
+            developed: None,
         }
     }
 
@@ -65,6 +72,10 @@ impl<'a> Setup<'a> {
     pub(super) fn shared(&mut self, log: Arc<Sink>) -> Result<Shared, Failure> {
         let args = self.args;
         self.check_alpn()?;
+        let is_dtls = args.protocol == Protocol::Dtls;
+        if is_dtls {
+            dtls::check(args)?;
+        }
         let backends = args.to.iter().map(|to| self.address_of(to));
         let backends = backends.collect::<Result<Vec<_>, _>>()?;
         let given = self.identity(args.cert.as_ref().zip(args.key.as_ref()))?;
@@ -77,16 +88,21 @@ impl<'a> Setup<'a> {
         let client_identity = own_client.or(given);
         let acceptor = match &server_identity {
             None => None,
+            Some(identity) if is_dtls => {
+                let _ = writeln!(self.banner, "sha256       {}", identity.fingerprint());
+                None
+            }
             Some(identity) => {
                 let _ = writeln!(self.banner, "sha256       {}", identity.fingerprint());
-                let clients = Configured::new("client CA", self.clients(Arc::clone(identity)))?;
+                let identity = Arc::clone(identity);
+                let clients = Configured::new("client CA", self.clients(identity))?;
                 if args.client_ca.is_some() {
                     self.reloads.push(Arc::clone(&clients) as _);
                 }
                 Some(Arc::clone(clients.current()))
             }
         };
-        let connector = if args.originates() {
+        let connector = if args.originates() && !is_dtls {
             let backends = Configured::new("backend CA", self.backends(client_identity.clone()))?;
             if args.to_ca.is_some() {
                 self.reloads.push(Arc::clone(&backends) as _);
@@ -96,6 +112,8 @@ impl<'a> Setup<'a> {
             None
         };
         Ok(Shared {
+            #[cfg(feature = "dtls")]
+            dtls: self.dtls(is_dtls)?,
             acceptor,
             connector,
             in_force: self.policies()?,
@@ -134,7 +152,7 @@ impl<'a> Setup<'a> {
             let hint = "give `--health-check /PATH`, with `--protocol http`";
             Failure::new(Exit::Usage, message, hint)
         };
-        if self.args.protocol == Protocol::Tcp {
+        if self.args.protocol != Protocol::Http {
             return Err(refused("no HTTP is spoken to them".to_owned()));
         }
         let check = HealthCheck::new(path, backends).map_err(|why| refused(why.to_string()))?;
@@ -161,6 +179,10 @@ impl<'a> Setup<'a> {
         let paths = development::certificate(self.address)?;
         let shown = paths.certificate.display();
         let _ = writeln!(self.banner, "certificate  {shown} (development)");
+        #[cfg(feature = "dtls")]
+        {
+            self.developed = Some(paths.clone());
+        }
         let identity = Arc::new(Identity::load(paths, Arc::clone(&self.provider))?);
         self.reloads.push(Arc::clone(&identity) as _);
         Ok(identity)
@@ -174,7 +196,7 @@ impl<'a> Setup<'a> {
             offloads: self.offloads,
             alpn: match args.protocol {
                 Protocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()],
-                Protocol::Tcp => self.alpn(),
+                Protocol::Tcp | Protocol::Dtls => self.alpn(),
             },
             min_tls: args.min_tls.into(),
             ca: args
@@ -191,7 +213,7 @@ impl<'a> Setup<'a> {
             provider: Arc::clone(&self.provider),
             offloads: self.offloads,
             alpn: match (args.protocol, args.to_protocol) {
-                (Protocol::Tcp, _) => self.alpn(),
+                (Protocol::Tcp | Protocol::Dtls, _) => self.alpn(),
                 (Protocol::Http, ToProtocol::Http1) => vec![b"http/1.1".to_vec()],
                 (Protocol::Http, ToProtocol::H2) => vec![b"h2".to_vec()],
             },
@@ -233,7 +255,7 @@ impl<'a> Setup<'a> {
                 paths: args.policy.clone(),
                 labels: args.label.iter().cloned().collect(),
                 direction: args.way(),
-                tcp_port: (args.protocol == Protocol::Tcp).then_some(self.address.port()),
+                tcp_port: (args.protocol != Protocol::Http).then_some(self.address.port()),
                 allow_unselected: args.allow_unselected,
             },
             Arc::clone(&self.metrics),
@@ -283,14 +305,18 @@ impl<'a> Setup<'a> {
     pub(super) fn banner(&self, workers: usize) -> String {
         let args = self.args;
         let mut text = String::new();
-        let kind = if args.listen.tls { "tls" } else { "plain" };
+        let sealed = match args.protocol {
+            Protocol::Dtls => "dtls",
+            Protocol::Http | Protocol::Tcp => "tls",
+        };
+        let kind = if args.listen.tls { sealed } else { "plain" };
         let _ = writeln!(
             text,
             "listen       {} ({kind}, {workers} workers)",
             self.address
         );
         for to in &args.to {
-            let kind = if to.tls { "tls" } else { "plain" };
+            let kind = if to.tls { sealed } else { "plain" };
             let _ = writeln!(text, "backend      {}:{} ({kind})", to.host, to.port);
         }
         match args.policy.len() {

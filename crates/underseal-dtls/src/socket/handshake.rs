@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openssl::ssl::{ErrorCode, Ssl, SslStream};
+use openssl::ssl::{ErrorCode, Ssl, SslRef, SslStream};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -18,9 +18,26 @@ impl DtlsSocket {
     /// # Errors
     ///
     /// As [`blocking::DtlsSocket::connect`](crate::blocking::DtlsSocket::connect).
-    pub async fn connect(mut ssl: Ssl, socket: UdpSocket, limit: Duration) -> Result<Self, Error> {
+    pub async fn connect(ssl: Ssl, socket: UdpSocket, limit: Duration) -> Result<Self, Error> {
+        Self::connect_with(ssl, socket, limit, |_| ())
+            .await
+            .map(|(socket, ())| socket)
+    }
+
+    /// As [`connect`](Self::connect), and has `inspect` look at what was agreed on, such as the server's
+    /// certificate, before that is gone.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn connect_with<T>(
+        mut ssl: Ssl,
+        socket: UdpSocket,
+        limit: Duration,
+        inspect: impl FnOnce(&SslRef) -> T,
+    ) -> Result<(Self, T), Error> {
         ssl.set_connect_state();
-        Self::handshake(ssl, socket, limit).await
+        Self::handshake(ssl, socket, limit, inspect).await
     }
 
     /// Makes a server's handshake over `socket`, which is connected to the client, and takes it over.
@@ -30,7 +47,8 @@ impl DtlsSocket {
     /// As [`connect`](Self::connect).
     pub async fn accept(mut ssl: Ssl, socket: UdpSocket, limit: Duration) -> Result<Self, Error> {
         ssl.set_accept_state();
-        Self::handshake(ssl, socket, limit).await
+        let accepted = Self::handshake(ssl, socket, limit, |_| ()).await;
+        accepted.map(|(socket, ())| socket)
     }
 
     /// As [`blocking::DtlsSocket::from_openssl`](crate::blocking::DtlsSocket::from_openssl).
@@ -44,13 +62,19 @@ impl DtlsSocket {
         })
     }
 
-    async fn handshake(ssl: Ssl, socket: UdpSocket, limit: Duration) -> Result<Self, Error> {
+    async fn handshake<T>(
+        ssl: Ssl,
+        socket: UdpSocket,
+        limit: Duration,
+        inspect: impl FnOnce(&SslRef) -> T,
+    ) -> Result<(Self, T), Error> {
         let mut stream = stream(ssl, socket)?;
         match timeout(limit, drive(&mut stream)).await {
             Ok(finished) => finished?,
             Err(_) => return Err(Error::HandshakeTimedOut),
         }
-        Self::from_openssl(stream)
+        let inspected = inspect(stream.ssl());
+        Ok((Self::from_openssl(stream)?, inspected))
     }
 }
 

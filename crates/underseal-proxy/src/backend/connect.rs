@@ -65,15 +65,32 @@ impl Backends {
         first: usize,
         header: Option<&[u8]>,
     ) -> Result<Box<Backend>, Unreachable> {
+        let open = async |target: &Target| self.open(worker, target, header).await;
+        let (index, opened) = self.connect_by(worker, watch, first, open).await?;
+        Ok(self.targets[index].backend(index, opened))
+    }
+
+    /// Tries one backend after the other by `open`, until one of them succeeds: which it is, and what came
+    /// of it.
+    ///
+    /// # Errors
+    /// What the last of them did.
+    pub(super) async fn connect_by<T>(
+        &self,
+        worker: &Worker,
+        watch: &Watch,
+        first: usize,
+        open: impl AsyncFn(&Target) -> Result<T, (Unreachable, io::Error)>,
+    ) -> Result<(usize, T), Unreachable> {
         watch.enter(Phase::Busy, worker.timeouts().connect);
         let mut failed = Unreachable::Refused;
         for index in self.order(first) {
             let target = &self.targets[index];
             let attempt = target.health.attempt();
-            match watch.until(pin!(self.open(worker, target, header))).await {
+            match watch.until(pin!(open(target))).await {
                 Ok(Ok(opened)) => {
                     attempt.succeeded();
-                    return Ok(target.backend(index, opened));
+                    return Ok((index, opened));
                 }
                 Ok(Err((why, error))) => {
                     target.say(&error);

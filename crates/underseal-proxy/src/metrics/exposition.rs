@@ -32,6 +32,7 @@ impl Collector for Metrics {
         self.encode_requests(encoder)?;
         self.encode_decisions(encoder)?;
         self.encode_connections(encoder)?;
+        self.encode_datagrams(encoder)?;
         self.encode_failures(encoder)
     }
 }
@@ -175,6 +176,30 @@ impl Metrics {
         handshakes.encode(encoder)?;
         engines.encode(encoder)?;
         encode_gauge(encoder, "underseal_connections", "Open connections", &open)
+    }
+
+    fn encode_datagrams(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut requests = Family::new(
+            "underseal_hello_verify_requests",
+            "Clients of DTLS that were asked to show that they receive at their address",
+        );
+        let count = self.sum(|cells| &cells.verify_requests);
+        requests.add([("side", Side::Client.as_str().into())], count);
+        let mut dropped = Family::new(
+            "underseal_dropped_datagrams",
+            "Datagrams that are nobody's, did not open, or found no room",
+        );
+        let mut reasons = BTreeMap::new();
+        for cells in &self.tallies {
+            for (reason, count) in &*cells.dropped() {
+                *reasons.entry(*reason).or_default() += count;
+            }
+        }
+        for (reason, count) in reasons {
+            dropped.add([("reason", reason.into())], count);
+        }
+        requests.encode(encoder)?;
+        dropped.encode(encoder)
     }
 
     fn encode_failures(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

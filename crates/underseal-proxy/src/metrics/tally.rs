@@ -35,6 +35,11 @@ impl Counter {
         self.0.store(sum, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "dtls")]
+    fn set(&self, sum: u64) {
+        self.0.store(sum, Ordering::Relaxed);
+    }
+
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -60,6 +65,9 @@ pub(super) struct Cells {
     /// Refused requests and failures of backends are rare, and what they are counted by is open.
     refused: Mutex<BTreeMap<&'static str, u64>>,
     backend_errors: Mutex<BTreeMap<(Box<str>, &'static str), u64>>,
+    /// By reason; a listener's own counts are copied here a few times a second.
+    dropped: Mutex<BTreeMap<&'static str, u64>>,
+    pub(super) verify_requests: Counter,
 }
 
 impl Default for Cells {
@@ -76,6 +84,8 @@ impl Default for Cells {
             decisions: Counted::default(),
             refused: Mutex::default(),
             backend_errors: Mutex::default(),
+            dropped: Mutex::default(),
+            verify_requests: Counter::default(),
         }
     }
 }
@@ -113,6 +123,10 @@ impl Cells {
 
     pub(super) fn refused(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn dropped(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn backend_errors(&self) -> MutexGuard<'_, BTreeMap<(Box<str>, &'static str), u64>> {
@@ -189,6 +203,24 @@ impl Tally {
     /// A TLS connection has got engines.
     pub(crate) fn engine(&self, side: Side, direction: Direction, engine: Engine) {
         self.cells.engines(side, direction, engine).add(1);
+    }
+
+    /// A datagram was dropped.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn datagram_dropped(&self, reason: &'static str) {
+        *self.cells.dropped().entry(reason).or_default() += 1;
+    }
+
+    /// How many cookies a listener has asked for so far, and how many datagrams it has dropped.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn datagrams(
+        &self,
+        verify_requests: u64,
+        dropped: impl Iterator<Item = (&'static str, u64)>,
+    ) {
+        self.cells.verify_requests.set(verify_requests);
+        let dropped = dropped.filter(|(_, count)| *count > 0);
+        self.cells.dropped().extend(dropped);
     }
 
     /// Something went wrong with `backend`, which is as the operator named it: `kind` is a short

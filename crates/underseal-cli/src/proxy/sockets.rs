@@ -1,0 +1,67 @@
+//! Where clients come in: connections, or datagrams.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use underseal_proxy::Worker;
+#[cfg(feature = "dtls")]
+use underseal_proxy::datagrams::start as pass_datagrams;
+use underseal_server::control::Workers;
+use underseal_server::worker::{self, Bounds, Make};
+use underseal_server::{Error, listener};
+
+use super::arguments::{Protocol, ProxyArgs};
+use crate::exit::Failure;
+
+/// One socket per worker.
+pub(super) enum Sockets {
+    Tcp(Vec<TcpListener>),
+    Udp(Vec<UdpSocket>),
+}
+
+impl Sockets {
+    /// Binds them, and says where.
+    ///
+    /// # Errors
+    /// If that is not possible; or if this build passes no datagrams.
+    pub(super) fn bind(args: &ProxyArgs, count: usize) -> Result<(Self, SocketAddr), Failure> {
+        let listen = &args.listen.address;
+        match args.protocol {
+            Protocol::Dtls if !cfg!(feature = "dtls") => Err(unsupported()),
+            Protocol::Dtls => {
+                let (sockets, address) = listener::bind_udp(listen, count)?;
+                Ok((Self::Udp(sockets), address))
+            }
+            Protocol::Http | Protocol::Tcp => {
+                let (listeners, address) = listener::bind(listen, count)?;
+                Ok((Self::Tcp(listeners), address))
+            }
+        }
+    }
+
+    /// Starts a worker for each.
+    ///
+    /// # Errors
+    /// As [`worker::start`].
+    pub(super) fn serve(self, bounds: &Bounds, make: impl Make<Worker>) -> Result<Workers, Error> {
+        match self {
+            Self::Tcp(listeners) => worker::start(listeners, bounds, make),
+            Self::Udp(sockets) => pass_datagrams(sockets, bounds, make),
+        }
+    }
+}
+
+fn unsupported() -> Failure {
+    let message = "this build has no DTLS".to_owned();
+    let hint = "build it with the feature `dtls`, which needs OpenSSL's headers";
+    Failure::new(crate::exit::Exit::Usage, message, hint)
+}
+
+/// [`Sockets::bind`] has refused them.
+#[cfg(not(feature = "dtls"))]
+fn pass_datagrams(
+    _: Vec<UdpSocket>,
+    bounds: &Bounds,
+    make: impl Make<Worker>,
+) -> Result<Workers, Error> {
+    worker::start(Vec::new(), bounds, make)
+}

@@ -1,0 +1,201 @@
+//! Sockets to backends that are sent datagrams: one for each client.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use rustls_pki_types::CertificateDer;
+use tokio::net::UdpSocket;
+use underseal_dtls::{DtlsSocket, Error};
+use underseal_server::live::{Established, Place};
+use underseal_server::watch::Watch;
+
+use super::{Backends, Known, Target, Unreachable};
+use crate::datagrams::{VERSION, is_icmp};
+use crate::exchange::Connected;
+use crate::metrics::{Handshake, Open, Side};
+use crate::principal::Principal;
+use crate::worker::Worker;
+
+/// A socket to a backend.
+pub(crate) struct DatagramBackend {
+    socket: Socket,
+    pub(crate) known: Known,
+    pub(crate) place: Option<Place>,
+    _open: Open,
+}
+
+enum Socket {
+    Plain(UdpSocket),
+    Dtls(Box<DtlsSocket>),
+}
+
+impl Connected for DatagramBackend {
+    fn known(&self) -> &Known {
+        &self.known
+    }
+}
+
+/// A socket, where it leads, the SPIFFE ID that was proved, and the place among the connections.
+type Opened = (Socket, SocketAddr, Option<Rc<str>>, Option<Place>);
+
+impl Backends {
+    /// A socket to the backend whose turn it is. Whether anybody listens there, only DTLS finds out.
+    ///
+    /// # Errors
+    /// What the last backend did.
+    pub(crate) async fn connect_datagrams(
+        &self,
+        worker: &Worker,
+        watch: &Watch,
+    ) -> Result<DatagramBackend, Unreachable> {
+        let first = self.pick();
+        let open = async |target: &Target| open(worker, target).await;
+        let (index, opened) = self.connect_by(worker, watch, first, open).await?;
+        let (socket, address, principal, place) = opened;
+        Ok(DatagramBackend {
+            socket,
+            known: Known {
+                target: index,
+                address,
+                principal,
+                sni: self.targets[index].sni.clone(),
+            },
+            place,
+            _open: worker.tally.connection(Side::Backend),
+        })
+    }
+}
+
+async fn open(worker: &Worker, target: &Target) -> Result<Opened, (Unreachable, io::Error)> {
+    let refused = |error| (Unreachable::Refused, error);
+    let sockets = target.sockets.get().to_vec();
+    let socket = connect_any(&sockets).await.map_err(refused)?;
+    let (local, address) = ends(&socket).map_err(refused)?;
+    let (Some(name), Some(connector)) = (&target.address.tls, &worker.dtls_connector) else {
+        return Ok((Socket::Plain(socket), address, None, None));
+    };
+    let connector = Arc::clone(&connector.get());
+    let failed = |error: io::Error| {
+        worker.tally.handshake(Side::Backend, Handshake::Failed);
+        (Unreachable::Handshake, error)
+    };
+    let limit = worker.timeouts().connect;
+    let agreed = Box::pin(connector.connect(name, socket, limit)).await;
+    let (socket, suite, certificate) = agreed.map_err(failed)?;
+    let certificate = certificate.map(CertificateDer::from);
+    let principal = match Principal::of(Some(certificate.as_slice())) {
+        Principal::Absent => None,
+        Principal::Is(id) => Some(Rc::from(id)),
+        Principal::Unclear => {
+            let error = "several SPIFFE IDs in its certificate, or one that is none";
+            return Err(failed(io::Error::other(error)));
+        }
+    };
+    worker.tally.handshake(Side::Backend, Handshake::Complete);
+    let place = worker.connections.add(Established {
+        local,
+        peer: address,
+        tls: Some(VERSION),
+        suite,
+    });
+    let socket = Socket::Dtls(Box::new(socket));
+    Ok((socket, address, principal, Some(place)))
+}
+
+fn ends(socket: &UdpSocket) -> io::Result<(SocketAddr, SocketAddr)> {
+    Ok((socket.local_addr()?, socket.peer_addr()?))
+}
+
+/// A socket that hears only the first address that there is a way to.
+async fn connect_any(sockets: &[SocketAddr]) -> io::Result<UdpSocket> {
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in sockets {
+        let any: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any).await?;
+        match socket.connect(address).await {
+            Ok(()) => return Ok(socket),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+impl DatagramBackend {
+    /// Sends a datagram, as far as that is UDP's business.
+    ///
+    /// # Errors
+    /// If the association is over: the word for it, or `None` where the backend closed it in order.
+    pub(crate) async fn send(&self, payload: &[u8]) -> Result<(), Option<&'static str>> {
+        let sent = match &self.socket {
+            Socket::Plain(socket) => socket.send(payload).await.map_err(Error::from),
+            Socket::Dtls(socket) => socket.send(payload).await,
+        };
+        match sent {
+            Ok(_) | Err(Error::Socket(_)) => Ok(()),
+            Err(error) => Err(word(&error)),
+        }
+    }
+
+    /// Waits until there may be a datagram.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match &self.socket {
+            Socket::Plain(socket) => socket.readable().await,
+            Socket::Dtls(socket) => socket.socket().readable().await,
+        }
+    }
+
+    /// What [`recv`](Self::recv) has without waiting.
+    pub(crate) fn try_recv(
+        &self,
+        buffer: &mut [u8],
+    ) -> Option<Result<Option<usize>, Option<&'static str>>> {
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(self.recv(buffer)).poll(&mut context) {
+            Poll::Ready(received) => Some(received),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Waits for a datagram; `None` where the backend's host says that nobody listens, which may be over
+    /// soon.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); and if the socket fails.
+    async fn recv(&self, buffer: &mut [u8]) -> Result<Option<usize>, Option<&'static str>> {
+        let received = match &self.socket {
+            Socket::Plain(socket) => socket.recv(buffer).await.map_err(Error::from),
+            Socket::Dtls(socket) => socket.recv(buffer).await,
+        };
+        match received {
+            Ok(len) => Ok(Some(len)),
+            Err(Error::Socket(error)) if is_icmp(&error) => Ok(None),
+            Err(error) => Err(word(&error)),
+        }
+    }
+}
+
+/// How an association that the backend ended is logged.
+fn word(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::ClosedByPeer | Error::Closed => None,
+        _ => Some("backend-cut"),
+    }
+}
+
+impl Drop for DatagramBackend {
+    fn drop(&mut self) {
+        if let Socket::Dtls(socket) = &self.socket {
+            socket.close();
+        }
+    }
+}

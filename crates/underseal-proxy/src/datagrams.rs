@@ -1,0 +1,158 @@
+//! Datagrams: DTLS in front of a UDP service, towards one, or both. Each client is judged once; then
+//! its datagrams pass both ways, one by one.
+//!
+//! A worker has one socket, and one task that receives from it ([`front`]); each client has a task
+//! ([`client`]) and a socket to its backend ([`backend`](crate::backend)) of its own.
+
+mod buffers;
+mod client;
+mod front;
+pub(crate) mod tls;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::UdpSocket;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::spawn_local;
+use underseal_dtls::Error;
+use underseal_server::control::Workers;
+use underseal_server::worker::{self, Bounds, Make, Order};
+
+use self::client::Facts;
+pub(crate) use self::client::VERSION;
+pub(crate) use self::front::is_icmp;
+use self::front::{Arrival, Client, Front, Key};
+pub use self::tls::{DtlsBackends, DtlsClients, DtlsConnector};
+use super::metrics::{Handshake, Side};
+use super::worker::Worker;
+
+/// Datagrams of a client that wait for its backend; more are dropped.
+const QUEUE: usize = 64;
+/// The longest payload of a UDP datagram.
+const MAX_DATAGRAM: usize = 65_507;
+
+/// Starts one worker thread per socket, which serves its clients.
+///
+/// # Errors
+/// [`underseal_server::Error::Workers`] when a runtime or a thread cannot be made.
+pub fn start(
+    sockets: Vec<UdpSocket>,
+    bounds: &Bounds,
+    make: impl Make<Worker>,
+) -> Result<Workers, underseal_server::Error> {
+    let clients = bounds.connections.clone();
+    let clients = clients.unwrap_or_else(|| Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
+    worker::start_with(sockets, make, move |worker, socket, orders| {
+        serve(worker, socket, clients, orders)
+    })
+}
+
+/// Serves the clients of a socket until orders end it.
+///
+/// # Errors
+/// The socket's.
+async fn serve(
+    worker: Rc<Worker>,
+    socket: UdpSocket,
+    clients: Arc<Semaphore>,
+    mut orders: watch::Receiver<Order>,
+) -> io::Result<()> {
+    let mut server = Server {
+        front: Front::new(&worker, socket)?,
+        worker,
+        permits: clients,
+        clients: HashMap::new(),
+    };
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut ticks = worker::ticks();
+    loop {
+        tokio::select! {
+            arrival = server.front.recv(&mut buffer) => server.arrive(arrival?, &buffer),
+            _ = ticks.tick() => {
+                worker::tick(&*server.worker);
+                server.tick();
+            }
+            _ = orders.wait_for(|order| *order != Order::Serve) => break,
+        }
+    }
+    // Those that are there go on; nobody new comes in.
+    server.front.admit_nobody();
+    let worker = Rc::clone(&server.worker);
+    let mut finished = pin!(worker::finish(&*worker, orders));
+    loop {
+        tokio::select! {
+            () = &mut finished => break,
+            arrival = server.front.recv(&mut buffer) => server.arrive(arrival?, &buffer),
+        }
+    }
+    server.tick();
+    Ok(())
+}
+
+struct Server {
+    worker: Rc<Worker>,
+    front: Front,
+    permits: Arc<Semaphore>,
+    /// Where the datagrams of each client go.
+    clients: HashMap<Key, mpsc::Sender<Box<[u8]>>>,
+}
+
+impl Server {
+    fn arrive(&mut self, arrival: Arrival, buffer: &[u8]) {
+        match arrival {
+            Arrival::Client(client, facts) => self.begin(client, *facts),
+            Arrival::Datagram(client, len) => self.take(client, &buffer[..len]),
+            Arrival::Ended(key) => {
+                self.clients.remove(&key);
+            }
+            Arrival::HandshakeFailed(address, why) => {
+                let result = match why {
+                    Error::HandshakeTimedOut => Handshake::TimedOut,
+                    _ => Handshake::Failed,
+                };
+                self.worker.tally.handshake(Side::Client, result);
+                tracing::info!("no association with {address}: {why}");
+            }
+        }
+    }
+
+    fn take(&mut self, client: Client, datagram: &[u8]) {
+        let key = client.key();
+        let is_unknown = self.clients.get(&key).is_none_or(|queue| queue.is_closed());
+        if is_unknown && self.front.begins_with_datagrams() {
+            self.begin(client, Facts::default());
+        }
+        let Some(queue) = self.clients.get(&key) else {
+            return self.worker.tally.datagram_dropped("client");
+        };
+        if queue.try_send(datagram.into()).is_err() {
+            self.worker.tally.datagram_dropped("queue");
+        }
+    }
+
+    /// Starts to serve a client, if another one may be.
+    fn begin(&mut self, client: Client, facts: Facts) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            tracing::debug!("{} is one too many", client.address());
+            self.worker.tally.datagram_dropped("clients");
+            return client.close();
+        };
+        let (queue, datagrams) = mpsc::channel(QUEUE);
+        self.clients.insert(client.key(), queue);
+        let worker = Rc::clone(&self.worker);
+        spawn_local(async move {
+            let _permit = permit;
+            client::serve(worker, client, facts, datagrams).await;
+        });
+    }
+
+    fn tick(&mut self) {
+        // Of those that ended by themselves.
+        self.clients.retain(|_, queue| !queue.is_closed());
+        self.front.tick(&self.worker);
+    }
+}

@@ -1,0 +1,263 @@
+//! One client: judged, then its datagrams pass to a backend of its own socket and back.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use rustls_pki_types::CertificateDer;
+use tokio::sync::mpsc;
+use underseal_http::http1::Glimpse;
+use underseal_server::live::{Established, Place};
+use underseal_server::watch::{Phase, Stop, Watch};
+
+use super::buffers;
+use super::front::Client;
+use crate::backend::{DatagramBackend, Known, Unreachable};
+use crate::connection::name_ourselves;
+use crate::exchange::{Unreached, reach};
+use crate::log::{self, Outcome};
+use crate::metrics::{Handshake, Side};
+use crate::principal::Principal;
+use crate::session::Session;
+use crate::worker::Worker;
+
+/// The version of every association, named as those of TLS are.
+pub(crate) const VERSION: &str = "DTLSv1_2";
+
+/// What a handshake has made known of a client; nothing of one without.
+#[derive(Default)]
+pub(super) struct Facts {
+    is_sealed: bool,
+    server_name: Option<Box<str>>,
+    suite: Option<&'static str>,
+    principal: Principal,
+}
+
+impl Facts {
+    pub(super) fn new(
+        server_name: Option<String>,
+        suite: Option<&'static str>,
+        certificate: Option<Vec<u8>>,
+    ) -> Self {
+        let certificate = certificate.map(CertificateDer::from);
+        Self {
+            is_sealed: true,
+            server_name: server_name.map(Into::into),
+            suite,
+            principal: Principal::of(Some(certificate.as_slice())),
+        }
+    }
+}
+
+/// Bytes that passed, kept where a wait that was given up leaves them.
+#[derive(Default)]
+struct Passed {
+    from_client: Cell<u64>,
+    to_client: Cell<u64>,
+    /// What became of the backend, as far as it has not answered since.
+    error: Cell<Option<&'static str>>,
+}
+
+/// Serves a client until it or the backend is silent for too long, or either ends it.
+pub(super) async fn serve(
+    worker: Rc<Worker>,
+    client: Client,
+    facts: Facts,
+    datagrams: mpsc::Receiver<Box<[u8]>>,
+) {
+    let watch = worker.watches.add();
+    let _open = worker.tally.connection(Side::Client);
+    let Some((session, place)) = open(&worker, &client, facts) else {
+        return client.close();
+    };
+    let mut line = worker.buffers.take();
+    worker
+        .clock
+        .with_now(|_, time| log::begin(&mut line, time, &session, "dtls"));
+    log::seen(&mut line, &Glimpse::default());
+    let started = Instant::now();
+    let passing = Passing {
+        worker: &worker,
+        watch: &watch,
+        client: &client,
+        session: &session,
+        place: place.as_ref(),
+        passed: Passed::default(),
+    };
+    let mut outcome = Outcome::default();
+    Box::pin(passing.run(datagrams, &mut line, &mut outcome)).await;
+    outcome.bytes_in = passing.passed.from_client.get();
+    outcome.bytes_out = passing.passed.to_client.get();
+    outcome.duration = started.elapsed();
+    worker.conclude(line, None, &outcome);
+    client.close();
+}
+
+/// What policies, the log and `conns` know of a client; `None` for one that is refused.
+fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Option<Place>)> {
+    let remote = client.address();
+    let mut session = Session {
+        remote,
+        local: worker.shared.dtls.local,
+        tls: facts.is_sealed.then_some(VERSION),
+        suite: facts.suite,
+        sni: facts.server_name,
+        source: facts.principal,
+        destination: Principal::default(),
+        logged: Box::default(),
+        forwarded: Box::default(),
+    };
+    if facts.is_sealed {
+        if session.source == Principal::Unclear {
+            worker.tally.handshake(Side::Client, Handshake::Failed);
+            tracing::info!(
+                "no association with {remote}: several SPIFFE IDs in its certificate, or one that is none"
+            );
+            return None;
+        }
+        worker.tally.handshake(Side::Client, Handshake::Complete);
+    }
+    name_ourselves(worker, &mut session);
+    session.logged = log::describe(&session, session.proven());
+    let place = facts.is_sealed.then(|| {
+        worker.connections.add(Established {
+            local: session.local,
+            peer: remote,
+            tls: session.tls,
+            suite: session.suite,
+        })
+    });
+    Some((session, place))
+}
+
+struct Passing<'a> {
+    worker: &'a Worker,
+    watch: &'a Watch,
+    client: &'a Client,
+    session: &'a Session,
+    place: Option<&'a Place>,
+    passed: Passed,
+}
+
+impl<'a> Passing<'a> {
+    /// Judges the client and, if it is allowed, passes its datagrams.
+    async fn run(
+        &self,
+        datagrams: mpsc::Receiver<Box<[u8]>>,
+        line: &mut Vec<u8>,
+        outcome: &mut Outcome<'a>,
+    ) {
+        let worker = self.worker;
+        let backends = &worker.backends;
+        let judge = |target: Option<&Known>| {
+            worker.judge(self.session, target, (), |judged| log::judged(line, judged))
+        };
+        let connect = async || backends.connect_datagrams(worker, self.watch).await;
+        let (backend, allowed) = match reach(worker, judge, connect).await {
+            Ok(reached) => reached,
+            Err(Unreached::Nobody(unreachable)) => {
+                outcome.error = Some(Unreachable::word(unreachable));
+                if worker.judges_backend() {
+                    log::refused(line);
+                }
+                return;
+            }
+            Err(Unreached::Denied(_, backend)) => {
+                outcome.backend = backend.map(|backend| backends.name_of(backend.known.target));
+                return;
+            }
+        };
+        outcome.backend = Some(backends.name_of(backend.known.target));
+        if allowed.to(backend.known.target).is_none() {
+            return;
+        }
+        self.watch.enter(Phase::Busy, worker.timeouts().idle);
+        let idle = worker.timeouts().idle;
+        let mut passing = pin!(self.pass(&backend, datagrams));
+        // To be silent is how clients of UDP leave.
+        if let Err(Stop::Ending) = self.watch.while_moving(idle, passing.as_mut()).await {
+            self.passed.error.set(Some(Unreachable::Ended.word()));
+        }
+        outcome.error = self.passed.error.get();
+    }
+
+    /// Passes datagrams until either end has left.
+    async fn pass(&self, backend: &DatagramBackend, mut datagrams: mpsc::Receiver<Box<[u8]>>) {
+        loop {
+            let goes_on = tokio::select! {
+                datagram = datagrams.recv() => match datagram {
+                    Some(datagram) => self.to_backend(backend, &datagram).await,
+                    None => return,
+                },
+                readable = backend.readable() => match readable {
+                    Ok(()) => self.to_client(backend).await,
+                    Err(_) => return,
+                },
+            };
+            self.take_down(backend);
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Returns whether the association goes on.
+    async fn to_backend(&self, backend: &DatagramBackend, datagram: &[u8]) -> bool {
+        add(&self.passed.from_client, datagram.len());
+        let sent = backend.send(datagram).await;
+        sent.inspect_err(|word| self.passed.error.set(*word))
+            .is_ok()
+    }
+
+    /// Passes what has come; the buffer is held no longer. Returns whether the association goes on.
+    async fn to_client(&self, backend: &DatagramBackend) -> bool {
+        let mut buffer = buffers::lend();
+        while let Some(received) = backend.try_recv(&mut buffer) {
+            match received {
+                Ok(Some(len)) => {
+                    self.passed.error.set(None);
+                    add(&self.passed.to_client, len);
+                    if self.client.send(&buffer[..len]).await.is_err() {
+                        return false;
+                    }
+                }
+                Ok(None) => self.passed.error.set(Some(Unreachable::Refused.word())),
+                Err(word) => {
+                    self.passed.error.set(word);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// For `conns`.
+    fn take_down(&self, backend: &DatagramBackend) {
+        let (received, sent) = (self.passed.from_client.get(), self.passed.to_client.get());
+        if let Some(place) = self.place {
+            take_down(place, received, sent);
+        }
+        if let Some(place) = &backend.place {
+            take_down(place, sent, received);
+        }
+    }
+}
+
+fn add(count: &Cell<u64>, bytes: usize) {
+    count.set(count.get() + bytes as u64);
+}
+
+fn take_down(place: &Place, received: u64, sent: u64) {
+    let counters = underseal::Counters {
+        tx_bytes: sent,
+        rx_bytes: received,
+        tx_key_updates: 0,
+        rx_key_updates: 0,
+    };
+    let engines = underseal::Engines {
+        tx: underseal::Engine::User,
+        rx: underseal::Engine::User,
+    };
+    place.take_down(counters, engines);
+}

@@ -45,7 +45,8 @@ fn a_listener_that_admits_nobody_keeps_those_it_has() {
 #[test]
 fn handshakes_that_nobody_finishes_are_bounded_and_end_in_time() {
     let mut config = ListenerConfig::default();
-    (config.max_handshakes, config.handshake_timeout) = (1, Duration::from_millis(300));
+    // Longer than the patience of the client that is refused meanwhile.
+    (config.max_handshakes, config.handshake_timeout) = (1, Duration::from_secs(2));
     let server = Echo::start(config);
     super::cookies::begin_and_leave(&server);
     server.await_counters(|counters| counters.handshakes == 1);

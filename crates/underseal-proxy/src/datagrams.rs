@@ -1,8 +1,8 @@
 //! Datagrams: DTLS in front of a UDP service, towards one, or both. Each client is judged once; then
 //! its datagrams pass both ways, one by one.
 //!
-//! A worker has one socket, and one task that receives from it ([`front`]); each client has a task
-//! ([`client`]) and a socket to its backend ([`backend`](crate::backend)) of its own.
+//! A worker has one socket, and one task that receives from it (`front`); each client has a task
+//! (`client`) and a socket to its backend (`backend`) of its own.
 
 mod buffers;
 mod client;

@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 use std::ptr::null_mut;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use underseal_ulp::listing::{
@@ -28,8 +28,15 @@ static ENTRIES_OF_THIS: AtomicPtr<Entry> = AtomicPtr::new(null_mut());
 /// What holds the file.
 static FILE: Mutex<Option<Private>> = Mutex::new(None);
 
-/// Makes the list. Where it cannot be had, nothing is listed.
+/// Set in a process that came by fork while a thread that is not here held the lock: it has no list.
+static FORGOTTEN: AtomicBool = AtomicBool::new(false);
+
+/// Makes the list, unless there is one. Where it cannot be had, nothing is listed.
 pub(crate) fn prepare() {
+    let is_there = !ENTRIES_OF_THIS.load(Ordering::Acquire).is_null();
+    if is_there || FORGOTTEN.load(Ordering::Relaxed) {
+        return;
+    }
     let Ok(mut file) = FILE.lock() else {
         return;
     };
@@ -45,8 +52,9 @@ pub(crate) fn prepare() {
 pub(crate) fn forget() {
     ENTRIES_OF_THIS.store(null_mut(), Ordering::Release);
     FILE.clear_poison();
-    if let Ok(mut file) = FILE.try_lock() {
-        *file = None;
+    match FILE.try_lock() {
+        Ok(mut file) => *file = None,
+        Err(_) => FORGOTTEN.store(true, Ordering::Relaxed),
     }
 }
 

@@ -241,3 +241,14 @@ fn calls_that_few_programs_make_find_the_connection() {
 fn as_many_epoll_instances_as_a_program_has_go_on_watching() {
     assert_eq!(plaintext_after("watched-often"), "firstlast");
 }
+
+#[test]
+fn a_child_has_connections_though_a_thread_of_its_parents_was_in_the_list() {
+    let (other, port) = listener();
+    let case = Case::of("forked-under-the-list", &port);
+    let (mut stream, _) = other.accept().expect("a connection");
+    let mut wire = Vec::new();
+    stream.read_to_end(&mut wire).expect("the end");
+    assert_eq!(text(&wire), "the child's");
+    assert_eq!(text(&case.end().0), "firstlast");
+}

@@ -465,6 +465,49 @@ static int watched_often(int port) {
     return fd;
 }
 
+static volatile sig_atomic_t is_in_the_library, may_go_on;
+
+static void stay_in_the_library(int signal) {
+    is_in_the_library = 1;
+    while (!may_go_on) {}
+}
+
+static void *start_it(void *fd) {
+    return (void *)(start(*(int *)fd) == 0 ? 1L : -1L);
+}
+
+// A thread makes the list of connections, and holds its lock, while another forks; the child has connections too.
+static int forked_under_the_list(int port, int other_port) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    int fd = dial(port), status;
+    pthread_t starter;
+    void *started;
+    struct sigaction action = {.sa_handler = stay_in_the_library};
+    expect(sigaction(SIGSYS, &action, NULL) == 0, "sigaction");
+    expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
+    expect(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+    expect(pthread_create(&starter, NULL, start_it, &fd) == 0, "a thread");
+    while (!is_in_the_library) usleep(1000);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        int other = dial(other_port);
+        expect(start(other) == 0, "TLS_TX");
+        say(other, "the child's");
+        _exit(0);
+    }
+    expect(waitpid(child, &status, 0) == child && status == 0, "the child waits for nobody");
+    may_go_on = 1;
+    expect(pthread_join(starter, &started) == 0 && started == (void *)1L, "TLS_TX");
+    return fd;
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
     int port = atoi(argv[1]);
@@ -476,6 +519,8 @@ int main(int argc, char **argv) {
     int fd;
     if (!strcmp(fault, "chroot")) {
         fd = in_an_empty_root(port, argv[3]);
+    } else if (!strcmp(fault, "forked-under-the-list")) {
+        fd = forked_under_the_list(port, atoi(argv[3]));
     } else if (!strcmp(fault, "watched-often")) {
         fd = watched_often(port);
     } else {
@@ -516,7 +561,7 @@ int main(int argc, char **argv) {
         time_that_is_left(fd);
     } else if (!strcmp(fault, "rare-calls")) {
         rare_calls(fd);
-    } else if (strcmp(fault, "chroot") && strcmp(fault, "watched-often")) {
+    } else if (strcmp(fault, "chroot") && strcmp(fault, "watched-often") && strcmp(fault, "forked-under-the-list")) {
         return 2;
     }
     say(fd, "last");

@@ -9,7 +9,7 @@ use underseal_ulp::Lent;
 
 use crate::connection::Socket;
 use crate::table::{self, Found};
-use crate::{head, sys};
+use crate::{head, process, sys};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -126,10 +126,15 @@ fn answer(fd: c_int, body: impl FnOnce(&Socket) -> Result<usize, Errno>) -> Opti
     }
 }
 
-/// Runs what needs this library's locks, and lets no panic out of it.
+/// Runs what needs this library's locks, and lets no panic out of it. In a process that came by fork, however that
+/// is called, what it is about is its parent's and given up first, with the locks.
 pub(crate) fn guarded<T>(body: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     let Some(_inside) = Inside::enter() else {
         return Err(Errno::AGAIN);
+    };
+    let body = || {
+        process::adopt();
+        body()
     };
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Errno::IO))
 }

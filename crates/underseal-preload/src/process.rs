@@ -60,7 +60,6 @@ pub(crate) fn receives() -> bool {
 ///
 /// What the kernel says where it cannot tell processes that come by fork.
 pub(crate) fn claim() -> Result<(), Errno> {
-    adopt();
     if !OWNER.load(Ordering::Acquire).is_null() {
         return Ok(());
     }

@@ -192,7 +192,6 @@ pub(crate) fn look_again() {
 /// now is not what this library put there.
 #[cold]
 pub(crate) fn find(fd: c_int) -> Option<Found> {
-    process::adopt();
     let slot = slot(fd)?;
     match slot.kind.load(Ordering::Acquire) {
         PLAIN => return None,

@@ -15,7 +15,6 @@ use crate::{linger, process, real};
 fn forget(fd: c_int) {
     let errno = sys::saved_errno();
     let _ = guarded(|| {
-        process::adopt();
         if !has_anything(fd) {
             return Ok(());
         }

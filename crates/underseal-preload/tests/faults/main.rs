@@ -252,3 +252,9 @@ fn a_child_has_connections_though_a_thread_of_its_parents_was_in_the_list() {
     assert_eq!(text(&wire), "the child's");
     assert_eq!(text(&case.end().0), "firstlast");
 }
+
+#[test]
+fn a_process_that_came_by_fork_sends_no_head_of_its_parents() {
+    let sent = plaintext_after("forked-under-a-head");
+    assert_eq!(sent, format!("first{}last", "headfile".repeat(20)));
+}

@@ -508,6 +508,23 @@ static int forked_under_the_list(int port, int other_port) {
     return fd;
 }
 
+// A process that came by fork, which the C library has not seen, waits while its parent holds the head of a response.
+static void forked_under_a_head(int fd) {
+    int file = memfd_create("file", 0), status;
+    say(file, "file");
+    for (int i = 0; i < 20; i++) {
+        off_t offset = 0;
+        say(fd, "head");
+        pid_t child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        if (child == 0) {
+            alarm(10);
+            _exit(poll(NULL, 0, 0));
+        }
+        expect(sendfile(fd, file, &offset, 4) == 4, "sendfile");
+        expect(waitpid(child, &status, 0) == child && status == 0, "the child has waited");
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
     int port = atoi(argv[1]);
@@ -561,6 +578,8 @@ int main(int argc, char **argv) {
         time_that_is_left(fd);
     } else if (!strcmp(fault, "rare-calls")) {
         rare_calls(fd);
+    } else if (!strcmp(fault, "forked-under-a-head")) {
+        forked_under_a_head(fd);
     } else if (strcmp(fault, "chroot") && strcmp(fault, "watched-often") && strcmp(fault, "forked-under-the-list")) {
         return 2;
     }

@@ -55,7 +55,8 @@ impl DtlsSocket {
     /// Waits for a datagram and copies its payload to `buffer`, as far as it fits; the rest is lost,
     /// as with [`UdpSocket::recv`]. A payload may have no bytes.
     ///
-    /// What does not open is dropped, and waited on. The socket's read timeout bounds that, too.
+    /// What does not open is dropped, and waited on. The socket's read timeout bounds that, too, and where several
+    /// threads receive, twice that: the wait for one's turn, and the wait for a datagram.
     ///
     /// # Errors
     ///

@@ -17,12 +17,24 @@ pub(crate) enum AeadKey {
 
 impl Drop for AeadKey {
     /// The libraries seal and open ChaCha20-Poly1305 with a copy of the key on the stack. Those of AES
-    /// are used where they are.
+    /// are used where they are, by CPUs that can.
     fn drop(&mut self) {
-        if self.is_chacha20() {
+        if self.is_chacha20() || !uses_aes_in_place() {
             stack::overwrite();
         }
     }
+}
+
+/// Whether the key schedule of AES is used as it is. Where there are neither instructions for AES nor
+/// for vectors, the libraries spread it out on the stack at each call (`aes_nohw.c`).
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn uses_aes_in_place() -> bool {
+    std::is_x86_feature_detected!("ssse3")
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+fn uses_aes_in_place() -> bool {
+    cfg!(target_arch = "aarch64")
 }
 
 /// Why a key is never of another length.

@@ -367,7 +367,11 @@ impl Flight {
         // One that the thread lends: room of one's own would have to be made and cleared each time.
         let mut buffer = buffers::lend();
         let received = transport.recv(&mut buffer[..RECEIVE_LEN])?;
-        let bytes = &buffer[..received];
+        // Behind those are bytes of another connection's, which a transport that miscounts must not get.
+        let asked = &buffer[..RECEIVE_LEN];
+        let bytes = asked.get(..received);
+        let bytes =
+            bytes.ok_or_else(|| io::Error::other("a transport received more than it may"))?;
         self.incoming.extend_from_slice(bytes);
         if !self.is_server {
             self.server_hello.read(bytes);

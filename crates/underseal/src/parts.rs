@@ -311,6 +311,10 @@ fn take_rx(rx: Receive, socket: Option<BorrowedFd<'_>>) -> Result<RxParts, Error
 
 /// The next keys are the peer's only if the present ones derive from the same secret.
 fn check_secret(keys: &TrafficKeys, secret: Option<&TrafficSecret>) -> Result<(), Error> {
+    // Of a sealer or an opener that has forgotten it.
+    if keys.dangerous_key().is_empty() {
+        return Err(RecordError::from(ApiMisuse::KeyLength).into());
+    }
     let fits = secret.is_none_or(|secret| {
         let own = secret.keys();
         own.version() == keys.version()

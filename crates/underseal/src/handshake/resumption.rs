@@ -27,13 +27,15 @@ pub(super) struct Resumption {
 }
 
 impl Resumption {
-    /// Makes rustls work by it on this thread.
+    /// Makes rustls work by it on this thread, and keeps what is of an outer handshake, of which this
+    /// one is made by a hook.
     pub(super) fn enter(&mut self) {
-        DRIVEN.set(std::mem::take(self));
+        DRIVEN.with_borrow_mut(|driven| std::mem::swap(driven, self));
     }
 
+    /// The reverse.
     pub(super) fn leave(&mut self) {
-        *self = DRIVEN.take();
+        DRIVEN.with_borrow_mut(|driven| std::mem::swap(driven, self));
     }
 
     pub(super) fn into_received(self) -> Option<Vec<u8>> {

@@ -58,19 +58,24 @@ pub(crate) struct Secrets {
 }
 
 /// While a handshake is driven. What it told and nobody collected, because it panics, ends with it:
-/// the thread keeps no secrets, and the next handshake does not take them for its own.
-pub(super) struct Watch(());
+/// the thread keeps no secrets, and the next handshake does not take them for its own. What an outer
+/// handshake has told, of which this one is made by a hook, is kept for it meanwhile.
+pub(super) struct Watch {
+    outer: Seen,
+}
 
 impl Watch {
     pub(super) fn begin() -> Self {
-        Self(())
+        let outer = SEEN.take();
+        Self { outer }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        let outer = std::mem::take(&mut self.outer);
         // A thread that is shutting down has none.
-        let _ = SEEN.try_with(RefCell::take);
+        let _ = SEEN.try_with(|seen| seen.replace(outer));
     }
 }
 

@@ -163,6 +163,7 @@ impl Handshake for ServerHandshake {
         let _watch = Watch::begin();
         let early_data = &mut self.early_data;
         self.resumption.enter();
+        let outer_name = SERVER_NAME.take();
         let result = self
             .flight
             .complete(transport, &mut self.connection, |_, state| {
@@ -179,7 +180,7 @@ impl Handshake for ServerHandshake {
             });
         self.resumption.leave();
         self.seen.collect();
-        if let Some(name) = SERVER_NAME.with(RefCell::take) {
+        if let Some(name) = SERVER_NAME.replace(outer_name) {
             self.server_name = Some(name);
         }
         result

@@ -22,6 +22,7 @@ mod http;
 mod key_updates;
 mod lazy;
 mod moving;
+mod nested;
 mod pairs;
 mod parts;
 mod parts_fuzz;

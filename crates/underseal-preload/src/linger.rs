@@ -104,11 +104,15 @@ fn push<T>(list: &mut Vec<T>, last: T) -> bool {
     has_room
 }
 
-/// Sends what the last number of a connection leaves behind, which nobody watches from here on. Where no thread
-/// can be had it is lost, as is what is left when the process ends.
+/// Sends what the last number of a connection leaves behind. Nobody watches the connection from here on, whoever still
+/// has it open: this thread, or a call of the program's. Where no thread can be had what is left is lost, as is what
+/// is left when the process ends.
 pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
-    if socket.is_last() && socket.owed() != Some(0) {
-        watches.end(socket.tcp());
+    if !socket.is_last() {
+        return;
+    }
+    watches.end(socket.tcp());
+    if socket.owed() != Some(0) {
         linger(Lingering::new(socket, false));
     }
 }

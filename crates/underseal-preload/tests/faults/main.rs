@@ -88,6 +88,14 @@ fn a_socket_that_is_closed_is_watched_no_more_while_something_still_goes_out() {
 }
 
 #[test]
+fn a_socket_that_is_closed_is_watched_no_more_while_a_call_goes_on() {
+    let mut case = Case::of("closed-and-watched-under-a-call", "");
+    case.go_on("closed");
+    case.stream.write_all(b"x").expect("somebody who reads");
+    case.peer.finish().successful();
+}
+
+#[test]
 fn a_reset_is_told_to_the_program_whoever_in_the_library_was_told() {
     for fault in ["reset-for-a-reader", "reset-for-who-asks"] {
         let mut case = Case::of(fault, "");

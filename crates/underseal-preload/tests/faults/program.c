@@ -93,6 +93,12 @@ static void fill(int fd) {
     expect(errno == EAGAIN, "it is full");
 }
 
+static void *read_one(void *fd) {
+    char byte;
+    ssize_t got = read(*(int *)fd, &byte, 1);
+    return (void *)(got == 1 ? (long)byte : -1L);
+}
+
 // What epoll says of the connection ends with it, though something still goes out.
 static void closed_and_watched(int fd) {
     int epoll = epoll_create1(0);
@@ -103,6 +109,21 @@ static void closed_and_watched(int fd) {
     expect(close(fd) == 0, "close");
     tell("closed");
     expect(epoll_wait(epoll, &event, 1, 300) == 0, "nothing is told of a socket that is closed");
+}
+
+// It ends too where a thread of the program is still in a call on the connection.
+static void closed_and_watched_under_a_call(int fd) {
+    int epoll = epoll_create1(0), same = fd;
+    struct epoll_event event = {.events = EPOLLOUT};
+    pthread_t reader;
+    void *got = NULL;
+    expect(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
+    expect(pthread_create(&reader, NULL, read_one, &same) == 0, "a thread");
+    usleep(200000);
+    expect(close(fd) == 0, "close");
+    expect(epoll_wait(epoll, &event, 1, 300) == 0, "nothing is told of a socket that is closed");
+    tell("closed");
+    expect(pthread_join(reader, &got) == 0 && got == (void *)'x', "the reader gets its byte");
 }
 
 // The peer ends the connection while something waits; who reads is told so, and who asks.
@@ -327,12 +348,6 @@ static void without_memory(int fd) {
     printf("%zd\n", sent);
 }
 
-static void *read_one(void *fd) {
-    char byte;
-    ssize_t got = read(*(int *)fd, &byte, 1);
-    return (void *)(got == 1 ? (long)byte : -1L);
-}
-
 static void *write_much(void *fd) {
     static char much[4 << 20];
     return (void *)(write(*(int *)fd, much, sizeof much) == sizeof much ? 1L : -1L);
@@ -547,6 +562,9 @@ int main(int argc, char **argv) {
     say(fd, "first");
     if (!strcmp(fault, "closed-and-watched")) {
         closed_and_watched(fd);
+        return 0;
+    } else if (!strcmp(fault, "closed-and-watched-under-a-call")) {
+        closed_and_watched_under_a_call(fd);
         return 0;
     } else if (!strcmp(fault, "reset-for-a-reader")) {
         reset_for_a_reader(fd);

@@ -12,6 +12,7 @@ use crate::test::StepName;
 enum Probe {
     Program(&'static str),
     Library(&'static str),
+    PythonModule(&'static str),
 }
 
 struct Package {
@@ -68,6 +69,8 @@ const PACKAGES: &[Package] = &[
         reason: "serves a program of the shim", needed_by: &[Compat] },
     Package { name: "python3", probe: Probe::Program("python3"),
         reason: "peer of the interop tests (module ssl)", needed_by: &[Unit] },
+    Package { name: "python3-venv", probe: Probe::PythonModule("ensurepip"),
+        reason: "has room for packages that Debian lacks", needed_by: &[Unit] },
     Package { name: "qemu-system-x86", probe: Probe::Program("qemu-system-x86_64"),
         reason: "boots the kernels", needed_by: &[Vm] },
     Package { name: "redis-server", probe: Probe::Program("redis-server"),
@@ -146,6 +149,10 @@ fn is_present(probe: &Probe) -> bool {
         Probe::Library(name) => {
             shell::output(shell::program("pkg-config", &["--exists", name])).is_ok()
         }
+        Probe::PythonModule(name) => {
+            let import = format!("import {name}");
+            shell::output(shell::program("python3", &["-c", &import])).is_ok()
+        }
     }
 }
 
@@ -175,5 +182,6 @@ mod tests {
     fn a_program_that_does_not_exist_is_not_present() {
         assert!(!is_present(&Probe::Program("no-such-program-here")));
         assert!(is_present(&Probe::Program("sh")));
+        assert!(!is_present(&Probe::PythonModule("no_such_module_here")));
     }
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::shell;
 use crate::test::StepName;
@@ -27,7 +27,7 @@ pub(crate) fn install_for(steps: &[StepName]) -> Result<()> {
     let environment = environment();
     let mut make = shell::program("python3", &["-m", "venv"]);
     make.arg(&environment);
-    shell::run(make).context("hint: run `apt-get install --yes python3-venv`")?;
+    shell::run(make)?;
     for (name, version, reason) in PACKAGES {
         eprintln!("xtask: installing {name} {version} for Python ({reason})");
         let package = format!("{name}=={version}");

@@ -78,6 +78,7 @@ pub(crate) fn is_icmp(error: &io::Error) -> bool {
 
 /// A socket that fails when a test says so.
 #[cfg(test)]
+#[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring", feature = "openssl"))]
 pub(crate) mod scripted {
     use std::collections::VecDeque;
     use std::sync::Mutex;

@@ -45,6 +45,8 @@ struct Progress {
     owed: usize,
     until: Instant,
     is_over: bool,
+    /// Whether something came since the last look began.
+    has_more: bool,
 }
 
 /// What waits for the thread.
@@ -104,21 +106,37 @@ fn push<T>(list: &mut Vec<T>, last: T) -> bool {
     has_room
 }
 
-/// Sends what the last number of a connection leaves behind. Nobody watches the connection from here on, whoever still
-/// has it open: this thread, or a call of the program's. Where no thread can be had what is left is lost, as is what
-/// is left when the process ends.
+/// Sends what a number of a connection leaves behind that is closed. If it is the last one, or stays open for that,
+/// nobody watches it from here on, whoever still has it open: this thread, or a call of the program's. Where no thread
+/// can be had what is left is lost, as is what is left when the process ends.
 pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
-    if !socket.is_last() {
-        return;
+    let owes = socket.owed() != Some(0);
+    if owes || socket.is_last() {
+        watches.end(socket.tcp());
     }
-    watches.end(socket.tcp());
-    if socket.owed() != Some(0) {
+    if owes {
         linger(Lingering::new(socket, false));
     }
 }
 
+/// Sees to it that what a call has sealed and counted as sent goes out where the socket is full: its program may wait
+/// for an answer to it.
+pub(crate) fn see_to_rest(socket: &Socket) {
+    if socket.owed() == Some(0) {
+        return;
+    }
+    let sent = socket.try_flush();
+    if let Some(own) = socket.weak.upgrade() {
+        linger_over_rest(own, sent);
+    }
+}
+
 fn linger(lingering: Lingering) -> bool {
-    add(|waiting| push(&mut waiting.lingering, Arc::new(lingering)))
+    add(|waiting| {
+        let mut others = waiting.lingering.iter();
+        others.any(|other| other.goes_on_for(&lingering))
+            || push(&mut waiting.lingering, Arc::new(lingering))
+    })
 }
 
 /// Has the sending direction of a connection end behind what waits. Says no where nothing does, and where no thread
@@ -312,6 +330,7 @@ impl Lingering {
             owed: usize::MAX,
             until: Instant::now() + PATIENCE,
             is_over: false,
+            has_more: false,
         };
         Self {
             socket,
@@ -328,16 +347,29 @@ impl Lingering {
         self.progress().is_over
     }
 
+    /// Goes on for another of the same socket, unless it is over.
+    fn goes_on_for(&self, other: &Self) -> bool {
+        let is_same = Arc::ptr_eq(&self.socket, &other.socket);
+        if !is_same || self.shuts_down != other.shuts_down {
+            return false;
+        }
+        let mut progress = self.progress();
+        progress.has_more = !progress.is_over;
+        progress.has_more
+    }
+
     /// Sends what the socket takes, until there is nothing left to send, or nobody who takes it.
     fn go_on(&self) {
+        self.progress().has_more = false;
         let is_alive = matches!(self.socket.try_end_record(), Ok(()) | Err(Errno::AGAIN));
         let owed = self.socket.owed();
         let mut progress = self.progress();
-        if let Some(owed) = owed.filter(|owed| *owed < progress.owed) {
+        if let Some(owed) = owed.filter(|owed| *owed < progress.owed || progress.has_more) {
             progress.owed = owed;
             progress.until = Instant::now() + PATIENCE;
         }
-        progress.is_over = !is_alive || owed == Some(0) || progress.until < Instant::now();
+        let is_sent = owed == Some(0) && !progress.has_more;
+        progress.is_over = !is_alive || is_sent || progress.until < Instant::now();
         if self.shuts_down && progress.is_over {
             let _ = sys::shutdown(self.socket.tcp(), libc::SHUT_WR);
         }

@@ -10,7 +10,7 @@ use crate::call::{guarded, lend, on_socket, returned};
 use crate::connection::{Private, Socket, Which};
 use crate::sys::{self, address, arg};
 use crate::table::{self, Known};
-use crate::{file, inert, listing, memory, process, real};
+use crate::{file, inert, linger, listing, memory, process, real};
 
 mod hints;
 mod payload;
@@ -163,7 +163,12 @@ fn set_on_socket(
         (libc::SOL_TLS, payload::MAX_PAYLOAD_LEN) => payload::set(socket, value, len),
         (libc::SOL_TLS, _) => {
             let which = direction(name).ok_or(Errno::NOPROTOOPT)?;
-            socket.set_keys(which, keys(value, len)?).map(|()| 0)
+            socket.set_keys(which, keys(value, len)?)?;
+            if which == Which::Transmit {
+                // The old keys have sealed what was open.
+                linger::see_to_rest(socket);
+            }
+            Ok(0)
         }
         (libc::SOL_TCP, libc::TCP_ULP) => Err(Errno::EXIST),
         (libc::SOL_SOCKET, libc::SO_RCVLOWAT) if socket.opens() => {

@@ -26,7 +26,7 @@ pub(super) enum Seen {
     InTime,
     /// Nothing is open, or another look sees to it.
     Over,
-    /// The record is to be ended.
+    /// The record is to be ended, or, where it is, to be sent.
     Overdue(Arc<Socket>),
 }
 
@@ -55,7 +55,9 @@ impl OpenRecord {
         // Before the look: who opens a record behind it has that one looked at.
         socket.is_watched.store(false, Ordering::SeqCst);
         let record = match socket.held_record() {
-            Ok(None) => return Seen::Over,
+            Ok(None) if socket.owed() == Some(0) => return Seen::Over,
+            // It is sealed, and perhaps the socket has not taken it.
+            Ok(None) => return Seen::Overdue(socket),
             Ok(record) if record == self.record => return Seen::Overdue(socket),
             Ok(record) => record,
             // Somebody is sending.

@@ -95,6 +95,37 @@ fn a_socket_that_is_closed_is_watched_no_more_while_a_call_goes_on() {
     case.peer.finish().successful();
 }
 
+/// What a program leaves sealed comes while it does nothing, a record of `last` at its end.
+fn comes_while_nothing_is_done(fault: &str, last: &str) {
+    let mut case = Case::of(fault, "");
+    case.peer.wait_for("left");
+    let len = last.len() + 1 + 16;
+    let header = [23, 3, 3, 0, len as u8];
+    let mut wire = Vec::new();
+    let mut piece = [0; 4096];
+    while !wire
+        .len()
+        .checked_sub(header.len() + len)
+        .is_some_and(|start| wire[start..].starts_with(&header))
+    {
+        let read = case.stream.read(&mut piece);
+        let read = read.unwrap_or_else(|error| panic!("{fault}: a record is missing: {error}"));
+        assert!(read > 0, "{fault}: a record is missing");
+        wire.extend_from_slice(&piece[..read]);
+    }
+    case.peer.write("\n");
+    case.peer.finish().successful();
+}
+
+#[test]
+fn what_a_call_has_sealed_and_a_full_socket_not_taken_goes_out_by_itself() {
+    comes_while_nothing_is_done("sealed-by-keys", "open");
+    comes_while_nothing_is_done("sealed-by-an-empty-file", "open");
+    comes_while_nothing_is_done("sealed-by-an-alert", "no");
+    comes_while_nothing_is_done("sealed-alert", "no");
+    comes_while_nothing_is_done("sealed-by-a-close", "open");
+}
+
 #[test]
 fn a_reset_is_told_to_the_program_whoever_in_the_library_was_told() {
     for fault in ["reset-for-a-reader", "reset-for-who-asks"] {

@@ -111,6 +111,63 @@ static void closed_and_watched(int fd) {
     expect(epoll_wait(epoll, &event, 1, 300) == 0, "nothing is told of a socket that is closed");
 }
 
+// The number of the TCP socket, which the program does not know.
+static int hidden_number(void) {
+    struct sockaddr_in name;
+    for (int fd = 3; fd < 1 << 20; fd++) {
+        socklen_t len = sizeof name;
+        if (syscall(SYS_getsockname, fd, &name, &len) == 0 && name.sin_family == AF_INET) return fd;
+    }
+    return -1;
+}
+
+// Has the socket take zeros until it takes no more, past the library: nothing waits in it.
+static void fill_unseen(int fd) {
+    static char block[16384];
+    int small = 4096, hidden = hidden_number();
+    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
+    nonblocking(fd, 1);
+    for (int idle = 0; idle < 5; idle++) {
+        while (syscall(SYS_sendto, hidden, block, sizeof block, MSG_DONTWAIT, NULL, 0) > 0) idle = 0;
+        expect(errno == EAGAIN, "it is full");
+        usleep(20000);
+    }
+}
+
+static void say_more(int fd, const char *text) {
+    ssize_t len = strlen(text);
+    expect(send(fd, text, len, MSG_MORE) == len, "what more follows is taken");
+}
+
+// What is sealed at a full socket, and was told to be sent, goes out while the program does nothing.
+static void sealed_and_left(int fd, const char *how) {
+    int file = memfd_create("file", 0), other = dup(fd);
+    off_t offset = 0;
+    if (!strcmp(how, "sealed-by-keys")) {
+        uint8_t keys[40] = {0x04, 0x03, 51};
+        memset(keys + 12, 7, 16);
+        keys[39] = 2;
+        say_more(fd, "open");
+        expect(setsockopt(fd, SOL_TLS, 1, keys, sizeof keys) == 0, "the next keys");
+    } else if (!strcmp(how, "sealed-by-an-empty-file")) {
+        fill_unseen(fd);
+        say_more(fd, "open");
+        expect(sendfile(fd, file, &offset, 4) == 0, "an empty file");
+    } else if (!strcmp(how, "sealed-by-an-alert")) {
+        fill_unseen(fd);
+        say_more(fd, "open");
+        alert(fd);
+    } else if (!strcmp(how, "sealed-alert")) {
+        fill_unseen(fd);
+        alert(fd);
+    } else {
+        fill_unseen(fd);
+        say_more(other, "open");
+        expect(close(other) == 0, "close");
+    }
+    tell("left");
+}
+
 // It ends too where a thread of the program is still in a call on the connection.
 static void closed_and_watched_under_a_call(int fd) {
     int epoll = epoll_create1(0), same = fd;
@@ -565,6 +622,9 @@ int main(int argc, char **argv) {
         return 0;
     } else if (!strcmp(fault, "closed-and-watched-under-a-call")) {
         closed_and_watched_under_a_call(fd);
+        return 0;
+    } else if (!strncmp(fault, "sealed", 6)) {
+        sealed_and_left(fd, fault);
         return 0;
     } else if (!strcmp(fault, "reset-for-a-reader")) {
         reset_for_a_reader(fd);

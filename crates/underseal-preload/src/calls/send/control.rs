@@ -9,7 +9,7 @@ use underseal_ulp::Plaintext;
 
 use crate::connection::Socket;
 use crate::file::Gathered;
-use crate::memory;
+use crate::{linger, memory};
 
 /// Most bytes of control messages that are looked at.
 const MOST: usize = 4096;
@@ -73,7 +73,9 @@ pub(super) fn send(
         }
         whole.extend_from_slice(piece);
     }
-    socket.send(flags, |transmit, wire| {
+    let sent = socket.send(flags, |transmit, wire| {
         transmit.send_control(content_type, &whole, wire)
-    })
+    })?;
+    linger::see_to_rest(socket);
+    Ok(sent)
 }

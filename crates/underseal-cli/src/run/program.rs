@@ -14,6 +14,9 @@ use crate::exit::Failure;
 /// As much of a file as is looked at: its headers are at its start.
 const HEAD: u64 = 64 * 1024;
 
+/// How many scripts the kernel takes that run each other (`exec_binprm` of `fs/exec.c`).
+const MOST_INTERPRETERS: usize = 5;
+
 const SET_USER: u32 = 0o4000;
 const SET_GROUP: u32 = 0o2000;
 
@@ -45,6 +48,21 @@ fn is_executable(file: &Path) -> bool {
 ///
 /// With the reason if not.
 pub(super) fn can_be_run(program: &Path) -> Result<(), Failure> {
+    let mut program = program.to_owned();
+    for _ in 0..=MOST_INTERPRETERS {
+        // Where it cannot be read it is no script either.
+        let head = head_of(&program).unwrap_or_default();
+        match interpreter(&head) {
+            // Its own bits and capabilities are nothing to the kernel.
+            Some(next) => program = next,
+            None => return executable_can_be_run(&program),
+        }
+    }
+    let message = format!("`{}` is the interpreter of too many", program.display());
+    Err(refused(&message, "name a program that is no script"))
+}
+
+fn executable_can_be_run(program: &Path) -> Result<(), Failure> {
     let name = program.display();
     let unreadable = |error: io::Error| {
         let message = format!("cannot read `{name}`: {error}");
@@ -66,11 +84,7 @@ pub(super) fn can_be_run(program: &Path) -> Result<(), Failure> {
                     capabilities in place of its own";
         return Err(refused(&message, hint));
     }
-    let head = head_of(program).map_err(unreadable)?;
-    if let Some(interpreter) = interpreter(&head) {
-        return is_suitable(program, &head_of(&interpreter).map_err(unreadable)?);
-    }
-    is_suitable(program, &head)
+    is_suitable(program, &head_of(program).map_err(unreadable)?)
 }
 
 /// Whether the file gives capabilities to who executes it (capabilities(7)).
@@ -128,6 +142,9 @@ fn interpreter(head: &[u8]) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -155,5 +172,31 @@ mod tests {
         assert!(find(OsStr::new("no-such-program-here")).is_err());
         assert!(can_be_run(Path::new("/nonexistent")).is_err());
         assert!(can_be_run(Path::new("/etc/passwd")).is_err());
+    }
+
+    #[test]
+    fn a_script_can_be_run_where_its_interpreter_can() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = |name: &str, content: &[u8], mode: u32| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, content).expect("a file");
+            let permissions = Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, permissions).expect("the file's mode");
+            path
+        };
+        let line = |path: &Path| format!("#!{}\n", path.display());
+        let shell = find(OsStr::new("sh")).expect("a shell");
+        let own = std::fs::read("/proc/self/exe").expect("this program");
+        let other_user = file("other-user", &own, 0o4755);
+        assert!(can_be_run(&other_user).is_err());
+        let script = file("script", line(&other_user).as_bytes(), 0o755);
+        assert!(can_be_run(&script).is_err(), "another user's interpreter");
+        let script = file("outer", line(&script).as_bytes(), 0o755);
+        assert!(can_be_run(&script).is_err(), "of a script's interpreter");
+        let script = file("setuid", line(&shell).as_bytes(), 0o4755);
+        assert!(can_be_run(&script).is_ok(), "a script's own bit is nothing");
+        let circle = directory.path().join("circle");
+        let circle = file("circle", line(&circle).as_bytes(), 0o755);
+        assert!(can_be_run(&circle).is_err(), "it is its own");
     }
 }

@@ -56,11 +56,11 @@ pub(crate) fn receive(socket: &impl Datagrams, buffer: &mut [u8]) -> io::Result<
     socket.receiving(|fd| Ok(udp::receive_train(fd, buffer)?))
 }
 
-/// Whether `error` is what somebody said by ICMP, who need not be the peer: it says nothing of this
-/// call, and the socket has forgotten it (`net/ipv4/icmp.c`, `icmp_err_convert`; `net/ipv6/icmp.c`,
+/// Whether an error of a UDP socket is what somebody said by ICMP, who need not be the peer: it says
+/// nothing of this call, and the socket has forgotten it (`net/ipv4/icmp.c`, `icmp_err_convert`; `net/ipv6/icmp.c`,
 /// `icmpv6_err_convert`). `EMSGSIZE` may be of the call, too, if that sends: then the socket says it
 /// again.
-pub(crate) fn is_icmp(error: &io::Error) -> bool {
+pub fn is_icmp(error: &io::Error) -> bool {
     let said = [
         Errno::NETUNREACH,
         Errno::HOSTUNREACH,

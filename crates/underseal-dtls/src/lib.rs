@@ -28,7 +28,7 @@ mod turn;
 
 pub use batch::Batch;
 pub use counters::Counters;
-pub use datagrams::Datagrams;
+pub use datagrams::{Datagrams, is_icmp};
 pub use error::Error;
 #[cfg(feature = "openssl")]
 pub use handover::Refusal;

@@ -24,7 +24,6 @@ use underseal_server::worker::{self, Bounds, Make, Order};
 
 use self::client::Facts;
 pub(crate) use self::client::VERSION;
-pub(crate) use self::front::is_icmp;
 use self::front::{Arrival, Client, Front, Key};
 pub use self::tls::{DtlsBackends, DtlsClients, DtlsConnector};
 use super::metrics::{Handshake, Side};

@@ -9,12 +9,12 @@ use std::task::{Context, Poll, Waker};
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::UdpSocket;
-use underseal_dtls::{DtlsSocket, Error};
+use underseal_dtls::{DtlsSocket, Error, is_icmp};
 use underseal_server::live::{Established, Place};
 use underseal_server::watch::Watch;
 
 use super::{Backends, Known, Target, Unreachable};
-use crate::datagrams::{VERSION, is_icmp};
+use crate::datagrams::VERSION;
 use crate::exchange::Connected;
 use crate::metrics::{Handshake, Open, Side};
 use crate::principal::Principal;

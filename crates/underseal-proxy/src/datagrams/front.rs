@@ -1,6 +1,6 @@
 //! The socket that clients send to: a DTLS listener, or plain UDP.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use underseal_dtls::{
     Discard, DtlsAcceptor, DtlsListener, DtlsPeer, Error, Event, ListenerConfig, Unadmitted,
+    is_icmp,
 };
 use underseal_server::current::Latest;
 
@@ -145,18 +146,6 @@ fn arrival(event: Event) -> Option<Arrival> {
         Event::HandshakeFailed { address, why, .. } => Some(Arrival::HandshakeFailed(address, why)),
         _ => None,
     }
-}
-
-/// Whether an error of a datagram socket says nothing of this call.
-pub(crate) fn is_icmp(error: &io::Error) -> bool {
-    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, PermissionDenied};
-    let kinds = [
-        ConnectionRefused,
-        HostUnreachable,
-        NetworkUnreachable,
-        PermissionDenied,
-    ];
-    kinds.contains(&error.kind())
 }
 
 impl Client {

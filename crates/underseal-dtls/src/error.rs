@@ -1,6 +1,6 @@
 use std::io;
 
-use underseal_record::AlertDescription;
+use underseal_record::{AlertDescription, ApiMisuse};
 
 /// Why an association failed, by the party at fault.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,19 @@ pub enum Error {
     /// configuration says, or one that another association has.
     #[error("connection ID is of another length, or in use")]
     ConnectionId,
+}
+
+impl Error {
+    /// Whether a payload is too long for a record (2^14 bytes): it was not sent, and the association goes
+    /// on.
+    pub fn is_too_long(&self) -> bool {
+        matches!(
+            self,
+            Self::Record(underseal_record::Error::ApiMisuse(
+                ApiMisuse::PlaintextTooLong
+            ))
+        )
+    }
 }
 
 impl From<Error> for io::Error {

@@ -25,7 +25,7 @@ pub use self::check::HealthCheck;
 pub(crate) use self::check::keep_checking;
 pub(crate) use self::connect::Unreachable;
 #[cfg(feature = "dtls")]
-pub(crate) use self::datagrams::DatagramBackend;
+pub(crate) use self::datagrams::{DatagramBackend, word};
 use self::health::Health;
 pub use self::names::{Name, keep_resolving};
 use super::exchange::Unanswered;

@@ -1,6 +1,14 @@
 //! How long clients are kept, how many of them, and which options make no sense.
 
-use crate::{Echo, exchange_plain, plain_client, s_client, start};
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+
+use underseal_testkit::{Certificates, KeyType, SERVER_NAME};
+
+use crate::{Echo, dropped, exchange, exchange_plain, plain_client, s_client, start};
+
+/// One byte more than a record carries.
+static LONG: [u8; (1 << 14) + 1] = [7; (1 << 14) + 1];
 
 #[test]
 fn a_silent_client_is_forgotten_and_logged() {
@@ -41,11 +49,52 @@ fn one_client_too_many_is_dropped_and_the_others_go_on() {
     let second = plain_client(&proxy);
     second.send(b"second").expect("send");
     exchange_plain(&first, "goes on");
-    let deadline = std::time::Instant::now() + underseal_testkit::PATIENCE;
-    let expected = "underseal_dropped_datagrams_total{reason=\"clients\"} 1";
-    while !proxy.admin("/metrics").contains(expected) {
-        assert!(std::time::Instant::now() < deadline, "never counted");
-    }
+    dropped(&proxy, "clients", 1);
+}
+
+/// As [`Echo`], with an answer before it that is too long for a record.
+fn long_winded() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let address = socket.local_addr().expect("an address");
+    thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            for answer in [&LONG[..], &buffer[..len]] {
+                let _ = socket.send_to(answer, from);
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn an_answer_that_is_too_long_for_a_record_is_lost_and_no_other() {
+    let proxy = start(long_winded())
+        .with(&["--admin", "127.0.0.1:0"])
+        .start();
+    let mut client = s_client(&proxy);
+    exchange(&mut client, "once");
+    exchange(&mut client, "twice");
+    dropped(&proxy, "too_long", 2);
+}
+
+#[test]
+fn a_datagram_that_is_too_long_for_a_record_is_lost_and_no_other() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let ca = certificates.ca_file().display().to_string();
+    let service = Echo::new();
+    let inner = start(service.address).certificates(certificates).start();
+    let outer = start(format!("tls:{}", inner.address))
+        .plain()
+        .with(&["--to-ca", &ca, "--to-name", SERVER_NAME])
+        .with(&["--admin", "127.0.0.1:0"])
+        .start();
+    let client = plain_client(&outer);
+    exchange_plain(&client, "before");
+    client.send(&LONG).expect("send");
+    exchange_plain(&client, "after");
+    dropped(&outer, "too_long", 1);
+    assert_eq!(service.clients(), 1);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use underseal_testkit::{PATIENCE, Peer, SERVER_NAME, peers};
 
@@ -85,4 +86,18 @@ fn exchange_plain(socket: &UdpSocket, text: &str) {
     let mut buffer = [0; 2048];
     let len = socket.recv(&mut buffer).expect("an answer");
     assert_eq!(&buffer[..len], text.as_bytes());
+}
+
+/// Waits until as many datagrams were dropped for `reason`, of a proxy with `--admin`; what it counts then.
+fn dropped(proxy: &Proxy, reason: &str, count: u32) -> String {
+    let line = format!("underseal_dropped_datagrams_total{{reason=\"{reason}\"}} {count}\n");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = proxy.admin("/metrics");
+        if metrics.contains(&line) {
+            return metrics;
+        }
+        assert!(Instant::now() < deadline, "{line} in {metrics}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }

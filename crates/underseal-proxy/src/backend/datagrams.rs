@@ -131,15 +131,15 @@ impl DatagramBackend {
     /// Sends a datagram, as far as that is UDP's business.
     ///
     /// # Errors
-    /// If the association is over: the word for it, or `None` where the backend closed it in order.
-    pub(crate) async fn send(&self, payload: &[u8]) -> Result<(), Option<&'static str>> {
+    /// If the payload is too long for a record; any other means that the association is over.
+    pub(crate) async fn send(&self, payload: &[u8]) -> Result<(), Error> {
         let sent = match &self.socket {
             Socket::Plain(socket) => socket.send(payload).await.map_err(Error::from),
             Socket::Dtls(socket) => socket.send(payload).await,
         };
         match sent {
             Ok(_) | Err(Error::Socket(_)) => Ok(()),
-            Err(error) => Err(word(&error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -170,7 +170,7 @@ impl DatagramBackend {
     /// soon.
     ///
     /// # Errors
-    /// As [`send`](Self::send); and if the socket fails.
+    /// If the association is over, or the socket fails: the [`word`] for it.
     async fn recv(&self, buffer: &mut [u8]) -> Result<Option<usize>, Option<&'static str>> {
         let received = match &self.socket {
             Socket::Plain(socket) => socket.recv(buffer).await.map_err(Error::from),
@@ -184,8 +184,8 @@ impl DatagramBackend {
     }
 }
 
-/// How an association that the backend ended is logged.
-fn word(error: &Error) -> Option<&'static str> {
+/// How it is logged that the association is over; `None` where the backend closed it in order.
+pub(crate) fn word(error: &Error) -> Option<&'static str> {
     match error {
         Error::ClosedByPeer | Error::Closed => None,
         _ => Some("backend-cut"),

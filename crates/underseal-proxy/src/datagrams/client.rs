@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use rustls_pki_types::CertificateDer;
 use tokio::sync::mpsc;
+use underseal_dtls::Error;
 use underseal_http::http1::Glimpse;
 use underseal_server::live::{Established, Place};
 use underseal_server::watch::{Phase, Stop, Watch};
 
 use super::buffers;
 use super::front::Client;
-use crate::backend::{DatagramBackend, Known, Unreachable};
+use crate::backend::{DatagramBackend, Known, Unreachable, word};
 use crate::connection::name_ourselves;
 use crate::exchange::{Unreached, reach};
 use crate::log::{self, Outcome};
@@ -205,9 +206,24 @@ impl<'a> Passing<'a> {
     /// Returns whether the association goes on.
     async fn to_backend(&self, backend: &DatagramBackend, datagram: &[u8]) -> bool {
         add(&self.passed.from_client, datagram.len());
-        let sent = backend.send(datagram).await;
-        sent.inspect_err(|word| self.passed.error.set(*word))
-            .is_ok()
+        match self.unless_too_long(backend.send(datagram).await) {
+            Ok(()) => true,
+            Err(error) => {
+                self.passed.error.set(word(&error));
+                false
+            }
+        }
+    }
+
+    /// What is too long for a record is lost, and counted, and ends nothing.
+    fn unless_too_long(&self, sent: Result<(), Error>) -> Result<(), Error> {
+        match sent {
+            Err(error) if error.is_too_long() => {
+                self.worker.tally.datagram_dropped("too_long");
+                Ok(())
+            }
+            sent => sent,
+        }
     }
 
     /// Passes what has come; the buffer is held no longer. Returns whether the association goes on.
@@ -218,7 +234,8 @@ impl<'a> Passing<'a> {
                 Ok(Some(len)) => {
                     self.passed.error.set(None);
                     add(&self.passed.to_client, len);
-                    if self.client.send(&buffer[..len]).await.is_err() {
+                    let sent = self.client.send(&buffer[..len]).await;
+                    if self.unless_too_long(sent).is_err() {
                         return false;
                     }
                 }

@@ -164,7 +164,7 @@ impl Client {
     /// elsewhere.
     ///
     /// # Errors
-    /// If the association is over.
+    /// If the payload is too long for a record; any other means that the association is over.
     pub(super) async fn send(&self, payload: &[u8]) -> Result<(), Error> {
         let sent = match self {
             Self::Dtls(peer) => peer.send(payload).await,

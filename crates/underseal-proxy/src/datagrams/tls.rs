@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    SslConnector, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslRef, SslVerifyMode,
-    SslVersion,
+    SslConnector, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslOptions, SslRef,
+    SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509;
 use rustls_pki_types::ServerName;
@@ -61,10 +61,10 @@ impl Configure<DtlsAcceptor> for DtlsClients {
             .map_err(refused)?;
         context.set_cipher_list(SUITES).map_err(refused)?;
         show(&mut context, &self.certificate, &self.key)?;
-        // What its ID is for: sessions of one purpose are not resumed for another.
-        context
-            .set_session_id_context(b"underseal proxy")
-            .map_err(refused)?;
+        // Policies judge a client by the server name that it asks for, and a resumed session of OpenSSL's
+        // has none.
+        context.set_options(SslOptions::NO_TICKET);
+        context.set_session_cache_mode(SslSessionCacheMode::OFF);
         if let Some((file, auth)) = &self.ca {
             believe(&mut context, file)?;
             for authority in authorities(file)? {

@@ -120,6 +120,8 @@ impl DtlsListener {
     /// [`Error::Socket`]: the socket's own.
     pub async fn recv(&mut self, buffer: &mut [u8]) -> Result<Event, Error> {
         loop {
+            // Whoever sends much, forged or not, is no reason to keep the thread.
+            tokio::task::coop::consume_budget().await;
             self.tick();
             if let Some(event) = self.demultiplexer.next(buffer) {
                 return Ok(event);
@@ -139,8 +141,6 @@ impl DtlsListener {
             if let Some(event) = self.demultiplexer.next(buffer) {
                 return Ok(event);
             }
-            // A flood of forged datagrams is no reason to keep the thread.
-            tokio::task::coop::consume_budget().await;
         }
     }
 

@@ -107,6 +107,8 @@ impl DtlsSocket {
         mut attempt: impl FnMut(&Turn<'_>) -> Option<Result<usize, Error>>,
     ) -> Result<usize, Error> {
         loop {
+            // Whoever sends much, forged or not, is no reason to keep the thread.
+            tokio::task::coop::consume_budget().await;
             // An attempt does not wait, so that nobody has the turn for long.
             let attempted = attempt(&self.endpoint.turns().next());
             match attempted {
@@ -114,8 +116,7 @@ impl DtlsSocket {
                     self.socket().readable().await?;
                 }
                 Some(received) => return received,
-                // A flood of forged datagrams is no reason to keep the thread.
-                None => tokio::task::coop::consume_budget().await,
+                None => {}
             }
         }
     }

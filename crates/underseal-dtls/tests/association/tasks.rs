@@ -1,5 +1,6 @@
 //! The socket of tokio.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -68,6 +69,25 @@ async fn a_flood_of_forged_datagrams_leaves_other_tasks_running() {
     let (received, ()) = tokio::join!(receive, flood);
     assert_eq!(received.unwrap(), 4);
     assert!(far.counters().dropped(Discard::Truncated) > 0);
+}
+
+#[tokio::test]
+async fn a_flood_of_authentic_datagrams_leaves_other_tasks_running() {
+    const SENT: usize = 200;
+    let (near, far) = pair();
+    for _ in 0..SENT {
+        near.send(b"fast").await.unwrap();
+    }
+    far.socket().readable().await.unwrap();
+    let received = Cell::new(0);
+    let receive = async {
+        for _ in 0..SENT {
+            far.recv(&mut [0; 100]).await.unwrap();
+            received.set(received.get() + 1);
+        }
+    };
+    let ((), seen) = tokio::join!(receive, async { received.get() });
+    assert!(seen < SENT);
 }
 
 #[tokio::test]

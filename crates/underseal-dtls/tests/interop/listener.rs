@@ -5,6 +5,7 @@ mod bounds;
 mod clients;
 mod cookies;
 mod ends;
+mod floods;
 mod lost;
 mod workers;
 

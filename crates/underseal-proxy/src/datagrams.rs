@@ -37,7 +37,7 @@ const MAX_DATAGRAM: usize = 65_507;
 /// Starts one worker thread per socket, which serves its clients.
 ///
 /// # Errors
-/// [`underseal_server::Error::Workers`] when a runtime or a thread cannot be made.
+/// [`underseal_server::Error::Workers`] when a socket has no second descriptor, and when a runtime or a thread cannot be made.
 pub fn start(
     sockets: Vec<UdpSocket>,
     bounds: &Bounds,
@@ -45,8 +45,14 @@ pub fn start(
 ) -> Result<Workers, underseal_server::Error> {
     let clients = bounds.connections.clone();
     let clients = clients.unwrap_or_else(|| Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
-    worker::start_with(sockets, make, move |worker, socket, orders| {
-        serve(worker, socket, clients, orders)
+    // A socket that is closed leaves the others (`SO_REUSEPORT`), and the kernel gives their clients to
+    // other workers then: all stay until the last worker has ended.
+    let kept: io::Result<Vec<_>> = sockets.iter().map(UdpSocket::try_clone).collect();
+    let kept = Arc::new(kept.map_err(underseal_server::Error::Workers)?);
+    worker::start_with(sockets, make, move |worker, socket, orders| async move {
+        let served = serve(worker, socket, clients, orders).await;
+        drop(kept);
+        served
     })
 }
 

@@ -2,9 +2,12 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use underseal_testkit::{Certificates, KeyType, SERVER_NAME};
+use rustix::process::Signal;
+use underseal_testkit::{Certificates, KeyType, PATIENCE, SERVER_NAME};
 
+use crate::harness::Proxy;
 use crate::{Echo, dropped, exchange, exchange_plain, plain_client, s_client, start};
 
 /// One byte more than a record carries.
@@ -50,6 +53,36 @@ fn one_client_too_many_is_dropped_and_the_others_go_on() {
     second.send(b"second").expect("send");
     exchange_plain(&first, "goes on");
     dropped(&proxy, "clients", 1);
+}
+
+/// A socket that leaves a group of several moves the clients of the others.
+#[test]
+fn clients_keep_their_workers_when_others_have_nobody_left() {
+    let proxy = start(Echo::new().address)
+        .plain()
+        .with(&["--workers", "16", "--grace", "60"])
+        .start();
+    let clients: Vec<_> = (0..8).map(|_| plain_client(&proxy)).collect();
+    for client in &clients {
+        exchange_plain(client, "before");
+    }
+    proxy.signal(Signal::TERM);
+    let deadline = Instant::now() + PATIENCE;
+    while workers(&proxy) > clients.len() {
+        assert!(Instant::now() < deadline, "{} workers", workers(&proxy));
+        thread::sleep(Duration::from_millis(20));
+    }
+    for client in &clients {
+        exchange_plain(client, "after");
+    }
+}
+
+fn workers(proxy: &Proxy) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", proxy.peer.id())).expect("it runs");
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
+    // One that ends meanwhile has no name any more.
+    let names = tasks.flatten().filter_map(|task| name(task).ok());
+    names.filter(|name| name.starts_with("worker-")).count()
 }
 
 /// As [`Echo`], with an answer before it that is too long for a record.

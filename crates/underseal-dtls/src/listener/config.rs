@@ -6,10 +6,12 @@ use underseal_record::dtls::ConnectionId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenerConfig {
-    /// Most associations at once; beyond it, no client gets any further than its cookie. 65536 by
-    /// default.
+    /// Most associations at once, handshakes included; beyond it, no client gets any further than its cookie.
+    /// 65536 by default.
     pub max_associations: usize,
-    /// Most handshakes at once: each has memory of OpenSSL's, tens of kilobytes. 256 by default.
+    /// Most handshakes at once: each has memory of OpenSSL's, tens of kilobytes. Beyond it the oldest of the
+    /// host (of IPv6, the /64) that has most ends as one that was not over in time. 256 by default; with 0,
+    /// none is made.
     pub max_handshakes: usize,
     /// Longest handshake, from the ClientHello with its cookie on. Ten seconds by default.
     pub handshake_timeout: Duration,

@@ -12,7 +12,7 @@ use underseal_record::dtls::{ClientHello, ConnectionId, CookieKey};
 use super::counters::ListenerTally;
 use super::event::{Established, Event, Pending};
 use super::group::Member;
-use super::handshake::{Finished, Handshake, HelloTag};
+use super::handshake::{self, Finished, Handshake, Handshakes, HelloTag};
 use super::peer::send_once;
 use super::table::Table;
 use super::{DtlsAcceptor, DtlsPeer, ListenerConfig, Unadmitted};
@@ -57,7 +57,7 @@ pub(super) struct Demultiplexer {
     pub(super) tally: Arc<ListenerTally>,
     pub(super) table: Table,
     pub(super) admits: bool,
-    handshakes: HashMap<SocketAddr, Box<Handshake>>,
+    handshakes: Handshakes,
     pending: VecDeque<Pending>,
     next_id: u64,
     swept: Instant,
@@ -185,7 +185,10 @@ impl Demultiplexer {
                 self.tally.unadmitted(reason);
                 self.forget(from);
             }
-            None => self.begin(from, hello, datagram),
+            None => {
+                self.make_way_for(from, is_new);
+                self.begin(from, hello, datagram);
+            }
         }
     }
 
@@ -201,15 +204,37 @@ impl Demultiplexer {
 
     /// Why no handshake is begun with a client that has shown its cookie.
     fn refusal(&self, is_new: bool, hello: &ClientHello<'_>) -> Option<Unadmitted> {
-        let is_full = self.table.len() + self.handshakes.len() >= self.config.max_associations;
+        let has_no_place = self.table.len() >= self.config.max_associations;
         if hello.message_seq() > MAX_HELLOS {
             Some(Unadmitted::Malformed)
-        } else if !self.admits || (is_full && is_new) {
+        } else if !self.admits || (has_no_place && is_new) {
             Some(Unadmitted::Associations)
-        } else if self.handshakes.len() >= self.config.max_handshakes {
+        } else if self.config.max_handshakes == 0 {
             Some(Unadmitted::Handshakes)
         } else {
             None
+        }
+    }
+
+    /// Whether associations and handshakes have all the places that there are.
+    fn is_full(&self) -> bool {
+        self.table.len() + self.handshakes.len() >= self.config.max_associations
+    }
+
+    /// Has a handshake give way to that of a client that has shown its cookie, where there are as many as
+    /// may be: a few that never answer would keep everybody out.
+    fn make_way_for(&mut self, from: SocketAddr, is_new: bool) {
+        let is_crowded = self.handshakes.len() >= self.config.max_handshakes;
+        let is_one_more = !self.handshakes.contains_key(&from);
+        if is_one_more && (is_crowded || (is_new && self.is_full())) {
+            self.make_way();
+        }
+    }
+
+    fn make_way(&mut self) {
+        if let Some(address) = handshake::gives_way(&self.handshakes) {
+            self.handshakes.remove(&address);
+            self.fail(address, Error::HandshakeTimedOut);
         }
     }
 
@@ -274,8 +299,11 @@ impl Demultiplexer {
             return Err(Error::ConnectionId);
         }
         let is_new = !id.is_empty() || self.table.at(address).is_none();
-        if is_new && self.table.len() + self.handshakes.len() >= self.config.max_associations {
+        if is_new && self.table.len() >= self.config.max_associations {
             return Err(Error::TooManyAssociations);
+        }
+        if is_new && self.is_full() {
+            self.make_way();
         }
         Ok(self.insert(address, parts, ids, Vec::new(), None))
     }

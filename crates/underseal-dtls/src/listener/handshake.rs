@@ -1,3 +1,6 @@
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use openssl::ssl::{NameType, SslStream};
@@ -14,6 +17,31 @@ pub(super) struct Handshake {
     /// What tells a ClientHello that is repeated from another.
     hello: HelloTag,
     deadline: Instant,
+}
+
+/// Handshakes under way, by the address of their client.
+pub(super) type Handshakes = HashMap<SocketAddr, Box<Handshake>>;
+
+/// The handshake that gives way to another one: the oldest of the host, or the /64 of IPv6, that has most,
+/// so that those of one host keep out its own first.
+pub(super) fn gives_way(handshakes: &Handshakes) -> Option<SocketAddr> {
+    let mut of_host = HashMap::<_, usize>::new();
+    for address in handshakes.keys() {
+        *of_host.entry(host(address)).or_default() += 1;
+    }
+    let (address, _) = handshakes.iter().max_by_key(|(address, one)| {
+        let others = of_host.get(&host(address));
+        (others.copied(), Reverse(one.deadline))
+    })?;
+    Some(*address)
+}
+
+/// What one host can choose no other of at will.
+fn host(address: &SocketAddr) -> IpAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(host) => host.into(),
+        IpAddr::V6(host) => Ipv6Addr::from_bits(host.to_bits() & (u128::MAX << 64)).into(),
+    }
 }
 
 /// A part of a client's random: no two of its handshakes have the same.

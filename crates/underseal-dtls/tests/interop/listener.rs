@@ -27,7 +27,7 @@ enum Told {
     Established(DtlsPeer, Option<String>),
     Datagram(String, SocketAddr),
     Ended(Error),
-    Failed,
+    Failed(SocketAddr),
 }
 
 /// A listener that gives back every payload, in a thread of its own.
@@ -151,7 +151,8 @@ async fn echo(
                 Told::Datagram(String::from_utf8_lossy(&buffer[..len]).into_owned(), from)
             }
             Event::Ended { why, .. } => Told::Ended(why),
-            _ => Told::Failed,
+            Event::HandshakeFailed { address, .. } => Told::Failed(address),
+            _ => continue,
         };
         // A test that has ended hears nothing.
         let _ = tell.send(told);

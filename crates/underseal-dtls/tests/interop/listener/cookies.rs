@@ -9,7 +9,7 @@ use super::{Echo, assert_silent, exchange};
 use crate::{SUITES, client, socket_to, sockets};
 
 /// The first datagram of a client.
-fn first_hello(server: &Echo) -> Vec<u8> {
+pub(crate) fn first_hello(server: &Echo) -> Vec<u8> {
     let (near, far) = sockets();
     near.set_nonblocking(true).unwrap();
     let mut ssl = client(&server.certificates, SUITES[0]);
@@ -47,12 +47,15 @@ fn with_cookie(hello: &[u8], cookie: &[u8]) -> Vec<u8> {
 }
 
 /// Shows a cookie, and answers nothing of what comes then.
-pub(crate) fn begin_and_leave(server: &Echo) {
+pub(crate) fn begin_and_leave(server: &Echo, socket: &UdpSocket) {
     let hello = first_hello(server);
-    let socket = socket_to(server.address);
     socket.send(&hello).unwrap();
-    let again = with_cookie(&hello, &receive(&socket)[28..]);
-    socket.send(&again).unwrap();
+    socket.send(&proven(&hello, socket)).unwrap();
+}
+
+/// `hello` with the cookie that `socket` has been asked for.
+pub(crate) fn proven(hello: &[u8], socket: &UdpSocket) -> Vec<u8> {
+    with_cookie(hello, &receive(socket)[28..])
 }
 
 #[test]

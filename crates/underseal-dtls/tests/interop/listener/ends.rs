@@ -11,7 +11,7 @@ fn ended(server: &Echo) -> Error {
     loop {
         match server.next() {
             Told::Ended(why) => return why,
-            Told::Failed => panic!("a handshake failed"),
+            Told::Failed(_) => panic!("a handshake failed"),
             _ => {}
         }
     }

@@ -46,6 +46,8 @@ pub struct DtlsListener {
     socket: Arc<UdpSocket>,
     demultiplexer: Demultiplexer,
     inbox: Option<Inbox>,
+    /// Whose turn it is, of inbox and socket: neither keeps the other waiting.
+    is_inbox_turn: bool,
     buffer: Box<[u8]>,
     ticked: Instant,
 }
@@ -104,6 +106,7 @@ impl DtlsListener {
             socket,
             demultiplexer: Demultiplexer::new(shared, acceptor, config, cookies, member),
             inbox,
+            is_inbox_turn: false,
             buffer: vec![0; buffers::LEN].into_boxed_slice(),
             ticked: Instant::now(),
         }
@@ -126,22 +129,38 @@ impl DtlsListener {
             if let Some(event) = self.demultiplexer.next(buffer) {
                 return Ok(event);
             }
-            let received = match self.inbox.as_mut().map(Inbox::try_recv) {
-                Some(Ok(steered)) => Some(steered),
-                _ => match self.receive(buffer) {
-                    Ok(true) => None,
-                    Ok(false) => self.wait().await?,
-                    Err(error) => return Err(error),
-                },
-            };
-            if let Some(Steered { from, mut datagram }) = received {
-                self.demultiplexer.arrive(from, &mut datagram, buffer);
+            if !self.take(buffer)?
+                && let Some(steered) = self.wait().await?
+            {
+                self.arrive(steered, buffer);
             }
             // What was copied to the buffer is this call's: nothing may come in between.
             if let Some(event) = self.demultiplexer.next(buffer) {
                 return Ok(event);
             }
         }
+    }
+
+    /// Takes one datagram of the socket's or of another worker's; `false` where there is none.
+    fn take(&mut self, buffer: &mut [u8]) -> Result<bool, Error> {
+        self.is_inbox_turn = !self.is_inbox_turn;
+        Ok(match self.is_inbox_turn {
+            true => self.take_steered(buffer) || self.receive(buffer)?,
+            false => self.receive(buffer)? || self.take_steered(buffer),
+        })
+    }
+
+    fn take_steered(&mut self, buffer: &mut [u8]) -> bool {
+        let Some(Ok(steered)) = self.inbox.as_mut().map(Inbox::try_recv) else {
+            return false;
+        };
+        self.arrive(steered, buffer);
+        true
+    }
+
+    fn arrive(&mut self, steered: Steered, buffer: &mut [u8]) {
+        let Steered { from, mut datagram } = steered;
+        self.demultiplexer.arrive(from, &mut datagram, buffer);
     }
 
     /// Receives one datagram; `false` where there is none.

@@ -144,18 +144,21 @@ impl Demultiplexer {
     fn elsewhere(&mut self, from: SocketAddr, datagram: &[u8], reason: Unadmitted) {
         let member = self.member.as_ref();
         match member.and_then(|member| member.elsewhere(from)) {
-            Some(worker) => self.forward(worker, from, datagram),
+            Some(worker) => {
+                self.forward(worker, from, datagram);
+            }
             None => self.tally.unadmitted(reason),
         }
     }
 
-    fn forward(&mut self, worker: usize, from: SocketAddr, datagram: &[u8]) {
-        let Some(member) = &self.member else {
-            return;
-        };
-        if !member.forward(worker, from, datagram) {
+    /// Hands a datagram to another worker. Returns whether that one has room for it.
+    fn forward(&self, worker: usize, from: SocketAddr, datagram: &[u8]) -> bool {
+        let member = self.member.as_ref();
+        let is_taken = member.is_some_and(|member| member.forward(worker, from, datagram));
+        if !is_taken {
             self.tally.unadmitted(Unadmitted::Worker);
         }
+        is_taken
     }
 
     /// A ClientHello without a cookie of ours is answered with one, and forgotten.
@@ -177,8 +180,8 @@ impl Demultiplexer {
             return self.tally.unadmitted(Unadmitted::Address);
         }
         let is_new = known.is_none() && !self.handshakes.contains_key(&from);
-        if is_new && let Some(worker) = self.pick(from, hello) {
-            return self.forward(worker, from, datagram);
+        if is_new && self.hand_on(from, hello, datagram) {
+            return;
         }
         match self.refusal(is_new, hello) {
             Some(reason) => {
@@ -192,14 +195,24 @@ impl Demultiplexer {
         }
     }
 
-    /// The worker that has, or shall have, this client, if it is another one. Routes are made for those
-    /// alone that receive at their address; who is picked removes them.
-    fn pick(&self, from: SocketAddr, hello: &ClientHello<'_>) -> Option<usize> {
-        let member = self.member.as_ref()?;
-        match member.has(from) {
-            true => None,
-            false => member.elsewhere(from).or_else(|| member.pick(from, hello)),
+    /// Hands a client on to the other worker that has, or shall have, it; `false` if it is this one's.
+    /// Routes are made for clients alone that receive at their address; who is picked removes them.
+    fn hand_on(&self, from: SocketAddr, hello: &ClientHello<'_>, datagram: &[u8]) -> bool {
+        let Some(member) = self.member.as_ref().filter(|member| !member.has(from)) else {
+            return false;
+        };
+        if let Some(worker) = member.elsewhere(from) {
+            self.forward(worker, from, datagram);
+            return true;
         }
+        let Some(worker) = member.pick(from, hello) else {
+            return false;
+        };
+        if !self.forward(worker, from, datagram) {
+            // That worker does not know of the client.
+            member.give_up(from);
+        }
+        true
     }
 
     /// Why no handshake is begun with a client that has shown its cookie.

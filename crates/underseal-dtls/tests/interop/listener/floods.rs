@@ -1,10 +1,16 @@
 //! Datagrams that come faster than anybody reads them.
 
 use std::cell::Cell;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
-use underseal_dtls::{DtlsListener, Event, ListenerConfig};
+use tokio::runtime::Runtime;
+use underseal_dtls::{DtlsListener, Event, ListenerConfig, Unadmitted};
 use underseal_testkit::PATIENCE;
 
+use super::Echo;
+use super::cookies::{first_hello, proven};
+use super::workers::pair;
 use crate::{SUITES, certificates, client, server_context, socket_to};
 
 #[tokio::test]
@@ -36,4 +42,69 @@ async fn a_flood_of_authentic_datagrams_leaves_other_tasks_running() {
     };
     let ((), seen) = tokio::join!(receive, async { received.get() });
     assert!(seen < SENT);
+}
+
+/// A worker that keeps up, and one that nobody drives, to whom every client belongs. Its inbox is full.
+fn overfull(runtime: &Runtime) -> (Echo, DtlsListener) {
+    let (quick, slow) = pair(runtime, |_, _| 1);
+    let (client, hello) = client_of(&quick);
+    let deadline = Instant::now() + PATIENCE;
+    while quick.counters().unadmitted(Unadmitted::Worker) == 0 {
+        assert!(Instant::now() < deadline);
+        client.send(&hello).unwrap();
+    }
+    (quick, slow)
+}
+
+/// A client whose datagrams the kernel gives to `worker`, and its ClientHello with a cookie.
+fn client_of(worker: &Echo) -> (UdpSocket, Vec<u8>) {
+    let hello = first_hello(worker);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline);
+        let socket = socket_to(worker.address);
+        socket.send(&hello).unwrap();
+        let patience = Some(Duration::from_millis(200));
+        socket.set_read_timeout(patience).unwrap();
+        if socket.peek(&mut [0; 1]).is_ok() {
+            let hello = proven(&hello, &socket);
+            return (socket, hello);
+        }
+    }
+}
+
+#[test]
+fn a_client_whose_worker_has_no_room_is_nobodys() {
+    let runtime = Runtime::new().unwrap();
+    let (quick, _slow) = overfull(&runtime);
+    let (client, hello) = client_of(&quick);
+    let before = quick.counters().unadmitted(Unadmitted::Worker);
+    client.send(&hello).unwrap();
+    quick.await_counters(|counters| counters.unadmitted(Unadmitted::Worker) == before + 1);
+    let mut record = [7; 13 + 40];
+    record[..13].copy_from_slice(&[23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 7, 0, 40]);
+    client.send(&record).unwrap();
+    quick.await_counters(|counters| counters.unadmitted(Unadmitted::Address) == 1);
+}
+
+#[test]
+fn a_worker_reads_its_socket_although_others_have_much_for_it() {
+    let runtime = Runtime::new().unwrap();
+    let (quick, mut slow) = overfull(&runtime);
+    let hello = first_hello(&quick);
+    // As likely as not, each is the slow one's.
+    for _ in 0..32 {
+        socket_to(quick.address).send(&hello).unwrap();
+    }
+    let mut buffer = [0; 100];
+    runtime.block_on(async {
+        slow.socket().readable().await.unwrap();
+        // As far as it goes on without waiting.
+        tokio::select! {
+            biased;
+            event = slow.recv(&mut buffer) => panic!("{event:?}"),
+            () = async {} => {}
+        }
+    });
+    assert!(slow.counters().verify_requests > 0);
 }

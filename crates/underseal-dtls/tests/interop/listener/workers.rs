@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
 use underseal_dtls::{DtlsListener, Error, ListenerConfig};
+use underseal_record::dtls::ClientHello;
 
 use super::{Echo, Told, exchange};
 use crate::{certificates, server_context};
@@ -14,6 +15,29 @@ fn shared(address: SocketAddr) -> UdpSocket {
     socket.set_reuse_port(true).unwrap();
     socket.bind(&address.into()).unwrap();
     socket.into()
+}
+
+/// A worker in a thread of its own, and one that the caller drives. The sockets are the runtime's.
+pub(crate) fn pair(
+    runtime: &tokio::runtime::Runtime,
+    pick: impl Fn(SocketAddr, &ClientHello<'_>) -> usize + Send + Sync + 'static,
+) -> (Echo, DtlsListener) {
+    let certificates = Arc::new(certificates());
+    let first = shared(([127, 0, 0, 1], 0).into());
+    let second = shared(first.local_addr().unwrap());
+    let context = server_context(&certificates);
+    let _guard = runtime.enter();
+    let own = [&first, &second].map(adopt).into();
+    let listeners = DtlsListener::group(own, context, &ListenerConfig::default(), pick);
+    let mut listeners = listeners.unwrap();
+    let (driven, listener) = (listeners.pop().unwrap(), listeners.pop().unwrap());
+    (Echo::with(certificates, first, move |_| listener), driven)
+}
+
+fn adopt(socket: &UdpSocket) -> tokio::net::UdpSocket {
+    let socket = socket.try_clone().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    tokio::net::UdpSocket::from_std(socket).unwrap()
 }
 
 /// Whatever socket the kernel gives a client to, its worker is the one that was picked, from the
@@ -26,11 +50,6 @@ fn a_new_association_is_the_pickeds_and_stays_so() {
     let sockets = [first, second];
     let context = server_context(&certificates);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let adopt = |socket: &UdpSocket| {
-        let socket = socket.try_clone().unwrap();
-        socket.set_nonblocking(true).unwrap();
-        tokio::net::UdpSocket::from_std(socket).unwrap()
-    };
     let _guard = runtime.enter();
     let own = sockets.iter().map(adopt).collect();
     let config = ListenerConfig::default();

@@ -109,7 +109,9 @@ struct Server {
 impl Server {
     fn arrive(&mut self, arrival: Arrival, buffer: &[u8]) {
         match arrival {
-            Arrival::Client(client, facts) => self.begin(client, *facts),
+            Arrival::Client(client, facts) => {
+                self.begin(client, *facts);
+            }
             Arrival::Datagram(client, len) => self.take(client, &buffer[..len]),
             Arrival::Ended(key) => {
                 self.clients.remove(&key);
@@ -128,8 +130,9 @@ impl Server {
     fn take(&mut self, client: Client, datagram: &[u8]) {
         let key = client.key();
         let is_unknown = self.clients.get(&key).is_none_or(|queue| queue.is_closed());
-        if is_unknown && self.front.begins_with_datagrams() {
-            self.begin(client, Facts::default());
+        let begins = is_unknown && self.front.begins_with_datagrams();
+        if begins && !self.begin(client, Facts::default()) {
+            return;
         }
         let Some(queue) = self.clients.get(&key) else {
             return self.worker.tally.datagram_dropped("client");
@@ -139,12 +142,13 @@ impl Server {
         }
     }
 
-    /// Starts to serve a client, if another one may be.
-    fn begin(&mut self, client: Client, facts: Facts) {
+    /// Starts to serve a client, if another one may be; else its datagram is counted, and it is closed.
+    fn begin(&mut self, client: Client, facts: Facts) -> bool {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             tracing::debug!("{} is one too many", client.address());
             self.worker.tally.datagram_dropped("clients");
-            return client.close();
+            client.close();
+            return false;
         };
         let (queue, datagrams) = mpsc::channel(QUEUE);
         self.clients.insert(client.key(), queue);
@@ -153,6 +157,7 @@ impl Server {
             let _permit = permit;
             client::serve(worker, client, facts, datagrams).await;
         });
+        true
     }
 
     fn tick(&mut self) {

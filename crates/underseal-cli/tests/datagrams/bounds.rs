@@ -52,7 +52,9 @@ fn one_client_too_many_is_dropped_and_the_others_go_on() {
     let second = plain_client(&proxy);
     second.send(b"second").expect("send");
     exchange_plain(&first, "goes on");
-    dropped(&proxy, "clients", 1);
+    let metrics = dropped(&proxy, "clients", 1);
+    // Once, under one name.
+    assert!(!metrics.contains("reason=\"client\""), "{metrics}");
 }
 
 /// A socket that leaves a group of several moves the clients of the others.

@@ -38,7 +38,16 @@ fn a_plain_client_reaches_a_dtls_service() {
     }
     // It serves one client at a time.
     first.set_read_timeout(Some(PATIENCE)).expect("an option");
-    exchange_plain(&first, "second");
+    first.send(b"second").expect("send");
+    let mut buffer = [0; 100];
+    loop {
+        let len = first.recv(&mut buffer).expect("an answer");
+        match &buffer[..len] {
+            // The answers to what was sent again have come late.
+            b"first" => {}
+            answer => break assert_eq!(answer, b"second"),
+        }
+    }
     drop(server);
 }
 

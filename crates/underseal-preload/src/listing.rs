@@ -19,6 +19,9 @@ type Entry = [AtomicU64; WORDS];
 /// Bytes of the file, of which those are there that were written to.
 const LEN: usize = ENTRIES * ENTRY;
 
+/// Stands in an entry for the inode while the rest is written: no socket has it.
+const TAKEN: u64 = u64::MAX;
+
 /// How many entries are tried for one that is free.
 const TRIES: usize = 64;
 
@@ -124,12 +127,13 @@ impl Place {
             let entry = entry(entries, index)?;
             let order = Ordering::AcqRel;
             entry[INODE]
-                .compare_exchange(0, inode, order, Ordering::Relaxed)
+                .compare_exchange(0, TAKEN, order, Ordering::Relaxed)
                 .ok()?;
             for word in [SUITE, TX_BYTES, RX_BYTES] {
                 entry[word].store(0, Ordering::Relaxed);
             }
             entry[SINCE].store(sys::milliseconds(), Ordering::Relaxed);
+            entry[INODE].store(inode, Ordering::Release);
             Some(Self { entries, index })
         })
     }

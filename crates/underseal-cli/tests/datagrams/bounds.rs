@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use underseal_testkit::{Certificates, KeyType, PATIENCE, SERVER_NAME};
 
 use crate::harness::Proxy;
@@ -85,6 +85,34 @@ fn workers(proxy: &Proxy) -> usize {
     // One that ends meanwhile has no name any more.
     let names = tasks.flatten().filter_map(|task| name(task).ok());
     names.filter(|name| name.starts_with("worker-")).count()
+}
+
+/// Sets the soft limit of its descriptors.
+fn limit_files(proxy: &Proxy, current: Option<u64>) {
+    let id = i32::try_from(proxy.peer.id()).expect("a process id");
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit { current, maximum };
+    prlimit(Pid::from_raw(id), Resource::Nofile, limit).expect("it is our child");
+}
+
+#[test]
+fn a_lack_of_descriptors_is_no_failure_of_a_service() {
+    let proxy = start(Echo::new().address)
+        .plain()
+        .with(&["--admin", "127.0.0.1:0"])
+        .start();
+    let first = plain_client(&proxy);
+    exchange_plain(&first, "first");
+    limit_files(&proxy, Some(3));
+    plain_client(&proxy).send(b"second").expect("send");
+    proxy.logged(|line| !line["error"].is_null());
+    limit_files(&proxy, getrlimit(Resource::Nofile).maximum);
+    exchange_plain(&first, "goes on");
+    let metrics = proxy.admin("/metrics");
+    assert!(
+        !metrics.contains("underseal_backend_errors_total{"),
+        "{metrics}"
+    );
 }
 
 /// As [`Echo`], with an answer before it that is too long for a record.

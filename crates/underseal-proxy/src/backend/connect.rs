@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 
+use rustix::io::Errno;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -95,6 +96,9 @@ impl Backends {
                 Ok(Err((why, error))) => {
                     target.say(&error);
                     failed = why;
+                    if is_ours(&error) {
+                        continue;
+                    }
                     worker.fail(target, why);
                 }
                 Err(Stop::TimedOut) => {
@@ -223,6 +227,18 @@ impl Worker {
         let kind = log::backend_error(why.word());
         self.tally.backend_error(&target.address.name, kind);
     }
+}
+
+/// Whether there is no socket to be had, which says nothing of the backend.
+fn is_ours(error: &io::Error) -> bool {
+    let lacking = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRINUSE,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| lacking.contains(&errno))
 }
 
 /// Connects to the first address that accepts.

@@ -118,9 +118,12 @@ async fn connect_any(sockets: &[SocketAddr]) -> io::Result<UdpSocket> {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let socket = UdpSocket::bind(any).await?;
-        match socket.connect(address).await {
-            Ok(()) => return Ok(socket),
+        let connected = async {
+            let socket = UdpSocket::bind(any).await?;
+            socket.connect(address).await.map(|()| socket)
+        };
+        match connected.await {
+            Ok(socket) => return Ok(socket),
             Err(error) => failed = error,
         }
     }

@@ -38,8 +38,9 @@ pub(crate) trait Parts {
     /// What comes next; `None` at the end. Asking for it says that what came before was passed on.
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>>;
 
-    /// Takes what has come, though it cannot be passed on yet: to be called where that is so. A connection
-    /// that others share bounds how many small pieces wait in it, and ends where they are too many.
+    /// Takes what has come, though it cannot be passed on yet: to be called where that is so. What waits in a
+    /// connection of HTTP/2 takes some hundred bytes beside its own, however small a piece is: one with a
+    /// client ends where they are too many, and one to a backend, which others share, would let them grow.
     fn hold(&mut self, _: &mut Context<'_>) {}
 }
 

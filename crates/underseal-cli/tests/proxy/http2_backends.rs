@@ -1,5 +1,6 @@
 //! Backends of HTTP/2 that do not do what they should.
 
+use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -194,6 +195,25 @@ fn small_pieces() -> SocketAddr {
     })
 }
 
+/// A client's connection that has room for all that is sent, itself.
+async fn connect(proxy: SocketAddr) -> h2::client::SendRequest<Bytes> {
+    let tcp = tokio::net::TcpStream::connect(proxy).await;
+    let mut builder = h2::client::Builder::new();
+    builder.initial_connection_window_size(16 * 1024 * 1024);
+    builder.data_frame_budget(usize::MAX / 2);
+    let (sender, connection) = builder
+        .handshake::<_, Bytes>(tcp.expect("connect"))
+        .await
+        .expect("HTTP/2");
+    tokio::spawn(connection);
+    sender.ready().await.expect("ready")
+}
+
+fn ask(path: &str) -> Request<()> {
+    let request = Request::post(format!("http://a.test{path}"));
+    request.body(()).expect("a request")
+}
+
 /// Backends' connections are shared: what one client leaves unread must not end the streams of others.
 #[test]
 fn a_client_that_reads_nothing_ends_nobody_elses_stream() {
@@ -202,26 +222,9 @@ fn a_client_that_reads_nothing_ends_nobody_elses_stream() {
         .with(&["--to-protocol", "h2", "--workers", "1"])
         .start();
     crate::http2::runtime().block_on(async {
-        let connect = async || {
-            let tcp = tokio::net::TcpStream::connect(proxy.address).await;
-            // It has room for all that is sent, itself.
-            let mut builder = h2::client::Builder::new();
-            builder.initial_connection_window_size(16 * 1024 * 1024);
-            builder.data_frame_budget(usize::MAX / 2);
-            let (sender, connection) = builder
-                .handshake::<_, Bytes>(tcp.expect("connect"))
-                .await
-                .expect("HTTP/2");
-            tokio::spawn(connection);
-            sender.ready().await.expect("ready")
-        };
-        let ask = |path: &str| {
-            let request = Request::post(format!("http://a.test{path}"));
-            request.body(()).expect("a request")
-        };
-        let mut bystander = connect().await;
+        let mut bystander = connect(proxy.address).await;
         let (other, _) = bystander.send_request(ask("/other"), true).expect("send");
-        let mut deaf = connect().await;
+        let mut deaf = connect(proxy.address).await;
         let mut unread = Vec::new();
         for _ in 0..STREAMS {
             deaf = deaf.ready().await.expect("ready");
@@ -232,6 +235,89 @@ fn a_client_that_reads_nothing_ends_nobody_elses_stream() {
         let other = tokio::time::timeout(PATIENCE, other).await;
         let other = other.expect("in time").expect("an answer");
         assert_eq!(other.status(), 200);
+    });
+}
+
+/// A server of HTTP/2, frame by frame, that begins to answer every request. On streams that are reset it
+/// sends small pieces on, as if it had not heard of that yet, and after `STREAMS` of them it ends the first.
+fn late_pieces() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        while let Ok((tcp, _)) = listener.accept() {
+            // The proxy may end the connection.
+            thread::spawn(move || send_late(tcp));
+        }
+    });
+    address
+}
+
+fn send_late(mut tcp: std::net::TcpStream) -> io::Result<()> {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const END_STREAM: u8 = 1;
+    const ACK: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    const STATUS_200: &[u8] = &[0x88];
+    const FIRST: u32 = 1;
+    let mut from = io::BufReader::new(tcp.try_clone()?);
+    from.read_exact(&mut [0; "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()])?;
+    tcp.write_all(&frame(SETTINGS, 0, 0, b""))?;
+    let mut resets = 0;
+    loop {
+        let mut head = [0; 9];
+        from.read_exact(&mut head)?;
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let (length, stream) = (u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes(stream));
+        io::copy(&mut (&mut from).take(length.into()), &mut io::sink())?;
+        match kind {
+            SETTINGS if flags & ACK == 0 => tcp.write_all(&frame(SETTINGS, ACK, 0, b""))?,
+            HEADERS => tcp.write_all(&frame(HEADERS, END_HEADERS, stream, STATUS_200))?,
+            RST_STREAM => {
+                tcp.write_all(
+                    &frame(DATA, 0, stream, b"twenty bytes of data").repeat(UNREAD / 20),
+                )?;
+                resets += 1;
+                if resets == STREAMS {
+                    tcp.write_all(&frame(DATA, END_STREAM, FIRST, b"the end"))?;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A frame of HTTP/2 (RFC 9113 section 4.1) with a short payload.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("short");
+    let head = [0, 0, length, kind, flags];
+    [&head, &stream.to_be_bytes()[..], payload].concat()
+}
+
+/// What comes on streams that clients have left is nobody's to read, and is not counted as unread for ever.
+#[test]
+fn clients_that_leave_downloads_end_nobody_elses_stream() {
+    let proxy = Start::new(late_pieces())
+        .plain()
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .start();
+    crate::http2::runtime().block_on(async {
+        let mut bystander = connect(proxy.address).await;
+        let (other, _) = bystander.send_request(ask("/"), true).expect("send");
+        let mut other = other.await.expect("a head").into_body();
+        let mut leaver = connect(proxy.address).await;
+        for _ in 0..STREAMS {
+            leaver = leaver.ready().await.expect("ready");
+            let (response, mut sink) = leaver.send_request(ask("/left"), true).expect("send");
+            let response = response.await.expect("a head");
+            sink.send_reset(Reason::CANCEL);
+            drop(response);
+        }
+        let end = tokio::time::timeout(PATIENCE, other.data()).await;
+        let end = end.expect("in time").expect("data").expect("no reset");
+        assert_eq!(end, "the end");
     });
 }
 

@@ -37,6 +37,12 @@ const REMEMBERED_RESETS: usize = 64;
 /// The same to a backend: all that clients leave at once, and again while that is under way.
 const REMEMBERED_BACKEND_RESETS: usize = 10 * BACKEND_STREAMS;
 
+/// What the library counts for small pieces from a backend that nobody has taken. It counts those on
+/// streams that were reset for as long as the connection lasts, so that clients who leave would in the
+/// end cut off those who stay: there is no such limit. What waits is bounded by the windows, and does not
+/// grow with the pieces, as whoever cannot pass them on puts them together ([`crate::parts::Parts::hold`]).
+const PIECES_LEFT: usize = usize::MAX;
+
 /// Streams that a client made us reset by breaking the protocol: the connection ends with the next
 /// one. Those of a backend are not counted: its connection is that of other clients too, who are not to
 /// be cut off for what one of them asks for.
@@ -73,6 +79,7 @@ pub(crate) fn client() -> client::Builder {
         .max_header_list_size(MAX_RESPONSE_HEAD)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(REMEMBERED_BACKEND_RESETS)
-        .max_local_error_reset_streams(None);
+        .max_local_error_reset_streams(None)
+        .data_frame_budget(PIECES_LEFT);
     builder
 }

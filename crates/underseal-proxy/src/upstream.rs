@@ -3,6 +3,7 @@
 //!
 //! There is one pool of connections ([`Upstreams`]), whatever clients speak.
 
+mod answer;
 mod http1;
 mod idle;
 mod multiplexed;

@@ -10,7 +10,7 @@ use underseal_http::http1::{
 use crate::flow::Body;
 
 /// Most interim responses (1xx) to one request.
-const MAX_INTERIM: u8 = 16;
+pub(crate) const MAX_INTERIM: u8 = 16;
 
 /// How many interim responses to a request have come.
 #[derive(Debug, Default)]

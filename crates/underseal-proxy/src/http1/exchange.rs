@@ -194,7 +194,10 @@ impl<'a> Exchange<'a> {
             match self.down.poll_write(cx, client) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Some(self.cut(Some("client-cut"), End::Abort)),
-                Poll::Pending => return None,
+                Poll::Pending => {
+                    self.link.hold(cx);
+                    return None;
+                }
             }
             match self.poll_head(cx) {
                 Poll::Ready(Ok(Head::Final)) => return None,

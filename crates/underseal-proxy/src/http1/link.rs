@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use crate::chunk::Chunk;
 use crate::exchange::Unanswered;
 use crate::flow::{Body, Broken, Flow, Replay, Waiting};
-use crate::parts::{Framer, Framing, Unframed, Unframing};
+use crate::parts::{Framer, Framing, Parts as _, Unframed, Unframing};
 use crate::policy::Guard;
 use crate::stream::Stream;
 use crate::upstream::Upstream;
@@ -116,6 +116,13 @@ impl Link {
                 };
                 flow.poll(cx, &mut source, client)
             }
+        }
+    }
+
+    /// Takes what has come of the response, though it cannot be passed on yet.
+    pub(super) fn hold(&mut self, cx: &mut Context<'_>) {
+        if let Self::Translated(far) = self {
+            far.upstream.hold(cx);
         }
     }
 

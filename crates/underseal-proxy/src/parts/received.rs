@@ -32,6 +32,14 @@ impl From<RecvStream> for Received {
     }
 }
 
+#[cfg(test)]
+impl Received {
+    /// Whether all of the data has come, and been taken.
+    pub(crate) fn has_come(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}
+
 impl Parts for Received {
     fn is_at_end(&self) -> bool {
         self.held.as_ref().is_none_or(|held| held.is_empty()) && self.stream.is_end_stream()

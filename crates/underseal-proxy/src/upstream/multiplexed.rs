@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
-use h2::client::{self, ResponseFuture, SendRequest};
+use h2::client::{self, SendRequest};
 use tokio::task::spawn_local;
 
+use super::answer::{Answer, Unanswerable};
 use super::{Event, Lost, Upstreams};
 use crate::backend::{Backend, Known, Unreachable};
-use crate::exchange::response::from_http2;
 use crate::exchange::{Allowed, Unanswered};
 use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
 use crate::http2::active::{Active, Open, Presence};
 use crate::http2::gathered::Gathered;
 use crate::http2::limits;
-use crate::parts::{Part, Parts, Pump, Received};
+use crate::parts::{Part, Parts, Pump};
 use crate::worker::Worker;
 use underseal_server::watch::{Phase, Watch};
 
@@ -50,13 +50,11 @@ pub(crate) struct Connection {
 /// A request on a stream of a connection, and its response.
 pub(crate) struct Http2 {
     connection: Rc<Connection>,
-    response: ResponseFuture,
+    answer: Answer,
     /// The request's body, until it was sent.
     up: Option<Pump>,
     /// Bytes of it that were sent before.
     passed: u64,
-    /// The response's, once its head has come.
-    down: Option<Received>,
     /// Whether the connection served a request before: it may have died since.
     is_reused: bool,
     _open: Open,
@@ -114,10 +112,9 @@ impl Connection {
         };
         Ok(Some(Http2 {
             connection: Rc::clone(self),
-            response,
+            answer: Answer::from(response),
             up: has_body.then(|| Pump::new(sink).guarded(guard)),
             passed: 0,
-            down: None,
             is_reused,
             _open: open,
         }))
@@ -177,18 +174,11 @@ impl Http2 {
 
     /// The next head of a response.
     pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Lost>> {
-        if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
-            let interim = interim.map_err(|error| self.lost(&error))?;
-            let head = from_http2(&interim).map_err(Lost::bad)?;
-            return Poll::Ready(Ok(Event::Interim(head)));
-        }
-        let response = match ready!(Pin::new(&mut self.response).poll(cx)) {
-            Ok(response) => response,
-            Err(error) => return Poll::Ready(Err(self.lost(&error))),
-        };
-        let head = from_http2(&response).map_err(Lost::bad)?;
-        self.down = Some(Received::from(response.into_body()));
-        Poll::Ready(Ok(Event::Final(head)))
+        let head = ready!(self.answer.poll_head(cx));
+        Poll::Ready(head.map_err(|why| match why {
+            Unanswerable::Lost(error) => self.lost(&error),
+            Unanswerable::Bad(bad) => Lost::bad(bad),
+        }))
     }
 
     fn lost(&self, error: &h2::Error) -> Lost {
@@ -211,15 +201,15 @@ impl Http2 {
 /// The response's body, once its head has come.
 impl Parts for Http2 {
     fn is_at_end(&self) -> bool {
-        self.down.is_at_end()
+        self.answer.is_at_end()
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Broken>>> {
-        self.down.poll_part(cx)
+        self.answer.poll_part(cx)
     }
 
     fn hold(&mut self, cx: &mut Context<'_>) {
-        self.down.hold(cx);
+        self.answer.hold(cx);
     }
 }
 

@@ -186,9 +186,10 @@ impl Explored {
         })
     }
 
-    /// A target without coverage feedback runs and finds nothing, which looks like success.
+    /// A target without coverage feedback runs and finds nothing, which looks like success. How often it
+    /// runs depends on the machine: one run of `streams` takes milliseconds of a CPU of its own.
     fn check(&self) -> Result<()> {
-        ensure!(self.runs > 1000, "{} runs are too few", self.runs);
+        ensure!(self.runs > 50, "{} runs are too few", self.runs);
         ensure!(
             self.edges >= 10,
             "{} edges reached: is the code instrumented?",

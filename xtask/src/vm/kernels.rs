@@ -43,15 +43,6 @@ impl Name {
         }
     }
 
-    /// How many tests run at a time in its VM: one more than there are CPUs, since many wait for
-    /// seconds in which nothing happens.
-    pub(crate) fn test_threads(self) -> &'static str {
-        match self.cpus() {
-            "1" => "2",
-            _ => "3",
-        }
-    }
-
     /// The word that names the kernel on the command line.
     pub(crate) fn word(self) -> String {
         self.to_possible_value()

@@ -308,6 +308,9 @@ fn tls_towards_backends_is_spliced_too() {
             "kernel",
             "--to-ca",
             &ca,
+            // A handshake within an emulated CPU takes its time.
+            "--connect-timeout",
+            "30",
         ])
         .start();
     let mut tcp = near.tcp();

@@ -47,10 +47,15 @@ fn answers(case: Case, ask: impl Fn(&mut Peer, u8)) -> Vec<(u8, Vec<u8>)> {
     set_socket_send_buffer_size(stream.get_ref().0, 4_096).unwrap();
     stream.get_ref().0.set_nonblocking(true).unwrap();
     let data = pattern(100_000);
-    // What the socket has taken goes on to the peer's for a while, and makes room again.
-    while stream.write(&data).is_ok() {
-        while stream.write(&data).is_ok() {}
-        thread::sleep(SETTLED);
+    // What the socket has taken goes on to the peer's for a while, and makes room again: on a busy machine
+    // also after a pause.
+    let mut pauses = 0;
+    while pauses < 3 {
+        thread::sleep(SETTLED / 3);
+        pauses += 1;
+        while stream.write(&data).is_ok() {
+            pauses = 0;
+        }
     }
     (0..MANY).for_each(|n| ask(&mut peer, n));
     for n in 0..MANY {

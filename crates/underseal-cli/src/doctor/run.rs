@@ -14,7 +14,7 @@ use crate::run::library;
 /// What was found out.
 pub(super) struct Facts {
     /// Where the library is, or why it is nowhere.
-    pub(super) library: Result<PathBuf, Failure>,
+    pub(super) preload: Result<PathBuf, Failure>,
     /// Whether the dynamic linker loads it; nothing where that could not be tried.
     pub(super) is_loaded: Option<bool>,
     pub(super) memory: Memory,
@@ -27,7 +27,7 @@ pub(super) fn probe() -> Section {
     let library = library::find();
     section(Facts {
         is_loaded: library.as_ref().ok().and_then(|library| is_loaded(library)),
-        library,
+        preload: library,
         memory: Memory::probe(),
         descriptors: getrlimit(Resource::Nofile).current,
     })
@@ -59,7 +59,7 @@ pub(super) fn section(facts: Facts) -> Section {
         key: "run",
         title: "Programs that are not ours (underseal run)",
         entries: vec![
-            entry("library", "library", place(facts.library)),
+            entry("preload", "library", place(facts.preload)),
             entry("dynamic_linker", "dynamic linker loads it", linker),
             entry(
                 "wipe_on_fork",
@@ -120,7 +120,7 @@ mod tests {
     fn what_is_missing_says_how_to_get_it() {
         let no = probe::Answer::No(Errno::INVAL);
         let section = section(Facts {
-            library: Err(Failure::new(Exit::Failure, "it is nowhere", "put it there")),
+            preload: Err(Failure::new(Exit::Failure, "it is nowhere", "put it there")),
             is_loaded: None,
             memory: Memory {
                 wipe_on_fork: no,

@@ -65,7 +65,7 @@ fn server() -> Report {
             }),
             programs::section(all_programs(Answer::Yes), Ok(None), None),
             run::section(run::Facts {
-                library: Ok(PathBuf::from("/usr/lib/underseal/libunderseal_preload.so")),
+                preload: Ok(PathBuf::from("/usr/lib/underseal/libunderseal_preload.so")),
                 is_loaded: Some(true),
                 memory: memory(Answer::Yes),
                 descriptors: Some(1024),
@@ -113,7 +113,7 @@ fn container() -> Report {
                 Some(refused),
             ),
             run::section(run::Facts {
-                library: Err(Failure::new(Exit::Failure, "not there", "put it there")),
+                preload: Err(Failure::new(Exit::Failure, "not there", "put it there")),
                 is_loaded: None,
                 memory: memory(Answer::No(Errno::INVAL)),
                 descriptors: None,

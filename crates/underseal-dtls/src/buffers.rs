@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// The longest datagram, or train of datagrams, there is.
-pub(crate) const LEN: usize = 1 << 16;
+pub const LEN: usize = 1 << 16;
 
 /// Buffers that a thread keeps when nobody uses them: one to seal into, one to receive.
 const KEPT: usize = 2;
@@ -15,10 +15,10 @@ thread_local! {
 }
 
 /// A buffer of [`LEN`] bytes, returned to the dropping thread. Its content is unspecified.
-pub(crate) struct Lent(Box<[u8]>);
+pub struct Lent(Box<[u8]>);
 
 /// Borrows a buffer from the thread, or makes one.
-pub(crate) fn lend() -> Lent {
+pub fn lend() -> Lent {
     let free = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
     Lent(free.unwrap_or_else(|| vec![0; LEN].into_boxed_slice()))
 }

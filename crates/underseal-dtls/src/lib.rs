@@ -8,7 +8,8 @@ mod alert;
 mod association;
 mod batch;
 pub mod blocking;
-mod buffers;
+#[doc(hidden)]
+pub mod buffers;
 mod counters;
 mod datagrams;
 mod endpoint;

@@ -4,7 +4,6 @@
 //! A worker has one socket, and one task that receives from it (`front`); each client has a task
 //! (`client`) and a socket to its backend (`backend`) of its own.
 
-mod buffers;
 mod client;
 mod front;
 pub(crate) mod tls;

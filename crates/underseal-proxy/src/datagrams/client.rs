@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use rustls_pki_types::CertificateDer;
 use tokio::sync::mpsc;
-use underseal_dtls::Error;
+use underseal_dtls::{Error, buffers};
 use underseal_http::http1::Glimpse;
 use underseal_server::live::{Established, Place};
 use underseal_server::watch::{Phase, Stop, Watch};
 
-use super::buffers;
 use super::front::Client;
 use crate::backend::{DatagramBackend, Known, Unreachable, word};
 use crate::connection::name_ourselves;

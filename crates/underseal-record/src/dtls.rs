@@ -46,13 +46,15 @@ pub use client_hello::{COOKIE_LEN, ClientHello, HELLO_VERIFY_REQUEST_LEN, NoClie
 pub use connection_id::ConnectionId;
 pub use cookie::CookieKey;
 pub use discard::Discard;
-pub use key_update::{ACK_LEN, Handled, KEY_UPDATE_LEN, KeyUpdates};
+pub use key_update::{ACK_LEN, Handled, KEY_UPDATE_LEN, KeyUpdates, acknowledged_numbers};
 pub use keys::EpochKeys;
 pub use master_secret::{KeyPair, MasterSecret};
-pub use number::{RecordNumber, record_numbers, shift_plaintext_numbers};
+pub use message::message_numbers;
+pub use number::{RecordNumber, protected_version, record_numbers, shift_plaintext_numbers};
 pub use open::{Opened, Opener, Taken};
 pub use seal::Sealer;
 pub use secret::EpochSecret;
+pub use v13::has_unified_header;
 pub use window::ReplayWindow;
 
 /// Most bytes of one protected record: the longest header, and what DTLS 1.2 allows behind it

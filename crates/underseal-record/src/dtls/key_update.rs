@@ -147,7 +147,7 @@ impl KeyUpdates {
     /// changed then.
     pub fn acknowledged(&mut self, ack: &[u8], sealer: &mut Sealer) -> Result<bool, Error> {
         let is_ours = self.message.is_some()
-            && numbers(ack).any(|number| self.carried_by.iter().any(|by| number == wire(*by)));
+            && acknowledged_numbers(ack).any(|number| self.carried_by.contains(&number));
         if !is_ours {
             return Ok(false);
         }
@@ -278,14 +278,21 @@ fn wire(number: RecordNumber) -> [u8; NUMBER_LEN] {
     wire
 }
 
-/// The numbers in the body of an ACK; none where its length is not what it says.
-fn numbers(ack: &[u8]) -> impl Iterator<Item = [u8; NUMBER_LEN]> {
+/// The numbers in the body of an ACK, those that a record can have; none where its length is not what it
+/// says.
+pub fn acknowledged_numbers(ack: &[u8]) -> impl Iterator<Item = RecordNumber> + '_ {
     let (numbers, rest) = match ack.split_first_chunk::<2>() {
         Some((len, list)) if usize::from(u16::from_be_bytes(*len)) == list.len() => {
-            list.as_chunks()
+            list.as_chunks::<NUMBER_LEN>()
         }
         _ => (&[][..], &[][..]),
     };
     let whole = if rest.is_empty() { numbers } else { &[] };
-    whole.iter().copied()
+    whole.iter().filter_map(|number| {
+        let (epoch, seq) = number.split_first_chunk::<8>()?;
+        let (seq, _) = seq.split_first_chunk::<8>()?;
+        let (epoch, seq) = (u64::from_be_bytes(*epoch), u64::from_be_bytes(*seq));
+        let epoch = u16::try_from(epoch).ok()?;
+        (seq <= RecordNumber::MAX_SEQ).then_some(RecordNumber { epoch, seq })
+    })
 }

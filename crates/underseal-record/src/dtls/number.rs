@@ -1,4 +1,5 @@
-use crate::dtls::v12;
+use crate::ProtocolVersion;
+use crate::dtls::{v12, v13};
 
 /// The number of a record: its epoch, and its place among the records of that epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +42,24 @@ pub fn record_numbers(datagram: &[u8]) -> impl Iterator<Item = RecordNumber> + '
     })
 }
 
+/// The version of the first record in a datagram that is under keys, as its header says it: what
+/// another record layer sends and receives in the clear stands before it. `None` where there is none.
+///
+/// Records with connection IDs of DTLS 1.2 are not looked for: nobody has one before a hand-over.
+pub fn protected_version(datagram: &[u8]) -> Option<ProtocolVersion> {
+    let mut rest = datagram;
+    loop {
+        if v13::has_unified_header(rest) {
+            return Some(ProtocolVersion::Tls13);
+        }
+        let header = v12::Header::parse(rest, 0).ok()?;
+        if header.number.epoch > 0 {
+            return Some(ProtocolVersion::Tls12);
+        }
+        rest = rest.get(header.record_len..)?;
+    }
+}
+
 /// Adds `by` to the sequence number of each plaintext record in a DTLS 1.2 datagram, as six bytes
 /// wrap. Nothing authenticates those numbers: whoever made a part of a handshake for another library
 /// makes the numbers of the rest go on from there.
@@ -62,6 +81,20 @@ pub fn shift_plaintext_numbers(datagram: &mut [u8], by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_record_under_keys_says_its_version() {
+        let plain = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9];
+        let sealed = [22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 7, 0, 1, 9];
+        let unified = [0x2e, 0, 1, 0, 1, 9];
+        let of = |records: &[&[u8]]| protected_version(&records.concat());
+        assert_eq!(of(&[&plain, &plain]), None);
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[&plain, &plain[..5]]), None);
+        assert_eq!(of(&[&plain, &sealed]), Some(ProtocolVersion::Tls12));
+        assert_eq!(of(&[&plain, &unified]), Some(ProtocolVersion::Tls13));
+        assert_eq!(of(&[&unified, &sealed]), Some(ProtocolVersion::Tls13));
+    }
 
     #[test]
     fn plaintext_numbers_are_shifted_and_no_others() {

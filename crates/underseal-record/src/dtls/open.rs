@@ -106,6 +106,16 @@ impl Opener {
         self.current.window.next() > 0
     }
 
+    /// The newest record that was opened: of the last epoch, and there the one with the highest number.
+    pub fn newest(&self) -> Option<RecordNumber> {
+        let epochs = [Some(&self.current), self.previous.as_deref()];
+        epochs.into_iter().flatten().find_map(|opener| {
+            let seq = opener.window.next().checked_sub(1)?;
+            let epoch = opener.keys.epoch;
+            Some(RecordNumber { epoch, seq })
+        })
+    }
+
     /// Takes records with this connection ID alone, which this side chose (RFC 9146 section 3).
     pub fn set_connection_id(&mut self, connection_id: ConnectionId) {
         self.connection_id = connection_id;
@@ -120,6 +130,11 @@ impl Opener {
     /// Whether so many records were forged that the current key must not be used any more.
     pub fn is_exhausted(&self) -> bool {
         self.current.is_exhausted()
+    }
+
+    /// The version whose records are opened: that of the same TLS version.
+    pub fn version(&self) -> ProtocolVersion {
+        self.current.keys.version()
     }
 
     /// The current epoch.

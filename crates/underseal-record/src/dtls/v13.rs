@@ -17,6 +17,13 @@ const SAMPLE_LEN: usize = 16;
 /// Most bytes of ciphertext (RFC 9147 section 4.2.3, as RFC 8446 section 5.2).
 const MAX_BODY: usize = MAX_PLAINTEXT + 256;
 
+/// Whether `record` is one of DTLS 1.3 that is under keys, as its first byte says.
+pub fn has_unified_header(record: &[u8]) -> bool {
+    record
+        .first()
+        .is_some_and(|first| first & FORM_MASK == FORM)
+}
+
 /// A header, its record number still encrypted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {

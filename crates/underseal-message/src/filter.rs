@@ -7,6 +7,7 @@ use crate::held::Held;
 use crate::message::Wishes;
 use crate::{Denied, Direction, Message, ParseError, Program, Slices, Verdict};
 
+mod datagram;
 mod decision;
 mod kernel;
 mod offer;
@@ -279,6 +280,16 @@ impl<P: Program<K>, K> Filter<P, K> {
 
     /// Runs the program on what is held and `input`.
     fn run(&mut self, input: Slices<'_>, is_last: bool) -> Result<(Verdict<K>, Wishes), Denied> {
+        self.run_with(input, is_last, self.kernel.is_some())
+    }
+
+    /// As [`run`](Self::run); `all_edits` keeps those that the program does not cover, too.
+    fn run_with(
+        &mut self,
+        input: Slices<'_>,
+        is_last: bool,
+        all_edits: bool,
+    ) -> Result<(Verdict<K>, Wishes), Denied> {
         let cork_limit = if is_last { 0 } else { self.cork_limit };
         let mut message = Message::joined(self.held.bytes(), input, cork_limit);
         let program = &mut self.program;
@@ -290,7 +301,7 @@ impl<P: Program<K>, K> Filter<P, K> {
         match catch_unwind(run) {
             Ok((verdict, error)) => {
                 self.error = error;
-                Ok((verdict, message.into_wishes(self.kernel.is_some())))
+                Ok((verdict, message.into_wishes(all_edits)))
             }
             Err(_) => Err(self.fail()),
         }

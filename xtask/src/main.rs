@@ -1,6 +1,7 @@
 //! Development tasks of underseal: one word each, the same on a desk and in CI.
 
 mod bench;
+mod boring;
 mod compat;
 mod features;
 mod fuzz;

@@ -22,7 +22,7 @@ struct Package {
     needed_by: &'static [StepName],
 }
 
-use StepName::{Clippy, Compat, Docs, Features, Fuzz, Readme, Selftest, Tree, Unit, Vm};
+use StepName::{Boring, Clippy, Compat, Docs, Features, Fuzz, Readme, Selftest, Tree, Unit, Vm};
 
 /// Steps that compile what C libraries are needed for: underseal-dtls, and peers of the bench.
 const COMPILES_C: &[StepName] = &[Clippy, Docs, Unit, Features, Readme, Vm];
@@ -33,6 +33,10 @@ const PACKAGES: &[Package] = &[
         reason: "takes debug information off what a VM runs", needed_by: &[Vm] },
     Package { name: "busybox-static", probe: Probe::Program("busybox"),
         reason: "the shell of the VMs", needed_by: &[Vm] },
+    Package { name: "clang", probe: Probe::Program("clang"),
+        reason: "reads BoringSSL's headers", needed_by: &[Boring] },
+    Package { name: "cmake", probe: Probe::Program("cmake"),
+        reason: "builds BoringSSL", needed_by: &[Boring] },
     Package { name: "cpio", probe: Probe::Program("cpio"),
         reason: "packs what a VM starts with", needed_by: &[Vm] },
     Package { name: "bsdutils", probe: Probe::Program("script"),
@@ -42,7 +46,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "ethtool", probe: Probe::Program("ethtool"),
         reason: "says what interfaces can do by another route", needed_by: &[Unit] },
     Package { name: "g++", probe: Probe::Program("g++"),
-        reason: "compiles libFuzzer", needed_by: &[Fuzz] },
+        reason: "compiles libFuzzer and BoringSSL", needed_by: &[Boring, Fuzz] },
     Package { name: "git", probe: Probe::Program("git"),
         reason: "lists the files of the tree", needed_by: &[Tree] },
     Package { name: "gnutls-bin", probe: Probe::Program("gnutls-cli"),

@@ -9,16 +9,24 @@ use anyhow::Result;
 use crate::shell;
 use crate::test::StepName;
 
-/// Package, version, and why.
-const PACKAGES: &[(&str, &str, &str)] = &[("aioquic", "1.7.2", "peer of the tests of QUIC")];
+/// Package, module, version, and why.
+const PACKAGES: &[(&str, &str, &str, &str)] = &[
+    ("aioquic", "aioquic", "1.7.2", "peer of the tests of QUIC"),
+    (
+        "python-mbedtls",
+        "mbedtls",
+        "2.10.1",
+        "peer of the tests of DTLS",
+    ),
+];
 
 /// Installs what the step of unit tests needs and the environment lacks.
 ///
 /// # Errors
 /// What Python or pip said.
 pub(crate) fn install_for(steps: &[StepName]) -> Result<()> {
-    let is_present = |(name, ..): &(&str, _, _)| {
-        let import = format!("import {name}");
+    let is_present = |(_, module, ..): &(_, &str, _, _)| {
+        let import = format!("import {module}");
         shell::output(python(&["-c", &import])).is_ok()
     };
     if !steps.contains(&StepName::Unit) || PACKAGES.iter().all(is_present) {
@@ -28,7 +36,7 @@ pub(crate) fn install_for(steps: &[StepName]) -> Result<()> {
     let mut make = shell::program("python3", &["-m", "venv"]);
     make.arg(&environment);
     shell::run(make)?;
-    for (name, version, reason) in PACKAGES {
+    for (name, _, version, reason) in PACKAGES {
         eprintln!("xtask: installing {name} {version} for Python ({reason})");
         let package = format!("{name}=={version}");
         let mut install = python(&["-m", "pip", "install", "--quiet"]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{compat, features, fuzz, packages, python, readme, selftest, shell, tree, vm};
+use crate::{boring, compat, features, fuzz, packages, python, readme, selftest, shell, tree, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -39,6 +39,8 @@ pub(crate) enum StepName {
     /// The shim in the place of tokio-rustls: its API item by item, its own tests, programs of others;
     /// quinn's own tests
     Compat,
+    /// DTLS 1.3 with handshakes of the `boring` crate; it builds BoringSSL, once
+    Boring,
     /// Each fuzz target for ten seconds
     Fuzz,
 }
@@ -100,6 +102,7 @@ impl StepName {
             Self::Selftest => selftest::step(),
             Self::Readme => readme::check(),
             Self::Compat => compat::step(),
+            Self::Boring => boring::step(),
             Self::Fuzz => fuzz::smoke(),
         }
     }

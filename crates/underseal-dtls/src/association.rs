@@ -1,19 +1,29 @@
 //! One association, without its socket: what is sealed, what is opened, and what a record makes of
 //! it. Each direction has a lock of its own, so that sending waits for no receiver.
+//!
+//! Who takes several locks takes the receiving direction's first, then that of what goes on behind the
+//! handshake, then the sending direction's.
+
+mod receive;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use underseal_record::dtls::{Discard, Opener, Sealer};
-use underseal_record::{AlertDescription, ContentType};
+use underseal_message::{Denied, Direction, Filter, Peer, Program};
+use underseal_record::dtls::{Opener, Sealer};
+use underseal_record::{AlertDescription, ContentType, ProtocolVersion};
 use underseal_sys::udp::{MAX_TRAIN, MAX_TRAIN_BYTES};
 
-use crate::alert::{Alert, CLOSE_NOTIFY};
+use crate::alert::CLOSE_NOTIFY;
 use crate::counters::Tally;
+use crate::parts::Engines;
+use crate::post_handshake::{Out, PostHandshake};
+use crate::programs::Attached;
 use crate::{ConnectionIds, Counters, Error, Parts};
 
-/// The type of a Finished message (RFC 5246 section 7.4).
-const FINISHED: u8 = 20;
+pub(crate) use receive::Delivered;
+
 /// Room for an alert under every protection.
 const ALERT_ROOM: usize = 128;
 
@@ -21,6 +31,8 @@ const ALERT_ROOM: usize = 128;
 pub(crate) struct Association {
     transmit: Mutex<Transmit>,
     receive: Mutex<Receive>,
+    /// Of DTLS 1.3, where its keys can be updated.
+    post_handshake: Option<Box<Mutex<PostHandshake>>>,
     /// Its own, or that of all associations behind one socket.
     tally: Arc<Tally>,
 }
@@ -28,12 +40,15 @@ pub(crate) struct Association {
 #[derive(Debug)]
 struct Transmit {
     sealer: Sealer,
+    program: Attached,
     is_closed: bool,
 }
 
 #[derive(Debug)]
 struct Receive {
     opener: Opener,
+    program: Attached,
+    version: ProtocolVersion,
     /// The handshake's last flight, while the peer may lack it.
     flight: Vec<Vec<u8>>,
     /// Datagrams that were opened, and not read yet.
@@ -56,6 +71,10 @@ pub(crate) struct SealedTrain {
 enum End {
     CloseNotify,
     Alert(AlertDescription),
+    /// By the program on what is received.
+    Denied(Denied),
+    /// By a message that may not be sent.
+    Misbehaved(underseal_record::Error),
     IntegrityLimit,
 }
 
@@ -64,6 +83,8 @@ impl From<End> for Error {
         match end {
             End::CloseNotify => Self::ClosedByPeer,
             End::Alert(description) => Self::AlertReceived(description),
+            End::Denied(denied) => Self::Denied(denied),
+            End::Misbehaved(error) => Self::Record(error),
             End::IntegrityLimit => Self::IntegrityLimit,
         }
     }
@@ -72,41 +93,66 @@ impl From<End> for Error {
 impl Association {
     /// `flight` is what is sent again to a peer that repeats its Finished.
     pub(crate) fn new(parts: Parts, flight: Vec<Vec<u8>>) -> Self {
-        Self::counted_by(Arc::default(), parts, ConnectionIds::default(), flight)
+        let (engines, ids) = (parts.into_engines(), ConnectionIds::default());
+        Self::counted_by(Arc::default(), engines, ids, flight)
     }
 
     /// As [`new`](Self::new), with these connection IDs, counted by `tally`.
     pub(crate) fn counted_by(
         tally: Arc<Tally>,
-        parts: Parts,
+        engines: Engines,
         ids: ConnectionIds,
         flight: Vec<Vec<u8>>,
     ) -> Self {
-        let (mut sealer, mut opener) = parts.into_engines();
+        let Engines {
+            mut sealer,
+            mut opener,
+            key_updates,
+        } = engines;
+        let post_handshake = key_updates.map(PostHandshake::new);
         sealer.set_connection_id(ids.send);
         opener.set_connection_id(ids.receive);
         Self {
             transmit: Mutex::new(Transmit {
                 sealer,
+                program: Attached::default(),
                 is_closed: false,
             }),
             receive: Mutex::new(Receive {
+                version: opener.version(),
                 opener,
+                program: Attached::default(),
                 flight,
                 held: VecDeque::new(),
                 end: None,
             }),
+            post_handshake: post_handshake.map(Mutex::new).map(Box::new),
             tally,
+        }
+    }
+
+    /// Repeats what the handshake left unacknowledged.
+    #[cfg(feature = "boring")]
+    pub(crate) fn resume(&mut self, flight: crate::post_handshake::Flight) {
+        if let Some(post_handshake) = &mut self.post_handshake {
+            let post_handshake = post_handshake.get_mut();
+            let post_handshake = post_handshake.unwrap_or_else(PoisonError::into_inner);
+            post_handshake.resume(flight, Instant::now());
         }
     }
 
     pub(crate) fn into_parts(self) -> Parts {
         let transmit = self.transmit.into_inner();
         let receive = self.receive.into_inner();
-        Parts::of_engines(
-            transmit.unwrap_or_else(PoisonError::into_inner).sealer,
-            receive.unwrap_or_else(PoisonError::into_inner).opener,
-        )
+        let post_handshake = self.post_handshake.map(|post_handshake| {
+            let post_handshake = post_handshake.into_inner();
+            post_handshake.unwrap_or_else(PoisonError::into_inner)
+        });
+        Parts::of_engines(Engines {
+            sealer: transmit.unwrap_or_else(PoisonError::into_inner).sealer,
+            opener: receive.unwrap_or_else(PoisonError::into_inner).opener,
+            key_updates: post_handshake.map(PostHandshake::into_key_updates),
+        })
     }
 
     pub(crate) fn tally(&self) -> &Tally {
@@ -128,9 +174,10 @@ impl Association {
     /// Seals `payload` into the front of `out`; returns the bytes of the datagram.
     pub(crate) fn seal(&self, payload: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let mut transmit = self.open_transmit()?;
+        let payload = transmit.program.judge(payload)?;
         let sealed = transmit
             .sealer
-            .seal(ContentType::APPLICATION_DATA, payload, out)?;
+            .seal(ContentType::APPLICATION_DATA, &payload, out)?;
         self.tally.sealed.one();
         Ok(sealed)
     }
@@ -144,8 +191,15 @@ impl Association {
     ) -> Result<SealedTrain, Error> {
         let mut transmit = self.open_transmit()?;
         let mut train = SealedTrain::default();
-        for payload in payloads.iter().take(MAX_TRAIN) {
-            let (payload, overhead) = (payload.as_ref(), transmit.sealer.overhead());
+        // What a program has judged goes out: it is not run again for the next train.
+        let most = if transmit.program.is_none() {
+            MAX_TRAIN
+        } else {
+            1
+        };
+        for payload in payloads.iter().take(most) {
+            let payload = transmit.program.judge(payload.as_ref())?;
+            let overhead = transmit.sealer.overhead();
             let is_longer = payload.len() + overhead > train.segment;
             let is_too_much = train.len + payload.len() + overhead > MAX_TRAIN_BYTES;
             // What is too long for any datagram is the socket's to refuse.
@@ -153,7 +207,7 @@ impl Association {
                 break;
             }
             let data = ContentType::APPLICATION_DATA;
-            let sealed = match transmit.sealer.seal(data, payload, &mut out[train.len..]) {
+            let sealed = match transmit.sealer.seal(data, &payload, &mut out[train.len..]) {
                 Ok(sealed) => sealed,
                 Err(_) if train.count > 0 => break,
                 Err(error) => return Err(error.into()),
@@ -171,6 +225,10 @@ impl Association {
 
     /// Closes the sending direction: gives the close_notify to `send`, once.
     pub(crate) fn close(&self, send: &mut dyn FnMut(&[u8])) {
+        self.close_with(CLOSE_NOTIFY, send);
+    }
+
+    fn close_with(&self, alert: [u8; 2], send: &mut dyn FnMut(&[u8])) {
         let mut transmit = self.transmit();
         if transmit.is_closed {
             return;
@@ -179,9 +237,105 @@ impl Association {
         let mut datagram = [0; ALERT_ROOM];
         let sealer = &mut transmit.sealer;
         // A key that may seal nothing more has no alert left either: the peer finds out by silence.
-        if let Ok(len) = sealer.seal(ContentType::ALERT, &CLOSE_NOTIFY, &mut datagram) {
+        if let Ok(len) = sealer.seal(ContentType::ALERT, &alert, &mut datagram) {
             self.tally.sealed.one();
             send(&datagram[..len]);
+        }
+    }
+
+    /// Attaches a program.
+    pub(crate) fn attach<P>(&self, filter: Filter<P, Peer>) -> Result<(), Error>
+    where
+        P: Program<Peer> + Send + 'static,
+    {
+        let direction = filter.direction();
+        let attach = |program: &mut Attached| match program.is_none() {
+            true => {
+                program.attach(filter);
+                Ok(())
+            }
+            false => Err(Error::ProgramAttached(direction)),
+        };
+        match direction {
+            Direction::Egress => attach(&mut self.transmit().program),
+            Direction::Ingress => attach(&mut self.receive().program),
+        }
+    }
+
+    /// Takes a program away, if there is one.
+    pub(crate) fn detach(&self, direction: Direction) -> Result<(), Error> {
+        Ok(match direction {
+            Direction::Egress => self.transmit().program.detach(),
+            Direction::Ingress => self.receive().program.detach(),
+        }?)
+    }
+
+    /// Sends a KeyUpdate, or will when nothing else waits for its ACK; `request` asks for one of the
+    /// peer's.
+    pub(crate) fn update_keys(
+        &self,
+        request: bool,
+        send: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Error> {
+        let mut post_handshake = self.post_handshake().ok_or(Error::NoKeyUpdates)?;
+        let mut transmit = self.open_transmit()?;
+        if request || !post_handshake.is_updating() {
+            post_handshake.want_update(request);
+        }
+        Ok(post_handshake.proceed(&mut self.out(&mut transmit.sealer, &mut self.counted(send)))?)
+    }
+
+    /// Sends a KeyUpdate where the key has sealed nearly all that it may.
+    pub(crate) fn refresh(&self, send: &mut dyn FnMut(&[u8])) {
+        let is_updating = match self.post_handshake() {
+            Some(post_handshake) => post_handshake.is_updating(),
+            None => return,
+        };
+        if !is_updating && self.wants_new_keys() {
+            // Where there is no key after this one, sealing says so when the time has come.
+            let _ = self.update_keys(false, send);
+        }
+    }
+
+    /// When [`tick`](Self::tick) is due, if it is at all.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.post_handshake()?.due()
+    }
+
+    /// Whether [`tick`](Self::tick) may ever be due.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.post_handshake.is_some()
+    }
+
+    /// Repeats what was not acknowledged in time, and forgets keys whose time is over.
+    pub(crate) fn tick(&self, send: &mut dyn FnMut(&[u8])) {
+        if self.post_handshake.is_none() {
+            return;
+        }
+        let mut receive = self.receive();
+        let Some(mut post_handshake) = self.post_handshake() else {
+            return;
+        };
+        let now = Instant::now();
+        post_handshake.forget(&mut receive.opener, now);
+        let mut transmit = self.transmit();
+        if post_handshake.due().is_some_and(|due| now >= due) && !transmit.is_closed {
+            self.tally.flights_resent.one();
+            let send = &mut self.counted(send);
+            post_handshake.repeat(&mut self.out(&mut transmit.sealer, send));
+        }
+    }
+
+    fn out<'a>(&self, sealer: &'a mut Sealer, send: &'a mut dyn FnMut(&[u8])) -> Out<'a> {
+        let now = Instant::now();
+        Out { sealer, send, now }
+    }
+
+    /// Counts each record that `send` is given.
+    fn counted<'a>(&'a self, send: &'a mut dyn FnMut(&[u8])) -> impl FnMut(&[u8]) + 'a {
+        move |record| {
+            self.tally.sealed.one();
+            send(record);
         }
     }
 
@@ -207,99 +361,6 @@ impl Association {
         self.transmit().is_closed
     }
 
-    /// Opens every record of `train`, datagrams of `segment` bytes each. The first payload is copied
-    /// to `buffer` as far as it fits, others are kept for [`ready`](Self::ready).
-    pub(crate) fn take(
-        &self,
-        train: &mut [u8],
-        segment: usize,
-        buffer: &mut [u8],
-        send: &mut dyn FnMut(&[u8]),
-    ) -> Option<usize> {
-        let mut copied = None;
-        self.open(train, segment, send, |payload, _, held| match copied {
-            None => copied = Some(copy(payload, buffer)),
-            Some(_) => held.push_back(payload.to_vec()),
-        });
-        copied
-    }
-
-    /// Opens every record of `train` and gives each payload to `deliver`, with the place where it
-    /// starts in the train. `send` takes what is due in answer to authentic records; forged ones have
-    /// none.
-    pub(crate) fn open(
-        &self,
-        train: &mut [u8],
-        segment: usize,
-        send: &mut dyn FnMut(&[u8]),
-        mut deliver: impl FnMut(&[u8], usize, &mut VecDeque<Vec<u8>>),
-    ) {
-        let mut receive = self.receive();
-        for (index, datagram) in train.chunks_mut(segment.max(1)).enumerate() {
-            let mut at = 0;
-            while at < datagram.len() && receive.end.is_none() {
-                let taken = receive.opener.open(&mut datagram[at..]);
-                match taken.opened {
-                    Ok(opened) => {
-                        let plaintext = at + opened.plaintext.start..at + opened.plaintext.end;
-                        let (start, body) = (plaintext.start, &datagram[plaintext]);
-                        self.tally.opened.one();
-                        match opened.content_type {
-                            ContentType::APPLICATION_DATA => {
-                                // Whoever sends data has finished the handshake.
-                                receive.flight = Vec::new();
-                                deliver(body, index * segment + start, &mut receive.held);
-                            }
-                            other => self.control(&mut receive, other, body, send),
-                        }
-                    }
-                    Err(reason) => self.dropped(&mut receive, reason),
-                }
-                at += taken.len;
-            }
-        }
-    }
-
-    fn dropped(&self, receive: &mut Receive, reason: Discard) {
-        self.tally.dropped(reason);
-        if receive.opener.is_exhausted() {
-            receive.end = Some(End::IntegrityLimit);
-        }
-    }
-
-    /// What an authentic record that is no data does.
-    fn control(
-        &self,
-        receive: &mut Receive,
-        content_type: ContentType,
-        body: &[u8],
-        send: &mut dyn FnMut(&[u8]),
-    ) {
-        match content_type {
-            ContentType::ALERT => match Alert::parse(body) {
-                Alert::CloseNotify => {
-                    receive.end = Some(End::CloseNotify);
-                    // RFC 5246 section 7.2.1: the other side is to close in answer.
-                    self.close(send);
-                }
-                Alert::Fatal(description) => {
-                    receive.end = Some(End::Alert(description));
-                    self.transmit().is_closed = true;
-                }
-                Alert::Ignored => {}
-            },
-            ContentType::HANDSHAKE if body.first() == Some(&FINISHED) => {
-                if receive.flight.is_empty() {
-                    return;
-                }
-                self.tally.flights_resent.one();
-                receive.flight.iter().for_each(|datagram| send(datagram));
-            }
-            // Renegotiation is refused by silence (RFC 5246 sections 7.4.1.1 and 7.4.1.2).
-            _ => {}
-        }
-    }
-
     /// The sending direction, unless it is closed.
     fn open_transmit(&self) -> Result<MutexGuard<'_, Transmit>, Error> {
         let transmit = self.transmit();
@@ -311,6 +372,11 @@ impl Association {
 
     fn transmit(&self) -> MutexGuard<'_, Transmit> {
         self.transmit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn post_handshake(&self) -> Option<MutexGuard<'_, PostHandshake>> {
+        let post_handshake = self.post_handshake.as_ref()?.lock();
+        Some(post_handshake.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn receive(&self) -> MutexGuard<'_, Receive> {

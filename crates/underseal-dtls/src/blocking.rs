@@ -1,5 +1,7 @@
 //! The socket for programs without a runtime.
 
+#[cfg(feature = "boring")]
+mod boring;
 #[cfg(feature = "openssl")]
 mod handshake;
 
@@ -7,6 +9,8 @@ use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
 use std::{fmt, io};
+
+use underseal_message::{Direction, Filter, Peer, Program};
 
 use crate::association::Association;
 use crate::endpoint::Endpoint;
@@ -86,6 +90,46 @@ impl DtlsSocket {
         self.patiently(|turn| self.endpoint.recv_batch(turn, batch))
     }
 
+    /// Has a program of [`underseal_message`](crate::message) look at each datagram of one direction: before it is
+    /// sealed, or after it was opened. Each is a message of its own ([`Filter::judge`]).
+    ///
+    /// A datagram that it refuses is not sent, and [`send`](Self::send) fails with [`Error::Denied`]; one that was
+    /// received vanishes, and is counted ([`Counters::refused`]). A program that panics or ends the stream ends its direction.
+    /// A datagram that the socket did not take is judged again when it comes again. The program is run while the
+    /// direction is locked, so that it must not use this association itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ProgramAttached`] if the direction has one.
+    pub fn attach<P>(&self, filter: Filter<P, Peer>) -> Result<(), Error>
+    where
+        P: Program<Peer> + Send + 'static,
+    {
+        self.endpoint.association().attach(filter)
+    }
+
+    /// Takes the program of a direction away, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] if it has ended the direction, which would go on without it.
+    pub fn detach(&self, direction: Direction) -> Result<(), Error> {
+        self.endpoint.association().detach(direction)
+    }
+
+    /// Sends a KeyUpdate of DTLS 1.3; `request` asks the peer for one, too. Sending goes on under the key that
+    /// is used until the peer has acknowledged it, and it is repeated meanwhile, while somebody sends or
+    /// receives. Of itself that happens when a key has sealed nearly all that it may.
+    ///
+    /// One that is under way already is enough, but where `request` asks for more: it goes out behind it then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeyUpdates`] under DTLS 1.2; [`Error::Closed`] as [`send`](Self::send).
+    pub fn update_keys(&self, request: bool) -> Result<(), Error> {
+        self.endpoint.update_keys(request)
+    }
+
     /// Lets the kernel hand over several datagrams at once (`UDP_GRO`): for those who receive in
     /// batches. A single [`recv`](Self::recv) has to keep the others then.
     ///
@@ -143,7 +187,8 @@ impl DtlsSocket {
         self.endpoint.overhead()
     }
 
-    /// Whether the key has sealed nearly all that it may: make a new association soon.
+    /// Whether the key has sealed nearly all that it may: make a new association soon, under DTLS 1.2. DTLS 1.3
+    /// updates its keys then.
     pub fn wants_new_keys(&self) -> bool {
         self.endpoint.wants_new_keys()
     }

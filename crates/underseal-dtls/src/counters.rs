@@ -10,9 +10,11 @@ pub struct Counters {
     pub sealed: u64,
     /// Authentic records opened.
     pub opened: u64,
+    /// Payloads that were opened, and that a program dropped.
+    pub refused: u64,
     /// ICMP errors that the socket reported, and that changed nothing.
     pub icmp_errors: u64,
-    /// How often the handshake's last flight was sent again.
+    /// How often the handshake's last flight was sent again, or a message that followed it.
     pub flights_resent: u64,
     dropped: [u64; Discard::COUNT],
 }
@@ -34,6 +36,7 @@ impl Counters {
 pub(crate) struct Tally {
     pub(crate) sealed: Count,
     pub(crate) opened: Count,
+    pub(crate) refused: Count,
     pub(crate) icmp_errors: Count,
     pub(crate) flights_resent: Count,
     dropped: [Count; Discard::COUNT],
@@ -62,6 +65,7 @@ impl Tally {
         Counters {
             sealed: self.sealed.get(),
             opened: self.opened.get(),
+            refused: self.refused.get(),
             icmp_errors: self.icmp_errors.get(),
             flights_resent: self.flights_resent.get(),
             dropped: std::array::from_fn(|index| self.dropped[index].get()),

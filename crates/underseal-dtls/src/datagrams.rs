@@ -1,7 +1,10 @@
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use underseal_sys::udp::{self, Train};
 
@@ -15,6 +18,11 @@ pub trait Datagrams: AsFd + sealed::Sealed {
     /// Makes a call that receives.
     #[doc(hidden)]
     fn receiving<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R>;
+
+    /// Waits for a datagram, and no longer than until `due`, if the socket waits at all. Whether a call that
+    /// receives is in place.
+    #[doc(hidden)]
+    fn is_readable_by(&self, due: Instant) -> io::Result<bool>;
 }
 
 mod sealed {
@@ -24,6 +32,24 @@ mod sealed {
     impl Sealed for tokio::net::UdpSocket {}
 }
 
+/// Waits until `due`, or as long as the socket's read timeout is.
+fn is_readable_by(socket: &UdpSocket, due: Instant) -> io::Result<bool> {
+    if fcntl_getfl(socket)?.contains(OFlags::NONBLOCK) {
+        return Ok(true);
+    }
+    let patience = due.saturating_duration_since(Instant::now());
+    let patience = socket
+        .read_timeout()?
+        .map_or(patience, |limit| limit.min(patience));
+    let patience = Timespec::try_from(patience).map_err(|_| Errno::INVAL)?;
+    let mut polled = [PollFd::new(socket, PollFlags::IN)];
+    match poll(&mut polled, Some(&patience)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 impl Datagrams for UdpSocket {
     fn sending<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
         call(self.as_fd())
@@ -31,6 +57,10 @@ impl Datagrams for UdpSocket {
 
     fn receiving<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
         call(self.as_fd())
+    }
+
+    fn is_readable_by(&self, due: Instant) -> io::Result<bool> {
+        is_readable_by(self, due)
     }
 }
 
@@ -43,12 +73,44 @@ impl Datagrams for tokio::net::UdpSocket {
     fn receiving<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
         self.try_io(tokio::io::Interest::READABLE, || call(self.as_fd()))
     }
+
+    fn is_readable_by(&self, _: Instant) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Sends `datagrams`, each `segment` bytes long, the last one with what is left.
 pub(crate) fn send(socket: &impl Datagrams, datagrams: &[u8], segment: usize) -> io::Result<usize> {
     let segment = u16::try_from(segment).map_err(|_| Errno::MSGSIZE)?;
     socket.sending(|fd| Ok(udp::send_train(fd, datagrams, segment)?))
+}
+
+/// Sends a train, or its datagrams one by one where the path takes no trains: `EIO` where its
+/// interface computes no checksums, `EINVAL` (`EMSGSIZE` since Linux 6.14) where datagrams would be
+/// fragmented. How many of them were sent; an error where not even the first was.
+pub(crate) fn send_train(
+    sealed: &[u8],
+    segment: usize,
+    mut transmit: impl FnMut(&[u8], usize) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let count = sealed.len().div_ceil(segment);
+    let refused = match transmit(sealed, segment) {
+        Ok(_) => return Ok(count),
+        Err(error) => error,
+    };
+    let errno = Errno::from_io_error(&refused);
+    let no_trains = matches!(errno, Some(Errno::IO | Errno::INVAL | Errno::MSGSIZE));
+    if count == 1 || !no_trains {
+        return Err(refused);
+    }
+    for (sent, datagram) in sealed.chunks(segment).enumerate() {
+        match transmit(datagram, segment) {
+            Ok(_) => {}
+            Err(error) if sent == 0 => return Err(error),
+            Err(_) => return Ok(sent),
+        }
+    }
+    Ok(count)
 }
 
 /// Receives a datagram, or several of one size.
@@ -142,6 +204,10 @@ pub(crate) mod scripted {
             call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
         ) -> io::Result<R> {
             follow(&self.receives, || call(self.as_fd()))
+        }
+
+        fn is_readable_by(&self, due: Instant) -> io::Result<bool> {
+            is_readable_by(&self.socket, due)
         }
     }
 }

@@ -1,13 +1,14 @@
 //! An association and its socket: each call once, without waiting. The blocking socket and tokio's
 //! are two ways to wait around it.
 
+use std::collections::VecDeque;
 use std::io;
+use std::time::Instant;
 
-use rustix::io::Errno;
-use underseal_sys::udp;
+use underseal_sys::udp::{self, Train};
 
-use crate::association::Association;
-use crate::datagrams::{self, Datagrams, is_icmp};
+use crate::association::{Association, Delivered};
+use crate::datagrams::{self, Datagrams, is_icmp, send_train};
 use crate::turn::{Turn, Turns};
 use crate::{Batch, Counters, Error, Parts, buffers};
 
@@ -58,6 +59,7 @@ impl<S: Datagrams> Endpoint<S> {
         let mut buffer = buffers::lend();
         let len = self.association.seal(payload, &mut buffer)?;
         self.transmit(&buffer[..len], len)?;
+        self.keep_up();
         Ok(payload.len())
     }
 
@@ -68,39 +70,70 @@ impl<S: Datagrams> Endpoint<S> {
         let mut sent = 0;
         while sent < payloads.len() {
             let train = self.association.seal_train(&payloads[sent..], &mut buffer);
-            let outcome = train
-                .and_then(|train| Ok(self.transmit_train(&buffer[..train.len], train.segment)?));
+            let outcome = train.and_then(|train| {
+                let transmit = |sealed: &[u8], segment| self.transmit(sealed, segment);
+                Ok(send_train(&buffer[..train.len], train.segment, transmit)?)
+            });
             match outcome {
                 Ok(count) => sent += count,
                 Err(_) if sent > 0 => break,
                 Err(error) => return Err(error),
             }
         }
+        self.keep_up();
         Ok(sent)
     }
 
-    /// Sends a train, or its datagrams one by one where the path takes no trains: `EIO` where its
-    /// interface computes no checksums, `EINVAL` (`EMSGSIZE` since Linux 6.14) where datagrams would be
-    /// fragmented. How many of them were sent; an error where not even the first was.
-    fn transmit_train(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
-        let count = sealed.len().div_ceil(segment);
-        let refused = match self.transmit(sealed, segment) {
-            Ok(_) => return Ok(count),
-            Err(error) => error,
+    /// What DTLS 1.3 has to do from time to time: repeat what was not acknowledged, and update keys.
+    fn keep_up(&self) {
+        if self.association.is_timed() {
+            self.association.tick(&mut |again| self.answer(again));
+            self.association
+                .refresh(&mut |message| self.answer(message));
+        }
+    }
+
+    pub(crate) fn association(&self) -> &Association {
+        &self.association
+    }
+
+    /// Sends a KeyUpdate.
+    pub(crate) fn update_keys(&self, request: bool) -> Result<(), Error> {
+        self.association
+            .update_keys(request, &mut |message| self.answer(message))
+    }
+
+    /// When something is due to be sent again, if it is at all.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.association.due()
+    }
+
+    /// Whether anything may ever be due.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.association.is_timed()
+    }
+
+    /// Receives a datagram, or several of one size; `None` where somebody said something by ICMP, or it was
+    /// time for something else.
+    fn receive(&self, buffer: &mut [u8]) -> Option<Result<Train, Error>> {
+        self.keep_up();
+        let is_readable = match self.due() {
+            Some(due) => self.socket.is_readable_by(due),
+            None => Ok(true),
         };
-        let errno = Errno::from_io_error(&refused);
-        let no_trains = matches!(errno, Some(Errno::IO | Errno::INVAL | Errno::MSGSIZE));
-        if count == 1 || !no_trains {
-            return Err(refused);
-        }
-        for (sent, datagram) in sealed.chunks(segment).enumerate() {
-            match self.transmit(datagram, segment) {
-                Ok(_) => {}
-                Err(error) if sent == 0 => return Err(error),
-                Err(_) => return Ok(sent),
+        let received = match is_readable {
+            Ok(true) => datagrams::receive(&self.socket, buffer),
+            Ok(false) => return None,
+            Err(error) => Err(error),
+        };
+        match received {
+            Err(error) if is_icmp(&error) => {
+                self.association.tally().icmp_errors.one();
+                None
             }
+            received => Some(received.map_err(Error::from)),
         }
-        Ok(count)
     }
 
     /// The next payload; `None` where a datagram was received that has none.
@@ -109,13 +142,9 @@ impl<S: Datagrams> Endpoint<S> {
             return Some(ready);
         }
         let mut lent = buffers::lend();
-        let train = match datagrams::receive(&self.socket, &mut lent) {
+        let train = match self.receive(&mut lent)? {
             Ok(train) => train,
-            Err(error) if is_icmp(&error) => {
-                self.association.tally().icmp_errors.one();
-                return None;
-            }
-            Err(error) => return Some(Err(error.into())),
+            Err(error) => return Some(Err(error)),
         };
         let datagrams = &mut lent[..train.len];
         let answer = &mut |answer: &[u8]| self.answer(answer);
@@ -126,6 +155,17 @@ impl<S: Datagrams> Endpoint<S> {
             Some(len) => Some(Ok(len)),
             None => self.association.ready(buffer),
         }
+    }
+
+    /// Takes a datagram that was received before: its payloads are kept for those who receive.
+    #[cfg(feature = "boring")]
+    pub(crate) fn arrived(&self, datagram: &mut [u8]) {
+        let len = datagram.len();
+        let answer = &mut |answer: &[u8]| self.answer(answer);
+        self.association
+            .open(datagram, len, answer, |delivered, held| {
+                held.push_back(delivered.payload.to_vec());
+            });
     }
 
     /// As [`recv`](Self::recv), all payloads of a train at once.
@@ -145,24 +185,30 @@ impl<S: Datagrams> Endpoint<S> {
         if !batch.is_empty() {
             return Some(Ok(batch.len()));
         }
-        let train = match datagrams::receive(&self.socket, batch.all()) {
+        let train = match self.receive(batch.all())? {
             Ok(train) => train,
-            Err(error) if is_icmp(&error) => {
-                self.association.tally().icmp_errors.one();
-                return None;
-            }
-            Err(error) => return Some(Err(error.into())),
+            Err(error) => return Some(Err(error)),
         };
         let (datagrams, payloads) = batch.received(train.len);
         let answer = &mut |answer: &[u8]| self.answer(answer);
-        let place = |payload: &[u8], start: usize, _: &mut _| {
-            payloads.push(start..start + payload.len());
+        let place = |delivered: Delivered<'_>, held: &mut VecDeque<Vec<u8>>| {
+            let payload = delivered.payload;
+            match delivered.start {
+                Some(start) => payloads.push(start..start + payload.len()),
+                None => held.push_back(payload.to_vec()),
+            }
         };
         self.association
             .open(datagrams, train.segment, answer, place);
         match batch.is_empty() {
-            // Nothing is kept: it was all taken above, and nobody else has the turn.
-            true => self.association.ready(&mut []),
+            // What a program has changed is kept, and so is the end.
+            true => match batch.room().map(|room| self.association.ready(room))? {
+                Some(Ok(len)) => {
+                    batch.add(len);
+                    Some(Ok(batch.len()))
+                }
+                other => other,
+            },
             false => Some(Ok(batch.len())),
         }
     }
@@ -209,6 +255,7 @@ impl<S: Datagrams> Endpoint<S> {
 #[cfg(test)]
 #[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]
 mod tests {
+    use rustix::io::Errno;
     use underseal_record::dtls::{EpochKeys, ReplayWindow};
     use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
 

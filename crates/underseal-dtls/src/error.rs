@@ -1,5 +1,6 @@
 use std::io;
 
+use underseal_message::{Denied, Direction};
 use underseal_record::{AlertDescription, ApiMisuse};
 
 /// Why an association failed, by the party at fault.
@@ -13,6 +14,12 @@ pub enum Error {
     /// A datagram could not be sealed: it is too long, or the key has sealed all it may.
     #[error(transparent)]
     Record(#[from] underseal_record::Error),
+    /// A program refused a datagram that was to be sent, or has ended a direction.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The direction has a program already.
+    #[error("direction has a program already: {0:?}")]
+    ProgramAttached(Direction),
     /// The peer closed the association in order.
     #[error("peer closed the association")]
     ClosedByPeer,
@@ -22,6 +29,9 @@ pub enum Error {
     /// The peer gave up and said why.
     #[error("peer sent fatal alert: {0}")]
     AlertReceived(AlertDescription),
+    /// The association has no key updates: it is of DTLS 1.2, or of parts without them.
+    #[error("association cannot update its keys")]
+    NoKeyUpdates,
     /// So many records were forged that the receiving key must not be used any more.
     #[error("integrity limit reached: too many datagrams were forged")]
     IntegrityLimit,
@@ -29,18 +39,26 @@ pub enum Error {
     #[cfg(feature = "openssl")]
     #[error("handshake failed: {0}")]
     Handshake(#[from] openssl::ssl::Error),
+    /// The handshake failed; BoringSSL says why.
+    #[cfg(feature = "boring")]
+    #[error("handshake failed: {0}")]
+    BoringHandshake(boring::ssl::Error),
     /// The handshake was not over in time.
-    #[cfg(feature = "openssl")]
+    #[cfg(any(feature = "boring", feature = "openssl"))]
     #[error("handshake timed out")]
     HandshakeTimedOut,
     /// The handshake cannot be taken over.
-    #[cfg(feature = "openssl")]
+    #[cfg(any(feature = "boring", feature = "openssl"))]
     #[error("handshake cannot be taken over: {0}")]
     Handover(#[from] crate::Refusal),
     /// OpenSSL cannot be set up.
     #[cfg(feature = "openssl")]
     #[error("OpenSSL: {0}")]
     Setup(#[from] openssl::error::ErrorStack),
+    /// BoringSSL cannot be set up.
+    #[cfg(feature = "boring")]
+    #[error("BoringSSL: {0}")]
+    BoringSetup(boring::error::ErrorStack),
     /// Neither side sent data for as long as a listener waits.
     #[error("association was silent for too long")]
     Silent,
@@ -78,9 +96,10 @@ impl From<Error> for io::Error {
                     other => Self::other(other),
                 };
             }
+            Error::Denied(_) => io::ErrorKind::PermissionDenied,
             Error::Closed => io::ErrorKind::BrokenPipe,
             Error::ClosedByPeer | Error::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
-            #[cfg(feature = "openssl")]
+            #[cfg(any(feature = "boring", feature = "openssl"))]
             Error::HandshakeTimedOut => io::ErrorKind::TimedOut,
             _ => io::ErrorKind::Other,
         };

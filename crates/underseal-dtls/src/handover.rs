@@ -12,34 +12,7 @@ use crate::association::Association;
 use crate::datagrams::Datagrams;
 use crate::endpoint::Endpoint;
 use crate::handshake_io::{FIRST_EPOCH, Seen};
-use crate::{Error, HandshakeIo, Parts};
-
-/// Why a handshake cannot be taken over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The handshake is not over.
-    #[error("the handshake is not finished")]
-    NotFinished,
-    /// Another version than DTLS 1.2 was agreed on.
-    #[error("version {0} is not DTLS 1.2")]
-    Version(String),
-    /// A cipher suite without AES-GCM or ChaCha20-Poly1305 was agreed on.
-    #[error("cipher suite {0} has no AEAD that is known here")]
-    CipherSuite(String),
-    /// Another handshake was made on top of the first.
-    #[error("keys were renegotiated")]
-    Renegotiated,
-    /// OpenSSL holds data that the application has not read.
-    #[error("data was received that was not read")]
-    UnreadData,
-    /// More came during the handshake than is kept: which records were opened is not known.
-    #[error("too much was received before the hand-over")]
-    TooMuchReceived,
-    /// OpenSSL does not give the secrets of the session away.
-    #[error("the session has no secrets")]
-    NoSecrets,
-}
+use crate::{Error, HandshakeIo, Parts, Refusal};
 
 /// Takes the handshake apart, or says why it cannot be taken over.
 pub(crate) fn take_over<S: Datagrams>(

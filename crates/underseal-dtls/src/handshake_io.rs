@@ -1,9 +1,10 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use underseal_record::dtls::{RecordNumber, record_numbers};
+use underseal_record::ProtocolVersion;
+use underseal_record::dtls::{RecordNumber, protected_version, record_numbers};
 
-use crate::datagrams::{self, Datagrams};
+use crate::datagrams::{self, Datagrams, is_icmp};
 
 /// The epoch whose keys one handshake makes.
 pub(crate) const FIRST_EPOCH: u16 = 1;
@@ -15,7 +16,8 @@ const MAX_KEPT: usize = 1 << 16;
 /// through it, and it keeps what the hand-over has to know of them.
 ///
 /// Those are the number of the last record that was sent under the new keys, the received datagrams
-/// with records under the new keys, and the last flight that was sent.
+/// with records under the new keys, and the last flight that was sent; of DTLS 1.3, whose numbers are
+/// encrypted, all datagrams with records under keys.
 #[derive(Debug)]
 pub struct HandshakeIo<S> {
     socket: Arc<S>,
@@ -25,8 +27,11 @@ pub struct HandshakeIo<S> {
 /// What a handshake has sent and received.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// The highest number sent in an epoch with keys.
+    /// The highest number sent in an epoch with keys, of DTLS 1.2.
     pub(crate) last_sent: Option<RecordNumber>,
+    /// Datagrams sent with records of DTLS 1.3 under keys.
+    pub(crate) sent: Vec<Vec<u8>>,
+    sent_len: usize,
     /// Datagrams with records of an epoch with keys.
     pub(crate) received: Vec<Vec<u8>>,
     received_len: usize,
@@ -67,9 +72,15 @@ impl<S: Datagrams> HandshakeIo<S> {
 
 impl<S: Datagrams> Read for HandshakeIo<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let train = datagrams::receive(&*self.socket, buffer)?;
-        self.seen.received(&buffer[..train.len]);
-        Ok(train.len)
+        match datagrams::receive(&*self.socket, buffer) {
+            // Anybody can say by ICMP that nobody is there: who is not shows by silence.
+            Err(error) if is_icmp(&error) => Err(io::ErrorKind::WouldBlock.into()),
+            received => {
+                let len = received?.len;
+                self.seen.received(&buffer[..len]);
+                Ok(len)
+            }
+        }
     }
 }
 
@@ -78,7 +89,12 @@ impl<S: Datagrams> Write for HandshakeIo<S> {
         // First: a record that the socket does not take has used its number all the same, and the peer
         // lacks the flight that it is of.
         self.seen.sent(datagram);
-        datagrams::send(&*self.socket, datagram, datagram.len())
+        let send = || datagrams::send(&*self.socket, datagram, datagram.len());
+        match send() {
+            // It was said of an earlier datagram, and instead of sending this one.
+            Err(error) if is_icmp(&error) => send(),
+            sent => sent,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -97,13 +113,24 @@ impl Seen {
         if self.flight_len <= MAX_KEPT {
             self.flight.push(datagram.to_vec());
         }
-        let protected = record_numbers(datagram).filter(|number| number.epoch > 0);
-        self.last_sent = self.last_sent.into_iter().chain(protected).max();
+        match protected_version(datagram) {
+            Some(ProtocolVersion::Tls12) => {
+                let protected = record_numbers(datagram).filter(|number| number.epoch > 0);
+                self.last_sent = self.last_sent.into_iter().chain(protected).max();
+            }
+            Some(ProtocolVersion::Tls13) => {
+                self.sent_len += datagram.len();
+                if !self.is_overfull() {
+                    self.sent.push(datagram.to_vec());
+                }
+            }
+            None => {}
+        }
     }
 
     pub(crate) fn received(&mut self, datagram: &[u8]) {
         self.flight_is_over = true;
-        if record_numbers(datagram).any(|number| number.epoch > 0) {
+        if protected_version(datagram).is_some() {
             self.received_len += datagram.len();
             if !self.is_overfull() {
                 self.received.push(datagram.to_vec());
@@ -111,9 +138,9 @@ impl Seen {
         }
     }
 
-    /// Whether there was too much to keep: which records were opened is not known then.
+    /// Whether there was too much to keep: which records were sent and opened is not known then.
     pub(crate) fn is_overfull(&self) -> bool {
-        self.received_len > MAX_KEPT
+        self.received_len > MAX_KEPT || self.sent_len > MAX_KEPT
     }
 
     /// Whether records were sent under other keys than those of the first handshake.
@@ -161,6 +188,35 @@ mod tests {
         let seen = io.take_seen();
         assert_eq!(seen.next_seq(), 6);
         assert_eq!(seen.into_flight(), [record(4), record(5)]);
+    }
+
+    #[test]
+    fn what_icmp_says_does_not_end_a_handshake() {
+        let said = Some(Errno::CONNREFUSED);
+        let (near, far) = Scripted::pair(&[said], &[said]);
+        let mut io = HandshakeIo::new(near).expect("it is connected");
+        io.write_all(&record(4)).expect("it is sent all the same");
+        let read = io.read(&mut [0; 100]).expect_err("nothing came");
+        assert_eq!(read.kind(), io::ErrorKind::WouldBlock);
+        let mut far = HandshakeIo::new(far).expect("it is connected");
+        assert_eq!(far.read(&mut [0; 100]).expect("it came"), 14);
+    }
+
+    #[test]
+    fn all_that_dtls_1_3_sends_under_keys_is_kept_as_far_as_it_is_bounded() {
+        let (mut io, _far) = io(&[]);
+        let unified = [0x2e; 1000];
+        io.write_all(&[22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9])
+            .expect("the socket takes it");
+        io.write_all(&unified).expect("the socket takes it");
+        let seen = io.take_seen();
+        assert_eq!(seen.sent, [unified]);
+        assert_eq!(seen.last_sent, None, "its number is encrypted");
+        assert!(!seen.is_overfull());
+        for _ in 0..=MAX_KEPT / 1000 {
+            io.write_all(&unified).expect("the socket takes it");
+        }
+        assert!(io.take_seen().is_overfull());
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod alert;
 mod association;
 mod batch;
 pub mod blocking;
+#[cfg(feature = "boring")]
+pub mod boring;
 #[doc(hidden)]
 pub mod buffers;
 mod counters;
@@ -16,13 +18,19 @@ mod endpoint;
 mod error;
 #[cfg(feature = "openssl")]
 mod handover;
+#[cfg(any(feature = "boring", all(test, feature = "openssl")))]
+mod handover13;
 #[cfg(feature = "openssl")]
 mod handshake;
-#[cfg(feature = "openssl")]
+#[cfg(any(feature = "boring", feature = "openssl"))]
 mod handshake_io;
 #[cfg(all(feature = "openssl", feature = "tokio"))]
 mod listener;
 mod parts;
+mod post_handshake;
+mod programs;
+#[cfg(any(feature = "boring", feature = "openssl"))]
+mod refusal;
 #[cfg(feature = "tokio")]
 mod socket;
 mod turn;
@@ -31,9 +39,7 @@ pub use batch::Batch;
 pub use counters::Counters;
 pub use datagrams::{Datagrams, is_icmp};
 pub use error::Error;
-#[cfg(feature = "openssl")]
-pub use handover::Refusal;
-#[cfg(feature = "openssl")]
+#[cfg(any(feature = "boring", feature = "openssl"))]
 pub use handshake_io::HandshakeIo;
 #[cfg(all(feature = "openssl", feature = "tokio"))]
 pub use listener::{
@@ -41,6 +47,9 @@ pub use listener::{
     Unadmitted,
 };
 pub use parts::{ConnectionIds, Parts};
+#[cfg(any(feature = "boring", feature = "openssl"))]
+pub use refusal::Refusal;
 #[cfg(feature = "tokio")]
 pub use socket::DtlsSocket;
+pub use underseal_message as message;
 pub use underseal_record::dtls::Discard;

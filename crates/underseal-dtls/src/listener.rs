@@ -12,14 +12,17 @@ mod peer;
 mod table;
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use openssl::rand::rand_bytes;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use underseal_record::dtls::{ClientHello, CookieKey};
+use underseal_sys::udp::{Path, receive_train_from, set_gro, set_packet_info};
 use zeroize::Zeroizing;
 
 use self::demultiplexer::{Cookies, Demultiplexer};
@@ -49,7 +52,17 @@ pub struct DtlsListener {
     /// Whose turn it is, of inbox and socket: neither keeps the other waiting.
     is_inbox_turn: bool,
     buffer: Box<[u8]>,
+    /// What is in the buffer, and was not looked at yet.
+    train: Arrived,
     ticked: Instant,
+}
+
+/// Datagrams that came together.
+struct Arrived {
+    left: Range<usize>,
+    /// Bytes of each, the last one excepted, which may be shorter.
+    segment: usize,
+    path: Path,
 }
 
 impl DtlsListener {
@@ -99,6 +112,9 @@ impl DtlsListener {
         cookies: Arc<Cookies>,
         member: Option<(Member, Inbox)>,
     ) -> Self {
+        // Where the kernel knows neither, datagrams come one by one, and answers leave as its routes say.
+        let _ = set_gro(&socket, true);
+        let _ = set_packet_info(&socket, true);
         let socket = Arc::new(socket);
         let (member, inbox) = member.unzip();
         let shared = Arc::clone(&socket);
@@ -108,6 +124,7 @@ impl DtlsListener {
             inbox,
             is_inbox_turn: false,
             buffer: vec![0; buffers::LEN].into_boxed_slice(),
+            train: Arrived::none(),
             ticked: Instant::now(),
         }
     }
@@ -159,25 +176,41 @@ impl DtlsListener {
     }
 
     fn arrive(&mut self, steered: Steered, buffer: &mut [u8]) {
-        let Steered { from, mut datagram } = steered;
-        self.demultiplexer.arrive(from, &mut datagram, buffer);
+        let Steered { path, mut datagram } = steered;
+        self.demultiplexer.arrive(path, &mut datagram, buffer);
     }
 
-    /// Receives one datagram; `false` where there is none.
+    /// Takes one datagram that the socket has, or had; `false` where there is none.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<bool, Error> {
-        match self.socket.try_recv_from(&mut self.buffer) {
-            Ok((len, from)) => {
-                let datagram = &mut self.buffer[..len];
-                self.demultiplexer.arrive(from, datagram, buffer);
-                Ok(true)
+        if self.train.left.is_empty() {
+            match self.receive_train() {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if is_icmp(&error) => {
+                    self.demultiplexer.tally.records.icmp_errors.one();
+                    return Ok(true);
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) if is_icmp(&error) => {
-                self.demultiplexer.tally.records.icmp_errors.one();
-                Ok(true)
-            }
-            Err(error) => Err(error.into()),
         }
+        let (place, path) = (self.train.next(), self.train.path);
+        let datagram = &mut self.buffer[place];
+        self.demultiplexer.arrive(path, datagram, buffer);
+        Ok(true)
+    }
+
+    /// Receives a datagram, or several of one peer and size.
+    fn receive_train(&mut self) -> io::Result<()> {
+        let (socket, buffer) = (&*self.socket, &mut self.buffer);
+        let (train, path) = socket.try_io(Interest::READABLE, || {
+            Ok(receive_train_from(socket, buffer)?)
+        })?;
+        self.train = Arrived {
+            left: 0..train.len,
+            segment: train.segment,
+            path,
+        };
+        Ok(())
     }
 
     /// Waits for the socket, for another worker, or until something is due.
@@ -256,6 +289,23 @@ impl DtlsListener {
     /// The socket: for its address and options. Whatever is sent through it is not sealed.
     pub fn socket(&self) -> &UdpSocket {
         &self.socket
+    }
+}
+
+impl Arrived {
+    fn none() -> Self {
+        Self {
+            left: 0..0,
+            segment: 0,
+            path: Path::from(SocketAddr::from(([0; 4], 0))),
+        }
+    }
+
+    /// The place of the next datagram.
+    fn next(&mut self) -> Range<usize> {
+        let start = self.left.start;
+        self.left.start = self.left.end.min(start + self.segment);
+        start..self.left.start
     }
 }
 

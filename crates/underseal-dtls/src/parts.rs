@@ -1,6 +1,6 @@
 use std::fmt;
 
-use underseal_record::dtls::{ConnectionId, EpochKeys, Opener, ReplayWindow, Sealer};
+use underseal_record::dtls::{ConnectionId, EpochKeys, KeyUpdates, Opener, ReplayWindow, Sealer};
 
 /// An association without its socket: for another process, or another engine.
 ///
@@ -14,6 +14,17 @@ pub struct Parts {
     pub receive: EpochKeys,
     /// Which records were opened.
     pub window: ReplayWindow,
+    /// What makes the keys that follow, in DTLS 1.3. An association without it keeps its keys, and takes no
+    /// messages of its peer's.
+    pub key_updates: Option<KeyUpdates>,
+}
+
+/// An association ready for use.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    pub(crate) sealer: Sealer,
+    pub(crate) opener: Opener,
+    pub(crate) key_updates: Option<KeyUpdates>,
 }
 
 /// The connection IDs of an association (RFC 9146), as its handshake agreed on them; empty in a direction
@@ -34,19 +45,32 @@ impl Parts {
             send,
             receive,
             window,
+            key_updates: None,
         }
     }
 
-    pub(crate) fn into_engines(self) -> (Sealer, Opener) {
-        (
-            Sealer::new(self.send),
-            Opener::new(self.receive, self.window),
-        )
+    /// With what makes the keys that follow: the secrets that `send` and `receive` derive from.
+    #[must_use]
+    pub fn with_key_updates(mut self, key_updates: KeyUpdates) -> Self {
+        self.key_updates = Some(key_updates);
+        self
     }
 
-    pub(crate) fn of_engines(sealer: Sealer, opener: Opener) -> Self {
-        let (receive, window) = opener.into_parts();
-        Self::new(sealer.into_keys(), receive, window)
+    pub(crate) fn into_engines(self) -> Engines {
+        Engines {
+            sealer: Sealer::new(self.send),
+            opener: Opener::new(self.receive, self.window),
+            key_updates: self.key_updates,
+        }
+    }
+
+    pub(crate) fn of_engines(engines: Engines) -> Self {
+        let (receive, window) = engines.opener.into_parts();
+        let parts = Self::new(engines.sealer.into_keys(), receive, window);
+        Self {
+            key_updates: engines.key_updates,
+            ..parts
+        }
     }
 }
 
@@ -55,6 +79,7 @@ impl fmt::Debug for Parts {
         f.debug_struct("Parts")
             .field("send", &self.send)
             .field("receive", &self.receive)
+            .field("key_updates", &self.key_updates)
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,16 @@
+#[cfg(feature = "boring")]
+mod boring;
 #[cfg(feature = "openssl")]
 mod handshake;
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::pin::pin;
 
 use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use underseal_message::{Direction, Filter, Peer, Program};
 
 use crate::association::Association;
 use crate::endpoint::Endpoint;
@@ -19,6 +24,8 @@ use crate::{Batch, Counters, Error, Parts};
 /// whole, or it was not.
 pub struct DtlsSocket {
     endpoint: Endpoint<UdpSocket>,
+    /// Tells those who wait that something is due, or later than it was.
+    armed: Notify,
 }
 
 impl DtlsSocket {
@@ -30,9 +37,12 @@ impl DtlsSocket {
     pub fn from_parts(socket: UdpSocket, parts: Parts) -> Result<Self, Error> {
         socket.peer_addr()?;
         let association = Association::new(parts, Vec::new());
-        Ok(Self {
-            endpoint: Endpoint::new(socket, association),
-        })
+        Ok(Self::of(Endpoint::new(socket, association)))
+    }
+
+    fn of(endpoint: Endpoint<UdpSocket>) -> Self {
+        let armed = Notify::new();
+        Self { endpoint, armed }
     }
 
     /// Takes the association apart. Datagrams that were opened and not read yet are lost.
@@ -51,7 +61,10 @@ impl DtlsSocket {
                 Err(Error::Socket(error)) if error.kind() == ErrorKind::WouldBlock => {
                     self.socket().writable().await?;
                 }
-                sent => return sent,
+                sent => {
+                    self.arm();
+                    return sent;
+                }
             }
         }
     }
@@ -77,7 +90,10 @@ impl DtlsSocket {
                 Err(Error::Socket(error)) if error.kind() == ErrorKind::WouldBlock => {
                     self.socket().writable().await?;
                 }
-                sent => return sent,
+                sent => {
+                    self.arm();
+                    return sent;
+                }
             }
         }
     }
@@ -113,12 +129,73 @@ impl DtlsSocket {
             let attempted = attempt(&self.endpoint.turns().next());
             match attempted {
                 Some(Err(Error::Socket(error))) if error.kind() == ErrorKind::WouldBlock => {
-                    self.socket().readable().await?;
+                    self.readable().await?;
                 }
                 Some(received) => return received,
                 None => {}
             }
         }
+    }
+
+    /// Waits for a datagram, or until something is due.
+    async fn readable(&self) -> io::Result<()> {
+        if !self.endpoint.is_timed() {
+            return self.socket().readable().await;
+        }
+        let mut armed = pin!(self.armed.notified());
+        // From here on nothing is missed, which may have become due meanwhile.
+        armed.as_mut().enable();
+        let due = self.endpoint.due();
+        let expired = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            readable = self.socket().readable() => readable,
+            () = expired => Ok(()),
+            () = armed => Ok(()),
+        }
+    }
+
+    fn arm(&self) {
+        if self.endpoint.due().is_some() {
+            self.armed.notify_waiters();
+        }
+    }
+
+    /// As [`blocking::DtlsSocket::attach`](crate::blocking::DtlsSocket::attach).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn attach<P>(&self, filter: Filter<P, Peer>) -> Result<(), Error>
+    where
+        P: Program<Peer> + Send + 'static,
+    {
+        self.endpoint.association().attach(filter)
+    }
+
+    /// As [`blocking::DtlsSocket::detach`](crate::blocking::DtlsSocket::detach).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn detach(&self, direction: Direction) -> Result<(), Error> {
+        self.endpoint.association().detach(direction)
+    }
+
+    /// As [`blocking::DtlsSocket::update_keys`](crate::blocking::DtlsSocket::update_keys); it is repeated while
+    /// somebody receives.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn update_keys(&self, request: bool) -> Result<(), Error> {
+        self.endpoint.update_keys(request)?;
+        self.arm();
+        Ok(())
     }
 
     /// Sends a close_notify, once, if the socket has room for it. Receiving goes on until the peer
@@ -137,7 +214,7 @@ impl DtlsSocket {
         self.endpoint.overhead()
     }
 
-    /// Whether the key has sealed nearly all that it may: make a new association soon.
+    /// As [`blocking::DtlsSocket::wants_new_keys`](crate::blocking::DtlsSocket::wants_new_keys).
     pub fn wants_new_keys(&self) -> bool {
         self.endpoint.wants_new_keys()
     }

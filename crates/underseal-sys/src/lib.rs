@@ -4,6 +4,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("underseal-sys asks Linux' kernel and no other");
 
+#[cfg(feature = "boring")]
+pub mod boring;
 pub mod bpf;
 #[cfg(feature = "tokio")]
 pub mod deadline;

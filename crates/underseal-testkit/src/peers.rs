@@ -111,10 +111,24 @@ pub fn python(certificates: &Certificates, script: &str) -> Command {
 /// When it is not there: the test then fails, with the lines that install it.
 #[must_use]
 pub fn python_with(package: &str, certificates: &Certificates, script: &str) -> Command {
+    python_with_module(package, package, certificates, script)
+}
+
+/// As [`python_with`], with a package whose module has another name.
+///
+/// # Panics
+/// The same.
+#[must_use]
+pub fn python_with_module(
+    package: &str,
+    module: &str,
+    certificates: &Certificates,
+    script: &str,
+) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let interpreter = root.join("target/python/bin/python3");
     let mut import = Command::new(&interpreter);
-    import.args(["-c", &format!("import {package}")]);
+    import.args(["-c", &format!("import {module}")]);
     let is_there = import.output().is_ok_and(|output| output.status.success());
     assert!(
         is_there,

@@ -9,7 +9,7 @@ use syn::{Fields, ImplItem, Item, Signature, TraitItem, Type, UseTree, Visibilit
 /// The libraries, each with the crates of others that its public items may name.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("underseal", &["rustls", "tokio", "zeroize"]),
-    ("underseal-dtls", &["openssl", "tokio"]),
+    ("underseal-dtls", &["boring", "openssl", "tokio"]),
     ("underseal-http", &[]),
     ("underseal-message", &[]),
     ("underseal-policy", &["serde_json"]),
@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("underseal-quic", &["quinn_proto", "rustls"]),
     ("underseal-record", &[]),
     ("underseal-server", &["rustls", "rustls_pki_types", "tokio"]),
-    ("underseal-sys", &["rustix", "tokio"]),
+    ("underseal-sys", &["boring", "rustix", "tokio"]),
     ("underseal-ulp", &["rustix"]),
 ];
 

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 use underseal_record::dtls::{ClientHello, ConnectionId, CookieKey};
+use underseal_sys::udp::Path;
 
 use super::counters::ListenerTally;
-use super::event::{Established, Event, Pending};
+use super::event::{Established, Event, Origin, Pending};
 use super::group::Member;
 use super::handshake::{self, Finished, Handshake, Handshakes, HelloTag};
 use super::peer::send_once;
 use super::table::Table;
 use super::{DtlsAcceptor, DtlsPeer, ListenerConfig, Unadmitted};
-use crate::association::{Association, copy};
+use crate::association::{Association, Delivered, copy};
 use crate::handshake::TICK;
 use crate::{ConnectionIds, Error, Parts};
 
@@ -103,7 +104,8 @@ impl Demultiplexer {
 
     /// Takes a datagram that the socket has received. A payload in it is copied to `buffer`, for the call
     /// of [`next`](Self::next) that follows.
-    pub(super) fn arrive(&mut self, from: SocketAddr, datagram: &mut [u8], buffer: &mut [u8]) {
+    pub(super) fn arrive(&mut self, path: Path, datagram: &mut [u8], buffer: &mut [u8]) {
+        let from = path.peer;
         let Some(head) = datagram.first_chunk::<HEADER_LEN>() else {
             return self.tally.unadmitted(Unadmitted::Truncated);
         };
@@ -116,7 +118,7 @@ impl Demultiplexer {
             false => Err(Unadmitted::Address),
         };
         let reason = match hello {
-            Ok(hello) => return self.hello(from, &hello, datagram),
+            Ok(hello) => return self.hello(path, &hello, datagram),
             Err(reason) => reason,
         };
         let handshakes = self.handshakes.contains_key(&from);
@@ -127,7 +129,7 @@ impl Demultiplexer {
         match self.table.at(from).cloned() {
             Some(peer) => self.open(&peer, from, datagram, buffer),
             None if handshakes => {}
-            None => self.elsewhere(from, datagram, reason),
+            None => self.elsewhere(path, datagram, reason),
         }
     }
 
@@ -141,20 +143,20 @@ impl Demultiplexer {
     }
 
     /// What is for nobody here is dropped, or another worker's.
-    fn elsewhere(&mut self, from: SocketAddr, datagram: &[u8], reason: Unadmitted) {
+    fn elsewhere(&mut self, path: Path, datagram: &[u8], reason: Unadmitted) {
         let member = self.member.as_ref();
-        match member.and_then(|member| member.elsewhere(from)) {
+        match member.and_then(|member| member.elsewhere(path.peer)) {
             Some(worker) => {
-                self.forward(worker, from, datagram);
+                self.forward(worker, path, datagram);
             }
             None => self.tally.unadmitted(reason),
         }
     }
 
     /// Hands a datagram to another worker. Returns whether that one has room for it.
-    fn forward(&self, worker: usize, from: SocketAddr, datagram: &[u8]) -> bool {
+    fn forward(&self, worker: usize, path: Path, datagram: &[u8]) -> bool {
         let member = self.member.as_ref();
-        let is_taken = member.is_some_and(|member| member.forward(worker, from, datagram));
+        let is_taken = member.is_some_and(|member| member.forward(worker, path, datagram));
         if !is_taken {
             self.tally.unadmitted(Unadmitted::Worker);
         }
@@ -162,12 +164,13 @@ impl Demultiplexer {
     }
 
     /// A ClientHello without a cookie of ours is answered with one, and forgotten.
-    fn hello(&mut self, from: SocketAddr, hello: &ClientHello<'_>, datagram: &[u8]) {
+    fn hello(&mut self, path: Path, hello: &ClientHello<'_>, datagram: &[u8]) {
+        let from = path.peer;
         let (key, period) = (&self.cookies.key, self.cookies.period());
         if !key.verifies(from, period, hello) {
             let cookie = key.cookie(from, period, hello);
             self.tally.verify_requests.one();
-            return send_once(&self.socket, &hello.hello_verify_request(&cookie), from);
+            return send_once(&self.socket, &hello.hello_verify_request(&cookie), &path);
         }
         let tag = HelloTag::of(hello);
         if self.handshakes.get(&from).is_some_and(|one| one.is_of(tag)) {
@@ -180,7 +183,7 @@ impl Demultiplexer {
             return self.tally.unadmitted(Unadmitted::Address);
         }
         let is_new = known.is_none() && !self.handshakes.contains_key(&from);
-        if is_new && self.hand_on(from, hello, datagram) {
+        if is_new && self.hand_on(path, hello, datagram) {
             return;
         }
         match self.refusal(is_new, hello) {
@@ -190,25 +193,26 @@ impl Demultiplexer {
             }
             None => {
                 self.make_way_for(from, is_new);
-                self.begin(from, hello, datagram);
+                self.begin(path, hello, datagram);
             }
         }
     }
 
     /// Hands a client on to the other worker that has, or shall have, it; `false` if it is this one's.
     /// Routes are made for clients alone that receive at their address; who is picked removes them.
-    fn hand_on(&self, from: SocketAddr, hello: &ClientHello<'_>, datagram: &[u8]) -> bool {
+    fn hand_on(&self, path: Path, hello: &ClientHello<'_>, datagram: &[u8]) -> bool {
+        let from = path.peer;
         let Some(member) = self.member.as_ref().filter(|member| !member.has(from)) else {
             return false;
         };
         if let Some(worker) = member.elsewhere(from) {
-            self.forward(worker, from, datagram);
+            self.forward(worker, path, datagram);
             return true;
         }
         let Some(worker) = member.pick(from, hello) else {
             return false;
         };
-        if !self.forward(worker, from, datagram) {
+        if !self.forward(worker, path, datagram) {
             // That worker does not know of the client.
             member.give_up(from);
         }
@@ -252,12 +256,13 @@ impl Demultiplexer {
     }
 
     /// Begins a handshake, in the place of one that the client has given up.
-    fn begin(&mut self, from: SocketAddr, hello: &ClientHello<'_>, datagram: &[u8]) {
+    fn begin(&mut self, path: Path, hello: &ClientHello<'_>, datagram: &[u8]) {
+        let from = path.peer;
         self.tally.handshakes.one();
         let deadline = Instant::now() + self.config.handshake_timeout;
         match self.acceptor.begin(hello) {
             Ok(stream) => {
-                let handshake = Handshake::new(stream, HelloTag::of(hello), deadline);
+                let handshake = Handshake::new(stream, path, HelloTag::of(hello), deadline);
                 self.handshakes.insert(from, Box::new(handshake));
                 self.drive(from, Some(datagram));
             }
@@ -270,25 +275,25 @@ impl Demultiplexer {
         let Some(handshake) = self.handshakes.get_mut(&from) else {
             return false;
         };
-        let socket = &self.socket;
-        let driven = handshake.drive(datagram, &mut |flight| send_once(socket, flight, from));
+        let (socket, path) = (&self.socket, handshake.path());
+        let driven = handshake.drive(datagram, &mut |flight| send_once(socket, flight, &path));
         if matches!(driven, Ok(false)) {
             return false;
         }
         let handshake = self.handshakes.remove(&from);
         let finished = driven.and_then(|_| handshake.map(|one| one.finish()).transpose());
         match finished {
-            Ok(Some(finished)) => self.establish(from, finished),
+            Ok(Some(finished)) => self.establish(path, finished),
             Ok(None) => {}
             Err(why) => self.fail(from, why),
         }
         true
     }
 
-    fn establish(&mut self, from: SocketAddr, finished: Finished) {
+    fn establish(&mut self, path: Path, finished: Finished) {
         let ids = ConnectionIds::default();
         let (parts, flight) = (finished.parts, finished.flight);
-        let peer = self.insert(from, parts, ids, flight, Some(finished.hello));
+        let peer = self.insert(path, parts, ids, flight, Some(finished.hello));
         let established = Established::new(peer, finished.agreed);
         self.tell(Event::Established(established));
     }
@@ -318,22 +323,22 @@ impl Demultiplexer {
         if is_new && self.is_full() {
             self.make_way();
         }
-        Ok(self.insert(address, parts, ids, Vec::new(), None))
+        Ok(self.insert(address.into(), parts, ids, Vec::new(), None))
     }
 
     fn insert(
         &mut self,
-        address: SocketAddr,
+        path: Path,
         parts: Parts,
         ids: ConnectionIds,
         flight: Vec<Vec<u8>>,
         hello: Option<HelloTag>,
     ) -> DtlsPeer {
         let records = Arc::clone(&self.tally.records);
-        let association = Association::counted_by(records, parts, ids, flight);
+        let association = Association::counted_by(records, parts.into_engines(), ids, flight);
         let (socket, number) = (Arc::clone(&self.socket), self.next_id);
         self.next_id += 1;
-        let peer = DtlsPeer::new(association, socket, address, number, ids.receive, hello);
+        let peer = DtlsPeer::new(association, socket, path, number, ids.receive, hello);
         if let Some(peer) = self.table.insert(peer.clone()) {
             // Its peer has other keys now, and would not understand a close_notify under these.
             peer.association().close(&mut |_| {});
@@ -346,14 +351,22 @@ impl Demultiplexer {
     /// Opens what came for an association. Only what is authentic leaves a trace.
     fn open(&mut self, peer: &DtlsPeer, from: SocketAddr, datagram: &mut [u8], buffer: &mut [u8]) {
         let (pending, tally) = (&mut self.pending, &self.tally);
-        let deliver = |payload: &[u8], _: usize, _: &mut _| {
+        let deliver = |delivered: Delivered<'_>, _: &mut _| {
+            let Delivered {
+                payload, is_newest, ..
+            } = delivered;
             peer.touch();
             if from != peer.address() {
                 tally.moved.one();
             }
+            let origin = Origin {
+                peer: peer.clone(),
+                from,
+                is_newest,
+            };
             pending.push_back(match pending.is_empty() {
-                true => Pending::Copied(peer.clone(), from, copy(payload, buffer)),
-                false => Pending::Held(peer.clone(), from, payload.to_vec()),
+                true => Pending::Copied(origin, copy(payload, buffer)),
+                false => Pending::Held(origin, payload.to_vec()),
             });
         };
         let (association, len) = (peer.association(), datagram.len());
@@ -382,6 +395,8 @@ impl Demultiplexer {
     fn sweep(&mut self, now: Instant) {
         let (limit, mut over) = (self.config.idle_timeout, Vec::new());
         self.table.sweep(|peer| {
+            let association = peer.association();
+            association.tick(&mut |again| peer.answer(again));
             let why = if peer.association().is_closed() {
                 Error::Closed
             } else if peer.is_silent(now, limit) {

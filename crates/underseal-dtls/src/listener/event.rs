@@ -19,6 +19,9 @@ pub enum Event {
         /// Where the datagram came from: another address than [`DtlsPeer::address`] where the peer has
         /// moved, and was found by its connection ID.
         from: SocketAddr,
+        /// Whether no datagram of the peer's that was sent later has come before: only where one is the newest
+        /// may its address be the peer's new one (RFC 9146 section 6).
+        is_newest: bool,
         /// Bytes of it in the buffer.
         len: usize,
     },
@@ -66,13 +69,31 @@ impl Established {
     }
 }
 
+/// Whose payload it is, and how it came.
+pub(super) struct Origin {
+    pub(super) peer: DtlsPeer,
+    pub(super) from: SocketAddr,
+    pub(super) is_newest: bool,
+}
+
+impl Origin {
+    fn datagram(self, len: usize) -> Event {
+        Event::Datagram {
+            peer: self.peer,
+            from: self.from,
+            is_newest: self.is_newest,
+            len,
+        }
+    }
+}
+
 /// What is to be told when the application comes for it.
 pub(super) enum Pending {
     Event(Event),
     /// A payload that is in the buffer of the call that is being made.
-    Copied(DtlsPeer, SocketAddr, usize),
+    Copied(Origin, usize),
     /// One for which there was no room there.
-    Held(DtlsPeer, SocketAddr, Vec<u8>),
+    Held(Origin, Vec<u8>),
 }
 
 impl Pending {
@@ -80,11 +101,8 @@ impl Pending {
     pub(super) fn deliver(self, buffer: &mut [u8]) -> Event {
         match self {
             Self::Event(event) => event,
-            Self::Copied(peer, from, len) => Event::Datagram { peer, from, len },
-            Self::Held(peer, from, payload) => {
-                let len = copy(&payload, buffer);
-                Event::Datagram { peer, from, len }
-            }
+            Self::Copied(origin, len) => origin.datagram(len),
+            Self::Held(origin, payload) => origin.datagram(copy(&payload, buffer)),
         }
     }
 }

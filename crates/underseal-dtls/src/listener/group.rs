@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 use underseal_record::dtls::ClientHello;
+use underseal_sys::udp::Path;
 
 /// Datagrams that wait for a worker; more are dropped.
 const INBOX: usize = 256;
@@ -16,7 +17,7 @@ pub(super) type Pick = dyn Fn(SocketAddr, &ClientHello<'_>) -> usize + Send + Sy
 
 /// A datagram that another worker's socket has received.
 pub(super) struct Steered {
-    pub(super) from: SocketAddr,
+    pub(super) path: Path,
     pub(super) datagram: Vec<u8>,
 }
 
@@ -71,13 +72,13 @@ impl Member {
     }
 
     /// Hands a datagram to another worker. Returns whether it has room for it.
-    pub(super) fn forward(&self, worker: usize, from: SocketAddr, datagram: &[u8]) -> bool {
+    pub(super) fn forward(&self, worker: usize, path: Path, datagram: &[u8]) -> bool {
         let inbox = &self.group.inboxes[worker];
         let Ok(place) = inbox.try_reserve() else {
             return false;
         };
         let datagram = datagram.to_vec();
-        place.send(Steered { from, datagram });
+        place.send(Steered { path, datagram });
         true
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use openssl::ssl::{NameType, SslStream};
 use underseal_record::dtls::ClientHello;
+use underseal_sys::udp::Path;
 
 use super::memory_io::MemoryIo;
 use crate::handover::take_apart;
@@ -14,6 +15,8 @@ use crate::{Error, Parts};
 /// A handshake with a client that has shown its cookie.
 pub(super) struct Handshake {
     stream: SslStream<MemoryIo>,
+    /// Where its client is, and which address of this host it asked.
+    path: Path,
     /// What tells a ClientHello that is repeated from another.
     hello: HelloTag,
     deadline: Instant,
@@ -74,12 +77,22 @@ pub(super) struct Agreed {
 }
 
 impl Handshake {
-    pub(super) fn new(stream: SslStream<MemoryIo>, hello: HelloTag, deadline: Instant) -> Self {
+    pub(super) fn new(
+        stream: SslStream<MemoryIo>,
+        path: Path,
+        hello: HelloTag,
+        deadline: Instant,
+    ) -> Self {
         Self {
             stream,
+            path,
             hello,
             deadline,
         }
+    }
+
+    pub(super) fn path(&self) -> Path {
+        self.path
     }
 
     pub(super) fn is_of(&self, hello: HelloTag) -> bool {

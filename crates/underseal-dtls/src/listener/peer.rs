@@ -1,18 +1,21 @@
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::{SendFlags, sendto};
+use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use underseal_message::{Direction, Filter, Peer, Program};
 use underseal_record::dtls::ConnectionId;
+use underseal_sys::udp::{Path, send_train_to};
 
 use super::handshake::HelloTag;
 use crate::association::Association;
+use crate::datagrams::send_train;
 use crate::{Error, buffers};
 
 /// The other end of an association behind a [`DtlsListener`](crate::DtlsListener): what is sent to it
@@ -26,7 +29,7 @@ pub struct DtlsPeer(Arc<Slot>);
 pub(super) struct Slot {
     pub(super) association: Association,
     socket: Arc<UdpSocket>,
-    address: Mutex<SocketAddr>,
+    path: Mutex<Path>,
     id: u64,
     /// What finds the association, where it is not its address.
     receive_id: ConnectionId,
@@ -42,7 +45,7 @@ impl DtlsPeer {
     pub(super) fn new(
         association: Association,
         socket: Arc<UdpSocket>,
-        address: SocketAddr,
+        path: Path,
         id: u64,
         receive_id: ConnectionId,
         hello: Option<HelloTag>,
@@ -50,7 +53,7 @@ impl DtlsPeer {
         Self(Arc::new(Slot {
             association,
             socket,
-            address: Mutex::new(address),
+            path: Mutex::new(path),
             id,
             receive_id,
             hello,
@@ -66,23 +69,22 @@ impl DtlsPeer {
 
     /// Where datagrams for it go.
     pub fn address(&self) -> SocketAddr {
-        *self
-            .0
-            .address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.path().peer
     }
 
-    /// Sends to `address` from now on. An association that is found by its connection ID may move there, once
-    /// its peer has shown that it receives there: that its datagrams come from there proves nothing
-    /// (RFC 9146 section 6). One that is found by its address stays.
+    /// The way there.
+    fn path(&self) -> Path {
+        *self.0.path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends to `address` from now on. An association that is found by its connection ID may move there, after a
+    /// datagram from there that was the newest ([`Event::Datagram`](crate::Event::Datagram)), and once its peer has
+    /// shown that it receives there: that its datagrams come from there proves nothing (RFC 9146 section 6). One
+    /// that is found by its address stays.
     pub fn set_address(&self, address: SocketAddr) {
         if !self.0.receive_id.is_empty() {
-            *self
-                .0
-                .address
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = address;
+            let mut path = self.0.path.lock().unwrap_or_else(PoisonError::into_inner);
+            path.peer = address;
         }
     }
 
@@ -111,23 +113,109 @@ impl DtlsPeer {
     pub fn try_send(&self, payload: &[u8]) -> Result<usize, Error> {
         let mut buffer = buffers::lend();
         let len = self.0.association.seal(payload, &mut buffer)?;
-        let (socket, address) = (&self.0.socket, self.address());
-        socket.try_io(Interest::WRITABLE, || {
-            Ok(sendto(
-                socket,
-                &buffer[..len],
-                SendFlags::empty(),
-                &address,
-            )?)
-        })?;
-        self.touch();
+        self.transmit(&buffer[..len], len)?;
+        self.sent();
         Ok(payload.len())
+    }
+
+    /// Sends `payloads`, each as a datagram of its own, and returns how many were sent. Neighbours of one
+    /// length (the last one may be shorter) go down in one call of the system. It waits where the socket is full,
+    /// and has taken none.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), where not even the first was sent.
+    pub async fn send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
+        loop {
+            match self.try_send_batch(payloads) {
+                Err(Error::Socket(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    self.0.socket.writable().await?;
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    /// As [`send_batch`](Self::send_batch), without waiting, as [`try_send`](Self::try_send).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn try_send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
+        let mut buffer = buffers::lend();
+        let mut sent = 0;
+        while sent < payloads.len() {
+            let train = self
+                .0
+                .association
+                .seal_train(&payloads[sent..], &mut buffer);
+            let outcome = train.and_then(|train| {
+                let transmit = |sealed: &[u8], segment| self.transmit(sealed, segment);
+                Ok(send_train(&buffer[..train.len], train.segment, transmit)?)
+            });
+            match outcome {
+                Ok(count) => sent += count,
+                Err(_) if sent > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.sent();
+        Ok(sent)
+    }
+
+    /// Sends sealed datagrams of `segment` bytes, the last one with what is left.
+    fn transmit(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
+        let segment = u16::try_from(segment).map_err(|_| Errno::MSGSIZE)?;
+        let (socket, path) = (&self.0.socket, self.path());
+        socket.try_io(Interest::WRITABLE, || {
+            Ok(send_train_to(socket, sealed, segment, &path)?)
+        })
+    }
+
+    /// Data was sent.
+    fn sent(&self) {
+        self.touch();
+        self.0
+            .association
+            .refresh(&mut |message| self.answer(message));
     }
 
     /// Sends a close_notify, once, if the socket has room for it. The listener forgets the association
     /// when the peer answers, and soon in any case.
     pub fn close(&self) {
         self.0.association.close(&mut |alert| self.answer(alert));
+    }
+
+    /// As [`blocking::DtlsSocket::attach`](crate::blocking::DtlsSocket::attach).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn attach<P>(&self, filter: Filter<P, Peer>) -> Result<(), Error>
+    where
+        P: Program<Peer> + Send + 'static,
+    {
+        self.0.association.attach(filter)
+    }
+
+    /// As [`blocking::DtlsSocket::detach`](crate::blocking::DtlsSocket::detach).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn detach(&self, direction: Direction) -> Result<(), Error> {
+        self.0.association.detach(direction)
+    }
+
+    /// As [`blocking::DtlsSocket::update_keys`](crate::blocking::DtlsSocket::update_keys); the listener repeats
+    /// a KeyUpdate that is not acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn update_keys(&self, request: bool) -> Result<(), Error> {
+        let answer = &mut |message: &[u8]| self.answer(message);
+        self.0.association.update_keys(request, answer)
     }
 
     /// Bytes that a datagram is longer than its payload.
@@ -155,7 +243,7 @@ impl DtlsPeer {
 
     /// Sends what need not arrive.
     pub(super) fn answer(&self, datagram: &[u8]) {
-        send_once(&self.0.socket, datagram, self.address());
+        send_once(&self.0.socket, datagram, &self.path());
     }
 
     /// Data was sent or received.
@@ -173,8 +261,9 @@ impl DtlsPeer {
 
 /// Sends what need not arrive, if the socket has room for it: also where tokio has not asked yet whether
 /// it has. Neither end of it nor anybody between them is owed more.
-pub(super) fn send_once(socket: impl AsFd, datagram: &[u8], address: SocketAddr) {
-    let _ = sendto(socket, datagram, SendFlags::empty(), &address);
+pub(super) fn send_once(socket: impl AsFd, datagram: &[u8], path: &Path) {
+    let segment = u16::try_from(datagram.len()).unwrap_or(u16::MAX);
+    let _ = send_train_to(socket, datagram, segment, path);
 }
 
 impl PartialEq for DtlsPeer {

@@ -57,9 +57,7 @@ impl DtlsSocket {
     ///
     /// The same.
     pub fn from_openssl(stream: SslStream<HandshakeIo<UdpSocket>>) -> Result<Self, Error> {
-        Ok(Self {
-            endpoint: take_over(stream)?,
-        })
+        Ok(Self::of(take_over(stream)?))
     }
 
     async fn handshake<T>(

@@ -5,9 +5,11 @@
 mod alerts;
 mod batches;
 mod blocking;
+mod dtls13;
 mod end;
 mod forged;
 mod icmp;
+mod programs;
 mod several;
 mod tasks;
 

@@ -9,7 +9,7 @@ use underseal_dtls::{Discard, DtlsSocket, Error};
 
 use crate::{parts, sockets};
 
-fn adopt(socket: UdpSocket) -> tokio::net::UdpSocket {
+pub(crate) fn adopt(socket: UdpSocket) -> tokio::net::UdpSocket {
     socket.set_nonblocking(true).unwrap();
     tokio::net::UdpSocket::from_std(socket).unwrap()
 }

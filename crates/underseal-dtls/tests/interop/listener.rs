@@ -7,6 +7,7 @@ mod cookies;
 mod ends;
 mod floods;
 mod lost;
+mod paths;
 mod workers;
 
 use std::net::{SocketAddr, UdpSocket};

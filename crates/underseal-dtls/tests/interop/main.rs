@@ -6,6 +6,7 @@ mod gnutls;
 mod handover;
 mod last_flight;
 mod listener;
+mod mbedtls;
 mod openssl_programs;
 mod relay;
 mod tasks;

@@ -9,7 +9,7 @@ use underseal_record::{Algorithm, ContentType, ProtocolVersion, SeqNo, TrafficKe
 use super::{Echo, Told, assert_silent};
 use crate::socket_to;
 
-fn keys(side: u8) -> EpochKeys {
+pub(super) fn keys(side: u8) -> EpochKeys {
     let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
     let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0)).unwrap();
     EpochKeys::new(keys, 1).unwrap()
@@ -59,7 +59,7 @@ fn add(server: &Echo, socket: &UdpSocket, ids: ConnectionIds) -> Result<Wire, Er
 
 const RECEIVE: [u8; 8] = *b"of ours!";
 
-fn ids() -> ConnectionIds {
+pub(super) fn ids() -> ConnectionIds {
     ConnectionIds {
         receive: id(&RECEIVE),
         send: id(b"theirs"),

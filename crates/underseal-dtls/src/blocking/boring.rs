@@ -1,0 +1,72 @@
+//! Handshakes of the `boring` crate, for programs without a runtime.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use boring::ssl::{Ssl, SslStream};
+
+use super::DtlsSocket;
+use crate::boring::{TICK, drive, stream, take_over};
+use crate::{Error, HandshakeIo};
+
+impl DtlsSocket {
+    /// Makes a client's handshake of DTLS 1.3 over `socket`, which is connected to the server, and takes it
+    /// over. The context of `ssl` was told to [keep its secrets](crate::boring::keep_secrets).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BoringHandshake`] is what BoringSSL says, [`Error::HandshakeTimedOut`] that `timeout` was
+    /// over first, [`Error::Handover`] that the outcome is not for this crate.
+    pub fn connect_boring(
+        mut ssl: Ssl,
+        socket: UdpSocket,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        ssl.set_connect_state();
+        Self::boring_handshake(ssl, socket, timeout)
+    }
+
+    /// Makes a server's handshake of DTLS 1.3 over `socket`, which is connected to the client, and takes it
+    /// over.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect_boring`](Self::connect_boring).
+    pub fn accept_boring(
+        mut ssl: Ssl,
+        socket: UdpSocket,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        ssl.set_accept_state();
+        Self::boring_handshake(ssl, socket, timeout)
+    }
+
+    /// Takes over a handshake that the caller made, with DTLS 1.3, before it read or wrote application data.
+    /// It was [prepared](crate::boring::prepare) before it began. The handshake object is gone afterwards, so that
+    /// nobody but the socket seals in its epochs. What the peer may lack of the handshake is repeated until it
+    /// is acknowledged, while somebody sends or receives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Handover`] says what is in the way. The handshake is lost then.
+    pub fn from_boring(stream: SslStream<HandshakeIo<UdpSocket>>) -> Result<Self, Error> {
+        Ok(Self {
+            endpoint: take_over(stream)?,
+        })
+    }
+
+    fn boring_handshake(ssl: Ssl, socket: UdpSocket, timeout: Duration) -> Result<Self, Error> {
+        let deadline = Instant::now() + timeout;
+        let read_timeout = socket.read_timeout()?;
+        socket.set_read_timeout(Some(TICK))?;
+        let mut stream = stream(ssl, socket)?;
+        while drive(&mut stream)?.is_some() {
+            if Instant::now() >= deadline {
+                return Err(Error::HandshakeTimedOut);
+            }
+        }
+        let socket = stream.get_ref().socket();
+        socket.set_read_timeout(read_timeout)?;
+        Self::from_boring(stream)
+    }
+}

@@ -1,0 +1,47 @@
+//! What handshakes of the `boring` crate need, whoever waits for them.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use boring::ssl::{Error as SslError, ErrorCode, Ssl, SslStream};
+use underseal_sys::boring::handle_timeout;
+
+use super::prepare;
+use crate::datagrams::Datagrams;
+use crate::{Error, HandshakeIo};
+
+/// How long is waited for a datagram before BoringSSL is asked whether it is time to repeat a flight.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+
+/// Most bytes of a datagram of the handshake: what every path takes, IPv6's 1280 without headers.
+const MTU: u32 = 1200;
+
+/// A handshake over `socket` that is about to begin.
+pub(crate) fn stream<S: Datagrams>(
+    mut ssl: Ssl,
+    socket: S,
+) -> Result<SslStream<HandshakeIo<S>>, Error> {
+    prepare(&mut ssl)?;
+    ssl.set_mtu(MTU).map_err(Error::BoringSetup)?;
+    SslStream::new(ssl, HandshakeIo::new(socket)?).map_err(Error::BoringSetup)
+}
+
+/// Goes on with a handshake as far as the datagrams go that have come. What it waits for, if it is not over.
+pub(crate) fn drive<S: Datagrams>(
+    stream: &mut SslStream<HandshakeIo<S>>,
+) -> Result<Option<ErrorCode>, Error> {
+    match stream.do_handshake() {
+        Ok(()) => Ok(None),
+        Err(error) if waits(&error) => {
+            handle_timeout(stream.ssl_mut());
+            Ok(Some(error.code()))
+        }
+        Err(error) => Err(Error::BoringHandshake(error)),
+    }
+}
+
+/// Whether `error` says no more than that nothing came yet.
+fn waits(error: &SslError) -> bool {
+    let would_block = |error: &std::io::Error| error.kind() == ErrorKind::WouldBlock;
+    error.would_block() || error.io_error().is_some_and(would_block)
+}

@@ -1,0 +1,72 @@
+//! Handshakes of the `boring` crate, in tasks of tokio.
+
+use std::time::Duration;
+
+use boring::ssl::{ErrorCode, Ssl, SslStream};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+use super::DtlsSocket;
+use crate::boring::{TICK, stream, take_over};
+use crate::{Error, HandshakeIo};
+
+impl DtlsSocket {
+    /// As [`blocking::DtlsSocket::connect_boring`](crate::blocking::DtlsSocket::connect_boring). A handshake that
+    /// is cancelled is lost, with its socket.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn connect_boring(
+        mut ssl: Ssl,
+        socket: UdpSocket,
+        limit: Duration,
+    ) -> Result<Self, Error> {
+        ssl.set_connect_state();
+        Self::boring_handshake(ssl, socket, limit).await
+    }
+
+    /// As [`blocking::DtlsSocket::accept_boring`](crate::blocking::DtlsSocket::accept_boring).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn accept_boring(
+        mut ssl: Ssl,
+        socket: UdpSocket,
+        limit: Duration,
+    ) -> Result<Self, Error> {
+        ssl.set_accept_state();
+        Self::boring_handshake(ssl, socket, limit).await
+    }
+
+    /// As [`blocking::DtlsSocket::from_boring`](crate::blocking::DtlsSocket::from_boring).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn from_boring(stream: SslStream<HandshakeIo<UdpSocket>>) -> Result<Self, Error> {
+        Ok(Self::of(take_over(stream)?))
+    }
+
+    async fn boring_handshake(ssl: Ssl, socket: UdpSocket, limit: Duration) -> Result<Self, Error> {
+        let mut stream = stream(ssl, socket)?;
+        match timeout(limit, drive(&mut stream)).await {
+            Ok(finished) => finished?,
+            Err(_) => return Err(Error::HandshakeTimedOut),
+        }
+        Self::from_boring(stream)
+    }
+}
+
+async fn drive(stream: &mut SslStream<HandshakeIo<UdpSocket>>) -> Result<(), Error> {
+    while let Some(waits_for) = crate::boring::drive(stream)? {
+        let socket = stream.get_ref().socket();
+        if waits_for == ErrorCode::WANT_WRITE {
+            socket.writable().await?;
+        } else if let Ok(readable) = timeout(TICK, socket.readable()).await {
+            readable?;
+        }
+    }
+    Ok(())
+}

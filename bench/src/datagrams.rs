@@ -1,10 +1,11 @@
-//! Packets of QUIC: sealed and opened in memory, and in transfers of quinn's.
+//! Packets of QUIC: sealed and opened in memory, and in transfers of quinn's. Datagrams of DTLS.
 
 use crate::report::figures::{Figure, Target, ratio};
 use crate::report::tables::{grid, list, titled};
 use crate::run::{Run, Samples, Series};
 use crate::suite::{Measure, Suite};
 
+pub mod dtls;
 pub mod packets;
 pub mod transfer;
 
@@ -14,6 +15,7 @@ pub const SUITE: Suite = Suite {
     measures: &[
         Measure::each_round("packets", packets::measure),
         Measure::each_round("quinn transfer", transfer::measure),
+        Measure::each_round("DTLS", dtls::measure),
     ],
     check: |_, _| Ok(()),
     figures,
@@ -25,6 +27,7 @@ fn figures(run: &Run) -> Vec<Figure> {
     figures.extend(beside_rustls(run));
     figures.push(transfers(run));
     figures.push(sessions(run));
+    figures.push(datagrams(run));
     figures
 }
 
@@ -76,6 +79,18 @@ fn sessions(run: &Run) -> Figure {
     ratio(what, Target::AtMost(0.92), &own, &theirs)
 }
 
+/// Trains are what the socket has for those who send much, and the `openssl` crate has none.
+fn datagrams(run: &Run) -> Figure {
+    let of = |row| {
+        run.samples
+            .series(dtls::ONE_WAY, row, "", "packets_per_cpu_s")
+    };
+    let what =
+        "DTLS, 1400 bytes one way, trains: packets per CPU-second of both ends ÷ the openssl crate";
+    let (own, theirs) = (of(dtls::name::TRAINS), of(dtls::name::OPENSSL));
+    ratio(what, Target::AtLeast(4.0), &own, &theirs)
+}
+
 /// The one whose median is lower, of those that were measured.
 fn lower<const N: usize>(series: [Series; N]) -> Series {
     let measured = series.into_iter().filter(|series| !series.is_empty());
@@ -97,5 +112,16 @@ fn tables(run: &Run) -> String {
     ];
     let table = list(&run.samples, transfer::MEASURE, &values);
     text.push_str(&titled("quinn, one stream over loopback", table));
+    let values = [
+        ("packets_per_cpu_s", "packets per CPU-s"),
+        ("cpu_us", "CPU of both ends, µs"),
+        ("send_cpu_us", "sending, µs"),
+        ("receive_cpu_us", "receiving, µs"),
+        ("packets_per_s", "packets/s"),
+    ];
+    for measure in [dtls::ONE_WAY, dtls::ECHO] {
+        let title = format!("{measure}, 1400 bytes");
+        text.push_str(&titled(&title, list(&run.samples, measure, &values)));
+    }
     text
 }

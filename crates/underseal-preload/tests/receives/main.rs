@@ -1,19 +1,30 @@
 //! A program that asks for TLS_RX: `program.c` reads in all the ways that it may, this end sends what it
 //! waits for.
 
-#[path = "../harness/library.rs"]
+#[path = "../programs/library.rs"]
 mod library;
-#[path = "../harness/program.rs"]
-mod program;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::process::Command;
 use std::thread;
 
 use underseal_record::{Algorithm, ContentType, ProtocolVersion, Sealer, SeqNo, TrafficKeys};
-use underseal_testkit::{PATIENCE, Peer};
+use underseal_testkit::{PATIENCE, Peer, require_program};
 
-use program::program;
+fn compiled(directory: &std::path::Path) -> Command {
+    let program = directory.join("program");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receives/program.c");
+    let mut compiler = Command::new(require_program("cc"));
+    compiler
+        .args(["-O1", "-w", "-pthread", "-o"])
+        .arg(&program)
+        .arg(source);
+    Peer::spawn(&mut compiler).finish().successful();
+    let mut command = Command::new(program);
+    library::under_the_library(&mut command);
+    command
+}
 
 fn keys(byte: u8) -> TrafficKeys {
     let key = [byte; 16];
@@ -54,9 +65,10 @@ impl Sender {
 
 #[test]
 fn whatever_is_left_of_a_record_is_readable_and_nothing_else_is() {
+    let directory = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = program();
+    let mut command = compiled(directory.path());
     command.arg(port.to_string());
     command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
     let program = Peer::spawn(&mut command);
@@ -97,9 +109,10 @@ fn whatever_is_left_of_a_record_is_readable_and_nothing_else_is() {
 
 /// Has the program do `what`, and sends `data` once it has said `step`.
 fn beside(what: &str, step: &str, data: &[u8]) {
+    let directory = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = program();
+    let mut command = compiled(directory.path());
     command.args([&port.to_string(), what]);
     command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
     let program = Peer::spawn(&mut command);
@@ -114,9 +127,10 @@ fn beside(what: &str, step: &str, data: &[u8]) {
 #[test]
 fn poll_and_select_tell_of_whole_records() {
     for call in ["poll", "select"] {
+        let directory = tempfile::tempdir().expect("a directory");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let mut command = program();
+        let mut command = compiled(directory.path());
         command.args([&port.to_string(), call]);
         command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
         let program = Peer::spawn(&mut command);
@@ -153,9 +167,10 @@ fn a_record_is_spliced_where_new_pipes_are_smaller_than_it() {
 
 #[test]
 fn receiving_is_off_unless_it_is_switched_on() {
+    let directory = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = program();
+    let mut command = compiled(directory.path());
     command.args([&port.to_string(), "refused"]);
     Peer::spawn(&mut command).finish().successful();
 }

@@ -1,8 +1,10 @@
 //! `underseal run`: a program that is not ours, with a TLS socket below it.
 
 mod elf;
+mod embedded;
 pub(crate) mod library;
 mod openssl;
+mod private;
 mod program;
 
 use std::ffi::{OsStr, OsString};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::refused;
+use super::{embedded, refused};
 use crate::exit::Failure;
 
 const NAME: &str = "libunderseal_preload.so";
@@ -13,7 +13,7 @@ const VARIABLE: &str = "UNDERSEAL_PRELOAD_LIBRARY";
 /// Where packages put it, seen from the directory of the binary.
 const PACKAGE: &str = "../lib/underseal";
 
-/// Finds the library: where the environment says, beside this binary, in its package's directory.
+/// Finds the library: where the environment says, beside this binary, in its package's directory, or in this binary.
 ///
 /// # Errors
 ///
@@ -36,8 +36,11 @@ pub(crate) fn find() -> Result<PathBuf, Failure> {
     let directory = binary.parent().unwrap_or(Path::new("/"));
     let places = [directory.join(NAME), directory.join(PACKAGE).join(NAME)];
     let found = places.into_iter().find(|place| is_loadable(place));
-    found.ok_or_else(|| {
-        let message = format!("{NAME} is not beside `{}`", binary.display());
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    embedded::written(NAME)?.ok_or_else(|| {
+        let message = format!("{NAME} is not beside `{}`, nor in it", binary.display());
         refused(
             &message,
             "put it there, or say in UNDERSEAL_PRELOAD_LIBRARY where it is",
@@ -46,7 +49,7 @@ pub(crate) fn find() -> Result<PathBuf, Failure> {
 }
 
 /// The dynamic linker takes a list with colons and blanks between its paths.
-fn is_loadable(library: &Path) -> bool {
+pub(super) fn is_loadable(library: &Path) -> bool {
     let text = library.to_str().unwrap_or(" ");
     library.is_absolute() && library.is_file() && !text.contains([':', ' '])
 }

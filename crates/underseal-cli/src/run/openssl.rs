@@ -2,12 +2,9 @@
 //! one option more.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use underseal_server::live::directory;
-
-use super::refused;
+use super::{private, refused};
 use crate::exit::{Failure, say};
 
 pub(super) const VARIABLE: &str = "OPENSSL_CONF";
@@ -43,29 +40,14 @@ pub(super) fn configuration() -> Result<Option<PathBuf>, Failure> {
         );
         return Ok(None);
     };
-    write(&text).map(Some).map_err(|error| {
+    let written = private::write(NAME, text.as_bytes(), |_| Ok(()));
+    written.map(Some).map_err(|error| {
         let message = format!("cannot write an OpenSSL configuration: {error}");
         refused(
             &message,
             "set UNDERSEAL_RUNTIME_DIR to a directory of yours",
         )
     })
-}
-
-fn write(text: &str) -> io::Result<PathBuf> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for place in directory::own() {
-        let file = place.join(NAME);
-        let temporary = place.join(format!("{NAME}.{}", std::process::id()));
-        let written = directory::make(&place)
-            .and_then(|()| fs::write(&temporary, text))
-            .and_then(|()| fs::rename(&temporary, &file));
-        match written {
-            Ok(()) => return Ok(file),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// The value of `name` on a line that assigns it.

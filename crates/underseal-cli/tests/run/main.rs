@@ -1,5 +1,7 @@
 //! `underseal run`: programs that others wrote become servers whose records are sealed below them.
 
+mod own_client;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -72,6 +74,62 @@ fn a_library_that_is_not_there_is_said_to_be_missing() {
     assert_eq!(finished.status.code(), Some(1), "{}", finished.text());
     let reason = "there is no library `/nonexistent/library.so`";
     assert!(finished.stderr.contains(reason), "{}", finished.text());
+}
+
+#[test]
+fn a_library_that_is_in_the_binary_is_written_to_a_file_of_the_user() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let binary = directory.path().join("underseal");
+    let mut objcopy = Command::new(require_program("objcopy"));
+    let section = format!(".underseal_preload={}", library().display());
+    objcopy.args(["--add-section", &section, env!("CARGO_BIN_EXE_underseal")]);
+    Peer::spawn(objcopy.arg(&binary)).finish().successful();
+    let runtime = directory.path().join("runtime");
+    let run = |binary: &Path| {
+        let mut command = Command::new(binary);
+        command.args(["run", "--any", "--", "cat", "/proc/self/maps"]);
+        command.env("UNDERSEAL_RUNTIME_DIR", &runtime);
+        command.env_remove("UNDERSEAL_PRELOAD_LIBRARY");
+        Peer::spawn(&mut command).finish()
+    };
+    let written = runtime.join("libunderseal_preload.so");
+    for _ in 0..2 {
+        let maps = String::from_utf8_lossy(&run(&binary).successful().stdout).into_owned();
+        assert!(maps.contains(&written.display().to_string()), "{maps}");
+    }
+    assert!(fs::read(&written).expect("a library") == fs::read(library()).expect("it"));
+    let bare = directory.path().join("bare");
+    fs::copy(env!("CARGO_BIN_EXE_underseal"), &bare).expect("a copy");
+    let finished = run(&bare);
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.text());
+    assert!(
+        finished.stderr.contains(", nor in it"),
+        "{}",
+        finished.text()
+    );
+}
+
+#[test]
+fn a_file_system_that_is_full_is_said_to_be() {
+    let runtime = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new("sh");
+    let full = r#"ln -s /dev/full "$0/openssl-ktls.cnf.$$"; exec "$@""#;
+    command.args(["-c", full]).arg(runtime.path());
+    let mut run = underseal_run(runtime.path());
+    run.args(["--any", "--", "true"]);
+    command.arg(run.get_program()).args(run.get_args());
+    for (name, value) in run.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let finished = Peer::spawn(&mut command).finish();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.text());
+    let reason = "cannot write an OpenSSL configuration: No space left on device";
+    assert!(finished.stderr.contains(reason), "{}", finished.text());
+    let left = fs::read_dir(runtime.path()).expect("a directory").count();
+    assert_eq!(left, 0, "what could not be written is still there");
 }
 
 fn content() -> Vec<u8> {

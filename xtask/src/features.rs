@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::shell;
+use crate::{shell, test};
 
 /// Package, and features besides none.
 type Combination = (&'static str, &'static str);
@@ -55,7 +55,7 @@ pub(crate) fn check() -> Result<()> {
     }
     // Every suite and program of the streams, where no other library can have sealed.
     for features in ["aws_lc_rs,tls12,tokio", "ring,tls12,tokio"] {
-        let mut test = shell::cargo(&["test", "--locked", "--package", "underseal"]);
+        let mut test = test::cargo_test(&["--package", "underseal"]);
         test.args(["--no-default-features", "--features", features]);
         test.args(["--test", "streams"]);
         shell::run(test)?;

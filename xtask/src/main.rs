@@ -3,6 +3,7 @@
 mod bench;
 mod boring;
 mod compat;
+mod cost;
 mod features;
 mod fuzz;
 mod packages;

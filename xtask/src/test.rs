@@ -1,11 +1,14 @@
 //! `cargo xtask test`: the steps, their order and what is said about each.
 
 use std::num::NonZero;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::cost::{Cost, Meter};
 use crate::{boring, compat, features, fuzz, packages, python, readme, selftest, shell, tree, vm};
 
 #[derive(clap::Args)]
@@ -45,7 +48,8 @@ pub(crate) enum StepName {
     Fuzz,
 }
 
-/// Runs the steps asked for, all of them by default, and stops at the first that fails.
+/// Runs the steps asked for, all of them by default, and stops at the first that fails. One that mostly waits runs
+/// beside those that come after it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let steps = if args.only.is_empty() {
         StepName::value_variants()
@@ -54,24 +58,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     packages::install_for(steps)?;
     python::install_for(steps)?;
-    let start = Instant::now();
-    let mut durations = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
-        eprintln!("xtask: [{}/{}] {}", index + 1, steps.len(), step.word());
-        let step_start = Instant::now();
-        step.run()
-            .with_context(|| step.failure(step_start.elapsed()))?;
-        durations.push((step.word(), step_start.elapsed()));
-        eprintln!(
-            "xtask: {} ok ({:.1} s)",
-            step.word(),
-            step_start.elapsed().as_secs_f64()
-        );
+    let meter = Meter::start();
+    let costs = thread::scope(|scope| {
+        let (mut costs, mut beside) = (Vec::new(), Vec::new());
+        for (index, step) in steps.iter().enumerate() {
+            eprintln!("xtask: [{}/{}] {}", index + 1, steps.len(), step.word());
+            match step.mostly_waits() {
+                true => beside.push(scope.spawn(|| step.measured())),
+                false => costs.push(step.measured()?),
+            }
+        }
+        for step in beside {
+            let cost = step.join().unwrap_or_else(|_| bail!("a step panicked"));
+            costs.push(cost?);
+        }
+        anyhow::Ok(costs)
+    })?;
+    for (word, cost) in costs {
+        eprintln!("xtask: {word:<12} {cost}");
     }
-    for (word, duration) in durations {
-        eprintln!("xtask: {word:<12} {:>7.1} s", duration.as_secs_f64());
-    }
-    eprintln!("xtask: all ok ({:.1} s)", start.elapsed().as_secs_f64());
+    eprintln!("xtask: {:<12} {}", "all ok", meter.read());
     Ok(())
 }
 
@@ -80,6 +86,25 @@ impl StepName {
     fn word(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Whether it uses little of a CPU: then the others need not wait for it.
+    fn mostly_waits(self) -> bool {
+        self == Self::Selftest
+    }
+
+    /// Runs it, and says how it went.
+    fn measured(self) -> Result<(String, Cost)> {
+        let meter = Meter::start();
+        self.run()
+            .with_context(|| self.failure(meter.read().wall))?;
+        let mut cost = meter.read();
+        if self.mostly_waits() {
+            // What ran beside it would be counted, too.
+            cost.cpu = None;
+        }
+        eprintln!("xtask: {} ok ({})", self.word(), cost.to_string().trim());
+        Ok((self.word(), cost))
     }
 
     fn failure(self, after: Duration) -> String {
@@ -135,12 +160,17 @@ fn in_each_workspace(args: &[&str]) -> Result<()> {
     shell::run(fuzz)
 }
 
-/// More tests at a time than there are CPUs: most of them wait for a socket, a program or a deadline.
 fn unit() -> Result<()> {
-    let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let mut test = shell::cargo(&["test", "--workspace", "--locked"]);
+    shell::run(cargo_test(&["--workspace"]))
+}
+
+/// More tests at a time than there are CPUs: most of them wait for a socket, a program or a deadline.
+pub(crate) fn cargo_test(args: &[&str]) -> Command {
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut test = shell::cargo(&["test", "--locked"]);
+    test.args(args);
     test.env("RUST_TEST_THREADS", (2 * cpus).to_string());
-    shell::run(test)
+    test
 }
 
 fn clippy() -> Result<()> {

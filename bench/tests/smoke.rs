@@ -201,11 +201,13 @@ fn a_row_that_does_not_exist_is_an_error() {
     );
 }
 
-/// Cargo builds the programs of this package for its tests, and none of another.
+/// Cargo builds the programs of this package for its tests, and leaves no library of another beside them. It is asked
+/// for the workspace and a test of it, since it gives packages alone other features of their dependencies, which
+/// would all be built again.
 fn build_underseal() {
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "underseal-cli"]);
-    build.args(["--package", "underseal-preload"]);
+    build.args(["build", "--quiet", "--workspace"]);
+    build.args(["--lib", "--bins", "--test", "smoke"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }

@@ -25,7 +25,7 @@ struct Package {
 use StepName::{Boring, Clippy, Compat, Docs, Features, Fuzz, Readme, Selftest, Tree, Unit, Vm};
 
 /// Steps that compile what C libraries are needed for: underseal-dtls, and peers of the bench.
-const COMPILES_C: &[StepName] = &[Clippy, Docs, Unit, Features, Readme, Vm];
+const COMPILES_C: &[StepName] = &[Clippy, Docs, Unit, Features, Readme, Selftest, Vm];
 
 #[rustfmt::skip]
 const PACKAGES: &[Package] = &[

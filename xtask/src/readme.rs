@@ -1,9 +1,12 @@
-//! The README's commands: every line of its `sh` blocks, so that none of them is a promise only.
+//! The README's commands: every line of its `sh` blocks, so that none of them is a promise only. They are run with what
+//! the tests were built with, and not with the optimised programs that they ask cargo for: those take minutes, and
+//! answer the same.
 //!
 //! Its Rust blocks are doc tests of `underseal`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -11,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser as _;
+use serde_json::Value;
 
 use crate::{Cli, shell};
 
@@ -22,11 +26,42 @@ pub(crate) fn check() -> Result<()> {
     let readme = fs::read_to_string(shell::root().join("README.md")).context("README.md")?;
     let commands = commands(&readme);
     ensure!(!commands.is_empty(), "README.md has no commands");
+    ensure!(
+        run_by_cargo()? == ["underseal"],
+        "`cargo run` starts another program"
+    );
+    let underseal = build()?;
     for command in commands {
         eprintln!("xtask: readme: {command}");
-        check_command(command).with_context(|| format!("README.md says `{command}`"))?;
+        check_command(command, &underseal)
+            .with_context(|| format!("README.md says `{command}`"))?;
     }
     Ok(())
+}
+
+/// The programs of which `cargo run` starts one.
+fn run_by_cargo() -> Result<Vec<String>> {
+    let metadata = ["metadata", "--no-deps", "--format-version", "1"];
+    let metadata: Value = serde_json::from_str(&shell::output(shell::cargo(&metadata))?)?;
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let members = list(&metadata["workspace_default_members"]);
+    let packages = list(&metadata["packages"]);
+    let targets = packages
+        .iter()
+        .filter(|package| members.contains(&package["id"]))
+        .flat_map(|package| list(&package["targets"]));
+    Ok(targets
+        .filter(|target| list(&target["kind"]).contains(&"bin".into()))
+        .map(|target| target["name"].as_str().unwrap_or_default().to_owned())
+        .collect())
+}
+
+/// Builds the binary as the tests of the workspace have it built, with their features of its dependencies.
+fn build() -> Result<PathBuf> {
+    let mut build = shell::cargo(&["build", "--locked", "--workspace", "--bin", "underseal"]);
+    build.args(["--test", "cli"]);
+    shell::run(build)?;
+    Ok(shell::root().join("target/debug/underseal"))
 }
 
 /// The lines of the `sh` blocks.
@@ -44,7 +79,7 @@ fn commands(markdown: &str) -> Vec<&str> {
     commands
 }
 
-fn check_command(command: &str) -> Result<()> {
+fn check_command(command: &str, underseal: &Path) -> Result<()> {
     let words: Vec<_> = command.split_whitespace().collect();
     match words.as_slice() {
         // Running it would run this step again; it is running now.
@@ -52,23 +87,21 @@ fn check_command(command: &str) -> Result<()> {
             Cli::try_parse_from([&["xtask"], arguments].concat())?;
             Ok(())
         }
-        ["cargo", "run", "--release", "--", "serve", arguments @ ..] => serve(arguments),
+        ["cargo", "run", "--release", "--", "serve", arguments @ ..] => serve(underseal, arguments),
         // It lists what there is, and that may be nothing.
-        ["cargo", "run", "--release", "--", "conns", ..] => shell::run(shell::cargo(&words[1..])),
-        ["cargo", "run", "--release", "--", "doctor"] => doctor(),
+        ["cargo", "run", "--release", "--", arguments @ ..]
+            if arguments.first() == Some(&"conns") =>
+        {
+            shell::run(shell::program(underseal, arguments))
+        }
+        ["cargo", "run", "--release", "--", "doctor"] => doctor(underseal),
         _ => bail!("nothing checks such a command: teach xtask/src/readme.rs about it"),
     }
 }
 
 /// Runs `doctor` as the README says, and sees that it answers.
-fn doctor() -> Result<()> {
-    let printed = shell::output(shell::cargo(&[
-        "run",
-        "--quiet",
-        "--release",
-        "--",
-        "doctor",
-    ]))?;
+fn doctor(underseal: &Path) -> Result<()> {
+    let printed = shell::output(shell::program(underseal, &["doctor"]))?;
     let answered = |line: &str| line.contains("upper layer protocol");
     ensure!(printed.lines().any(answered), "it says `{printed}`");
     Ok(())
@@ -76,11 +109,9 @@ fn doctor() -> Result<()> {
 
 /// Runs `serve` as the README says, but for the port, which may be in use here; runs the `curl`
 /// line that it prints; and stops it.
-fn serve(arguments: &[&str]) -> Result<()> {
-    let release = ["build", "--release", "--locked"];
-    shell::run(shell::cargo(&release))?;
+fn serve(underseal: &Path, arguments: &[&str]) -> Result<()> {
     let state = shell::root().join("target/readme-state");
-    let mut command = shell::cargo(&["run", "--quiet", "--release", "--", "serve"]);
+    let mut command = shell::program(underseal, &["serve"]);
     command
         .args(arguments)
         .args(["--listen", "127.0.0.1:0"])
@@ -153,8 +184,9 @@ mod tests {
 
     #[test]
     fn a_flag_that_does_not_exist_is_an_error() {
-        assert!(check_command("cargo xtask test").is_ok());
-        assert!(check_command("cargo xtask test --no-such-flag").is_err());
-        assert!(check_command("make install").is_err());
+        let check = |command| check_command(command, Path::new("/no/binary"));
+        assert!(check("cargo xtask test").is_ok());
+        assert!(check("cargo xtask test --no-such-flag").is_err());
+        assert!(check("make install").is_err());
     }
 }

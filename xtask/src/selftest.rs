@@ -68,12 +68,7 @@ const SHARED: [&str; 12] = [
 
 /// Builds and runs the test. Every case that fails has to have a reason.
 pub(crate) fn step() -> Result<()> {
-    shell::run(shell::cargo(&[
-        "build",
-        "--locked",
-        "--package",
-        "underseal-preload",
-    ]))?;
+    build()?;
     let apt = Apt::open(crate::vm::directory().join("apt"))?;
     let (package, source) = apt.source(SUITE)?;
     let directory = directory();
@@ -83,6 +78,13 @@ pub(crate) fn step() -> Result<()> {
     let cases = page::cases(&run(&program, &directory)?);
     let place = || format!("see {}/output.*", directory.display());
     page::check(&source, &cases).with_context(place)
+}
+
+/// Builds the library as the tests of the workspace have it built: with their features of its dependencies.
+fn build() -> Result<()> {
+    let mut build = shell::cargo(&["build", "--locked", "--workspace", "--lib"]);
+    build.args(["--test", "traps"]);
+    shell::run(build)
 }
 
 /// Runs all shares of the cases at once, and returns what they printed, share by share.

@@ -10,7 +10,6 @@ use crate::shell;
 
 /// One target of one package.
 struct Target {
-    package: &'static str,
     /// Cargo's switch: `--lib`, `--test` or `--example`.
     switch: &'static str,
     /// Its name; for a library that of the crate.
@@ -21,7 +20,6 @@ struct Target {
 
 /// Says what the kernel's TLS can do, for KERNELS.md.
 const PROBE: Target = Target {
-    package: "underseal-sys",
     switch: "--example",
     name: "kernel_tls",
     starts: None,
@@ -30,37 +28,31 @@ const PROBE: Target = Target {
 /// The tests, in the order they run: what explains the others' failures comes first.
 const TESTS: &[Target] = &[
     Target {
-        package: "underseal-sys",
         switch: "--lib",
         name: "underseal_sys",
         starts: None,
     },
     Target {
-        package: "underseal-sys",
         switch: "--test",
         name: "kernel",
         starts: None,
     },
     Target {
-        package: "underseal",
         switch: "--test",
         name: "parity",
         starts: None,
     },
     Target {
-        package: "underseal",
         switch: "--test",
         name: "kernel_faults",
         starts: None,
     },
     Target {
-        package: "underseal-cli",
         switch: "--test",
         name: "serve",
         starts: Some("underseal"),
     },
     Target {
-        package: "underseal-cli",
         switch: "--test",
         name: "proxy",
         starts: Some("underseal"),
@@ -96,47 +88,60 @@ impl Binaries {
         let chosen = TESTS
             .iter()
             .filter(|target| names.is_empty() || names.iter().any(|name| name == target.name));
+        let chosen: Vec<_> = chosen.collect();
+        let messages = build(&chosen)?;
+        let tests = chosen.iter().map(|target| find(&messages, target));
         Ok(Self {
-            probe: build(&PROBE)?,
-            tests: chosen.map(build).collect::<Result<_>>()?,
+            probe: find(&build(&[&PROBE])?, &PROBE)?,
+            tests: tests.collect::<Result<_>>()?,
         })
     }
 }
 
-fn build(target: &Target) -> Result<Binary> {
-    let build: &[&str] = match target.switch {
-        // `cargo test` would make a test of it.
-        "--example" => &["build"],
-        _ => &["test", "--no-run"],
+/// Builds the targets; returns cargo's messages. Of the whole workspace, as the step `unit` has built them: a package
+/// alone gets other features of its dependencies, and half of them would be built again. Optimised they would cost less
+/// of the emulated CPU, and more than that to compile.
+fn build(targets: &[&Target]) -> Result<String> {
+    // `cargo test` would make a test of an example.
+    let of_example = targets.iter().any(|target| target.switch == "--example");
+    let mut command = match of_example {
+        true => shell::cargo(&["build"]),
+        false => shell::cargo(&["test", "--no-run"]),
     };
-    let mut command = shell::cargo(build);
-    command
-        .args(["--locked", "--quiet"])
-        .args(["--message-format", "json", "--package", target.package])
-        .arg(target.switch)
-        // The CPU is emulated: code that is not optimised at all costs more than its compilation.
-        // Dependencies are optimised by the profile already, and are not built again.
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        .stderr(Stdio::inherit());
-    if target.switch != "--lib" {
-        command.arg(target.name);
+    command.args(["--locked", "--quiet", "--workspace"]);
+    command.args(["--message-format", "json"]);
+    command.stderr(Stdio::inherit());
+    for target in targets {
+        command.arg(target.switch);
+        if target.switch != "--lib" {
+            command.arg(target.name);
+        }
     }
-    let messages = shell::output(command)?;
-    let built =
-        |name: &str| executable(&messages, name).with_context(|| format!("cargo built no {name}"));
+    shell::output(command)
+}
+
+/// The target, where cargo's messages say that it was put.
+fn find(messages: &str, target: &Target) -> Result<Binary> {
+    let built = |kind: &str, name: &str| {
+        executable(messages, kind, name).with_context(|| format!("cargo built no {name}"))
+    };
+    let starts = target.starts.map(|name| built("bin", name));
     Ok(Binary {
         name: target.name,
-        file: built(target.name)?,
-        starts: target.starts.map(built).transpose()?,
+        file: built(target.switch.trim_start_matches('-'), target.name)?,
+        starts: starts.transpose()?,
     })
 }
 
 /// The executable of the target in cargo's messages, one JSON object per line.
-fn executable(messages: &str, target: &str) -> Option<PathBuf> {
+fn executable(messages: &str, kind: &str, target: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == target)
+        .filter(|message| {
+            let built = &message["target"];
+            built["name"] == target && built["kind"][0] == kind
+        })
         .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
 }
 
@@ -146,11 +151,15 @@ mod tests {
 
     #[test]
     fn the_executable_is_that_of_the_target() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"a"},"executable":null}
-            {"reason":"compiler-artifact","target":{"name":"b"},"executable":"/t/b-1"}
-            {"reason":"compiler-artifact","target":{"name":"a"},"executable":"/t/a-1"}
+        let messages = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"a"},"executable":null}
+            {"reason":"compiler-artifact","target":{"kind":["bin"],"name":"b"},"executable":"/t/b-1"}
+            {"reason":"compiler-artifact","target":{"kind":["lib"],"name":"a"},"executable":"/t/a-0"}
+            {"reason":"compiler-artifact","target":{"kind":["bin"],"name":"a"},"executable":"/t/a-1"}
             {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages, "a"), Some(PathBuf::from("/t/a-1")));
-        assert_eq!(executable(messages, "c"), None);
+        assert_eq!(
+            executable(messages, "bin", "a"),
+            Some(PathBuf::from("/t/a-1"))
+        );
+        assert_eq!(executable(messages, "bin", "c"), None);
     }
 }

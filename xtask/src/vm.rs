@@ -6,6 +6,7 @@
 
 pub(crate) mod apt;
 mod binaries;
+mod cpus;
 mod document;
 mod hang;
 pub(crate) mod initramfs;
@@ -18,6 +19,7 @@ mod results;
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -25,6 +27,7 @@ use clap::ValueEnum;
 
 use self::apt::Apt;
 use self::binaries::Binaries;
+use self::cpus::Cpus;
 use self::hang::Hung;
 use self::initramfs::{Program, Tree};
 use self::kernels::Name;
@@ -42,7 +45,7 @@ const WITHOUT_TLS: &str = "without_tls";
 const USER_ENGINES: &str = "::user_user::";
 
 /// How many tests run at a time in a VM, also in one of a single CPU: many wait for a second in which
-/// nothing happens. With more than CPUs in the others, tests missed their deadlines.
+/// nothing happens. With more, tests missed their deadlines.
 const TEST_THREADS: &str = "2";
 
 #[derive(clap::Args)]
@@ -65,8 +68,7 @@ pub(crate) struct Args {
     /// How long a kernel may take in all, from boot to power off
     #[arg(long, value_name = "SECONDS", default_value_t = LIMIT.as_secs())]
     limit: u64,
-    /// Leaves pairs of user engines out where the kernel has TLS: they ask nothing of the kernel, and
-    /// run on this machine and without kernel TLS
+    /// Leaves pairs of user engines out: they ask nothing of the kernel, and run on this machine
     #[arg(long, conflicts_with = "write")]
     kernel_engines: bool,
     /// Options of the test binaries, such as --nocapture
@@ -142,35 +144,69 @@ fn list() -> Result<()> {
     Ok(())
 }
 
-/// Boots each kernel; returns what was found out, and what failed. One after the other: a VM keeps
-/// two CPUs busy, and two VMs that share them both take longer than either may.
+/// Boots each kernel; returns what was found out, and what failed. As many at a time as this machine has
+/// CPUs for: tests of VMs that share one may miss their deadlines.
 fn boot_all(kernels: &[Kernel], binaries: &Binaries, args: &Args) -> (Vec<Results>, Vec<Name>) {
-    let (mut results, mut failed) = (Vec::new(), Vec::new());
-    for kernel in kernels {
-        let start = Instant::now();
-        let word = kernel.name().word();
-        let outcome = boot(kernel, binaries, args).or_else(|error| {
-            if !error.is::<Hung>() {
-                return Err(error);
-            }
-            eprintln!("xtask: vm {word}: {error:#}");
-            eprintln!("xtask: vm {word}: booting again, once");
-            boot(kernel, binaries, args)
+    let cpus = Cpus::of_this_machine();
+    let outcomes = thread::scope(|scope| {
+        let mut order: Vec<_> = kernels.iter().collect();
+        // What needs all CPUs comes last, so that none is idle before.
+        order.sort_by_key(|kernel| kernel.name().cpus());
+        let boots = order.into_iter().map(|kernel| {
+            // Here, and not in its thread: nobody is overtaken.
+            let taken = cpus.take(kernel.name().cpus());
+            let boot = scope.spawn(move || {
+                let _taken = taken;
+                boot_twice_at_most(kernel, binaries, args)
+            });
+            (kernel.name(), boot)
         });
-        let seconds = start.elapsed().as_secs_f64();
+        let boots: Vec<_> = boots.collect();
+        let outcomes = boots.into_iter();
+        outcomes
+            .map(|(name, boot)| (name, boot.join().unwrap_or(None)))
+            .collect()
+    });
+    in_order(outcomes)
+}
+
+/// What was found out, and what failed, as the kernels are listed.
+fn in_order(mut outcomes: Vec<(Name, Option<Results>)>) -> (Vec<Results>, Vec<Name>) {
+    outcomes.sort_by_key(|(name, _)| *name);
+    let (mut results, mut failed) = (Vec::new(), Vec::new());
+    for (name, outcome) in outcomes {
         match outcome {
-            Ok(log) => {
-                let tests = tests_passed(&log);
-                eprintln!("xtask: vm {word}: {tests} tests passed ({seconds:.1} s)");
-                results.push(Results::read(kernel, &log));
-            }
-            Err(error) => {
-                eprintln!("xtask: vm {word}: {error:#} ({seconds:.1} s)");
-                failed.push(kernel.name());
-            }
+            Some(found) => results.push(found),
+            None => failed.push(name),
         }
     }
     (results, failed)
+}
+
+/// Boots one kernel, again if the guest hung, and says how it went; none if it failed.
+fn boot_twice_at_most(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Option<Results> {
+    let start = Instant::now();
+    let word = kernel.name().word();
+    let outcome = boot(kernel, binaries, args).or_else(|error| {
+        if !error.is::<Hung>() {
+            return Err(error);
+        }
+        eprintln!("xtask: vm {word}: {error:#}");
+        eprintln!("xtask: vm {word}: booting again, once");
+        boot(kernel, binaries, args)
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    match outcome {
+        Ok(log) => {
+            let tests = tests_passed(&log);
+            eprintln!("xtask: vm {word}: {tests} tests passed ({seconds:.1} s)");
+            Some(Results::read(kernel, &log))
+        }
+        Err(error) => {
+            eprintln!("xtask: vm {word}: {error:#} ({seconds:.1} s)");
+            None
+        }
+    }
 }
 
 /// Boots one kernel and runs the tests in it.
@@ -218,12 +254,12 @@ fn programs(name: Name, binaries: &Binaries, args: &Args) -> Vec<Program> {
         .iter()
         .cloned()
         .partition(|test| test.contains(WITHOUT_TLS));
+    let skip: &[_] = match args.kernel_engines {
+        true => &["--skip", USER_ENGINES],
+        false => &[],
+    };
     let choices = if name.has_tls() {
         let all = words(&["--include-ignored", "--skip", WITHOUT_TLS]);
-        let skip: &[_] = match args.kernel_engines {
-            true => &["--skip", USER_ENGINES],
-            false => &[],
-        };
         vec![[all, words(skip), args.tests.clone()].concat()]
     } else {
         // Names are alternatives to libtest: a second one would not narrow this choice down.
@@ -233,7 +269,7 @@ fn programs(name: Name, binaries: &Binaries, args: &Args) -> Vec<Program> {
             without
         };
         vec![
-            [words(&["--skip", WITHOUT_TLS]), others].concat(),
+            [words(&["--skip", WITHOUT_TLS]), words(skip), others].concat(),
             [words(&["--ignored"]), only].concat(),
         ]
     };

@@ -43,26 +43,31 @@ const COUNTING_CPU: &str = "max,-cx16,-erms";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emulation {
     /// As fast as it can be, with so many CPUs.
-    Fast { cpus: &'static str },
+    Fast { cpus: usize },
     /// One CPU that takes a nanosecond of the guest's time for each instruction, however long that
     /// takes here, so that the guest's clocks count instructions. Sleep takes no time here.
     Counting,
 }
 
 impl Emulation {
-    fn arguments(self) -> Vec<&'static str> {
+    fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Fast { cpus } => vec!["-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", cpus],
-            Self::Counting => vec![
+            Self::Fast { .. } => &["-accel", "tcg,thread=multi", "-cpu", CPU],
+            Self::Counting => &[
                 "-accel",
                 "tcg,thread=single",
                 "-icount",
                 "shift=0,sleep=off",
                 "-cpu",
                 COUNTING_CPU,
-                "-smp",
-                "1",
             ],
+        }
+    }
+
+    fn cpus(self) -> usize {
+        match self {
+            Self::Fast { cpus } => cpus,
+            Self::Counting => 1,
         }
     }
 
@@ -144,6 +149,7 @@ impl Machine {
         let mut command = shell::program("qemu-system-x86_64", &["-nodefaults", "-no-reboot"]);
         command
             .args(self.emulation.arguments())
+            .args(["-smp", &self.emulation.cpus().to_string()])
             .args(["-m", "2048"])
             .args(["-display", "none", "-monitor", "none", "-nic", "none"])
             .args([

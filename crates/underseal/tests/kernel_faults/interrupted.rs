@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use underseal_testkit::Suite;
@@ -46,29 +45,38 @@ fn fill(server: &mut Server) -> usize {
     filled
 }
 
+/// Stops this process and has it go on, whatever its threads wait in.
+fn interrupt() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "sleep 1; kill -STOP $PPID; sleep 1; kill -CONT $PPID"]);
+    assert!(shell.status().unwrap().success());
+}
+
+/// All of them wait in their calls when the one signal comes.
 #[test]
 #[ignore = "needs kernel TLS: cargo xtask vm"]
 fn a_signal_while_the_socket_is_full_costs_nothing() {
     let _machine = alone();
     type Send = fn(&mut Server);
+    let ways: [(&str, Send); 3] = [("write", write), ("splice", splice), ("file", file)];
+    let mut waiting = Vec::new();
     for suite in Suite::EACH_VERSION {
-        let ways: [(&str, Send); 3] = [("write", write), ("splice", splice), ("file", file)];
         for (name, send) in ways {
-            let (mut server, mut peer) = in_kernel(suite);
+            let (mut server, peer) = in_kernel(suite);
             let filled = fill(&mut server);
-            let peer = thread::spawn(move || {
-                thread::sleep(Duration::from_secs(4));
-                peer.receive_data()
+            let sending = thread::spawn(move || {
+                send(&mut server);
+                server.shutdown().unwrap();
+                server
             });
-            let mut shell = Command::new("sh");
-            shell.args(["-c", "sleep 1; kill -STOP $PPID; sleep 1; kill -CONT $PPID"]);
-            let mut shell = shell.spawn().unwrap();
-            send(&mut server);
-            assert!(shell.wait().unwrap().success());
-            server.shutdown().unwrap();
-            let (received, is_closed) = peer.join().unwrap();
-            assert!(is_closed, "{suite:?} {name}");
-            assert!(received[filled..] == pattern(LEN), "{suite:?} {name}");
+            waiting.push((format!("{suite:?} {name}"), filled, peer, sending));
         }
+    }
+    interrupt();
+    for (what, filled, mut peer, sending) in waiting {
+        let (received, is_closed) = peer.receive_data();
+        assert!(is_closed, "{what}");
+        assert!(received[filled..] == pattern(LEN), "{what}");
+        drop(sending.join().unwrap());
     }
 }

@@ -3,6 +3,8 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use underseal::message::{ByMessage, Denied, Filter, LengthPrefixed, Message, Peer as Target};
@@ -27,17 +29,30 @@ use crate::files::file_of;
 use crate::no_rekey::can_rekey;
 use crate::splices::pipe;
 
-/// More than the sockets of both ends hold.
-const MUCH: usize = 6_000_000;
+/// More than the sockets of both ends hold, by [`little_room`].
+const MUCH: usize = 2_000_000;
 
 /// A type that TLS does not use.
 const OTHER: u8 = 99;
 
+/// Has the sockets of both ends hold little: kernels let the peer's grow to megabytes otherwise.
+pub(crate) fn little_room(ours: impl AsFd, theirs: &TcpStream) {
+    set_socket_send_buffer_size(ours, 64 * 1024).unwrap();
+    set_socket_recv_buffer_size(theirs, 256 * 1024).unwrap();
+}
+
 /// A server over a socket that does not wait, with a buffer that is soon full.
 fn server(case: Case) -> (Server, Peer) {
-    let (stream, peer) = case.server();
-    set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
+    let (stream, mut peer) = case.server();
+    little_room(stream.get_ref().0, peer.io());
     stream.get_ref().0.set_nonblocking(true).unwrap();
+    (stream, peer)
+}
+
+/// The same on tokio.
+async fn tokio_server(case: Case) -> (TokioServer, Peer) {
+    let (stream, mut peer) = case.tokio_server().await;
+    little_room(stream.get_ref().0, peer.io());
     (stream, peer)
 }
 
@@ -202,8 +217,7 @@ const SHORT: Duration = Duration::from_millis(20);
 pub(crate) fn a_dropped_future_says_how_much_of_a_file_it_took(case: Case) {
     let file = file_of(&pattern(MUCH));
     on_tokio(async {
-        let (mut stream, mut peer) = case.tokio_server().await;
-        set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
+        let (mut stream, mut peer) = tokio_server(case).await;
         let mut range = 0..MUCH as u64;
         for _ in 0..3 {
             let sending = stream.send_file(&file, &mut range);
@@ -226,8 +240,7 @@ pub(crate) fn a_dropped_future_says_how_much_of_a_file_it_took(case: Case) {
 pub(crate) fn a_dropped_future_says_how_much_of_a_record_it_took(case: Case) {
     let data = pattern(MUCH);
     on_tokio(async {
-        let (mut stream, mut peer) = case.tokio_server().await;
-        set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
+        let (mut stream, mut peer) = tokio_server(case).await;
         let mut rest = &data[..];
         for _ in 0..3 {
             let sending = stream.send_record(ContentType(OTHER), &mut rest);
@@ -252,7 +265,7 @@ pub(crate) fn a_key_update_does_not_wait_for_the_socket(case: Case) {
         return;
     }
     on_tokio(async {
-        let (mut stream, mut peer) = case.tokio_server().await;
+        let (mut stream, mut peer) = tokio_server(case).await;
         let data = fill_task(&mut stream).await;
         poll_once(stream.key_update(KeyUpdateRequest::NotRequested))
             .expect("it does not wait")
@@ -298,7 +311,7 @@ pub(crate) fn a_key_update_goes_out_before_the_end(case: Case) {
         return;
     }
     on_tokio(async {
-        let (mut stream, mut peer) = case.tokio_server().await;
+        let (mut stream, mut peer) = tokio_server(case).await;
         let data = fill_task(&mut stream).await;
         poll_once(stream.key_update(KeyUpdateRequest::NotRequested))
             .expect("it does not wait")
@@ -339,7 +352,7 @@ pub(crate) fn a_waiting_reader_is_woken_for_a_key_update(case: Case) {
         return;
     }
     on_tokio(async {
-        let (mut stream, _peer) = case.tokio_server().await;
+        let (mut stream, _peer) = tokio_server(case).await;
         fill_task(&mut stream).await;
         let reader = Arc::<Task>::default();
         let waker = Waker::from(Arc::clone(&reader));
@@ -373,8 +386,7 @@ pub(crate) fn a_failure_leaves_the_count(case: Case) {
     peer.join().unwrap();
 
     on_tokio(async {
-        let (mut stream, mut peer) = case.tokio_server().await;
-        set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
+        let (mut stream, mut peer) = tokio_server(case).await;
         let peer = thread::spawn(move || {
             assert_eq!(peer.receive().map(|(kind, _)| kind != ALERT), Some(true));
         });

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::io::{ReadBuf, ReadHalf, WriteHalf, split};
 use tokio::sync::Notify;
@@ -20,11 +19,12 @@ use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_upd
 use crate::bad_records::{HEADERS, Spoil};
 use crate::case::Case;
 use crate::connect::{Peer, TokioServer, on_tokio, pattern};
+use crate::counts::little_room;
 use crate::no_rekey::can_rekey;
 use crate::programs::receive_data_record;
 
 /// More than the socket and its peer hold.
-const MUCH: usize = 4_000_000;
+const MUCH: usize = 2_000_000;
 
 /// What nobody is woken for is found by this.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,8 +47,8 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn new(stream: TokioServer, waits: Waits) -> Self {
-        set_socket_send_buffer_size(stream.get_ref().0, 64 * 1024).unwrap();
+    async fn new(stream: TokioServer, peer: &mut Peer, waits: Waits) -> Self {
+        little_room(stream.get_ref().0, peer.io());
         let (reader, writer) = split(stream);
         let pending = Arc::new(Notify::new());
         let writer = tokio::spawn(noted(write(writer, waits), Arc::clone(&pending)));
@@ -149,7 +149,7 @@ fn can_answer(case: Case) -> bool {
 fn a_writer_is_woken(case: Case, waits: Waits) {
     on_tokio(async {
         let (stream, mut peer) = case.tokio_server().await;
-        let Waiting { writer, mut reader } = Waiting::new(stream, waits).await;
+        let Waiting { writer, mut reader } = Waiting::new(stream, &mut peer, waits).await;
         let answer = ask(case, &mut peer);
         peer.send(APPLICATION_DATA, b"x");
         // It has handled the question, too, when it has read this.
@@ -207,7 +207,7 @@ pub(crate) fn an_answer_goes_out_although_the_writer_was_dropped(case: Case) {
     }
     on_tokio(async {
         let (stream, mut peer) = case.tokio_server().await;
-        let Waiting { writer, mut reader } = Waiting::new(stream, Waits::Write).await;
+        let Waiting { writer, mut reader } = Waiting::new(stream, &mut peer, Waits::Write).await;
         let answer = ask(case, &mut peer);
         peer.send(APPLICATION_DATA, b"x");
         assert_eq!(reader.read_u8().await.unwrap(), b'x');
@@ -240,7 +240,7 @@ pub(crate) fn a_redirect_leaves_a_writer_its_wake_up(case: Case) {
             direction: Side::Egress,
         };
         other.attach(Filter::egress(program)).unwrap();
-        let Waiting { writer, mut reader } = Waiting::new(stream, Waits::Write).await;
+        let Waiting { writer, mut reader } = Waiting::new(stream, &mut peer, Waits::Write).await;
         let reading = Arc::new(Notify::new());
         let reader = tokio::spawn(noted(
             async move { reader.read_u8().await },
@@ -319,7 +319,7 @@ pub(crate) fn a_waiting_reader_is_woken_for_the_first_redirect(case: Case) {
 fn a_failing_read(case: Case, waits: Waits, spoil: Spoil, alert: AlertDescription) {
     on_tokio(async {
         let (stream, mut peer) = case.tokio_server().await;
-        let Waiting { writer, mut reader } = Waiting::new(stream, waits).await;
+        let Waiting { writer, mut reader } = Waiting::new(stream, &mut peer, waits).await;
         let mut bad = peer.record(APPLICATION_DATA, b"bad");
         spoil(&mut bad);
         peer.send_bytes(&bad);

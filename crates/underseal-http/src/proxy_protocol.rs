@@ -227,6 +227,12 @@ pub fn write(addresses: Option<Addresses>, out: &mut Vec<u8>) {
     out.extend_from_slice(&destination.port().to_be_bytes());
 }
 
+/// Appends the header by which the sender speaks for someone whose addresses it does not tell.
+pub fn write_untold(out: &mut Vec<u8>) {
+    out.extend_from_slice(&SIGNATURE);
+    out.extend_from_slice(&[VERSION_2 | PROXY, UNSPEC, 0, 0]);
+}
+
 fn within_ipv6(address: IpAddr) -> Ipv6Addr {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),

@@ -65,6 +65,7 @@ async fn open(
     let mut session = Session {
         remote,
         local,
+        is_told: true,
         tls: None,
         suite: None,
         sni: None,
@@ -99,6 +100,8 @@ async fn receive_proxy_header(
     let received = watch.until(pin!(proxy_protocol::receive(tcp))).await;
     match received {
         Ok(Ok(header)) => {
+            // Who speaks for itself has the connection's own addresses; for whom else, nobody knows.
+            session.is_told = header.local || header.addresses.is_some();
             if let Some(addresses) = header.addresses {
                 session.remote = addresses.source;
                 session.local = addresses.destination;

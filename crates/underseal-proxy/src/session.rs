@@ -12,6 +12,8 @@ pub(crate) struct Session {
     pub(crate) remote: SocketAddr,
     /// Where it connected to, as the PROXY protocol says if that is required.
     pub(crate) local: SocketAddr,
+    /// Whether those are the client's: who speaks for it may not tell them.
+    pub(crate) is_told: bool,
     /// `None` without TLS.
     pub(crate) tls: Option<&'static str>,
     pub(crate) suite: Option<&'static str>,
@@ -30,16 +32,17 @@ pub(crate) struct Session {
 impl Session {
     /// The connection as policies see it.
     pub(crate) fn connection(&self) -> Connection<'_> {
+        let told = |address: SocketAddr| self.is_told.then(|| address.ip().to_canonical());
         Connection {
             source: Peer {
                 principal: self.source.fact(),
-                ip: Some(self.remote.ip().to_canonical()),
+                ip: told(self.remote),
                 labels: None,
             },
             destination: Peer {
                 principal: self.destination.fact(),
                 // A socket for datagrams of all addresses does not say which of them one was sent to.
-                ip: Some(self.local.ip().to_canonical()).filter(|ip| !ip.is_unspecified()),
+                ip: told(self.local).filter(|ip| !ip.is_unspecified()),
                 labels: None,
             },
             port: self.local.port(),
@@ -51,7 +54,11 @@ impl Session {
     /// What [`Session::forwarded`] holds.
     pub(crate) fn describe_forwarded(&self) -> Box<[(&'static str, Box<str>)]> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let client = self.remote.ip().to_canonical().to_string();
+        let client = match self.is_told {
+            true => self.remote.ip().to_canonical().to_string(),
+            // As RFC 7239 section 6.2 says it.
+            false => "unknown".to_owned(),
+        };
         let mut fields: Vec<(_, Box<str>)> = vec![
             ("X-Forwarded-For", client.into()),
             ("X-Forwarded-Proto", scheme.into()),
@@ -78,6 +85,7 @@ mod tests {
         let mut session = Session {
             remote: ([192, 0, 2, 1], 5).into(),
             local: ([0, 0, 0, 0], 5684).into(),
+            is_told: true,
             tls: None,
             suite: None,
             sni: None,
@@ -89,5 +97,10 @@ mod tests {
         assert_eq!(session.connection().destination.ip, None);
         session.local = ([192, 0, 2, 2], 5684).into();
         assert!(session.connection().destination.ip.is_some());
+        session.is_told = false;
+        assert_eq!(session.connection().source.ip, None);
+        assert_eq!(session.connection().destination.ip, None);
+        let said = session.describe_forwarded();
+        assert_eq!(said[0], ("X-Forwarded-For", "unknown".into()));
     }
 }

@@ -197,6 +197,10 @@ impl Worker {
     pub(crate) fn proxy_header(&self, session: &Session) -> Option<Vec<u8>> {
         self.shared.send_proxy.then(|| {
             let mut header = Vec::new();
+            if !session.is_told {
+                proxy_protocol::write_untold(&mut header);
+                return header;
+            }
             let addresses = Addresses {
                 source: session.remote,
                 destination: session.local,

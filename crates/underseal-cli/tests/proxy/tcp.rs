@@ -121,6 +121,48 @@ fn a_client_can_speak_for_another_address_and_the_backend_is_told() {
     assert_eq!(nothing, b"");
 }
 
+/// Whoever speaks for itself is judged by its own address, and for whom nobody tells one, by none.
+#[test]
+fn policies_know_no_address_of_a_client_that_nobody_tells() {
+    let backend = Backend::new(|connection| {
+        let mut header = connection.read(16);
+        let rest = connection.read(usize::from(header[15]));
+        header.extend(rest);
+        connection.send(header);
+    });
+    let proxy = Start::new(backend.address)
+        .plain()
+        .policy("{ rules: [{ from: [{ source: { ipBlocks: [127.0.0.0/8] } }] }] }")
+        .with(&["--protocol", "tcp", "--accept-proxy", "--send-proxy"])
+        .start();
+    let tell = |command| {
+        let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+        header.extend([command, 0, 0, 0]);
+        let mut tcp = proxy.tcp();
+        tcp.write_all(&header).expect("send");
+        let mut told = Vec::new();
+        let _ = tcp.read_to_end(&mut told);
+        told
+    };
+    assert_eq!(tell(0x20)[12..14], [0x21, 0x11], "a connection of its own");
+    proxy.logged(|line| line["verdict"] == "allow");
+    assert_eq!(tell(0x21), b"");
+    let line = proxy.logged(|line| line["verdict"] == "deny");
+    assert_eq!(line["attribute"], "source.ipBlocks");
+
+    let anybody = Start::new(backend.address)
+        .plain()
+        .with(&["--protocol", "tcp", "--accept-proxy", "--send-proxy"])
+        .start();
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+    header.extend([0x21, 0, 0, 0]);
+    let mut tcp = anybody.tcp();
+    tcp.write_all(&header).expect("send");
+    let mut told = Vec::new();
+    tcp.read_to_end(&mut told).expect("a header");
+    assert_eq!(told, header, "nobody's address goes on");
+}
+
 #[test]
 fn client_proxy_and_backend_agree_on_the_protocol_that_is_named() {
     let certificates = Certificates::new(KeyType::Ecdsa);

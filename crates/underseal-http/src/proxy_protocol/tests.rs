@@ -133,6 +133,21 @@ fn mixed_families_are_written_as_ipv6() {
     assert_eq!(whole(&bytes).addresses, Some(mixed));
 }
 
+#[test]
+fn who_is_not_told_is_not_the_sender() {
+    let mut bytes = Vec::new();
+    write_untold(&mut bytes);
+    let (len, local, addresses) = (bytes.len(), false, None);
+    assert_eq!(
+        whole(&bytes),
+        Header {
+            len,
+            local,
+            addresses
+        }
+    );
+}
+
 fn socket_address() -> impl Strategy<Value = SocketAddr> {
     let ip = prop_oneof![
         any::<[u8; 4]>().prop_map(IpAddr::from),

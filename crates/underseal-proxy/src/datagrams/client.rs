@@ -100,6 +100,7 @@ fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Opti
     let mut session = Session {
         remote,
         local: worker.shared.dtls.local,
+        is_told: true,
         tls: facts.is_sealed.then_some(VERSION),
         suite: facts.suite,
         sni: facts.server_name,

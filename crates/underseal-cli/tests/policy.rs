@@ -162,6 +162,23 @@ fn a_connection_without_http_is_explained() {
 }
 
 #[test]
+fn datagrams_are_explained() {
+    let text = shown(&[
+        "explain",
+        "datagrams.yaml",
+        "--transport",
+        "udp",
+        "--port",
+        "5684",
+    ]);
+    assert!(text.contains("\nverdict     allow\n"), "{text}");
+    assert!(text.contains(" to UDP port 5684\n"), "{text}");
+    let text = shown(&["explain", "datagrams.yaml", "--port", "5684"]);
+    assert!(text.contains("\nverdict     deny\n"), "{text}");
+    assert!(text.contains("connection.transport: udp; is tcp"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_explained_says_why() {
     check("policy-explain-wrong.txt", &["explain", "wrong.yaml"]);
     let labels = ["explain", "orders.yaml", "--labels", "orders"];
@@ -176,6 +193,32 @@ fn foreign_policies_are_converted_or_refused_by_name() {
         "policy-convert-wrong.txt",
         &["convert", "cilium-wrong.yaml"],
     );
+}
+
+#[test]
+fn a_port_by_name_has_one_number() {
+    let convert = |ports: &[&str]| {
+        let command = [
+            "convert",
+            "cilium-named-port.yaml",
+            "--trust-domain",
+            "corp",
+        ];
+        let ports = ports.iter().flat_map(|port| ["--named-port", *port]);
+        shown(&command.into_iter().chain(ports).collect::<Vec<_>>())
+    };
+    let text = convert(&["HTTP=8080", "http=8080"]);
+    assert!(text.contains("ports:\n        - \"8080\"\n"), "{text}");
+    for (ports, said, code) in [
+        (&[][..], "give `--named-port http=PORT`", 6),
+        (&["http=8080", "http=80"], "is given with two numbers", 2),
+        (&["http"], "expected NAME=PORT", 2),
+        (&["http=0"], "expected a port from 1 to 65535", 2),
+    ] {
+        let text = convert(ports);
+        assert!(text.contains(said), "{text}");
+        assert!(text.ends_with(&format!("exit {code}\n")), "{text}");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) enum Key {
     /// A label of whoever accepted it.
     DestinationLabel(Box<str>),
     Sni,
+    Transport,
     Query,
     RequestPrincipal,
     /// A claim of the token, by the names that lead to it.
@@ -28,7 +29,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    const ALL: [(&str, Self); 11] = [
+    const ALL: [(&str, Self); 12] = [
         ("source.ip", Self::SourceIp),
         ("source.namespace", Self::SourceNamespace),
         ("source.principal", Self::SourcePrincipal),
@@ -38,6 +39,7 @@ impl Key {
         ("destination.port", Self::DestinationPort),
         ("destination.principal", Self::DestinationPrincipal),
         ("connection.sni", Self::Sni),
+        ("connection.transport", Self::Transport),
         ("request.query", Self::Query),
         ("request.auth.principal", Self::RequestPrincipal),
     ];
@@ -127,6 +129,7 @@ impl Key {
         match self {
             Self::SourcePrincipal | Self::DestinationPrincipal => Pattern::principal(text),
             Self::Sni => Pattern::server_name(text),
+            Self::Transport => Pattern::transport(text),
             Self::SourceNamespace => Pattern::namespace(text),
             Self::SourceTrustDomain => Pattern::trust_domain(text),
             Self::SourceServiceAccount => Pattern::service_account(text),

@@ -34,6 +34,29 @@ impl<'a> From<Option<&'a str>> for Fact<'a> {
     }
 }
 
+/// What carries a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Nobody knows: it is decided against the request.
+    #[default]
+    Unknown,
+    /// A stream.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl Transport {
+    /// As rules say it, if it is known.
+    pub const fn known(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown => None,
+            Self::Tcp => Some("tcp"),
+            Self::Udp => Some("udp"),
+        }
+    }
+}
+
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peer<'a> {
@@ -116,6 +139,8 @@ pub struct Connection<'a> {
     pub destination: Peer<'a>,
     /// The port that it was opened to.
     pub port: u16,
+    /// What carries it.
+    pub transport: Transport,
     /// The server name that the source asked for in its ClientHello, in any case.
     pub sni: Fact<'a>,
     /// The token of the request on it that is judged.

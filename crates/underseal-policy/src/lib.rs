@@ -19,7 +19,7 @@ mod token;
 mod validate;
 
 pub use asked::Asked;
-pub use connection::{Connection, Fact, Peer};
+pub use connection::{Connection, Fact, Peer, Transport};
 pub use convert::{ConvertOptions, Converted, Document, Note, Outcome, convert, examine, to_yaml};
 pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};

@@ -270,9 +270,10 @@ pub struct Condition {
     /// `request.headers[NAME]`, `source.ip`, `source.namespace`, `source.principal`,
     /// `source.trustDomain`, `source.serviceAccount` (`NAMESPACE/ACCOUNT`), `source.labels[NAME]`,
     /// `destination.ip`, `destination.port`, `destination.principal`, `destination.labels[NAME]`,
-    /// `connection.sni`; of a verified token `request.auth.principal` (`ISSUER/SUBJECT`),
-    /// `request.auth.audiences`, `request.auth.presenter` and `request.auth.claims[NAME]`; or
-    /// `request.query`, whose only value is `*`: that the target has a `?`
+    /// `connection.sni`, `connection.transport` (`tcp` or `udp`); of a verified token
+    /// `request.auth.principal` (`ISSUER/SUBJECT`), `request.auth.audiences`,
+    /// `request.auth.presenter` and `request.auth.claims[NAME]`; or `request.query`, whose only value
+    /// is `*`: that the target has a `?`
     pub key: String,
     /// One of these must be its value
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -120,6 +120,14 @@ impl Pattern {
             .map_err(|()| format!("is not a server name, or a part of one: `{text}`"))
     }
 
+    /// What carries a connection.
+    pub(crate) fn transport(text: &str) -> Result<Self, String> {
+        match text {
+            "tcp" | "udp" => Self::parse(text),
+            _ => Err(format!("expected `tcp` or `udp`: `{text}`")),
+        }
+    }
+
     /// The pattern whose text, or a text that it matches, `normal` brings into normal form.
     fn normalised(text: &str, normal: impl Fn(&str) -> Option<String>) -> Result<Self, ()> {
         let text = text.to_ascii_lowercase();

@@ -56,12 +56,15 @@ fn wanted(message: &str) -> Option<&str> {
 
 /// What an operator of the corpus would give.
 fn options() -> ConvertOptions {
+    let named_ports = ["http", "http-80", "http-8080"].map(|name| (name.to_owned(), 8080));
+    let named_ports = named_ports.into_iter();
     ConvertOptions {
         namespace: Some("given".to_owned()),
         trust_domain: Some("corp".to_owned()),
         trust_domain_aliases: vec!["old".to_owned()],
         cluster_blocks: vec!["10.0.0.0/8".to_owned()],
         host_blocks: vec!["192.0.2.1".to_owned()],
+        named_ports: named_ports.collect(),
         no_trusted_proxies: true,
         ..ConvertOptions::default()
     }

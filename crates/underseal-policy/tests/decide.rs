@@ -6,7 +6,7 @@ mod requests;
 use requests::Sent;
 use underseal_policy::model::Direction;
 use underseal_policy::{
-    Connection, Fact, Labels, Matcher, Peer, PolicyFile, Reason, Verdict, load,
+    Connection, Fact, Labels, Matcher, Peer, PolicyFile, Reason, Transport, Verdict, load,
 };
 
 const WEB: Option<&str> = Some("spiffe://corp/ns/shop/sa/web");
@@ -193,6 +193,8 @@ fn what_nobody_knows_is_decided_against_the_request() {
         "to: [{ operation: { notHosts: [a] } }]",
         "when: [{ key: 'request.headers[x]', notValues: [a] }]",
         "from: [{ source: { notIpBlocks: [10.0.0.0/8] } }]",
+        "when: [{ key: connection.transport, values: [tcp] }]",
+        "when: [{ key: connection.transport, notValues: [udp] }]",
     ] {
         let rules = format!("rules: [{{ {rule} }}]");
         let unknown = Connection::default();
@@ -248,6 +250,7 @@ fn each_attribute_is_compared() {
             ip: Some("::ffff:192.0.2.7".parse().expect("an address")),
             labels: None,
         },
+        transport: Transport::Tcp,
         sni: Fact::Is("Orders.Example.com."),
         ..from(WEB)
     };
@@ -314,6 +317,15 @@ fn each_attribute_is_compared() {
         ),
         (
             "when: [{ key: connection.sni, values: ['*.example.com'] }]",
+            true,
+        ),
+        ("when: [{ key: connection.transport, values: [tcp] }]", true),
+        (
+            "when: [{ key: connection.transport, values: [udp] }]",
+            false,
+        ),
+        (
+            "when: [{ key: connection.transport, notValues: [udp] }]",
             true,
         ),
         ("when: [{ key: source.ip, notValues: [10.0.0.0/8] }]", false),

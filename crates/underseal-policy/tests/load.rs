@@ -66,6 +66,7 @@ rules:
   - { key: destination.port, values: ['8080'] }
   - { key: destination.principal, values: ['*'] }
   - { key: connection.sni, values: ['*.example.com'] }
+  - { key: connection.transport, values: [tcp, udp] }
 - {}",
     );
     let file = PolicyFile {
@@ -80,7 +81,7 @@ rules:
     );
     assert_eq!(spec.rules.len(), 2);
     assert_eq!(spec.rules[0].to[0].operation.ports, ["8080", "8443"]);
-    assert_eq!(spec.rules[0].when.len(), 8);
+    assert_eq!(spec.rules[0].when.len(), 9);
     let labels = &spec.selector.as_ref().expect("a selector").match_labels;
     assert_eq!(labels["tier"], "back");
 }
@@ -460,6 +461,8 @@ fn what_no_request_has_does_not_load() {
         "when: [{ key: connection.sni, values: ['a:443'] }]",
         "when: [{ key: 'request.headers[x]', values: [' a'] }]",
         "when: [{ key: request.query, values: [a] }]",
+        "when: [{ key: connection.transport, values: [TCP] }]",
+        "when: [{ key: connection.transport, values: ['*'] }]",
     ] {
         let errors = spec_errors(&format!("rules:\n- {rule}"));
         assert_eq!(errors.len(), 1, "{rule}: {errors:?}");

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
+use underseal_policy::Transport;
 use underseal_policy::model::Direction;
 
 use super::log::{self, Outcome};
@@ -66,6 +67,7 @@ async fn open(
         remote,
         local,
         is_told: true,
+        transport: Transport::Tcp,
         tls: None,
         suite: None,
         sni: None,

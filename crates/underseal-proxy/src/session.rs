@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use underseal_policy::{Connection, Peer, Token};
+use underseal_policy::{Connection, Peer, Token, Transport};
 
 use super::principal::Principal;
 
@@ -14,6 +14,8 @@ pub(crate) struct Session {
     pub(crate) local: SocketAddr,
     /// Whether those are the client's: who speaks for it may not tell them.
     pub(crate) is_told: bool,
+    /// What carries it.
+    pub(crate) transport: Transport,
     /// `None` without TLS.
     pub(crate) tls: Option<&'static str>,
     pub(crate) suite: Option<&'static str>,
@@ -46,6 +48,7 @@ impl Session {
                 labels: None,
             },
             port: self.local.port(),
+            transport: self.transport,
             sni: self.sni.as_deref().into(),
             token: Token::Unknown,
         }
@@ -86,6 +89,7 @@ mod tests {
             remote: ([192, 0, 2, 1], 5).into(),
             local: ([0, 0, 0, 0], 5684).into(),
             is_told: true,
+            transport: Transport::Udp,
             tls: None,
             suite: None,
             sni: None,

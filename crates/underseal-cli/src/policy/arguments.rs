@@ -46,7 +46,7 @@ const CONVERT_NOTES: &str = "\
 Takes Istio's AuthorizationPolicy and Cilium's CiliumNetworkPolicy with its HTTP rules. What comes
 out allows nothing that the original denies: what cannot be kept is refused by name, with its line
 and column on stderr, and nothing is printed; what is narrower is a note on stderr. Documents of
-other kinds are passed over, with a note each.
+other kinds are passed over, with a note each; what denies by itself, as NetworkPolicy, is refused.
 
 A policy of a namespace is for workloads with the label io.kubernetes.pod.namespace. Of the labels
 of a peer, a SPIFFE ID tells the namespace and the service account. Regular expressions become
@@ -66,6 +66,14 @@ fn jwks(text: &str) -> Result<(String, String), String> {
     let parts = text.rsplit_once('=');
     let (address, file) = parts.ok_or("expected URL=FILE")?;
     Ok((address.to_owned(), file.to_owned()))
+}
+
+/// A name of a port, whose case does not matter, and the port.
+fn named_port(text: &str) -> Result<(String, u16), String> {
+    let (name, port) = text.split_once('=').ok_or("expected NAME=PORT")?;
+    let port = port.parse().ok().filter(|port| *port != 0);
+    let port = port.ok_or("expected a port from 1 to 65535")?;
+    Ok((name.to_ascii_lowercase(), port))
 }
 
 /// A SPIFFE ID, or `none`. A proxy refuses whoever shows another.
@@ -136,6 +144,16 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "PORT", default_value = "443")]
     pub(super) port: u16,
 
+    /// What carries the connection
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value = "tcp",
+        conflicts_with = "request"
+    )]
+    pub(super) transport: Carrier,
+
     /// SPIFFE ID of whoever opened the connection
     #[arg(long, value_name = "ID", value_parser = spiffe_id)]
     pub(super) from: Option<String>,
@@ -189,6 +207,13 @@ pub(super) enum Way {
     Egress,
 }
 
+/// What carries a connection, as a command line says it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Carrier {
+    Tcp,
+    Udp,
+}
+
 /// Options of `underseal policy convert`.
 #[derive(Debug, Args)]
 #[command(after_help = CONVERT_NOTES)]
@@ -220,6 +245,10 @@ pub(super) struct ConvertArgs {
     /// Addresses of the workload's node
     #[arg(long, value_name = "BLOCK")]
     pub(super) host_block: Vec<String>,
+
+    /// Port that a policy of Cilium calls by name, `http=8080`; may be given several times
+    #[arg(long, value_name = "NAME=PORT", value_parser = named_port)]
+    pub(super) named_port: Vec<(String, u16)>,
 
     /// No proxy stands in front: Istio's remote addresses are those of whoever connects
     #[arg(long)]

@@ -1,5 +1,7 @@
 //! `underseal policy convert`.
 
+use std::collections::BTreeMap;
+
 use underseal_policy::{
     ConvertOptions, Document, LoadError, Note, Outcome, PolicyFile, convert, examine,
 };
@@ -15,7 +17,7 @@ use crate::exit::{Exit, Failure, say};
 /// [`Exit::Policy`] when a file cannot be read, or says something that cannot be said; then nothing
 /// is printed but the errors.
 pub(super) fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    let options = options(args);
+    let options = options(args)?;
     let files = Files::read(&args.files)?;
     let policy_files = files.policy_files();
     if let Some(format) = args.report {
@@ -29,17 +31,31 @@ pub(super) fn run(args: &ConvertArgs) -> Result<(), Failure> {
     print(&converted.to_yaml())
 }
 
-fn options(args: &ConvertArgs) -> ConvertOptions {
-    ConvertOptions {
+/// What the command line says.
+///
+/// # Errors
+/// [`Exit::Usage`] when a port has two numbers.
+fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
+    let named_ports: BTreeMap<_, _> = args.named_port.iter().cloned().collect();
+    let twice = |(name, port): &&(String, u16)| named_ports.get(name) != Some(port);
+    if let Some((name, _)) = args.named_port.iter().find(twice) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("`--named-port {name}` is given with two numbers"),
+            "convert the policies of those workloads apart",
+        ));
+    }
+    Ok(ConvertOptions {
         namespace: args.namespace.clone(),
         trust_domain: args.trust_domain.clone(),
         trust_domain_aliases: args.trust_domain_alias.clone(),
         root_namespace: args.root_namespace.clone(),
         cluster_blocks: args.cluster_block.clone(),
         host_blocks: args.host_block.clone(),
+        named_ports,
         no_trusted_proxies: args.no_trusted_proxies,
         jwks: args.jwks.iter().cloned().collect(),
-    }
+    })
 }
 
 fn report(

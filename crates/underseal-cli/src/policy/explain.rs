@@ -7,10 +7,10 @@ use underseal_http::fields::is_ours;
 use underseal_http::{Outgoing, Passage, ReadOptions, Refusal, Request, Scratch, Version, http1};
 use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
-    Claims, Connection, Explanation, Fact, Labels, Matcher, Peer, Token, applies,
+    Claims, Connection, Explanation, Fact, Labels, Matcher, Peer, Token, Transport, applies,
 };
 
-use super::arguments::{ExplainArgs, Way};
+use super::arguments::{Carrier, ExplainArgs, Way};
 use super::{Files, check, print};
 use crate::exit::{Exit, Failure};
 
@@ -198,6 +198,10 @@ fn connection<'a>(args: &'a ExplainArgs, peers: &'a Given) -> Connection<'a> {
             labels: peers.destination.as_ref(),
         },
         port: args.port,
+        transport: match args.transport {
+            Carrier::Tcp => Transport::Tcp,
+            Carrier::Udp => Transport::Udp,
+        },
         sni: given(args.sni.as_deref()),
         token: peers.token(),
     }

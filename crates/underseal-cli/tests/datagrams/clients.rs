@@ -10,7 +10,7 @@ use underseal_testkit::{
 };
 
 use crate::running::underseal;
-use crate::{Echo, dropped, exchange, gnutls_cli, s_client, start};
+use crate::{Echo, dropped, exchange, exchange_plain, gnutls_cli, plain_client, s_client, start};
 
 #[test]
 fn clients_reach_a_udp_service_each_by_a_socket_of_its_own() {
@@ -106,6 +106,27 @@ fn a_client_that_policies_do_not_know_reaches_nobody() {
     known.close_stdin();
     let line = proxy.logged(|line| line["verdict"] == "allow");
     assert_eq!(line["principal"], CLIENT_ID);
+}
+
+#[test]
+fn policies_tell_datagrams_from_streams() {
+    let service = Echo::new();
+    let start = |transport| {
+        let key = format!("key: connection.transport, values: [{transport}]");
+        start(service.address).policy(&format!("{{ rules: [{{ when: [{{ {key} }}] }}] }}"))
+    };
+    let refusing = start("tcp").start();
+    let mut stranger = s_client(&refusing);
+    stranger.write("let me in\n");
+    let line = refusing.logged(|line| line["verdict"] == "deny");
+    assert_eq!(line["attribute"], "connection.transport");
+    let refusing = start("tcp").plain().start();
+    plain_client(&refusing).send(b"let me in").expect("send");
+    let line = refusing.logged(|line| line["verdict"] == "deny");
+    assert_eq!(line["attribute"], "connection.transport");
+    assert_eq!(service.clients(), 0);
+    exchange(&mut s_client(&start("udp").start()), "sealed");
+    exchange_plain(&plain_client(&start("udp").plain().start()), "plain");
 }
 
 /// A resumed association would have no server name, which policies may ask for.

@@ -283,6 +283,8 @@ const EGRESS: &[(&str, &str, u16)] = &[
     ("DENY", "connection.sni, values: [localhost]", 403),
     ("DENY", "connection.sni, values: [other.test]", 200),
     ("ALLOW", "connection.sni, values: [localhost]", 200),
+    ("ALLOW", "connection.transport, values: [tcp]", 200),
+    ("ALLOW", "connection.transport, values: [udp]", 403),
     ("DENY", "destination.port, values: ['PORT']", 403),
     ("DENY", "destination.port, values: ['FIRST']", 200),
     ("DENY", "destination.port, notValues: ['FIRST']", 403),

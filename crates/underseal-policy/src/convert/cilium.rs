@@ -28,10 +28,6 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
     ("toServices", DNS),
     ("toFQDNs", DNS),
     ("icmps", "ICMP is not judged"),
-    (
-        "authentication",
-        "how peers prove themselves is the listener's matter",
-    ),
     ("cidrGroupRef", "groups of addresses are not known"),
     ("cidrGroupSelector", "groups of addresses are not known"),
     ("kafka", "Kafka is not read"),
@@ -189,6 +185,7 @@ impl Conversion<'_> {
                 "fromCIDR",
                 "fromCIDRSet",
                 "toPorts",
+                "authentication",
             ],
             Direction::Egress => [
                 "toEndpoints",
@@ -196,9 +193,13 @@ impl Conversion<'_> {
                 "toCIDR",
                 "toCIDRSet",
                 "toPorts",
+                "authentication",
             ],
         };
         let mut fields = self.reader.mapping(item, &known);
+        if let Some(value) = fields.take("authentication") {
+            self.authentication(item, &value, section);
+        }
         let ports = fields.take("toPorts");
         let has_ports = ports.is_some();
         let Some(peers) = self.peers(item, &mut fields, section, origin) else {
@@ -223,5 +224,22 @@ impl Conversion<'_> {
             }
         }
         rules
+    }
+
+    /// Whether peers have to prove who they are. Here they always have, where a rule asks who they are.
+    fn authentication(&mut self, item: &Value<'_>, value: &Value<'_>, section: &Section) {
+        let mut fields = self.reader.mapping(value, &["mode"]);
+        let mode = self.reader.required(value, &mut fields, "mode");
+        let modes = [("required", true), ("disabled", false)];
+        let is_required = mode.and_then(|mode| self.reader.word(&mode, &modes));
+        let endpoints = ["fromEndpoints", "toEndpoints"];
+        let message = if section.action == Action::Deny {
+            "not supported: what denies asks for no proof in Cilium"
+        } else if is_required == Some(true) && endpoints.iter().all(|key| item.get(key).is_none()) {
+            "not supported: a proof of those that no endpoints name"
+        } else {
+            return;
+        };
+        self.reader.fault(value, message);
     }
 }

@@ -19,6 +19,9 @@ pub struct ConvertOptions {
     pub cluster_blocks: Vec<String>,
     /// The addresses of the node itself, which are Cilium's `host`.
     pub host_blocks: Vec<String>,
+    /// The ports that policies of Cilium call by name, in lower case: those of the containers that are
+    /// asked.
+    pub named_ports: BTreeMap<String, u16>,
     /// Whether no proxy stands in front: then Istio's `remoteIpBlocks` and `remote.ip` are of whoever
     /// connects.
     pub no_trusted_proxies: bool,
@@ -36,6 +39,7 @@ impl Default for ConvertOptions {
             root_namespace: "istio-system".to_owned(),
             cluster_blocks: Vec::new(),
             host_blocks: Vec::new(),
+            named_ports: BTreeMap::new(),
             no_trusted_proxies: false,
             jwks: BTreeMap::new(),
         }

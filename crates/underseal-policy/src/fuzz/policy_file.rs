@@ -65,6 +65,7 @@ fn all_given() -> ConvertOptions {
         trust_domain_aliases: vec!["old.local".to_owned()],
         cluster_blocks: vec!["10.0.0.0/8".to_owned()],
         host_blocks: vec!["192.0.2.1".to_owned()],
+        named_ports: [("http".to_owned(), 8080)].into(),
         no_trusted_proxies: true,
         ..ConvertOptions::default()
     }

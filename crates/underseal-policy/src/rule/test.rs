@@ -63,6 +63,7 @@ pub(crate) enum Subject {
     DestinationPrincipal,
     DestinationLabel(Box<str>),
     Sni,
+    Transport,
     Host,
     Method,
     Path,
@@ -123,6 +124,7 @@ impl Subject {
             Key::Claim(names) => Some(Self::Claim(names.clone())),
             Key::DestinationPrincipal => Some(Self::DestinationPrincipal),
             Key::Sni => Some(Self::Sni),
+            Key::Transport => Some(Self::Transport),
             Key::Query => Some(Self::Query),
             Key::SourceIp | Key::DestinationIp | Key::DestinationPort | Key::RequestPrincipal => {
                 None
@@ -161,6 +163,10 @@ impl Subject {
                     Fact::Is(name) => Found::AnyCase(host::without_root(name).as_bytes()),
                     other => known(other),
                 };
+            }
+            Self::Transport => {
+                let transport = connection.transport.known();
+                return known(transport.map_or(Fact::Unknown, Fact::Is));
             }
             Self::Host
             | Self::Method

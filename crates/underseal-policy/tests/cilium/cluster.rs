@@ -30,6 +30,8 @@ pub(crate) struct Pod {
 pub(crate) struct Sent {
     pub(crate) peer: Peer,
     pub(crate) port: u16,
+    /// Datagrams, which are no HTTP.
+    pub(crate) is_udp: bool,
     pub(crate) http: Option<Http>,
 }
 
@@ -58,20 +60,27 @@ pub(crate) fn allows(policy: &Value, own: &Pod, way: Way, sent: &Sent) -> bool {
     if namespace.is_some_and(|namespace| namespace != own.namespace) {
         return true;
     }
-    let spec = &policy["spec"];
-    if !selects(&spec["endpointSelector"], own, None) {
-        return true;
-    }
     let (allow, deny) = match way {
         Way::In => ("ingress", "ingressDeny"),
         Way::Out => ("egress", "egressDeny"),
     };
-    let (allow, deny) = (list(&spec[allow]), list(&spec[deny]));
+    let specs = [&policy["spec"]].into_iter().chain(list(&policy["specs"]));
+    let specs = specs.filter(|spec| !spec.is_null());
+    let specs: Vec<_> = specs
+        .filter(|spec| selects(&spec["endpointSelector"], own, None))
+        .collect();
+    let items = |key: &str| -> Vec<&Value> {
+        let items = specs.iter().flat_map(|spec| list(&spec[key]));
+        items.collect()
+    };
+    let (allow, deny) = (items(allow), items(deny));
     if allow.is_empty() && deny.is_empty() {
         return true;
     }
     let matches = |item: &Value, with_rules| {
-        is_peer(item, namespace, way, &sent.peer) && is_asked(&item["toPorts"], sent, with_rules)
+        is_peer(item, namespace, way, &sent.peer)
+            && is_proven(item, &sent.peer)
+            && is_asked(&item["toPorts"], sent, with_rules)
     };
     !deny.iter().any(|item| matches(item, false)) && allow.iter().any(|item| matches(item, true))
 }
@@ -110,6 +119,15 @@ fn is_peer(item: &Value, namespace: Option<&str>, way: Way, peer: &Peer) -> bool
         .iter()
         .any(|set| holds(&set["cidr"]) && !list(&set["except"]).iter().any(holds));
     of_pods || of_entities || of_blocks || of_sets
+}
+
+/// Whether the peer can prove what it has to: pods can, and nobody else.
+fn is_proven(item: &Value, peer: &Peer) -> bool {
+    match item["authentication"]["mode"].as_str() {
+        Some("required") => matches!(peer, Peer::Pod(_)),
+        Some("test-always-fail") => false,
+        _ => true,
+    }
 }
 
 const NAMESPACE: &str = "io.kubernetes.pod.namespace";
@@ -190,9 +208,7 @@ fn is_asked(ports: &Value, sent: &Sent, with_rules: bool) -> bool {
         return true;
     }
     list(ports).iter().any(|item| {
-        let is_port = list(&item["ports"])
-            .iter()
-            .any(|port| is_port(port, sent.port));
+        let is_port = list(&item["ports"]).iter().any(|port| is_port(port, sent));
         let rules = &item["rules"]["http"];
         let is_allowed = !with_rules
             || rules.is_null()
@@ -204,13 +220,30 @@ fn is_asked(ports: &Value, sent: &Sent, with_rules: bool) -> bool {
     })
 }
 
-/// `strconv.ParseUint(port, 0, 16)`, whose zero before a number says that it is octal.
-fn is_port(port: &Value, asked: u16) -> bool {
+/// The port of every container that is called by name.
+pub(crate) const HTTP: u16 = 8080;
+
+/// `strconv.ParseUint(port, 0, 16)`, whose zero before a number says that it is octal, for what is not
+/// the name of a port.
+fn is_port(port: &Value, sent: &Sent) -> bool {
+    let is_carried = match port["protocol"].as_str().map(str::to_uppercase).as_deref() {
+        None | Some("ANY") => true,
+        Some("TCP") => !sent.is_udp,
+        Some("UDP") => sent.is_udp,
+        other => panic!("a protocol that is not converted: {other:?}"),
+    };
+    is_carried && is_number(port, sent.port)
+}
+
+fn is_number(port: &Value, asked: u16) -> bool {
     let written = |value: &Value| match value {
         Value::Number(number) => number.to_string(),
         other => other.as_str().expect("a port").to_owned(),
     };
     let text = written(&port["port"]);
+    if text.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return asked == HTTP;
+    }
     let first = match text.strip_prefix('0') {
         Some(octal) if !octal.is_empty() => u16::from_str_radix(octal, 8),
         _ => text.parse(),
@@ -251,6 +284,6 @@ fn in_block(block: &Value, ip: IpAddr) -> bool {
     block.expect("a block").contains(&ip)
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }

@@ -55,8 +55,12 @@ fn items(is_ingress: bool, denies: bool) -> impl Strategy<Value = Vec<Value>> {
     let item = (
         peers(is_ingress),
         prop::option::weighted(0.6, ports(denies)),
+        prop::option::weighted(0.1, one_of(&["required", "disabled"].map(Value::from))),
     );
-    let item = item.prop_map(|(mut item, ports)| {
+    let item = item.prop_map(|(mut item, ports, mode)| {
+        if let Some(mode) = mode {
+            item.insert("authentication".to_owned(), json!({ "mode": mode }));
+        }
         if let Some(ports) = ports {
             item.insert("toPorts".to_owned(), ports);
         }
@@ -153,7 +157,9 @@ fn ports(denies: bool) -> impl Strategy<Value = Value> {
         json!({ "port": "80" }),
         json!({ "port": "80", "protocol": "TCP" }),
         json!({ "port": "80", "protocol": "TCP" }),
-        json!({ "port": "443", "protocol": "TCP" }),
+        json!({ "port": "443", "protocol": "tcp" }),
+        json!({ "port": "80", "protocol": "UDP" }),
+        json!({ "port": "HTTP", "protocol": "TCP" }),
         json!({ "port": "80", "endPort": 81, "protocol": "ANY" }),
         json!({ "port": "443" }),
         json!({ "port": "1000", "endPort": 900 }),

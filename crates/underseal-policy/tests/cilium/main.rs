@@ -3,6 +3,7 @@
 //! interpreter of Cilium's words.
 
 mod cluster;
+mod corpus;
 mod documents;
 
 use std::net::IpAddr;
@@ -14,16 +15,19 @@ use serde_json::Value;
 use underseal_http::{ReadOptions, Scratch, http1};
 use underseal_policy::model::Direction;
 use underseal_policy::{
-    Connection, ConvertOptions, Document, Fact, Labels, Matcher, Outcome, PolicyFile, Verdict,
-    examine,
+    Connection, ConvertOptions, Document, Fact, Labels, Matcher, Outcome, PolicyFile, Transport,
+    Verdict, examine,
 };
 
 fn options() -> ConvertOptions {
+    let names = ["http", "http-80", "http-8080"].into_iter();
+    let names = names.map(|name| (name.to_owned(), cluster::HTTP));
     ConvertOptions {
         trust_domain: Some("corp".to_owned()),
         trust_domain_aliases: vec!["old".to_owned()],
         cluster_blocks: vec!["10.0.0.0/8".to_owned()],
         host_blocks: vec!["192.0.2.1".to_owned()],
+        named_ports: names.collect(),
         ..ConvertOptions::default()
     }
 }
@@ -53,6 +57,8 @@ enum Known {
 /// A policy, and what it was converted to.
 struct Judge<'p> {
     policy: &'p Value,
+    /// The pod that judges.
+    own: Pod,
     document: Document,
     /// Of what arrives, and of what is sent.
     matchers: [Matcher; 2],
@@ -60,27 +66,32 @@ struct Judge<'p> {
 
 impl<'p> Judge<'p> {
     /// `None` if it does not convert.
-    fn new(policy: &'p Value) -> Option<Self> {
+    fn new(policy: &'p Value, own: Pod) -> Option<Self> {
         let document = document(policy);
-        let own = own();
-        let mut labels: Labels = own.labels.into_iter().collect();
-        labels.insert("io.kubernetes.pod.namespace".to_owned(), own.namespace);
+        let mut labels: Labels = own.labels.iter().cloned().collect();
+        for (label, value) in [
+            ("io.kubernetes.pod.namespace", &own.namespace),
+            ("io.cilium.k8s.policy.serviceaccount", &own.account),
+        ] {
+            labels.insert(label.to_owned(), value.clone());
+        }
         let matchers = [Direction::Ingress, Direction::Egress]
             .map(|direction| Matcher::new(&document.policies, &labels, direction).expect("valid"));
         (document.outcome != Outcome::Refused).then_some(Self {
             policy,
+            own,
             document,
             matchers,
         })
     }
 
-    /// Asks both about a request.
-    fn judge(&self, way: Way, sent: &Sent, known: Known) -> Result<(), TestCaseError> {
+    /// Asks both about a request; whether there was one to decide on.
+    fn judge(&self, way: Way, sent: &Sent, known: Known) -> Result<bool, TestCaseError> {
         let matcher = &self.matchers[usize::from(way == Way::Out)];
         let Some(here) = verdict(matcher, way, sent, known) else {
-            return Ok(());
+            return Ok(false);
         };
-        let there = cluster::allows(self.policy, &own(), way, sent);
+        let there = cluster::allows(self.policy, &self.own, way, sent);
         prop_assert!(
             there || here == Verdict::Deny,
             "allowed here alone: {:#}\n{known:?} {way:?} {sent:#?}\n{:#?}",
@@ -94,7 +105,7 @@ impl<'p> Judge<'p> {
             self.policy,
             self.document.policies
         );
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -124,6 +135,10 @@ fn verdict(matcher: &Matcher, way: Way, sent: &Sent, known: Known) -> Option<Ver
         source,
         destination,
         port: sent.port,
+        transport: match sent.is_udp {
+            true => Transport::Udp,
+            false => Transport::Tcp,
+        },
         sni: Fact::Absent,
         ..Connection::default()
     };
@@ -260,10 +275,16 @@ fn sent() -> impl Strategy<Value = Sent> {
     let world = world.prop_map(|ip| Peer::World(ip.parse().expect("an address")));
     (
         prop_oneof![4 => pod, 2 => world, 1 => Just(Peer::Host)],
-        prop::sample::select(vec![80_u16, 8, 81, 443, 1000]),
+        prop::sample::select(vec![80_u16, 8, 81, 443, 1000, cluster::HTTP]),
+        prop::bool::weighted(0.1),
         prop::option::weighted(0.8, http()),
     )
-        .prop_map(|(peer, port, http)| Sent { peer, port, http })
+        .prop_map(|(peer, port, is_udp, http)| Sent {
+            peer,
+            port,
+            is_udp,
+            http: http.filter(|_| !is_udp),
+        })
 }
 
 fn way() -> impl Strategy<Value = Way> {
@@ -278,12 +299,44 @@ proptest! {
         policy in documents::policy(),
         requests in prop::collection::vec((way(), sent(), known()), 40),
     ) {
-        if let Some(judge) = Judge::new(&policy) {
+        if let Some(judge) = Judge::new(&policy, own()) {
             for (way, sent, known) in &requests {
                 judge.judge(*way, sent, *known)?;
             }
         }
     }
+}
+
+#[test]
+fn what_cilium_denies_to_documents_of_the_corpus_is_denied_and_what_it_allows_is_told() {
+    let (mut documents, mut requests, mut fewest) = (0, 0, usize::MAX);
+    for policy in corpus::files()
+        .iter()
+        .flat_map(|path| corpus::policies(path))
+    {
+        if document(&policy).outcome == Outcome::Refused {
+            continue;
+        }
+        let mut decided = 0;
+        for spec in corpus::specs(&policy) {
+            let own = corpus::own(&policy, spec);
+            let judge = Judge::new(&policy, own).expect("it converts");
+            for way in [Way::In, Way::Out] {
+                for sent in corpus::asked(&policy, spec, way) {
+                    for known in [Known::All, Known::Alias, Known::NoLabels, Known::NoIdentity] {
+                        let is_decided = judge.judge(way, &sent, known);
+                        decided +=
+                            usize::from(is_decided.unwrap_or_else(|error| panic!("{error}")));
+                    }
+                }
+            }
+        }
+        documents += 1;
+        requests += decided;
+        fewest = fewest.min(decided);
+    }
+    println!("{documents} documents, {requests} requests, {fewest} at least of one");
+    assert!(documents >= 10 && fewest >= 40, "{documents} {fewest}");
 }
 
 /// Most of what is put together has to be judged, or the test above says little.

@@ -1,7 +1,7 @@
 //! Cilium's policies.
 
-use underseal_policy::model::Source;
-use underseal_policy::{ConvertOptions, convert};
+use underseal_policy::model::{Direction, Source};
+use underseal_policy::{Connection, ConvertOptions, Labels, Matcher, Transport, Verdict, convert};
 
 use crate::{CILIUM, check, converted, file, has, options, refused, refused_with};
 
@@ -134,5 +134,71 @@ fn cilium_compares_the_path_with_its_query_and_values_letter_by_letter() {
             &found,
             "15:59: spec.ingress[0].toPorts[0].rules.http[1].headers[0]",
         );
+    }
+}
+
+#[test]
+fn what_cilium_allows_over_tcp_is_not_allowed_for_datagrams() {
+    let text = "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: p, namespace: shop }
+spec:
+  endpointSelector: {}
+  ingress:
+  - toPorts:
+    - ports: [{ port: '5684', protocol: tcp }, { port: '5685', protocol: UDP }, { port: '5686' }]
+";
+    let converted = convert(&[file(text)], &options()).expect("converts");
+    let matcher = Matcher::new(&converted.policies, &shop(), Direction::Ingress).expect("valid");
+    let is_allowed = |port, transport| {
+        let connection = Connection {
+            port,
+            transport,
+            ..Connection::default()
+        };
+        matcher.decide(&connection, None).verdict == Verdict::Allow
+    };
+    let [tcp, udp, unknown] = [Transport::Tcp, Transport::Udp, Transport::Unknown];
+    for (port, allowed) in [(5684, vec![tcp]), (5685, vec![udp])] {
+        for transport in [tcp, udp, unknown] {
+            let expected = allowed.contains(&transport);
+            assert_eq!(
+                is_allowed(port, transport),
+                expected,
+                "{port} {transport:?}"
+            );
+        }
+    }
+    assert!(
+        [tcp, udp, unknown]
+            .iter()
+            .all(|carrier| is_allowed(5686, *carrier))
+    );
+}
+
+fn shop() -> Labels {
+    [("io.kubernetes.pod.namespace".to_owned(), "shop".to_owned())].into()
+}
+
+#[test]
+fn a_port_by_name_is_the_one_that_is_given_for_it() {
+    let text = CILIUM.replace("port: '5432'", "port: HTTP");
+    let converted = convert(&[file(&text)], &options()).expect("converts");
+    let rule = &converted.policies[1].spec.rules[0];
+    assert_eq!(rule.to[0].operation.ports, ["8080"]);
+}
+
+#[test]
+fn a_proof_that_cilium_asks_for_is_what_identities_are_here() {
+    for (mode, key) in [
+        ("required", "fromEndpoints"),
+        ("disabled", "fromEndpoints"),
+        ("required", "toEndpoints"),
+    ] {
+        let item = format!("  - authentication: {{ mode: {mode} }}\n    {key}:");
+        let text = CILIUM.replace(&format!("  - {key}:"), &item);
+        assert_ne!(text, CILIUM, "{key}");
+        assert_eq!(converted(&text), converted(CILIUM), "{mode} {key}");
     }
 }

@@ -81,3 +81,21 @@ fn lists_are_read_and_other_kinds_passed_over() {
     let denies = ALLOW.replace("kind: Authorization", "kind: PeerAuthentication # ");
     has(&refused(&denies), "not supported: PeerAuthentication");
 }
+
+/// What it denies would not be denied here, if it was passed over.
+#[test]
+fn policies_of_kubernetes_that_deny_by_themselves_are_refused() {
+    for (group, kind) in [
+        ("networking.k8s.io/v1", "NetworkPolicy"),
+        ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
+    ] {
+        let text = format!(
+            "{ALLOW}---\napiVersion: {group}\nkind: {kind}\nmetadata: {{ name: none }}\n\
+             spec: {{ podSelector: {{}}, policyTypes: [Ingress] }}\n"
+        );
+        has(
+            &refused(&text),
+            &format!("not supported: {kind} denies by itself"),
+        );
+    }
+}

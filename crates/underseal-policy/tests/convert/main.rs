@@ -19,6 +19,7 @@ pub(crate) fn options() -> ConvertOptions {
         trust_domain: Some("corp".to_owned()),
         cluster_blocks: vec!["10.0.0.0/8".to_owned()],
         host_blocks: vec!["192.0.2.1".to_owned()],
+        named_ports: [("http".to_owned(), 8080)].into(),
         ..ConvertOptions::default()
     }
 }

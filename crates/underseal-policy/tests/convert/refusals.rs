@@ -80,8 +80,43 @@ fn what_cannot_be_said_of_cilium_s_rules_is_refused_by_name() {
         ),
         ("fromCIDR: [10.0.0.0/8]", "fromEndpoints: []", "is empty"),
         ("toEndpoints:", "toFQDNs:", "toFQDNs: not supported"),
-        ("protocol: TCP", "protocol: UDP", "expected `TCP` or `ANY`"),
-        ("port: '5432'", "port: dns", "expected a port"),
+        (
+            "protocol: TCP",
+            "protocol: SCTP",
+            "not supported: the protocol `SCTP`",
+        ),
+        (
+            "protocol: TCP",
+            "protocol: UDP",
+            "rules of HTTP for TCP alone",
+        ),
+        ("port: '5432'", "port: Dns", "give `--named-port dns=PORT`"),
+        (
+            "port: '5432'",
+            "port: 0x50",
+            "give `--named-port 0x50=PORT`",
+        ),
+        ("port: '5432'", "port: '+80'", "expected a port"),
+        (
+            "port: '5432'",
+            "port: http, endPort: 9000",
+            "a range has no names of ports: `http`",
+        ),
+        (
+            "fromCIDR: [10.0.0.0/8]",
+            "fromCIDR: [10.0.0.0/8]\n    authentication: { mode: required }",
+            "a proof of those that no endpoints name",
+        ),
+        (
+            "  - toEndpoints:",
+            "  - authentication: { mode: test-always-fail }\n    toEndpoints:",
+            "expected `required` or `disabled`",
+        ),
+        (
+            "  - fromEndpoints:",
+            "  - fromEntities: [all]\n  ingressDeny:\n  - authentication: { mode: required }\n    fromEndpoints:",
+            "what denies asks for no proof",
+        ),
         (
             "  ingress:",
             "  enableDefaultDeny:",

@@ -13,7 +13,7 @@ use underseal_http::{ReadOptions, Scratch, http1};
 use underseal_policy::model::Direction;
 use underseal_policy::{
     Claims, Connection, ConvertOptions, Document, Fact, Labels, Matcher, Outcome, Peer, PolicyFile,
-    Token, Verdict, examine,
+    Token, Transport, Verdict, examine,
 };
 
 const NAMESPACE: &str = "given";
@@ -233,6 +233,7 @@ fn verdict(matcher: &Matcher, sent: &Sent, unknown: &[&str]) -> Option<Verdict> 
         other => panic!("no token says {other}"),
     });
     let connection = Connection {
+        transport: Transport::Tcp,
         source: Peer {
             principal: match is_known("source") {
                 true => sent.source.as_deref().into(),

@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::sync::mpsc;
 use underseal_dtls::{Error, buffers};
 use underseal_http::http1::Glimpse;
+use underseal_policy::Transport;
 use underseal_server::live::{Established, Place};
 use underseal_server::watch::{Phase, Stop, Watch};
 
@@ -101,6 +102,7 @@ fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Opti
         remote,
         local: worker.shared.dtls.local,
         is_told: true,
+        transport: Transport::Udp,
         tls: facts.is_sealed.then_some(VERSION),
         suite: facts.suite,
         sni: facts.server_name,

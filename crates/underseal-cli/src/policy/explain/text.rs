@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use underseal_http::Request;
-use underseal_policy::{Connection, Explanation, Fact, Match, Reason, RuleOutcome};
+use underseal_policy::{Connection, Explanation, Fact, Match, Reason, RuleOutcome, Transport};
 
 use super::{Account, Outcome};
 use underseal_server::terminal;
@@ -82,7 +82,11 @@ fn connection(connection: &Connection<'_>) -> String {
     };
     let address = |ip: Option<std::net::IpAddr>| ip.map_or_else(String::new, |ip| format!(" {ip}"));
     let mut shown = format!("from {source}{}", address(connection.source.ip));
-    shown += &format!(" to port {}", connection.port);
+    let datagrams = match connection.transport {
+        Transport::Udp => "UDP ",
+        Transport::Tcp | Transport::Unknown => "",
+    };
+    shown += &format!(" to {datagrams}port {}", connection.port);
     shown += &address(connection.destination.ip);
     if let Fact::Is(principal) = connection.destination.principal {
         shown += &format!(" {principal}");

@@ -1,5 +1,6 @@
 //! What may be asked for: `toPorts`, and its HTTP rules.
 
+use super::ports::Ports;
 use super::{Rule, Section};
 use crate::condition::Key;
 use crate::convert::Conversion;
@@ -19,21 +20,23 @@ impl Conversion<'_> {
             let mut fields = self.reader.mapping(item, &["ports", "rules"]);
             // Without ports nothing is allowed there, and nothing denied.
             let ports = self.reader.required(item, &mut fields, "ports");
-            let ports = self.reader.list(ports);
-            let ports: Vec<_> = ports.iter().flat_map(|port| self.ports(port)).collect();
+            let ports = self.ports(ports);
             let asked = fields.take("rules");
             if let (Some(asked), Action::Deny) = (&asked, section.action) {
                 let message =
                     "not supported: what denies has no rules in Cilium, and denies the port";
                 self.reader.fault(asked, message);
             }
-            match asked {
-                None => rules.push(operation(Operation {
-                    ports,
-                    ..Operation::default()
-                })),
-                Some(value) => rules.extend(self.http_rules(&value, &ports)),
+            let Some(value) = asked else {
+                rules.extend(ports.into_iter().map(on_ports));
+                continue;
+            };
+            if ports.iter().any(Ports::is_udp) {
+                let message = "Cilium takes rules of HTTP for TCP alone, and no such policy";
+                self.reader.fault(&value, message);
             }
+            let ports: Vec<_> = ports.into_iter().flat_map(|ports| ports.ports).collect();
+            rules.extend(self.http_rules(&value, &ports));
         }
         rules
     }
@@ -150,6 +153,17 @@ fn no_query() -> Condition {
         not_values: vec!["*".to_owned()],
         ..Condition::default()
     }
+}
+
+/// Whatever is said to these ports. What is HTTP is not carried by datagrams; what is anything may be.
+fn on_ports(ports: Ports) -> Rule {
+    let carried = ports.condition();
+    let mut rule = operation(Operation {
+        ports: ports.ports,
+        ..Operation::default()
+    });
+    rule.when.extend(carried);
+    rule
 }
 
 fn operation(operation: Operation) -> Rule {

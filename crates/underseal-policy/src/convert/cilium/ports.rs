@@ -2,38 +2,102 @@
 
 use crate::convert::Conversion;
 use crate::load::Value;
+use crate::model::Condition;
 use crate::validate::check_value;
 
 /// How many ports a range may hold: each of them is named.
 const MAX_RANGE: u16 = 4096;
 
+/// Ports that are asked for alike.
+#[derive(Default)]
+pub(super) struct Ports {
+    /// What carries the connection, if that matters.
+    transport: Option<&'static str>,
+    pub(super) ports: Vec<String>,
+}
+
+impl Ports {
+    pub(super) fn is_udp(&self) -> bool {
+        self.transport == Some("udp")
+    }
+
+    /// What is asked of the connection beside its port.
+    pub(super) fn condition(&self) -> Option<Condition> {
+        self.transport.map(|transport| Condition {
+            key: "connection.transport".to_owned(),
+            values: vec![transport.to_owned()],
+            ..Condition::default()
+        })
+    }
+}
+
 impl Conversion<'_> {
-    /// A port, or all of a range.
-    pub(super) fn ports(&mut self, value: &Value<'_>) -> Vec<String> {
-        let mut fields = self.reader.mapping(value, &["port", "protocol", "endPort"]);
-        if let Some(protocol) = fields.take("protocol") {
-            self.reader.word(&protocol, &[("TCP", ()), ("ANY", ())]);
+    /// The ports of a list, by what carries a connection to them.
+    pub(super) fn ports(&mut self, list: Option<Value<'_>>) -> Vec<Ports> {
+        let mut all: Vec<Ports> = Vec::new();
+        for value in self.reader.list(list) {
+            let Some(read) = self.port_or_range(&value) else {
+                continue;
+            };
+            match all.iter_mut().find(|own| own.transport == read.transport) {
+                Some(own) => own.ports.extend(read.ports),
+                None => all.push(read),
+            }
         }
-        let Some(port) = self.reader.required(value, &mut fields, "port") else {
-            return Vec::new();
+        all
+    }
+
+    /// A port, or all of a range.
+    fn port_or_range(&mut self, value: &Value<'_>) -> Option<Ports> {
+        let mut fields = self.reader.mapping(value, &["port", "protocol", "endPort"]);
+        let transport = match fields.take("protocol") {
+            Some(protocol) => self.protocol(&protocol)?,
+            None => None,
         };
-        let first = self.port(&port);
-        let Some(end) = fields.take("endPort") else {
-            return first.map(|port| port.to_string()).into_iter().collect();
-        };
-        let (Some(first), Some(last)) = (first, self.port(&end)) else {
-            return Vec::new();
+        let port = self.reader.required(value, &mut fields, "port")?;
+        let end = fields.take("endPort");
+        let first = self.port(&port, end.is_some())?;
+        let last = match &end {
+            Some(end) => self.port(end, true)?,
+            None => first,
         };
         if last < first || last - first >= MAX_RANGE {
             let message = format!("a range of ports ends behind its start, and holds {MAX_RANGE}");
-            self.reader.fault(&end, message);
-            return Vec::new();
+            self.reader.fault(end.as_ref().unwrap_or(&port), message);
+            return None;
         }
-        (first..=last).map(|port| port.to_string()).collect()
+        Some(Ports {
+            transport,
+            ports: (first..=last).map(|port| port.to_string()).collect(),
+        })
     }
 
-    fn port(&mut self, value: &Value<'_>) -> Option<u16> {
+    /// What carries the connections of a protocol; `Some(None)` for any.
+    fn protocol(&mut self, value: &Value<'_>) -> Option<Option<&'static str>> {
         let text = self.reader.text(value);
+        match &*text.to_ascii_uppercase() {
+            "TCP" => Some(Some("tcp")),
+            "UDP" => Some(Some("udp")),
+            "ANY" => Some(None),
+            _ => {
+                if !text.is_empty() {
+                    let message = format!(
+                        "not supported: the protocol `{text}`; there are `TCP`, `UDP` and `ANY`"
+                    );
+                    self.reader.fault(value, message);
+                }
+                None
+            }
+        }
+    }
+
+    /// A port, by its number or, outside of a range, by its name.
+    fn port(&mut self, value: &Value<'_>, in_range: bool) -> Option<u16> {
+        let text = self.reader.text(value);
+        // As Cilium tells them: `0x50` is a name.
+        if text.bytes().any(|b| b.is_ascii_alphabetic()) {
+            return self.named_port(value, &text, in_range);
+        }
         match check_value("ports", &text) {
             Ok(()) => text.parse().ok(),
             Err(message) => {
@@ -43,5 +107,19 @@ impl Conversion<'_> {
                 None
             }
         }
+    }
+
+    fn named_port(&mut self, value: &Value<'_>, name: &str, in_range: bool) -> Option<u16> {
+        let name = name.to_ascii_lowercase();
+        let port = self.options.named_ports.get(&name).copied();
+        let message = match port {
+            Some(_) if in_range => format!("a range has no names of ports: `{name}`"),
+            Some(port) => return Some(port),
+            None => format!(
+                "a port by name, whose number is not known: give `--named-port {name}=PORT`"
+            ),
+        };
+        self.reader.fault(value, message);
+        None
     }
 }

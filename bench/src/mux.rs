@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rustix::time::{ClockId, clock_gettime};
-use underseal_record::{Algorithm, Backend};
 
 use crate::cpu_time::raise_open_files;
 use crate::credentials::{Credentials, Provider};
@@ -127,12 +126,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     raise_open_files(2 * scale.load.connections as u64 + 200)?;
     let machine = Machine::this()?;
     let samples = take_all(options, &scale)?;
-    let run = Run {
-        command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-        backend: Backend::preferred(Algorithm::Aes128Gcm).name().to_owned(),
-        machine,
-        samples,
-    };
+    let run = Run::new(machine, samples);
     let summary = report::summary(&run, &scale.load);
     print!("{summary}");
     let directory = match &options.out {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use underseal_record::{Algorithm, Backend};
 
 use crate::machine::Machine;
 
@@ -28,7 +29,7 @@ pub struct Sample {
 pub struct Run {
     /// Where it ran.
     pub machine: Machine,
-    /// The command line.
+    /// The command line, but for where the run is kept.
     pub command: String,
     /// The AEAD backend that underseal picks there.
     pub backend: String,
@@ -37,6 +38,16 @@ pub struct Run {
 }
 
 impl Run {
+    /// What this program measured.
+    pub fn new(machine: Machine, samples: Samples) -> Self {
+        Self {
+            command: without_place(std::env::args().skip(1)),
+            backend: Backend::preferred(Algorithm::Aes128Gcm).name().to_owned(),
+            machine,
+            samples,
+        }
+    }
+
     /// Reads `raw.json`, or the one in a directory.
     ///
     /// # Errors
@@ -52,6 +63,16 @@ impl Run {
             .with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("cannot parse {}", path.display()))
     }
+}
+
+/// The arguments in a line, without `--out` and its value: they say nothing to who runs it again.
+fn without_place(args: impl Iterator<Item = String>) -> String {
+    let mut is_value = false;
+    let kept = args.filter(|arg| {
+        let is_place = std::mem::replace(&mut is_value, arg == "--out");
+        !is_place && arg != "--out" && !arg.starts_with("--out=")
+    });
+    kept.collect::<Vec<_>>().join(" ")
 }
 
 /// The samples of a run.
@@ -238,5 +259,16 @@ mod tests {
                 .median()
                 .is_nan()
         );
+    }
+
+    #[test]
+    fn the_command_does_not_say_where_the_run_is_kept() {
+        for given in [
+            "streams --rounds 3 --out here",
+            "--out=here streams --rounds 3",
+        ] {
+            let args = given.split(' ').map(str::to_owned);
+            assert_eq!(without_place(args), "streams --rounds 3", "{given}");
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use underseal_record::{Algorithm, Backend};
 
 use crate::context::{Context, Options, Scale};
 use crate::machine::Machine;
@@ -102,12 +101,7 @@ pub fn run(suite: &Suite, options: &Options) -> anyhow::Result<()> {
     (suite.check)(&context, &measures)?;
     let machine = Machine::this()?;
     let samples = take_all(&context, &measures)?;
-    let run = Run {
-        command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-        backend: Backend::preferred(Algorithm::Aes128Gcm).name().to_owned(),
-        machine,
-        samples,
-    };
+    let run = Run::new(machine, samples);
     let summary = summary(suite, &run);
     print!("{summary}");
     let directory = directory(suite, options, &run);

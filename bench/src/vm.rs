@@ -16,7 +16,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use underseal_record::{Algorithm, Backend};
 
 use crate::credentials::{Credentials, Suite};
 use crate::machine::Machine;
@@ -92,12 +91,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     let mut machine = Machine::this()?;
     machine.versions.extend(bench.versions());
-    let run = Run {
-        command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-        backend: Backend::preferred(Algorithm::Aes128Gcm).name().to_owned(),
-        machine,
-        samples: bench.samples,
-    };
+    let run = Run::new(machine, bench.samples);
     println!("{RUN_MARK}{}", serde_json::to_string(&run)?);
     Ok(())
 }

@@ -30,7 +30,15 @@ impl Private {
     ///
     /// `EMFILE`, also where the table has no place for the number.
     pub(crate) fn of(fd: c_int) -> Result<Self, Errno> {
-        let identity = sys::identity(fd)?;
+        Self::of_file(fd, sys::identity(fd)?)
+    }
+
+    /// The same, for who knows which file it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of).
+    pub(crate) fn of_file(fd: c_int, identity: (u64, u64)) -> Result<Self, Errno> {
         let number = process::private_number(fd)?;
         let is_lost = Arc::default();
         if !table::hide(number, &is_lost) {

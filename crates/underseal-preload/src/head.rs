@@ -1,11 +1,13 @@
 //! The head of a response that its file follows: written alone it would be a record and a system call of its
 //! own, which is more than the file's where that is small. It is held for the file's first record where the
-//! program was seen to send one right behind such a write.
+//! program was seen to send one right behind such a write. In such a program records of handshakes wait for each
+//! other, too: OpenSSL writes each ticket by a call of its own, at a socket that is the kernel's.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
+use underseal_record::ContentType;
 
 use crate::connection::Socket;
 use crate::linger;
@@ -48,7 +50,30 @@ pub(crate) fn is_write(socket: &Socket, len: usize) {
 
 /// Whether a write of `len` bytes is worth holding.
 pub(crate) fn is_likely(len: usize) -> bool {
-    (1..=MOST).contains(&len) && IS_FOLLOWED.load(Ordering::Relaxed) && linger::is_possible()
+    (1..=MOST).contains(&len) && holds()
+}
+
+/// Whether this program goes on with calls that send what is held.
+fn holds() -> bool {
+    IS_FOLLOWED.load(Ordering::Relaxed) && linger::is_possible()
+}
+
+/// Holds records of a type until the next call on the connection, or the next wait.
+///
+/// # Errors
+///
+/// As [`Socket::send`].
+pub(crate) fn hold_record(
+    socket: &Socket,
+    content_type: ContentType,
+    bytes: &[u8],
+) -> Result<bool, Errno> {
+    let is_held =
+        holds() && socket.send(0, |transmit, _| transmit.hold_control(content_type, bytes))?;
+    if is_held {
+        linger::watch_head(socket)?;
+    }
+    Ok(is_held)
 }
 
 /// Holds a head, unless the socket has not taken what was before it.

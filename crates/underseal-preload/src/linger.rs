@@ -4,50 +4,33 @@
 
 use std::ffi::c_int;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use underseal_ulp::Transmit;
+use underseal_ulp::{Transmit, is_passing};
 
 use crate::call::guarded;
 use crate::connection::{Socket, TcpWire};
 use crate::epoll::Watches;
 use crate::process;
-use crate::sys::{self, address};
+use crate::sys::{self, address, arg};
 
+mod lingering;
 mod open_record;
 
+use lingering::Lingering;
 use open_record::{OpenRecord, Seen};
 
-/// How long a peer may take nothing of it.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often the thread looks for heads that nothing followed, and for sockets that take more.
-const TICK_NS: i64 = 1_000_000;
+/// How often the thread looks for heads that nothing followed.
+const TICK: Duration = Duration::from_millis(1);
 
 /// After this many looks that found nothing the thread ends.
 const IDLE_TICKS: u32 = 200;
 
 /// The thread's stack: it does nothing but send.
 const STACK: usize = 128 * 1024;
-
-struct Lingering {
-    socket: Arc<Socket>,
-    /// Whether the sending direction ends behind it.
-    shuts_down: bool,
-    progress: Mutex<Progress>,
-}
-
-/// How far a socket that lingers has come.
-struct Progress {
-    owed: usize,
-    until: Instant,
-    is_over: bool,
-    /// Whether something came since the last look began.
-    has_more: bool,
-}
 
 /// What waits for the thread.
 #[derive(Default)]
@@ -57,6 +40,8 @@ struct Waiting {
     held: Vec<Weak<Socket>>,
     open: Vec<OpenRecord>,
     idle: u32,
+    /// Whether the thread sleeps for longer than a tick, and is to be woken for what comes.
+    sleeps: bool,
 }
 
 /// Nothing while there is no thread.
@@ -64,6 +49,9 @@ static WAITING: Mutex<Option<Waiting>> = Mutex::new(None);
 
 /// Stands for it in a process that came by fork while a thread that is not here held its lock.
 static OTHER: AtomicPtr<Mutex<Option<Waiting>>> = AtomicPtr::new(null_mut());
+
+/// Goes on with every time that the thread is woken.
+static WOKEN: AtomicU32 = AtomicU32::new(0);
 
 /// Whether anything may be held.
 static HOLDS: AtomicBool = AtomicBool::new(false);
@@ -94,7 +82,12 @@ fn add(add: impl FnOnce(&mut Waiting) -> bool) -> bool {
         IS_IMPOSSIBLE.store(!has_started, Ordering::Relaxed);
         *waiting = has_started.then(Waiting::default);
     }
-    waiting.as_mut().is_some_and(add)
+    waiting.as_mut().is_some_and(|waiting| {
+        if std::mem::take(&mut waiting.sleeps) {
+            wake();
+        }
+        add(waiting)
+    })
 }
 
 /// Puts something behind others, if there is memory for it.
@@ -110,12 +103,16 @@ fn push<T>(list: &mut Vec<T>, last: T) -> bool {
 /// nobody watches it from here on, whoever still has it open: this thread, or a call of the program's. Where no thread
 /// can be had what is left is lost, as is what is left when the process ends.
 pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
-    let owes = socket.owed() != Some(0);
-    if owes || socket.is_last() {
+    if socket.owed() != Some(0) {
         watches.end(socket.tcp());
-    }
-    if owes {
         linger(Lingering::new(socket, false));
+        return;
+    }
+    // Where nobody else has it open it is closed with this, and watched by nobody then.
+    if let Err(shared) = Arc::try_unwrap(socket)
+        && shared.is_last()
+    {
+        watches.end(shared.tcp());
     }
 }
 
@@ -132,17 +129,25 @@ pub(crate) fn see_to_rest(socket: &Socket) {
 }
 
 fn linger(lingering: Lingering) -> bool {
-    add(|waiting| {
+    let mut given_up = None;
+    let is_taken = add(|waiting| {
         let mut others = waiting.lingering.iter();
-        others.any(|other| other.goes_on_for(&lingering))
-            || push(&mut waiting.lingering, Arc::new(lingering))
-    })
+        others.any(|other| other.goes_on_for(&lingering)) || {
+            given_up = waiting.make_room();
+            push(&mut waiting.lingering, Arc::new(lingering))
+        }
+    });
+    if let Some(oldest) = given_up {
+        oldest.give_up();
+    }
+    is_taken
 }
 
 /// Has the sending direction of a connection end behind what waits. Says no where nothing does, and where no thread
 /// can be had.
 pub(crate) fn shut_down(socket: &Socket) -> bool {
-    let waits = socket.try_end_record() == Err(Errno::AGAIN) && socket.owed() > Some(0);
+    let sent = socket.try_end_record();
+    let waits = sent.is_err_and(is_passing) && socket.owed() > Some(0);
     let Some(own) = socket.weak.upgrade().filter(|_| waits) else {
         return false;
     };
@@ -191,8 +196,8 @@ pub(crate) fn watch_open_record(socket: &Socket, flags: c_int) -> Result<(), Err
 fn send_at_once(socket: &Socket, flags: c_int) -> Result<(), Errno> {
     let end = |transmit: &mut Transmit, wire: &mut TcpWire| transmit.end_record(wire);
     match socket.send(flags, end) {
-        Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) if !is_passing(error) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -247,7 +252,7 @@ fn end_open_records(of: impl FnOnce(&mut Waiting) -> Vec<Arc<Socket>>) {
 }
 
 fn linger_over_rest(socket: Arc<Socket>, sent: Result<(), Errno>) {
-    if sent == Err(Errno::AGAIN) && socket.owed() != Some(0) {
+    if sent.is_err_and(is_passing) && socket.owed() != Some(0) {
         linger(Lingering::new(socket, false));
     }
 }
@@ -258,7 +263,7 @@ pub(crate) fn forget() {
     match place().try_lock() {
         Ok(mut waiting) => {
             let left = waiting.take().unwrap_or_default().lingering;
-            left.iter().for_each(|lingering| lingering.socket.wipe());
+            left.iter().for_each(|lingering| lingering.wipe());
         }
         Err(_) => OTHER.store(Box::into_raw(Box::default()), Ordering::Release),
     }
@@ -281,17 +286,27 @@ fn start() -> bool {
 }
 
 fn run() {
+    tick();
     loop {
-        tick();
         // Nobody waits for this thread while it sends: sockets take it at once or not at all.
         release_all();
         end_open_records(Waiting::overdue_records);
         let lingering = waiting().as_ref().map(|waiting| waiting.lingering.clone());
-        lingering.iter().flatten().for_each(|one| one.go_on());
+        let now = Instant::now();
+        lingering.iter().flatten().for_each(|one| one.go_on(now));
         let mut waiting = waiting();
-        if !waiting.as_mut().is_some_and(Waiting::goes_on) {
+        let Some(rest) = waiting.as_mut().and_then(|waiting| waiting.rest(now)) else {
             *waiting = None;
             return;
+        };
+        let woken = WOKEN.load(Ordering::Relaxed);
+        drop(waiting);
+        // Those that are over are closed here, which may take as long as `SO_LINGER` says.
+        drop(lingering);
+        if rest > TICK {
+            sleep_unless_woken(rest, woken);
+        } else {
+            tick();
         }
     }
 }
@@ -315,72 +330,63 @@ impl Waiting {
         overdue
     }
 
-    /// Whether there is still something to see to.
-    fn goes_on(&mut self) -> bool {
-        self.idle += 1;
+    /// How long the thread may rest after a look at `now`; nothing where there is nothing left to see to.
+    fn rest(&mut self, now: Instant) -> Option<Duration> {
+        self.idle = self.idle.saturating_add(1);
         self.lingering.retain(|lingering| !lingering.is_over());
         let holds = !self.held.is_empty() || !self.open.is_empty();
-        holds || !self.lingering.is_empty() || self.idle < IDLE_TICKS
-    }
-}
-
-impl Lingering {
-    fn new(socket: Arc<Socket>, shuts_down: bool) -> Self {
-        let progress = Progress {
-            owed: usize::MAX,
-            until: Instant::now() + PATIENCE,
-            is_over: false,
-            has_more: false,
-        };
-        Self {
-            socket,
-            shuts_down,
-            progress: Mutex::new(progress),
+        if holds || self.idle < IDLE_TICKS {
+            return Some(TICK);
         }
+        let next = self.lingering.iter().map(|lingering| lingering.next());
+        let rest = next.min()?.saturating_duration_since(now).max(TICK);
+        self.sleeps = rest > TICK;
+        Some(rest)
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_over(&self) -> bool {
-        self.progress().is_over
-    }
-
-    /// Goes on for another of the same socket, unless it is over.
-    fn goes_on_for(&self, other: &Self) -> bool {
-        let is_same = Arc::ptr_eq(&self.socket, &other.socket);
-        if !is_same || self.shuts_down != other.shuts_down {
-            return false;
+    /// Takes out the connection whose peer has taken nothing for the longest time where there are too many for another:
+    /// each has a descriptor that its program could use. The kernel has `tcp_max_orphans` for that.
+    fn make_room(&mut self) -> Option<Arc<Lingering>> {
+        let most = (sys::limit(libc::RLIMIT_NOFILE) / 4).max(1);
+        if (self.lingering.len() as u64) < most {
+            return None;
         }
-        let mut progress = self.progress();
-        progress.has_more = !progress.is_over;
-        progress.has_more
-    }
-
-    /// Sends what the socket takes, until there is nothing left to send, or nobody who takes it.
-    fn go_on(&self) {
-        self.progress().has_more = false;
-        let is_alive = matches!(self.socket.try_end_record(), Ok(()) | Err(Errno::AGAIN));
-        let owed = self.socket.owed();
-        let mut progress = self.progress();
-        if let Some(owed) = owed.filter(|owed| *owed < progress.owed || progress.has_more) {
-            progress.owed = owed;
-            progress.until = Instant::now() + PATIENCE;
-        }
-        let is_sent = owed == Some(0) && !progress.has_more;
-        progress.is_over = !is_alive || is_sent || progress.until < Instant::now();
-        if self.shuts_down && progress.is_over {
-            let _ = sys::shutdown(self.socket.tcp(), libc::SHUT_WR);
-        }
+        let all = self.lingering.iter().enumerate();
+        let (oldest, _) = all.min_by_key(|(_, lingering)| lingering.taken())?;
+        Some(self.lingering.swap_remove(oldest))
     }
 }
 
 fn tick() {
-    let mut tick = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: TICK_NS,
-    };
+    let tick = timespec(TICK);
     // SAFETY: the kernel reads a time that is ours.
-    let _ = unsafe { sys::call(libc::SYS_nanosleep, [address(&raw mut tick), 0]) };
+    let _ = unsafe { sys::call(libc::SYS_nanosleep, [address(&raw const tick), 0]) };
+}
+
+/// Sleeps, unless something has come since the thread had seen `woken`.
+fn sleep_unless_woken(rest: Duration, woken: u32) {
+    let rest = timespec(rest);
+    let operation = arg(libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG);
+    let arguments = [
+        address(WOKEN.as_ptr()),
+        operation,
+        woken as usize,
+        address(&raw const rest),
+    ];
+    // SAFETY: the kernel reads a number that is never freed, and a time that is ours.
+    let _ = unsafe { sys::call(libc::SYS_futex, arguments) };
+}
+
+fn wake() {
+    WOKEN.fetch_add(1, Ordering::Relaxed);
+    let operation = arg(libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG);
+    // SAFETY: the kernel compares the address alone.
+    let _ = unsafe { sys::call(libc::SYS_futex, [address(WOKEN.as_ptr()), operation, 1]) };
+}
+
+fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: time.as_secs() as i64,
+        tv_nsec: time.subsec_nanos().into(),
+    }
 }

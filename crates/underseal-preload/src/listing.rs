@@ -54,6 +54,9 @@ pub(crate) fn prepare() {
 /// In a process that came by fork: the list is its parent's, and is not in its memory.
 pub(crate) fn forget() {
     ENTRIES_OF_THIS.store(null_mut(), Ordering::Release);
+    for word in &PAGES {
+        word.store(0, Ordering::Relaxed);
+    }
     FILE.clear_poison();
     match FILE.try_lock() {
         Ok(mut file) => *file = None,
@@ -112,30 +115,63 @@ fn entry(entries: *mut Entry, index: usize) -> Option<&'static Entry> {
     (is_here && !entries.is_null()).then(|| unsafe { &*place })
 }
 
+/// Bytes of a page.
+const PAGE: usize = 4096;
+
+/// The pages of the file that have memory, a bit for each.
+static PAGES: [AtomicU64; LEN / PAGE / 64] = [const { AtomicU64::new(0) }; LEN / PAGE / 64];
+
+/// Whether an entry can be written to: where no memory is left for a file the kernel would send a signal.
+fn has_memory(index: usize, entry: &Entry) -> bool {
+    let page = index * ENTRY / PAGE;
+    let (word, bit) = (&PAGES[page / 64], 1 << (page % 64));
+    if word.load(Ordering::Relaxed) & bit != 0 {
+        return true;
+    }
+    let start = address(entry) & !(PAGE - 1);
+    let advice = arg(libc::MADV_POPULATE_WRITE);
+    // SAFETY: the advice changes no content of memory.
+    match unsafe { sys::call(libc::SYS_madvise, [start, PAGE, advice]) } {
+        // Kernels before 5.14 do not know it.
+        Ok(_) | Err(Errno::INVAL) => word.fetch_or(bit, Ordering::Relaxed),
+        Err(_) => return false,
+    };
+    true
+}
+
 // SAFETY: it stands for numbers that any thread may change at once.
 unsafe impl Send for Place {}
 // SAFETY: as above.
 unsafe impl Sync for Place {}
+
+/// Lists a socket that has no keys yet.
+fn fill(entry: &Entry, inode: u64) {
+    for word in [SUITE, TX_BYTES, RX_BYTES] {
+        entry[word].store(0, Ordering::Relaxed);
+    }
+    entry[SINCE].store(sys::milliseconds(), Ordering::Relaxed);
+    entry[INODE].store(inode, Ordering::Release);
+}
 
 impl Place {
     /// A place for a socket, near to `hint`; nothing where there is no list, or no place in it.
     pub(crate) fn of(inode: u64, hint: c_int) -> Option<Self> {
         let entries = ENTRIES_OF_THIS.load(Ordering::Acquire);
         let hint = usize::try_from(hint).ok()?;
-        (hint..hint + TRIES).find_map(|index| {
+        for index in hint..hint + TRIES {
             let index = index % ENTRIES;
             let entry = entry(entries, index)?;
-            let order = Ordering::AcqRel;
-            entry[INODE]
-                .compare_exchange(0, TAKEN, order, Ordering::Relaxed)
-                .ok()?;
-            for word in [SUITE, TX_BYTES, RX_BYTES] {
-                entry[word].store(0, Ordering::Relaxed);
+            if !has_memory(index, entry) {
+                return None;
             }
-            entry[SINCE].store(sys::milliseconds(), Ordering::Relaxed);
-            entry[INODE].store(inode, Ordering::Release);
-            Some(Self { entries, index })
-        })
+            let order = Ordering::AcqRel;
+            let free = entry[INODE].compare_exchange(0, TAKEN, order, Ordering::Relaxed);
+            if free.is_ok() {
+                fill(entry, inode);
+                return Some(Self { entries, index });
+            }
+        }
+        None
     }
 
     /// Says what the connection is.

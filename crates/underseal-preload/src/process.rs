@@ -137,9 +137,12 @@ extern "C" fn in_child() {
     sys::set_errno(errno);
 }
 
+/// The lowest of the numbers that the program does not know; 0 while that is not known.
+static FIRST_PRIVATE: AtomicI32 = AtomicI32::new(0);
+
 /// The lowest number of descriptors that the program does not know: above those that programs count on
 /// to be theirs, where the limit allows it.
-pub(crate) fn first_private() -> c_int {
+fn first_private() -> c_int {
     const HIGH: u64 = 1024;
     let half = sys::limit(libc::RLIMIT_NOFILE) / 2;
     half.min(HIGH) as c_int
@@ -151,6 +154,15 @@ pub(crate) fn first_private() -> c_int {
 ///
 /// `EMFILE`.
 pub(crate) fn private_number(fd: c_int) -> Result<c_int, Errno> {
-    let first = arg(first_private());
-    sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, first).map(|number| number as c_int)
+    let duplicate = |first| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, arg(first));
+    let known = FIRST_PRIVATE.load(Ordering::Relaxed);
+    if known > 0
+        && let Ok(number) = duplicate(known)
+    {
+        return Ok(number as c_int);
+    }
+    // The limit may be another one by now.
+    let first = first_private();
+    FIRST_PRIVATE.store(first, Ordering::Relaxed);
+    duplicate(first).map(|number| number as c_int)
 }

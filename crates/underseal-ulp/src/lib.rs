@@ -12,4 +12,4 @@ pub use crypto_info::{CryptoInfo, cipher, parse, wire_version};
 pub use plaintext::Plaintext;
 pub use receive::{Asked, Receive, Received, Sink, Source};
 pub use rustix::io::Errno;
-pub use transmit::{Lent, Transmit, Wire};
+pub use transmit::{Lent, Transmit, Wire, is_passing};

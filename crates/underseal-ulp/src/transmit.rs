@@ -40,6 +40,15 @@ pub trait Wire {
     }
 }
 
+/// Whether a socket that says this may take more later, and the connection goes on. What was sealed and counted as sent
+/// waits for that.
+pub fn is_passing(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::AGAIN | Errno::INTR | Errno::NOMEM | Errno::NOBUFS
+    )
+}
+
 /// The sending direction of a TLS socket.
 ///
 /// 1. A record is sealed once: what the socket did not take of it stays in `pending`, and goes out
@@ -172,7 +181,7 @@ impl Transmit {
         let sent = self.send_records(data, len, wire, lent);
         let sent = sent.and_then(|()| match self.end_record(wire) {
             // Nothing followed what was held; its writer was told that it is sent.
-            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            Err(error) if is_passing(error) => Ok(()),
             ended => ended,
         });
         self.report(len, sent)
@@ -275,18 +284,43 @@ impl Transmit {
         wire: &mut impl Wire,
     ) -> Result<usize, Errno> {
         match self.end_record(wire) {
-            Err(Errno::AGAIN) if self.pending.owed() + data.len() <= MAX_OWED => {}
+            Err(error) if is_passing(error) && self.has_room_for(data) => {}
             ended => ended?,
         }
+        self.seal_control(content_type, data)?;
+        match self.flush(wire) {
+            Err(error) if !is_passing(error) => Err(error),
+            _ => Ok(data.len()),
+        }
+    }
+
+    /// As [`send_control`](Self::send_control), for a record that may wait for what follows it. It goes in front of that,
+    /// or by [`flush`](Self::flush), and counts as owed until then. Says no where too much waits already.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_control`](Self::send_control), the wire's aside.
+    pub fn hold_control(&mut self, content_type: ContentType, data: &[u8]) -> Result<bool, Errno> {
+        self.close_held()?;
+        if !self.has_room_for(data) {
+            return Ok(false);
+        }
+        self.seal_control(content_type, data)?;
+        Ok(true)
+    }
+
+    /// Whether a control record may wait behind those that do.
+    fn has_room_for(&self, data: &[u8]) -> bool {
+        self.pending.owed() + data.len() <= MAX_OWED
+    }
+
+    fn seal_control(&mut self, content_type: ContentType, data: &[u8]) -> Result<(), Errno> {
         for piece in data.chunks(self.sealer.max_plaintext()) {
             let room = self.pending.room(self.sealer.record_len(piece.len()))?;
             let sealed = self.sealer.seal(content_type, piece, room);
             self.pending.owe(sealed.map_err(errno_of)?.written);
         }
-        match self.flush(wire) {
-            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(data.len()),
-            Err(error) => Err(error),
-        }
+        Ok(())
     }
 
     /// Sends what is held, and what was sealed and not taken. A record that is open stays so.

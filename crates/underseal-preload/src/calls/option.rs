@@ -1,6 +1,7 @@
 //! setsockopt(2) and getsockopt(2): where a program asks for TLS, and what it is answered.
 
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::socklen_t;
 use rustix::io::Errno;
@@ -24,6 +25,9 @@ const MOST: usize = 56;
 /// `TCP_ESTABLISHED` of `include/net/tcp_states.h`.
 const ESTABLISHED: u8 = 1;
 
+/// Whether the kernel has said that it has no TLS. It starts a program to load a module each time that root asks.
+static KERNEL_HAS_NONE: AtomicBool = AtomicBool::new(false);
+
 /// As setsockopt(2).
 ///
 /// # Safety
@@ -46,14 +50,23 @@ unsafe extern "C-unwind" fn setsockopt(
         }
         (libc::SOL_TCP, libc::TCP_ULP) => {
             let errno = sys::saved_errno();
-            if !process::is_always() {
-                // SAFETY: the arguments are the program's.
-                let answer = unsafe { real::setsockopt(fd, level, name, value, len) };
+            let asks_kernel = !process::is_always() && !KERNEL_HAS_NONE.load(Ordering::Relaxed);
+            // SAFETY: the arguments are the program's.
+            let ask_kernel = || unsafe { real::setsockopt(fd, level, name, value, len) };
+            if asks_kernel {
+                let answer = ask_kernel();
                 if answer == 0 || sys::errno() != Errno::NOENT {
                     return answer;
                 }
             }
             let outcome = guarded(|| attach(fd, value, len));
+            if outcome == Err(Errno::NOENT) {
+                // Another protocol is the kernel's.
+                return ask_kernel();
+            }
+            if asks_kernel && outcome.is_ok() {
+                KERNEL_HAS_NONE.store(true, Ordering::Relaxed);
+            }
             sys::set_errno(errno);
             returned(outcome) as c_int
         }
@@ -124,14 +137,15 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
     file::prepare();
     listing::prepare();
     let mut known = Known::made_at(fd).ok_or(Errno::NOMEM)?;
-    if known.entry().ulp != Some(sys::identity(fd)?) {
+    let identity = sys::identity(fd)?;
+    if known.entry().ulp != Some(identity) {
         return Err(Errno::NOPROTOOPT);
     }
     if known.entry().is_duplicated {
         // Somebody could write past us, by the other number.
         return Err(Errno::OPNOTSUPP);
     }
-    let private = Private::of(fd)?;
+    let private = Private::of_file(fd, identity)?;
     let watches = known.entry().watches.clone();
     watches.carry_over(fd, private.number())?;
     // From here on others wait for this guard, and find the connection.

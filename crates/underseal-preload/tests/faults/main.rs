@@ -1,38 +1,24 @@
 //! Faults around a connection: signals, ends that come at a bad moment, and what runs out. `program.c` has them, this
 //! end looks at every byte.
 
-#[path = "../programs/library.rs"]
+#[path = "../harness/library.rs"]
 mod library;
-#[path = "../traps/records.rs"]
+#[path = "../harness/program.rs"]
+mod program;
+#[path = "../harness/records.rs"]
 mod records;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use underseal_record::ContentType;
-use underseal_testkit::{PATIENCE, Peer, require_program};
+use underseal_testkit::{PATIENCE, Peer};
 
+use program::program;
 use records::{records, text};
-
-/// The program, compiled once.
-fn program() -> &'static PathBuf {
-    static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, program) = PROGRAM.get_or_init(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let program = directory.path().join("program");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/program.c");
-        let mut compiler = Command::new(require_program("cc"));
-        compiler.args(["-O1", "-w", "-pthread", "-o"]);
-        compiler.arg(&program).arg(source);
-        Peer::spawn(&mut compiler).finish().successful();
-        (directory, program)
-    });
-    program
-}
 
 fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -49,9 +35,8 @@ struct Case {
 impl Case {
     fn of(fault: &str, more: &str) -> Self {
         let (listener, port) = listener();
-        let mut command = Command::new(program());
+        let mut command = program();
         command.args([&port, fault, more]);
-        library::under_the_library(&mut command);
         let peer = Peer::spawn(&mut command);
         let (stream, _) = listener.accept().expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -241,9 +226,8 @@ fn thousands_of_connections_seal_each_for_itself_and_leave_nothing_behind() {
     let count = count.min(MOST) as usize;
     assert!(count >= 5000, "`ulimit -Hn` is to be above 10200");
     let (listener, port) = listener();
-    let mut command = Command::new(program());
+    let mut command = program();
     command.args([&port, "many", &count.to_string()]);
-    library::under_the_library(&mut command);
     let mut peer = Peer::spawn(&mut command);
     let accepted = (0..count).map(|_| listener.accept().expect("a connection").0);
     let mut streams: Vec<TcpStream> = accepted.collect();
@@ -259,6 +243,50 @@ fn thousands_of_connections_seal_each_for_itself_and_leave_nothing_behind() {
         assert_eq!(text(&wire), format!("number {number}"));
     }
     peer.finish().successful();
+}
+
+/// The records of a wire that is cut off anywhere.
+fn whole_records(wire: &[u8]) -> &[u8] {
+    let mut len = 0;
+    while let Some([_, _, _, high, low]) = wire.get(len..len + 5) {
+        let next = len + 5 + usize::from(u16::from_be_bytes([*high, *low]));
+        if next > wire.len() {
+            break;
+        }
+        len = next;
+    }
+    &wire[..len]
+}
+
+#[test]
+fn a_program_that_is_killed_in_any_moment_has_sent_nothing_but_records() {
+    for round in 0..12_u64 {
+        let mut case = Case::of("killed", "");
+        case.peer.wait_for("talks");
+        let moment = RandomState::new().hash_one(round) % 20_000;
+        std::thread::sleep(Duration::from_micros(moment));
+        case.peer.kill();
+        let mut wire = Vec::new();
+        case.stream.read_to_end(&mut wire).expect("the end");
+        let sent = text(whole_records(&wire));
+        let sent = sent.strip_prefix("first").expect("what it begins with");
+        assert!(sent.as_bytes().chunks(10).all(|said| said == b"0123456789"));
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_is_sent_as_far_as_it_is_there() {
+    let case = Case::of("shrinks", "");
+    case.peer.wait_for("shorter");
+    let (wire, said) = case.end();
+    let sent: usize = said
+        .lines()
+        .find_map(|line| line.trim().parse().ok())
+        .expect("a number");
+    let content: String = (0..sent)
+        .map(|at| char::from(b'a' + (at % (1 << 20) % 23) as u8))
+        .collect();
+    assert!(text(&wire) == format!("first{content}last"), "they differ");
 }
 
 #[test]

@@ -1,96 +1,16 @@
 // What goes wrong around a program with TLS_TX. Usage: program PORT FAULT. It connects, asks for a TLS socket, says
 // "first" through it, does what the fault needs, and says "last". It tells its peer on stdout how far it is, and reads
 // from stdin when it may go on.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
+#include "socket.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/select.h>
-#include <sys/sendfile.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define SOL_TLS 282
-
-static void expect(int holds, const char *what) {
-    if (!holds) {
-        fprintf(stderr, "not so: %s (errno %d)\n", what, errno);
-        exit(8);
-    }
-}
-
-static int dial(int port) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    expect(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "connect");
-    return fd;
-}
-
-static int start(int fd) {
-    uint8_t keys[40] = {0x04, 0x03, 51};
-    memset(keys + 12, 7, 16);
-    expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
-    return setsockopt(fd, SOL_TLS, 1, keys, sizeof keys);
-}
-
-static void say(int fd, const char *text) {
-    expect(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "a write is taken");
-}
-
-// Tells the peer, and waits until it lets this program go on.
-static void tell(const char *step) {
-    puts(step);
-    fflush(stdout);
-    expect(getchar() == '\n', "the peer answers");
-}
-
-static void nonblocking(int fd, int yes) {
-    expect(fcntl(fd, F_SETFL, yes ? O_NONBLOCK : 0) == 0, "O_NONBLOCK");
-}
-
-static void alert(int fd) {
-    char text[2] = {1, 0}, control[CMSG_SPACE(1)] = {0};
-    struct iovec iov = {text, 2};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-                             .msg_controllen = sizeof control};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_TLS;
-    header->cmsg_type = 1;
-    header->cmsg_len = CMSG_LEN(1);
-    *CMSG_DATA(header) = 21;
-    expect(sendmsg(fd, &message, 0) == 2, "an alert is taken whole");
-}
-
-// Writes zeros until the socket is full.
-static void fill(int fd) {
-    static char block[16384];
-    int small = 4096;
-    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
-    nonblocking(fd, 1);
-    while (write(fd, block, sizeof block) > 0) {}
-    expect(errno == EAGAIN, "it is full");
+// Has the socket take little, and writes zeros until it is full.
+static void fill_up(int fd) {
+    shorten(fd);
+    fill(fd);
 }
 
 static void *read_one(void *fd) {
@@ -104,7 +24,7 @@ static void closed_and_watched(int fd) {
     int epoll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
     expect(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
-    fill(fd);
+    fill_up(fd);
     alert(fd);
     expect(close(fd) == 0, "close");
     tell("closed");
@@ -124,8 +44,8 @@ static int hidden_number(void) {
 // Has the socket take zeros until it takes no more, past the library: nothing waits in it.
 static void fill_unseen(int fd) {
     static char block[16384];
-    int small = 4096, hidden = hidden_number();
-    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
+    int hidden = hidden_number();
+    shorten(fd);
     nonblocking(fd, 1);
     for (int idle = 0; idle < 5; idle++) {
         while (syscall(SYS_sendto, hidden, block, sizeof block, MSG_DONTWAIT, NULL, 0) > 0) idle = 0;
@@ -134,21 +54,15 @@ static void fill_unseen(int fd) {
     }
 }
 
-static void say_more(int fd, const char *text) {
-    ssize_t len = strlen(text);
-    expect(send(fd, text, len, MSG_MORE) == len, "what more follows is taken");
-}
-
 // What is sealed at a full socket, and was told to be sent, goes out while the program does nothing.
 static void sealed_and_left(int fd, const char *how) {
     int file = memfd_create("file", 0), other = dup(fd);
     off_t offset = 0;
     if (!strcmp(how, "sealed-by-keys")) {
-        uint8_t keys[40] = {0x04, 0x03, 51};
-        memset(keys + 12, 7, 16);
-        keys[39] = 2;
+        struct keys keys = known_keys();
+        keys.seq[7] = 2;
         say_more(fd, "open");
-        expect(setsockopt(fd, SOL_TLS, 1, keys, sizeof keys) == 0, "the next keys");
+        expect(setsockopt(fd, SOL_TLS, TX, &keys, sizeof keys) == 0, "the next keys");
     } else if (!strcmp(how, "sealed-by-an-empty-file")) {
         fill_unseen(fd);
         say_more(fd, "open");
@@ -186,7 +100,7 @@ static void closed_and_watched_under_a_call(int fd) {
 // The peer ends the connection while something waits; who reads is told so, and who asks.
 static void reset_for_a_reader(int fd) {
     char byte;
-    fill(fd);
+    fill_up(fd);
     alert(fd);
     tell("full");
     struct pollfd asked = {.fd = fd, .events = POLLIN};
@@ -198,7 +112,7 @@ static void reset_for_a_reader(int fd) {
 static void reset_for_who_asks(int fd) {
     int error = 0;
     socklen_t len = sizeof error;
-    fill(fd);
+    fill_up(fd);
     alert(fd);
     tell("full");
     struct pollfd asked = {.fd = fd, .events = POLLIN};
@@ -225,7 +139,7 @@ static void handle(int signal, int flags) {
 
 // The direction is over when shutdown says so, also where something still goes out.
 static void write_behind_the_end(int fd) {
-    fill(fd);
+    fill_up(fd);
     alert(fd);
     handle(SIGPIPE, 0);
     expect(shutdown(fd, SHUT_WR) == 0, "shutdown");
@@ -597,6 +511,48 @@ static void forked_under_a_head(int fd) {
     }
 }
 
+static void *talk(void *fd) {
+    for (;;) say(*(int *)fd, "0123456789");
+}
+
+// Two threads write, and a third sends files, until this is killed.
+static void talk_for_ever(int fd) {
+    pthread_t threads[2];
+    int file = memfd_create("file", 0);
+    say(file, "0123456789");
+    for (int i = 0; i < 2; i++) expect(pthread_create(&threads[i], NULL, talk, &fd) == 0, "a thread");
+    say_step("talks");
+    for (;;) {
+        off_t offset = 0;
+        expect(sendfile(fd, file, &offset, 10) == 10, "sendfile");
+    }
+}
+
+static void *shorten_file(void *file) {
+    usleep(300000);
+    expect(ftruncate(*(int *)file, 100000) == 0, "ftruncate");
+    say_step("shorter");
+    return NULL;
+}
+
+// A file gets shorter while it is sent: what is there of it goes, and is counted.
+static void send_a_file_that_shrinks(int fd) {
+    static char block[1 << 20];
+    pthread_t thread;
+    int file = memfd_create("file", 0);
+    off_t offset = 0;
+    for (size_t i = 0; i < sizeof block; i++) block[i] = 'a' + i % 23;
+    for (int i = 0; i < 64; i++) expect(write(file, block, sizeof block) == sizeof block, "a file");
+    shorten(fd);
+    expect(pthread_create(&thread, NULL, shorten_file, &file) == 0, "a thread");
+    ssize_t sent = sendfile(fd, file, &offset, 64 << 20);
+    expect(sent > 0 && sent < 64 << 20 && offset == sent, "a part of it");
+    expect(sendfile(fd, file, &offset, 1000) == 0, "there is no more");
+    expect(pthread_join(thread, NULL) == 0, "a thread");
+    printf("%zd\n", sent);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
     int port = atoi(argv[1]);
@@ -650,6 +606,10 @@ int main(int argc, char **argv) {
     } else if (!strcmp(fault, "closed-under-calls")) {
         closed_under_calls(fd, atoi(argv[3]));
         return 0;
+    } else if (!strcmp(fault, "killed")) {
+        talk_for_ever(fd);
+    } else if (!strcmp(fault, "shrinks")) {
+        send_a_file_that_shrinks(fd);
     } else if (!strcmp(fault, "arrays")) {
         arrays_to_read(fd);
     } else if (!strcmp(fault, "time-left")) {

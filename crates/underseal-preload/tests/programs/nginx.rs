@@ -212,10 +212,10 @@ fn nginx_sends_a_file_of_100_mib_bit_for_bit_and_leaves_the_sealing_to_the_socke
         "ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;",
         &[LARGE, 1000],
     );
-    assert!(
-        nginx.fetch(LARGE, &["--http1.1"]) == content(LARGE),
-        "they differ"
-    );
+    for version in ["--http1.1", "--http2"] {
+        let fetched = nginx.fetch(LARGE, &[version]);
+        assert!(fetched == content(LARGE), "{version}: they differ");
+    }
     assert!(
         nginx.fetch(1000, &["--http1.1"]) == content(1000),
         "they differ"
@@ -300,6 +300,20 @@ fn nginx_takes_an_upload_of_100_mib_bit_for_bit_from_a_socket_that_opens() {
         let reads = calls.matches(READS).count();
         assert!(reads > 100_000 / (1 << 14), "OpenSSL has opened: {reads}");
     }
+}
+
+#[test]
+fn nginx_takes_an_upload_of_100_mib_beside_a_socket_that_seals_alone() {
+    let nginx = Nginx::start("ssl_protocols TLSv1.3;", &[LARGE, 1000]);
+    for version in ["--http1.1", "--http2"] {
+        nginx.put(LARGE, version, version);
+        let uploaded = fs::read(nginx.root().join(version)).expect("a file");
+        assert!(uploaded == content(LARGE), "{version}: they differ");
+        let fetched = nginx.fetch(1000, &[version]);
+        assert!(fetched == content(1000), "{version}: they differ");
+    }
+    let log = nginx.log();
+    assert!(log.contains("SSL_sendfile"), "nginx has sealed by itself");
 }
 
 #[test]

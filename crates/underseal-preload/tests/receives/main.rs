@@ -1,30 +1,19 @@
 //! A program that asks for TLS_RX: `program.c` reads in all the ways that it may, this end sends what it
 //! waits for.
 
-#[path = "../programs/library.rs"]
+#[path = "../harness/library.rs"]
 mod library;
+#[path = "../harness/program.rs"]
+mod program;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::process::Command;
 use std::thread;
 
 use underseal_record::{Algorithm, ContentType, ProtocolVersion, Sealer, SeqNo, TrafficKeys};
-use underseal_testkit::{PATIENCE, Peer, require_program};
+use underseal_testkit::{PATIENCE, Peer};
 
-fn compiled(directory: &std::path::Path) -> Command {
-    let program = directory.join("program");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receives/program.c");
-    let mut compiler = Command::new(require_program("cc"));
-    compiler
-        .args(["-O1", "-w", "-pthread", "-o"])
-        .arg(&program)
-        .arg(source);
-    Peer::spawn(&mut compiler).finish().successful();
-    let mut command = Command::new(program);
-    library::under_the_library(&mut command);
-    command
-}
+use program::program;
 
 fn keys(byte: u8) -> TrafficKeys {
     let key = [byte; 16];
@@ -65,10 +54,9 @@ impl Sender {
 
 #[test]
 fn whatever_is_left_of_a_record_is_readable_and_nothing_else_is() {
-    let directory = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = compiled(directory.path());
+    let mut command = program();
     command.arg(port.to_string());
     command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
     let program = Peer::spawn(&mut command);
@@ -109,10 +97,9 @@ fn whatever_is_left_of_a_record_is_readable_and_nothing_else_is() {
 
 /// Has the program do `what`, and sends `data` once it has said `step`.
 fn beside(what: &str, step: &str, data: &[u8]) {
-    let directory = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = compiled(directory.path());
+    let mut command = program();
     command.args([&port.to_string(), what]);
     command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
     let program = Peer::spawn(&mut command);
@@ -127,10 +114,9 @@ fn beside(what: &str, step: &str, data: &[u8]) {
 #[test]
 fn poll_and_select_tell_of_whole_records() {
     for call in ["poll", "select"] {
-        let directory = tempfile::tempdir().expect("a directory");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let mut command = compiled(directory.path());
+        let mut command = program();
         command.args([&port.to_string(), call]);
         command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
         let program = Peer::spawn(&mut command);
@@ -167,10 +153,9 @@ fn a_record_is_spliced_where_new_pipes_are_smaller_than_it() {
 
 #[test]
 fn receiving_is_off_unless_it_is_switched_on() {
-    let directory = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = compiled(directory.path());
+    let mut command = program();
     command.args([&port.to_string(), "refused"]);
     Peer::spawn(&mut command).finish().successful();
 }

@@ -1,50 +1,8 @@
 // A program with TLS_RX. Usage: program PORT. It connects, asks for TLS_RX, and says on stdout which step it has
 // done, so that its peer sends what the next one needs.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/select.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "socket.h"
 
-#ifndef SOL_TLS
-#define SOL_TLS 282
-#endif
-#define TX 1
-#define RX 2
 #define NO_PAD 4
-
-static void expect(int holds, const char *what) {
-    if (!holds) {
-        fprintf(stderr, "not so: %s (errno %d)\n", what, errno);
-        exit(8);
-    }
-}
-
-static void done(const char *step) {
-    puts(step);
-    fflush(stdout);
-}
-
-static int dial(int port) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    expect(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "connect");
-    return fd;
-}
 
 // Keys of AES-128-GCM or AES-256-GCM: version and cipher, IV, key, salt, record number.
 static int set_keys(int fd, int direction, uint16_t cipher, int byte) {
@@ -90,7 +48,7 @@ static void bytes_of_a_record(int fd, int epoll) {
     wait_for(epoll);
     expect(read(fd, &byte, 1) == -1 && errno == EAGAIN, "a part of a record is nothing to read");
     expect(readable(fd, epoll) == 0, "and nothing to be told of again");
-    done("part");
+    say_step("part");
     wait_for(epoll);
     const char *text = "firstsecond";
     for (; *text; text++) {
@@ -104,20 +62,20 @@ static void bytes_of_a_record(int fd, int epoll) {
 static void other_types(int fd, int epoll) {
     char buffer[100];
     int type, flags;
-    done("bytes");
+    say_step("bytes");
     wait_for(epoll);
     expect(read(fd, buffer, sizeof buffer) == -1 && errno == EIO, "a read is for data");
     expect(readable(fd, epoll) == 3, "the record stays");
     expect(receive(fd, buffer, sizeof buffer, &type, &flags) == 2 && type == 21, "an alert");
     expect(flags & MSG_EOR, "all of it");
-    done("alert");
+    say_step("alert");
     wait_for(epoll);
     expect(receive(fd, NULL, 5, &type, &flags) == -1 && errno == EFAULT, "a bad address");
     expect(receive(fd, buffer, 4, &type, &flags) == 4 && type == 23, "data");
     expect(!(flags & MSG_EOR), "there is more");
     struct iovec halves[2] = {{buffer + 4, 1}, {buffer + 5, 90}};
     expect(readv(fd, halves, 2) == 3 && !memcmp(buffer, "afterit", 7), "the rest");
-    done("types");
+    say_step("types");
 }
 
 static void several_messages(int fd, int epoll) {
@@ -135,7 +93,7 @@ static void several_messages(int fd, int epoll) {
     expect(!memcmp(buffer, "one", 3), "it came");
     expect(recvfrom(fd, buffer, 5, 0, NULL, (socklen_t *)1) == 5, "nobody asks for an address");
     expect(!memcmp(buffer, "three", 5), "what follows");
-    done("several");
+    say_step("several");
 }
 
 static void *read_text(void *fd) {
@@ -153,7 +111,7 @@ static void keys_beside_a_reader(int fd) {
     expect(set_keys(fd, TX, 51, 8) == 0, "new keys");
     int yes = 1;
     expect(setsockopt(fd, SOL_TLS, NO_PAD, &yes, sizeof yes) == 0, "TLS_RX_EXPECT_NO_PAD");
-    done("set");
+    say_step("set");
     expect(pthread_join(reader, NULL) == 0, "the reader is done");
 }
 
@@ -166,7 +124,7 @@ static void splice_by_small_pipes(int fd) {
         expect(pipe(filler) == 0, "a pipe");
         fcntl(filler[0], F_SETPIPE_SZ, 1 << 20);
     } while (fcntl(filler[0], F_GETPIPE_SZ) >= 16384);
-    done("small");
+    say_step("small");
     char buffer[16384];
     size_t spliced = 0;
     while (spliced < sizeof buffer) {
@@ -204,11 +162,11 @@ static void wait_for_parts(int fd, void *(*wait)(void *)) {
     struct pollfd both = {.fd = fd, .events = POLLIN | POLLOUT};
     struct timespec none = {0}, some = {0, 1000000};
     expect(poll(&entry, 1, 0) == 0, "nothing is there");
-    done("nothing");
+    say_step("nothing");
     expect(ppoll(&entry, 1, &none, NULL) == 0 && ppoll(&entry, 1, &some, NULL) == 0, "ppoll");
     expect(poll(&both, 1, -1) == 1 && both.revents == POLLOUT, "it is writable");
     expect(pthread_create(&waiting, NULL, wait, &fd) == 0, "a thread");
-    done("waits");
+    say_step("waits");
     expect(pthread_join(waiting, NULL) == 0, "it was told");
     expect(recv(fd, text, sizeof text, MSG_DONTWAIT) == 4 && !memcmp(text, "text", 4), "a text");
 }
@@ -263,13 +221,13 @@ int main(int argc, char **argv) {
     expect(set_keys(fd, TX, 52, 7) == -1 && errno == EINVAL, "both directions are of one kind");
     expect(set_keys(fd, TX, 51, 7) == 0, "TLS_TX");
     expect(write(fd, "sealed", 6) == 6, "the other is from now on");
-    done("ready");
+    say_step("ready");
     bytes_of_a_record(fd, epoll);
     other_types(fd, epoll);
     several_messages(fd, epoll);
     new_keys(fd, epoll);
     one_owner(fd);
-    done("all");
+    say_step("all");
     char byte;
     wait_for(epoll);
     expect(read(fd, &byte, 1) == 0, "the end");

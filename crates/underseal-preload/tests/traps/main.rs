@@ -1,41 +1,25 @@
 //! What programs do to a connection past the library: nothing of it may reach the wire as plaintext, and
 //! no nonce may be used twice. `program.c` falls into the traps; this end looks at every byte.
 
-#[path = "../programs/library.rs"]
+#[path = "../harness/library.rs"]
 mod library;
 mod more;
+#[path = "../harness/program.rs"]
+mod program;
+#[path = "../harness/records.rs"]
 mod records;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
 use std::thread;
 
 use underseal_record::ContentType;
-use underseal_testkit::{PATIENCE, Peer, require_program};
+use underseal_testkit::{PATIENCE, Peer};
 
+use program::program;
 use records::{records, text};
 
 const MARKER: &str = "MARKER-of-plaintext";
-
-/// The program, compiled once.
-fn program() -> &'static PathBuf {
-    static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, program) = PROGRAM.get_or_init(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let program = directory.path().join("program");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traps/program.c");
-        let mut compiler = Command::new(require_program("cc"));
-        // Addresses that it knows to be bad are the point.
-        compiler.args(["-O1", "-w", "-pthread", "-o"]);
-        compiler.arg(&program).arg(source);
-        Peer::spawn(&mut compiler).finish().successful();
-        (directory, program)
-    });
-    program
-}
 
 /// All that came, on the first connection and on the second, if there is one.
 struct Wire {
@@ -48,9 +32,8 @@ fn fall_into(trap: &str) -> Wire {
     let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
     let [first, second] = &listeners;
     let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
-    let mut command = Command::new(program());
+    let mut command = program();
     command.args([&port(first).to_string(), trap, &port(second).to_string()]);
-    library::under_the_library(&mut command);
     thread::scope(|scope| {
         let first = scope.spawn(|| {
             let (mut stream, _) = first.accept().expect("a connection");
@@ -152,9 +135,8 @@ fn a_program_that_replaces_itself_loses_the_connection() {
     let wire = {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let mut command = Command::new(program());
+        let mut command = program();
         command.args([&port.to_string(), "exec-self"]);
-        library::under_the_library(&mut command);
         let taken = thread::spawn(move || take_all(listener.accept().expect("a connection").0));
         // echo finds nobody to write to.
         let finished = Peer::spawn(&mut command).finish();
@@ -221,9 +203,8 @@ fn messages_that_were_sent_count_where_a_later_one_fails() {
 fn no_message_goes_behind_a_part_of_another() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = Command::new(program());
+    let mut command = program();
     command.args([&port.to_string(), "part"]);
-    library::under_the_library(&mut command);
     let peer = Peer::spawn(&mut command);
     let (stream, _) = listener.accept().expect("a connection");
     peer.wait_for("part");
@@ -237,9 +218,8 @@ fn a_close_notify_at_a_full_socket_comes_behind_the_data() {
     for trap in ["full-socket", "shutdown"] {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let mut command = Command::new(program());
+        let mut command = program();
         command.args([&port.to_string(), trap]);
-        library::under_the_library(&mut command);
         let mut peer = Peer::spawn(&mut command);
         let (mut stream, _) = listener.accept().expect("a connection");
         peer.wait_for("closed");
@@ -263,9 +243,8 @@ fn a_close_notify_at_a_full_socket_comes_behind_the_data() {
 fn who_waits_for_an_answer_in_splice_has_sent_what_it_answers() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = Command::new(program());
+    let mut command = program();
     command.args([&port.to_string(), "answer"]);
-    library::under_the_library(&mut command);
     let peer = Peer::spawn(&mut command);
     let (mut stream, _) = listener.accept().expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -286,9 +265,8 @@ fn who_waits_for_an_answer_in_splice_has_sent_what_it_answers() {
 fn the_head_of_a_response_is_in_the_record_of_its_file_and_goes_out_alone_where_none_follows() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = Command::new(program());
+    let mut command = program();
     command.args([&port.to_string(), "heads"]);
-    library::under_the_library(&mut command);
     let mut peer = Peer::spawn(&mut command);
     let (mut stream, _) = listener.accept().expect("a connection");
     peer.wait_for("waits");

@@ -47,9 +47,8 @@ fn a_record_that_is_open_at_the_end_is_sent() {
 fn a_record_that_nothing_follows_is_sent() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let mut command = Command::new(program());
+    let mut command = program();
     command.args([&port.to_string(), "left-open"]);
-    library::under_the_library(&mut command);
     let mut peer = Peer::spawn(&mut command);
     let (mut stream, _) = listener.accept().expect("a connection");
     peer.wait_for("waits");

@@ -1,73 +1,13 @@
 // What programs do to a descriptor with TLS_TX. Usage: program PORT TRAP. It connects, asks for a TLS
 // socket, says "first" through it, falls into the trap and says "last". MARKER is what must not be seen.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
+#include "socket.h"
 #include <linux/io_uring.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
 #include <spawn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/select.h>
-#include <sys/sendfile.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define MARKER "MARKER-of-plaintext"
 #define LEN (sizeof MARKER - 1)
-#ifndef SOL_TLS
-#define SOL_TLS 282
-#endif
 
 static char **environment;
-
-static void die(const char *what) {
-    perror(what);
-    exit(9);
-}
-
-static void expect(int holds, const char *what) {
-    if (!holds) {
-        fprintf(stderr, "not so: %s (errno %d)\n", what, errno);
-        exit(8);
-    }
-}
-
-static int dial(int port) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd, (struct sockaddr *)&to, sizeof to)) die("connect");
-    return fd;
-}
-
-struct keys {
-    uint16_t version, cipher;
-    uint8_t iv[8], key[16], salt[4], seq[8];
-};
-
-static int start(int fd) {
-    struct keys keys = {.version = 0x0304, .cipher = 51};
-    memset(keys.key, 7, sizeof keys.key);
-    if (setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4)) die("TCP_ULP");
-    return setsockopt(fd, SOL_TLS, 1, &keys, sizeof keys);
-}
-
-static void say(int fd, const char *text) {
-    expect(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "a write is taken");
-}
 
 static void reap(pid_t pid) {
     int status;
@@ -166,7 +106,7 @@ static void carried_over(int fd, int epoll, int peer_port) {
     char text[9] = {0};
     expect(recv(fd, text, sizeof text, 0) == 5 && strcmp(text, "hello") == 0, "recv");
     expect(recv(fd, text, sizeof text, 0) == -1 && errno == EAGAIN, "and then nothing");
-    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+    nonblocking(fd, 0);
 }
 
 static void bad_addresses(int fd) {
@@ -259,37 +199,13 @@ static void heads(int fd) {
         expect(sendfile(fd, file, &offset, 4) == 4 && offset == 4, "sendfile");
     }
     say(fd, "alone");
-    puts("waits");
-    fflush(stdout);
-    while (getchar() != EOF) {}
-}
-
-static void say_goodbye(int fd) {
-    char alert[2] = {1, 0}, control[CMSG_SPACE(1)] = {0};
-    struct iovec iov = {alert, 2};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-                             .msg_controllen = sizeof control};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_TLS;
-    header->cmsg_type = 1;
-    header->cmsg_len = CMSG_LEN(1);
-    *CMSG_DATA(header) = 21;
-    expect(sendmsg(fd, &message, 0) == 2, "an alert is taken whole");
+    tell_and_wait("waits");
 }
 
 // Fills the socket, and says goodbye.
-static void fill(int fd) {
-    static char block[16384];
-    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
-    while (write(fd, block, sizeof block) > 0) {}
-    expect(errno == EAGAIN, "it is full");
-    say_goodbye(fd);
-}
-
-// Says a part of a record.
-static void say_more(int fd, const char *text) {
-    ssize_t len = strlen(text);
-    expect(send(fd, text, len, MSG_MORE) == len, "a part of a record is taken");
+static void fill_and_say_goodbye(int fd) {
+    fill(fd);
+    alert(fd);
 }
 
 // Opens records, and ends them in the ways that there are.
@@ -304,7 +220,7 @@ static void open_records(int fd) {
     expect(send(fd, (char *)1, 5, MSG_MORE) == -1 && errno == EFAULT, "a bad address");
     say(fd, "three");
     say_more(fd, "before");
-    say_goodbye(fd);
+    alert(fd);
     expect(send(fd, "x", 1, MSG_MORE | MSG_EOR) == -1 && errno == EINVAL, "both");
     off_t offset = 0;
     say_more(fd, "head");
@@ -326,11 +242,10 @@ static void open_records(int fd) {
 // Sends what more follows to a socket that is full again and again.
 static void open_records_at_a_full_socket(int fd) {
     static char data[1 << 20];
-    int small = 4096;
     struct pollfd asked = {.fd = fd, .events = POLLOUT};
     for (size_t i = 0; i < sizeof data; i++) data[i] = 'a' + i % 23;
-    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
-    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+    shorten(fd);
+    nonblocking(fd, 1);
     size_t size = 1, stalls = 0;
     for (size_t sent = 0; sent < sizeof data;) {
         size_t left = sizeof data - sent;
@@ -348,7 +263,7 @@ static void open_records_at_a_full_socket(int fd) {
         size = size * 7 % 40009 + 1;
     }
     expect(stalls > 0, "it was full");
-    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+    nonblocking(fd, 0);
 }
 
 // Has records cut to what a peer takes.
@@ -380,25 +295,20 @@ static void short_records(int fd) {
 // Leaves a record open, and goes on until its stdin ends.
 static void leave_open(int fd) {
     say_more(fd, "open");
-    puts("waits");
-    fflush(stdout);
-    while (getchar() != EOF) {}
+    tell_and_wait("waits");
 }
 
 // Says goodbye at a full socket.
 static void fill_a_small_one(int fd) {
-    int small = 4096;
-    expect(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0, "SO_SNDBUF");
-    fill(fd);
+    shorten(fd);
+    fill_and_say_goodbye(fd);
 }
 
 // Closes it at once, and goes on until its stdin ends.
 static void fill_and_close(int fd) {
     fill_a_small_one(fd);
     expect(close(fd) == 0, "close");
-    puts("closed");
-    fflush(stdout);
-    while (getchar() != EOF) {}
+    tell_and_wait("closed");
 }
 
 // Ends its direction at once, and waits for the other's end.
@@ -406,9 +316,8 @@ static void fill_and_end(int fd) {
     char text[10];
     fill_a_small_one(fd);
     expect(shutdown(fd, SHUT_WR) == 0, "shutdown");
-    puts("closed");
-    fflush(stdout);
-    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+    say_step("closed");
+    nonblocking(fd, 0);
     expect(read(fd, text, sizeof text) == 6, "an answer");
 }
 
@@ -417,11 +326,10 @@ static void fill_and_splice(int fd) {
     int pipe_ends[2];
     struct pollfd asked = {.fd = fd, .events = POLLOUT};
     expect(pipe(pipe_ends) == 0, "a pipe");
-    fill(fd);
-    puts("full");
-    fflush(stdout);
+    fill_and_say_goodbye(fd);
+    say_step("full");
     expect(poll(&asked, 1, -1) == 1, "there is room again");
-    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+    nonblocking(fd, 0);
     expect(splice(fd, NULL, pipe_ends[1], NULL, 100, 0) == 6, "an answer");
 }
 
@@ -460,13 +368,12 @@ static void part_of_a_message(int fd) {
     header->cmsg_type = 1;
     header->cmsg_len = CMSG_LEN(1);
     *CMSG_DATA(header) = 21;
-    expect(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+    nonblocking(fd, 1);
     expect(sendmmsg(fd, messages, 2, 0) == 1, "nothing goes behind a part");
     size_t sent = messages[0].msg_len;
     expect(sent < sizeof much, "it is a part");
-    puts("part");
-    fflush(stdout);
-    expect(fcntl(fd, F_SETFL, 0) == 0, "F_SETFL");
+    say_step("part");
+    nonblocking(fd, 0);
     expect(write(fd, much + sent, sizeof much - sent) == (ssize_t)(sizeof much - sent), "the rest");
 }
 

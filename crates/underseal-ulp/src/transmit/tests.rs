@@ -207,6 +207,47 @@ fn a_control_record_is_taken_whole_behind_what_was_sealed() {
 }
 
 #[test]
+fn a_control_record_that_may_wait_goes_in_front_of_what_follows() {
+    let (mut transmit, mut lent) = (transmit(TLS13), Lent::new());
+    let mut socket = Socket {
+        room: usize::MAX,
+        ..Socket::default()
+    };
+    for ticket in [[4, 1], [4, 2]] {
+        let held = transmit.hold_control(ContentType::HANDSHAKE, &ticket);
+        assert_eq!(held, Ok(true));
+    }
+    assert!(socket.taken.is_empty() && transmit.owed() > 0);
+    let sent = transmit.send(&mut &b"data"[..], 4, &mut socket, &mut lent);
+    assert_eq!((sent, transmit.owed()), (Ok(4), 0));
+    let (records, _) = open(&mut opener(TLS13), &socket.taken);
+    let expected = [(22, vec![4, 1]), (22, vec![4, 2]), (23, b"data".to_vec())];
+    assert_eq!(records, expected);
+    while transmit.hold_control(ContentType::HANDSHAKE, &[4; 1000]) == Ok(true) {
+        assert!(transmit.owed() <= MAX_OWED + MAX_RECORD);
+    }
+}
+
+#[test]
+fn a_socket_without_memory_gets_later_what_was_counted_as_sent() {
+    for error in [Errno::NOMEM, Errno::NOBUFS, Errno::INTR] {
+        let mut transmit = transmit(TLS13);
+        let mut socket = Socket {
+            room: usize::MAX,
+            fails: Some(error),
+            ..Socket::default()
+        };
+        let alert = transmit.send_control(ContentType::ALERT, &[1, 0], &mut socket);
+        assert_eq!(alert, Ok(2), "it would be sealed once more");
+        assert!(transmit.owed() > 0);
+        socket.fails = None;
+        assert_eq!(transmit.flush(&mut socket), Ok(()));
+        let (records, _) = open(&mut opener(TLS13), &socket.taken);
+        assert_eq!(records, [(21, vec![1, 0])]);
+    }
+}
+
+#[test]
 fn control_records_do_not_fill_memory() {
     let mut transmit = transmit(TLS13);
     let mut socket = Socket::default();

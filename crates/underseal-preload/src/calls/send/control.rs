@@ -9,7 +9,7 @@ use underseal_ulp::Plaintext;
 
 use crate::connection::Socket;
 use crate::file::Gathered;
-use crate::{linger, memory};
+use crate::{head, linger, memory};
 
 /// Most bytes of control messages that are looked at.
 const MOST: usize = 4096;
@@ -72,6 +72,9 @@ pub(super) fn send(
             break;
         }
         whole.extend_from_slice(piece);
+    }
+    if content_type == ContentType::HANDSHAKE && head::hold_record(socket, content_type, &whole)? {
+        return Ok(whole.len());
     }
     let sent = socket.send(flags, |transmit, wire| {
         transmit.send_control(content_type, &whole, wire)

@@ -146,12 +146,17 @@ fn read_address(text: &[u8]) -> Option<Ipv6Addr> {
 }
 
 fn is_name(name: &[u8]) -> bool {
-    let in_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._".contains(b);
-    name.len() < MAX_HOST
-        && name.iter().all(in_name)
-        && name
-            .split(|byte| *byte == b'.')
-            .all(|label| !label.is_empty())
+    // As if a dot stood before it: where two are neighbours, a label is empty.
+    let mut last = b'.';
+    let is_part = name.iter().all(|byte| {
+        let before = std::mem::replace(&mut last, *byte);
+        match byte {
+            b'.' => before != b'.',
+            b'-' | b'_' => true,
+            byte => byte.is_ascii_alphanumeric(),
+        }
+    });
+    is_part && last != b'.' && name.len() < MAX_HOST
 }
 
 fn read_port(text: &[u8]) -> Result<u16, Refusal> {

@@ -109,7 +109,7 @@ pub fn normalise<'a>(
     options: &PathOptions,
     out: &'a mut [u8],
 ) -> Result<&'a [u8], PathFault> {
-    if is_plain(path) && (options.parameter || !path.contains(&b';')) {
+    if is_plain(path) {
         return Ok(path);
     }
     let len = rewrite(path, options, out)?;
@@ -131,6 +131,8 @@ enum Class {
     Plain,
     /// Part of a path, and perhaps of something that has to be changed.
     Special,
+    /// Begins a parameter.
+    Parameter,
     Bad,
 }
 
@@ -141,6 +143,7 @@ const CLASSES: [Class; 256] = {
         classes[byte] = match byte as u8 {
             b'"' | b'<' | b'>' | b'\\' | b'^' | b'{' | b'}' | b'#' | b'?' => Class::Bad,
             b'%' | b'/' | b'.' => Class::Special,
+            b';' => Class::Parameter,
             _ => Class::Plain,
         };
         byte += 1;
@@ -154,7 +157,7 @@ fn is_plain(path: &[u8]) -> bool {
     for byte in path {
         let class = CLASSES[usize::from(*byte)];
         let suspicious = match byte {
-            b'%' => true,
+            b'%' | b';' => true,
             b'/' | b'.' => previous == Class::Special,
             _ => class == Class::Bad,
         };
@@ -168,22 +171,26 @@ fn is_plain(path: &[u8]) -> bool {
 }
 
 fn rewrite(path: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, PathFault> {
-    let rest = path.strip_prefix(b"/").ok_or(PathFault::NotAbsolute)?;
+    if path.first() != Some(&b'/') {
+        return Err(PathFault::NotAbsolute);
+    }
     if out.len() < path.len() {
         return Err(PathFault::TooLong);
     }
     let mut len = 0;
-    let mut segments = rest.split(|byte| *byte == b'/').peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
+    let mut rest = path;
+    while let Some(text) = rest.strip_prefix(b"/") {
         out[len] = b'/';
-        let end = len + 1 + decode(segment, options, &mut out[len + 1..])?;
-        let kept = match &out[len + 1..end] {
+        let begin = len + 1;
+        let segment = Segment::decode(text, options, &mut out[begin..])?;
+        rest = &text[segment.taken..];
+        let (is_last, end) = (rest.is_empty(), begin + segment.len);
+        let kept = match &out[begin..end] {
             b"." => len,
             b".." => memchr::memrchr(b'/', &out[..len]).unwrap_or(0),
             b"" if options.merge_slashes && !is_last => len,
             decoded if is_dot_parameter(decoded) => return Err(PathFault::DotParameter),
-            decoded if !options.parameter && has_parameter(decoded) => {
+            _ if segment.has_parameter && !options.parameter => {
                 return Err(PathFault::Parameter);
             }
             _ => {
@@ -200,32 +207,60 @@ fn rewrite(path: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, 
     Ok(len)
 }
 
-/// Decodes one segment into `out` and returns how long it is there.
-fn decode(segment: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, PathFault> {
-    let mut len = 0;
-    let mut bytes = segment.iter();
-    while let Some(byte) = bytes.next() {
-        if *byte != b'%' {
-            if CLASSES[usize::from(*byte)] == Class::Bad {
-                return Err(PathFault::Byte);
+/// A segment in normal form.
+#[derive(Default)]
+struct Segment {
+    /// How long it was.
+    taken: usize,
+    len: usize,
+    /// As [`has_parameter`].
+    has_parameter: bool,
+}
+
+impl Segment {
+    /// Decodes what `text` begins with, up to a `/`, into `out`.
+    fn decode(text: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<Self, PathFault> {
+        let mut segment = Self::default();
+        while let Some(byte) = text.get(segment.taken) {
+            match (CLASSES[usize::from(*byte)], byte) {
+                (Class::Bad, _) => return Err(PathFault::Byte),
+                (Class::Special, b'/') => break,
+                (Class::Special, b'%') => {
+                    segment.decode_one(&text[segment.taken + 1..], options, out)?;
+                    segment.taken += 3;
+                    continue;
+                }
+                (class, _) => segment.has_parameter |= class == Class::Parameter,
             }
-            out[len] = *byte;
-            len += 1;
-            continue;
+            out[segment.len] = *byte;
+            segment.len += 1;
+            segment.taken += 1;
         }
-        let high = bytes.next().and_then(hex).ok_or(PathFault::Percent)?;
-        let low = bytes.next().and_then(hex).ok_or(PathFault::Percent)?;
-        let decoded = high << 4 | low;
-        if is_unreserved(decoded) {
-            out[len] = decoded;
-            len += 1;
-            continue;
-        }
-        check_encoded(decoded, options)?;
-        out[len..len + 3].copy_from_slice(&[b'%', HEX[usize::from(high)], HEX[usize::from(low)]]);
-        len += 3;
+        Ok(segment)
     }
-    Ok(len)
+
+    /// Adds the byte whose two digits `digits` begins with.
+    fn decode_one(
+        &mut self,
+        digits: &[u8],
+        options: &PathOptions,
+        out: &mut [u8],
+    ) -> Result<(), PathFault> {
+        let digit = |at: usize| digits.get(at).and_then(hex).ok_or(PathFault::Percent);
+        let (high, low) = (digit(0)?, digit(1)?);
+        let byte = high << 4 | low;
+        if is_unreserved(byte) {
+            out[self.len] = byte;
+            self.len += 1;
+            return Ok(());
+        }
+        check_encoded(byte, options)?;
+        self.has_parameter |= byte == b';';
+        let coded = [b'%', HEX[usize::from(high)], HEX[usize::from(low)]];
+        out[self.len..self.len + coded.len()].copy_from_slice(&coded);
+        self.len += coded.len();
+        Ok(())
+    }
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";

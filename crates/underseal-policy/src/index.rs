@@ -59,7 +59,8 @@ impl Index {
                 continue;
             }
             candidates.keep(&column.left(attribute.value(facts, &mut out)));
-            if candidates.is_empty() {
+            // What is left says itself whether it matches, sooner than more columns do.
+            if candidates.is_one_at_most() {
                 break;
             }
         }

@@ -8,10 +8,14 @@ pub(super) fn check(head: &[u8]) -> Result<(), Refusal> {
     if matches!(head.first(), Some(b'\r' | b'\n')) {
         return Err(Refusal::RequestLine);
     }
-    for end in memchr::memchr_iter(b'\n', head) {
-        if end == 0 || head[end - 1] != b'\r' {
-            return Err(Refusal::BareLineFeed);
-        }
+    // Every byte is looked at and none branched on: lines are many and short, and this takes several
+    // bytes at a time.
+    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
+    let is_bare = pairs.fold(false, |is_bare, (before, byte)| {
+        is_bare | ((*byte == b'\n') & (*before != b'\r'))
+    });
+    if is_bare {
+        return Err(Refusal::BareLineFeed);
     }
     Ok(())
 }

@@ -42,8 +42,11 @@ impl Bits {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
+    /// Whether there is one in it at most.
+    pub(crate) fn is_one_at_most(&self) -> bool {
+        let mut words = self.0.iter().filter(|word| **word != 0);
+        let is_one = words.next().is_none_or(|word| word.is_power_of_two());
+        is_one && words.next().is_none()
     }
 
     /// All of them, in order.
@@ -105,9 +108,10 @@ mod tests {
     #[test]
     fn a_set_lists_what_was_put_into_it_in_order() {
         let mut bits = Bits::default();
-        assert!(bits.is_empty());
-        for id in [1023, 0, 63, 64, 700] {
+        assert!(bits.is_one_at_most());
+        for (before, id) in [1023, 0, 63, 64, 700].into_iter().enumerate() {
             bits.insert(id);
+            assert_eq!(bits.is_one_at_most(), before == 0);
         }
         assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 64, 700, 1023]);
         bits.keep(&Bits::first(64));

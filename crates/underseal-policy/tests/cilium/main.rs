@@ -276,7 +276,7 @@ fn sent() -> impl Strategy<Value = Sent> {
     (
         prop_oneof![4 => pod, 2 => world, 1 => Just(Peer::Host)],
         prop::sample::select(vec![80_u16, 8, 81, 443, 1000, cluster::HTTP]),
-        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.3),
         prop::option::weighted(0.8, http()),
     )
         .prop_map(|(peer, port, is_udp, http)| Sent {

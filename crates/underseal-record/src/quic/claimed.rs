@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use crate::TAG_LEN;
-use crate::quic::header_key::{hidden_bits, number_len, xor};
-use crate::quic::{HeaderKey, MAX_NUMBER_LEN, Outgoing, PacketKey, Refused, SAMPLE_LEN, TRAIN};
+use crate::quic::header_key::{Mask, apply, number_len};
+use crate::quic::{GROUP, HeaderKey, MAX_NUMBER_LEN, Outgoing, PacketKey, Refused, SAMPLE_LEN};
 
 /// Packets whose numbers were taken, and the keys to seal them with
 /// ([`PacketSealer::claim`](crate::quic::PacketSealer::claim)).
@@ -32,20 +32,20 @@ impl<'p, 'a> Claimed<'p, 'a> {
     /// Seals all that were not refused, and notes in each what became of it; how many were sealed.
     pub fn seal(self) -> usize {
         let mut sealed = 0;
-        for train in self.packets.chunks_mut(TRAIN) {
-            let mut samples = [[0; SAMPLE_LEN]; TRAIN];
-            for (one, sample) in train.iter_mut().zip(&mut samples) {
+        for group in self.packets.chunks_mut(GROUP) {
+            let mut samples = [[0; SAMPLE_LEN]; GROUP];
+            for (one, sample) in group.iter_mut().zip(&mut samples) {
                 if one.outcome.is_none() {
                     let place = Place::of(one);
                     let made = place.seal_payload(&self.packet, one.packet);
                     one.outcome = Some(made.map(|made| *sample = made));
                 }
             }
-            let mut masks = [[0; 5]; TRAIN];
-            self.header.masks(&samples[..train.len()], &mut masks);
-            for (one, mask) in train.iter_mut().zip(&masks) {
+            let mut masks = [Mask::default(); GROUP];
+            self.header.masks(&samples[..group.len()], &mut masks);
+            for (one, mask) in group.iter_mut().zip(&masks) {
                 if one.outcome == Some(Ok(())) {
-                    Place::of(one).protect(one.packet, mask);
+                    apply(mask, one.packet, one.number_at);
                     sealed += 1;
                 }
             }
@@ -98,16 +98,10 @@ impl Place {
             return Err(Refused::TooShort);
         };
         let (header, payload) = unsealed.split_at_mut(self.payload_at);
-        let tag = key.seal_in_place(0, self.number, header, payload);
-        *room = tag.map_err(|_| Refused::ConfidentialityLimit)?;
+        let sealed = key.seal_beside(0, self.number, header, payload, room);
+        sealed.map_err(|_| Refused::ConfidentialityLimit)?;
         let sample = packet.get(self.number_at + MAX_NUMBER_LEN..);
         let sample = sample.and_then(|rest| rest.first_chunk().copied());
         sample.ok_or(Refused::TooShort)
-    }
-
-    #[inline]
-    pub(crate) fn protect(&self, packet: &mut [u8], mask: &[u8; 5]) {
-        packet[0] ^= mask[0] & hidden_bits(packet[0]);
-        xor(&mut packet[self.number_at..self.payload_at], mask);
     }
 }

@@ -1,15 +1,23 @@
 //! Header protection (RFC 9001 section 5.4): the one place that calls a library for its masks.
 
-use crate::quic::{LONG_FORM, MAX_NUMBER_LEN, SAMPLE_LEN, TRAIN};
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+mod blocks;
+
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+use blocks::Blocks;
+
+use crate::quic::{GROUP, LONG_FORM, MAX_NUMBER_LEN, SAMPLE_LEN};
 use crate::{Algorithm, ApiMisuse, Backend, Error, stack};
 
 /// A mask: one byte for the first of the header, four for the packet number.
-type Mask = [u8; 1 + MAX_NUMBER_LEN];
+pub(crate) type Mask = [u8; 1 + MAX_NUMBER_LEN];
 
 /// The key that hides packet numbers and the low bits of first bytes. Key updates do not change it.
 pub struct HeaderKey(Inner);
 
 enum Inner {
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    Blocks(Blocks),
     #[cfg(feature = "ring")]
     Ring(Box<ring::aead::quic::HeaderProtectionKey>),
     #[cfg(feature = "aws-lc-rs")]
@@ -55,6 +63,20 @@ impl HeaderKey {
         if key.len() != algorithm.key_len() {
             return Err(ApiMisuse::KeyLength.into());
         }
+        #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+        if let Some(blocks) = Blocks::new(algorithm, key) {
+            stack::overwrite();
+            return Ok(Self(Inner::Blocks(blocks)));
+        }
+        Self::of_library(algorithm, key, backend)
+    }
+
+    /// A key whose masks come from the backend's library, one by one.
+    pub(crate) fn of_library(
+        algorithm: Algorithm,
+        key: &[u8],
+        backend: Backend,
+    ) -> Result<Self, Error> {
         let expanded = Self::expand(algorithm, key, backend);
         // The libraries make the key schedule there, and move it.
         stack::overwrite();
@@ -140,9 +162,13 @@ impl HeaderKey {
         Ok(need)
     }
 
-    /// The masks of all `samples`, at most a train of them.
+    /// The masks of all `samples`, as many as a group has at most.
     #[inline]
-    pub(crate) fn masks(&self, samples: &[[u8; SAMPLE_LEN]], masks: &mut [Mask; TRAIN]) {
+    pub(crate) fn masks(&self, samples: &[[u8; SAMPLE_LEN]], masks: &mut [Mask; GROUP]) {
+        #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+        if let Inner::Blocks(key) = &self.0 {
+            return key.masks(samples, masks);
+        }
         for (sample, mask) in samples.iter().zip(masks) {
             *mask = self.mask(sample);
         }
@@ -154,6 +180,11 @@ impl HeaderKey {
         match &self.0 {
             #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
             Inner::Absent => panic!("{}", crate::backend::NONE),
+            #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+            Inner::Blocks(key) => {
+                let [a, b, c, d, e, ..] = key.encrypt_one(sample);
+                [a, b, c, d, e]
+            }
             #[cfg(feature = "ring")]
             Inner::Ring(key) => key.new_mask(sample).expect(SAMPLE),
             #[cfg(feature = "aws-lc-rs")]
@@ -176,7 +207,7 @@ pub(crate) fn number_len(first: u8) -> usize {
 
 /// The bits of the first byte that are hidden: four of a long header, five of a short one.
 #[inline]
-pub(crate) fn hidden_bits(first: u8) -> u8 {
+fn hidden_bits(first: u8) -> u8 {
     match first & LONG_FORM {
         0 => 0x1f,
         _ => 0x0f,
@@ -184,8 +215,77 @@ pub(crate) fn hidden_bits(first: u8) -> u8 {
 }
 
 #[inline]
-pub(crate) fn xor(number: &mut [u8], mask: &Mask) {
+fn xor(number: &mut [u8], mask: &Mask) {
     for (byte, mask) in number.iter_mut().zip(&mask[1..]) {
         *byte ^= mask;
+    }
+}
+
+/// Why a packet has a number.
+const CHECKED: &str = "a packet that has a sample has the four bytes before it";
+
+/// Hides the header of a packet that has a sample, by what was made of that.
+#[inline]
+pub(crate) fn apply(mask: &Mask, packet: &mut [u8], number_at: usize) {
+    let len = number_len(packet[0]);
+    packet[0] ^= mask[0] & hidden_bits(packet[0]);
+    xor_number(mask, packet, number_at, len);
+}
+
+/// Shows the header of a packet that has a sample, and says where its payload starts.
+#[inline]
+pub(crate) fn show(mask: &Mask, packet: &mut [u8], number_at: usize) -> usize {
+    packet[0] ^= mask[0] & hidden_bits(packet[0]);
+    let len = number_len(packet[0]);
+    xor_number(mask, packet, number_at, len);
+    number_at + len
+}
+
+/// As one word: a loop over a length that changes is mispredicted.
+#[inline]
+fn xor_number(mask: &Mask, packet: &mut [u8], number_at: usize, len: usize) {
+    let [_, a, b, c, d] = *mask;
+    let mask = u32::from_be_bytes([a, b, c, d]) & (u32::MAX << (8 * (MAX_NUMBER_LEN - len)));
+    let word = packet[number_at..].first_chunk_mut().expect(CHECKED);
+    *word = (u32::from_be_bytes(*word) ^ mask).to_be_bytes();
+}
+
+/// The number in the header of a packet that has a sample, as much of it as there is.
+#[inline]
+pub(crate) fn truncated_number(packet: &[u8], number_at: usize, len: usize) -> u32 {
+    let word = packet[number_at..].first_chunk().expect(CHECKED);
+    u32::from_be_bytes(*word) >> (8 * (MAX_NUMBER_LEN - len))
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+mod tests {
+    use super::*;
+
+    /// On a CPU without instructions for AES the two are the same.
+    #[test]
+    fn masks_of_several_headers_are_those_of_the_libraries() {
+        let samples: Vec<[u8; SAMPLE_LEN]> = (0..21_u8)
+            .map(|first| std::array::from_fn(|at| first.wrapping_mul(31) ^ at as u8))
+            .collect();
+        for algorithm in Algorithm::ALL {
+            let key: Vec<u8> = (0..algorithm.key_len()).map(|at| at as u8 * 7).collect();
+            for backend in Backend::ALL {
+                let ours = HeaderKey::with_backend(algorithm, &key, backend).expect("its length");
+                let library = HeaderKey::of_library(algorithm, &key, backend).expect("its length");
+                let mut counts = 0..=GROUP;
+                for (count, samples) in counts.by_ref().zip(samples.windows(GROUP)) {
+                    for key in [&ours, &library] {
+                        let mut masks = [[0; 5]; GROUP];
+                        key.masks(&samples[..count], &mut masks);
+                        for (mask, sample) in masks.iter().zip(&samples[..count]) {
+                            assert_eq!(*mask, library.mask(sample), "{algorithm}, {backend}");
+                            assert_eq!(*mask, ours.mask(sample), "{algorithm}, {backend}");
+                        }
+                    }
+                }
+                assert_eq!(counts.next(), None);
+            }
+        }
     }
 }

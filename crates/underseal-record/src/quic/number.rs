@@ -65,7 +65,15 @@ impl PacketNumber {
     }
 }
 
-fn expand(truncated: u64, len: usize, largest: Option<u64>) -> u64 {
+/// What the last `len` bytes of `number` say, one to four.
+#[inline]
+pub(crate) fn lowest(number: u64, len: usize) -> u32 {
+    number as u32 & (u32::MAX >> (8 * (MAX_NUMBER_LEN - len)))
+}
+
+/// As [`PacketNumber::decode`], of what `len` bytes say.
+#[inline]
+pub(crate) fn expand(truncated: u64, len: usize, largest: Option<u64>) -> u64 {
     let expected = largest.map_or(0, |largest| largest.min(MAX_PACKET_NUMBER) + 1);
     let window = 1 << (8 * len);
     let half = window / 2;

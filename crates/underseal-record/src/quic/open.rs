@@ -2,12 +2,13 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::dtls::{Discard, ReplayWindow};
-use crate::quic::header_key::{hidden_bits, number_len, xor};
+use crate::quic::header_key::{Mask, show, truncated_number};
+use crate::quic::number::expand;
 use crate::quic::phases::Phases;
 use crate::quic::secrets::Expanded;
 use crate::quic::{
-    HeaderKey, KEY_PHASE, LONG_FORM, MAX_NUMBER_LEN, MAX_PACKET_NUMBER, PacketNumber, SAMPLE_LEN,
-    TRAIN, Version, integrity_limit,
+    Dropped, GROUP, HeaderKey, Incoming, KEY_PHASE, LONG_FORM, MAX_NUMBER_LEN, MAX_PACKET_NUMBER,
+    Opened, SAMPLE_LEN, Version, integrity_limit,
 };
 use crate::{Algorithm, Backend, TAG_LEN, TrafficSecret};
 
@@ -24,75 +25,6 @@ pub struct PacketOpener {
     window: ReplayWindow,
     failures: u64,
     integrity_limit: u64,
-}
-
-/// A packet of a batch to open, and what became of it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Incoming<'a> {
-    /// Exactly one packet: what [`Header::len`](crate::quic::Header) says.
-    pub packet: &'a mut [u8],
-    /// Where its packet number starts.
-    pub number_at: usize,
-    /// `None` before it was tried.
-    pub outcome: Option<Result<Opened, Dropped>>,
-}
-
-impl<'a> Incoming<'a> {
-    /// A packet that was not tried yet.
-    pub fn new(packet: &'a mut [u8], number_at: usize) -> Self {
-        Self {
-            packet,
-            number_at,
-            outcome: None,
-        }
-    }
-}
-
-/// A packet that authenticated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Opened {
-    /// Its number.
-    pub number: u64,
-    /// Of which generation its key is: one more than before with the first packet after a key update.
-    pub generation: u64,
-    /// Where its payload lies in the packet, whose header is no longer protected.
-    pub payload: Range<usize>,
-}
-
-/// Why a packet was not opened. Its header and its last sixteen bytes, which may be a stateless reset
-/// token (RFC 9000 section 10.3), are as they came; what lies between may be overwritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum Dropped {
-    /// It is too short to be protected.
-    #[error("packet too short to be protected")]
-    TooShort,
-    /// It did not authenticate: forged, corrupted, or sealed under another key.
-    #[error("packet does not authenticate")]
-    Forged,
-    /// A packet of this number was opened before.
-    #[error("duplicate packet")]
-    Duplicate,
-    /// So many packets after it were opened that nobody knows whether it was.
-    #[error("packet too old to tell whether it was opened before")]
-    TooOld,
-    /// It was sealed before the last key update, and the keys from then were discarded.
-    #[error("packet of a key generation that was discarded")]
-    MissingGeneration,
-    /// It is authentic, and a packet with a larger number was sealed under older keys: the peer broke
-    /// the protocol, which ends the connection with KEY_UPDATE_ERROR (RFC 9001 section 6.4).
-    #[error("packet under newer keys than one with a larger number")]
-    KeyOrder,
-    /// It is authentic and has reserved bits set: the peer broke the protocol, which ends the
-    /// connection with PROTOCOL_VIOLATION (RFC 9000 section 17.2).
-    #[error("reserved bits set in an authentic packet")]
-    ReservedBits,
-    /// As many packets failed to open as may ([`integrity_limit`]): nothing is opened any more, and the
-    /// connection has to be closed with AEAD_LIMIT_REACHED (RFC 9001 section 6.6).
-    #[error("integrity limit reached, no further packet is opened")]
-    IntegrityLimit,
 }
 
 impl PacketOpener {
@@ -161,71 +93,56 @@ impl PacketOpener {
     #[inline]
     pub fn open(&mut self, packet: &mut [u8], number_at: usize) -> Result<Opened, Dropped> {
         let sample = sample(packet, number_at).ok_or(Dropped::TooShort)?;
-        let mask = self.header.mask(&sample);
-        self.open_masked(packet, number_at, &mask)
+        let shown = Shown::of(packet, number_at, &self.header.mask(&sample));
+        self.open_shown(packet, &shown.ok_or(Dropped::TooShort)?)
     }
 
     /// Opens all of them, in order, and notes in each what became of it; how many opened. It does not
     /// stop at one that does not.
     pub fn open_batch(&mut self, packets: &mut [Incoming<'_>]) -> usize {
         let mut opened = 0;
-        for train in packets.chunks_mut(TRAIN) {
-            let mut samples = [[0; SAMPLE_LEN]; TRAIN];
-            for (packet, place) in train.iter().zip(&mut samples) {
-                *place = sample(packet.packet, packet.number_at).unwrap_or_default();
+        for group in packets.chunks_mut(GROUP) {
+            let mut samples = [[0; SAMPLE_LEN]; GROUP];
+            for (one, place) in group.iter().zip(&mut samples) {
+                *place = sample(one.packet, one.number_at).unwrap_or_default();
             }
-            let mut masks = [[0; 5]; TRAIN];
-            self.header.masks(&samples[..train.len()], &mut masks);
-            for (packet, mask) in train.iter_mut().zip(&masks) {
-                let outcome = self.open_masked(packet.packet, packet.number_at, mask);
+            let mut masks = [Mask::default(); GROUP];
+            self.header.masks(&samples[..group.len()], &mut masks);
+            for (one, mask) in group.iter_mut().zip(&masks) {
+                let outcome = match Shown::of(one.packet, one.number_at, mask) {
+                    Some(shown) => self.open_shown(one.packet, &shown),
+                    None => Err(Dropped::TooShort),
+                };
                 opened += usize::from(outcome.is_ok());
-                packet.outcome = Some(outcome);
+                one.outcome = Some(outcome);
             }
         }
         opened
     }
 
+    /// Opens a packet whose header is no longer protected, or makes it what it was.
     #[inline]
-    fn open_masked(
-        &mut self,
-        packet: &mut [u8],
-        number_at: usize,
-        mask: &[u8; 5],
-    ) -> Result<Opened, Dropped> {
-        if self.failures >= self.integrity_limit {
-            return Err(Dropped::IntegrityLimit);
-        }
-        // What `sample` found there is more than the longest number and a tag.
-        let tail = packet.last_chunk::<TAG_LEN>().copied();
-        let (tail, true) = (
-            tail.ok_or(Dropped::TooShort)?,
-            is_long_enough(packet, number_at),
-        ) else {
-            return Err(Dropped::TooShort);
+    fn open_shown(&mut self, packet: &mut [u8], shown: &Shown) -> Result<Opened, Dropped> {
+        let opened = match self.failures < self.integrity_limit {
+            true => self.open_payload(packet, shown.number_at..shown.payload_at),
+            false => Err(Dropped::IntegrityLimit),
         };
-        let hidden = hidden_bits(packet[0]);
-        packet[0] ^= mask[0] & hidden;
-        let payload_at = number_at + number_len(packet[0]);
-        xor(&mut packet[number_at..payload_at], mask);
-        let opened = self.open_shown(packet, number_at..payload_at);
         if opened.is_err() {
-            packet[0] ^= mask[0] & hidden;
-            xor(&mut packet[number_at..payload_at], mask);
-            let body = packet.len() - TAG_LEN;
-            packet[body..].copy_from_slice(&tail);
+            shown.restore(packet);
         }
         opened
     }
 
-    /// Opens a packet whose header is no longer protected.
     #[inline]
-    fn open_shown(&mut self, packet: &mut [u8], place: Range<usize>) -> Result<Opened, Dropped> {
+    fn open_payload(&mut self, packet: &mut [u8], place: Range<usize>) -> Result<Opened, Dropped> {
+        let truncated = truncated_number(packet, place.start, place.len());
+        let number = expand(u64::from(truncated), place.len(), self.largest());
+        if number > MAX_PACKET_NUMBER {
+            return Err(Dropped::Forged);
+        }
         let (header, sealed) = packet.split_at_mut(place.end);
         let first = header[0];
         let is_short = first & LONG_FORM == 0;
-        let number = PacketNumber::decode(&header[place], self.largest());
-        let number = number.filter(|number| *number <= MAX_PACKET_NUMBER);
-        let number = number.ok_or(Dropped::Forged)?;
         // What is wrong with the number or the phase is said after the AEAD ran, as if nothing were:
         // how long it takes must not tell what header protection hides (RFC 9001 section 9.5).
         let fresh = self.window.check(number);
@@ -259,16 +176,50 @@ impl PacketOpener {
     }
 }
 
+/// Where things are in a packet whose header is no longer protected, and what it gets back if it does not
+/// open: its header, and what may be a stateless reset token.
+struct Shown {
+    number_at: usize,
+    payload_at: usize,
+    first: u8,
+    number: [u8; MAX_NUMBER_LEN],
+    tail: [u8; TAG_LEN],
+}
+
+impl Shown {
+    /// Shows the header; `None` where the packet is too short to be protected, and nothing was changed.
+    #[inline]
+    fn of(packet: &mut [u8], number_at: usize, mask: &Mask) -> Option<Self> {
+        sample(packet, number_at)?;
+        let (first, tail) = (packet[0], *packet.last_chunk()?);
+        let number = *packet.get(number_at..)?.first_chunk()?;
+        Some(Self {
+            number_at,
+            payload_at: show(mask, packet, number_at),
+            first,
+            number,
+            tail,
+        })
+    }
+
+    #[cold]
+    fn restore(&self, packet: &mut [u8]) {
+        packet[0] = self.first;
+        let number = self.number_at..self.number_at + MAX_NUMBER_LEN;
+        packet[number].copy_from_slice(&self.number);
+        let tail = packet.len() - TAG_LEN;
+        packet[tail..].copy_from_slice(&self.tail);
+    }
+}
+
 /// The ciphertext that header protection depends on, if the packet is long enough to be protected.
 #[inline]
 fn sample(packet: &[u8], number_at: usize) -> Option<[u8; SAMPLE_LEN]> {
+    if number_at == 0 {
+        return None;
+    }
     let at = number_at.checked_add(MAX_NUMBER_LEN)?;
     packet.get(at..)?.first_chunk().copied()
-}
-
-#[inline]
-fn is_long_enough(packet: &[u8], number_at: usize) -> bool {
-    number_at > 0 && sample(packet, number_at).is_some()
 }
 
 impl fmt::Debug for PacketOpener {

@@ -5,6 +5,7 @@ use zeroize::Zeroize;
 use crate::aead::AeadKey;
 use crate::nonce::path_nonce;
 use crate::quic::claimed::{Place, payload_at};
+use crate::quic::header_key::apply;
 use crate::quic::{HeaderKey, Refused};
 use crate::{
     Algorithm, Backend, Error, PeerMisbehaved, ProtocolVersion, SeqNo, TAG_LEN, TrafficKeys,
@@ -78,12 +79,24 @@ impl PacketKey {
         header: &[u8],
         payload: &mut [u8],
     ) -> Result<[u8; TAG_LEN], Error> {
-        let nonce = path_nonce(&self.iv, path, number);
         let mut tag = [0; TAG_LEN];
-        self.key
-            .seal_in_place(nonce, header, payload, &mut tag)
-            .map_err(|_| Error::ConfidentialityLimit)?;
+        self.seal_beside(path, number, header, payload, &mut tag)?;
         Ok(tag)
+    }
+
+    /// As [`seal_in_place`](Self::seal_in_place), with a place for the tag.
+    #[inline]
+    pub(crate) fn seal_beside(
+        &self,
+        path: u32,
+        number: u64,
+        header: &[u8],
+        payload: &mut [u8],
+        tag: &mut [u8; TAG_LEN],
+    ) -> Result<(), Error> {
+        let nonce = path_nonce(&self.iv, path, number);
+        let sealed = self.key.seal_in_place(nonce, header, payload, tag);
+        sealed.map_err(|_| Error::ConfidentialityLimit)
     }
 
     /// Seals a whole packet in place and protects its header with `header`, the key of the same
@@ -109,7 +122,7 @@ impl PacketKey {
             number,
         };
         let sample = place.seal_payload(self, packet)?;
-        place.protect(packet, &header.mask(&sample));
+        apply(&header.mask(&sample), packet, number_at);
         Ok(())
     }
 

@@ -2,7 +2,8 @@ use core::fmt;
 use std::sync::Arc;
 
 use crate::quic::claimed::{Claimed, Place, payload_at};
-use crate::quic::header_key::number_len;
+use crate::quic::header_key::{apply, number_len, truncated_number};
+use crate::quic::number::lowest;
 use crate::quic::secrets::{self, Expanded};
 use crate::quic::{
     HeaderKey, KEY_PHASE, LONG_FORM, MAX_PACKET_NUMBER, Outgoing, PacketKey, PacketNumber, Refused,
@@ -161,8 +162,7 @@ impl PacketSealer {
             number,
         };
         let sample = place.seal_payload(&self.packet, packet)?;
-        let mask = self.header.mask(&sample);
-        place.protect(packet, &mask);
+        apply(&self.header.mask(&sample), packet, number_at);
         Ok(())
     }
 
@@ -225,8 +225,8 @@ impl PacketSealer {
         if phase != self.key_phase() {
             return Err(Refused::KeyPhase);
         }
-        let truncated = PacketNumber::truncated(number, number_len(first));
-        if packet[number_at..payload_at] != *truncated.as_bytes() {
+        let len = payload_at - number_at;
+        if truncated_number(packet, number_at, len) != lowest(number, len) {
             return Err(Refused::NumberDiffers);
         }
         if self.sealed >= self.limits.hard {

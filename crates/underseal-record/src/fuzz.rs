@@ -11,6 +11,7 @@ mod dtls;
 mod key_updates;
 mod outgoing;
 mod quic;
+mod quic_reference;
 
 pub use dtls::{dtls_change, dtls_datagram, dtls_hello, dtls_window, dtls_window_agrees};
 pub use key_updates::dtls_key_updates;

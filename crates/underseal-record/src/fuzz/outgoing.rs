@@ -1,6 +1,7 @@
 //! Packets of QUIC that somebody wants to be sealed.
 
 use super::quic::secret;
+use super::quic_reference::Reference;
 use crate::quic::{Dropped, Outgoing, PacketOpener, PacketSealer, Refused, Version};
 use crate::{Algorithm, Backend, TAG_LEN};
 
@@ -24,6 +25,11 @@ pub fn quic_seal(data: &[u8]) {
         if !writes {
             let alone = alone(&mut sealer(), planned.clone());
             assert_eq!(alone, together, "a batch is not its packets");
+            are_the_rfcs(
+                &Reference::new(&secret(algorithm), backend),
+                &together,
+                &planned,
+            );
         }
         together
     });
@@ -80,6 +86,15 @@ fn alone(sealer: &mut PacketSealer, planned: Vec<Planned>) -> Vec<Sealed> {
         (packet, number, outcome)
     };
     planned.into_iter().map(seal).collect()
+}
+
+fn are_the_rfcs(reference: &Reference, sealed: &[Sealed], planned: &[Planned]) {
+    for ((packet, number, outcome), (before, at, _)) in sealed.iter().zip(planned) {
+        if outcome.is_ok() {
+            let expected = reference.sealed(before, *at, *number);
+            assert_eq!(*packet, expected, "not what the RFC says");
+        }
+    }
 }
 
 /// What was sealed opens, with numbers that only go up; what was refused is no packet of anybody's.

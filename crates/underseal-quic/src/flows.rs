@@ -6,14 +6,17 @@ use underseal_record::TrafficSecret;
 use underseal_record::quic::{Opened, Version};
 
 mod connection_id;
+mod counters;
 mod flow;
 mod refusal;
 
 pub use connection_id::ConnectionId;
+pub use counters::{Counters, Strays};
 pub use flow::Flow;
 pub use refusal::{NotOpened, NotRegistered};
 
 use connection_id::Numbering;
+use counters::StrayTally;
 
 /// The 1-RTT packets of many connections: those that are sent are sealed, those that arrive are opened
 /// for the connection that they belong to. It does no I/O, and any number of threads may share it.
@@ -30,6 +33,7 @@ pub struct QuicFlows {
     numbering: Numbering,
     /// Slots that no connection ID names. Asked when one is issued or retired, never for a packet.
     free: Mutex<Vec<u32>>,
+    strays: StrayTally,
 }
 
 /// What a connection ID stands for.
@@ -52,6 +56,7 @@ impl QuicFlows {
             slots: (0..capacity).map(|_| RwLock::new(Slot::Free)).collect(),
             numbering: Numbering::new()?,
             free: Mutex::new((0..capacity).rev().collect()),
+            strays: StrayTally::default(),
         })
     }
 
@@ -147,33 +152,43 @@ impl QuicFlows {
         segment: usize,
         mut each: impl FnMut(&mut [u8], Result<(&Arc<Flow>, Opened), NotOpened>),
     ) -> usize {
-        let (mut opened, mut last) = (0, None::<(ConnectionId, Arc<Flow>)>);
+        let (mut opened, mut last) = (0, None);
         for packet in train.chunks_mut(segment) {
-            // Packets of a train are mostly of one connection.
-            let id = match ConnectionId::of_packet(packet) {
-                Ok(id) => id,
-                Err(error) => {
-                    each(packet, Err(error));
-                    continue;
+            let outcome = match self.find_again(&mut last, packet) {
+                Ok(flow) => flow.open(packet).map(|opened| (flow, opened)),
+                Err(why) => {
+                    self.strays.count(why);
+                    Err(why)
                 }
             };
-            if last.as_ref().is_none_or(|(known, _)| *known != id) {
-                last = self.find(id.as_bytes()).map_or_else(
-                    |error| {
-                        each(packet, Err(error));
-                        None
-                    },
-                    |flow| Some((id, flow)),
-                );
-            }
-            let Some((_, flow)) = &last else {
-                continue;
-            };
-            let outcome = flow.open(packet);
             opened += usize::from(outcome.is_ok());
-            each(packet, outcome.map(|opened| (flow, opened)));
+            each(packet, outcome);
         }
         opened
+    }
+
+    /// What came for no connection since this table was made; what came for one is counted by its
+    /// [`Flow`].
+    pub fn strays(&self) -> Strays {
+        self.strays.read()
+    }
+
+    /// The flow that `packet` is for. Packets of a train are mostly of one connection: that of the one
+    /// before is kept in `last`.
+    fn find_again<'l>(
+        &self,
+        last: &'l mut Option<(ConnectionId, Arc<Flow>)>,
+        packet: &[u8],
+    ) -> Result<&'l Arc<Flow>, NotOpened> {
+        let id = ConnectionId::of_packet(packet)?;
+        if last.as_ref().is_none_or(|(known, _)| *known != id) {
+            let flow = self.find(id.as_bytes())?;
+            return Ok(&last.insert((id, flow)).1);
+        }
+        match last {
+            Some((_, flow)) => Ok(flow),
+            None => Err(NotOpened::UnknownConnection),
+        }
     }
 
     fn find(&self, id: &[u8; ConnectionId::LEN]) -> Result<Arc<Flow>, NotOpened> {

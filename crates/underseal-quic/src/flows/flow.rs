@@ -1,22 +1,50 @@
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use underseal_record::TrafficSecret;
-use underseal_record::quic::{Opened, Outgoing, PacketOpener, PacketSealer, Refused, Version};
+use underseal_record::quic::{
+    Dropped, Opened, Outgoing, PacketOpener, PacketSealer, Refused, Version,
+};
 
-use crate::flows::{ConnectionId, NotOpened};
+use crate::flows::{ConnectionId, Counters, NotOpened};
 
 /// Both directions of one connection.
 pub struct Flow {
     send: Mutex<PacketSealer>,
-    receive: Mutex<PacketOpener>,
+    receive: Mutex<Receive>,
+    /// Packets sealed: counted when they are, and so without the lock.
+    sealed: AtomicU64,
+}
+
+/// The direction from the peer.
+struct Receive {
+    opener: PacketOpener,
+    opened: u64,
+    dropped: [u64; Dropped::COUNT],
+}
+
+impl Receive {
+    fn open(&mut self, packet: &mut [u8]) -> Result<Opened, Dropped> {
+        let opened = self.opener.open(packet, ConnectionId::NUMBER_AT);
+        match &opened {
+            Ok(_) => self.opened += 1,
+            Err(why) => self.dropped[why.index()] += 1,
+        }
+        opened
+    }
 }
 
 impl Flow {
     pub(crate) fn new(version: Version, send: TrafficSecret, receive: TrafficSecret) -> Self {
         Self {
             send: Mutex::new(PacketSealer::new(version, send)),
-            receive: Mutex::new(PacketOpener::new(version, receive)),
+            receive: Mutex::new(Receive {
+                opener: PacketOpener::new(version, receive),
+                opened: 0,
+                dropped: [0; Dropped::COUNT],
+            }),
+            sealed: AtomicU64::new(0),
         }
     }
 
@@ -31,7 +59,9 @@ impl Flow {
         sealer.write_numbers(packets);
         let claimed = sealer.claim(packets);
         drop(sealer);
-        claimed.seal()
+        let sealed = claimed.seal();
+        self.sealed.fetch_add(sealed as u64, Ordering::Relaxed);
+        sealed
     }
 
     /// Says that the peer acknowledged `number`. Where the key has sealed so much that it should be
@@ -52,7 +82,7 @@ impl Flow {
 
     /// Forgets the keys from before the peer's last key update; three probe timeouts after it.
     pub fn discard_previous_key(&self) {
-        self.opener().discard_previous();
+        self.receive().opener.discard_previous();
     }
 
     /// Uses no packet number below `next`, as where another owner of the keys did.
@@ -62,21 +92,32 @@ impl Flow {
 
     /// The generations of the keys that seal, and that open.
     pub fn generations(&self) -> (u64, u64) {
-        (self.sealer().generation(), self.opener().generation())
+        let receive = self.receive().opener.generation();
+        (self.sealer().generation(), receive)
     }
 
     /// How many packets did not authenticate.
     pub fn failures(&self) -> u64 {
-        self.opener().failures()
+        self.receive().opener.failures()
+    }
+
+    /// What was sealed, opened and dropped so far.
+    pub fn counters(&self) -> Counters {
+        let receive = self.receive();
+        Counters {
+            sealed: self.sealed.load(Ordering::Relaxed),
+            opened: receive.opened,
+            dropped: receive.dropped,
+        }
     }
 
     /// Opens one packet, and answers a key update that it brings.
     pub(crate) fn open(&self, packet: &mut [u8]) -> Result<Opened, NotOpened> {
-        let mut opener = self.opener();
-        let before = opener.generation();
-        let opened = opener.open(packet, ConnectionId::NUMBER_AT)?;
-        let now = opener.generation();
-        drop(opener);
+        let mut receive = self.receive();
+        let before = receive.opener.generation();
+        let opened = receive.open(packet)?;
+        let now = receive.opener.generation();
+        drop(receive);
         if now != before {
             self.sealer().follow(now)?;
         }
@@ -87,7 +128,7 @@ impl Flow {
         self.send.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn opener(&self) -> MutexGuard<'_, PacketOpener> {
+    fn receive(&self) -> MutexGuard<'_, Receive> {
         self.receive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,6 +9,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("gnutls-cli", "gnutls-bin"),
     ("gnutls-serv", "gnutls-bin"),
+    ("gtlsclient", "ngtcp2-client"),
+    ("gtlsserver", "ngtcp2-server"),
     ("h2load", "nghttp2-client"),
     ("haproxy", "haproxy"),
     ("nghttp", "nghttp2-client"),

@@ -26,7 +26,7 @@ fn figures(run: &Run) -> Vec<Figure> {
     let mut figures = vec![beside_the_aead(run)];
     figures.extend(beside_rustls(run));
     figures.push(transfers(run));
-    figures.push(sessions(run));
+    figures.push(trains(run));
     figures.push(datagrams(run));
     figures
 }
@@ -70,12 +70,11 @@ fn transfers(run: &Run) -> Figure {
 }
 
 /// The better of both libraries is what our packets are sealed with, too.
-fn sessions(run: &Run) -> Figure {
+fn trains(run: &Run) -> Figure {
     let of = |row| transfer_series(&run.samples, row);
     let theirs = lower([transfer::name::RING, transfer::name::AWS_LC_RS].map(of));
-    let what =
-        "quinn transfer with our sessions: CPU of both sides per GB ÷ with the better library";
-    let own = of(transfer::name::SESSIONS);
+    let what = "quinn transfer in trains: CPU of both sides per GB ÷ with the better library";
+    let own = of(transfer::name::TRAINS);
     ratio(what, Target::AtMost(0.92), &own, &theirs)
 }
 

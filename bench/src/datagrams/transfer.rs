@@ -1,6 +1,6 @@
 //! A transfer of quinn's over loopback: one stream, one thread on each side.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{ScopedJoinHandle, scope};
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Endpoint, ServerConfig};
+use quinn::{ClientConfig, Endpoint, EndpointConfig, Runtime, ServerConfig, TokioRuntime};
 use rustls::crypto::CryptoProvider;
 use underseal_quic::quinn as ours;
+use underseal_quic::trains::Trains;
 
 use crate::context::Context;
 use crate::cpu_time::{pin_to, thread_cpu};
@@ -30,8 +31,10 @@ pub mod name {
     pub const UNDERSEAL: &str = "quinn, underseal-quic";
     /// rustls' default provider, with our packets behind quinn's own interface.
     pub const SESSIONS: &str = "quinn, underseal-quic's sessions";
+    /// The same in longer trains.
+    pub const TRAINS: &str = "quinn, underseal-quic's sessions in trains";
     /// All of them.
-    pub const ALL: [&str; 4] = [RING, AWS_LC_RS, UNDERSEAL, SESSIONS];
+    pub const ALL: [&str; 5] = [RING, AWS_LC_RS, UNDERSEAL, SESSIONS, TRAINS];
 }
 
 /// Bytes of one write and of one read.
@@ -71,7 +74,7 @@ struct Took {
 fn provider(row: &str) -> CryptoProvider {
     match row {
         name::RING => Provider::Ring.default_provider(),
-        name::AWS_LC_RS | name::SESSIONS => Provider::AwsLcRs.default_provider(),
+        name::AWS_LC_RS | name::SESSIONS | name::TRAINS => Provider::AwsLcRs.default_provider(),
         _ => underseal_quic::provider(Provider::AwsLcRs.default_provider()),
     }
 }
@@ -79,7 +82,7 @@ fn provider(row: &str) -> CryptoProvider {
 fn server_config(context: &Context, row: &str) -> anyhow::Result<ServerConfig> {
     let tls = context.credentials.server_with(provider(row))?;
     Ok(match row {
-        name::SESSIONS => {
+        name::SESSIONS | name::TRAINS => {
             ServerConfig::with_crypto(Arc::new(ours::QuicServerConfig::try_from(tls)?))
         }
         _ => ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?)),
@@ -89,9 +92,21 @@ fn server_config(context: &Context, row: &str) -> anyhow::Result<ServerConfig> {
 fn client_config(context: &Context, row: &str) -> anyhow::Result<ClientConfig> {
     let tls = context.credentials.client_with(provider(row))?;
     Ok(match row {
-        name::SESSIONS => ClientConfig::new(Arc::new(ours::QuicClientConfig::try_from(tls)?)),
+        name::SESSIONS | name::TRAINS => {
+            ClientConfig::new(Arc::new(ours::QuicClientConfig::try_from(tls)?))
+        }
         _ => ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?)),
     })
+}
+
+fn endpoint(row: &str, listens: Option<ServerConfig>) -> anyhow::Result<Endpoint> {
+    let runtime: Arc<dyn Runtime> = match row {
+        name::TRAINS => Arc::new(Trains::over(TokioRuntime)),
+        _ => Arc::new(TokioRuntime),
+    };
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let endpoint = Endpoint::new(EndpointConfig::default(), listens, socket, runtime);
+    Ok(endpoint?)
 }
 
 fn transfer(context: &Context, row: &str) -> anyhow::Result<Took> {
@@ -103,11 +118,11 @@ fn transfer(context: &Context, row: &str) -> anyhow::Result<Took> {
     scope(|scope| {
         let receiver = scope.spawn(move || {
             pin_to(cores.peer)?;
-            on_this_thread(receive(server, bytes, listens, is_done))
+            on_this_thread(receive(row, server, bytes, listens, is_done))
         });
         let sender = scope.spawn(move || {
             pin_to(cores.measured)?;
-            on_this_thread(send(client, bytes, address, done))
+            on_this_thread(send(row, client, bytes, address, done))
         });
         let sent = joined(sender);
         let receiver = joined(receiver)?;
@@ -132,12 +147,13 @@ fn on_this_thread<T>(side: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
 }
 
 async fn receive(
+    row: &str,
     config: ServerConfig,
     bytes: u64,
     listens: Sender<SocketAddr>,
     is_done: Receiver<()>,
 ) -> anyhow::Result<Duration> {
-    let endpoint = Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into())?;
+    let endpoint = endpoint(row, Some(config))?;
     listens.send(endpoint.local_addr()?)?;
     let incoming = endpoint.accept().await.context("no connection")?;
     let connection = incoming.await?;
@@ -157,13 +173,14 @@ async fn receive(
 }
 
 async fn send(
+    row: &str,
     config: ClientConfig,
     bytes: u64,
     address: Receiver<SocketAddr>,
     done: Sender<()>,
 ) -> anyhow::Result<(Duration, Duration)> {
     let address = address.recv().context("the receiver failed")?;
-    let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
+    let mut endpoint = endpoint(row, None)?;
     endpoint.set_default_client_config(config);
     let connection = endpoint.connect(address, "localhost")?.await?;
     let mut stream = connection.open_uni().await?;

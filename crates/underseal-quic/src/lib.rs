@@ -8,5 +8,7 @@ mod provider;
 #[cfg(all(feature = "quinn", any(feature = "ring", feature = "aws-lc-rs")))]
 pub mod quinn;
 mod suite;
+#[cfg(feature = "quinn")]
+pub mod trains;
 
 pub use provider::provider;

@@ -1,6 +1,6 @@
-//! quinn's own tests, run with the packets of `underseal_quic::quinn`. They are fetched with the published packages
-//! and are not in this repository. quinn-proto's look into the crate that they are in, so that our sources
-//! are compiled in a copy of it, behind its own configurations.
+//! quinn's own tests, run with the packets of `underseal_quic::quinn` and the sockets of `underseal_quic::trains`.
+//! They are fetched with the published packages and are not in this repository. They look into the crates that
+//! they are in, so that our sources are compiled in copies of those, behind their own names.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,8 +16,9 @@ use crate::shell;
 
 const PACKAGES: [&str; 2] = ["quinn-proto", "quinn"];
 
-/// How many tests there are of both. quinn leaves out three of its own, which take long.
-const TESTS: usize = 338;
+/// How many tests there are of both, and of ours in their copies. quinn leaves out three of its own, which take
+/// long.
+const TESTS: usize = 338 + 5;
 
 /// What they are built with: all that has tests.
 const FEATURES: &str = "quinn/rustls-ring,quinn/runtime-tokio,quinn/bloom";
@@ -53,6 +54,19 @@ const SOURCES: [&str; 5] = [
     "quinn/session.rs",
     "suite.rs",
 ];
+
+/// Those of sockets.
+const SOCKETS: [&str; 4] = [
+    "trains.rs",
+    "trains/sender.rs",
+    "trains/socket.rs",
+    "trains/train.rs",
+];
+
+const DECLARED_SOCKETS: &str = "\nextern crate self as quinn;\npub mod trains;\n";
+
+/// Where endpoints get their sockets.
+const RUNTIMES: [(&str, usize); 2] = [("src/runtime.rs", 1), ("src/tests.rs", 3)];
 
 const DECLARED: &str = "\nextern crate self as quinn_proto;\npub mod quinn;\nmod suite;\n";
 
@@ -121,6 +135,7 @@ pub(super) fn run() -> Result<()> {
         leave_out(&copy.join("Cargo.toml"))?;
     }
     put_ours_in(&workspace.join("quinn-proto"))?;
+    put_sockets_in(&workspace.join("quinn"))?;
     change(&workspace.join("quinn/src/tests.rs"), PATIENCE)?;
     fs::write(workspace.join("Cargo.toml"), MANIFEST)?;
     // The same versions of everything that both have.
@@ -171,11 +186,7 @@ fn leave_out(manifest: &Path) -> Result<()> {
 
 /// Has the copy of quinn-proto in `directory` seal and open packets by our sources.
 fn put_ours_in(directory: &Path) -> Result<()> {
-    let ours = shell::root().join("crates/underseal-quic/src");
-    fs::create_dir_all(directory.join("src/quinn"))?;
-    for source in SOURCES {
-        fs::copy(ours.join(source), directory.join("src").join(source))?;
-    }
+    copy_ours(&SOURCES, directory)?;
     append(&directory.join("src/lib.rs"), DECLARED)?;
     let sessions = directory.join(SESSIONS);
     change(&sessions, METHODS)?;
@@ -186,6 +197,31 @@ fn put_ours_in(directory: &Path) -> Result<()> {
          features = [\"ring\"]\n\n[dependencies.zeroize]\nversion = \"1\"\n"
     );
     append(&directory.join("Cargo.toml"), &dependencies)
+}
+
+/// Has the copy of quinn in `directory` send by our sockets.
+fn put_sockets_in(directory: &Path) -> Result<()> {
+    copy_ours(&SOCKETS, directory)?;
+    append(&directory.join("src/lib.rs"), DECLARED_SOCKETS)?;
+    for (file, count) in RUNTIMES {
+        let runtime = Change {
+            theirs: "Arc::new(TokioRuntime)",
+            count,
+            ours: "Arc::new(crate::trains::Trains::over(TokioRuntime))",
+        };
+        change(&directory.join(file), &[runtime])?;
+    }
+    Ok(())
+}
+
+fn copy_ours(sources: &[&str], directory: &Path) -> Result<()> {
+    let ours = shell::root().join("crates/underseal-quic/src");
+    for source in sources {
+        let copy = directory.join("src").join(source);
+        fs::create_dir_all(copy.parent().context("it has a directory")?)?;
+        fs::copy(ours.join(source), copy)?;
+    }
+    Ok(())
 }
 
 fn change(file: &Path, changes: &[Change]) -> Result<()> {

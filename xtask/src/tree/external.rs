@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("underseal-message", &[]),
     ("underseal-policy", &["serde_json"]),
     ("underseal-proxy", &["rustls", "rustls_pki_types"]),
-    ("underseal-quic", &["quinn_proto", "rustls"]),
+    ("underseal-quic", &["quinn", "quinn_proto", "rustls"]),
     ("underseal-record", &[]),
     ("underseal-server", &["rustls", "rustls_pki_types", "tokio"]),
     ("underseal-sys", &["boring", "rustix", "tokio"]),

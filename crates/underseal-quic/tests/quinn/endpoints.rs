@@ -1,10 +1,13 @@
 //! A client and a server of quinn's, each with the provider that a test gives it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connecting, Connection, Endpoint, ServerConfig};
+use quinn::{
+    ClientConfig, Connecting, Connection, Endpoint, EndpointConfig, Runtime, ServerConfig,
+    TokioRuntime,
+};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -17,6 +20,9 @@ pub(crate) enum Side {
     /// Ours, behind quinn's.
     #[cfg(feature = "quinn")]
     Quinn,
+    /// And in longer trains.
+    #[cfg(feature = "quinn")]
+    Trains,
     Ring,
     AwsLcRs,
 }
@@ -35,6 +41,10 @@ impl Side {
         (Self::Quinn, Self::Ring),
         #[cfg(feature = "quinn")]
         (Self::AwsLcRs, Self::Quinn),
+        #[cfg(feature = "quinn")]
+        (Self::Trains, Self::Trains),
+        #[cfg(feature = "quinn")]
+        (Self::Trains, Self::Ring),
     ];
 
     /// The provider, with the suite at this place of its list first.
@@ -43,7 +53,7 @@ impl Side {
             Self::Ours => underseal_quic::provider(rustls::crypto::aws_lc_rs::default_provider()),
             Self::Ring => rustls::crypto::ring::default_provider(),
             #[cfg(feature = "quinn")]
-            Self::Quinn => rustls::crypto::aws_lc_rs::default_provider(),
+            Self::Quinn | Self::Trains => rustls::crypto::aws_lc_rs::default_provider(),
             Self::AwsLcRs => rustls::crypto::aws_lc_rs::default_provider(),
         };
         provider
@@ -56,7 +66,7 @@ impl Side {
     fn client_config(self, tls: rustls::ClientConfig) -> ClientConfig {
         match self {
             #[cfg(feature = "quinn")]
-            Self::Quinn => ClientConfig::new(Arc::new(
+            Self::Quinn | Self::Trains => ClientConfig::new(Arc::new(
                 underseal_quic::quinn::QuicClientConfig::try_from(tls).unwrap(),
             )),
             _ => ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap())),
@@ -66,11 +76,24 @@ impl Side {
     fn server_config(self, tls: rustls::ServerConfig) -> ServerConfig {
         match self {
             #[cfg(feature = "quinn")]
-            Self::Quinn => ServerConfig::with_crypto(Arc::new(
+            Self::Quinn | Self::Trains => ServerConfig::with_crypto(Arc::new(
                 underseal_quic::quinn::QuicServerConfig::try_from(tls).unwrap(),
             )),
             _ => ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap())),
         }
+    }
+}
+
+impl Side {
+    /// An endpoint that listens, where there is a configuration for that.
+    fn endpoint(self, listens: Option<ServerConfig>) -> Endpoint {
+        let runtime: Arc<dyn Runtime> = match self {
+            #[cfg(feature = "quinn")]
+            Self::Trains => Arc::new(underseal_quic::trains::Trains::over(TokioRuntime)),
+            _ => Arc::new(TokioRuntime),
+        };
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Endpoint::new(EndpointConfig::default(), listens, socket, runtime).unwrap()
     }
 }
 
@@ -96,11 +119,10 @@ impl Endpoints {
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = certified.cert.der().clone();
         let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server_config = server_tls(server.provider(preferred), certificate.clone(), key);
         let client_config = client_tls(client.provider(preferred), certificate);
-        let listening = Endpoint::server(server.server_config(server_config), any).unwrap();
-        let mut connecting = Endpoint::client(any).unwrap();
+        let listening = server.endpoint(Some(server.server_config(server_config)));
+        let mut connecting = client.endpoint(None);
         connecting.set_default_client_config(client.client_config(client_config));
         Self {
             listening,

@@ -8,4 +8,6 @@ mod handshakes;
 mod key_updates;
 #[cfg(feature = "quinn")]
 mod keys;
+#[cfg(feature = "quinn")]
+mod trains;
 mod transfers;

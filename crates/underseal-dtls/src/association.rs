@@ -243,7 +243,8 @@ impl Association {
         }
     }
 
-    /// Attaches a program.
+    /// Attaches a program. One on what is received judges at once what was opened before it came, and waits to be
+    /// read.
     pub(crate) fn attach<P>(&self, filter: Filter<P, Peer>) -> Result<(), Error>
     where
         P: Program<Peer> + Send + 'static,
@@ -258,7 +259,12 @@ impl Association {
         };
         match direction {
             Direction::Egress => attach(&mut self.transmit().program),
-            Direction::Ingress => attach(&mut self.receive().program),
+            Direction::Ingress => {
+                let mut receive = self.receive();
+                attach(&mut receive.program)?;
+                self.judge_held(&mut receive);
+                Ok(())
+            }
         }
     }
 

@@ -95,6 +95,7 @@ impl DtlsSocket {
     ///
     /// A datagram that it refuses is not sent, and [`send`](Self::send) fails with [`Error::Denied`]; one that was
     /// received vanishes, and is counted ([`Counters::refused`]). A program that panics or ends the stream ends its direction.
+    /// What was received before and nobody has read, at the hand-over for example, is judged at once, in this call.
     /// A datagram that the socket did not take is judged again when it comes again. The program is run while the
     /// direction is locked, so that it must not use this association itself.
     ///

@@ -31,6 +31,12 @@ impl Attached {
         Ok(())
     }
 
+    /// Whether it has ended its direction.
+    pub(crate) fn has_ended(&self) -> bool {
+        let ended = self.0.as_ref().and_then(|filter| filter.ended());
+        ended.is_some()
+    }
+
     /// The datagram as it is to go on.
     pub(crate) fn judge<'d>(&mut self, datagram: &'d [u8]) -> Result<Cow<'d, [u8]>, Denied> {
         match &mut self.0 {

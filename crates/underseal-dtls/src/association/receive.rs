@@ -108,6 +108,19 @@ impl Association {
         None
     }
 
+    /// Has the program on what is received judge what was opened without it. What comes behind a payload at
+    /// which it ends is dropped, as it is when it is opened.
+    pub(super) fn judge_held(&self, receive: &mut Receive) {
+        for payload in std::mem::take(&mut receive.held) {
+            let judged = self.judge(receive, &payload).map(Cow::into_owned);
+            let is_over = judged.is_none() && receive.program.has_ended();
+            receive.held.extend(judged);
+            if is_over {
+                return;
+            }
+        }
+    }
+
     /// What an authentic record that is no data does.
     fn control(
         &self,

@@ -186,7 +186,9 @@ impl DtlsPeer {
         self.0.association.close(&mut |alert| self.answer(alert));
     }
 
-    /// As [`blocking::DtlsSocket::attach`](crate::blocking::DtlsSocket::attach).
+    /// As [`blocking::DtlsSocket::attach`](crate::blocking::DtlsSocket::attach), but that what the listener has
+    /// opened before is delivered as it was. Nothing was when it tells of an association
+    /// ([`Event::Established`](crate::Event::Established)) or has added one.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use underseal_dtls::message::{Denied, Direction, Filter, Message, Peer, Program,
 use underseal_dtls::{Batch, Error};
 
 use crate::blocking::pair;
-use crate::recv;
+use crate::{recv, socket_and_wire};
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
@@ -87,6 +87,35 @@ fn payloads_that_a_program_changed_come_in_batches() {
         received.extend(batch.iter().map(<[u8]>::to_vec));
     }
     assert_eq!(received, [b"<one>", b"<two>"]);
+}
+
+#[test]
+fn what_was_opened_before_a_program_came_is_judged_by_it() {
+    let (socket, mut wire) = socket_and_wire();
+    let records = ["one", "bad one", "two"].map(|text| wire.data(text));
+    wire.send(&records.concat());
+    assert_eq!(recv(&socket).unwrap(), "one");
+    let (seen, program) = program();
+    socket.attach(Filter::ingress(program)).unwrap();
+    assert_eq!(recv(&socket).unwrap(), "<two>");
+    assert_eq!(*seen.lock().unwrap(), ["bad one", "two"]);
+    assert_eq!(socket.counters().refused, 1);
+}
+
+#[test]
+fn a_program_that_panics_at_what_was_opened_before_it_came_ends_receiving() {
+    let (socket, mut wire) = socket_and_wire();
+    let records = ["one", "two"].map(|text| wire.data(text));
+    wire.send(&records.concat());
+    assert_eq!(recv(&socket).unwrap(), "one");
+    let panics = |_: &mut Message<'_>| panic!("the test has it panic");
+    socket.attach(Filter::ingress(panics)).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(
+            recv(&socket),
+            Err(Error::Denied(Denied::Panicked))
+        ));
+    }
 }
 
 #[test]

@@ -303,9 +303,10 @@ impl Association {
         }
     }
 
-    /// When [`tick`](Self::tick) is due, if it is at all.
+    /// When [`tick`](Self::tick) is due, if it is at all: nothing is repeated once sending is over.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.post_handshake()?.due()
+        let due = self.post_handshake()?.due()?;
+        (!self.transmit().is_closed).then_some(due)
     }
 
     /// Whether [`tick`](Self::tick) may ever be due.
@@ -396,3 +397,7 @@ pub(crate) fn copy(payload: &[u8], buffer: &mut [u8]) -> usize {
     buffer[..len].copy_from_slice(&payload[..len]);
     len
 }
+
+#[cfg(test)]
+#[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]
+mod tests;

@@ -64,7 +64,9 @@ impl DtlsSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::ClosedByPeer`], [`Error::AlertReceived`], [`Error::IntegrityLimit`]: for good.
+    /// [`Error::ClosedByPeer`], [`Error::AlertReceived`], [`Error::IntegrityLimit`], [`Error::Record`] where the peer
+    /// sent a message that it may not send: for good, and nothing is sent any more. [`Error::Denied`] where a program
+    /// has ended receiving.
     /// [`Error::Socket`] of kind `WouldBlock` where the socket does not wait, or not as long.
     pub fn recv(&self, buffer: &mut [u8]) -> Result<usize, Error> {
         self.patiently(|turn| self.endpoint.recv(turn, buffer))

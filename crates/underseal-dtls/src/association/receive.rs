@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use underseal_message::Denied;
 use underseal_record::dtls::{Discard, EpochSecret, Opened, RecordNumber};
-use underseal_record::{ContentType, ProtocolVersion};
+use underseal_record::{AlertDescription, ContentType, ProtocolVersion};
 
 use super::{Association, End, Receive, copy};
 use crate::alert::{Alert, fatal};
@@ -79,22 +79,23 @@ impl Association {
                                 deliver(delivered, &mut receive.held);
                             }
                             ContentType::APPLICATION_DATA => {
-                                self.dropped(&mut receive, Discard::Malformed);
+                                self.dropped(&mut receive, Discard::Malformed, send);
                             }
                             _ => self.control(&mut receive, &opened, body, send),
                         }
                     }
-                    Err(reason) => self.dropped(&mut receive, reason),
+                    Err(reason) => self.dropped(&mut receive, reason, send),
                 }
                 at += taken.len;
             }
         }
     }
 
-    fn dropped(&self, receive: &mut Receive, reason: Discard) {
+    fn dropped(&self, receive: &mut Receive, reason: Discard, send: &mut dyn FnMut(&[u8])) {
         self.tally.dropped(reason);
         if receive.opener.is_exhausted() {
             receive.end = Some(End::IntegrityLimit);
+            self.close_with(fatal(AlertDescription::BAD_RECORD_MAC), send);
         }
     }
 
@@ -219,9 +220,9 @@ impl Association {
         send: &mut dyn FnMut(&[u8]),
     ) {
         receive.end = Some(End::Misbehaved(error));
-        if let Some(description) = error.alert() {
-            self.close_with(fatal(description), send);
-        }
+        let description = error.alert();
+        let description = description.unwrap_or(AlertDescription::INTERNAL_ERROR);
+        self.close_with(fatal(description), send);
     }
 }
 

@@ -372,6 +372,8 @@ impl Demultiplexer {
         let (association, len) = (peer.association(), datagram.len());
         association.open(datagram, len, &mut |answer| peer.answer(answer), deliver);
         if let Some(why) = association.ended() {
+            // Also where it is no record that has ended it, but this side's program: nobody receives for it any more.
+            peer.close();
             self.table.remove(peer);
             self.end(peer.clone(), why);
         }

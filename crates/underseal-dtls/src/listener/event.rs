@@ -31,7 +31,8 @@ pub enum Event {
         /// Whose it was.
         peer: DtlsPeer,
         /// [`Error::ClosedByPeer`], [`Error::AlertReceived`], [`Error::IntegrityLimit`], [`Error::Closed`],
-        /// [`Error::Silent`] or [`Error::Replaced`].
+        /// [`Error::Silent`] or [`Error::Replaced`]; [`Error::Denied`] where a program on what is received has
+        /// panicked or ended the stream; [`Error::Record`] where the peer sent a message that it may not send.
         why: Error,
     },
     /// A handshake failed.

@@ -188,7 +188,8 @@ impl DtlsPeer {
 
     /// As [`blocking::DtlsSocket::attach`](crate::blocking::DtlsSocket::attach), but that what the listener has
     /// opened before is delivered as it was. Nothing was when it tells of an association
-    /// ([`Event::Established`](crate::Event::Established)) or has added one.
+    /// ([`Event::Established`](crate::Event::Established)) or has added one. A program that ends what is received
+    /// ends the association: its peer is told by a close_notify.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use underseal_dtls::message::{Filter, Message};
 use underseal_dtls::{Discard, Error, ListenerConfig};
 
 use super::{Echo, Told, assert_silent, exchange};
@@ -35,6 +36,20 @@ fn a_peer_that_is_closed_is_told_and_forgotten_without_its_answer() {
     let peer = server.established();
     peer.close();
     assert!(matches!(ended(&server), Error::Closed));
+    assert!(matches!(recv(&client), Err(Error::ClosedByPeer)));
+    let sent = peer.try_send(b"more");
+    assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+}
+
+#[test]
+fn a_peer_whose_program_panics_is_told_and_forgotten() {
+    let server = Echo::start(ListenerConfig::default());
+    let client = server.connect();
+    let peer = server.established();
+    let panics = |_: &mut Message<'_>| panic!("the test has it panic");
+    peer.attach(Filter::ingress(panics)).unwrap();
+    client.send(b"judged").unwrap();
+    assert!(matches!(ended(&server), Error::Denied(_)));
     assert!(matches!(recv(&client), Err(Error::ClosedByPeer)));
     let sent = peer.try_send(b"more");
     assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");

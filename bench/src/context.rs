@@ -1,6 +1,6 @@
 //! What every measure needs: the rows, their order, and how much to measure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context as _, bail};
@@ -43,6 +43,10 @@ pub struct Options {
     /// The `underseal` binary [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     pub underseal: Option<PathBuf>,
+
+    /// A newer OpenSSL, with the C library that it needs: `preload` measures nginx on it, too
+    #[arg(long, value_name = "DIR")]
+    pub newer_openssl: Option<PathBuf>,
 }
 
 /// How much is measured.
@@ -145,6 +149,7 @@ pub struct Context {
     /// Ciphertext that the fixed sender pours out; kept to be reused.
     pub sealed: Mutex<Vec<u8>>,
     underseal: Option<PathBuf>,
+    newer_openssl: Option<PathBuf>,
     only: Vec<String>,
     rows: Vec<Box<dyn Row>>,
 }
@@ -175,6 +180,7 @@ impl Context {
             directory,
             cores: Cores::of_this_process()?,
             underseal: options.underseal.clone(),
+            newer_openssl: options.newer_openssl.clone(),
             sealed: Mutex::default(),
             only: options.only.clone(),
         })
@@ -189,6 +195,11 @@ impl Context {
         self.underseal
             .clone()
             .map_or_else(|| beside_this_program("underseal"), Ok)
+    }
+
+    /// The libraries of a newer OpenSSL, if there is one.
+    pub fn newer_openssl(&self) -> Option<&Path> {
+        self.newer_openssl.as_deref()
     }
 
     /// The rows to measure, starting with another one each round: whoever comes first finds the

@@ -36,6 +36,10 @@ pub mod name {
     pub const HAPROXY: &str = "HAProxy with TLS";
     /// The tuned nginx under `underseal run`.
     pub const NGINX_RUN: &str = "nginx under `underseal run`";
+    /// The tuned nginx on a newer OpenSSL.
+    pub const NGINX_NEWER: &str = "nginx with TLS, tuned, newer OpenSSL";
+    /// The same with the library that `underseal run` puts before a program.
+    pub const NGINX_NEWER_RUN: &str = "nginx under the library, newer OpenSSL";
     /// nginx without TLS, under `underseal run`.
     pub const NGINX_PLAIN_RUN: &str = "nginx without TLS, under `underseal run`";
 }

@@ -10,7 +10,7 @@ use crate::http::{
 use crate::report::figures::{Figure, Target, better_nginx, lower, ratio};
 use crate::report::tables::{list, titled};
 use crate::run::{Run, Samples};
-use crate::suite::{Measure, Suite};
+use crate::suite::{Measure, NEWER_OPENSSL, Suite};
 
 mod proof;
 mod proxied;
@@ -71,6 +71,16 @@ const RUN: (&str, Start) = (name::NGINX_RUN, |context, root| {
 /// Servers with TLS.
 const TLS: &[(&str, Start)] = &[SERVE, NGINX_TLS, NGINX_TUNED, RUN];
 
+/// The same where the run has a newer OpenSSL: nginx is the same, and configured in the same way.
+const NEWER: &[(&str, Start)] = &[
+    (name::NGINX_NEWER, |context, root| {
+        nginx::start(context, root, nginx::Variant::Newer)
+    }),
+    (name::NGINX_NEWER_RUN, |context, root| {
+        nginx::start(context, root, nginx::Variant::NewerRun)
+    }),
+];
+
 /// A program that asks for no TLS socket, without the library and with it.
 const PLAIN: &[(&str, Start)] = &[
     NGINX_PLAIN,
@@ -92,7 +102,11 @@ fn each(
     servers: &[(&str, Start)],
     mut measure: impl FnMut(&Server) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
-    each_server(context, round, servers, |server| {
+    let mut servers = servers.to_vec();
+    if context.newer_openssl().is_some() && servers.iter().any(|(row, _)| *row == RUN.0) {
+        servers.extend(NEWER);
+    }
+    each_server(context, round, &servers, |server| {
         proof::of_the_row(context, server)?;
         measure(server)
     })
@@ -135,29 +149,38 @@ const PER_REQUEST: &str = "cpu_us_per_request";
 const PER_CONNECTION: &str = "server_cpu_us";
 const RESIDENT: &str = "resident_bytes";
 
+/// What is to be reached beside nginx at its best: measure, value, what it is, and at most how much.
+const BOUNDS: [(&str, &str, &str, f64); 4] = [
+    (measure::FILE, PER_GB, "CPU per GB, 1 GiB file", 0.48),
+    (
+        measure::MEDIUM,
+        PER_REQUEST,
+        "CPU per request, 64 KiB",
+        0.55,
+    ),
+    (measure::SMALL, PER_REQUEST, "CPU per request, 1 KiB", 1.00),
+    (
+        measure::PROXIED,
+        PER_GB,
+        "CPU per GB, `proxy_pass` of 1 GiB",
+        0.85,
+    ),
+];
+
 fn figures(run: &Run) -> Vec<Figure> {
     let samples = &run.samples;
     let mut figures = Vec::new();
-    for (measure, value, what, bound) in [
-        (measure::FILE, PER_GB, "CPU per GB, 1 GiB file", 0.48),
-        (
-            measure::MEDIUM,
-            PER_REQUEST,
-            "CPU per request, 64 KiB",
-            0.55,
-        ),
-        (measure::SMALL, PER_REQUEST, "CPU per request, 1 KiB", 1.00),
-        (
-            measure::PROXIED,
-            PER_GB,
-            "CPU per GB, `proxy_pass` of 1 GiB",
-            0.85,
-        ),
-    ] {
-        let own = samples.series(measure, name::NGINX_RUN, "", value);
+    for (measure, value, what, bound) in BOUNDS {
+        let of = |row| samples.series(measure, row, "", value);
         let nginx = better_nginx(samples, measure, value);
-        let what = format!("nginx under `underseal run` ÷ nginx: {what}");
-        figures.push(ratio(what, Target::AtMost(bound), &own, &nginx));
+        let title = format!("nginx under `underseal run` ÷ nginx: {what}");
+        let bound = Target::AtMost(bound);
+        figures.push(ratio(title, bound, &of(name::NGINX_RUN), &nginx));
+        let (own, nginx) = (of(name::NGINX_NEWER_RUN), of(name::NGINX_NEWER));
+        if !own.is_empty() {
+            let title = format!("the same, both on the newer OpenSSL: {what}");
+            figures.push(ratio(title, bound, &own, &nginx));
+        }
     }
     figures.extend(crate::handshakes::SETTINGS.map(|(setting, _)| connection(samples, setting)));
     figures.push(without_tls(samples));
@@ -216,6 +239,20 @@ fn tables(run: &Run) -> String {
         ),
         ("stalled downloads of 1 GiB", measure::STALLED, &memory),
     ]
-    .map(|(title, measure, values)| titled(title, list(&run.samples, measure, values)))
+    .map(|(title, measure, values)| {
+        let table = list(&run.samples, measure, values);
+        titled(
+            title,
+            table.map(|table| format!("{}\n\n{table}", head(run))),
+        )
+    })
     .concat()
+}
+
+/// What decides over all of a table: the CPU, and what seals on it.
+fn head(run: &Run) -> String {
+    let of = |wanted: &str| run.machine.versions.iter().find(|(name, _)| name == wanted);
+    let versions = ["OpenSSL", NEWER_OPENSSL].into_iter().filter_map(of);
+    let versions: Vec<&str> = versions.map(|(_, version)| version.as_str()).collect();
+    format!("{}; {}", run.machine.cpu, versions.join("; "))
 }

@@ -12,6 +12,9 @@ use crate::report::{compare, summary, tables};
 use crate::run::{Run, Samples};
 use crate::{files, handshakes, http, idle, proxy, records, replies, round_trip, streams};
 
+/// What a run calls the OpenSSL that was named to it.
+pub const NEWER_OPENSSL: &str = "newer OpenSSL";
+
 type Take = fn(&Context, u32, &mut Samples) -> anyhow::Result<()>;
 
 /// Measures that are taken in one run, and what is made of them.
@@ -99,7 +102,11 @@ pub fn run(suite: &Suite, options: &Options) -> anyhow::Result<()> {
     let measures = wanted(suite, options)?;
     let context = Context::new(options)?;
     (suite.check)(&context, &measures)?;
-    let machine = Machine::this()?;
+    let mut machine = Machine::this()?;
+    if let Some(libraries) = context.newer_openssl() {
+        let version = http::nginx::newer::version(libraries)?;
+        machine.versions.push((NEWER_OPENSSL.to_owned(), version));
+    }
     let samples = take_all(&context, &measures)?;
     let run = Run::new(machine, samples);
     let summary = summary(suite, &run);

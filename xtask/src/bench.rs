@@ -1,12 +1,15 @@
 //! `cargo xtask bench`: builds the bench and the binary that it measures, in release mode, and
 //! runs it from the root of the workspace.
 
+mod newer;
 mod vm;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::shell;
+use crate::vm::apt::Apt;
+use crate::vm::directory;
 
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -82,13 +85,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Suite::Mux { options } => measure("mux", &[], options),
         Suite::Policy { options } => measure("policy", &[], options),
         Suite::Proxy { options } => measure("proxy", &["underseal-cli"], options),
-        Suite::Preload { options } => {
-            measure("preload", &["underseal-cli", "underseal-preload"], options)
-        }
+        Suite::Preload { options } => preload(options),
         Suite::Floods { options } => measure("floods", &[], options),
         Suite::Datagrams { options } => measure("datagrams", &[], options),
         Suite::Vm(args) => vm::run(args),
     }
+}
+
+/// With the newer OpenSSL, unless the options name another one.
+fn preload(options: &[OsString]) -> anyhow::Result<()> {
+    const NAMED: &str = "--newer-openssl";
+    let mut options = options.to_vec();
+    let is_wanted = |option: &OsString| [NAMED, "--help", "-h"].iter().any(|known| option == known);
+    if !options.iter().any(is_wanted) {
+        let apt = Apt::open(directory().join("apt"))?;
+        options.extend([NAMED.into(), newer::libraries(&apt)?.into()]);
+    }
+    measure("preload", &["underseal-cli", "underseal-preload"], &options)
 }
 
 /// Builds the bench, and the packages with binaries that it measures, and runs one suite.

@@ -1,5 +1,7 @@
 //! Debian's nginx, with a configuration made for the run.
 
+pub mod newer;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,6 +24,10 @@ pub enum Variant {
     Plain,
     /// The tuned one, under `underseal run`.
     Run,
+    /// The tuned one on a newer OpenSSL.
+    Newer,
+    /// The same, with the library that `underseal run` puts before a program.
+    NewerRun,
     /// The one without TLS, under `underseal run`.
     PlainRun,
 }
@@ -33,6 +39,8 @@ impl Variant {
             Self::Tuned => name::NGINX_TUNED,
             Self::Plain => name::NGINX_PLAIN,
             Self::Run => name::NGINX_RUN,
+            Self::Newer => name::NGINX_NEWER,
+            Self::NewerRun => name::NGINX_NEWER_RUN,
             Self::PlainRun => name::NGINX_PLAIN_RUN,
         }
     }
@@ -41,8 +49,15 @@ impl Variant {
         !matches!(self, Self::Plain | Self::PlainRun)
     }
 
-    fn is_run(self) -> bool {
-        matches!(self, Self::Run | Self::PlainRun)
+    /// `command` with what this variant has around it.
+    fn around(self, context: &Context, command: Command) -> anyhow::Result<Command> {
+        match self {
+            Self::Stock | Self::Tuned | Self::Plain => Ok(command),
+            Self::Run | Self::PlainRun => under_run(context, &command),
+            Self::Newer | Self::NewerRun => {
+                newer::command(context, &command, self == Self::NewerRun)
+            }
+        }
     }
 }
 
@@ -78,10 +93,7 @@ pub fn start(context: &Context, root: &Path, variant: Variant) -> anyhow::Result
         &WORKERS.to_string(),
         &files(directory, root, address, variant),
     )?;
-    let mut command = command(directory);
-    if variant.is_run() {
-        command = under_run(context, &command)?;
-    }
+    let mut command = variant.around(context, command(directory))?;
     Server::start(variant.row(), &mut command, address, variant.speaks_tls())
         .with_context(|| errors(directory))
 }
@@ -160,8 +172,13 @@ fn files(directory: &Path, root: &Path, address: SocketAddr, variant: Variant) -
         false => ("", String::new()),
     };
     let (log, tuned) = match variant {
-        Variant::Tuned | Variant::Run => (" combined buffer=64k", TUNED),
         Variant::Stock | Variant::Plain | Variant::PlainRun => ("", ""),
+        _ => (" combined buffer=64k", TUNED),
+    };
+    // Without `underseal run` nobody else says so.
+    let ktls = match variant {
+        Variant::NewerRun => "ssl_conf_command Options KTLS;",
+        _ => "",
     };
     format!(
         "access_log {directory}/nginx.log{log};
@@ -174,6 +191,7 @@ fn files(directory: &Path, root: &Path, address: SocketAddr, variant: Variant) -
         listen {address}{ssl} backlog=4096;
         root {root};
         {tls}
+        {ktls}
     }}",
         directory = directory.display()
     )

@@ -19,11 +19,25 @@ const HIDDEN: u32 = 1024;
 /// That the processes of `server` have the library if they are to have it, and a hidden number for a
 /// connection that seals.
 pub(super) fn of_the_row(context: &Context, server: &Server) -> anyhow::Result<()> {
-    let is_run = [name::NGINX_RUN, name::NGINX_PLAIN_RUN].contains(&server.name());
+    let is_run = [
+        name::NGINX_RUN,
+        name::NGINX_PLAIN_RUN,
+        name::NGINX_NEWER_RUN,
+    ];
+    let is_run = is_run.contains(&server.name());
     ensure!(
-        has_library(server)? == is_run,
+        maps(server, LIBRARY)? == is_run,
         "the library is not where it should be"
     );
+    if let Some(libraries) = context.newer_openssl() {
+        let is_newer = [name::NGINX_NEWER, name::NGINX_NEWER_RUN].contains(&server.name());
+        let libraries = libraries.canonicalize().context("no newer OpenSSL")?;
+        let library = libraries.join("libssl.so.3").display().to_string();
+        ensure!(
+            maps(server, &library)? == is_newer,
+            "it is not this OpenSSL"
+        );
+    }
     if server.speaks_tls() {
         let mut open = client::open(context, server)?;
         client::fetch(&mut open, "/small", SMALL_FILE)?;
@@ -33,10 +47,11 @@ pub(super) fn of_the_row(context: &Context, server: &Server) -> anyhow::Result<(
     Ok(())
 }
 
-fn has_library(server: &Server) -> anyhow::Result<bool> {
+/// Whether the first process of `server` has a library of this name.
+fn maps(server: &Server, library: &str) -> anyhow::Result<bool> {
     let maps = format!("/proc/{}/maps", server.pid());
     let text = fs::read_to_string(&maps).with_context(|| format!("cannot read {maps}"))?;
-    Ok(text.contains(LIBRARY))
+    Ok(text.contains(library))
 }
 
 fn hides(server: &Server) -> anyhow::Result<bool> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::newer;
 use crate::test::StepName;
 use crate::vm::apt::Apt;
 use crate::vm::initramfs::{Program, Tree};
@@ -14,7 +15,7 @@ use crate::vm::kernels::Name;
 use crate::vm::log::Log;
 use crate::vm::machine::{Emulation, Machine};
 use crate::vm::modules::Kernel;
-use crate::vm::{check, directory, mirror};
+use crate::vm::{check, directory};
 use crate::{packages, shell};
 
 /// How long a run may take. It is as long for a busy machine, whose counts are the same.
@@ -24,8 +25,7 @@ const RUN_MARK: &str = "run: ";
 /// Where the newer OpenSSL and the C library it needs lie in the VM.
 const NEWER: &str = "vm/newer";
 
-/// Packages with the newer OpenSSL, and the libraries of them that it needs.
-const PACKAGES: &[&str] = &["libssl3t64", "libc6", "libzstd1", "zlib1g"];
+/// The libraries that the newer OpenSSL needs.
 const LIBRARIES: &[&str] = &[
     "ld-linux-x86-64.so.2",
     "libc.so.6",
@@ -88,13 +88,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn boot(args: &Args, bench: &Path) -> Result<Log> {
     let apt = Apt::open(directory().join("apt"))?;
     let kernel = Kernel::open(args.kernel, apt.kernel(args.kernel)?)?;
-    let newer = apt.packages(mirror::NEWER, PACKAGES)?;
+    let newer = newer::libraries(&apt)?;
     let place = |suffix: &str| directory().join(format!("bench{suffix}"));
     let tree = Tree::new(place(".root"), &kernel)?;
     let peer = tree.install(&build_peer()?)?;
     for library in LIBRARIES {
-        let source = newer.join("usr/lib/x86_64-linux-gnu").join(library);
-        tree.copy(&source, &Path::new(NEWER).join(library))?;
+        tree.copy(&newer.join(library), &Path::new(NEWER).join(library))?;
     }
     let program = Program {
         name: "bench".to_owned(),

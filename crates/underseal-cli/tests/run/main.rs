@@ -3,10 +3,10 @@
 mod own_client;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use underseal_testkit::{Certificates, Finished, KeyType, Peer, peers, require_program};
 
@@ -132,19 +132,22 @@ fn a_file_system_that_is_full_is_said_to_be() {
     assert_eq!(left, 0, "what could not be written is still there");
 }
 
-fn content() -> Vec<u8> {
-    (0..3_000_001_u32)
-        .map(|i| (i * 7 + i / 251) as u8)
-        .collect()
+/// 100 MiB and a byte.
+fn content() -> &'static [u8] {
+    static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
+    CONTENT.get_or_init(|| {
+        let period: Vec<u8> = (0..1 << 20).map(|i| (i * 7 + i / 251) as u8).collect();
+        let mut content = period.repeat(100);
+        // Each mebibyte has another number at its start.
+        for (number, start) in (0..100).zip((0..).step_by(1 << 20)) {
+            content[start] = number;
+        }
+        content.push(1);
+        content
+    })
 }
 
-fn fetch(certificates: &Certificates, address: SocketAddr, path: &str) -> Vec<u8> {
-    let mut command = peers::curl(certificates, address);
-    command.args(["--http1.1", &peers::url(address, path)]);
-    Peer::spawn(&mut command).finish().successful().stdout
-}
-
-/// Sends what it reads from the file, and says what the socket says of its keys.
+/// Takes what it is sent, sends what it reads from the file, and says what the socket says of its keys.
 const PYTHON: &str = r#"
 import socket, ssl, sys
 directory, cert, key = sys.argv[1:4]
@@ -154,7 +157,15 @@ listener = socket.create_server(("127.0.0.1", 0))
 print("listening on 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
 raw, _ = listener.accept()
 with context.wrap_socket(raw, server_side=True) as stream:
-    stream.recv(65536)
+    head, _, body = stream.recv(65536).partition(b"\r\n\r\n")
+    if head.startswith(b"PUT "):
+        left = int(head.lower().split(b"content-length: ")[1].split()[0]) - len(body)
+        with open(directory + "/uploaded", "wb") as file:
+            file.write(body)
+            while left > 0:
+                piece = stream.recv(65536)
+                left -= len(piece)
+                file.write(piece)
     data = open(directory + "/content", "rb").read()
     head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(data)
     stream.sendall(head.encode() + data)
@@ -163,7 +174,7 @@ with context.wrap_socket(raw, server_side=True) as stream:
 "#;
 
 #[test]
-fn python_sends_what_the_socket_seals() {
+fn python_takes_an_upload_and_sends_what_the_socket_seals() {
     let certificates = Certificates::new(KeyType::Ecdsa);
     let runtime = tempfile::tempdir().expect("a directory");
     fs::write(certificates.directory().join("content"), content()).expect("a file");
@@ -173,8 +184,19 @@ fn python_sends_what_the_socket_seals() {
     command.arg(certificates.server_cert_file());
     command.arg(certificates.server_key_file());
     let (server, address) = peers::spawn_listening(&mut command, "listening on ");
-    let fetched = fetch(&certificates, address, "/");
+    let mut command = peers::curl(&certificates, address);
+    command.args([
+        "--http1.1",
+        "--expect100-timeout",
+        "0.01",
+        "--upload-file",
+        "content",
+    ]);
+    command.arg(peers::url(address, "/"));
+    let fetched = Peer::spawn(&mut command).finish().successful().stdout;
     assert!(fetched == content(), "they differ");
+    let uploaded = fs::read(certificates.directory().join("uploaded")).expect("a file");
+    assert!(uploaded == content(), "they differ");
     assert!(
         server.wait_for("keys: ").starts_with("keys: 0403"),
         "TLS 1.3"

@@ -80,10 +80,8 @@ impl<'a> Message<'a> {
     /// [`HelperError::OutOfRange`] if the range is empty or does not lie in the message.
     #[doc(alias = "bpf_msg_pull_data")]
     pub fn pull(&mut self, range: impl RangeBounds<usize>) -> Result<&[u8], HelperError> {
-        let (start, end) = self.bounds(range)?;
-        if start == end {
-            return Err(self.out_of_range(start, end));
-        }
+        let (start, end) = self.bounds(range);
+        self.check(start, end)?;
         let written = written(self.held, self.input);
         Ok(match &mut self.edited {
             None => one_piece(written, start..end, &mut self.linear),
@@ -119,11 +117,9 @@ impl<'a> Message<'a> {
     /// [`HelperError::TooLarge`] for a write of some 4 GiB. The message is then unchanged.
     #[doc(alias = "bpf_msg_pop_data")]
     pub fn pop(&mut self, range: impl RangeBounds<usize>) -> Result<(), HelperError> {
-        let (start, end) = match self.bounds(range) {
-            Err(HelperError::OutOfRange { start, end, .. }) if start == end => return Ok(()),
-            bounds => bounds?,
-        };
-        if start < end {
+        let (start, end) = self.bounds(range);
+        if start != end {
+            self.check(start, end)?;
             self.edit()?.pop(start..end);
         }
         Ok(())
@@ -211,8 +207,8 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// Start and end of a range that lies in the message; empty ones must start inside of it.
-    fn bounds(&self, range: impl RangeBounds<usize>) -> Result<(usize, usize), HelperError> {
+    /// Start and end of a range, which may lie anywhere.
+    fn bounds(&self, range: impl RangeBounds<usize>) -> (usize, usize) {
         let start = match range.start_bound() {
             Bound::Included(start) => *start,
             Bound::Excluded(start) => start.saturating_add(1),
@@ -223,12 +219,18 @@ impl<'a> Message<'a> {
             Bound::Excluded(end) => *end,
             Bound::Unbounded => self.len(),
         };
-        if start >= self.len() || end > self.len() || start > end {
-            return Err(self.out_of_range(start, end));
-        }
-        Ok((start, end))
+        (start, end)
     }
 
+    /// Whether a range has bytes, and all of them are in the message.
+    fn check(&self, start: usize, end: usize) -> Result<(), HelperError> {
+        match start < end && end <= self.len() {
+            true => Ok(()),
+            false => Err(self.out_of_range(start, end)),
+        }
+    }
+
+    #[cold]
     fn out_of_range(&self, start: usize, end: usize) -> HelperError {
         let len = self.len();
         HelperError::OutOfRange { start, end, len }

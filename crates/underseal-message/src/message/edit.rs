@@ -83,10 +83,12 @@ impl<'a> Edited<'a> {
             let Some(left) = covered.checked_sub(piece.written().start) else {
                 break;
             };
-            append(&mut out, &written[..written.len().min(left)]);
-            if left >= written.len() {
-                append(&mut out, &self.pushed[piece.pushed()]);
+            if left < written.len() {
+                append(&mut out, &written[..left]);
+                break;
             }
+            append(&mut out, written);
+            append(&mut out, &self.pushed[piece.pushed()]);
         }
         out
     }
@@ -125,13 +127,13 @@ impl<'a> Edited<'a> {
     }
 }
 
-/// Appends bytes that are few most of the time: a call to copy a few costs more than they do.
+/// Appends bytes that are one or none most of the time: a call to copy one costs more than it does.
+#[inline]
 fn append(to: &mut Vec<u8>, bytes: &[u8]) {
-    const FEW: usize = 4;
-    if bytes.len() > FEW {
-        return to.extend_from_slice(bytes);
-    }
-    for byte in bytes {
-        to.push(*byte);
+    match bytes {
+        [] => {}
+        [byte] => to.push(*byte),
+        [a, b] => to.extend([*a, *b]),
+        _ => to.extend_from_slice(bytes),
     }
 }

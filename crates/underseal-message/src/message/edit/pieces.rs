@@ -40,8 +40,8 @@ pub(super) struct Piece {
     start: u32,
     /// Pushed bytes.
     pushed: u32,
-    /// Bytes of the tree that it is the root of.
-    len: u32,
+    /// Bytes of the tree on its left.
+    left_len: u32,
     children: [Index; 2],
 }
 
@@ -58,6 +58,11 @@ impl Piece {
 
     fn own(&self) -> u32 {
         self.written + self.pushed
+    }
+
+    /// Where it ends in the tree that it is the root of.
+    fn end(&self) -> u32 {
+        self.left_len + self.own()
     }
 
     /// Drops its first `n` bytes.
@@ -84,6 +89,7 @@ fn range(start: u32, len: u32) -> Range<usize> {
 pub(super) struct Pieces {
     nodes: Vec<Piece>,
     root: Index,
+    len: u32,
     /// Pieces that were stepped over.
     #[cfg(test)]
     pub(super) steps: usize,
@@ -99,20 +105,21 @@ impl Pieces {
         let mut pieces = Self {
             nodes: vec![Piece::default()],
             root: NONE,
+            len: 0,
             #[cfg(test)]
             steps: 0,
         };
         for written in lens.map(number).chain([0]) {
             let before = pieces.root;
             pieces.root = number(pieces.nodes.len());
-            let behind = pieces[before].len;
             pieces.nodes.push(Piece {
-                behind,
+                behind: pieces.len,
                 written,
-                len: behind + written,
+                left_len: pieces.len,
                 children: [before, NONE],
                 ..Piece::default()
             });
+            pieces.len += written;
             if before != NONE {
                 pieces[before].next = pieces.root;
             }
@@ -122,7 +129,7 @@ impl Pieces {
 
     /// Bytes in all.
     pub(super) fn len(&self) -> usize {
-        self[self.root].len as usize
+        self.len as usize
     }
 
     /// Pieces that take memory.
@@ -150,41 +157,48 @@ impl Pieces {
     /// Inserts a range of what was pushed before byte `at`, or at the end.
     pub(super) fn insert(&mut self, at: usize, pushed: Range<usize>) {
         let within = self.find_root(number(at));
-        let mut before = self.cut(within);
+        let mut before = self.cut(within, 0);
         if self[before].pushed > 0 {
-            before = self.cut(0);
+            before = self.cut(0, 0);
         }
         let len = number(pushed.len());
         let piece = &mut self[before];
         (piece.start, piece.pushed) = (number(pushed.start), len);
-        piece.len += len;
         let root = self.root;
-        self[root].len += len;
+        self[root].left_len += len;
+        self.len += len;
     }
 
     /// Removes the bytes of a range that is not empty.
     pub(super) fn remove(&mut self, range: Range<usize>) {
         let within = self.find_root(number(range.start));
+        let len = number(range.len());
+        self.len -= len;
+        if within + len < self[self.root].own() {
+            self.cut(within, len);
+        } else {
+            self.remove_beyond(within, len);
+        }
+    }
+
+    /// Removes `len` bytes from `within` the piece at the root on: to its end, or in others, too.
+    // Most edits are of few bytes: this stays out of their way.
+    #[cold]
+    fn remove_beyond(&mut self, within: u32, len: u32) {
         if within > 0 {
-            self.cut(within);
+            self.cut(within, 0);
         }
         let removed = self.root;
-        let len = number(range.len());
-        if len < self[removed].own() {
-            self[removed].skip(len);
-            self[removed].len -= len;
-            return;
-        }
         let before = std::mem::replace(&mut self[removed].children[LEFT], NONE);
-        self.measure(removed);
+        let left_len = std::mem::replace(&mut self[removed].left_len, 0);
         let (after, within) = self.splay(removed, len);
         // What comes before goes on to the first piece that is removed: what is left behind the
         // range takes that one's place.
         let mut rest = self[after];
         rest.skip(within);
         rest.children[LEFT] = before;
+        rest.left_len = left_len;
         self[removed] = rest;
-        self.measure(removed);
         self.root = removed;
     }
 
@@ -199,29 +213,23 @@ impl Pieces {
         within
     }
 
-    /// Cuts the piece at the root. Its bytes from `within` on become the root: the next edit is
-    /// most likely there, or close behind it. Returns the piece of those before, which may be none.
-    fn cut(&mut self, within: u32) -> Index {
+    /// Cuts the piece at the root, and drops `gone` bytes behind the cut. What is left of it becomes
+    /// the root: the next edit is most likely there, or close behind it. Returns the piece of the
+    /// bytes before `within`, which may be none.
+    #[inline]
+    fn cut(&mut self, within: u32, gone: u32) -> Index {
         let (head, tail) = (self.root, number(self.nodes.len()));
-        let [left, _] = self[head].children;
-        let len = self[left].len + within;
         let piece = &mut self[head];
         let mut rest = *piece;
-        rest.skip(within);
+        rest.skip(within + gone);
+        rest.left_len += within;
         rest.children[LEFT] = head;
         piece.truncate(within);
-        (piece.next, piece.len) = (tail, len);
+        piece.next = tail;
         piece.children[RIGHT] = NONE;
         self.nodes.push(rest);
         self.root = tail;
         head
-    }
-
-    /// Counts the bytes of the tree that a piece is the root of.
-    fn measure(&mut self, index: Index) {
-        let [left, right] = self[index].children;
-        let around = self[left].len + self[right].len;
-        self[index].len = around + self[index].own();
     }
 }
 

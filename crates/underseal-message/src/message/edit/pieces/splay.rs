@@ -16,13 +16,11 @@ impl Pieces {
     /// Where byte `at` of a tree is. What lies past the end is in the last piece.
     pub(super) fn place(&self, tree: Index, at: u32) -> Place {
         let root = &self[tree];
-        let [left, right] = root.children;
-        let left = self[left].len;
-        let own = left + root.own();
+        let end = root.end();
         match at {
-            _ if at < left => Place::Child(LEFT, at),
-            _ if at < own || right == NONE => Place::Root(at - left),
-            _ => Place::Child(RIGHT, at - own),
+            _ if at < root.left_len => Place::Child(LEFT, at),
+            _ if at < end || root.children[RIGHT] == NONE => Place::Root(at - root.left_len),
+            _ => Place::Child(RIGHT, at - end),
         }
     }
 
@@ -57,7 +55,10 @@ impl Pieces {
         let child = self[root].children[side];
         self[root].children[side] = self[child].children[1 - side];
         self[child].children[1 - side] = root;
-        self.measure(root);
+        match side {
+            LEFT => self[root].left_len -= self[child].end(),
+            _ => self[child].left_len += self[root].end(),
+        }
     }
 
     /// Leaves a root behind for its child on `side`; it lies on the other side of what is looked
@@ -67,9 +68,12 @@ impl Pieces {
         {
             self.steps += 1;
         }
+        match side {
+            // Until the end is known of what is looked for: all that is before it.
+            LEFT => self[root].left_len += sides.left_len,
+            _ => sides.left_len += self[root].end(),
+        }
         let other = 1 - side;
-        let beyond = self[root].children[other];
-        sides.lens[other] += self[beyond].len + self[root].own();
         match std::mem::replace(&mut sides.ends[other], root) {
             NONE => sides.roots[other] = root,
             end => self[end].children[side] = root,
@@ -79,24 +83,22 @@ impl Pieces {
 
     /// Makes what was set aside the children of `root`.
     fn assemble(&mut self, sides: &Sides, root: Index) {
+        self[root].left_len += sides.left_len;
         for side in [LEFT, RIGHT] {
-            let child = self[root].children[side];
-            let mut len = sides.lens[side] + self[child].len;
-            if sides.ends[side] == NONE {
-                continue;
+            if sides.ends[side] != NONE {
+                let child = std::mem::replace(&mut self[root].children[side], sides.roots[side]);
+                self[sides.ends[side]].children[1 - side] = child;
             }
-            self[sides.ends[side]].children[1 - side] = NONE;
-            let mut index = sides.roots[side];
-            while index != NONE {
-                self[index].len = len;
-                let beyond = self[index].children[side];
-                len -= self[beyond].len + self[index].own();
-                index = self[index].children[1 - side];
-            }
-            self[sides.ends[side]].children[1 - side] = child;
-            self[root].children[side] = sides.roots[side];
         }
-        self.measure(root);
+        let end = self[root].end();
+        let (mut index, last) = (sides.roots[RIGHT], sides.ends[RIGHT]);
+        while index != NONE {
+            self[index].left_len -= end;
+            index = match index == last {
+                true => NONE,
+                false => self[index].children[LEFT],
+            };
+        }
     }
 }
 
@@ -106,5 +108,6 @@ struct Sides {
     roots: [Index; 2],
     /// The piece of each that is nearest to the one looked for.
     ends: [Index; 2],
-    lens: [u32; 2],
+    /// Bytes of the left one.
+    left_len: u32,
 }

@@ -141,6 +141,11 @@ impl<IO, Session> Parts<IO, Session> {
             Some(End::CloseNotify) => true,
             Some(End::Failed(error)) => return Err(error.clone()),
         };
+        if let Some(error) = connection.rx.untold_failure()
+            && !rx_closed
+        {
+            return Err(error);
+        }
         if connection.tx.is_broken() {
             return Err(Error::WriteAfterClose);
         }

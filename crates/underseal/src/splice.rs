@@ -42,7 +42,7 @@ fn moving(
     timeout: Timeout,
     mut call: impl FnMut(SpliceFlags) -> Result<Spliced, Errno>,
 ) -> Result<Spliced, Errno> {
-    if fcntl_getfl(socket)?.contains(OFlags::NONBLOCK) {
+    if !waits(socket)? {
         return retry_on_intr(|| call(SpliceFlags::NONBLOCK));
     }
     loop {
@@ -53,8 +53,14 @@ fn moving(
     }
 }
 
+/// Whether calls on the socket wait.
+#[doc(alias = "O_NONBLOCK")]
+pub(crate) fn waits(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(!fcntl_getfl(socket)?.contains(OFlags::NONBLOCK))
+}
+
 /// Waits as long as the socket would: `EAGAIN` after its own time limit.
-fn wait_for(socket: BorrowedFd<'_>, timeout: Timeout) -> Result<(), Errno> {
+pub(crate) fn wait_for(socket: BorrowedFd<'_>, timeout: Timeout) -> Result<(), Errno> {
     let wanted = match timeout {
         Timeout::Recv => PollFlags::IN,
         Timeout::Send => PollFlags::OUT,

@@ -17,6 +17,7 @@ use {
 };
 
 use crate::engine::Waiting;
+use crate::splice;
 
 /// A byte stream below the records. `WouldBlock` means: come back when it is ready.
 pub(crate) trait Transport {
@@ -46,6 +47,27 @@ pub(crate) trait Transport {
         &mut self,
         call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
     ) -> Result<T, Errno>;
+
+    /// Whether calls on [`socket`](Self::socket) wait.
+    fn waits(&self) -> Result<bool, Errno> {
+        Ok(false)
+    }
+
+    /// Whether a record that is received may put an error on [`socket`](Self::socket), which a reader has
+    /// to be told.
+    fn may_get_error(&self) -> bool {
+        false
+    }
+
+    /// Leaves to the reader what the next call that sends would fail with because of a record that was
+    /// received.
+    ///
+    /// # Errors
+    ///
+    /// Another error of the socket.
+    fn leave_error(&mut self) -> Result<(), Errno> {
+        Ok(())
+    }
 
     /// Notes who is to be woken by the next notification, on behalf of `direction`. What is waited
     /// for is looked at after that.
@@ -91,6 +113,10 @@ impl<S: Read + Write> Transport for Std<'_, S> {
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         call(self.socket().ok_or(Errno::NOTSOCK)?)
+    }
+
+    fn waits(&self) -> Result<bool, Errno> {
+        splice::waits(self.socket().ok_or(Errno::NOTSOCK)?)
     }
 
     fn note(&mut self, waiting: &Waiting, _direction: Direction) {

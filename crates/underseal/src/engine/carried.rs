@@ -9,7 +9,7 @@
 //! | an open record, a key update that is wanted | sealed, and carried with what is not sent |
 //! | the same in the kernel engine, whose socket seals them | refused: flush first |
 //! | close_notify, sent or received | carried |
-//! | a failure of the connection, a sending direction that lost records | refused |
+//! | a failure of the connection, told or not; a sending direction that lost records | refused |
 //! | programs, with their verdicts and parsers, be they for good | refused: detach first |
 //! | what others redirected here and nobody took | refused |
 //! | a part of a control message, a record for `read_record` | refused |
@@ -22,6 +22,7 @@
 //! | an answer that waits for the socket, and that a reader sends | carried with what is not sent |
 //! | tickets: where they go | carried, but not in bytes |
 //! | who redirects here | let go: they see a closed target |
+//! | whether the peer of a kernel that seals may have left | looked for anew |
 //! | the allowance of control messages, empty records in a row, the size of batches | start anew |
 
 use std::os::fd::BorrowedFd;
@@ -67,6 +68,7 @@ impl Connection {
         self.rx.set_key_updates(counters.rx_key_updates);
         self.control.deliver_records = carried.deliver_records;
         self.limit_buffer();
+        self.tx.look_for_departure();
         // Nobody remembers whose it is: a reader sends it too, as it would its own answer.
         self.control.answer_due = self.tx.pending_len() > 0;
         let engines = self.engines();

@@ -4,6 +4,7 @@
 //! not know: limits, key updates, alerts, and which error means what. A direction that the kernel
 //! holds stays with it until the socket is closed.
 
+mod calls;
 mod departure;
 mod keys;
 mod receive;

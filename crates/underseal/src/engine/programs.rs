@@ -191,7 +191,7 @@ impl Connection {
         match self.programs.inbox() {
             Some(inbox) => {
                 let (rx, reader) = (&mut self.rx, &mut self.reader);
-                let mut side = SendSide::new(&self.tx, rx, reader, transport);
+                let mut side = SendSide::new(rx, reader, transport);
                 send_inbox(inbox, &mut self.tx, &mut self.control, &mut side)
             }
             None => Ok(0),

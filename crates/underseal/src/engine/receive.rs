@@ -109,6 +109,14 @@ impl Receive {
         matches!(self, Self::Kernel(rx) if rx.keeps_error())
     }
 
+    /// Why nothing more will be opened, if [`keeps_error`](Self::keeps_error).
+    pub(crate) fn untold_failure(&self) -> Option<Error> {
+        match self {
+            Self::User(_) => None,
+            Self::Kernel(rx) => rx.untold_failure(),
+        }
+    }
+
     /// Opens the next record into `out`, if a whole one is buffered. There must be no plaintext
     /// left.
     pub(crate) fn next(&mut self, out: &mut [u8]) -> Result<Option<Record>, Error> {

@@ -3,7 +3,8 @@
 //! A kernel that opens looks at the header of a record as soon as it arrives. One that is bad makes
 //! it put an error on the socket, and the next call takes that, even if it sends: a reply would fail
 //! for what the peer said wrong, and nobody who reads would be told. So the call is made again, and
-//! the error is kept for the next read.
+//! the error is kept for the next read. Where that would lose data ([`kernel::Transmit`] knows), the
+//! error is taken off the socket before the call.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -22,10 +23,6 @@ pub(super) struct SendSide<'a, T> {
     rx: Option<&'a mut kernel::Receive>,
     /// The task that waits in a read.
     reader: &'a mut Option<Waker>,
-    /// Whether the kernel may hold data in a record that it has not closed. A record that it cannot
-    /// seal fails as one of the peer's does that is too short (`EBADMSG`), and takes with it what was
-    /// open: nothing may follow then.
-    is_open: bool,
 }
 
 impl Connection {
@@ -34,14 +31,13 @@ impl Connection {
         &'a mut self,
         below: &'a mut T,
     ) -> (&'a mut Transmit, SendSide<'a, T>) {
-        let side = SendSide::new(&self.tx, &mut self.rx, &mut self.reader, below);
+        let side = SendSide::new(&mut self.rx, &mut self.reader, below);
         (&mut self.tx, side)
     }
 }
 
 impl<'a, T: Transport> SendSide<'a, T> {
     pub(super) fn new(
-        tx: &Transmit,
         rx: &'a mut Receive,
         reader: &'a mut Option<Waker>,
         below: &'a mut T,
@@ -53,7 +49,6 @@ impl<'a, T: Transport> SendSide<'a, T> {
                 Receive::User(_) => None,
             },
             reader,
-            is_open: matches!(tx, Transmit::Kernel(tx) if tx.is_open()),
         }
     }
 
@@ -63,25 +58,38 @@ impl<'a, T: Transport> SendSide<'a, T> {
         let Some(errno) = self.of_reader(&sent) else {
             return sent;
         };
-        let on_socket = self.below.socket().and_then(kernel::take_error);
-        let again = match on_socket {
-            Some(other) if other != errno => Err(other.into()),
-            _ => call(self.below),
-        };
-        // What fails in the same way without an error on the socket was its own failure.
+        if self.take_error()? {
+            return call(self.below);
+        }
+        // TCP's own calls take the error; what fails in the same way without it failed by itself.
+        let again = call(self.below);
         if self.of_reader(&again) != Some(errno) {
             self.leave_to_reader(errno);
         }
         again
     }
 
+    /// Takes the error off the socket, if it has one, for the reader.
+    ///
+    /// # Errors
+    ///
+    /// One that is not for what was received: nobody can send then.
+    fn take_error(&mut self) -> Result<bool, Errno> {
+        let Some(errno) = self.below.socket().and_then(kernel::take_error) else {
+            return Ok(false);
+        };
+        self.leave_to_reader(errno);
+        match kernel::is_bad_record(errno) {
+            true => Ok(true),
+            false => Err(errno),
+        }
+    }
+
     /// Why a call failed, if that may be for a record that was received. The kernel stops at the
     /// first that is bad.
     fn of_reader<R>(&self, sent: &io::Result<R>) -> Option<Errno> {
         let errno = sent.as_ref().err().and_then(Errno::from_io_error)?;
-        let keeps_none = self.rx.as_ref().is_some_and(|rx| !rx.keeps_error());
-        let could_be_lost = self.is_open && errno == Errno::BADMSG;
-        (kernel::is_bad_record(errno) && keeps_none && !could_be_lost).then_some(errno)
+        (kernel::is_bad_record(errno) && self.may_get_error()).then_some(errno)
     }
 
     fn leave_to_reader(&mut self, errno: Errno) {
@@ -125,6 +133,22 @@ impl<T: Transport> Transport for SendSide<'_, T> {
     ) -> Result<R, Errno> {
         let sent = self.send_by(|below| Ok(below.when_writable(&mut call)?));
         sent.map_err(|error| errno(&error))
+    }
+
+    fn waits(&self) -> Result<bool, Errno> {
+        self.below.waits()
+    }
+
+    fn may_get_error(&self) -> bool {
+        // The kernel stops at the first record that is bad.
+        self.rx.as_ref().is_some_and(|rx| !rx.keeps_error())
+    }
+
+    fn leave_error(&mut self) -> Result<(), Errno> {
+        match self.may_get_error() {
+            true => self.take_error().map(drop),
+            false => Ok(()),
+        }
     }
 
     fn note(&mut self, waiting: &Waiting, direction: Direction) {

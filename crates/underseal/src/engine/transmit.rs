@@ -209,9 +209,15 @@ impl Transmit {
     /// A call that received failed, and took the error off the socket: it may be that the peer has
     /// left, of which a kernel that seals tells once only.
     pub(crate) fn suspect_departure(&mut self, error: &io::Error) {
-        match self {
-            Self::Kernel(tx) if error.kind() != io::ErrorKind::WouldBlock => tx.suspect_departure(),
-            _ => {}
+        if error.kind() != io::ErrorKind::WouldBlock {
+            self.look_for_departure();
+        }
+    }
+
+    /// Has the next call that sends look whether the peer has left.
+    pub(crate) fn look_for_departure(&mut self) {
+        if let Self::Kernel(tx) = self {
+            tx.suspect_departure();
         }
     }
 

@@ -1,11 +1,14 @@
 //! Records that are not what they say: nothing after them is delivered, and the peer is told.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::thread;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::pipe::{PipeFlags, pipe_with};
 use underseal::Error;
-use underseal::record::AlertDescription;
+use underseal::record::{AlertDescription, ContentType};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE};
 
 use crate::case::Case;
@@ -159,7 +162,7 @@ pub(crate) const HEADERS: [(Spoil, AlertDescription); 3] = [
 static REPLY: [u8; 40_000] = [5; 40_000];
 
 /// Time in which what was sent is with the other side.
-const WAIT: Duration = Duration::from_millis(50);
+pub(crate) const WAIT: Duration = Duration::from_millis(50);
 
 /// Has `reply` send [`REPLY`] behind each bad header: it arrives, and the reader is told then.
 fn is_told_to_the_reader(case: Case, reply: impl Fn(&mut Server) -> io::Result<()>) {
@@ -209,11 +212,121 @@ pub(crate) fn a_bad_header_costs_its_peer_no_file_and_no_pipe(case: Case) {
     is_told_to_the_reader(case, |stream| {
         let (reader, mut writer) = pipe();
         writer.write_all(&REPLY).unwrap();
-        let mut sent = 0;
-        while sent < REPLY.len() {
-            sent += stream.splice_from(&reader, REPLY.len() - sent)?;
-        }
+        splice_all(stream, &reader, REPLY.len())
+    });
+}
+
+/// A way to send on, with what there is to send.
+type GoOn = fn(&mut Server) -> io::Result<()>;
+
+/// Ways to go on behind an open record, each of which sends [`REPLY`].
+const WAYS: [GoOn; 6] = [
+    |stream| stream.write_all(&REPLY),
+    |stream| {
+        stream.flush()?;
+        stream.write_all(&REPLY)
+    },
+    |stream| {
+        let first = stream.write_more(&REPLY[..7_000])?;
+        stream.write_all(&REPLY[first..])
+    },
+    |stream| {
+        stream.send_record(ContentType(24), &b"beat"[..])?;
+        stream.write_all(&REPLY)
+    },
+    |stream| {
+        let sent = stream.send_file(&file_of(&REPLY), 0..u64::MAX)?;
+        assert_eq!(sent, REPLY.len() as u64);
         Ok(())
+    },
+    |stream| {
+        let (reader, mut writer) = pipe();
+        writer.write_all(&REPLY).unwrap();
+        splice_all(stream, &reader, REPLY.len())
+    },
+];
+
+fn splice_all(stream: &mut Server, pipe: &File, len: usize) -> io::Result<()> {
+    let mut sent = 0;
+    while sent < len {
+        sent += stream.splice_from(pipe, len - sent)?;
+    }
+    Ok(())
+}
+
+/// The kernel says that it cannot open a record in the words in which it says that it could not seal
+/// the open one.
+pub(crate) fn a_bad_header_costs_its_peer_no_open_record(case: Case) {
+    for (spoil, alert) in HEADERS {
+        for (way, go_on) in WAYS.into_iter().enumerate() {
+            let (mut stream, mut peer) = case.server();
+            assert_eq!(stream.write_more(b"open").unwrap(), 4);
+            let good = peer.record(APPLICATION_DATA, b"before");
+            let mut bad = peer.record(APPLICATION_DATA, b"spoilt");
+            spoil(&mut bad);
+            peer.send_bytes(&[good, bad].concat());
+            let mut before = [0; 6];
+            stream.read_exact(&mut before[..3]).unwrap();
+            thread::sleep(WAIT);
+            go_on(&mut stream).unwrap();
+            stream.shutdown().unwrap();
+            let expected = [b"open", &REPLY[..]].concat();
+            assert!(peer.receive_data() == (expected, true), "{alert}, {way}");
+            stream.read_exact(&mut before[3..]).unwrap();
+            let error = stream.read(&mut [0; 10]).unwrap_err();
+            assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{error}");
+        }
+    }
+}
+
+/// More than the buffers of both sockets hold.
+const LONG: usize = 1_000_000;
+
+/// Sends [`LONG`] bytes by `send` over a socket that waits, to a peer that gets a header wrong while
+/// it does, and reads only then: everything arrives, once, and the reader is told.
+fn arrives_meanwhile(case: Case, data: &[u8], send: impl Fn(&mut Server) -> io::Result<()>) {
+    for (spoil, alert) in HEADERS {
+        let (mut stream, mut peer) = case.server();
+        set_socket_send_buffer_size(stream.get_ref().0, 100_000).unwrap();
+        let mut bad = peer.record(APPLICATION_DATA, b"spoilt");
+        spoil(&mut bad);
+        let peer = thread::spawn(move || {
+            thread::sleep(2 * WAIT);
+            peer.send_bytes(&bad);
+            thread::sleep(2 * WAIT);
+            peer.receive_data()
+        });
+        send(&mut stream).unwrap();
+        stream.shutdown().unwrap();
+        let (arrived, is_whole) = peer.join().unwrap();
+        assert!(arrived == data, "{alert}: {} bytes", arrived.len());
+        assert!(is_whole, "{alert}");
+        let error = stream.read(&mut [0; 10]).unwrap_err();
+        assert_eq!(Error::of(&error).unwrap().alert(), Some(alert), "{error}");
+    }
+}
+
+pub(crate) fn a_bad_header_meanwhile_costs_a_waiting_writer_nothing(case: Case) {
+    let data = pattern(LONG);
+    arrives_meanwhile(case, &data, |stream| stream.write_all(&data));
+}
+
+pub(crate) fn a_bad_header_meanwhile_costs_no_file_and_no_pipe(case: Case) {
+    let data = pattern(LONG);
+    let file = file_of(&data);
+    arrives_meanwhile(case, &data, |stream| {
+        stream.send_file(&file, 0..u64::MAX).map(drop)
+    });
+    arrives_meanwhile(case, &data, |stream| {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let (reader, mut writer) = (File::from(reader), File::from(writer));
+        thread::scope(|scope| {
+            // It ends with the pipe.
+            scope.spawn(|| drop(writer.write_all(&data)));
+            let sent = splice_all(stream, &reader, data.len());
+            drop(reader);
+            sent
+        })
     });
 }
 
@@ -222,7 +335,7 @@ pub(crate) fn what_cannot_be_sent_is_no_fault_of_the_peers(case: Case) {
     let (mut stream, mut peer) = case.server();
     peer.send(APPLICATION_DATA, b"good");
     // Neither a pipe nor a regular file.
-    let nothing = std::fs::File::open("/").unwrap();
+    let nothing = File::open("/").unwrap();
     stream.send_file(&nothing, 0..10).unwrap_err();
     let mut good = [0; 4];
     stream.read_exact(&mut good).unwrap();

@@ -140,6 +140,7 @@ macro_rules! of_each_version {
             reading {
                 a_read_of_nothing_reads_nothing
                 buffered_and_plain_reads_take_turns
+                no_more_of_a_buffer_is_cleared_than_arrives
             }
             record_types {
                 reading_stops_at_a_record_of_another_type
@@ -163,6 +164,7 @@ macro_rules! of_each_version {
                 data_inside_of_a_message_is_not_delivered
                 a_bad_header_costs_its_peer_no_reply
                 a_bad_header_costs_its_peer_no_file_and_no_pipe
+                a_bad_header_costs_its_peer_no_open_record
                 what_cannot_be_sent_is_no_fault_of_the_peers
             }
             readiness {
@@ -211,6 +213,10 @@ macro_rules! of_each_version {
                 what_a_stream_knows_moves_along
                 a_stream_with_a_program_is_not_taken_apart
                 a_kernel_that_cannot_be_asked_is_asserted_to_be_elsewhere
+                what_no_reader_was_told_yet_is_not_lost
+                an_open_record_moves_along_or_is_to_be_flushed
+                a_record_of_another_type_keeps_a_stream_together
+                who_redirects_to_a_stream_that_moved_finds_it_closed
             }
             swaps {
                 a_tokio_stream_swaps_engines_while_data_flows
@@ -239,6 +245,10 @@ macro_rules! waiting {
                 a_waiting_reader_is_woken_for_the_first_redirect
                 a_failing_read_leaves_a_writer_its_wake_up
                 a_bad_header_leaves_a_writer_its_outcome
+            }
+            bad_records {
+                a_bad_header_meanwhile_costs_a_waiting_writer_nothing
+                a_bad_header_meanwhile_costs_no_file_and_no_pipe
             }
             lingering {
                 a_key_update_costs_its_peer_no_reply

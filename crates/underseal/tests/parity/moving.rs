@@ -1,12 +1,14 @@
 //! Streams that change their engine, their socket, or both, in the middle of a connection.
 
 use std::io::{Read, Write};
+use std::thread;
 
 use underseal::message::{Direction, Filter, Message, Peer, Verdict};
 use underseal::record::{AlertDescription, ContentType};
 use underseal::{Engine, Error, Parts, Refusal, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
+use crate::bad_records::{HEADERS, WAIT};
 use crate::case::Case;
 use crate::connect::{Client, Server, pattern, sockets};
 
@@ -117,6 +119,78 @@ pub(crate) fn what_a_stream_knows_moves_along(case: Case) {
     peer.send(24, b"two");
     let second = stream.read_record(&mut buffer).unwrap();
     assert_eq!(second, Some((ContentType(24), 3)));
+}
+
+/// A kernel that opens says once that it cannot, and this was taken from who sent.
+pub(crate) fn what_no_reader_was_told_yet_is_not_lost(case: Case) {
+    for (spoil, alert) in HEADERS {
+        for told in [false, true] {
+            let (mut stream, mut peer) = case.server();
+            let mut bad = peer.record(APPLICATION_DATA, b"spoilt");
+            spoil(&mut bad);
+            peer.send_bytes(&bad);
+            thread::sleep(WAIT);
+            if told {
+                stream.write_all(b"sent").unwrap();
+            }
+            let error = match stream.into_parts() {
+                Err(error) => error,
+                Ok(parts) => {
+                    let mut stream = Server::from_parts(parts).unwrap();
+                    Error::of(&stream.read(&mut [0]).unwrap_err()).unwrap()
+                }
+            };
+            assert_eq!(error.alert(), Some(alert), "{error}");
+        }
+    }
+}
+
+pub(crate) fn an_open_record_moves_along_or_is_to_be_flushed(case: Case) {
+    let open = || {
+        let (mut stream, peer) = case.server();
+        assert_eq!(stream.write_more(b"open").unwrap(), 4);
+        (stream, peer)
+    };
+    let (stream, mut peer) = open();
+    match case.engines.tx {
+        Engine::User => {
+            let mut stream = again(stream);
+            stream.shutdown().unwrap();
+            assert_eq!(peer.receive_data(), (b"open".to_vec(), true));
+        }
+        _ => {
+            let refused = stream.into_parts().map(drop).unwrap_err();
+            assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
+        }
+    }
+    let (mut stream, mut peer) = open();
+    stream.flush().unwrap();
+    again(stream).shutdown().unwrap();
+    assert_eq!(peer.receive_data(), (b"open".to_vec(), true));
+}
+
+pub(crate) fn a_record_of_another_type_keeps_a_stream_together(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    peer.send(24, b"in two");
+    let first = stream.read_record(&mut [0; 3]).unwrap();
+    assert_eq!(first, Some((ContentType(24), 3)));
+    let refused = stream.into_parts().map(drop).unwrap_err();
+    assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
+}
+
+pub(crate) fn who_redirects_to_a_stream_that_moved_finds_it_closed(case: Case) {
+    let (mut from, _from_peer) = case.server();
+    let (mut to, mut to_peer) = case.server();
+    let target = to.redirect_peer(100);
+    let all = move |_: &mut Message<'_>| Verdict::Redirect {
+        to: target.clone(),
+        direction: Direction::Egress,
+    };
+    from.attach(Filter::egress(all)).unwrap();
+    let mut to = again(to);
+    from.write(b"redirected").unwrap_err();
+    to.shutdown().unwrap();
+    assert_eq!(to_peer.receive_data(), (Vec::new(), true));
 }
 
 pub(crate) fn a_stream_with_a_program_is_not_taken_apart(case: Case) {

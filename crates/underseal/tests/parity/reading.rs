@@ -1,12 +1,17 @@
 //! Ways to read.
 
+use std::future::poll_fn;
 use std::io::{BufRead, Read};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::Poll;
 use std::thread;
 
+use tokio::io::{AsyncRead, ReadBuf};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
-use crate::connect::pattern;
+use crate::connect::{TokioServer, on_tokio, pattern};
 
 const CLOSE_NOTIFY: [u8; 2] = [1, 0];
 
@@ -93,4 +98,34 @@ pub(crate) fn buffered_and_plain_reads_take_turns(case: Case) {
     }
     assert!(received == data);
     assert_eq!(stream.fill_buf().unwrap(), b"", "the end stays");
+}
+
+/// Polls a read into a large buffer that nobody has written to, once or until it gives something:
+/// bytes that were read, and bytes that were cleared for them.
+async fn read_uninitialized(stream: &mut TokioServer, waits: bool) -> (usize, usize) {
+    let mut room = vec![MaybeUninit::uninit(); 1 << 20];
+    let mut buffer = ReadBuf::uninit(&mut room);
+    let read = poll_fn(|cx| {
+        let polled = Pin::new(&mut *stream).poll_read(cx, &mut buffer);
+        match polled.is_pending() && !waits {
+            true => Poll::Ready(Ok(())),
+            false => polled,
+        }
+    });
+    read.await.unwrap();
+    (buffer.filled().len(), buffer.initialized().len())
+}
+
+pub(crate) fn no_more_of_a_buffer_is_cleared_than_arrives(case: Case) {
+    on_tokio(async {
+        let (mut stream, mut peer) = case.tokio_server().await;
+        assert_eq!(read_uninitialized(&mut stream, false).await, (0, 0));
+        for len in [1, 100, 16_000] {
+            peer.send(APPLICATION_DATA, &pattern(len));
+            let (read, cleared) = read_uninitialized(&mut stream, true).await;
+            // A record is longer than its data.
+            assert!(read == len && cleared <= len + 29, "{read}, {cleared}");
+            assert_eq!(read_uninitialized(&mut stream, false).await, (0, 0));
+        }
+    });
 }

@@ -1,13 +1,17 @@
 //! Streams taken apart and put together again in one process.
 
 use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::thread;
 
 use proptest::prelude::*;
+use rustls::HandshakeKind;
+use rustls::client::Resumption;
 use underseal::message::{Direction, Filter, Message, Peer, Verdict};
 use underseal::record::{ApiMisuse, Limits, Padding};
-use underseal::{Error, KeyUpdateRequest, Parts, ServerConnection, blocking};
+use underseal::{ClientConnection, Error, KeyUpdateRequest, Parts, ServerConnection, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
-use underseal_testkit::{Pipe, Suite};
+use underseal_testkit::{Certificates, KeyType, Pipe, SERVER_NAME, Suite, pair};
 
 use crate::pairs::{pattern, with_record_peer};
 
@@ -92,7 +96,7 @@ fn what_the_socket_did_not_take_moves_along() {
             assert!(pending > 0);
             stream = how.take(stream);
             assert_eq!(stream.pending_bytes(), pending);
-            let reader = std::thread::spawn(move || peer.receive_data());
+            let reader = thread::spawn(move || peer.receive_data());
             stream.get_mut().0.set_nonblocking(false);
             stream.write_all(&data[taken..]).unwrap();
             stream.shutdown().unwrap();
@@ -237,7 +241,7 @@ fn bytes_of_parts_name_their_session() {
 fn bytes_of_the_other_side_are_refused() {
     let (stream, _peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
     let (io, bytes) = stream.into_parts().unwrap().into_bytes();
-    assert!(Parts::<_, underseal::ClientConnection>::from_bytes(io, &bytes).is_err());
+    assert!(Parts::<_, ClientConnection>::from_bytes(io, &bytes).is_err());
 }
 
 #[test]
@@ -344,7 +348,7 @@ fn an_answer_that_waits_for_the_socket_moves_along() {
         );
         stream = how.take(stream);
         peer.send(APPLICATION_DATA, b"!");
-        let reader = std::thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut received = Vec::new();
             loop {
                 match peer.receive().unwrap() {
@@ -358,6 +362,53 @@ fn an_answer_that_waits_for_the_socket_moves_along() {
         stream.read_exact(&mut [0]).unwrap();
         let (received, _peer) = reader.join().unwrap();
         assert!(received == data, "{how:?}");
+    }
+}
+
+/// Bytes do not say where tickets go: those that come later are ignored.
+#[test]
+fn tickets_go_where_they_went_unless_bytes_moved() {
+    for in_bytes in [false, true] {
+        let certificates = Certificates::new(KeyType::Ecdsa);
+        let mut config = certificates.client_config(Suite::Tls13Aes128);
+        config.resumption = Resumption::in_memory_sessions(4);
+        let config = Arc::new(config);
+        let acceptor =
+            blocking::TlsAcceptor::from(Arc::new(certificates.server_config(Suite::Tls13Aes128)));
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let (left, right) = pair(1 << 16);
+            let acceptor = acceptor.clone();
+            let server = thread::spawn(move || {
+                let mut stream = acceptor.accept(left).unwrap();
+                stream.write_all(b"behind the tickets").unwrap();
+                stream.get_ref().1.handshake_kind().unwrap()
+            });
+            let connector = blocking::TlsConnector::from(Arc::clone(&config));
+            let name = SERVER_NAME.try_into().unwrap();
+            let parts = connector
+                .connect(name, right)
+                .unwrap()
+                .into_parts()
+                .unwrap();
+            let parts = match in_bytes {
+                false => parts,
+                true => {
+                    let (io, bytes) = parts.into_bytes();
+                    Parts::from_bytes(io, &bytes).unwrap()
+                }
+            };
+            let mut stream = blocking::TlsStream::<_, ClientConnection>::from_parts(parts).unwrap();
+            let mut received = [0; 18];
+            stream.read_exact(&mut received).unwrap();
+            assert_eq!(&received, b"behind the tickets");
+            kinds.push(server.join().unwrap());
+        }
+        let second = match in_bytes {
+            false => HandshakeKind::Resumed,
+            true => HandshakeKind::Full,
+        };
+        assert_eq!(kinds, [HandshakeKind::Full, second]);
     }
 }
 

@@ -76,6 +76,13 @@ impl Receive {
         self.error.is_some()
     }
 
+    /// Why nothing more will be opened, if no reader was told yet.
+    pub(crate) fn untold_failure(&self) -> Option<Error> {
+        let errno = self.error?;
+        let of_socket = |_| Error::refused("going on behind a failure of the socket", errno);
+        Some(failure(errno).unwrap_or_else(of_socket))
+    }
+
     /// Gives the lent buffer back unless much is left in it.
     pub(crate) fn settle(&mut self) {
         self.plaintext.settle(MAX_PLAINTEXT);

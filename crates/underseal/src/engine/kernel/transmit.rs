@@ -14,8 +14,9 @@ use underseal_record::{
 use underseal_sys::tls::{self, Direction};
 use underseal_sys::{Errno, message};
 
+use super::calls::DONTWAIT;
 use super::departure::Departure;
-use super::{keys, unpushed};
+use super::{calls, keys, unpushed};
 use crate::Error;
 use crate::engine::{KeyUpdateRequest, MAX_SLICES, Spliced};
 use crate::offload::Refusal;
@@ -120,7 +121,7 @@ impl Transmit {
     }
 
     /// Whether the kernel may hold data in a record that it has not closed.
-    pub(crate) fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.open
     }
 
@@ -157,10 +158,10 @@ impl Transmit {
             return Ok(0);
         }
         let data = content_type == ContentType::APPLICATION_DATA;
-        let sent = transport.when_writable(|socket| match (data, more) {
-            (true, true) => message::send(socket, slices, SendFlags::MORE),
-            (true, false) => message::send(socket, slices, SendFlags::empty()),
-            (false, _) => message::send_typed(socket, content_type.0, slices, SendFlags::empty()),
+        let sent = self.call(transport, |socket| match (data, more) {
+            (true, true) => message::send(socket, slices, DONTWAIT | SendFlags::MORE),
+            (true, false) => message::send(socket, slices, DONTWAIT),
+            (false, _) => message::send_typed(socket, content_type.0, slices, DONTWAIT),
         });
         let sent = self.checked(sent, 0)?;
         self.departure.taken(sent, total);
@@ -185,12 +186,11 @@ impl Transmit {
         let len = len.min(MAX_SENDFILE as u64) as usize;
         let len = self.ready_for_pages(transport, len)?;
         self.departure.suspect();
-        let sent = transport.when_writable(|socket| {
-            let sent = retry_on_intr(|| {
+        let sent = self.call_for_pages(transport, len, |socket| {
+            retry_on_intr(|| {
                 let mut at = offset;
                 rustix::fs::sendfile(socket, file, Some(&mut at), len)
-            });
-            unpushed::push_unless_all(socket, len, sent)
+            })
         });
         // sendfile closes the last record, but where it could not tell that it was the last.
         self.open = sent != Ok(len);
@@ -207,9 +207,8 @@ impl Transmit {
     ) -> io::Result<Spliced> {
         let len = self.ready_for_pages(transport, len.min(PIECE))?;
         self.departure.suspect();
-        let spliced = transport.when_writable(|socket| {
-            let spliced = crate::splice::into_socket(pipe, socket, len);
-            unpushed::push_unless_all(socket, len, spliced)
+        let spliced = self.call_for_pages(transport, len, |socket| {
+            crate::splice::into_socket(pipe, socket, len)
         });
         self.open = true;
         match spliced {
@@ -225,8 +224,9 @@ impl Transmit {
         self.send_queue(transport)?;
         if self.open {
             let data = ContentType::APPLICATION_DATA.0;
-            let sent = transport
-                .when_writable(|socket| message::send_typed(socket, data, &[], SendFlags::empty()));
+            let sent = self.call(transport, |socket| {
+                message::send_typed(socket, data, &[], DONTWAIT)
+            });
             self.checked(sent, 0)?;
             self.open = false;
         }
@@ -324,13 +324,21 @@ impl Transmit {
     /// Sends what is due before `len` bytes of pages; returns how many of them one call may send.
     fn ready_for_pages(&mut self, transport: &mut impl Transport, len: usize) -> io::Result<usize> {
         let len = len.min(self.ready(transport)?);
+        // A call must not wait for room in the kernel while an error may come.
+        let waits_before = transport.may_get_error() && transport.waits()?;
         let Some(socket) = transport.socket() else {
             return Err(Errno::NOTSOCK.into());
         };
-        let room = unpushed::room(socket, len)?;
+        let room = match waits_before {
+            true => calls::room(socket, len)?,
+            false => unpushed::room(socket, len)?,
+        };
         if room < len {
             // A record that was left open would be closed, and not pushed, in the middle.
             self.flush(transport)?;
+        }
+        if waits_before {
+            calls::wait(transport)?;
         }
         Ok(room)
     }
@@ -404,8 +412,8 @@ impl Transmit {
         payload: &[u8],
     ) -> io::Result<()> {
         let slices = [IoSlice::new(payload)];
-        let sent = transport.when_writable(|socket| {
-            message::send_typed(socket, content_type.0, &slices, SendFlags::empty())
+        let sent = self.call(transport, |socket| {
+            message::send_typed(socket, content_type.0, &slices, DONTWAIT)
         });
         self.checked(sent, 0)?;
         self.open = false;

@@ -206,7 +206,7 @@ impl Connection {
         let Some((egress, waiting, inbox)) = self.programs.egress_and_inbox() else {
             return Ok(None);
         };
-        let mut side = SendSide::new(&self.tx, &mut self.rx, &mut self.reader, transport);
+        let mut side = SendSide::new(&mut self.rx, &mut self.reader, transport);
         let mut out = Out {
             tx: &mut self.tx,
             tx_bytes: &mut self.tx_bytes,

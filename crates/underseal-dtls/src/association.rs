@@ -26,6 +26,9 @@ pub(crate) use receive::Delivered;
 
 /// Room for an alert under every protection.
 const ALERT_ROOM: usize = 128;
+/// Records of a key that are not for data: without them no KeyUpdate is repeated, no message acknowledged and no
+/// end told.
+const RESERVED: u64 = 1 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Association {
@@ -175,9 +178,7 @@ impl Association {
     pub(crate) fn seal(&self, payload: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let mut transmit = self.open_transmit()?;
         let payload = transmit.program.judge(payload)?;
-        let sealed = transmit
-            .sealer
-            .seal(ContentType::APPLICATION_DATA, &payload, out)?;
+        let sealed = seal_data(&mut transmit.sealer, &payload, out)?;
         self.tally.sealed.one();
         Ok(sealed)
     }
@@ -206,11 +207,10 @@ impl Association {
             if train.count > 0 && (is_longer || is_too_much) {
                 break;
             }
-            let data = ContentType::APPLICATION_DATA;
-            let sealed = match transmit.sealer.seal(data, &payload, &mut out[train.len..]) {
+            let sealed = match seal_data(&mut transmit.sealer, &payload, &mut out[train.len..]) {
                 Ok(sealed) => sealed,
                 Err(_) if train.count > 0 => break,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
             self.tally.sealed.one();
             train.segment = train.segment.max(sealed);
@@ -314,22 +314,31 @@ impl Association {
         self.post_handshake.is_some()
     }
 
-    /// Repeats what was not acknowledged in time, and forgets keys whose time is over.
+    /// Repeats what was not acknowledged in time.
     pub(crate) fn tick(&self, send: &mut dyn FnMut(&[u8])) {
-        if self.post_handshake.is_none() {
-            return;
-        }
-        let mut receive = self.receive();
         let Some(mut post_handshake) = self.post_handshake() else {
             return;
         };
         let now = Instant::now();
-        post_handshake.forget(&mut receive.opener, now);
+        if post_handshake.due().is_none_or(|due| now < due) {
+            return;
+        }
         let mut transmit = self.transmit();
-        if post_handshake.due().is_some_and(|due| now >= due) && !transmit.is_closed {
+        if !transmit.is_closed {
             self.tally.flights_resent.one();
             let send = &mut self.counted(send);
             post_handshake.repeat(&mut self.out(&mut transmit.sealer, send));
+        }
+    }
+
+    /// Forgets keys whose time is over: for whoever receives.
+    pub(crate) fn forget_keys(&self) {
+        if self.post_handshake.is_none() {
+            return;
+        }
+        let mut receive = self.receive();
+        if let Some(mut post_handshake) = self.post_handshake() {
+            post_handshake.forget(&mut receive.opener, Instant::now());
         }
     }
 
@@ -389,6 +398,13 @@ impl Association {
     fn receive(&self) -> MutexGuard<'_, Receive> {
         self.receive.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn seal_data(sealer: &mut Sealer, payload: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+    if sealer.remaining() <= RESERVED {
+        return Err(underseal_record::Error::ConfidentialityLimit.into());
+    }
+    Ok(sealer.seal(ContentType::APPLICATION_DATA, payload, out)?)
 }
 
 /// Copies as much as fits: what is left of a datagram is lost, as with every UDP socket.

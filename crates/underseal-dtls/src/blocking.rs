@@ -49,7 +49,8 @@ impl DtlsSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Record`] past 2^14 bytes, or where the key may seal no more; [`Error::Closed`] after
+    /// [`Error::Record`] past 2^14 bytes, or where the key may seal no more data: under DTLS 1.3 until the peer's
+    /// ACK of a KeyUpdate was received, for which somebody has to [`recv`](Self::recv). [`Error::Closed`] after
     /// [`close`](Self::close) or an end that the peer made; [`Error::Socket`]: `EMSGSIZE` where the
     /// datagram is longer than the path takes. Nothing was sent then.
     pub fn send(&self, payload: &[u8]) -> Result<usize, Error> {
@@ -99,7 +100,8 @@ impl DtlsSocket {
     /// received vanishes, and is counted ([`Counters::refused`]). A program that panics or ends the stream ends its direction.
     /// What was received before and nobody has read, at the hand-over for example, is judged at once, in this call.
     /// A datagram that the socket did not take is judged again when it comes again. The program is run while the
-    /// direction is locked, so that it must not use this association itself.
+    /// direction is locked, so that it must not use that direction itself; one on what is received may send, here or elsewhere.
+    /// Two on what is sent must not send by each other.
     ///
     /// # Errors
     ///
@@ -122,7 +124,8 @@ impl DtlsSocket {
 
     /// Sends a KeyUpdate of DTLS 1.3; `request` asks the peer for one, too. Sending goes on under the key that
     /// is used until the peer has acknowledged it, and it is repeated meanwhile, while somebody sends or
-    /// receives. Of itself that happens when a key has sealed nearly all that it may.
+    /// receives. Of itself that happens when a key has sealed nearly all that it may. The ACK is taken by those who
+    /// receive: who only sends never gets a new key.
     ///
     /// One that is under way already is enough, but where `request` asks for more: it goes out behind it then.
     ///

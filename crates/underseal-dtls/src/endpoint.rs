@@ -117,6 +117,7 @@ impl<S: Datagrams> Endpoint<S> {
     /// Receives a datagram, or several of one size; `None` where somebody said something by ICMP, or it was
     /// time for something else.
     fn receive(&self, buffer: &mut [u8]) -> Option<Result<Train, Error>> {
+        self.association.forget_keys();
         self.keep_up();
         let is_readable = match self.due() {
             Some(due) => self.socket.is_readable_by(due),

@@ -398,6 +398,7 @@ impl Demultiplexer {
         let (limit, mut over) = (self.config.idle_timeout, Vec::new());
         self.table.sweep(|peer| {
             let association = peer.association();
+            association.forget_keys();
             association.tick(&mut |again| peer.answer(again));
             let why = if peer.association().is_closed() {
                 Error::Closed

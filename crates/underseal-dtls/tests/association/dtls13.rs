@@ -1,14 +1,18 @@
 //! DTLS 1.3: key updates, and messages that are acknowledged (RFC 9147 sections 5.8, 7 and 8).
 
+mod limits;
+
 use std::net::UdpSocket;
 use std::thread;
 
 use underseal_dtls::blocking::DtlsSocket;
+use underseal_dtls::message::{Filter, Message, Verdict};
 use underseal_dtls::{Discard, Error, Parts};
 use underseal_record::dtls::{
     EpochSecret, KeyUpdates, Opened, Opener, RecordNumber, ReplayWindow, Sealer,
 };
-use underseal_record::{Algorithm, ContentType, Limits, PeerMisbehaved, ProtocolVersion};
+use underseal_record::{Algorithm, ContentType, PeerMisbehaved};
+use underseal_testkit::PATIENCE;
 
 use crate::tasks::adopt;
 use crate::{recv, sockets};
@@ -320,42 +324,28 @@ fn what_nobody_sealed_acknowledges_and_updates_nothing() {
 }
 
 #[test]
-fn a_key_that_has_sealed_nearly_all_that_it_may_is_updated_by_itself() {
-    let (near, far) = sockets();
-    let mut parts = parts(0);
-    let soft = Limits::of(ProtocolVersion::Tls13, ALGORITHM).soft;
-    parts.send.skip_to(soft - 1).unwrap();
-    let socket = DtlsSocket::from_parts(near, parts).unwrap();
-    let mut wire = Wire::beside(far);
-    // Numbers are sent in part: the other side has to know where they are.
-    let mut window = ReplayWindow::default();
-    window.commit(soft - 2);
-    wire.opener = Opener::new(secret(0).keys(), window);
-    socket.send(b"the last").unwrap();
-    assert_eq!(wire.receive_data(), (3, "the last".to_owned()));
-    let (number, update) = wire.receive_message();
-    assert_eq!(update, key_update(MESSAGE, 0));
-    wire.acknowledge(number);
-    wire.data("data");
-    assert_eq!(recv(&socket).unwrap(), "data");
-    assert!(!socket.wants_new_keys());
-}
-
-#[test]
-fn an_association_moves_to_another_socket_object_with_its_key_updates() {
-    let (near, far) = pair();
-    near.update_keys(false).unwrap();
-    let (socket, parts) = near.into_parts();
-    let near = DtlsSocket::from_parts(socket, parts).unwrap();
-    near.send(b"before").unwrap();
-    assert_eq!(recv(&far).unwrap(), "before");
-    far.send(b"acknowledged").unwrap();
-    assert_eq!(recv(&near).unwrap(), "acknowledged");
-    near.send(b"after").unwrap();
-    assert_eq!(recv(&far).unwrap(), "after");
-    near.update_keys(false).unwrap();
-    near.send(b"again").unwrap();
-    assert_eq!(recv(&far).unwrap(), "again");
+fn sending_does_not_wait_for_a_program_on_what_is_received() {
+    let (socket, mut wire) = socket_and_wire();
+    let (sent, told) = std::sync::mpsc::channel();
+    let (running, runs) = std::sync::mpsc::channel();
+    let waits = move |_: &mut Message<'_>| {
+        running.send(()).unwrap();
+        match told.recv_timeout(PATIENCE / 2) {
+            Ok(()) => Verdict::Pass,
+            Err(_) => Verdict::Drop,
+        }
+    };
+    socket.attach(Filter::ingress(waits)).unwrap();
+    wire.data("judged");
+    thread::scope(|scope| {
+        let received = scope.spawn(|| recv(&socket));
+        runs.recv_timeout(PATIENCE).unwrap();
+        socket.send(b"meanwhile").unwrap();
+        socket.update_keys(false).unwrap();
+        sent.send(()).unwrap();
+        assert_eq!(received.join().unwrap().unwrap(), "judged");
+    });
+    assert_eq!(wire.receive_data().1, "meanwhile");
 }
 
 #[test]

@@ -95,6 +95,13 @@ impl Sealer {
         self.keys.used >= self.limits.soft
     }
 
+    /// What the key may seal still, as [`limits`](Self::limits) count, and its numbers last.
+    #[inline]
+    pub fn remaining(&self) -> u64 {
+        let numbers = (RecordNumber::MAX_SEQ + 1).saturating_sub(self.keys.keys.seq);
+        self.limits.hard.saturating_sub(self.keys.used).min(numbers)
+    }
+
     /// Bytes that a record is longer than its plaintext.
     #[inline]
     pub fn overhead(&self) -> usize {
@@ -197,7 +204,7 @@ impl Sealer {
         if need > have {
             return Err(ApiMisuse::OutputTooSmall { need, have }.into());
         }
-        if self.keys.used >= self.limits.hard || self.keys.keys.seq > RecordNumber::MAX_SEQ {
+        if self.remaining() == 0 {
             return Err(Error::ConfidentialityLimit);
         }
         let empty = len == 0 && content_type != ContentType::APPLICATION_DATA;

@@ -69,8 +69,8 @@ pub enum Error {
     #[error("as many associations as may be")]
     TooManyAssociations,
     /// A connection ID that a listener cannot tell from others: of another length than its
-    /// configuration says, or one that another association has.
-    #[error("connection ID is of another length, or in use")]
+    /// configuration says, one that another association has, or any of DTLS 1.3.
+    #[error("connection ID is of another length or version, or in use")]
     ConnectionId,
 }
 

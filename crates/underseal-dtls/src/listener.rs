@@ -256,7 +256,8 @@ impl DtlsListener {
     /// # Errors
     ///
     /// [`Error::TooManyAssociations`]; [`Error::ConnectionId`] for one of another length than
-    /// [`ListenerConfig::connection_id_len`], or that another association has.
+    /// [`ListenerConfig::connection_id_len`], that another association has, or in `ids.receive` under DTLS 1.3, whose
+    /// records are found by their address alone.
     pub fn add(
         &mut self,
         address: SocketAddr,

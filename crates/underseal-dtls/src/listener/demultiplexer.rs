@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
+use underseal_record::ProtocolVersion;
 use underseal_record::dtls::{ClientHello, ConnectionId, CookieKey};
 use underseal_sys::udp::Path;
 
@@ -313,7 +314,9 @@ impl Demultiplexer {
     ) -> Result<DtlsPeer, Error> {
         let id = &ids.receive;
         let is_ambiguous = id.len() != self.config.id_len() || self.table.with_id(id).is_some();
-        if !id.is_empty() && is_ambiguous {
+        // Records of DTLS 1.3 are found by their address alone.
+        let is_found = id.is_empty() || parts.receive.version() == ProtocolVersion::Tls12;
+        if !is_found || (!id.is_empty() && is_ambiguous) {
             return Err(Error::ConnectionId);
         }
         let is_new = !id.is_empty() || self.table.at(address).is_none();

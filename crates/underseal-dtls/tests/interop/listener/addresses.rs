@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 
 use underseal_dtls::{ConnectionIds, Discard, Error, ListenerConfig, Parts, Unadmitted};
-use underseal_record::dtls::{ConnectionId, EpochKeys, Opener, ReplayWindow, Sealer};
+use underseal_record::dtls::{ConnectionId, EpochKeys, EpochSecret, Opener, ReplayWindow, Sealer};
 use underseal_record::{Algorithm, ContentType, ProtocolVersion, SeqNo, TrafficKeys};
 
 use super::{Echo, Told, assert_silent};
@@ -113,6 +113,22 @@ fn records_with_another_connection_id_or_none_are_not_its_own() {
     socket.send(&forged).unwrap();
     server.await_counters(|counters| counters.records.dropped(Discard::Forged) == 1);
     assert_silent(&socket);
+}
+
+#[test]
+fn a_connection_id_of_dtls_1_3_is_refused() {
+    let server = Echo::start(ListenerConfig::default());
+    let parts = || {
+        let keys = |side| EpochSecret::new(Algorithm::Aes128Gcm, &[side; 32], 3).unwrap();
+        Parts::new(keys(0).keys(), keys(1).keys(), ReplayWindow::default())
+    };
+    let add = move |receive| {
+        let ids = ConnectionIds { receive, ..ids() };
+        let address = server.address;
+        server.ask(move |listener| listener.add(address, parts(), ids).map(drop))
+    };
+    assert!(matches!(add(id(&RECEIVE)), Err(Error::ConnectionId)));
+    add(ConnectionId::EMPTY).unwrap();
 }
 
 #[test]

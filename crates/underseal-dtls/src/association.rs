@@ -111,8 +111,15 @@ impl Association {
             mut sealer,
             mut opener,
             key_updates,
+            unsettled,
+            flight: mut flights,
         } = engines;
-        let post_handshake = key_updates.map(PostHandshake::new);
+        flights.extend(flight);
+        let post_handshake = key_updates.map(|key_updates| {
+            let mut post_handshake = PostHandshake::new(key_updates);
+            post_handshake.settle(unsettled, Instant::now());
+            post_handshake
+        });
         sealer.set_connection_id(ids.send);
         opener.set_connection_id(ids.receive);
         Self {
@@ -125,7 +132,7 @@ impl Association {
                 version: opener.version(),
                 opener,
                 program: Attached::default(),
-                flight,
+                flight: flights,
                 held: VecDeque::new(),
                 end: None,
             }),
@@ -151,10 +158,14 @@ impl Association {
             let post_handshake = post_handshake.into_inner();
             post_handshake.unwrap_or_else(PoisonError::into_inner)
         });
+        let receive = receive.unwrap_or_else(PoisonError::into_inner);
+        let (key_updates, unsettled) = post_handshake.map(PostHandshake::into_parts).unzip();
         Parts::of_engines(Engines {
             sealer: transmit.unwrap_or_else(PoisonError::into_inner).sealer,
-            opener: receive.unwrap_or_else(PoisonError::into_inner).opener,
-            key_updates: post_handshake.map(PostHandshake::into_key_updates),
+            opener: receive.opener,
+            key_updates,
+            unsettled: unsettled.unwrap_or_default(),
+            flight: receive.flight,
         })
     }
 

@@ -40,7 +40,7 @@ impl DtlsSocket {
         })
     }
 
-    /// Takes the association apart. Datagrams that were opened and not read yet are lost.
+    /// Takes the association apart, with what waits for the peer's ACK. Datagrams that were opened and not read yet are lost.
     pub fn into_parts(self) -> (UdpSocket, Parts) {
         self.endpoint.into_parts()
     }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::Error;
 use crate::handshake_io::Seen;
 use crate::parts::Engines;
-use crate::post_handshake::Flight;
+use crate::post_handshake::{Flight, Unsettled};
 use crate::refusal::Refusal;
 
 /// The epoch of a handshake's own keys, and that of the first data (RFC 9147 section 6.1).
@@ -83,6 +83,8 @@ pub(crate) fn take_apart(
             sealer: Sealer::new(keys),
             opener: received.opener,
             key_updates: Some(key_updates),
+            unsettled: Unsettled::default(),
+            flight: Vec::new(),
         },
         flight,
         early: received.early,

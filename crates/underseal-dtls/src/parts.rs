@@ -2,10 +2,16 @@ use std::fmt;
 
 use underseal_record::dtls::{ConnectionId, EpochKeys, KeyUpdates, Opener, ReplayWindow, Sealer};
 
+use crate::post_handshake::Unsettled;
+
 /// An association without its socket: for another process, or another engine.
 ///
 /// Neither keys nor window can be copied: whoever has the parts is the one owner of the epoch's
 /// sequence numbers.
+///
+/// What the peer has not acknowledged goes with them, and so does what opens records of the epoch before. Neither is in any
+/// field: who takes the fields apart, for another engine, leaves them behind, so that there should be nothing under
+/// way then. A peer whose KeyUpdate was taken and whose ACK was lost is never heard again otherwise.
 #[non_exhaustive]
 pub struct Parts {
     /// What this side seals with.
@@ -17,6 +23,17 @@ pub struct Parts {
     /// What makes the keys that follow, in DTLS 1.3. An association without it keeps its keys, and takes no
     /// messages of its peer's.
     pub key_updates: Option<KeyUpdates>,
+    left: Left,
+}
+
+/// What an association leaves that is not settled yet.
+#[derive(Default)]
+pub(crate) struct Left {
+    /// Keys and window of the epoch that the peer may not have left.
+    pub(crate) previous: Option<(EpochKeys, ReplayWindow)>,
+    pub(crate) unsettled: Unsettled,
+    /// The handshake's last flight, while the peer may lack it, of DTLS 1.2.
+    pub(crate) flight: Vec<Vec<u8>>,
 }
 
 /// An association ready for use.
@@ -25,6 +42,8 @@ pub(crate) struct Engines {
     pub(crate) sealer: Sealer,
     pub(crate) opener: Opener,
     pub(crate) key_updates: Option<KeyUpdates>,
+    pub(crate) unsettled: Unsettled,
+    pub(crate) flight: Vec<Vec<u8>>,
 }
 
 /// The connection IDs of an association (RFC 9146), as its handshake agreed on them; empty in a direction
@@ -46,6 +65,7 @@ impl Parts {
             receive,
             window,
             key_updates: None,
+            left: Left::default(),
         }
     }
 
@@ -57,18 +77,31 @@ impl Parts {
     }
 
     pub(crate) fn into_engines(self) -> Engines {
+        let mut opener = Opener::new(self.receive, self.window);
+        if let Some((keys, window)) = self.left.previous {
+            // Where somebody has put other keys in the place of those that followed, there are none before them.
+            let _ = opener.restore_previous(keys, window);
+        }
         Engines {
             sealer: Sealer::new(self.send),
-            opener: Opener::new(self.receive, self.window),
+            opener,
             key_updates: self.key_updates,
+            unsettled: self.left.unsettled,
+            flight: self.left.flight,
         }
     }
 
-    pub(crate) fn of_engines(engines: Engines) -> Self {
+    pub(crate) fn of_engines(mut engines: Engines) -> Self {
+        let left = Left {
+            previous: engines.opener.take_previous(),
+            unsettled: engines.unsettled,
+            flight: engines.flight,
+        };
         let (receive, window) = engines.opener.into_parts();
         let parts = Self::new(engines.sealer.into_keys(), receive, window);
         Self {
             key_updates: engines.key_updates,
+            left,
             ..parts
         }
     }

@@ -22,11 +22,17 @@ const PREVIOUS_EPOCH: Duration = Duration::from_secs(240);
 #[derive(Debug)]
 pub(crate) struct PostHandshake {
     updates: KeyUpdates,
+    unsettled: Unsettled,
+    timer: Timer,
+}
+
+/// What waits for the peer, or for its time.
+#[derive(Debug, Default)]
+pub(crate) struct Unsettled {
     flight: Flight,
     /// A KeyUpdate that has to wait for the ACK of what was sent before, and whether it asks for one of
     /// the peer's. The peer takes messages in order, but may acknowledge them in any.
     wanted: Option<bool>,
-    timer: Timer,
     /// When the epoch before became that.
     left: Option<Instant>,
 }
@@ -66,25 +72,32 @@ impl PostHandshake {
     pub(crate) fn new(updates: KeyUpdates) -> Self {
         Self {
             updates,
-            flight: Flight::default(),
-            wanted: None,
+            unsettled: Unsettled::default(),
             timer: Timer::default(),
-            left: None,
+        }
+    }
+
+    /// Goes on with what another object has left, at `now`.
+    pub(crate) fn settle(&mut self, unsettled: Unsettled, now: Instant) {
+        self.unsettled = unsettled;
+        if !self.unsettled.flight.is_empty() || self.updates.is_pending() {
+            self.timer.start(now);
         }
     }
 
     /// Repeats `flight` until it is acknowledged; the handshake's epoch was left at `now`.
     #[cfg(any(feature = "boring", all(test, feature = "openssl")))]
     pub(crate) fn resume(&mut self, flight: Flight, now: Instant) {
-        self.flight = flight;
-        self.left = Some(now);
-        if !self.flight.is_empty() {
-            self.timer.start(now);
-        }
+        let unsettled = Unsettled {
+            flight,
+            wanted: None,
+            left: Some(now),
+        };
+        self.settle(unsettled, now);
     }
 
-    pub(crate) fn into_key_updates(self) -> KeyUpdates {
-        self.updates
+    pub(crate) fn into_parts(self) -> (KeyUpdates, Unsettled) {
+        (self.updates, self.unsettled)
     }
 
     /// Takes the body of an authentic handshake record; the ACK that is due in answer.
@@ -101,9 +114,9 @@ impl PostHandshake {
     ) -> Result<Option<[u8; ACK_LEN]>, Error> {
         Ok(match self.updates.received(body, number, opener)? {
             Handled::Updated { ack, is_requested } => {
-                self.left = Some(now);
+                self.unsettled.left = Some(now);
                 if is_requested {
-                    self.wanted.get_or_insert(false);
+                    self.unsettled.wanted.get_or_insert(false);
                 }
                 Some(ack)
             }
@@ -120,10 +133,10 @@ impl PostHandshake {
     /// As [`KeyUpdates::acknowledged`].
     pub(crate) fn acknowledged(&mut self, ack: &[u8], out: &mut Out<'_>) -> Result<(), Error> {
         for number in acknowledged_numbers(ack) {
-            self.flight.acknowledged(number);
+            self.unsettled.flight.acknowledged(number);
         }
         self.updates.acknowledged(ack, out.sealer)?;
-        if self.flight.is_empty() && !self.updates.is_pending() {
+        if self.unsettled.flight.is_empty() && !self.updates.is_pending() {
             self.timer.stop();
         }
         self.proceed(out)
@@ -131,13 +144,13 @@ impl PostHandshake {
 
     /// Wants a KeyUpdate sent as soon as nothing else waits for its ACK.
     pub(crate) fn want_update(&mut self, request: bool) {
-        let wanted = self.wanted.get_or_insert(request);
+        let wanted = self.unsettled.wanted.get_or_insert(request);
         *wanted |= request;
     }
 
     /// Whether a KeyUpdate is under way, or is to be.
     pub(crate) fn is_updating(&self) -> bool {
-        self.wanted.is_some() || self.updates.is_pending()
+        self.unsettled.wanted.is_some() || self.updates.is_pending()
     }
 
     /// Sends the KeyUpdate that is wanted, if it may go.
@@ -146,10 +159,10 @@ impl PostHandshake {
     ///
     /// [`Error::ConfidentialityLimit`] where no epoch or message number is left.
     pub(crate) fn proceed(&mut self, out: &mut Out<'_>) -> Result<(), Error> {
-        if !self.flight.is_empty() || self.updates.is_pending() {
+        if !self.unsettled.flight.is_empty() || self.updates.is_pending() {
             return Ok(());
         }
-        let Some(request) = self.wanted.take() else {
+        let Some(request) = self.unsettled.wanted.take() else {
             return Ok(());
         };
         self.updates.message(request)?;
@@ -178,7 +191,7 @@ impl PostHandshake {
         if !self.timer.expired(out.now) {
             return;
         }
-        self.flight.repeat(out);
+        self.unsettled.flight.repeat(out);
         if self.updates.is_pending() {
             self.send_update(out);
         }
@@ -187,8 +200,8 @@ impl PostHandshake {
     /// Forgets the keys of the epoch before, after a while.
     pub(crate) fn forget(&mut self, opener: &mut Opener, now: Instant) {
         let is_over = |left: Instant| now.saturating_duration_since(left) >= PREVIOUS_EPOCH;
-        if self.left.is_some_and(is_over) && opener.forget_previous() {
-            self.left = None;
+        if self.unsettled.left.is_some_and(is_over) && opener.forget_previous() {
+            self.unsettled.left = None;
         }
     }
 }

@@ -63,3 +63,21 @@ fn what_ends_at_the_integrity_limit_says_so_and_sends_no_more() {
     let refused = near.seal(b"data", &mut [0; 100]);
     assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
 }
+
+#[test]
+fn an_association_of_dtls_1_2_that_moves_has_its_last_flight_still() {
+    use underseal_record::dtls::EpochKeys;
+    use underseal_record::{SeqNo, TrafficKeys};
+    let keys = |side: u8| {
+        let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
+        let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0));
+        EpochKeys::new(keys.expect("its length"), 1).expect("epoch 1 has keys")
+    };
+    let parts = |side| Parts::new(keys(side), keys(1 - side), ReplayWindow::default());
+    let flight = vec![b"the last flight".to_vec()];
+    let near = Association::new(parts(0), flight.clone());
+    let near = Association::new(near.into_parts(), Vec::new());
+    let far = Association::new(parts(1), Vec::new());
+    let finished = sealed(&far, ContentType::HANDSHAKE, &[20, 0, 0, 0]);
+    assert_eq!(answers(&near, finished), flight);
+}

@@ -1,6 +1,7 @@
 //! DTLS 1.3: key updates, and messages that are acknowledged (RFC 9147 sections 5.8, 7 and 8).
 
 mod limits;
+mod moves;
 
 use std::net::UdpSocket;
 use std::thread;

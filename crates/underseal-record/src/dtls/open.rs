@@ -84,6 +84,27 @@ impl Opener {
         Ok(())
     }
 
+    /// Gives keys and window of the epoch before the current one back, if its records are opened still.
+    pub fn take_previous(&mut self) -> Option<(EpochKeys, ReplayWindow)> {
+        let previous = self.previous.take()?;
+        Some((previous.keys, previous.window))
+    }
+
+    /// Opens records of the epoch before the current one again, whose keys and window
+    /// [`take_previous`](Self::take_previous) gave.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::EpochOrder`](crate::ApiMisuse::EpochOrder) if the current keys do not follow these. Nothing was
+    /// changed then.
+    pub fn restore_previous(&mut self, keys: EpochKeys, window: ReplayWindow) -> Result<(), Error> {
+        keys.check_next(&self.current.keys)?;
+        let mut previous = EpochOpener::new(keys, window, self.backend());
+        previous.max_forged = self.current.max_forged;
+        self.previous = Some(Box::new(previous));
+        Ok(())
+    }
+
     /// Opens no more records of the epoch before the current one: its keys are overwritten. Whether
     /// there are none now.
     ///

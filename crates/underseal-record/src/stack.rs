@@ -4,12 +4,14 @@ use core::cell::Cell;
 use core::hint::black_box;
 
 /// Bytes below the caller's frame that are overwritten: more than the frames of the AEAD libraries
-/// are deep, and little for the smallest stacks that threads have. Tests of underseal measure both: 5 KiB
-/// in an optimised build, and twice as much in one that keeps a place for each move. Nothing tells a
-/// crate for certain how it is built, and so this is enough for either.
+/// are deep, and little for the smallest stacks that threads have. Tests of underseal measure it: 4.0 KB
+/// at most in a release build, and more than twice as much in one that keeps a place for each move.
+/// Nothing tells a crate for certain how it is built, and so this is enough for either.
 pub const DEPTH: usize = 16 * 1024;
 
-/// The same behind several steps, whose frames are on top of those of the libraries.
+/// The same behind several steps, whose frames are on top of those of the libraries: a hand-over after
+/// a handshake goes 9.8 KB deep in a release build
+/// (`cargo test --release -p underseal --lib goes_no_deeper -- --nocapture`).
 pub const DEPTH_OF_STEPS: usize = 2 * DEPTH;
 
 thread_local! {

@@ -42,17 +42,18 @@ pub(crate) enum StepName {
     /// The shim in the place of tokio-rustls: its API item by item, its own tests, programs of others;
     /// quinn's own tests
     Compat,
-    /// DTLS 1.3 with handshakes of the `boring` crate; it builds BoringSSL, once
+    /// DTLS 1.3 with handshakes of the `boring` crate; it builds BoringSSL, once, and runs only when asked for
     Boring,
     /// Each fuzz target for ten seconds
     Fuzz,
 }
 
-/// Runs the steps asked for, all of them by default, and stops at the first that fails. One that mostly waits runs
+/// Runs the steps asked for, all but `boring` by default, and stops at the first that fails. One that mostly waits runs
 /// beside those that come after it.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let everyday = StepName::everyday();
     let steps = if args.only.is_empty() {
-        StepName::value_variants()
+        &everyday
     } else {
         &args.only
     };
@@ -82,6 +83,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 impl StepName {
+    /// All but the one that builds a C++ library of many minutes.
+    fn everyday() -> Vec<Self> {
+        let all = Self::value_variants().iter().copied();
+        all.filter(|step| *step != Self::Boring).collect()
+    }
+
     /// The word that names the step on the command line.
     fn word(self) -> String {
         self.to_possible_value()

@@ -1,14 +1,13 @@
-//! Version 2 of the PROXY protocol: who a connection came from, told before its first byte
-//! (HAProxy's `proxy-protocol.txt`, section 2.2).
+//! The PROXY protocol: who a connection came from, told before its first byte (HAProxy's
+//! `proxy-protocol.txt`). Both versions are read; what is written is version 2 (section 2.2).
 //!
 //! ```text
 //! signature            ver cmd  fam proto  length   addresses            TLVs
 //! 0d 0a 0d 0a 00 0d 0a  2   1    1    1    00 0c    src dst sport dport  type length value …
 //! 51 55 49 54 0a
 //! ```
-//!
-//! The text form of version 1 is refused: its end has to be searched for, and what reads it must
-//! read too far.
+
+mod text;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -69,9 +68,9 @@ pub enum Parsed {
 /// Why bytes are no header: the fault of whoever sent them. The connection is to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// They do not begin with the signature.
+    /// They begin neither with the signature nor as the text form does.
     Signature,
-    /// They are of version 1, the text form.
+    /// They begin as the text form, version 1, and are none.
     Text,
     /// Neither of version 2.
     Version,
@@ -93,7 +92,7 @@ impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Signature => "no PROXY protocol header",
-            Self::Text => "a PROXY protocol header of version 1; version 2 is wanted",
+            Self::Text => "a PROXY protocol header of version 1 that is malformed",
             Self::Version => "a PROXY protocol header of an unknown version",
             Self::Command => "a PROXY protocol header with an unknown command",
             Self::Family => "a PROXY protocol header of neither TCP over IPv4 nor over IPv6",
@@ -111,13 +110,12 @@ impl fmt::Display for Malformed {
 /// Why it is none.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
     let seen = bytes.len().min(SIGNATURE.len());
+    let start = &bytes[..bytes.len().min(text::START.len())];
+    if !start.is_empty() && text::START.starts_with(start) {
+        return text::parse(bytes);
+    }
     if bytes[..seen] != SIGNATURE[..seen] {
-        let is_text = b"PROXY ".starts_with(&bytes[..bytes.len().min(6)]);
-        return Err(if is_text {
-            Malformed::Text
-        } else {
-            Malformed::Signature
-        });
+        return Err(Malformed::Signature);
     }
     let rest = &bytes[seen..];
     if rest.first().is_some_and(|byte| byte & 0xf0 != VERSION_2) {
@@ -129,7 +127,12 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
         Some(_) => return Err(Malformed::Command),
     };
     let &[_, family, high, low, ref rest @ ..] = rest else {
-        return Ok(Parsed::Incomplete { wanted: FIXED });
+        let wanted = if bytes.is_empty() {
+            text::SHORTEST
+        } else {
+            FIXED
+        };
+        return Ok(Parsed::Incomplete { wanted });
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
     if length > MAX_PAYLOAD {

@@ -77,6 +77,10 @@ mod tests {
         let received = receive(&mut stream).await.expect("a header");
         assert_eq!(received.addresses, addresses());
         assert_eq!(stream, b"hello");
+        let mut stream = &b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\nhello"[..];
+        let received = receive(&mut stream).await.expect("a header");
+        assert_eq!(received.addresses, addresses());
+        assert_eq!(stream, b"hello");
     }
 
     #[tokio::test]
@@ -84,7 +88,7 @@ mod tests {
         let bytes = header();
         let ended = receive(&mut &bytes[..27]).await.expect_err("ended");
         assert_eq!(ended.to_string(), "closed within the PROXY protocol header");
-        let text = receive(&mut &b"PROXY UNKNOWN\r\n"[..])
+        let text = receive(&mut &b"PROXY UNKNOWNS\r\n"[..])
             .await
             .expect_err("text");
         assert!(matches!(text, ReceiveError::Malformed(Malformed::Text)));

@@ -130,13 +130,17 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     pub(crate) listen: String,
 
-    /// Certificate chain, PEM, own certificate first
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub(crate) cert: Option<PathBuf>,
+    /// Answer plain HTTP here, with where the same is over TLS
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) redirect_http: Option<String>,
 
-    /// Private key of the certificate, PEM
+    /// Certificate chain, PEM, own certificate first; several for several names
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Vec<PathBuf>,
+
+    /// Private key of the certificate, PEM; of several in their order
     #[arg(long, value_name = "FILE", requires = "cert")]
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) key: Vec<PathBuf>,
 
     /// Worker threads [default: number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -3,6 +3,7 @@
 //! stdout carries data only (access log, list of connections, completions, man page); everything for people goes to
 //! stderr. Exit codes are the variants of [`exit::Exit`].
 
+mod certificates;
 mod cli;
 mod conns;
 mod development;

@@ -21,7 +21,7 @@ use underseal_server::listener;
 use underseal_server::live::{Registry, socket};
 use underseal_server::worker::Bounds;
 
-pub(crate) use self::arguments::ProxyArgs;
+pub(crate) use self::arguments::{EncodedSlash, ProxyArgs};
 use self::setup::Setup;
 use self::sockets::Sockets;
 use crate::exit::{Failure, say};
@@ -39,10 +39,9 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let count = listener::count(args.workers);
     let (sockets, address) = Sockets::bind(args, count)?;
     let metrics = Metrics::new(count);
-    let mut setup = Setup::new(args, address, offloads, Arc::clone(&metrics));
+    let mut setup = Setup::new(args, (address, reserve), offloads, Arc::clone(&metrics));
     let shared = Arc::new(setup.shared(Arc::clone(&log))?);
-    let names = shared.backends.iter().map(|backend| backend.at.clone());
-    if let Err(error) = keep_resolving(names) {
+    if let Err(error) = keep_resolving(&shared.backends) {
         tracing::warn!("names of backends are not looked up again: {error}");
     }
     let admin = args
@@ -58,8 +57,12 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let tables: Vec<_> = registry.tables().cloned().collect();
     let make =
         move |index: usize| Worker::new(Arc::clone(&shared), index, Arc::clone(&tables[index]));
+    let redirected = sockets.redirected();
     let workers = sockets.serve(&bounds, make)?;
     let mut banner = setup.banner(count);
+    if let Some(from) = redirected {
+        let _ = writeln!(banner, "redirect     http://{from}/");
+    }
     if let Some((_, address)) = &admin {
         let _ = writeln!(banner, "admin        http://{address}/metrics");
     }

@@ -30,6 +30,7 @@ mod stream;
 mod transfer;
 mod worker;
 
+use std::iter;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -39,13 +40,13 @@ use self::site::Site;
 use self::worker::{Shared, Timeouts, Worker};
 use crate::cli::ServeArgs;
 use crate::exit::{Failure, say};
-use crate::{development, diagnostics, offload};
+use crate::{certificates, development, diagnostics, offload};
 use underseal_server::access_log::Sink;
-use underseal_server::certificate::{Identity, Paths};
+use underseal_server::certificate::{Identities, Identity};
 use underseal_server::control::{self, Reloadable};
 use underseal_server::descriptors::Reserve;
 use underseal_server::live::{Registry, socket};
-use underseal_server::worker::Bounds;
+use underseal_server::worker::{Bounds, Sockets};
 use underseal_server::{listener, tls, worker as workers};
 
 /// Serves until a signal ends it.
@@ -65,21 +66,32 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let log = Sink::open(&args.access_log)?;
     let count = listener::count(args.workers);
     let (listeners, address) = listener::bind(&args.listen, count)?;
-    let (paths, development) = match (&args.cert, &args.key) {
-        (Some(certificate), Some(key)) => {
-            let (certificate, key) = (certificate.clone(), key.clone());
-            (Paths { certificate, key }, false)
-        }
-        _ => (development::certificate(address)?, true),
+    let redirect = args.redirect_http.as_deref();
+    let redirect = redirect
+        .map(|from| listener::bind(from, count))
+        .transpose()?;
+    let redirected = redirect.as_ref().map(|(_, from)| *from);
+    let given = certificates::pairs(&args.cert, &args.key)?;
+    let development = given.is_empty();
+    let (first, others) = match given.split_first() {
+        Some((first, others)) => (first.clone(), others.to_vec()),
+        None => (development::certificate(address)?, Vec::new()),
     };
+    let certificates = iter::once(&first).chain(&others);
+    let certificates: Vec<_> = certificates
+        .map(|paths| paths.certificate.clone())
+        .collect();
     let provider = tls::provider();
-    let identity = Arc::new(Identity::load(paths.clone(), Arc::clone(&provider))?);
+    let load = |paths| Identity::load(paths, Arc::clone(&provider)).map(Arc::new);
+    let others = others.into_iter().map(load).collect::<Result<_, _>>()?;
+    let identities = Identities::new(load(first)?, others);
     let shared = Shared {
         site,
-        tls: tls::config(Arc::clone(&identity), provider)?,
+        tls: tls::config(Arc::clone(&identities), Arc::clone(&provider))?,
         offloads,
         log: Arc::clone(&log),
         timeouts: timeouts(args),
+        port: address.port(),
     };
     let registry = Arc::new(Registry::new("serve", count));
     let bounds = Bounds {
@@ -88,20 +100,29 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     };
     let tables: Vec<_> = registry.tables().cloned().collect();
     let make = move |index: usize| Worker::new(shared.clone(), Arc::clone(&tables[index]));
-    let workers = workers::start(listeners, &bounds, make)?;
+    let redirects = redirect.into_iter().flat_map(|(listeners, _)| listeners);
+    let sockets = Sockets::pair(listeners, redirects);
+    let workers = workers::start(sockets, &bounds, make)?;
     let banner = Banner {
         dir: &args
             .dir
             .canonicalize()
             .unwrap_or_else(|_| PathBuf::from(&args.dir)),
         address,
+        redirected,
         workers: count,
-        fingerprint: identity.fingerprint(),
-        certificate: paths.certificate,
+        certificates: identities
+            .iter()
+            .map(|identity| identity.fingerprint())
+            .zip(certificates)
+            .collect(),
         development,
     };
     let reloadable = Reloadable {
-        files: vec![identity],
+        files: identities
+            .iter()
+            .map(|identity| Arc::clone(identity) as _)
+            .collect(),
         log,
         observer: Box::new(|_, _| ()),
     };

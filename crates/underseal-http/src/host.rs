@@ -100,6 +100,35 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// A host and its port in normal form, to be said in the place of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    text: Box<str>,
+    host_len: usize,
+}
+
+impl Named {
+    /// Of `host[:port]`; `None` if `text` is none, or ends where a port should begin.
+    pub fn new(text: &str) -> Option<Self> {
+        let normal = normal(text)?;
+        let host_len = split(normal.as_bytes())?.0.len();
+        let text = normal.into();
+        Some(Self { text, host_len })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn normal(&self) -> Normal<'_> {
+        Normal {
+            text: self.text.as_bytes(),
+            host_len: self.host_len,
+        }
+    }
+}
+
 /// The normal form of a host and its port, as [`Request::authority`](crate::Request::authority) gives
 /// it; `None` if `text` is none, or ends where a port should begin: requests may, and nobody means it.
 /// Allocates.

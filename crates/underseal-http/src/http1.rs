@@ -134,13 +134,10 @@ pub fn read<'a>(
     };
     let host = Authority::read(host)?;
     let target = Target::read(method, target_text, &host)?;
-    let (path, query) = match target {
-        Target::Path(path, query) => {
-            let path = normalise(path, &options.path, &mut room.path)?;
-            (Some(path), query)
-        }
-        Target::Server => (Some(&b"*"[..]), None),
-        Target::Tunnel => (None, None),
+    let (sent, query) = target.path();
+    let path = match target {
+        Target::Path(path, _) => Some(normalise(path, &options.path, &mut room.path)?),
+        Target::Server | Target::Tunnel => sent,
     };
     let spans = &room.spans[..parsed.headers.len()];
     Ok(Some(Head {
@@ -151,6 +148,7 @@ pub fn read<'a>(
         request: Request {
             method,
             path,
+            sent,
             query,
             host: host.normal(&mut room.host),
             fields: Fields::Head(seen, spans),

@@ -59,17 +59,16 @@ pub fn read<'a>(
         }
     };
     let room = &mut *scratch.0;
-    let (path, query) = match pseudo.target()? {
-        Target::Path(path, query) => {
-            let path = normalise(path, &options.path, &mut room.path)?;
-            (Some(path), query)
-        }
-        Target::Server => (Some(&b"*"[..]), None),
-        Target::Tunnel => (None, None),
+    let target = pseudo.target()?;
+    let (sent, query) = target.path();
+    let path = match target {
+        Target::Path(path, _) => Some(normalise(path, &options.path, &mut room.path)?),
+        Target::Server | Target::Tunnel => sent,
     };
     Ok(Request {
         method: pseudo.method,
         path,
+        sent,
         query,
         host: host.normal(&mut room.host),
         fields: Fields::Pairs(regular),

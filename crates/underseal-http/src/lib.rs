@@ -13,8 +13,10 @@ mod refusal;
 mod request;
 
 pub use head::{Framing, ReadOptions, Scratch};
-pub use outgoing::{Outgoing, Passage, Version};
-pub use path::{PathFault, PathOptions, has_parameter, is_normal, normalise};
+pub use outgoing::{Outgoing, Passage, PathForm, Upgrade, Version};
+pub use path::{
+    EncodedSlash, PathFault, PathOptions, has_encoded_slash, has_parameter, is_normal, normalise,
+};
 pub use refusal::Refusal;
 pub use request::Request;
 

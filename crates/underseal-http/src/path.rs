@@ -8,8 +8,8 @@ use std::fmt;
 pub struct PathOptions {
     /// `//` is read as `/`, as most servers do. Default: yes.
     pub merge_slashes: bool,
-    /// `%2F` is let through, as itself: it is never read as `/`. Default: no.
-    pub encoded_slash: bool,
+    /// What becomes of `%2F`. Default: it is refused.
+    pub encoded_slash: EncodedSlash,
     /// `%5C` is let through, as itself. Default: no.
     pub encoded_backslash: bool,
     /// `%00` to `%1F` and `%7F` are let through, as themselves. Default: no.
@@ -18,11 +18,23 @@ pub struct PathOptions {
     pub parameter: bool,
 }
 
+/// What becomes of `%2F` in a path: a separator to some, a letter to others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It is let through, as itself: it is never read as `/`.
+    Keep,
+    /// It is read as `/`.
+    Decode,
+}
+
 impl Default for PathOptions {
     fn default() -> Self {
         Self {
             merge_slashes: true,
-            encoded_slash: false,
+            encoded_slash: EncodedSlash::Reject,
             encoded_backslash: false,
             encoded_control: false,
             parameter: false,
@@ -34,7 +46,7 @@ impl PathOptions {
     /// Lets through all that can be: what a policy may name.
     pub const LENIENT: Self = Self {
         merge_slashes: true,
-        encoded_slash: true,
+        encoded_slash: EncodedSlash::Keep,
         encoded_backslash: true,
         encoded_control: true,
         parameter: true,
@@ -61,6 +73,8 @@ pub enum PathFault {
     DotParameter,
     /// `;` or `%3B`: a part of the name to some; others cut it off, and what follows in the segment.
     Parameter,
+    /// It is in another form than rules are compared with.
+    NotNormal,
     /// More bytes than there is room for.
     TooLong,
 }
@@ -77,6 +91,7 @@ impl PathFault {
             Self::EncodedControl => "encoded-control",
             Self::DotParameter => "dot-parameter",
             Self::Parameter => "path-parameter",
+            Self::NotNormal => "path-not-normal",
             Self::TooLong => "path-too-long",
         }
     }
@@ -93,6 +108,7 @@ impl fmt::Display for PathFault {
             Self::EncodedControl => "the path has an encoded control character",
             Self::DotParameter => "the path has a dot segment with a parameter",
             Self::Parameter => "the path has a parameter",
+            Self::NotNormal => "the path is not in normal form",
             Self::TooLong => "the path is too long",
         })
     }
@@ -179,7 +195,7 @@ fn rewrite(path: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, 
     }
     let mut len = 0;
     let mut rest = path;
-    while let Some(text) = rest.strip_prefix(b"/") {
+    while let Some(text) = behind_separator(rest, options.encoded_slash) {
         out[len] = b'/';
         let begin = len + 1;
         let segment = Segment::decode(text, options, &mut out[begin..])?;
@@ -207,6 +223,15 @@ fn rewrite(path: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, 
     Ok(len)
 }
 
+/// What stands behind a separator of segments, if `text` begins with one.
+fn behind_separator(text: &[u8], encoded: EncodedSlash) -> Option<&[u8]> {
+    match text {
+        [b'/', behind @ ..] => Some(behind),
+        [b'%', b'2', b'F' | b'f', behind @ ..] if encoded == EncodedSlash::Decode => Some(behind),
+        _ => None,
+    }
+}
+
 /// A segment in normal form.
 #[derive(Default)]
 struct Segment {
@@ -218,15 +243,20 @@ struct Segment {
 }
 
 impl Segment {
-    /// Decodes what `text` begins with, up to a `/`, into `out`.
+    /// Decodes what `text` begins with, up to a separator, into `out`.
     fn decode(text: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<Self, PathFault> {
         let mut segment = Self::default();
         while let Some(byte) = text.get(segment.taken) {
+            let ahead = &text[segment.taken..];
             match (CLASSES[usize::from(*byte)], byte) {
                 (Class::Bad, _) => return Err(PathFault::Byte),
-                (Class::Special, b'/') => break,
+                (Class::Special, b'/' | b'%')
+                    if behind_separator(ahead, options.encoded_slash).is_some() =>
+                {
+                    break;
+                }
                 (Class::Special, b'%') => {
-                    segment.decode_one(&text[segment.taken + 1..], options, out)?;
+                    segment.decode_one(&ahead[1..], options, out)?;
                     segment.taken += 3;
                     continue;
                 }
@@ -267,7 +297,7 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 fn check_encoded(decoded: u8, options: &PathOptions) -> Result<(), PathFault> {
     match decoded {
-        b'/' if !options.encoded_slash => Err(PathFault::EncodedSlash),
+        b'/' if options.encoded_slash == EncodedSlash::Reject => Err(PathFault::EncodedSlash),
         b'\\' if !options.encoded_backslash => Err(PathFault::EncodedBackslash),
         0..=0x1f | 0x7f if !options.encoded_control => Err(PathFault::EncodedControl),
         _ => Ok(()),
@@ -286,6 +316,12 @@ fn hex(digit: &u8) -> Option<u8> {
 /// Whether a path in normal form has a parameter (RFC 3986 section 3.3): `;` or `%3B`.
 pub fn has_parameter(path: &[u8]) -> bool {
     path.contains(&b';') || path.windows(3).any(|coded| coded == b"%3B")
+}
+
+/// Whether a path has an encoded slash: `%2F`.
+pub fn has_encoded_slash(path: &[u8]) -> bool {
+    path.windows(3)
+        .any(|coded| coded.eq_ignore_ascii_case(b"%2F"))
 }
 
 fn is_dot_parameter(segment: &[u8]) -> bool {
@@ -347,6 +383,28 @@ mod tests {
         let refused = normal("/a%3bb", &PathOptions::default());
         assert_eq!(refused, Err(PathFault::Parameter));
         assert_eq!(normal("/..;/b", &options), Err(PathFault::DotParameter));
+    }
+
+    #[test]
+    fn an_encoded_slash_is_one_if_asked() {
+        let options = |encoded_slash| PathOptions {
+            encoded_slash,
+            ..PathOptions::default()
+        };
+        for (path, kept, decoded) in [
+            ("/a%2fb", "/a%2Fb", "/a/b"),
+            ("/a/%2e%2e%2Fb", "/a/..%2Fb", "/b"),
+            ("/%2F%2Fa%2F", "/%2F%2Fa%2F", "/a/"),
+            ("/a%2F", "/a%2F", "/a/"),
+            ("/a%252Fb", "/a%252Fb", "/a%252Fb"),
+        ] {
+            let keep = options(EncodedSlash::Keep);
+            assert_eq!(normal(path, &keep).as_deref(), Ok(kept), "{path}");
+            let decode = options(EncodedSlash::Decode);
+            assert_eq!(normal(path, &decode).as_deref(), Ok(decoded), "{path}");
+        }
+        let refused = normal("/a%2F..;/b", &options(EncodedSlash::Decode));
+        assert_eq!(refused, Err(PathFault::DotParameter));
     }
 
     #[test]

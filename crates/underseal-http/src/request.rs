@@ -9,6 +9,8 @@ use crate::host::Normal;
 pub struct Request<'a> {
     pub(crate) method: &'a [u8],
     pub(crate) path: Option<&'a [u8]>,
+    /// The same as it was sent.
+    pub(crate) sent: Option<&'a [u8]>,
     /// What stands behind the `?` of the target.
     pub(crate) query: Option<&'a [u8]>,
     pub(crate) host: Normal<'a>,

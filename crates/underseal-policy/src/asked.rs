@@ -2,7 +2,7 @@
 //! there.
 
 use underseal_http::fields::can_be_taken_for;
-use underseal_http::{PathFault, Refusal, Request, has_parameter};
+use underseal_http::{PathFault, Refusal, Request, has_encoded_slash, has_parameter};
 
 use crate::condition::Key;
 use crate::model::{Action, AuthorizationPolicy, Operation};
@@ -15,6 +15,15 @@ pub struct Asked {
     paths: bool,
     /// In lower case.
     fields: Vec<Box<[u8]>>,
+}
+
+/// What all who serve a request take for a part of a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keeps {
+    /// `;` and `%3B`.
+    pub parameters: bool,
+    /// `%2F`.
+    pub encoded_slashes: bool,
 }
 
 impl Asked {
@@ -58,12 +67,20 @@ impl Asked {
         fields.any(|field| can_be_taken_for(name, field))
     }
 
+    /// Whether a rule asks for paths.
+    pub fn paths(&self) -> bool {
+        self.paths
+    }
+
     /// Why a request is refused before any rule is asked: whoever serves it may see another path, method
-    /// or field than the rules; `keeps_parameters` says that all who serve it take `;` in a path for a part
-    /// of the name.
-    pub fn refuses(&self, request: &Request<'_>, keeps_parameters: bool) -> Option<Refusal> {
-        if self.paths && !keeps_parameters && request.path().is_some_and(has_parameter) {
+    /// or field than the rules.
+    pub fn refuses(&self, request: &Request<'_>, keeps: Keeps) -> Option<Refusal> {
+        let path = request.path().filter(|_| self.paths).unwrap_or_default();
+        if !keeps.parameters && has_parameter(path) {
             return Some(Refusal::Path(PathFault::Parameter));
+        }
+        if !keeps.encoded_slashes && has_encoded_slash(path) {
+            return Some(Refusal::Path(PathFault::EncodedSlash));
         }
         if let Some(named) = &self.methods
             && is_in_other_case(request.method(), named)

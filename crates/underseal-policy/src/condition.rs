@@ -9,6 +9,8 @@ pub(crate) enum Key {
     /// Every field line of this name, in lower case.
     Header(Box<[u8]>),
     SourceIp,
+    /// Behind proxies that are trusted.
+    SourceRemoteIp,
     SourceNamespace,
     SourcePrincipal,
     SourceTrustDomain,
@@ -29,8 +31,9 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    const ALL: [(&str, Self); 12] = [
+    const ALL: [(&str, Self); 13] = [
         ("source.ip", Self::SourceIp),
+        ("source.remoteIp", Self::SourceRemoteIp),
         ("source.namespace", Self::SourceNamespace),
         ("source.principal", Self::SourcePrincipal),
         ("source.trustDomain", Self::SourceTrustDomain),
@@ -117,7 +120,9 @@ impl Key {
     /// Whether `text` can be a value of this key.
     pub(crate) fn check(&self, text: &str) -> Result<(), String> {
         match self {
-            Self::SourceIp | Self::DestinationIp => pattern::ip_block(text).map(drop),
+            Self::SourceIp | Self::SourceRemoteIp | Self::DestinationIp => {
+                pattern::ip_block(text).map(drop)
+            }
             Self::DestinationPort => pattern::port(text).map(drop),
             Self::RequestPrincipal => RequestPrincipal::parse(text).map(drop),
             _ => self.pattern(text).map(drop),

@@ -137,12 +137,15 @@ pub struct Connection<'a> {
     pub source: Peer<'a>,
     /// Who accepted it.
     pub destination: Peer<'a>,
-    /// The port that it was opened to.
+    /// The port that it was opened to; 0 where nobody knows, or there is none.
     pub port: u16,
     /// What carries it.
     pub transport: Transport,
     /// The server name that the source asked for in its ClientHello, in any case.
     pub sni: Fact<'a>,
+    /// Who sent the request that is judged, behind proxies that are trusted to tell it; without one, whoever
+    /// opened the connection. `None` where nobody knows.
+    pub remote_ip: Option<IpAddr>,
     /// The token of the request on it that is judged.
     pub token: Token<'a>,
 }

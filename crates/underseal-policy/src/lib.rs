@@ -18,7 +18,7 @@ mod template;
 mod token;
 mod validate;
 
-pub use asked::Asked;
+pub use asked::{Asked, Keeps};
 pub use connection::{Connection, Fact, Peer, Transport};
 pub use convert::{ConvertOptions, Converted, Document, Note, Outcome, convert, examine, to_yaml};
 pub use decision::{Decision, Match, Reason, Verdict};

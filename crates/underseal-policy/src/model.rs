@@ -267,7 +267,8 @@ pub struct Operation {
 #[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields, extend("minProperties" = 2))]
 pub struct Condition {
-    /// `request.headers[NAME]`, `source.ip`, `source.namespace`, `source.principal`,
+    /// `request.headers[NAME]`, `source.ip`, `source.remoteIp` (behind trusted proxies),
+    /// `source.namespace`, `source.principal`,
     /// `source.trustDomain`, `source.serviceAccount` (`NAMESPACE/ACCOUNT`), `source.labels[NAME]`,
     /// `destination.ip`, `destination.port`, `destination.principal`, `destination.labels[NAME]`,
     /// `connection.sni`, `connection.transport` (`tcp` or `udp`); of a verified token

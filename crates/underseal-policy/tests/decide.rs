@@ -518,3 +518,45 @@ fn what_a_template_does_not_take_everywhere_is_decided_against() {
         assert_eq!(verdict, expected, "{action} {path}");
     }
 }
+
+#[test]
+fn who_is_behind_proxies_is_another_than_who_connects() {
+    let connection = |remote: Option<&str>| Connection {
+        remote_ip: remote.map(|remote| remote.parse().expect("an address")),
+        ..from(None)
+    };
+    let [allow, deny] = ["ALLOW", "DENY"].map(|action| {
+        let rule = "{ when: [{ key: source.remoteIp, values: ['192.0.2.0/24'] }] }";
+        matcher(&[&format!("{{ action: {action}, rules: [{rule}] }}")])
+    });
+    for (remote, allowed, denied) in [
+        (Some("192.0.2.1"), Verdict::Allow, Verdict::Deny),
+        (Some("::ffff:192.0.2.1"), Verdict::Allow, Verdict::Deny),
+        (Some("10.1.2.3"), Verdict::Deny, Verdict::Allow),
+        (None, Verdict::Deny, Verdict::Deny),
+    ] {
+        let verdict = allow.decide(&connection(remote), None).verdict;
+        assert_eq!(verdict, allowed, "{remote:?}");
+        let verdict = deny.decide(&connection(remote), None).verdict;
+        assert_eq!(verdict, denied, "{remote:?}");
+    }
+}
+
+#[test]
+fn a_port_that_nobody_knows_is_decided_against_the_request() {
+    let nowhere = Connection {
+        port: 0,
+        ..from(None)
+    };
+    for key in ["values", "notValues"] {
+        for (action, verdict) in [("ALLOW", Verdict::Deny), ("DENY", Verdict::Deny)] {
+            let rule = format!("{{ when: [{{ key: destination.port, {key}: ['8080'] }}] }}");
+            let matcher = matcher(&[&format!("{{ action: {action}, rules: [{rule}] }}")]);
+            assert_eq!(
+                matcher.decide(&nowhere, None).verdict,
+                verdict,
+                "{action} {key}"
+            );
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod names;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,12 +36,21 @@ use underseal_server::current::Latest;
 /// A backend, as the command line names it.
 #[derive(Clone)]
 pub struct Address {
-    /// For logs: `HOST:PORT`.
+    /// For logs: `HOST:PORT`, or `unix:PATH`.
     pub name: Box<str>,
-    /// Where it is; what the name stands for is tried in this order.
-    pub at: Name,
+    /// Where it is.
+    pub at: At,
     /// What the certificate has to prove; `None` without TLS.
     pub tls: Option<ServerName<'static>>,
+}
+
+/// Where a backend is.
+#[derive(Clone)]
+pub enum At {
+    /// What the name stands for is tried in its order.
+    Name(Name),
+    /// A socket in the file system; without TLS.
+    Path(Arc<Path>),
 }
 
 /// The backends of a worker.
@@ -57,8 +67,14 @@ struct Target {
     address: Address,
     /// The server name that TLS asks for (RFC 6066 section 3): none for an address.
     sni: Option<Rc<str>>,
-    sockets: Latest<Vec<SocketAddr>>,
+    sockets: Sockets,
     health: Health,
+}
+
+/// Where one of them is now.
+enum Sockets {
+    Addresses(Latest<Vec<SocketAddr>>),
+    Path(Arc<Path>),
 }
 
 /// A connection to a backend; boxed wherever it is handed on, since those who wait for one are many.
@@ -75,7 +91,8 @@ pub(crate) struct Backend {
 pub(crate) struct Known {
     /// Which of the backends it is.
     pub(crate) target: usize,
-    pub(crate) address: SocketAddr,
+    /// Where it is; `None` of a socket in the file system.
+    pub(crate) address: Option<SocketAddr>,
     /// The SPIFFE ID that its certificate proved.
     pub(crate) principal: Option<Rc<str>>,
     /// The server name that it was asked for.
@@ -92,7 +109,10 @@ impl Backends {
         let target = |address: &Address| Target {
             address: address.clone(),
             sni: address.server_name().map(Rc::from),
-            sockets: Latest::of(&address.at.sockets),
+            sockets: match &address.at {
+                At::Name(name) => Sockets::Addresses(Latest::of(&name.sockets)),
+                At::Path(path) => Sockets::Path(Arc::clone(path)),
+            },
             health: Health::default(),
         };
         Self {
@@ -106,6 +126,15 @@ impl Backends {
     /// The name of a backend, for logs.
     pub(crate) fn name_of(&self, target: usize) -> &str {
         &self.targets[target].address.name
+    }
+
+    /// The host that a backend is asked for by ourselves.
+    pub(crate) fn host_of(&self, target: usize) -> &str {
+        let address = &self.targets[target].address;
+        match &address.at {
+            At::Name(_) => &address.name,
+            At::Path(_) => "localhost",
+        }
     }
 
     /// The name of the backend that a connection is to.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
+use underseal_http::http1::Glimpse;
 use underseal_policy::Transport;
 use underseal_policy::model::Direction;
 
@@ -18,10 +19,11 @@ use super::session::Session;
 use super::stream::{Io, Stream};
 use super::worker::Worker;
 use super::{http1, http2, proxy_protocol, tcp};
-use underseal_server::certificate::Identity;
+use underseal_server::certificate::{Identities, Identity};
 use underseal_server::closing::{self, End};
 use underseal_server::live::Established;
 use underseal_server::plain_http;
+use underseal_server::redirect::{self, Answered};
 use underseal_server::watch::{Phase, Watch};
 
 /// Serves a connection that was just accepted, until it ends.
@@ -45,6 +47,35 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr
     }
 }
 
+/// Leads a connection of plain HTTP to TLS.
+pub(crate) async fn redirect(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
+    let watch = worker.watches.add();
+    let _open = worker.tally.connection(Side::Client);
+    let started = Instant::now();
+    let mut session = begin(&tcp, remote);
+    session.logged = log::describe(&session, None);
+    let log = |seen: &Glimpse<'_>, answered: Answered| {
+        let mut line = worker.buffers.take();
+        worker
+            .clock
+            .with_now(|_, time| log::begin(&mut line, time, &session, "http/1.1"));
+        log::seen(&mut line, seen);
+        log::unjudged(&mut line);
+        let outcome = Outcome {
+            status: answered.status,
+            bytes_out: answered.length,
+            is_own: true,
+            duration: started.elapsed(),
+            error: answered.error,
+            ..Outcome::default()
+        };
+        worker.conclude(line, Some(metrics::Protocol::Http1), &outcome);
+    };
+    let date = || worker.clock.with_now(|date, _| date.to_owned());
+    let patience = (&watch, worker.timeouts().header);
+    redirect::answer(patience, tcp, worker.shared.redirect_to, date, log).await;
+}
+
 /// Ends a connection.
 pub(crate) async fn close(watch: &Watch, mut stream: Stream, end: End) {
     if end == End::Abort {
@@ -53,17 +84,13 @@ pub(crate) async fn close(watch: &Watch, mut stream: Stream, end: End) {
     closing::close(watch, &mut stream, end).await;
 }
 
-async fn open(
-    worker: &Rc<Worker>,
-    watch: &Watch,
-    mut tcp: TcpStream,
-    remote: SocketAddr,
-) -> Option<(Stream, Session)> {
+/// What is known of a connection that was just accepted.
+fn begin(tcp: &TcpStream, remote: SocketAddr) -> Session {
     // A socket that was reset in this moment may have no address any more.
     let local = tcp
         .local_addr()
         .unwrap_or_else(|_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-    let mut session = Session {
+    Session {
         remote,
         local,
         is_told: true,
@@ -75,7 +102,16 @@ async fn open(
         destination: Principal::default(),
         logged: Box::default(),
         forwarded: Box::default(),
-    };
+    }
+}
+
+async fn open(
+    worker: &Rc<Worker>,
+    watch: &Watch,
+    mut tcp: TcpStream,
+    remote: SocketAddr,
+) -> Option<(Stream, Session)> {
+    let mut session = begin(&tcp, remote);
     if worker.shared.accept_proxy {
         receive_proxy_header(worker, watch, &mut tcp, &mut session).await?;
     }
@@ -86,7 +122,7 @@ async fn open(
     };
     name_ourselves(worker, &mut session);
     session.logged = log::describe(&session, session.proven());
-    session.forwarded = session.describe_forwarded();
+    session.forwarded = session.describe_forwarded(worker.shared.forwarded);
     Some((stream, session))
 }
 
@@ -126,17 +162,30 @@ async fn receive_proxy_header(
 pub(crate) fn name_ourselves(worker: &Worker, session: &mut Session) {
     let shared = &worker.shared;
     match shared.direction {
-        Direction::Ingress => session.destination = own(shared.server_identity.as_deref()),
+        Direction::Ingress => {
+            let identities = shared.server_identities.as_deref();
+            session.destination = identities.map_or_else(Principal::default, |identities| {
+                shown(identities, session.sni.as_deref())
+            });
+        }
         Direction::Egress if session.tls.is_none() => {
-            session.source = own(shared.client_identity.as_deref());
+            let own = shared.client_identity.as_deref().map(Identity::pair);
+            session.source = Principal::of(own.as_deref().map(|pair| &*pair.cert));
         }
         Direction::Egress => {}
     }
 }
 
-fn own(identity: Option<&Identity>) -> Principal {
-    let pair = identity.map(Identity::pair);
-    Principal::of(pair.as_deref().map(|pair| &*pair.cert))
+/// What was proved to a client that asked for `name`. Of several certificates for one name nobody tells which
+/// it was shown.
+fn shown(identities: &Identities, name: Option<&str>) -> Principal {
+    let pairs = identities.of(name);
+    let mut proved = pairs.iter().map(|pair| Principal::of(Some(&*pair.cert)));
+    let first = proved.next().unwrap_or_default();
+    match proved.all(|other| other == first) {
+        true => first,
+        false => Principal::Unclear,
+    }
 }
 
 async fn accept_tls(

@@ -14,23 +14,24 @@ pub(crate) mod response;
 mod retry;
 
 use http::uri::Scheme;
-use underseal_http::{Framing, Outgoing, Passage, Request, Version};
+use underseal_http::{Framing, Outgoing, Passage, Request, Upgrade, Version};
 
 pub(crate) use self::deadline::{Deadline, Late, Wait};
 pub(crate) use self::heads::Heads;
 pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
 pub(crate) use self::reach::{Connected, Unreached, reach};
 pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
+use crate::forwarded::{FIELD, Forwarded, Told};
 use crate::session::Session;
 use crate::worker::Worker;
 
 /// How a request came in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Incoming {
+pub(crate) struct Incoming<'a> {
     /// How its body is delimited; of HTTP/2 without Content-Length, [`Framing::Chunked`].
     pub(crate) framing: Framing,
     /// Whether it may go on with another protocol.
-    pub(crate) upgrade: bool,
+    pub(crate) upgrade: Upgrade<'a>,
 }
 
 /// Writes down what goes on of `request`, which is not CONNECT.
@@ -38,18 +39,51 @@ pub(crate) fn write_down(
     worker: &Worker,
     session: &Session,
     request: &Request<'_>,
-    incoming: Incoming,
+    incoming: Incoming<'_>,
 ) -> Outgoing {
     let version = worker.to_version();
+    let told = worker.told(session, request);
+    let ours = told.as_ref().map(|told| worker.forward(session, told));
     let passage = Passage {
-        version,
-        framing: incoming.framing,
-        upgrade: incoming.upgrade && version == Version::Http11,
-        ours: &session.forwarded,
+        upgrade: match version {
+            Version::Http11 => incoming.upgrade,
+            Version::Http2 => Upgrade::None,
+        },
+        path: worker.path_form(),
+        host: worker.shared.host.as_ref(),
+        client: told.map_or_else(|| session.ip(), |told| told.client),
+        ours: ours.as_deref().unwrap_or(&session.forwarded),
+        ..Passage::new(version, incoming.framing)
     };
     let mut outgoing = worker.heads.take();
     outgoing.write(request, &passage);
     outgoing
+}
+
+impl Worker {
+    /// What a client that is trusted tells of whom it took a request from.
+    fn told(&self, session: &Session, request: &Request<'_>) -> Option<Told> {
+        let remote = session.ip()?;
+        let trusted = &self.shared.trusted_proxies;
+        trusted
+            .has(remote)
+            .then(|| Told::of(request, remote, trusted))
+    }
+
+    /// What the backend is told of it.
+    fn forward(&self, session: &Session, told: &Told) -> Box<[(&'static str, Box<str>)]> {
+        let remote = session.remote.ip().to_canonical();
+        let value: Box<str> = match (self.shared.forwarded, told.client) {
+            (Forwarded::Append, _) => told.appended(remote).into(),
+            (Forwarded::Set, Some(client)) => client.to_string().into(),
+            (Forwarded::Set, None) | (Forwarded::Off, _) => return session.forwarded.clone(),
+        };
+        let ours = session.forwarded.iter().map(|(name, own)| match *name {
+            FIELD => (FIELD, value.clone()),
+            name => (name, own.clone()),
+        });
+        ours.collect()
+    }
 }
 
 /// The scheme of what comes on a connection, and goes on under it: how a request came only we may say.

@@ -16,6 +16,7 @@ mod flood;
 mod forward;
 mod frames;
 pub(crate) mod gathered;
+mod inbound;
 mod kept;
 pub(crate) mod limits;
 mod request;
@@ -42,6 +43,7 @@ use super::session::Session;
 use super::stream::Stream;
 use super::upstream::Upstreams;
 use super::worker::Worker;
+use underseal_http::Version;
 use underseal_server::closing::linger;
 use underseal_server::watch::{Phase, Stop, Watch};
 
@@ -63,10 +65,11 @@ struct Client {
 pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, session: Session) {
     let engines = stream.engines();
     let flooded = Flooded::default();
-    let stream = Gathered::new(stream);
+    let stream = Gathered::of_client(stream);
     let unseen = Unseen::default();
     let guarded = Guarded::new(stream.clone(), flooded.clone(), unseen.clone());
-    let builder = limits::server(worker.shared.read_options.max_head);
+    let has_websocket = worker.to_version() == Version::Http11;
+    let builder = limits::server(worker.shared.read_options.max_head, has_websocket);
     watch.enter(Phase::Busy, worker.timeouts().header);
     let handshake = builder.handshake(guarded);
     let connection = match watch.until(pin!(handshake)).await {

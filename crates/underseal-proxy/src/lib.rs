@@ -14,6 +14,7 @@ pub mod datagrams;
 mod error;
 mod exchange;
 mod flow;
+mod forwarded;
 mod http1;
 mod http2;
 mod log;
@@ -36,10 +37,11 @@ mod upstream;
 mod websocket;
 mod worker;
 
-pub use backend::{Address, HealthCheck, Name, keep_resolving};
+pub use backend::{Address, At, HealthCheck, Name, keep_resolving};
 pub use error::Error;
+pub use forwarded::{Block, Forwarded, TrustedProxies};
 pub use metrics::{Metrics, Reload};
-pub use protocol::{ClientAuth, MinTls, PathParameters, Protocol, ToProtocol};
+pub use protocol::{ClientAuth, EncodedSlash, MinTls, PathParameters, Protocol, ToProtocol};
 #[cfg(feature = "dtls")]
 pub use worker::Dtls;
 pub use worker::{Shared, Timeouts, Worker};

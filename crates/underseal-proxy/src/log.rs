@@ -103,6 +103,12 @@ pub(crate) fn refused(line: &mut Vec<u8>) {
     line.extend_from_slice(b",\"policy\":null,\"rule\":null,\"attribute\":null,\"audit\":null");
 }
 
+/// In the place of [`judged`], for what goes nowhere, whoever asks for it.
+pub(crate) fn unjudged(line: &mut Vec<u8>) {
+    line.extend_from_slice(b",\"verdict\":null,\"policy\":null,\"rule\":null");
+    line.extend_from_slice(b",\"attribute\":null,\"audit\":null");
+}
+
 /// Completes a line.
 pub(crate) fn finish(line: &mut Vec<u8>, outcome: &Outcome<'_>) {
     match outcome.status {

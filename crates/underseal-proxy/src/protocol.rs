@@ -50,6 +50,17 @@ impl MinTls {
     }
 }
 
+/// What becomes of a path with `%2F` in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// It is refused.
+    Reject,
+    /// It is judged and forwarded as it is.
+    Keep,
+    /// It is judged and forwarded as `/`.
+    Decode,
+}
+
 /// What becomes of a path with `;` in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathParameters {

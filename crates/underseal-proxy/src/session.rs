@@ -1,9 +1,10 @@
 //! What is known of a client's connection before it says anything.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use underseal_policy::{Connection, Peer, Token, Transport};
 
+use super::forwarded::{FIELD, Forwarded};
 use super::principal::Principal;
 
 /// A connection of a client.
@@ -50,22 +51,31 @@ impl Session {
             port: self.local.port(),
             transport: self.transport,
             sni: self.sni.as_deref().into(),
+            // What proxies in front tell, each request tells anew.
+            remote_ip: self.ip(),
             token: Token::Unknown,
         }
     }
 
+    /// The client's address, if it is told.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.is_told.then(|| self.remote.ip().to_canonical())
+    }
+
     /// What [`Session::forwarded`] holds.
-    pub(crate) fn describe_forwarded(&self) -> Box<[(&'static str, Box<str>)]> {
+    pub(crate) fn describe_forwarded(&self, told: Forwarded) -> Box<[(&'static str, Box<str>)]> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let client = match self.is_told {
-            true => self.remote.ip().to_canonical().to_string(),
+        let client = match self.ip() {
+            Some(ip) => ip.to_string(),
             // As RFC 7239 section 6.2 says it.
-            false => "unknown".to_owned(),
+            None => "unknown".to_owned(),
         };
-        let mut fields: Vec<(_, Box<str>)> = vec![
-            ("X-Forwarded-For", client.into()),
-            ("X-Forwarded-Proto", scheme.into()),
-        ];
+        let mut fields: Vec<(_, Box<str>)> = match told {
+            Forwarded::Off => Vec::new(),
+            Forwarded::Set | Forwarded::Append => {
+                vec![(FIELD, client.into()), ("X-Forwarded-Proto", scheme.into())]
+            }
+        };
         if let Some(principal) = self.proven() {
             fields.push(("X-Underseal-Principal", principal.into()));
         }
@@ -104,7 +114,7 @@ mod tests {
         session.is_told = false;
         assert_eq!(session.connection().source.ip, None);
         assert_eq!(session.connection().destination.ip, None);
-        let said = session.describe_forwarded();
+        let said = session.describe_forwarded(Forwarded::Set);
         assert_eq!(said[0], ("X-Forwarded-For", "unknown".into()));
     }
 }

@@ -2,14 +2,14 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use underseal::Direction;
 
 use super::chunk::Chunk;
@@ -31,6 +31,8 @@ pub(crate) struct Stream {
 /// What a stream runs over.
 pub(crate) enum Io {
     Plain(TcpStream),
+    /// Of a backend.
+    Unix(UnixStream),
     /// Of a client.
     Accepted(underseal::server::TlsStream<TcpStream>),
     /// Of a backend.
@@ -41,6 +43,7 @@ macro_rules! each {
     ($io:expr, $stream:ident => $call:expr) => {
         match $io {
             Io::Plain($stream) => $call,
+            Io::Unix($stream) => $call,
             Io::Accepted($stream) => $call,
             Io::Connected($stream) => $call,
         }
@@ -58,12 +61,13 @@ impl Stream {
         }
     }
 
-    /// The TCP connection below.
-    pub(crate) fn tcp(&self) -> &TcpStream {
+    /// The TCP connection below, if it is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match &self.io {
-            Io::Plain(tcp) => tcp,
-            Io::Accepted(stream) => stream.get_ref().0,
-            Io::Connected(stream) => stream.get_ref().0,
+            Io::Plain(tcp) => Some(tcp),
+            Io::Unix(_) => None,
+            Io::Accepted(stream) => Some(stream.get_ref().0),
+            Io::Connected(stream) => Some(stream.get_ref().0),
         }
     }
 
@@ -76,7 +80,7 @@ impl Stream {
     pub(crate) fn take_down(&self) {
         let Some(place) = &self.place else { return };
         match &self.io {
-            Io::Plain(_) => {}
+            Io::Plain(_) | Io::Unix(_) => {}
             Io::Accepted(stream) => place.take_down(stream.counters(), stream.engines()),
             Io::Connected(stream) => place.take_down(stream.counters(), stream.engines()),
         }
@@ -87,7 +91,7 @@ impl Stream {
         match &self.io {
             Io::Accepted(stream) => stream.get_ref().1.alpn_protocol(),
             Io::Connected(stream) => stream.get_ref().1.alpn_protocol(),
-            Io::Plain(_) => None,
+            Io::Plain(_) | Io::Unix(_) => None,
         }
     }
 
@@ -99,7 +103,7 @@ impl Stream {
     /// The engines of a TLS stream, by direction.
     pub(crate) fn engines(&self) -> Option<underseal::Engines> {
         match &self.io {
-            Io::Plain(_) => None,
+            Io::Plain(_) | Io::Unix(_) => None,
             Io::Accepted(stream) => Some(stream.engines()),
             Io::Connected(stream) => Some(stream.engines()),
         }
@@ -112,7 +116,7 @@ impl Stream {
         let is_next = direction == Direction::Tx || self.unread.is_empty();
         is_next
             && match &mut self.io {
-                Io::Plain(_) => true,
+                Io::Plain(_) | Io::Unix(_) => true,
                 Io::Accepted(stream) => stream.splices(direction),
                 Io::Connected(stream) => stream.splices(direction),
             }
@@ -129,9 +133,8 @@ impl Stream {
         len: usize,
     ) -> Poll<io::Result<usize>> {
         let moved = ready!(match &mut self.io {
-            Io::Plain(tcp) => poll_splice(tcp, cx, Interest::READABLE, |tcp| {
-                splice(tcp, None, pipe, None, len, SpliceFlags::NONBLOCK)
-            }),
+            Io::Plain(tcp) => poll_splice_to(tcp, cx, pipe, len),
+            Io::Unix(unix) => poll_splice_to(unix, cx, pipe, len),
             Io::Accepted(stream) => stream.poll_splice_to(cx, pipe, len),
             Io::Connected(stream) => stream.poll_splice_to(cx, pipe, len),
         })?;
@@ -150,9 +153,8 @@ impl Stream {
         len: usize,
     ) -> Poll<io::Result<usize>> {
         let moved = ready!(match &mut self.io {
-            Io::Plain(tcp) => poll_splice(tcp, cx, Interest::WRITABLE, |tcp| {
-                splice(pipe, None, tcp, None, len, SpliceFlags::NONBLOCK)
-            }),
+            Io::Plain(tcp) => poll_splice_from(tcp, cx, pipe, len),
+            Io::Unix(unix) => poll_splice_from(unix, cx, pipe, len),
             Io::Accepted(stream) => stream.poll_splice_from(cx, pipe, len),
             Io::Connected(stream) => stream.poll_splice_from(cx, pipe, len),
         })?;
@@ -165,7 +167,7 @@ impl Stream {
     }
 
     /// Ends the stream such that what was sent cannot be taken for complete: TLS without
-    /// close_notify, TCP by a reset.
+    /// close_notify, TCP by a reset. A socket in the file system has no such end.
     pub(crate) fn abort(self) {
         if let Io::Plain(tcp) = self.io
             && let Err(error) = socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO))
@@ -177,31 +179,83 @@ impl Stream {
 
 impl Closing for Stream {
     fn remote(&self) -> Option<SocketAddr> {
-        self.tcp().peer_addr().ok()
+        self.tcp()?.peer_addr().ok()
     }
 
     async fn linger(&mut self, bytes: usize) {
         match &mut self.io {
             Io::Plain(tcp) => tcp.linger(bytes).await,
+            // No client comes by one.
+            Io::Unix(_) => {}
             Io::Accepted(stream) => stream.linger(bytes).await,
             Io::Connected(stream) => stream.linger(bytes).await,
         }
     }
 }
 
-/// Splices once `tcp` is ready; the pipe is, so that `EAGAIN` is the socket's.
-fn poll_splice(
-    tcp: &TcpStream,
+/// A socket whose readiness tokio knows.
+trait Ready: AsFd {
+    fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>>;
+
+    fn try_io<T>(&self, interest: Interest, call: impl FnOnce() -> io::Result<T>) -> io::Result<T>;
+}
+
+macro_rules! impl_ready {
+    ($socket:ty) => {
+        impl Ready for $socket {
+            fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>> {
+                match interest {
+                    Interest::READABLE => self.poll_read_ready(cx),
+                    _ => self.poll_write_ready(cx),
+                }
+            }
+
+            fn try_io<T>(
+                &self,
+                interest: Interest,
+                call: impl FnOnce() -> io::Result<T>,
+            ) -> io::Result<T> {
+                Self::try_io(self, interest, call)
+            }
+        }
+    };
+}
+
+impl_ready!(TcpStream);
+impl_ready!(UnixStream);
+
+fn poll_splice_to(
+    socket: &impl Ready,
+    cx: &mut Context<'_>,
+    pipe: BorrowedFd<'_>,
+    len: usize,
+) -> Poll<io::Result<usize>> {
+    poll_splice(socket, cx, Interest::READABLE, |socket| {
+        splice(socket, None, pipe, None, len, SpliceFlags::NONBLOCK)
+    })
+}
+
+fn poll_splice_from(
+    socket: &impl Ready,
+    cx: &mut Context<'_>,
+    pipe: BorrowedFd<'_>,
+    len: usize,
+) -> Poll<io::Result<usize>> {
+    poll_splice(socket, cx, Interest::WRITABLE, |socket| {
+        splice(pipe, None, socket, None, len, SpliceFlags::NONBLOCK)
+    })
+}
+
+/// Splices once `socket` is ready; the pipe is, so that `EAGAIN` is the socket's.
+fn poll_splice<S: Ready>(
+    socket: &S,
     cx: &mut Context<'_>,
     interest: Interest,
-    call: impl Fn(&TcpStream) -> rustix::io::Result<usize>,
+    call: impl Fn(&S) -> rustix::io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     loop {
-        ready!(match interest {
-            Interest::READABLE => tcp.poll_read_ready(cx),
-            _ => tcp.poll_write_ready(cx),
-        })?;
-        match tcp.try_io(interest, || Ok(call(tcp)?)) {
+        ready!(socket.poll_ready(cx, interest))?;
+        match socket.try_io(interest, || Ok(call(socket)?)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return Poll::Ready(result),

@@ -13,7 +13,7 @@ use super::tunnel;
 use super::worker::Worker;
 use underseal_http::http1::Glimpse;
 use underseal_server::closing::End;
-use underseal_server::watch::{Phase, Watch};
+use underseal_server::watch::Watch;
 
 /// Serves a client's connection, until it ends.
 pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, session: &Session) {
@@ -86,10 +86,8 @@ impl<'a> Tcp<'a> {
             outcome.error = Some(Unreachable::Handshake.word());
             return End::Close;
         }
-        self.watch.enter(Phase::Busy, self.worker.timeouts().tunnel);
         let passed = tunnel::pass(
-            self.watch,
-            self.worker.timeouts().tunnel,
+            (self.watch, self.worker.timeouts()),
             (client, Chunk::default()),
             (&mut backend.stream, Chunk::default()),
         )

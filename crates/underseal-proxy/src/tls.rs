@@ -12,14 +12,14 @@ use underseal::{Offloads, TlsAcceptor, TlsConnector};
 
 use super::Error;
 use super::protocol::{ClientAuth, MinTls};
-use underseal_server::certificate::{Identity, Stamp};
+use underseal_server::certificate::{Identities, Identity, Stamp};
 use underseal_server::control::{Reload, ReloadError};
 use underseal_server::current::Current;
 
 /// What connections of clients are accepted with.
 pub struct Clients {
     /// What they are shown.
-    pub identity: Arc<Identity>,
+    pub identities: Arc<Identities>,
     /// The cryptography of handshakes.
     pub provider: Arc<CryptoProvider>,
     /// The engines of records.
@@ -130,7 +130,7 @@ impl Configure<TlsAcceptor> for Clients {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config = builder.with_cert_resolver(Arc::clone(&self.identity) as _);
+        let mut config = builder.with_cert_resolver(Arc::clone(&self.identities) as _);
         config.alpn_protocols.clone_from(&self.alpn);
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
         Ok(TlsAcceptor::from(Arc::new(config)).offload(self.offloads))

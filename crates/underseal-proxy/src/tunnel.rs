@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::AsyncWrite as _;
 
 use super::chunk::Chunk;
 use super::flow::{Body, Broken, Flow};
 use super::stream::Stream;
+use super::worker::Timeouts;
 use underseal_server::watch::{Phase, Stop, Watch};
 
 /// What came of a tunnel.
@@ -23,26 +23,28 @@ pub(crate) struct Passed {
 }
 
 /// Passes bytes between `client` and `backend`, beginning with those that were read already. An end
-/// is passed on too, and the other direction goes on until it ends as well.
+/// is passed on too, and the other direction goes on until it ends as well, or until nothing has passed
+/// for so long.
 pub(crate) async fn pass(
-    watch: &Watch,
-    silence: Duration,
+    (watch, timeouts): (&Watch, &Timeouts),
     (client, from_client): (&mut Stream, Chunk),
     (backend, from_backend): (&mut Stream, Chunk),
 ) -> Passed {
     let mut tunnel = Tunnel {
         up: Way::new(from_client),
         down: Way::new(from_backend),
+        waited: None,
     };
     let ended = poll_fn(|cx| {
-        if let Some(stop) = watch.check(cx) {
-            return Poll::Ready(Err(match stop {
-                Stop::TimedOut => "tunnel-silent",
-                Stop::Closing | Stop::Ending => "proxy-ended",
-            }));
+        if let Poll::Ready(ended) = tunnel.poll(cx, client, backend) {
+            return Poll::Ready(ended);
         }
-        watch.enter(Phase::Busy, silence);
-        tunnel.poll(cx, client, backend)
+        tunnel.wait(watch, timeouts);
+        match watch.check(cx) {
+            None => Poll::Pending,
+            Some(Stop::TimedOut) => Poll::Ready(Err("tunnel-silent")),
+            Some(Stop::Closing | Stop::Ending) => Poll::Ready(Err("proxy-ended")),
+        }
     });
     let error = ended.await.err();
     Passed {
@@ -55,6 +57,8 @@ pub(crate) async fn pass(
 struct Tunnel {
     up: Way,
     down: Way,
+    /// Whether an end had ended and what had passed when the deadline was set.
+    waited: Option<(bool, u64)>,
 }
 
 /// One direction.
@@ -72,6 +76,23 @@ enum State {
 }
 
 impl Tunnel {
+    /// Sets the deadline anew where something has passed or an end has ended since, and by nothing else: what
+    /// wakes a tunnel need not be a byte of it.
+    fn wait(&mut self, watch: &Watch, timeouts: &Timeouts) {
+        let is_half_closed = self.up.has_source_ended() || self.down.has_source_ended();
+        let passed = self.up.flow.passed + self.down.flow.passed;
+        let waited = Some((is_half_closed, passed));
+        if self.waited == waited {
+            return;
+        }
+        self.waited = waited;
+        let patience = match is_half_closed {
+            true => timeouts.half_close.min(timeouts.tunnel),
+            false => timeouts.tunnel,
+        };
+        watch.enter(Phase::Busy, patience);
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -99,6 +120,10 @@ impl Way {
             flow: Flow::new(read, Body::UntilClose),
             state: State::Flowing,
         }
+    }
+
+    fn has_source_ended(&self) -> bool {
+        self.state != State::Flowing
     }
 
     fn poll(

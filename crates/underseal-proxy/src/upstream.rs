@@ -26,6 +26,7 @@ use crate::http1::Fault;
 use crate::http2::written;
 use crate::parts::{Part, Parts};
 use crate::protocol::ToProtocol;
+use crate::websocket;
 use crate::worker::Worker;
 use underseal_server::watch::Watch;
 
@@ -51,6 +52,24 @@ pub(crate) enum Event {
     /// With a status of 1xx; another one follows.
     Interim(Response<()>),
     Final(Response<()>),
+}
+
+/// What follows a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sends {
+    Nothing,
+    Body,
+    /// What a client of HTTP/2 sends once the backend, of HTTP/1.1, has gone over to WebSocket.
+    WebSocket(websocket::Key),
+}
+
+impl Sends {
+    pub(crate) fn body(has_body: bool) -> Self {
+        match has_body {
+            true => Self::Body,
+            false => Self::Nothing,
+        }
+    }
 }
 
 /// Why no response comes.
@@ -185,8 +204,7 @@ pub(crate) enum Upstream {
 }
 
 impl Upstream {
-    /// Begins to send a request, of which `has_body` says whether a body follows; `None` if the
-    /// connection has ended meanwhile, and nothing was sent.
+    /// Begins to send a request; `None` if the connection has ended meanwhile, and nothing was sent.
     ///
     /// # Errors
     /// Why it is not sent.
@@ -195,20 +213,29 @@ impl Upstream {
         watch: &Watch,
         reached: Reached,
         (allowed, scheme): (Allowed<&Outgoing>, &Scheme),
-        has_body: bool,
+        sends: Sends,
     ) -> Result<Option<Self>, Fault> {
         match reached {
             Reached::Http1(backend) => {
                 let allowed = allowed.to(backend.known.target);
                 let allowed = allowed.ok_or(Fault::BackendCut)?;
-                let begun = Http1::new(worker, backend, allowed, has_body);
+                let begun = Http1::new(worker, backend, allowed, sends);
                 Ok(Some(Self::Http1(Box::new(begun))))
             }
             Reached::Http2(connection) => {
                 let head = allowed.written(|outgoing| written(outgoing, scheme.clone()))?;
+                let has_body = sends == Sends::Body;
                 let begun = connection.send(worker, watch, head, has_body).await?;
                 Ok(begun.map(Self::Http2))
             }
+        }
+    }
+
+    /// Whether the backend has gone over to another protocol.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        match self {
+            Self::Http1(begun) => begun.is_tunnel(),
+            Self::Http2(_) => false,
         }
     }
 

@@ -2,9 +2,10 @@
 //! other, requests could go by that nobody judges and that say of their sender what they like.
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use underseal_http::Framing;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use underseal_http::fields::listed;
 use underseal_http::http1::{Head, ResponseHead};
+use underseal_http::{Framing, Request};
 
 /// What a server appends to the key before it hashes it.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -21,10 +22,23 @@ impl Key {
             && head.minor_version() == 1
             && matches!(head.framing(), Framing::Empty | Framing::Length(0));
         let asks = switches(request.header(b"connection"), request.header(b"upgrade"));
-        let version = only(request.header(b"sec-websocket-version"));
         let key = only(request.header(b"sec-websocket-key"))?;
         let key = <[u8; 24]>::try_from(key).ok()?;
-        (is_plain && asks && version == Some(b"13") && is_nonce(&key)).then_some(Self(key))
+        (is_plain && asks && is_version_13(&request) && is_nonce(&key)).then_some(Self(key))
+    }
+
+    /// A key for a request of HTTP/2 that asks for WebSocket rightly (RFC 8441 section 5), which has none;
+    /// `None` if it does not, or if there are no random numbers.
+    pub(crate) fn for_http2(request: &Request<'_>) -> Option<Self> {
+        let mut nonce = [0; 16];
+        let is_random = SystemRandom::new().fill(&mut nonce).is_ok();
+        (is_version_13(request) && is_random).then(|| Self(base64(&nonce)))
+    }
+
+    /// As the field has it.
+    pub(crate) fn as_str(&self) -> &str {
+        // It is ASCII.
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// Whether `head`, of status 101, takes it (section 4.2.2).
@@ -41,17 +55,25 @@ impl Key {
     /// What the server has to answer.
     fn accept(self) -> [u8; 28] {
         let keyed = [&self.0[..], GUID].concat();
-        let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, &keyed);
-        let mut accept = [b'='; 28];
-        for (three, four) in hash.as_ref().chunks(3).zip(accept.chunks_mut(4)) {
-            let byte = |index: usize| u32::from(three.get(index).copied().unwrap_or_default());
-            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-            for (index, digit) in four.iter_mut().take(three.len() + 1).enumerate() {
-                *digit = BASE64[(bits >> (18 - 6 * index) & 0x3f) as usize];
-            }
-        }
-        accept
+        base64(digest(&SHA1_FOR_LEGACY_USE_ONLY, &keyed).as_ref())
     }
+}
+
+/// `bytes` in base64, which has `LEN` digits then, padding included.
+fn base64<const LEN: usize>(bytes: &[u8]) -> [u8; LEN] {
+    let mut text = [b'='; LEN];
+    for (three, four) in bytes.chunks(3).zip(text.chunks_mut(4)) {
+        let byte = |index: usize| u32::from(three.get(index).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for (index, digit) in four.iter_mut().take(three.len() + 1).enumerate() {
+            *digit = BASE64[(bits >> (18 - 6 * index) & 0x3f) as usize];
+        }
+    }
+    text
+}
+
+fn is_version_13(request: &Request<'_>) -> bool {
+    only(request.header(b"sec-websocket-version")) == Some(b"13")
 }
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -90,6 +112,7 @@ mod tests {
         // RFC 6455 section 1.3.
         let key = Key(*b"dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(&key.accept(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(key.0, base64(b"the sample nonce"));
         assert!(is_nonce(&key.0));
         assert!(!is_nonce(b"dGhlIHNhbXBsZSBub25jZQ=A"));
         assert!(!is_nonce(b"dGhlIHNhbXBsZSBub25jZ===") && !is_nonce(&[b'-'; 24]));

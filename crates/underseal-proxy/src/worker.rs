@@ -11,8 +11,9 @@ use tokio::task::spawn_local;
 use underseal::{Direction as Way, TlsAcceptor, TlsConnector};
 #[cfg(feature = "dtls")]
 use underseal_dtls::DtlsAcceptor;
+use underseal_http::host::Named;
 use underseal_http::proxy_protocol::{self, Addresses};
-use underseal_http::{ReadOptions, Scratch, Version};
+use underseal_http::{self as http, PathForm, ReadOptions, Scratch, Version};
 use underseal_policy::model::Direction;
 
 use super::backend::{Address, Backends, HealthCheck, keep_checking};
@@ -20,18 +21,21 @@ use super::connection;
 #[cfg(feature = "dtls")]
 use super::datagrams::DtlsConnector;
 use super::exchange::Heads;
+use super::forwarded::{Forwarded, TrustedProxies};
 use super::log;
 use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
 use super::policy::InForce;
-use super::protocol::{PathParameters, Protocol, ToProtocol};
+use super::protocol::{EncodedSlash, PathParameters, Protocol, ToProtocol};
 use super::session::Session;
 use super::tokens;
 use super::upstream::Upstreams;
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;
-use underseal_server::certificate::Identity;
+use underseal_server::certificate::{Identities, Identity};
 use underseal_server::clock::Clock;
 use underseal_server::current::{Current, Latest};
+#[cfg(feature = "dtls")]
+use underseal_server::descriptors::Reserve;
 use underseal_server::live::Table;
 use underseal_server::watch::Watches;
 use underseal_server::worker::{Accept, Permit};
@@ -49,7 +53,7 @@ pub struct Shared {
     /// What backends are asked for to find out whether they are well; `None` asks for nothing.
     pub health_check: Option<Arc<HealthCheck>>,
     /// What we show to clients.
-    pub server_identity: Option<Arc<Identity>>,
+    pub server_identities: Option<Arc<Identities>>,
     /// What we show to backends.
     pub client_identity: Option<Arc<Identity>>,
     /// What is spoken.
@@ -66,9 +70,19 @@ pub struct Shared {
     pub read_options: ReadOptions,
     /// What becomes of `;` in a path; `None` refuses it where the policies that judge ask for paths.
     pub path_parameters: Option<PathParameters>,
+    /// What becomes of `%2F` in a path; `None` refuses it where the policies that judge ask for paths.
+    pub encoded_slash: Option<EncodedSlash>,
+    /// The host that backends are told, in the place of the client's.
+    pub host: Option<Named>,
+    /// What backends are told of whom a request came from.
+    pub forwarded: Forwarded,
+    /// Who is believed to tell that.
+    pub trusted_proxies: TrustedProxies,
     /// Whether a client of HTTP/1.1 that ends its sending may still read its response; else it has
     /// left.
     pub half_close: bool,
+    /// The port of TLS that plain HTTP is led to, where it is.
+    pub redirect_to: u16,
     /// Whether clients say, by the PROXY protocol, whom they speak for.
     pub accept_proxy: bool,
     /// Whether backends are told, by the PROXY protocol, whom we speak for.
@@ -91,6 +105,8 @@ pub struct Dtls {
     pub max_clients: usize,
     /// Where the sockets are.
     pub local: SocketAddr,
+    /// The descriptors that are held back from clients, each of which has a socket to its backend.
+    pub reserve: Reserve,
 }
 
 /// The bounds of everybody's patience.
@@ -108,6 +124,8 @@ pub struct Timeouts {
     pub response: Duration,
     /// Longest silence of both ends of a tunnel.
     pub tunnel: Duration,
+    /// The same once one end has ended, where that is shorter.
+    pub half_close: Duration,
 }
 
 /// What the connections of a worker share.
@@ -190,7 +208,22 @@ impl Worker {
     pub(crate) fn read_options(&self) -> ReadOptions {
         let mut options = self.shared.read_options;
         options.path.parameter = self.shared.path_parameters != Some(PathParameters::Reject);
+        options.path.encoded_slash = match self.shared.encoded_slash {
+            Some(EncodedSlash::Reject) => http::EncodedSlash::Reject,
+            Some(EncodedSlash::Decode) => http::EncodedSlash::Decode,
+            Some(EncodedSlash::Keep) | None => http::EncodedSlash::Keep,
+        };
         options
+    }
+
+    /// In which form paths go on: in the one that rules are compared with where a rule asks for them.
+    pub(crate) fn path_form(&self) -> PathForm {
+        let in_force = self.in_force.as_ref();
+        let is_asked = in_force.is_some_and(|in_force| in_force.get().asked.paths());
+        match is_asked || self.shared.encoded_slash == Some(EncodedSlash::Decode) {
+            true => PathForm::Normal,
+            false => PathForm::AsSent,
+        }
     }
 
     /// What a backend is told of a client before anything else.
@@ -276,6 +309,13 @@ impl Accept for Worker {
         spawn_local(async move {
             let _permit = permit;
             connection::serve(self, tcp, remote).await;
+        });
+    }
+
+    fn redirect(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>) {
+        spawn_local(async move {
+            let _permit = permit;
+            connection::redirect(self, tcp, remote).await;
         });
     }
 

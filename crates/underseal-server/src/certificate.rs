@@ -1,5 +1,7 @@
 //! The certificate and key served, and their reload while connections go on.
 
+mod named;
+
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +9,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, SignatureScheme};
 use rustls_pki_types::pem::{self, PemObject as _};
@@ -16,6 +17,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::control::{Reload, ReloadError};
 use crate::error::{IdentityError, Part};
+
+pub use self::named::Identities;
 
 /// Where certificate and key are read from.
 #[derive(Clone, Debug)]
@@ -93,12 +96,6 @@ impl Reload for Identity {
         let fingerprint = Fingerprint::of(&pair);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
         Ok(Some(format!("SHA-256 {fingerprint}")))
-    }
-}
-
-impl ResolvesServerCert for Identity {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.pair())
     }
 }
 

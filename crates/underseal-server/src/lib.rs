@@ -15,6 +15,7 @@ mod intake;
 pub mod listener;
 pub mod live;
 pub mod plain_http;
+pub mod redirect;
 pub mod terminal;
 pub mod tls;
 pub mod watch;

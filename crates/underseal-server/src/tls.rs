@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-use super::certificate::Identity;
+use super::certificate::Identities;
 use crate::Error;
 
 /// The provider of handshakes. The records that follow are underseal's own.
@@ -19,14 +19,14 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// # Errors
 /// [`Error::Tls`] when the provider cannot give random numbers.
 pub fn config(
-    identity: Arc<Identity>,
+    identities: Arc<Identities>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::Tls)?
         .with_no_client_auth()
-        .with_cert_resolver(identity);
+        .with_cert_resolver(identities);
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
     Ok(Arc::new(config))

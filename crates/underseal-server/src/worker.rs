@@ -48,6 +48,9 @@ pub trait Accept: 'static {
     /// there is one, until the connection has ended.
     fn accept(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>);
 
+    /// The same for a connection that is to be led to TLS.
+    fn redirect(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>);
+
     /// The connections there are.
     fn watches(&self) -> &Watches;
 
@@ -57,6 +60,36 @@ pub trait Accept: 'static {
 
 /// The right to one of a bounded number of connections; given back when it is dropped.
 pub type Permit = OwnedSemaphorePermit;
+
+/// The sockets of one worker.
+pub struct Sockets {
+    /// Where what it serves comes in.
+    pub listener: TcpListener,
+    /// Where plain HTTP comes in that is to be led to TLS.
+    pub redirect: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// One of each for every worker.
+    pub fn pair(
+        listeners: Vec<TcpListener>,
+        redirects: impl IntoIterator<Item = TcpListener>,
+    ) -> Vec<Self> {
+        let redirects = redirects.into_iter().map(Some);
+        let redirects = redirects.chain(std::iter::repeat_with(|| None));
+        let pairs = listeners.into_iter().zip(redirects);
+        pairs
+            .map(|(listener, redirect)| Self { listener, redirect })
+            .collect()
+    }
+}
+
+/// Which of them a connection came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Listener,
+    Redirect,
+}
 
 /// What bounds how many connections there are.
 #[derive(Clone)]
@@ -83,18 +116,18 @@ impl<L, W, F, R> Run<L, W, F> for R where
 {
 }
 
-/// Starts one worker thread per listener, which accepts connections.
+/// Starts one worker thread for each set of sockets, which accepts connections.
 ///
 /// # Errors
 /// [`Error::Workers`] when a runtime or a thread cannot be made.
 pub fn start<W: Accept>(
-    listeners: Vec<TcpListener>,
+    sockets: Vec<Sockets>,
     bounds: &Bounds,
     make: impl Make<W>,
 ) -> Result<Workers, Error> {
     let bounds = bounds.clone();
-    start_with(listeners, make, move |worker, listener, orders| {
-        run(worker, listener, bounds, orders)
+    start_with(sockets, make, move |worker, sockets, orders| {
+        run(worker, sockets, bounds, orders)
     })
 }
 
@@ -163,11 +196,13 @@ impl Drop for Ended {
 
 async fn run<W: Accept>(
     worker: Rc<W>,
-    listener: TcpListener,
+    sockets: Sockets,
     bounds: Bounds,
     mut orders: watch::Receiver<Order>,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = tokio::net::TcpListener::from_std(sockets.listener)?;
+    let redirect = sockets.redirect.map(tokio::net::TcpListener::from_std);
+    let redirect = redirect.transpose()?;
     let mut door = Door {
         worker: Rc::clone(&worker),
         bounds,
@@ -178,7 +213,12 @@ async fn run<W: Accept>(
     let mut ticks = ticks();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if door.is_open() => door.admit(accepted),
+            accepted = listener.accept(), if door.is_open() => {
+                door.admit(accepted, Entry::Listener);
+            }
+            accepted = accept(redirect.as_ref()), if door.is_open() && redirect.is_some() => {
+                door.admit(accepted, Entry::Redirect);
+            }
             permit = permit(&door.bounds), if door.waiting.is_some() => door.let_in(permit),
             _ = ticks.tick() => {
                 tick(&*worker);
@@ -188,9 +228,17 @@ async fn run<W: Accept>(
             _ = orders.wait_for(|order| *order != Order::Serve) => break,
         }
     }
-    drop((listener, door));
+    drop((listener, redirect, door));
     finish(&*worker, orders).await;
     Ok(())
+}
+
+/// Waits for a connection; for ever where there is no listener.
+async fn accept(listener: Option<&tokio::net::TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the right to another connection. A future that is dropped has taken none.
@@ -206,7 +254,7 @@ struct Door<W> {
     bounds: Bounds,
     intake: Intake,
     /// Accepted when there were as many connections as may be: it goes first when one has ended.
-    waiting: Option<(TcpStream, SocketAddr)>,
+    waiting: Option<(TcpStream, SocketAddr, Entry)>,
 }
 
 impl<W: Accept> Door<W> {
@@ -215,13 +263,13 @@ impl<W: Accept> Door<W> {
     }
 
     /// Starts to serve a connection, if another one may be.
-    fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+    fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>, entry: Entry) {
         match accepted {
             Ok((tcp, remote)) => {
                 if self.bounds.reserve.is_reached_by(&tcp) {
                     self.intake = self.intake.exhausted();
                 }
-                self.place(tcp, remote);
+                self.place(tcp, remote, entry);
             }
             Err(error) => {
                 tracing::debug!("cannot accept a connection: {error}");
@@ -232,22 +280,30 @@ impl<W: Accept> Door<W> {
         }
     }
 
-    fn place(&mut self, tcp: TcpStream, remote: SocketAddr) {
+    fn place(&mut self, tcp: TcpStream, remote: SocketAddr, entry: Entry) {
         let Some(connections) = &self.bounds.connections else {
-            return Rc::clone(&self.worker).accept(tcp, remote, None);
+            return self.serve(tcp, remote, entry, None);
         };
         match Arc::clone(connections).try_acquire_owned() {
-            Ok(permit) => Rc::clone(&self.worker).accept(tcp, remote, Some(permit)),
+            Ok(permit) => self.serve(tcp, remote, entry, Some(permit)),
             Err(_) => {
                 tracing::debug!("{remote} waits: there are as many connections as may be");
-                self.waiting = Some((tcp, remote));
+                self.waiting = Some((tcp, remote, entry));
             }
         }
     }
 
     fn let_in(&mut self, permit: Option<Permit>) {
-        if let Some((tcp, remote)) = self.waiting.take() {
-            Rc::clone(&self.worker).accept(tcp, remote, permit);
+        if let Some((tcp, remote, entry)) = self.waiting.take() {
+            self.serve(tcp, remote, entry, permit);
+        }
+    }
+
+    fn serve(&self, tcp: TcpStream, remote: SocketAddr, entry: Entry, permit: Option<Permit>) {
+        let worker = Rc::clone(&self.worker);
+        match entry {
+            Entry::Listener => worker.accept(tcp, remote, permit),
+            Entry::Redirect => worker.redirect(tcp, remote, permit),
         }
     }
 }

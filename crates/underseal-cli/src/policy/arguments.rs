@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use underseal_policy::is_spiffe_id;
 
 use crate::cli::label;
+use crate::proxy::EncodedSlash;
 
 const NOTES: &str = "\
 Exit codes:
@@ -140,6 +141,10 @@ pub(super) struct ExplainArgs {
     #[arg(long, requires = "request")]
     pub(super) keep_path_parameters: bool,
 
+    /// As `underseal proxy --encoded-slash`: what becomes of `%2F` in the path
+    #[arg(long, value_enum, value_name = "WHAT", requires = "request")]
+    pub(super) encoded_slash: Option<EncodedSlash>,
+
     /// Port that the connection is to
     #[arg(long, value_name = "PORT", default_value = "443")]
     pub(super) port: u16,
@@ -161,6 +166,10 @@ pub(super) struct ExplainArgs {
     /// Its address
     #[arg(long, value_name = "IP")]
     pub(super) from_ip: Option<IpAddr>,
+
+    /// Address of whoever sent the request, behind trusted proxies [default: that of --from-ip]
+    #[arg(long, value_name = "IP")]
+    pub(super) remote_ip: Option<IpAddr>,
 
     /// SPIFFE ID of whoever accepted the connection
     #[arg(long, value_name = "ID", value_parser = spiffe_id)]

@@ -4,15 +4,18 @@ mod json;
 mod text;
 
 use underseal_http::fields::is_ours;
-use underseal_http::{Outgoing, Passage, ReadOptions, Refusal, Request, Scratch, Version, http1};
+use underseal_http::{
+    Outgoing, Passage, ReadOptions, Refusal, Request, Scratch, Upgrade, Version, http1,
+};
 use underseal_policy::model::{AuthorizationPolicy, Direction};
 use underseal_policy::{
-    Claims, Connection, Explanation, Fact, Labels, Matcher, Peer, Token, Transport, applies,
+    Claims, Connection, Explanation, Fact, Keeps, Labels, Matcher, Peer, Token, Transport, applies,
 };
 
 use super::arguments::{Carrier, ExplainArgs, Way};
 use super::{Files, check, print};
 use crate::exit::{Exit, Failure};
+use crate::proxy::EncodedSlash;
 
 /// What is to be shown.
 struct Account<'a> {
@@ -64,6 +67,11 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let mut outgoing = Outgoing::default();
     let mut options = ReadOptions::default();
     options.path.parameter = true;
+    options.path.encoded_slash = match args.encoded_slash {
+        Some(EncodedSlash::Decode) => underseal_http::EncodedSlash::Decode,
+        Some(EncodedSlash::Reject) => underseal_http::EncodedSlash::Reject,
+        Some(EncodedSlash::Keep) | None => underseal_http::EncodedSlash::Keep,
+    };
     let read = head
         .as_deref()
         .map(|head| http1::read(head, &options, &mut scratch));
@@ -75,7 +83,10 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
         Some(Ok(None)) => (None, Outcome::Refused(Refusal::RequestLine)),
         Some(Ok(Some(head))) => {
             let request = goes_on(&head, &mut outgoing);
-            let keeps = args.keep_path_parameters;
+            let keeps = Keeps {
+                parameters: args.keep_path_parameters,
+                encoded_slashes: args.encoded_slash == Some(EncodedSlash::Keep),
+            };
             let outcome = match matcher.asked().refuses(&request, keeps) {
                 Some(refusal) => Outcome::Refused(refusal),
                 None => Outcome::Decided(matcher.explain(&connection, Some(&request))),
@@ -113,10 +124,12 @@ fn goes_on<'a>(head: &http1::Head<'a>, outgoing: &'a mut Outgoing) -> Request<'a
         })
         .collect();
     let passage = Passage {
-        version: Version::Http11,
-        framing: head.framing(),
-        upgrade: request.header(b"upgrade").next().is_some(),
+        upgrade: match request.header(b"upgrade").next() {
+            Some(_) => Upgrade::AsAsked,
+            None => Upgrade::None,
+        },
         ours: &ours,
+        ..Passage::new(Version::Http11, head.framing())
     };
     outgoing.write(&request, &passage);
     outgoing.request()
@@ -203,6 +216,7 @@ fn connection<'a>(args: &'a ExplainArgs, peers: &'a Given) -> Connection<'a> {
             Carrier::Udp => Transport::Udp,
         },
         sni: given(args.sni.as_deref()),
+        remote_ip: args.remote_ip.or(args.from_ip),
         token: peers.token(),
     }
 }

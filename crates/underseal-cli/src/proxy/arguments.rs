@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use underseal::Offloads;
 use underseal_policy::model::Direction;
+use underseal_proxy::Block;
 
-use super::endpoint::{Destination, Listen};
+use super::endpoint::{Destination, Host, Listen};
 use crate::cli::{label, seconds};
 
 const NOTES: &str = "\
@@ -37,9 +38,13 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Listen,
 
-    /// Backend: `HOST:PORT` without TLS, `tls:HOST:PORT` with it; several are used in turn
+    /// Backend: `HOST:PORT` without TLS, `tls:HOST:PORT` with it, `unix:/PATH`; several are used in turn
     #[arg(long, value_name = "ADDR", required = true)]
     pub(crate) to: Vec<Destination>,
+
+    /// Answer plain HTTP here, with where the same is over TLS
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) redirect_http: Option<String>,
 
     /// What is spoken: with tcp, bytes pass and policies judge the connection; with dtls, datagrams do
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "http")]
@@ -67,23 +72,24 @@ pub(crate) struct ProxyArgs {
     )]
     pub(crate) min_tls: MinTls,
 
-    /// Certificate chain, PEM: shown to clients, and to a TLS backend that asks
+    /// Certificate chain, PEM: shown to clients, and to a TLS backend that asks; of several, each with its
+    /// --key, clients are shown the one that has the name they ask for
     #[arg(
         long,
         value_name = "FILE",
         requires = "key",
         help_heading = "Certificates"
     )]
-    pub(crate) cert: Option<PathBuf>,
+    pub(crate) cert: Vec<PathBuf>,
 
-    /// Private key of the certificate, PEM
+    /// Private key of the certificate, PEM; of several in their order
     #[arg(
         long,
         value_name = "FILE",
         requires = "cert",
         help_heading = "Certificates"
     )]
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) key: Vec<PathBuf>,
 
     /// Ask clients for a certificate that one of these CAs signed, PEM
     #[arg(long, value_name = "FILE", help_heading = "Certificates")]
@@ -142,17 +148,45 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Policy")]
     pub(crate) path_parameters: Option<PathParameters>,
 
+    /// What becomes of `%2F` in a path [default: reject where policies ask for paths, else keep]
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Policy")]
+    pub(crate) encoded_slash: Option<EncodedSlash>,
+
     /// Which policies judge [default: egress if only the backend has TLS, else ingress]
     #[arg(long, value_enum, value_name = "WAY", help_heading = "Policy")]
     pub(crate) direction: Option<Way>,
 
-    /// Require the PROXY protocol v2 from clients, before TLS
+    /// Require the PROXY protocol from clients, before TLS: v2, or the text form, v1
     #[arg(long, help_heading = "Addresses")]
     pub(crate) accept_proxy: bool,
 
     /// Send the PROXY protocol v2 to backends, before TLS
     #[arg(long, help_heading = "Addresses")]
     pub(crate) send_proxy: bool,
+
+    /// X-Forwarded-For and -Proto: none, the client's address, or it behind what trusted proxies said
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value = "set",
+        help_heading = "Addresses"
+    )]
+    pub(crate) forwarded: Forwarded,
+
+    /// Proxies in front whose X-Forwarded-For is believed; may be given several times
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        help_heading = "Addresses"
+    )]
+    pub(crate) trusted_proxies: Vec<Block>,
+
+    /// Host that backends are told: the client's, their own, or this one [default: backend where all are
+    /// `tls:` with one name, else keep]
+    #[arg(long, value_name = "HOST", help_heading = "Addresses")]
+    pub(crate) host: Option<Host>,
 
     /// Answer /metrics, /healthz and /readyz here, in plain HTTP
     #[arg(long, value_name = "ADDR", help_heading = "Observation")]
@@ -194,6 +228,10 @@ pub(crate) struct ProxyArgs {
     /// Longest silence of both ends of a tunnel: WebSocket, or --protocol tcp
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds, help_heading = "Limits")]
     pub(crate) tunnel_timeout: Duration,
+
+    /// The same once one of them has ended
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
+    pub(crate) half_close_timeout: Duration,
 
     /// Let a client of HTTP/1.1 end its sending and read its response; without it, it has left
     #[arg(long, help_heading = "Limits")]
@@ -252,11 +290,47 @@ pub(crate) enum ClientAuth {
     Optional,
 }
 
+/// What becomes of a path with `%2F` in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EncodedSlash {
+    Reject,
+    Keep,
+    Decode,
+}
+
+/// What backends are told of whom a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Forwarded {
+    Off,
+    Set,
+    Append,
+}
+
 /// What becomes of a path with `;` in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PathParameters {
     Reject,
     Keep,
+}
+
+impl From<EncodedSlash> for underseal_proxy::EncodedSlash {
+    fn from(slash: EncodedSlash) -> Self {
+        match slash {
+            EncodedSlash::Reject => Self::Reject,
+            EncodedSlash::Keep => Self::Keep,
+            EncodedSlash::Decode => Self::Decode,
+        }
+    }
+}
+
+impl From<Forwarded> for underseal_proxy::Forwarded {
+    fn from(forwarded: Forwarded) -> Self {
+        match forwarded {
+            Forwarded::Off => Self::Off,
+            Forwarded::Set => Self::Set,
+            Forwarded::Append => Self::Append,
+        }
+    }
 }
 
 impl From<PathParameters> for underseal_proxy::PathParameters {
@@ -315,7 +389,7 @@ pub(crate) enum Way {
 impl ProxyArgs {
     /// Whether any backend is spoken to in TLS.
     pub(crate) fn originates(&self) -> bool {
-        self.to.iter().any(|to| to.tls)
+        self.to.iter().any(Destination::is_tls)
     }
 
     /// The policies that judge. Whoever seals for a workload that does not is on its way out.

@@ -1,6 +1,9 @@
 //! Where clients come in and where requests go, as the command line says it.
 
+use std::path::PathBuf;
 use std::str::FromStr;
+
+use underseal_http::host::Named;
 
 /// `[plain:]ADDR:PORT`, clients' side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,12 +12,61 @@ pub(crate) struct Listen {
     pub(crate) address: String,
 }
 
-/// `[tls:]HOST:PORT`, backends' side.
+/// `[tls:]HOST:PORT` or `unix:PATH`, backends' side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Destination {
-    pub(crate) tls: bool,
-    pub(crate) host: String,
-    pub(crate) port: u16,
+pub(crate) enum Destination {
+    /// By an address or a name.
+    Host { tls: bool, host: String, port: u16 },
+    /// By a socket in the file system, without TLS.
+    Path(PathBuf),
+}
+
+impl Destination {
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Host { tls: true, .. })
+    }
+
+    /// As it is shown, and logged.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Host { host, port, .. } => with_port(host, *port),
+            Self::Path(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+/// A host and its port, the host in brackets where it needs them.
+pub(super) fn with_port(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
+/// Which host backends are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// The client's.
+    Keep,
+    /// Their own.
+    Backend,
+    /// This one.
+    Named(Named),
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "keep" => Ok(Self::Keep),
+            "backend" => Ok(Self::Backend),
+            _ => {
+                let named = Named::new(text).map(Self::Named);
+                named.ok_or_else(|| "expected keep, backend or HOST[:PORT]".to_owned())
+            }
+        }
+    }
 }
 
 impl FromStr for Listen {
@@ -35,6 +87,12 @@ impl FromStr for Destination {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path.starts_with('/') && path.len() <= MAX_PATH {
+                true => Ok(Self::Path(path.into())),
+                false => Err("expected unix:/PATH, of up to 107 bytes".to_owned()),
+            };
+        }
         let (tls, address) = match text.strip_prefix("tls:") {
             Some(address) => (true, address),
             None => (false, text.strip_prefix("plain:").unwrap_or(text)),
@@ -44,9 +102,12 @@ impl FromStr for Destination {
             return Err("no backend has port 0".to_owned());
         }
         let host = host.to_owned();
-        Ok(Self { tls, host, port })
+        Ok(Self::Host { tls, host, port })
     }
 }
+
+/// Longest path of a socket (unix(7)).
+const MAX_PATH: usize = 107;
 
 /// Host, without the brackets of an IPv6 address, and port.
 fn split(address: &str) -> Result<(&str, u16), String> {
@@ -74,9 +135,18 @@ mod tests {
         let listen: Listen = "plain:[::1]:80".parse().expect("an address");
         assert_eq!((listen.tls, &*listen.address), (false, "[::1]:80"));
         let to: Destination = "localhost:80".parse().expect("an address");
-        assert_eq!((to.tls, &*to.host, to.port), (false, "localhost", 80));
+        assert_eq!((to.is_tls(), &*to.name()), (false, "localhost:80"));
         let to: Destination = "tls:[::1]:443".parse().expect("an address");
-        assert_eq!((to.tls, &*to.host, to.port), (true, "::1", 443));
+        assert_eq!((to.is_tls(), &*to.name()), (true, "[::1]:443"));
+        let to: Destination = "unix:/run/a b".parse().expect("a path");
+        assert_eq!((to.is_tls(), &*to.name()), (false, "unix:/run/a b"));
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for bad in ["a b", "a:", ""] {
+            assert!(bad.parse::<Host>().is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -90,6 +160,9 @@ mod tests {
             "http:a:80",
             "a:99999",
             "tls:",
+            "unix:",
+            "unix:relative",
+            "tls:unix:/run/a",
         ] {
             assert!(bad.parse::<Destination>().is_err(), "{bad}");
         }

@@ -3,24 +3,26 @@
 mod dtls;
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::ServerName;
 use underseal::Offloads;
 use underseal_http::ReadOptions;
+use underseal_http::host::Named;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
-use underseal_proxy::{Address, HealthCheck, Metrics, Name, Shared, Timeouts};
+use underseal_proxy::{Address, At, HealthCheck, Metrics, Name, Shared, Timeouts, TrustedProxies};
 use underseal_server::access_log::Sink;
-use underseal_server::certificate::{Identity, Paths};
+use underseal_server::certificate::{Identities, Identity, Paths};
 use underseal_server::control::Reload;
 use underseal_server::current::Current;
+use underseal_server::descriptors::Reserve;
 
 use super::arguments::{Protocol, ProxyArgs, ToProtocol};
-use super::endpoint::Destination;
+use super::endpoint::{Destination, Host, with_port};
+use crate::certificates::{pairs, paths};
 use crate::development;
 use crate::exit::{Exit, Failure, one_line};
 
@@ -38,6 +40,9 @@ pub(super) struct Setup<'a> {
     /// What is printed about policies.
     selected: String,
     metrics: Arc<Metrics>,
+    /// The descriptors that are held back from clients.
+    #[cfg(feature = "dtls")]
+    reserve: Reserve,
     /// The development certificate, where there is no other.
     #[cfg(feature = "dtls")]
     developed: Option<Paths>,
@@ -47,10 +52,12 @@ impl<'a> Setup<'a> {
     /// Nothing is read yet; the listeners are at `address`.
     pub(super) fn new(
         args: &'a ProxyArgs,
-        address: SocketAddr,
+        (address, reserve): (SocketAddr, Reserve),
         offloads: Offloads,
         metrics: Arc<Metrics>,
     ) -> Self {
+        #[cfg(not(feature = "dtls"))]
+        let _ = reserve;
         Self {
             args,
             address,
@@ -60,6 +67,8 @@ impl<'a> Setup<'a> {
             banner: String::new(),
             selected: String::new(),
             metrics,
+            #[cfg(feature = "dtls")]
+            reserve,
             #[cfg(feature = "dtls")]
             developed: None,
         }
@@ -78,24 +87,20 @@ impl<'a> Setup<'a> {
         }
         let backends = args.to.iter().map(|to| self.address_of(to));
         let backends = backends.collect::<Result<Vec<_>, _>>()?;
-        let given = self.identity(args.cert.as_ref().zip(args.key.as_ref()))?;
-        let server_identity = match (&given, args.listen.tls) {
-            (_, false) => None,
-            (Some(identity), true) => Some(Arc::clone(identity)),
-            (None, true) => Some(self.development()?),
-        };
-        let own_client = self.identity(args.to_cert.as_ref().zip(args.to_key.as_ref()))?;
-        let client_identity = own_client.or(given);
-        let acceptor = match &server_identity {
+        let given = pairs(&args.cert, &args.key)?;
+        let given = given.into_iter().map(|paths| self.identity(paths));
+        let given = given.collect::<Result<Vec<_>, _>>()?;
+        let client_given = given.first().cloned();
+        let server_identities = self.server_identities(given)?;
+        let own_client = args.to_cert.iter().zip(&args.to_key).next();
+        let own_client = own_client.map(|files| self.identity(paths(files)));
+        let client_identity = own_client.transpose()?.or(client_given);
+        let acceptor = match &server_identities {
             None => None,
-            Some(identity) if is_dtls => {
-                let _ = writeln!(self.banner, "sha256       {}", identity.fingerprint());
-                None
-            }
-            Some(identity) => {
-                let _ = writeln!(self.banner, "sha256       {}", identity.fingerprint());
-                let identity = Arc::clone(identity);
-                let clients = Configured::new("client CA", self.clients(identity))?;
+            Some(_) if is_dtls => None,
+            Some(identities) => {
+                let identities = Arc::clone(identities);
+                let clients = Configured::new("client CA", self.clients(identities))?;
                 if args.client_ca.is_some() {
                     self.reloads.push(Arc::clone(&clients) as _);
                 }
@@ -119,7 +124,7 @@ impl<'a> Setup<'a> {
             in_force: self.policies()?,
             health_check: self.health_check(backends.len())?,
             backends,
-            server_identity,
+            server_identities,
             client_identity,
             protocol: args.protocol.into(),
             to_protocol: args.to_protocol.into(),
@@ -132,10 +137,16 @@ impl<'a> Setup<'a> {
                 connect: args.connect_timeout,
                 response: args.response_timeout,
                 tunnel: args.tunnel_timeout,
+                half_close: args.half_close_timeout,
             },
             read_options: ReadOptions::default(),
             path_parameters: args.path_parameters.map(Into::into),
+            encoded_slash: args.encoded_slash.map(Into::into),
+            host: self.host()?,
+            forwarded: args.forwarded.into(),
+            trusted_proxies: TrustedProxies::new(args.trusted_proxies.iter().copied()),
             half_close: args.half_close,
+            redirect_to: self.address.port(),
             accept_proxy: args.accept_proxy,
             send_proxy: args.send_proxy,
             metrics: Arc::clone(&self.metrics),
@@ -159,20 +170,30 @@ impl<'a> Setup<'a> {
         Ok(Some(Arc::new(check)))
     }
 
-    fn identity(
-        &mut self,
-        files: Option<(&PathBuf, &PathBuf)>,
-    ) -> Result<Option<Arc<Identity>>, Failure> {
-        let Some((certificate, key)) = files else {
-            return Ok(None);
-        };
-        let paths = Paths {
-            certificate: certificate.clone(),
-            key: key.clone(),
-        };
+    fn identity(&mut self, paths: Paths) -> Result<Arc<Identity>, Failure> {
         let identity = Arc::new(Identity::load(paths, Arc::clone(&self.provider))?);
         self.reloads.push(Arc::clone(&identity) as _);
-        Ok(Some(identity))
+        Ok(identity)
+    }
+
+    /// What clients are shown, if anything is.
+    fn server_identities(
+        &mut self,
+        given: Vec<Arc<Identity>>,
+    ) -> Result<Option<Arc<Identities>>, Failure> {
+        if !self.args.listen.tls {
+            return Ok(None);
+        }
+        let mut given = given.into_iter();
+        let first = match given.next() {
+            Some(first) => first,
+            None => self.development()?,
+        };
+        let identities = Identities::new(first, given.collect());
+        for identity in identities.iter() {
+            let _ = writeln!(self.banner, "sha256       {}", identity.fingerprint());
+        }
+        Ok(Some(identities))
     }
 
     fn development(&mut self) -> Result<Arc<Identity>, Failure> {
@@ -183,15 +204,13 @@ impl<'a> Setup<'a> {
         {
             self.developed = Some(paths.clone());
         }
-        let identity = Arc::new(Identity::load(paths, Arc::clone(&self.provider))?);
-        self.reloads.push(Arc::clone(&identity) as _);
-        Ok(identity)
+        self.identity(paths)
     }
 
-    fn clients(&self, identity: Arc<Identity>) -> Clients {
+    fn clients(&self, identities: Arc<Identities>) -> Clients {
         let args = self.args;
         Clients {
-            identity,
+            identities,
             provider: Arc::clone(&self.provider),
             offloads: self.offloads,
             alpn: match args.protocol {
@@ -273,32 +292,74 @@ impl<'a> Setup<'a> {
 
     fn address_of(&self, to: &Destination) -> Result<Address, Failure> {
         let refused = |why: String| {
-            let message = format!("cannot use backend `{}:{}`: {why}", to.host, to.port);
-            Failure::new(
-                Exit::Usage,
-                message,
-                "give `--to HOST:PORT` with a name that resolves",
-            )
+            let message = format!("cannot use backend `{}`: {why}", one_line(&to.name()));
+            let hint = "give `--to HOST:PORT` with a name that resolves";
+            Failure::new(Exit::Usage, message, hint)
         };
-        let at = Name::resolve(&to.host, to.port).map_err(|error| refused(error.to_string()))?;
-        let tls = match to.tls {
-            false => None,
-            true => {
-                let name = self.args.to_name.clone().unwrap_or_else(|| to.host.clone());
-                let name =
-                    ServerName::try_from(name).map_err(|error| refused(error.to_string()))?;
-                Some(name)
+        let (at, tls) = match to {
+            Destination::Path(path) => (At::Path(path.as_path().into()), None),
+            Destination::Host { tls, host, port } => {
+                let at = Name::resolve(host, *port).map_err(|error| refused(error.to_string()))?;
+                let tls = tls.then(|| ServerName::try_from(self.name_of(host).to_owned()));
+                let tls = tls
+                    .transpose()
+                    .map_err(|error| refused(error.to_string()))?;
+                (At::Name(at), tls)
             }
         };
-        let name = match to.host.contains(':') {
-            true => format!("[{}]:{}", to.host, to.port),
-            false => format!("{}:{}", to.host, to.port),
-        };
         Ok(Address {
-            name: name.into(),
+            name: to.name().into(),
             at,
             tls,
         })
+    }
+
+    /// The name that a TLS backend has to prove.
+    fn name_of<'h>(&'h self, host: &'h str) -> &'h str {
+        self.args.to_name.as_deref().unwrap_or(host)
+    }
+
+    /// The host that backends are told instead of the client's.
+    ///
+    /// # Errors
+    /// If they are to be told their own, and do not have one between them.
+    fn host(&self) -> Result<Option<Named>, Failure> {
+        let own = || {
+            let mut own = self.args.to.iter().map(|to| self.own_host(to));
+            let first = own.next().flatten()?;
+            own.all(|other| other.as_ref() == Some(&first))
+                .then_some(first)
+        };
+        let is_by_name = |to: &Destination| match to {
+            Destination::Host {
+                tls: true, host, ..
+            } => self.name_of(host).parse::<IpAddr>().is_err(),
+            Destination::Host { .. } | Destination::Path(_) => false,
+        };
+        match &self.args.host {
+            Some(Host::Named(host)) => Ok(Some(host.clone())),
+            Some(Host::Keep) => Ok(None),
+            None => Ok(own().filter(|_| self.args.to.iter().all(is_by_name))),
+            Some(Host::Backend) => own().map(Some).ok_or_else(|| {
+                let message = "the backends do not have one host between them";
+                let hint = "give `--host HOST` or `--host keep`";
+                Failure::new(Exit::Usage, message, hint)
+            }),
+        }
+    }
+
+    /// The host of a backend, and its port unless it is the scheme's own.
+    fn own_host(&self, to: &Destination) -> Option<Named> {
+        let (tls, host, port) = match to {
+            Destination::Path(_) => return Named::new("localhost"),
+            Destination::Host { tls, host, port } => (*tls, host, *port),
+        };
+        let host = if tls { self.name_of(host) } else { host };
+        match (tls, port) {
+            (true, 443) | (false, 80) if host.contains(':') => Named::new(&format!("[{host}]")),
+            (true, 443) | (false, 80) => Named::new(host),
+            _ => Named::new(&with_port(host, port)),
+        }
     }
 
     /// What is printed at the start, for the person who started the proxy.
@@ -316,8 +377,8 @@ impl<'a> Setup<'a> {
             self.address
         );
         for to in &args.to {
-            let kind = if to.tls { sealed } else { "plain" };
-            let _ = writeln!(text, "backend      {}:{} ({kind})", to.host, to.port);
+            let kind = if to.is_tls() { sealed } else { "plain" };
+            let _ = writeln!(text, "backend      {} ({kind})", one_line(&to.name()));
         }
         match args.policy.len() {
             0 => text.push_str("policy       none: everything is allowed\n"),

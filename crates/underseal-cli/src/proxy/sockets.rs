@@ -14,7 +14,8 @@ use crate::exit::Failure;
 
 /// One socket per worker.
 pub(super) enum Sockets {
-    Tcp(Vec<TcpListener>),
+    /// And where plain HTTP comes in that is led to TLS, if it is.
+    Tcp(Vec<TcpListener>, Option<(Vec<TcpListener>, SocketAddr)>),
     Udp(Vec<UdpSocket>),
 }
 
@@ -33,8 +34,17 @@ impl Sockets {
             }
             Protocol::Http | Protocol::Tcp => {
                 let (listeners, address) = listener::bind(listen, count)?;
-                Ok((Self::Tcp(listeners), address))
+                let redirect = redirect(args, count)?;
+                Ok((Self::Tcp(listeners, redirect), address))
             }
+        }
+    }
+
+    /// Where plain HTTP is led to TLS.
+    pub(super) fn redirected(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(_, Some((_, from))) => Some(*from),
+            _ => None,
         }
     }
 
@@ -44,10 +54,32 @@ impl Sockets {
     /// As [`worker::start`].
     pub(super) fn serve(self, bounds: &Bounds, make: impl Make<Worker>) -> Result<Workers, Error> {
         match self {
-            Self::Tcp(listeners) => worker::start(listeners, bounds, make),
+            Self::Tcp(listeners, redirect) => {
+                let redirects = redirect.into_iter().flat_map(|(listeners, _)| listeners);
+                worker::start(worker::Sockets::pair(listeners, redirects), bounds, make)
+            }
             Self::Udp(sockets) => pass_datagrams(sockets, bounds, make),
         }
     }
+}
+
+/// The sockets whose clients are led to TLS.
+///
+/// # Errors
+/// If there is no HTTP to be led to, and if they cannot be bound.
+fn redirect(
+    args: &ProxyArgs,
+    count: usize,
+) -> Result<Option<(Vec<TcpListener>, SocketAddr)>, Failure> {
+    let Some(from) = &args.redirect_http else {
+        return Ok(None);
+    };
+    if !args.listen.tls || args.protocol != Protocol::Http {
+        let message = "there is no HTTP over TLS to lead plain HTTP to";
+        let hint = "give `--redirect-http` with a TLS listener and `--protocol http`";
+        return Err(Failure::new(crate::exit::Exit::Usage, message, hint));
+    }
+    Ok(Some(listener::bind(from, count)?))
 }
 
 fn unsupported() -> Failure {

@@ -13,9 +13,10 @@ use underseal_server::certificate::Fingerprint;
 pub(crate) struct Banner<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) address: SocketAddr,
+    /// Where plain HTTP is led to it.
+    pub(crate) redirected: Option<SocketAddr>,
     pub(crate) workers: usize,
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) certificate: PathBuf,
+    pub(crate) certificates: Vec<(Fingerprint, PathBuf)>,
     /// Whether the certificate was made here, and clients thus have to be told about it.
     pub(crate) development: bool,
 }
@@ -42,6 +43,9 @@ impl fmt::Display for Banner<'_> {
             "listen       {} ({} workers)",
             self.address, self.workers
         )?;
+        if let Some(from) = self.redirected {
+            writeln!(f, "redirect     http://{from}/")?;
+        }
         let aead = underseal::aead_backend(Algorithm::Aes128Gcm);
         writeln!(f, "aead         {aead}")?;
         let kind = if self.development {
@@ -49,11 +53,13 @@ impl fmt::Display for Banner<'_> {
         } else {
             ""
         };
-        writeln!(f, "certificate  {}{kind}", self.certificate.display())?;
-        writeln!(f, "sha256       {}", self.fingerprint)?;
-        if self.development {
-            let path = self.certificate.to_string_lossy();
-            writeln!(f, "try          curl --cacert {} {url}", shell::word(&path))?;
+        for (fingerprint, certificate) in &self.certificates {
+            writeln!(f, "certificate  {}{kind}", certificate.display())?;
+            writeln!(f, "sha256       {fingerprint}")?;
+            if self.development {
+                let path = certificate.to_string_lossy();
+                writeln!(f, "try          curl --cacert {} {url}", shell::word(&path))?;
+            }
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use super::answer::{self, Reply};
 use super::connection;
 use super::log::{self, Asked, Outcome, Session};
 use super::open_files::OpenFiles;
+use super::plain_http;
 use super::request::{Refused, Request};
 use super::site::Site;
 use super::stream::TlsAcceptor;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) offloads: Offloads,
     pub(crate) log: Arc<Sink>,
     pub(crate) timeouts: Timeouts,
+    /// The port of TLS.
+    pub(crate) port: u16,
 }
 
 /// The bounds of a client's patience with us, and ours with it.
@@ -50,13 +53,15 @@ pub(crate) struct Timeouts {
 pub(crate) struct Worker {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) timeouts: Timeouts,
+    /// The port of TLS.
+    pub(crate) port: u16,
     pub(crate) watches: Rc<Watches>,
     pub(crate) buffers: Buffers,
     pub(crate) log: AccessLog,
     /// Those whose handshake is complete, for `underseal conns`.
     pub(crate) connections: Arc<Table>,
     files: OpenFiles,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// An answer with the buffers it was written to.
@@ -76,6 +81,11 @@ impl Accept for Worker {
         spawn_local(connection::serve(self, tcp, remote));
     }
 
+    fn redirect(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>) {
+        drop(permit);
+        spawn_local(plain_http::redirect(self, tcp, remote));
+    }
+
     fn watches(&self) -> &Watches {
         &self.watches
     }
@@ -92,6 +102,7 @@ impl Worker {
         Rc::new(Self {
             acceptor: TlsAcceptor::from(shared.tls).offload(shared.offloads),
             timeouts: shared.timeouts,
+            port: shared.port,
             watches: Watches::new(),
             buffers: Buffers::default(),
             log: AccessLog::new(shared.log),

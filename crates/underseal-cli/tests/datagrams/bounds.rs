@@ -95,6 +95,29 @@ fn limit_files(proxy: &Proxy, current: Option<u64>) {
     prlimit(Pid::from_raw(id), Resource::Nofile, limit).expect("it is our child");
 }
 
+/// Descriptors are held back for what is not a client: the admin port, files that are loaded again.
+#[test]
+fn clients_leave_descriptors_for_others() {
+    let proxy = start(Echo::new().address)
+        .plain()
+        .with(&["--admin", "127.0.0.1:0", "--workers", "1"])
+        .files(64)
+        .start();
+    let clients: Vec<_> = (0..80).map(|_| plain_client(&proxy)).collect();
+    exchange_plain(&clients[0], "early");
+    for late in &clients[1..] {
+        late.send(b"late").expect("send");
+    }
+    proxy.logged(|line| line["error"] == "backend-refused");
+    exchange_plain(&clients[0], "goes on");
+    // The port needs a descriptor for each answer.
+    let metrics = proxy.admin("/metrics");
+    assert!(
+        !metrics.contains("underseal_backend_errors_total{"),
+        "{metrics}"
+    );
+}
+
 #[test]
 fn a_lack_of_descriptors_is_no_failure_of_a_service() {
     let proxy = start(Echo::new().address)

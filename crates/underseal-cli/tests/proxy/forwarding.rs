@@ -16,7 +16,8 @@ fn forwarded(proxy: &Proxy, head: &str) -> String {
 
 #[test]
 fn the_backend_is_told_the_path_that_is_judged_and_whose_request_it_is() {
-    let proxy = Proxy::start(Backend::echo().address);
+    let any = "{ rules: [{ to: [{ operation: { paths: ['*'] } }] }] }";
+    let proxy = Start::new(Backend::echo().address).policy(any).start();
     let head = forwarded(
         &proxy,
         "GET /a/./b/../%63?q=%2e/.. HTTP/1.1\r\nHost: Shop.test:8443\r\nAccept: */*\r\n\r\n",

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use underseal_testkit::{Certificates, KeyType, Suite};
 
 use crate::client::{Client, tcp};
-use crate::running::{Running, underseal};
+use crate::running::{Running, limited, underseal};
 
 /// `underseal proxy` with certificates of its own; killed when dropped.
 pub(crate) struct Proxy {
@@ -34,6 +34,8 @@ pub(crate) struct Start {
     options: Vec<String>,
     certificates: Certificates,
     directory: TempDir,
+    /// Most descriptors, where they are limited.
+    files: Option<u32>,
 }
 
 impl Start {
@@ -44,7 +46,14 @@ impl Start {
             options: vec!["--to".to_owned(), backend.to_string()],
             certificates: Certificates::new(KeyType::Ecdsa),
             directory: tempfile::tempdir().expect("a directory"),
+            files: None,
         }
+    }
+
+    /// With so many descriptors, and no more.
+    pub(crate) fn files(mut self, most: u32) -> Self {
+        self.files = Some(most);
+        self
     }
 
     /// Without TLS for clients.
@@ -102,7 +111,10 @@ impl Start {
     }
 
     fn command(&self) -> Command {
-        let mut command = underseal();
+        let mut command = match self.files {
+            None => underseal(),
+            Some(most) => limited(most),
+        };
         command.args(["proxy", "--listen", self.listen]);
         if !self.listen.starts_with("plain:") {
             command

@@ -48,12 +48,68 @@ impl Version {
         }
     }
 
+    /// Asks for a target of `asked.test` with these fields; gives the status, and all that was answered as
+    /// text.
+    pub(crate) fn ask_for(
+        self,
+        address: SocketAddr,
+        target: &str,
+        fields: &[(&str, &str)],
+    ) -> (u16, String) {
+        match self {
+            Self::Http1 => ask_http1_for(address, target, fields),
+            Self::Http2 => ask_http2_for(address, target, fields),
+        }
+    }
+
+    /// Asks for a target; gives the status.
+    pub(crate) fn get_target(self, address: SocketAddr, target: &str) -> u16 {
+        self.ask_for(address, target, &[]).0
+    }
+
     fn ask(self, address: SocketAddr, method: &str, fields: &[(&str, &str)], body: &[u8]) -> u16 {
         match self {
             Self::Http1 => ask_http1(address, method, fields, body),
             Self::Http2 => ask_http2(address, method, fields, body),
         }
     }
+}
+
+fn ask_http1_for(address: SocketAddr, target: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    let mut tcp = crate::client::tcp(address);
+    let fields = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let fields = fields.collect::<String>();
+    let request =
+        format!("GET {target} HTTP/1.1\r\nHost: asked.test\r\nConnection: close\r\n{fields}\r\n");
+    tcp.write_all(request.as_bytes()).expect("send");
+    let mut text = String::new();
+    tcp.read_to_string(&mut text).expect("an answer");
+    let status = text.split(' ').nth(1).expect("a status");
+    (status.parse().expect("a status"), text)
+}
+
+fn ask_http2_for(address: SocketAddr, target: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    runtime().block_on(async {
+        let tcp = TcpStream::connect(address).await.expect("connect");
+        let (sender, connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let mut sender = sender.ready().await.expect("ready");
+        let mut request = Request::get(format!("http://asked.test{target}"));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).expect("a request");
+        let (response, _) = sender.send_request(request, true).expect("send");
+        let (head, mut body) = response.await.expect("an answer").into_parts();
+        let mut text = format!("{:?}\r\n", head.headers);
+        while let Some(Ok(data)) = body.data().await {
+            let _ = body.flow_control().release_capacity(data.len());
+            text += &String::from_utf8_lossy(&data);
+        }
+        (head.status.as_u16(), text)
+    })
 }
 
 fn ask_http1(address: SocketAddr, method: &str, fields: &[(&str, &str)], body: &[u8]) -> u16 {

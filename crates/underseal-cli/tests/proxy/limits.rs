@@ -173,3 +173,19 @@ fn what_cannot_be_started_says_why() {
         assert!(said.contains(text), "{said}");
     }
 }
+
+/// Descriptors are held back for what is no client: connections to services, the admin port.
+#[test]
+fn connections_leave_descriptors_for_others() {
+    let proxy = Start::new(Backend::echo().address)
+        .plain()
+        .with(&["--admin", "127.0.0.1:0", "--workers", "1"])
+        .files(64)
+        .start();
+    let mut early = proxy.tcp();
+    let crowd: Vec<_> = (0..80).map(|_| proxy.tcp()).collect();
+    proxy.peer.wait_for("new connections have to wait");
+    assert_eq!(crate::tls::plain_get(&mut early, "/"), 200);
+    assert!(proxy.admin("/healthz").starts_with("HTTP/1.1 200 "));
+    drop(crowd);
+}

@@ -1,12 +1,13 @@
 //! Requests that two programs may read differently reach no backend.
 
 use crate::backend::Backend;
-use crate::harness::Proxy;
+use crate::harness::{Proxy, Start};
 
 #[test]
 fn ambiguous_heads_are_refused_and_named_in_the_log() {
     let backend = Backend::echo();
-    let proxy = Proxy::start(backend.address);
+    let start = Start::new(backend.address);
+    let proxy = start.with(&["--encoded-slash", "reject"]).start();
     let cases = [
         (
             "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

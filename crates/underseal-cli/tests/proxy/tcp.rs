@@ -94,6 +94,52 @@ fn a_silent_tunnel_ends() {
     assert_eq!(line["error"], "tunnel-silent");
 }
 
+/// Answers with what it read of the client to its end, and does not end itself.
+fn listener() -> Backend {
+    Backend::new(|connection| {
+        let came = connection.read(1000);
+        connection.send(&came);
+        connection.read(1);
+        std::thread::sleep(underseal_testkit::PATIENCE);
+    })
+}
+
+#[test]
+fn a_half_closed_tunnel_ends_sooner_than_one_that_is_silent() {
+    let backend = listener();
+    let proxy = Start::new(backend.address)
+        .with(&["--protocol", "tcp", "--half-close-timeout", "0.3"])
+        .start();
+    let mut client = proxy.client();
+    client.send("all of it");
+    close_notify(&mut client);
+    let (came, ended) = client.rest();
+    assert_eq!(came, b"all of it");
+    ended.expect_err("no close_notify");
+    let line = proxy.logged(|line| line["protocol"] == "tcp");
+    assert_eq!(line["error"], "tunnel-silent");
+}
+
+#[test]
+fn what_still_passes_keeps_a_half_closed_tunnel() {
+    let backend = Backend::new(|connection| {
+        connection.read(1000);
+        for _ in 0..8 {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            connection.send("x");
+        }
+    });
+    let proxy = Start::new(backend.address)
+        .with(&["--protocol", "tcp", "--half-close-timeout", "2"])
+        .start();
+    let mut client = proxy.client();
+    client.send("all of it");
+    close_notify(&mut client);
+    let (came, ended) = client.rest();
+    assert_eq!(came, b"xxxxxxxx");
+    ended.expect("close_notify");
+}
+
 #[test]
 fn a_client_can_speak_for_another_address_and_the_backend_is_told() {
     let backend = Backend::new(|connection| {
@@ -113,6 +159,17 @@ fn a_client_can_speak_for_another_address_and_the_backend_is_told() {
     assert_eq!(told, header);
     drop(tcp);
     proxy.logged(|line| line["remote"] == "192.0.2.1:4660");
+
+    let mut tcp = proxy.tcp();
+    let text = b"PROXY TCP4 192.0.2.9 198.51.100.2 4661 443\r\n";
+    tcp.write_all(text).expect("send");
+    let mut told = Vec::new();
+    tcp.read_to_end(&mut told).expect("a header");
+    header[19] = 9;
+    header[25] = 0x35;
+    assert_eq!(told, header);
+    drop(tcp);
+    proxy.logged(|line| line["remote"] == "192.0.2.9:4661");
 
     let mut silent = proxy.tcp();
     silent.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("send");

@@ -1,18 +1,8 @@
 //! Running out of file descriptors.
 
-use std::process::Command;
-
 use crate::client::tcp;
 use crate::harness::Server;
-use crate::running::in_clean_environment;
-
-/// The binary with a limit of 64 descriptors, hard and soft.
-fn limited() -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]);
-    command.arg(env!("CARGO_BIN_EXE_underseal"));
-    in_clean_environment(command)
-}
+use crate::running::limited;
 
 /// Ticks of CPU time that a process has used, from `/proc/PID/stat`.
 fn cpu_ticks(pid: u32) -> u64 {
@@ -25,7 +15,7 @@ fn cpu_ticks(pid: u32) -> u64 {
 
 #[test]
 fn without_descriptors_new_connections_wait_and_old_ones_are_served() {
-    let server = Server::from_command(limited(), &["--workers", "1"]);
+    let server = Server::from_command(limited(64), &["--workers", "1"]);
     server.write("f", "content");
     let mut early = server.client();
     let crowd: Vec<_> = (0..80).map(|_| tcp(server.address)).collect();

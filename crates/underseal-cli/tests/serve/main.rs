@@ -10,6 +10,7 @@ mod harness;
 mod http;
 mod log;
 mod ranges;
+mod redirect;
 mod reload;
 mod running;
 mod shutdown;

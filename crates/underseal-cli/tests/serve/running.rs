@@ -97,6 +97,15 @@ pub(crate) fn underseal() -> Command {
     in_clean_environment(Command::new(env!("CARGO_BIN_EXE_underseal")))
 }
 
+/// The binary with so many descriptors, hard and soft.
+pub(crate) fn limited(most: u32) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+    command.args(["-c", &script]);
+    command.arg(env!("CARGO_BIN_EXE_underseal"));
+    in_clean_environment(command)
+}
+
 pub(crate) fn in_clean_environment(mut command: Command) -> Command {
     for variable in ["RUST_LOG", "NO_COLOR", "XDG_STATE_HOME", "COLUMNS"] {
         command.env_remove(variable);

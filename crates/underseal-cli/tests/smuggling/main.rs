@@ -27,12 +27,24 @@ fn start() -> Proxy {
             let (listen, to) = arguments.split_once(' ').expect("two addresses");
             let mut command = Command::new(env!("CARGO_BIN_EXE_underseal"));
             command.args(["proxy", "--workers", "1", "--access-log", "off"]);
-            command.args(["--path-parameters", "reject"]);
+            // Paths are read by those who ask for them.
+            let policy = file.with_extension("yaml");
+            std::fs::write(&policy, POLICY).expect("write a policy");
+            command.arg("--policy").arg(policy);
+            command.args(["--path-parameters", "reject", "--encoded-slash", "reject"]);
             command.args(["--listen", listen, "--to", to]);
             command
         },
     )
 }
+
+/// Allows every path, whatever it is.
+const POLICY: &str = "
+apiVersion: underseal/v1alpha1
+kind: AuthorizationPolicy
+metadata: { name: any }
+spec: { rules: [{ to: [{ operation: { paths: ['*'] } }] }] }
+";
 
 /// What is wrong with what became of a case; nothing if all is as it should be.
 fn fault(case: &Case, exchange: &Exchange) -> Option<String> {

@@ -4,7 +4,7 @@ use crate::fields::is_ours;
 use crate::host::Authority;
 use crate::http1::{self, Target};
 use crate::path::{PathOptions, normalise};
-use crate::{Framing, Outgoing, Passage, ReadOptions, Refusal, Scratch, Version};
+use crate::{Framing, Outgoing, Passage, ReadOptions, Refusal, Scratch, Upgrade, Version};
 
 /// Reads arbitrary bytes as a request: a head that is accepted says what httparse and a reader
 /// that knows nothing but lines and colons say, one that only httparse accepts is refused for a
@@ -173,10 +173,12 @@ fn goes_on(head: &http1::Head<'_>) {
     let mut outgoing = Outgoing::default();
     for version in [Version::Http11, Version::Http2] {
         let passage = Passage {
-            version,
-            framing: head.framing(),
-            upgrade: version == Version::Http11,
+            upgrade: match version {
+                Version::Http11 => Upgrade::AsAsked,
+                Version::Http2 => Upgrade::None,
+            },
             ours: &[("X-Forwarded-For", "192.0.2.1".into())],
+            ..Passage::new(version, head.framing())
         };
         outgoing.write(&request, &passage);
         let judged = outgoing.request();

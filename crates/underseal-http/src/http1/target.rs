@@ -15,6 +15,15 @@ pub(crate) enum Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// Path and query, as they were sent.
+    pub(crate) fn path(&self) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
+        match *self {
+            Self::Path(path, query) => (Some(path), query),
+            Self::Server => (Some(&b"*"[..]), None),
+            Self::Tunnel => (None, None),
+        }
+    }
+
     /// Reads `text`; a target that names a host must name the one that the Host field does.
     pub(crate) fn read(
         method: &[u8],

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use underseal_http::http1::{Chunks, Piece};
-use underseal_http::{Framing, PathFault, PathOptions, ReadOptions, Refusal, Scratch, http1};
+use underseal_http::{
+    EncodedSlash, Framing, PathFault, PathOptions, ReadOptions, Refusal, Scratch, http1,
+};
 
 use crate::corpus::{CLASSES, Case};
 
@@ -179,10 +181,10 @@ proptest! {
     }
 
     #[test]
-    fn normal_form_is_normal(path in "/([a./;]|%2[eEfF5]|%[0-9A-Fa-f]{2}|\\.\\.){0,12}", merge in any::<bool>()) {
+    fn normal_form_is_normal(path in "/([a./;]|%2[eEfF5]|%[0-9A-Fa-f]{2}|\\.\\.){0,12}", merge in any::<bool>(), decodes in any::<bool>()) {
         let options = PathOptions {
             merge_slashes: merge,
-            encoded_slash: true,
+            encoded_slash: if decodes { EncodedSlash::Decode } else { EncodedSlash::Keep },
             encoded_backslash: true,
             encoded_control: true,
             parameter: true,

@@ -44,6 +44,7 @@ impl Attribute {
                 let len = bits(ip.to_canonical(), out);
                 Some(&out[..len])
             }
+            Self::Port if facts.connection.port == 0 => None,
             Self::Port => {
                 out[..2].copy_from_slice(&facts.connection.port.to_be_bytes());
                 Some(&out[..2])
@@ -55,7 +56,7 @@ impl Attribute {
         match self {
             Self::Text(subject) => subject.is_unknown(facts),
             Self::Source => facts.connection.source.ip.is_none(),
-            Self::Port => false,
+            Self::Port => facts.connection.port == 0,
         }
     }
 
@@ -105,8 +106,8 @@ fn add_values(column: &mut Column, id: usize, values: &Values) {
             let patterns = patterns.iter();
             patterns.for_each(|pattern| column.add(id, pattern));
         }
-        // Tokens are not indexed.
-        Values::RequestPrincipals(_) => column.add_any(id),
+        // Neither tokens are indexed, nor what proxies tell.
+        Values::RequestPrincipals(_) | Values::RemoteBlocks(_) => column.add_any(id),
         Values::Ports(ports) => {
             let ports = ports.iter();
             ports.for_each(|port| column.add_exact(id, &port.to_be_bytes()));

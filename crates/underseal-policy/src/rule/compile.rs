@@ -88,6 +88,7 @@ fn add_condition(clause: &mut Clause, condition: &model::Condition) -> Result<()
                 Values::Texts(subject, patterns.collect::<Result<_, _>>()?)
             }
             (Key::SourceIp, None) => Values::SourceBlocks(ip_blocks(values)?),
+            (Key::SourceRemoteIp, None) => Values::RemoteBlocks(ip_blocks(values)?),
             (Key::DestinationIp, None) => Values::DestinationBlocks(ip_blocks(values)?),
             (Key::RequestPrincipal, None) => subjects(values)?,
             (_, None) => ports(values)?,

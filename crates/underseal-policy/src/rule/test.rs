@@ -79,6 +79,7 @@ pub(crate) enum Values {
     Texts(Subject, Vec<Pattern>),
     RequestPrincipals(Vec<RequestPrincipal>),
     SourceBlocks(Vec<IpNet>),
+    RemoteBlocks(Vec<IpNet>),
     DestinationBlocks(Vec<IpNet>),
     Ports(Vec<u16>),
 }
@@ -126,9 +127,11 @@ impl Subject {
             Key::Sni => Some(Self::Sni),
             Key::Transport => Some(Self::Transport),
             Key::Query => Some(Self::Query),
-            Key::SourceIp | Key::DestinationIp | Key::DestinationPort | Key::RequestPrincipal => {
-                None
-            }
+            Key::SourceIp
+            | Key::SourceRemoteIp
+            | Key::DestinationIp
+            | Key::DestinationPort
+            | Key::RequestPrincipal => None,
         }
     }
 
@@ -249,7 +252,9 @@ impl Test {
                 Token::Is(claims) => matches_one(claims, patterns).into(),
             },
             Values::SourceBlocks(blocks) => in_blocks(facts.connection.source.ip, blocks),
+            Values::RemoteBlocks(blocks) => in_blocks(facts.connection.remote_ip, blocks),
             Values::DestinationBlocks(blocks) => in_blocks(facts.connection.destination.ip, blocks),
+            Values::Ports(_) if facts.connection.port == 0 => Truth::Unknown,
             Values::Ports(ports) => ports.contains(&facts.connection.port).into(),
         };
         if self.negated { truth.negated() } else { truth }
@@ -264,7 +269,9 @@ impl Test {
         match &self.values {
             Values::Texts(_, patterns) => list(patterns),
             Values::RequestPrincipals(patterns) => list(patterns),
-            Values::SourceBlocks(blocks) | Values::DestinationBlocks(blocks) => list(blocks),
+            Values::SourceBlocks(blocks)
+            | Values::RemoteBlocks(blocks)
+            | Values::DestinationBlocks(blocks) => list(blocks),
             Values::Ports(ports) => list(ports),
         }
     }
@@ -283,7 +290,9 @@ impl Test {
                 Token::Is(claims) => claims.to_string(),
             },
             Values::SourceBlocks(_) => address(facts.connection.source.ip),
+            Values::RemoteBlocks(_) => address(facts.connection.remote_ip),
             Values::DestinationBlocks(_) => address(facts.connection.destination.ip),
+            Values::Ports(_) if facts.connection.port == 0 => "not known".to_owned(),
             Values::Ports(_) => facts.connection.port.to_string(),
         }
     }

@@ -251,6 +251,7 @@ fn verdict(matcher: &Matcher, sent: &Sent, unknown: &[&str]) -> Option<Verdict> 
             true => sent.sni.as_deref().into(),
             false => Fact::Unknown,
         },
+        remote_ip: None,
         token: Token::Unknown,
     };
     let Some(http) = &sent.http else {

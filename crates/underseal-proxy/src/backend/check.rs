@@ -20,7 +20,7 @@ use underseal_http::{Framing, Outgoing, Passage, ReadOptions, Refusal, Scratch, 
 use crate::exchange::Allowed;
 use crate::http1::Fault;
 use crate::parts::Received;
-use crate::upstream::{Event, Upstream};
+use crate::upstream::{Event, Sends, Upstream};
 use crate::worker::Worker;
 use underseal_server::watch::{Phase, Stop};
 
@@ -121,12 +121,12 @@ async fn ask(
     }
     let header = worker.shared.send_proxy.then_some(&*header);
     let version = worker.to_version();
-    let name = worker.backends.name_of(target);
-    let outgoing = written(&check.path, name, version).map_err(Fault::Refused)?;
+    let host = worker.backends.host_of(target);
+    let outgoing = written(&check.path, host, version).map_err(Fault::Refused)?;
     let reached = worker.upstreams.reach_only(worker, &watch, target, header);
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
-    let begun = Upstream::begin(worker, &watch, reached, head, false).await?;
+    let begun = Upstream::begin(worker, &watch, reached, head, Sends::Nothing).await?;
     let upstream = asked.insert(begun.ok_or(Fault::BackendCut)?);
     poll_fn(|cx| {
         // It has no body, so that nothing about it can be wrong.
@@ -154,13 +154,7 @@ fn written(path: &str, authority: &str, version: Version) -> Result<Outgoing, Re
     let mut scratch = Scratch::default();
     let request = http2::read(&fields, &ReadOptions::default(), &mut scratch)?;
     let mut outgoing = Outgoing::default();
-    let passage = Passage {
-        version,
-        framing: Framing::Empty,
-        upgrade: false,
-        ours: &[],
-    };
-    outgoing.write(&request, &passage);
+    outgoing.write(&request, &Passage::new(version, Framing::Empty));
     Ok(outgoing)
 }
 

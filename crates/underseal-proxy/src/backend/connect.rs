@@ -3,14 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::sleep;
 
-use super::{Backend, Backends, Known, Target};
+use super::{Backend, Backends, Known, Sockets, Target};
 use crate::log;
 use crate::metrics::{Handshake, Side};
 use crate::principal::Principal;
@@ -149,7 +152,14 @@ impl Backends {
         header: Option<&[u8]>,
     ) -> Result<Opened, (Unreachable, io::Error)> {
         let refused = |error| (Unreachable::Refused, error);
-        let sockets = target.sockets.get().to_vec();
+        let sockets = match &target.sockets {
+            Sockets::Addresses(sockets) => sockets.get().to_vec(),
+            Sockets::Path(path) => {
+                let unix = connect_path(path, header).await.map_err(refused)?;
+                let open = worker.tally.connection(Side::Backend);
+                return Ok((Stream::new(Io::Unix(unix), None, open), None, None));
+            }
+        };
         let mut tcp = connect_any(&sockets).await.map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
         let address = tcp.peer_addr().map_err(refused)?;
@@ -158,7 +168,8 @@ impl Backends {
         }
         let open = worker.tally.connection(Side::Backend);
         let (Some(name), Some(connector)) = (&target.address.tls, &self.connector) else {
-            return Ok((Stream::new(Io::Plain(tcp), None, open), address, None));
+            let stream = Stream::new(Io::Plain(tcp), None, open);
+            return Ok((stream, Some(address), None));
         };
         let connect = connector.get().connect(name.clone(), tcp);
         let stream = Box::pin(connect).await.map_err(|error| {
@@ -189,14 +200,14 @@ impl Backends {
         });
         Ok((
             Stream::new(Io::Connected(stream), place.ok(), open),
-            address,
+            Some(address),
             principal,
         ))
     }
 }
 
 /// A connection, where it leads, and the SPIFFE ID that was proved.
-type Opened = (Stream, SocketAddr, Option<Rc<str>>);
+type Opened = (Stream, Option<SocketAddr>, Option<Rc<str>>);
 
 impl Target {
     fn backend(&self, index: usize, (stream, address, principal): Opened) -> Box<Backend> {
@@ -239,6 +250,23 @@ fn is_ours(error: &io::Error) -> bool {
         Errno::ADDRINUSE,
     ];
     Errno::from_io_error(error).is_some_and(|errno| lacking.contains(&errno))
+}
+
+/// How long after a full backlog a socket is tried again: nobody tells when there is room.
+const BACKLOG: Duration = Duration::from_millis(10);
+
+/// Connects to a socket in the file system, and sends `header` first.
+async fn connect_path(path: &Path, header: Option<&[u8]>) -> io::Result<UnixStream> {
+    let mut unix = loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(BACKLOG).await,
+            connected => break connected?,
+        }
+    };
+    if let Some(header) = header {
+        unix.write_all(header).await?;
+    }
+    Ok(unix)
 }
 
 /// Connects to the first address that accepts.

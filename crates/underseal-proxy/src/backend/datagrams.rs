@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use rustix::io::Errno;
 use rustls_pki_types::CertificateDer;
 use tokio::net::UdpSocket;
 use underseal_dtls::{DtlsSocket, Error, is_icmp};
 use underseal_server::live::{Established, Place};
 use underseal_server::watch::Watch;
 
-use super::{Backends, Known, Target, Unreachable};
+use super::{Backends, Known, Sockets, Target, Unreachable};
 use crate::datagrams::VERSION;
 use crate::exchange::Connected;
 use crate::metrics::{Handshake, Open, Side};
@@ -60,7 +61,7 @@ impl Backends {
             socket,
             known: Known {
                 target: index,
-                address,
+                address: Some(address),
                 principal,
                 sni: self.targets[index].sni.clone(),
             },
@@ -72,8 +73,15 @@ impl Backends {
 
 async fn open(worker: &Worker, target: &Target) -> Result<Opened, (Unreachable, io::Error)> {
     let refused = |error| (Unreachable::Refused, error);
-    let sockets = target.sockets.get().to_vec();
+    let sockets = match &target.sockets {
+        Sockets::Addresses(sockets) => sockets.get().to_vec(),
+        // No datagrams are sent there.
+        Sockets::Path(_) => Vec::new(),
+    };
     let socket = connect_any(&sockets).await.map_err(refused)?;
+    if worker.shared.dtls.reserve.is_reached_by(&socket) {
+        return Err(refused(Errno::MFILE.into()));
+    }
     let (local, address) = ends(&socket).map_err(refused)?;
     let (Some(name), Some(connector)) = (&target.address.tls, &worker.dtls_connector) else {
         return Ok((Socket::Plain(socket), address, None, None));

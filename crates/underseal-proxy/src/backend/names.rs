@@ -1,11 +1,12 @@
 //! The addresses of backends that have names, looked up again and again.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::{Address, At};
 use underseal_server::current::{Current, Latest};
 
 /// How long what a name stands for is believed.
@@ -73,9 +74,12 @@ fn sorted(sockets: &[SocketAddr]) -> Vec<SocketAddr> {
 ///
 /// # Errors
 /// When no thread can be made.
-pub fn keep_resolving(names: impl IntoIterator<Item = Name>) -> io::Result<()> {
-    let is_name = |name: &Name| name.host.parse::<std::net::IpAddr>().is_err();
-    let names: Vec<_> = names.into_iter().filter(is_name).collect();
+pub fn keep_resolving(backends: &[Address]) -> io::Result<()> {
+    let name = |backend: &Address| match &backend.at {
+        At::Name(name) if name.host.parse::<IpAddr>().is_err() => Some(name.clone()),
+        At::Name(_) | At::Path(_) => None,
+    };
+    let names: Vec<_> = backends.iter().filter_map(name).collect();
     if names.is_empty() {
         return Ok(());
     }

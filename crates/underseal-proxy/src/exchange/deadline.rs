@@ -13,6 +13,8 @@ pub(crate) enum Wait {
     Backend,
     /// Either's: both bodies are open, and may be silent for long.
     Either,
+    /// The backend's, of a tunnel whose client has ended its sending.
+    HalfClosed,
 }
 
 /// Why an exchange waits no longer.
@@ -50,7 +52,7 @@ impl Deadline {
         Some(match (watch.check(cx)?, wait) {
             (Stop::Closing | Stop::Ending, _) => Late::Ended,
             (Stop::TimedOut, Wait::Client) => Late::Client,
-            (Stop::TimedOut, Wait::Backend | Wait::Either) => Late::Backend,
+            (Stop::TimedOut, _) => Late::Backend,
         })
     }
 }
@@ -61,6 +63,7 @@ impl Wait {
             Self::Client => timeouts.send,
             Self::Backend => timeouts.response,
             Self::Either => timeouts.tunnel,
+            Self::HalfClosed => timeouts.half_close.min(timeouts.tunnel),
         }
     }
 }

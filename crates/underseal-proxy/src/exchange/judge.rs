@@ -1,16 +1,17 @@
 //! What may be sent, and to whom.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use underseal_http::{Outgoing, Request};
+use underseal_http::{Outgoing, PathFault, Refusal, Request};
 use underseal_policy::model::Direction;
-use underseal_policy::{Connection, Peer, Verdict};
+use underseal_policy::{Connection, Keeps, Peer, Verdict};
 
 use crate::backend::Known;
 use crate::http1::Fault;
 use crate::log;
 use crate::policy::{self, Guard, Judged};
-use crate::protocol::PathParameters;
+use crate::protocol::{EncodedSlash, PathParameters};
 use crate::session::Session;
 use crate::tokens::{BadToken, Found};
 use crate::worker::Worker;
@@ -72,11 +73,27 @@ pub(crate) enum Denied {
 pub(crate) trait Judge {
     /// The request; `None` for a connection that speaks no HTTP.
     fn request(&self) -> Option<Request<'_>>;
+
+    /// Who sent it, behind proxies that are trusted; of a connection, who opened it.
+    fn client(&self, session: &Session) -> Option<IpAddr>;
+
+    /// Whether its path is in another form than rules are compared with.
+    fn is_as_sent(&self) -> bool {
+        false
+    }
 }
 
 impl Judge for &Outgoing {
     fn request(&self) -> Option<Request<'_>> {
         Some(Outgoing::request(self))
+    }
+
+    fn client(&self, _: &Session) -> Option<IpAddr> {
+        Outgoing::client(self)
+    }
+
+    fn is_as_sent(&self) -> bool {
+        Outgoing::is_as_sent(self)
     }
 }
 
@@ -84,6 +101,10 @@ impl Judge for &Outgoing {
 impl Judge for () {
     fn request(&self) -> Option<Request<'_>> {
         None
+    }
+
+    fn client(&self, session: &Session) -> Option<IpAddr> {
+        session.connection().remote_ip
     }
 }
 
@@ -145,11 +166,7 @@ impl Worker {
             // Whoever would answer is a part of what is judged.
             return Err(Denied::Policy);
         }
-        let verdict = {
-            let request = what.request();
-            self.decide(session, target, request.as_ref(), then)
-        };
-        match verdict {
+        match self.decide(session, target, &what, then) {
             Ok((Verdict::Allow, guard)) => Ok(Allowed {
                 what,
                 target: target.map(|known| known.target),
@@ -165,16 +182,25 @@ impl Worker {
         &self,
         session: &Session,
         target: Option<&Known>,
-        request: Option<&Request<'_>>,
+        what: &impl Judge,
         then: impl FnOnce(&Judged<'_>),
     ) -> Result<(Verdict, Guard), Fault> {
+        let request = what.request();
+        let request = request.as_ref();
         let Some(in_force) = &self.in_force else {
             self.tally.decision(&Judged::UNJUDGED.decision);
             then(&Judged::UNJUDGED);
             return Ok((Verdict::Allow, Guard::new(None)));
         };
         let in_force = in_force.get();
-        let keeps = self.shared.path_parameters == Some(PathParameters::Keep);
+        if what.is_as_sent() && in_force.asked.paths() {
+            // They came into force while it was on its way.
+            return Err(Fault::Refused(Refusal::Path(PathFault::NotNormal)));
+        }
+        let keeps = Keeps {
+            parameters: self.shared.path_parameters == Some(PathParameters::Keep),
+            encoded_slashes: self.shared.encoded_slash == Some(EncodedSlash::Keep),
+        };
         let refusal = request.and_then(|request| in_force.asked.refuses(request, keeps));
         if let Some(refusal) = refusal {
             return Err(Fault::Refused(refusal));
@@ -191,6 +217,7 @@ impl Worker {
         })?;
         let connection = Connection {
             token: found.token(),
+            remote_ip: what.client(session),
             ..self.judged(session, target)
         };
         let explain = !self.log.is_off();
@@ -212,11 +239,12 @@ impl Worker {
         Connection {
             destination: Peer {
                 principal: target.principal.as_deref().into(),
-                ip: Some(target.address.ip().to_canonical()),
+                ip: target.address.map(|address| address.ip().to_canonical()),
                 // What a peer's labels are, nobody tells a proxy.
                 labels: None,
             },
-            port: target.address.port(),
+            // A socket in the file system has none, and policies know of none then.
+            port: target.address.map_or(0, |address| address.port()),
             sni: target.sni.as_deref().into(),
             ..connection
         }

@@ -86,17 +86,39 @@ pub(crate) fn passes(name: &[u8], status: u16, is_named: impl FnOnce() -> bool) 
 /// # Errors
 /// Why it is not passed on: the backend's fault.
 pub(crate) fn from_http1(head: &ResponseHead<'_>) -> Result<Response<()>, ResponseRefusal> {
-    let malformed = ResponseRefusal::Malformed;
     let mut response = new(head.status())?;
+    pass(head, &mut response, |_| false)?;
+    Ok(response)
+}
+
+/// Adds the fields of `head` that go on, and do not stay `behind` for another reason.
+fn pass(
+    head: &ResponseHead<'_>,
+    response: &mut Response<()>,
+    behind: impl Fn(&[u8]) -> bool,
+) -> Result<(), ResponseRefusal> {
+    let malformed = ResponseRefusal::Malformed;
     let options = head.options();
     for (name, value) in head.fields() {
         let is_named = || options.names_fields && head.is_named_by_connection(name);
-        if passes(name, head.status(), is_named) {
+        if passes(name, head.status(), is_named) && !behind(name) {
             let name = HeaderName::from_bytes(name).map_err(|_| malformed)?;
             let value = HeaderValue::from_bytes(value).map_err(|_| malformed)?;
             response.headers_mut().append(name, value);
         }
     }
+    Ok(())
+}
+
+/// What goes on of a head that goes over to WebSocket, for a client of HTTP/2 (RFC 8441 section 5).
+///
+/// # Errors
+/// Why it is not passed on: the backend's fault.
+pub(crate) fn switched(head: &ResponseHead<'_>) -> Result<Response<()>, ResponseRefusal> {
+    let mut response = Response::new(());
+    pass(head, &mut response, |name| {
+        name.eq_ignore_ascii_case(b"sec-websocket-accept")
+    })?;
     Ok(response)
 }
 

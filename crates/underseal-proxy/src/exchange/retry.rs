@@ -72,12 +72,7 @@ mod tests {
         ];
         let mut scratch = Scratch::default();
         let request = http2::read(&fields, &ReadOptions::default(), &mut scratch);
-        let passage = Passage {
-            version: Version::Http2,
-            framing: Framing::Empty,
-            upgrade: false,
-            ours: &[],
-        };
+        let passage = Passage::new(Version::Http2, Framing::Empty);
         let mut outgoing = Outgoing::default();
         outgoing.write(&request.expect("a request"), &passage);
         Retry::new(&outgoing)

@@ -56,9 +56,11 @@ impl Hangup {
         may_end: bool,
     ) -> Poll<Left> {
         if self.socket.is_none() {
-            self.socket = copy(client.tcp())
+            let copied = client.tcp().map(copy).transpose();
+            self.socket = copied
                 .inspect_err(|error| tracing::debug!("a client may leave unseen: {error}"))
-                .ok();
+                .ok()
+                .flatten();
         }
         let Some(socket) = &self.socket else {
             return Poll::Pending;

@@ -15,7 +15,7 @@ use crate::chunk::Chunk;
 use crate::exchange::{self as rules, Allowed, Connected as _, Retry, Unanswered, Unreached};
 use crate::log::Outcome;
 use crate::tunnel;
-use crate::upstream::{Reached, Upstream};
+use crate::upstream::{Reached, Sends, Upstream};
 use crate::worker::Worker;
 use underseal_server::closing::End;
 
@@ -214,13 +214,13 @@ impl Connection<'_> {
         allowed: Allowed<&Outgoing>,
     ) -> Result<Result<Link, Finished>, NotSent> {
         let head = (allowed, &rules::scheme(self.session));
-        let has_body = !prepared.body.is_done();
+        let sends = Sends::body(!prepared.body.is_done());
         let begin = pin!(Upstream::begin(
             self.worker,
             self.watch,
             reached,
             head,
-            has_body
+            sends
         ));
         let client = (&mut self.client, &mut self.read);
         let begun = unless_left(client, self.worker.shared.half_close, begin).await;
@@ -301,8 +301,7 @@ impl Connection<'_> {
     ) -> End {
         let from_client = std::mem::take(&mut self.read);
         let passed = Box::pin(tunnel::pass(
-            self.watch,
-            self.worker.timeouts().tunnel,
+            (self.watch, self.worker.timeouts()),
             (&mut self.client, from_client),
             (&mut backend.stream, from_backend),
         ))

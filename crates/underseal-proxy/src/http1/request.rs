@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use underseal_http::http1::{self, Chunks, Head};
-use underseal_http::{Framing, Outgoing};
+use underseal_http::{Framing, Outgoing, Upgrade};
 
 use super::answer::{self, Keep};
 use super::{Fault, MAX_DISCARD};
@@ -136,7 +136,10 @@ fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared
     prepared.websocket = websocket::Key::of(head);
     let incoming = Incoming {
         framing: head.framing(),
-        upgrade: prepared.websocket.is_some(),
+        upgrade: match prepared.websocket {
+            Some(_) => Upgrade::AsAsked,
+            None => Upgrade::None,
+        },
     };
     prepared.outgoing = write_down(worker, session, &request, incoming);
     prepared

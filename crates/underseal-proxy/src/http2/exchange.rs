@@ -45,6 +45,7 @@ pub(super) async fn serve(
         mut line,
         begun,
         step,
+        websocket,
     } = prepared;
     let is_head = head.method == Method::HEAD;
     let ending = match step {
@@ -55,6 +56,7 @@ pub(super) async fn serve(
                 watch: &watch,
                 outgoing: &outgoing,
                 is_head,
+                websocket,
             };
             let line = (&mut line, begun);
             let ending = Box::pin(forwarding.run(&mut respond, body, line)).await;
@@ -178,6 +180,8 @@ pub(super) enum Stopped {
     ClientCut,
     ClientTimeout,
     BackendTimeout,
+    /// Nothing passed in a tunnel for too long.
+    Silent,
     /// The client's trailers say what only we may say.
     Trailers,
     /// The proxy is ending.
@@ -200,7 +204,7 @@ impl Stopped {
                 upstream.distrust();
                 Fault::BackendTimeout
             }
-            Self::ClientCut | Self::Trailers | Self::Ended => {
+            Self::ClientCut | Self::Silent | Self::Trailers | Self::Ended => {
                 return self.reset(respond);
             }
         };
@@ -221,7 +225,7 @@ impl Stopped {
     /// What the client's stream is reset with.
     fn reason(self) -> Reason {
         match self {
-            Self::ClientCut | Self::ClientTimeout => Reason::CANCEL,
+            Self::ClientCut | Self::ClientTimeout | Self::Silent => Reason::CANCEL,
             Self::Trailers => Reason::PROTOCOL_ERROR,
             Self::Lost(_) | Self::BackendTimeout | Self::Ended => Reason::INTERNAL_ERROR,
         }
@@ -234,6 +238,7 @@ impl Stopped {
             Self::ClientCut => "client-cut",
             Self::ClientTimeout => "client-timeout",
             Self::BackendTimeout => "backend-timeout",
+            Self::Silent => "tunnel-silent",
             Self::Trailers => "trailers",
             Self::Ended => "proxy-ended",
         }
@@ -345,6 +350,7 @@ impl<'a> Exchange<'a> {
             let wait = match down.waiting {
                 Waiting::Sink => Wait::Client,
                 Waiting::Source if self.upstream.waits_for_client() => Wait::Either,
+                Waiting::Source if self.upstream.is_tunnel() => Wait::HalfClosed,
                 Waiting::Source => Wait::Backend,
             };
             self.poll_deadline(cx, wait)
@@ -387,6 +393,7 @@ impl<'a> Exchange<'a> {
         match self.deadline.check(cx, watching, wait, passed) {
             None => Poll::Pending,
             Some(Late::Client) => Poll::Ready(Err(Stopped::ClientTimeout)),
+            Some(Late::Backend) if self.upstream.is_tunnel() => Poll::Ready(Err(Stopped::Silent)),
             Some(Late::Backend) => Poll::Ready(Err(Stopped::BackendTimeout)),
             Some(Late::Ended) => Poll::Ready(Err(Stopped::Ended)),
         }

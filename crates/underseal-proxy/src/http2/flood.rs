@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::frames::{CONTINUATION, DATA, END_STREAM, Frames, HEADERS, RST_STREAM};
+use super::frames::{CONTINUATION, DATA, Frames, HEADERS, RST_STREAM};
 use super::gathered::Gathered;
 use super::unseen::Unseen;
 
@@ -124,8 +124,8 @@ impl Guarded {
         while let Some(frame) = self.frames.next(&mut bytes) {
             self.unseen.received(&frame);
             let allowed = match frame.kind {
-                HEADERS => true,
-                DATA if frame.length > 0 || frame.flags & END_STREAM != 0 => true,
+                // Those that say nothing are counted where they are left out.
+                HEADERS | DATA => true,
                 // `h2` bounds how many a head has and how long it is.
                 CONTINUATION => self.control.take(1),
                 RST_STREAM => self.resets.take(1),
@@ -170,7 +170,8 @@ impl AsyncRead for Guarded {
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if !this.allows(&buf.filled()[before..]) {
+        let empty = this.stream.take_empty();
+        if !this.control.take(empty) || !this.allows(&buf.filled()[before..]) {
             this.flooded.0.set(true);
             buf.set_filled(before);
             return Poll::Pending;

@@ -15,7 +15,8 @@ use crate::backend::{Known, Unreachable};
 use crate::exchange::{self as rules, Allowed, Denied, Retry, Unanswered, Unreached};
 use crate::http1::Fault;
 use crate::parts::Received;
-use crate::upstream::{Reached, Upstream};
+use crate::upstream::{Reached, Sends, Upstream};
+use crate::websocket;
 use underseal_server::watch::Watch;
 
 /// A request that goes on, if policies allow that.
@@ -24,6 +25,8 @@ pub(super) struct Forwarding<'a> {
     pub(super) watch: &'a Watch,
     pub(super) outgoing: &'a Outgoing,
     pub(super) is_head: bool,
+    /// Of a request for WebSocket.
+    pub(super) websocket: Option<websocket::Key>,
 }
 
 impl Forwarding<'_> {
@@ -44,8 +47,12 @@ impl Forwarding<'_> {
         let mut retry = Retry::new(self.outgoing);
         let mut again = None;
         loop {
-            let sent = pin!(self.send(body.is_some(), (&mut *line, begun), again));
-            let upstream = match unless_reset(respond, sent).await {
+            let sends = match self.websocket {
+                Some(key) => Sends::WebSocket(key),
+                None => Sends::body(body.is_some()),
+            };
+            let sent = pin!(self.send(sends, (&mut *line, begun), again));
+            let upstream = match unless_reset((&mut *respond, body.as_ref()), sent).await {
                 Ok(upstream) => upstream,
                 Err(NotSent::Denied) => return Ending::answered(client, respond, 403, is_head),
                 Err(NotSent::ClientLeft) => return Stopped::ClientCut.reset(respond),
@@ -86,14 +93,14 @@ impl Forwarding<'_> {
     /// Has what goes on judged, and begins to send it to a backend.
     async fn send(
         &self,
-        has_body: bool,
+        sends: Sends,
         line: (&mut Vec<u8>, usize),
         again: Option<usize>,
     ) -> Result<Upstream, NotSent> {
         let (reached, allowed) = self.reach(line, again).await?;
         let worker = &self.client.worker;
         let head = (allowed, &rules::scheme(&self.client.session));
-        let begun = Upstream::begin(worker, self.watch, reached, head, has_body).await?;
+        let begun = Upstream::begin(worker, self.watch, reached, head, sends).await?;
         // A connection may end in the moment that it is to be used.
         begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))
     }
@@ -152,17 +159,20 @@ impl From<Fault> for NotSent {
     }
 }
 
-/// Runs `future` as long as the client waits for an answer.
+/// Runs `future` as long as the client waits for an answer; what comes of its body meanwhile is held.
 ///
 /// # Errors
 /// Those of `future`; [`NotSent::ClientLeft`] if nobody waits any more.
 async fn unless_reset<T, F: Future<Output = Result<T, NotSent>>>(
-    respond: &mut SendResponse<Bytes>,
+    (respond, body): (&mut SendResponse<Bytes>, Option<&Kept>),
     mut future: Pin<&mut F>,
 ) -> Result<T, NotSent> {
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Pending => respond.poll_reset(cx).map(|_| Err(NotSent::ClientLeft)),
-        ready => ready,
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = future.as_mut().poll(cx) {
+            return Poll::Ready(done);
+        }
+        body.into_iter().for_each(|body| body.hold(cx));
+        respond.poll_reset(cx).map(|_| Err(NotSent::ClientLeft))
     })
     .await
 }

@@ -4,13 +4,15 @@
 const PREFACE: usize = 24;
 
 /// Bytes before a frame's payload.
-const HEADER: usize = 9;
+pub(super) const HEADER: usize = 9;
 
 pub(super) const DATA: u8 = 0x0;
 pub(super) const HEADERS: u8 = 0x1;
 pub(super) const RST_STREAM: u8 = 0x3;
 pub(super) const CONTINUATION: u8 = 0x9;
 pub(super) const END_STREAM: u8 = 0x1;
+pub(super) const END_HEADERS: u8 = 0x4;
+pub(super) const PADDED: u8 = 0x8;
 
 /// Finds the headers of frames in bytes as they come.
 #[derive(Debug)]
@@ -46,6 +48,17 @@ impl Frames {
             header: [0; HEADER],
             seen: 0,
         }
+    }
+
+    /// How many bytes there are of a header that is not whole.
+    pub(super) fn begun(&self) -> usize {
+        self.seen
+    }
+
+    /// Those bytes, if there are any: they come once more.
+    pub(super) fn take_begun(&mut self) -> Option<Vec<u8>> {
+        let seen = std::mem::take(&mut self.seen);
+        (seen > 0).then(|| self.header[..seen].to_vec())
     }
 
     /// Takes bytes off `rest` until a header is whole; `None` if none becomes so.

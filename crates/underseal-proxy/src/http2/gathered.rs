@@ -1,4 +1,4 @@
-//! Frames of one turn, sent together.
+//! Frames of one turn, sent together; and those that come in, as [`super::inbound`] passes them on.
 //!
 //! `h2` writes and flushes each frame of data by itself. A frame is a little longer than a record
 //! of TLS may be, so each would take two records and a system call. Here they wait until `h2` has
@@ -12,6 +12,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::Frames;
+use super::inbound::Inbound;
 use crate::chunk::Chunk;
 use crate::stream::Stream;
 
@@ -21,6 +23,7 @@ pub(crate) struct Gathered(Rc<RefCell<Inner>>);
 
 struct Inner {
     stream: Stream,
+    inbound: Inbound,
     /// What was written and not sent.
     chunk: Chunk,
     /// Whether flushing is left to [`Gathered::poll_send`].
@@ -28,10 +31,20 @@ struct Inner {
 }
 
 impl Gathered {
-    /// Until [`Self::defer`] is called, it flushes when it is told to.
-    pub(crate) fn new(stream: Stream) -> Self {
+    /// The stream of a client; until [`Self::defer`] is called, it flushes when it is told to.
+    pub(crate) fn of_client(stream: Stream) -> Self {
+        Self::new(stream, Frames::of_client())
+    }
+
+    /// The same of a backend.
+    pub(crate) fn of_backend(stream: Stream) -> Self {
+        Self::new(stream, Frames::of_server())
+    }
+
+    fn new(stream: Stream, frames: Frames) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             stream,
+            inbound: Inbound::new(frames),
             chunk: Chunk::default(),
             is_deferred: false,
         })))
@@ -40,6 +53,11 @@ impl Gathered {
     /// From now on only [`Self::poll_send`] flushes: to be called after each turn of `h2`.
     pub(crate) fn defer(&self) {
         self.0.borrow_mut().is_deferred = true;
+    }
+
+    /// How many empty frames came since the last call.
+    pub(super) fn take_empty(&self) -> u32 {
+        self.0.borrow_mut().inbound.take_empty()
     }
 
     /// Sends what was written.
@@ -96,7 +114,10 @@ impl AsyncRead for Gathered {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().stream).poll_read(cx, buf)
+        let Inner {
+            stream, inbound, ..
+        } = &mut *self.0.borrow_mut();
+        inbound.poll_read(cx, Pin::new(stream), buf)
     }
 }
 
@@ -154,7 +175,7 @@ mod tests {
         let (far, _) = listener.accept().await.expect("a connection");
         let open = Metrics::new(1).tally(0).connection(Side::Client);
         let stream = Stream::new(Io::Plain(near), None, open);
-        (Gathered::new(stream), far)
+        (Gathered::of_backend(stream), far)
     }
 
     fn waits(gathered: &Gathered) -> usize {

@@ -76,6 +76,11 @@ impl Kept {
         }
     }
 
+    /// Takes what has come, while nobody passes it on: see [`Parts::hold`].
+    pub(super) fn hold(&self, cx: &mut Context<'_>) {
+        self.0.borrow_mut().source.hold(cx);
+    }
+
     /// Keeps nothing any more: the response has begun.
     pub(super) fn forget(&self) {
         self.0.borrow_mut().forget();

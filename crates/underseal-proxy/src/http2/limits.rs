@@ -37,10 +37,11 @@ const REMEMBERED_RESETS: usize = 64;
 /// The same to a backend: all that clients leave at once, and again while that is under way.
 const REMEMBERED_BACKEND_RESETS: usize = 10 * BACKEND_STREAMS;
 
-/// What the library counts for small pieces from a backend that nobody has taken. It counts those on
-/// streams that were reset for as long as the connection lasts, so that clients who leave would in the
-/// end cut off those who stay: there is no such limit. What waits is bounded by the windows, and does not
-/// grow with the pieces, as whoever cannot pass them on puts them together ([`crate::parts::Parts::hold`]).
+/// What the library counts for small pieces that nobody has taken. It counts those on streams that were
+/// reset for as long as the connection lasts, so that what a client leaves would in the end cut off what it
+/// does not, and others on a connection to a backend; and a burst of messages ends what is only slow. There is
+/// no such limit. What waits is bounded by the windows, and does not grow with the pieces: few come in a turn
+/// ([`super::inbound`]), and whoever cannot pass them on puts them together ([`crate::parts::Parts::hold`]).
 const PIECES_LEFT: usize = usize::MAX;
 
 /// Streams that a client made us reset by breaking the protocol: the connection ends with the next
@@ -51,9 +52,13 @@ pub(crate) const FAULTS: usize = 100;
 /// Streams that a client reset before we had looked at them.
 const UNSEEN_RESETS: usize = 20;
 
-/// The server's side, with heads of up to `max_head` bytes.
-pub(crate) fn server(max_head: usize) -> server::Builder {
+/// The server's side, with heads of up to `max_head` bytes, and with WebSocket if it `has_websocket` (RFC
+/// 8441).
+pub(crate) fn server(max_head: usize, has_websocket: bool) -> server::Builder {
     let mut builder = server::Builder::new();
+    if has_websocket {
+        builder.enable_connect_protocol();
+    }
     builder
         .max_concurrent_streams(CLIENT_STREAMS)
         .initial_window_size(CLIENT_STREAM_WINDOW)
@@ -63,6 +68,7 @@ pub(crate) fn server(max_head: usize) -> server::Builder {
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         .max_local_error_reset_streams(Some(FAULTS))
+        .data_frame_budget(PIECES_LEFT)
         .max_pending_accept_reset_streams(UNSEEN_RESETS);
     builder
 }

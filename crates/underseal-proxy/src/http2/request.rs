@@ -2,18 +2,20 @@
 
 use std::time::Instant;
 
+use h2::ext::Protocol;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use underseal_http::http1::Glimpse;
 use underseal_http::http2::{self, Field};
-use underseal_http::{Framing, Outgoing, Refusal, Request};
+use underseal_http::{Framing, Outgoing, Refusal, Request, Upgrade, Version};
 
 use crate::exchange::{self, Incoming, write_down};
 use crate::http1::Fault;
 use crate::log;
 use crate::session::Session;
+use crate::websocket;
 use crate::worker::Worker;
 
 /// A request, and what is to be done about it.
@@ -24,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) begun: usize,
     /// What goes on, if policies allow it; or why we answer.
     pub(super) step: Result<Outgoing, Fault>,
+    /// Of a request for WebSocket.
+    pub(super) websocket: Option<websocket::Key>,
 }
 
 /// Reads a request, which is at its end already if it `is_bare`.
@@ -37,15 +41,29 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
     let scheme = scheme_of(session, head);
     let fields = fields(head, &scheme);
     let mut scratch = worker.scratch.borrow_mut();
+    let mut websocket = None;
     let step = match http2::read(&fields, &worker.read_options(), &mut scratch) {
-        Ok(request) if request.path().is_none() => {
-            log::asked(&mut line, request.method(), b"", request.host());
-            Err(Fault::Connect)
+        Ok(request) if request.method() == b"CONNECT" => {
+            websocket = switch(worker, head, &request);
+            match &websocket {
+                Some(key) => {
+                    let incoming = Incoming {
+                        framing: Framing::Empty,
+                        upgrade: Upgrade::WebSocket(key.as_str()),
+                    };
+                    Ok(write_down(worker, session, &request, incoming))
+                }
+                None => {
+                    let path = request.path().unwrap_or_default();
+                    log::asked(&mut line, request.method(), path, request.host());
+                    Err(Fault::Connect)
+                }
+            }
         }
         Ok(request) => {
             let incoming = Incoming {
                 framing: framing(&request, is_bare),
-                upgrade: false,
+                upgrade: Upgrade::None,
             };
             Ok(write_down(worker, session, &request, incoming))
         }
@@ -62,7 +80,15 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
         line,
         begun,
         step,
+        websocket,
     }
+}
+
+/// The key that a CONNECT goes on with if it asks for WebSocket (RFC 8441), and a backend may be asked.
+fn switch(worker: &Worker, head: &Parts, request: &Request<'_>) -> Option<websocket::Key> {
+    let protocol = head.extensions.get::<Protocol>()?;
+    let is_so = protocol.as_str() == "websocket" && worker.to_version() == Version::Http11;
+    websocket::Key::for_http2(request).filter(|_| is_so && request.path().is_some())
 }
 
 /// What is logged of a head that is refused.
@@ -101,12 +127,15 @@ fn scheme_of(session: &Session, head: &Parts) -> Scheme {
 /// The list of fields that the head was made of. The library has taken the pseudo-header fields
 /// apart, after seeing that each came once and before all others.
 fn fields<'a>(head: &'a Parts, scheme: &'a Scheme) -> Vec<Field<'a>> {
-    let mut fields: Vec<Field<'a>> = Vec::with_capacity(head.headers.len() + 4);
+    let mut fields: Vec<Field<'a>> = Vec::with_capacity(head.headers.len() + 5);
     fields.push((b":method", head.method.as_str().as_bytes()));
     let target = head.uri.path_and_query();
     if let Some(target) = target {
         fields.push((b":scheme", scheme.as_str().as_bytes()));
         fields.push((b":path", target.as_str().as_bytes()));
+    }
+    if let Some(protocol) = head.extensions.get::<Protocol>() {
+        fields.push((b":protocol", protocol.as_str().as_bytes()));
     }
     if let Some(authority) = head.uri.authority() {
         fields.push((b":authority", authority.as_str().as_bytes()));

@@ -77,6 +77,8 @@ impl Pump {
                 return Poll::Ready(self.send(Bytes::new()));
             }
         }
+        // What came meanwhile is not to wait in a connection, however much it is.
+        source.hold(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -3,26 +3,39 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tokio::io::AsyncWrite as _;
 use underseal_http::Outgoing;
 use underseal_http::http1::{ResponseRefusal, read_response};
 
-use super::{Event, Lost, Upstreams};
+use super::{Event, Lost, Sends, Upstreams};
 use crate::backend::Backend;
 use crate::chunk::Chunk;
 use crate::exchange::Unanswered;
-use crate::exchange::response::{Delimited, from_http1};
+use crate::exchange::response::{Delimited, from_http1, switched};
 use crate::flow::{Body, Broken, Flow, Waiting};
 use crate::parts::{Framer, Framing, Part, Parts, Unframed, Unframing};
 use crate::policy::Guard;
+use crate::websocket;
 use crate::worker::Worker;
 
 /// How far the request has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sending {
     Going,
+    /// The end of a tunnel is told.
+    Ending,
     Done,
     /// The backend takes no more of it.
     Refused,
+}
+
+/// Whether it becomes a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tunnel {
+    No,
+    /// It may, if the backend accepts this key.
+    Asked(websocket::Key),
+    Open,
 }
 
 /// A request and its response.
@@ -38,6 +51,7 @@ pub(crate) struct Http1 {
     is_touched: bool,
     /// Whether the connection goes on after the response.
     persists: bool,
+    tunnel: Tunnel,
 }
 
 impl Http1 {
@@ -45,14 +59,16 @@ impl Http1 {
         worker: &Worker,
         backend: Box<Backend>,
         (outgoing, guard): (&Outgoing, Guard),
-        has_body: bool,
+        sends: Sends,
     ) -> Self {
         let mut head = worker.buffers.take();
         head.extend_from_slice(outgoing.head());
         // What is framed passes as it is.
-        let body = match has_body {
-            true => Body::UntilClose,
-            false => Body::Done,
+        let (body, tunnel) = match sends {
+            Sends::Body => (Body::UntilClose, Tunnel::No),
+            Sends::Nothing => (Body::Done, Tunnel::No),
+            // Before the backend has gone over, it would take that for the next request.
+            Sends::WebSocket(key) => (Body::Done, Tunnel::Asked(key)),
         };
         let mut up = Flow::new(Chunk::default(), body);
         up.set_head(head);
@@ -65,7 +81,13 @@ impl Http1 {
             answers_head: outgoing.request().method() == b"HEAD",
             is_touched: false,
             persists: false,
+            tunnel,
         }
+    }
+
+    /// Whether the backend has gone over to another protocol.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel == Tunnel::Open
     }
 
     pub(super) fn target(&self) -> usize {
@@ -81,7 +103,13 @@ impl Http1 {
         cx: &mut Context<'_>,
         body: &mut impl Parts,
     ) -> Result<(), Broken> {
-        if self.is_sent() {
+        if let Tunnel::Asked(_) = self.tunnel {
+            body.hold(cx);
+        }
+        if self.sending == Sending::Ending {
+            self.poll_end(cx);
+        }
+        if self.sending != Sending::Going {
             return Ok(());
         }
         let mut source = Framing {
@@ -90,6 +118,10 @@ impl Http1 {
         };
         match self.up.poll(cx, &mut source, &mut self.backend.stream) {
             Poll::Pending => {}
+            Poll::Ready(Ok(())) if self.is_tunnel() => {
+                self.sending = Sending::Ending;
+                self.poll_end(cx);
+            }
             Poll::Ready(Ok(())) => self.sending = Sending::Done,
             Poll::Ready(Err(Broken::Sink(error))) => {
                 tracing::debug!("a backend takes no more of a request: {error}");
@@ -100,16 +132,28 @@ impl Http1 {
         Ok(())
     }
 
+    /// Tells the backend that nothing more comes.
+    fn poll_end(&mut self, cx: &mut Context<'_>) {
+        match Pin::new(&mut self.backend.stream).poll_shutdown(cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.sending = Sending::Done,
+            Poll::Ready(Err(error)) => {
+                tracing::debug!("a backend is not told the end of a tunnel: {error}");
+                self.sending = Sending::Refused;
+            }
+        }
+    }
+
     pub(super) fn passed(&self) -> u64 {
         self.framer.content
     }
 
     pub(super) fn is_sent(&self) -> bool {
-        self.sending != Sending::Going
+        matches!(self.sending, Sending::Done | Sending::Refused)
     }
 
     pub(super) fn waits_for_client(&self) -> bool {
-        !self.is_sent() && self.up.waiting == Waiting::Source
+        self.sending == Sending::Going && self.up.waiting == Waiting::Source
     }
 
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Lost>> {
@@ -138,6 +182,11 @@ impl Http1 {
     }
 
     fn read_head(&mut self) -> Result<Option<Event>, ResponseRefusal> {
+        if let Tunnel::Asked(key) = self.tunnel
+            && let Some(event) = self.read_switch(key)?
+        {
+            return Ok(Some(event));
+        }
         let read = read_response(self.down.chunk.bytes(), |head| {
             let delimited = Delimited::of(head, 1, self.answers_head)?;
             Ok((head.len(), from_http1(head)?, delimited))
@@ -152,6 +201,26 @@ impl Http1 {
         self.down.body = delimited.body;
         // Who answers before it has the request may take the rest of it for another one.
         self.persists = delimited.persists && self.sending == Sending::Done;
+        Ok(Some(Event::Final(response)))
+    }
+
+    /// The head by which the backend goes over to WebSocket; `None` if it is another, or not whole.
+    fn read_switch(&mut self, key: websocket::Key) -> Result<Option<Event>, ResponseRefusal> {
+        let read = read_response(self.down.chunk.bytes(), |head| match head.status() {
+            101 if key.is_accepted_by(head) => Ok(Some((head.len(), switched(head)?))),
+            // To a client of HTTP/2, success is what opens the tunnel.
+            101 | 200..300 => Err(ResponseRefusal::Upgrade),
+            _ => Ok(None),
+        })?;
+        let Some((len, response)) = read.transpose()?.flatten() else {
+            return Ok(None);
+        };
+        self.down.chunk.consume(len);
+        self.down.body = Body::UntilClose;
+        self.up = Flow::new(Chunk::default(), Body::UntilClose);
+        self.framer = Framer::until_close();
+        self.sending = Sending::Going;
+        self.tunnel = Tunnel::Open;
         Ok(Some(Event::Final(response)))
     }
 

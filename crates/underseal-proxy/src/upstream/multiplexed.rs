@@ -309,7 +309,7 @@ async fn handshake(
     }
     let builder = limits::client();
     let Backend { stream, known, .. } = backend;
-    let stream = Gathered::new(stream);
+    let stream = Gathered::of_backend(stream);
     let handshake = builder.handshake(stream.clone());
     watch.enter(Phase::Busy, worker.timeouts().connect);
     let (sender, driven) = watch

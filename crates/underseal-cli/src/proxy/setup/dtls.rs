@@ -1,6 +1,7 @@
 //! What the command line comes to where datagrams are passed.
 
 use super::super::arguments::{MinTls, ProxyArgs};
+use super::super::endpoint::Destination;
 use crate::exit::{Exit, Failure};
 
 /// # Errors
@@ -8,6 +9,9 @@ use crate::exit::{Exit, Failure};
 pub(super) fn check(args: &ProxyArgs) -> Result<(), Failure> {
     let useless = [
         (args.min_tls == MinTls::Tls13, "--min-tls 1.3"),
+        (args.cert.len() > 1, "--cert"),
+        (args.redirect_http.is_some(), "--redirect-http"),
+        (args.to.iter().any(is_path), "--to unix:"),
         (args.accept_proxy, "--accept-proxy"),
         (args.send_proxy, "--send-proxy"),
     ];
@@ -15,10 +19,14 @@ pub(super) fn check(args: &ProxyArgs) -> Result<(), Failure> {
         None => Ok(()),
         Some((_, option)) => {
             let message = format!("`{option}` is not for `--protocol dtls`");
-            let hint = "DTLS 1.2 is spoken, and a datagram has no place for a header";
+            let hint = "DTLS 1.2 is spoken, with one certificate, and a datagram has no place for a header";
             Err(Failure::new(Exit::Usage, message, hint))
         }
     }
+}
+
+fn is_path(to: &Destination) -> bool {
+    matches!(to, Destination::Path(_))
 }
 
 #[cfg(feature = "dtls")]
@@ -39,12 +47,18 @@ mod handshakes {
         /// What cannot be read or used.
         pub(in super::super) fn dtls(&mut self, is_dtls: bool) -> Result<Dtls, Failure> {
             let args = self.args;
-            let given = args.cert.clone().zip(args.key.clone());
+            let given = args
+                .cert
+                .iter()
+                .cloned()
+                .zip(args.key.iter().cloned())
+                .next();
             let mut dtls = Dtls {
                 acceptor: None,
                 connector: None,
                 max_clients: args.max_connections as usize,
                 local: self.address,
+                reserve: self.reserve,
             };
             if is_dtls && args.listen.tls {
                 let developed = self.developed.clone();

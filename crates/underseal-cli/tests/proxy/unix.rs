@@ -1,0 +1,213 @@
+//! Backends at sockets in the file system.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::harness::{Proxy, Start, close_notify};
+use crate::judged::Version;
+
+/// A server at a socket in the file system, which serves each connection by a function.
+struct Unix {
+    directory: TempDir,
+}
+
+impl Unix {
+    fn new(serve: impl Fn(BufReader<UnixStream>) + Send + Sync + Clone + 'static) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let listener = UnixListener::bind(directory.path().join("s")).expect("a socket");
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, serve) = (stream.expect("a connection"), serve.clone());
+                thread::spawn(move || serve(BufReader::new(stream)));
+            }
+        });
+        Self { directory }
+    }
+
+    /// Gives bodies back, and heads where there are none.
+    fn echo() -> Self {
+        Self::new(|mut stream| {
+            while let Some(head) = head(&mut stream) {
+                let lower = head.to_ascii_lowercase();
+                let length = lower.split_once("content-length: ").map(|(_, rest)| {
+                    let digits = rest.split("\r\n").next().expect("a line");
+                    digits.parse().expect("a length")
+                });
+                let mut body = vec![0; length.unwrap_or(0)];
+                stream.read_exact(&mut body).expect("a body");
+                if length.is_none() {
+                    body = head.into_bytes();
+                }
+                let out = stream.get_mut();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                let _ = out.write_all(head.as_bytes());
+                let _ = out.write_all(&body);
+            }
+        })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("s")
+    }
+
+    fn start(&self) -> Start {
+        Start::new(format!("unix:{}", self.path().display()))
+    }
+}
+
+fn head(stream: &mut BufReader<UnixStream>) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        match stream.read_line(&mut head) {
+            Ok(read) if read > 0 => {}
+            _ => return None,
+        }
+    }
+    Some(head)
+}
+
+fn long() -> Vec<u8> {
+    (0..3_000_000_u32).map(|n| (n % 251) as u8).collect()
+}
+
+/// Sends and receives a long body without TLS, so that it can be spliced.
+fn long_body(proxy: &Proxy) {
+    let body = long();
+    let mut tcp = proxy.tcp();
+    let mut reader = tcp.try_clone().expect("a second handle");
+    let sent = body.clone();
+    let sending = thread::spawn(move || {
+        let head = format!(
+            "PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            sent.len()
+        );
+        tcp.write_all(head.as_bytes()).expect("send");
+        tcp.write_all(&sent).expect("send");
+    });
+    let mut came = Vec::new();
+    reader.read_to_end(&mut came).expect("an answer");
+    sending.join().expect("all of it");
+    assert!(came.ends_with(&body), "{} bytes", came.len());
+}
+
+#[test]
+fn requests_of_either_version_reach_a_socket_in_the_file_system() {
+    let unix = Unix::echo();
+    let proxy = unix
+        .start()
+        .plain()
+        .with(&["--admin", "127.0.0.1:0"])
+        .start();
+    for client in Version::BOTH {
+        for _ in 0..3 {
+            assert_eq!(client.get(proxy.address, &[]), 200, "{client:?}");
+        }
+        assert_eq!(client.send(proxy.address, "PUT", &long()[..100_000]), 200);
+    }
+    long_body(&proxy);
+    let metrics = proxy.admin("/metrics");
+    for direction in ["rx", "tx"] {
+        let series =
+            format!("underseal_spliced_bytes_total{{side=\"backend\",direction=\"{direction}\"}} ");
+        let (_, rest) = metrics.split_once(&series).expect("a series");
+        assert!(!rest.starts_with("0\n"), "{direction}: {metrics}");
+    }
+    let name = format!("unix:{}", unix.path().display());
+    assert_eq!(proxy.logged_path("/")["backend"], name);
+}
+
+#[test]
+fn clients_with_tls_reach_it_too() {
+    let unix = Unix::echo();
+    let proxy = unix.start().start();
+    let mut client = proxy.client();
+    client.get("/sealed");
+    let text = client.response().text();
+    assert!(
+        text.starts_with("GET /sealed HTTP/1.1\r\nHost: localhost\r\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn it_is_told_the_client_by_the_proxy_protocol_and_bytes_pass() {
+    let unix = Unix::new(|mut stream| {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).expect("all of it");
+        let _ = stream.get_mut().write_all(&all);
+    });
+    let start = unix.start().with(&["--protocol", "tcp", "--send-proxy"]);
+    let proxy = start.start();
+    let mut client = proxy.client();
+    client.send("hello");
+    close_notify(&mut client);
+    let (came, ended) = client.rest();
+    ended.expect("close_notify");
+    assert!(came.starts_with(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01"));
+    assert!(came.ends_with(b"hello") && came.len() == 28 + 5);
+}
+
+#[test]
+fn where_it_is_and_who_is_there_policies_do_not_know() {
+    for key in [
+        "destination.ip",
+        "destination.port",
+        "destination.principal",
+    ] {
+        let value = match key {
+            "destination.ip" => "127.0.0.1",
+            "destination.port" => "8080",
+            _ => "spiffe://a/b",
+        };
+        let rule = format!("[{{ when: [{{ key: {key}, notValues: ['{value}'] }}] }}]");
+        let allow = format!("{{ direction: Egress, rules: {rule} }}");
+        let unix = Unix::echo();
+        let start = unix.start().plain().policy(&allow);
+        let proxy = start.with(&["--direction", "egress"]).start();
+        let expected = if key == "destination.principal" {
+            200
+        } else {
+            403
+        };
+        for client in Version::BOTH {
+            assert_eq!(client.get(proxy.address, &[]), expected, "{client:?} {key}");
+        }
+    }
+}
+
+#[test]
+fn one_that_is_not_there_is_passed_over() {
+    let unix = Unix::echo();
+    let there = format!("unix:{}", unix.path().display());
+    let proxy = Start::new("unix:/nowhere/s")
+        .plain()
+        .with(&["--to", &there])
+        .start();
+    for _ in 0..4 {
+        assert_eq!(Version::Http1.get(proxy.address, &[]), 200);
+    }
+    let alone = Start::new("unix:/nowhere/s").plain().start();
+    assert_eq!(Version::Http1.get(alone.address, &[]), 503);
+    assert_eq!(alone.logged_path("/")["error"], "backend-refused");
+}
+
+#[test]
+fn it_is_asked_whether_it_is_well() {
+    let unix = Unix::new(|mut stream| {
+        while let Some(head) = head(&mut stream) {
+            let status = if head.contains(" /healthz ") {
+                "503 No"
+            } else {
+                "200 OK"
+            };
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.get_mut().write_all(answer.as_bytes());
+        }
+    });
+    let start = unix.start().with(&["--health-check", "/healthz"]);
+    start.start().peer.wait_for("fails its health check: 503");
+}

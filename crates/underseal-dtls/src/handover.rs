@@ -1,5 +1,6 @@
 //! From a finished handshake of the `openssl` crate to an association.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use openssl::nid::Nid;
@@ -54,7 +55,7 @@ fn check(ssl: &SslRef, seen: &Seen) -> Result<Algorithm, Refusal> {
     if ssl.pending() > 0 {
         return Err(Refusal::UnreadData);
     }
-    if seen.is_overfull() {
+    if !seen.has_all_received() {
         return Err(Refusal::TooMuchReceived);
     }
     let cipher = ssl.current_cipher().ok_or(Refusal::NotFinished)?;
@@ -82,7 +83,7 @@ fn derive(ssl: &SslRef, algorithm: Algorithm) -> Result<KeyPair, Error> {
 
 /// Marks what OpenSSL has opened, so that it is not opened again. Data among it was for whoever
 /// read from OpenSSL; forged records are told apart here, and leave no mark.
-fn opened_before(keys: EpochKeys, received: &[Vec<u8>]) -> (EpochKeys, ReplayWindow) {
+fn opened_before(keys: EpochKeys, received: &VecDeque<Vec<u8>>) -> (EpochKeys, ReplayWindow) {
     let mut opener = Opener::new(keys, ReplayWindow::default());
     for datagram in received {
         let mut copy = datagram.clone();

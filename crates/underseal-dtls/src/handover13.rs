@@ -4,7 +4,7 @@
 
 use underseal_record::dtls::{
     Discard, EpochSecret, KeyUpdates, Opened, Opener, RecordNumber, ReplayWindow, Sealer,
-    has_unified_header, message_numbers,
+    has_unified_header, messages,
 };
 use underseal_record::{Algorithm, ContentType};
 use zeroize::Zeroizing;
@@ -18,6 +18,9 @@ use crate::refusal::Refusal;
 /// The epoch of a handshake's own keys, and that of the first data (RFC 9147 section 6.1).
 const HANDSHAKE: u16 = 2;
 const APPLICATION: u16 = EpochSecret::FIRST_APPLICATION_EPOCH;
+
+/// The type of the message that ends a handshake (RFC 8446 section 4.4.4).
+const FINISHED: u8 = 20;
 
 /// Traffic secrets of one direction.
 #[derive(Default)]
@@ -55,11 +58,11 @@ pub(crate) fn take_apart(
     is_server: bool,
     seen: &Seen,
 ) -> Result<HandedOver, Error> {
-    if seen.is_overfull() {
+    let received = Received::read(algorithm, peers, seen)?;
+    if !seen.has_all_sent() || !received.is_whole {
         return Err(Refusal::TooMuchReceived.into());
     }
     let sent = Sent::read(algorithm, own, seen)?;
-    let received = Received::read(algorithm, peers, seen)?;
     let secret = own.application(algorithm)?;
     let mut keys = secret.keys();
     keys.skip_to(sent.next_seq(APPLICATION))?;
@@ -126,9 +129,9 @@ impl Sent {
 
     /// The number behind that of the last handshake message.
     fn next_message(&self) -> u16 {
-        let messages = self.messages().flat_map(|(_, body)| message_numbers(body));
+        let messages = self.messages().flat_map(|(_, body)| messages(body));
         messages
-            .map(|number| number.saturating_add(1))
+            .map(|(_, number)| number.saturating_add(1))
             .max()
             .unwrap_or(0)
     }
@@ -156,6 +159,9 @@ struct Received {
     /// In the first epoch with data, and the handshake's before it; what came in that is marked.
     opener: Opener,
     next_message: u16,
+    /// Whether the message that ends the handshake is among it: what others have sent in the peer's name may have taken
+    /// the place of earlier ones, of which nothing has to be known.
+    is_whole: bool,
     early: Vec<Vec<u8>>,
 }
 
@@ -163,14 +169,16 @@ impl Received {
     fn read(algorithm: Algorithm, peers: &Secrets, seen: &Seen) -> Result<Self, Error> {
         let keys = peers.handshake(algorithm)?.keys();
         let mut opener = Opener::new(keys, ReplayWindow::default());
-        let (mut next_message, mut early) = (0, Vec::new());
+        let (mut next_message, mut is_whole, mut early) = (0, false, Vec::new());
         for datagram in &seen.received {
             let mut is_early = false;
             each_record(&mut opener, datagram, |outcome, body| {
                 match outcome {
                     Ok(opened) if opened.content_type == ContentType::HANDSHAKE => {
-                        let behind = message_numbers(body).map(|number| number.saturating_add(1));
-                        next_message = behind.max().unwrap_or(0).max(next_message);
+                        for (message_type, number) in messages(body) {
+                            next_message = next_message.max(number.saturating_add(1));
+                            is_whole |= message_type == FINISHED;
+                        }
                     }
                     // No data of the handshake's epoch, and nothing that was not authentic.
                     Ok(_) | Err(Discard::Replayed | Discard::Forged) => {}
@@ -186,6 +194,7 @@ impl Received {
         Ok(Self {
             opener,
             next_message,
+            is_whole,
             early,
         })
     }

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use crate::datagrams::{self, Datagrams, is_icmp};
 
 /// The epoch whose keys one handshake makes.
 pub(crate) const FIRST_EPOCH: u16 = 1;
-/// Bytes of received datagrams that are kept until their records can be told from forged ones, and of
-/// sent ones that the peer may lack.
+/// Bytes of received datagrams that are kept until their records can be told from forged ones (the newest), and
+/// of sent ones that the peer may lack.
 const MAX_KEPT: usize = 1 << 16;
 
 /// A connected UDP socket as the stream of a handshake: an `SslStream` reads and writes datagrams
@@ -32,9 +33,11 @@ pub(crate) struct Seen {
     /// Datagrams sent with records of DTLS 1.3 under keys.
     pub(crate) sent: Vec<Vec<u8>>,
     sent_len: usize,
-    /// Datagrams with records of an epoch with keys.
-    pub(crate) received: Vec<Vec<u8>>,
+    /// Datagrams with records of an epoch with keys, the newest of them.
+    pub(crate) received: VecDeque<Vec<u8>>,
     received_len: usize,
+    /// Whether there were more, forged or not.
+    received_more: bool,
     /// Datagrams sent since the last one that was received.
     flight: Vec<Vec<u8>>,
     flight_len: usize,
@@ -120,7 +123,7 @@ impl Seen {
             }
             Some(ProtocolVersion::Tls13) => {
                 self.sent_len += datagram.len();
-                if !self.is_overfull() {
+                if self.has_all_sent() {
                     self.sent.push(datagram.to_vec());
                 }
             }
@@ -132,15 +135,25 @@ impl Seen {
         self.flight_is_over = true;
         if protected_version(datagram).is_some() {
             self.received_len += datagram.len();
-            if !self.is_overfull() {
-                self.received.push(datagram.to_vec());
-            }
+            self.received.push_back(datagram.to_vec());
+        }
+        while self.received_len > MAX_KEPT
+            && let Some(oldest) = self.received.pop_front()
+        {
+            self.received_len -= oldest.len();
+            self.received_more = true;
         }
     }
 
-    /// Whether there was too much to keep: which records were sent and opened is not known then.
-    pub(crate) fn is_overfull(&self) -> bool {
-        self.received_len > MAX_KEPT || self.sent_len > MAX_KEPT
+    /// Whether everything was kept that was sent under keys of DTLS 1.3: which numbers are used is not known
+    /// otherwise.
+    pub(crate) fn has_all_sent(&self) -> bool {
+        self.sent_len <= MAX_KEPT
+    }
+
+    /// Whether everything was kept that was received, forged or not.
+    pub(crate) fn has_all_received(&self) -> bool {
+        !self.received_more
     }
 
     /// Whether records were sent under other keys than those of the first handshake.
@@ -212,11 +225,11 @@ mod tests {
         let seen = io.take_seen();
         assert_eq!(seen.sent, [unified]);
         assert_eq!(seen.last_sent, None, "its number is encrypted");
-        assert!(!seen.is_overfull());
+        assert!(seen.has_all_sent());
         for _ in 0..=MAX_KEPT / 1000 {
             io.write_all(&unified).expect("the socket takes it");
         }
-        assert!(io.take_seen().is_overfull());
+        assert!(!io.take_seen().has_all_sent());
     }
 
     #[test]

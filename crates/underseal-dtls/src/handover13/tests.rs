@@ -6,7 +6,6 @@ use super::*;
 use crate::post_handshake::{Out, PostHandshake};
 
 const ALGORITHM: Algorithm = Algorithm::Aes128Gcm;
-const FINISHED: u8 = 20;
 const NEW_SESSION_TICKET: u8 = 4;
 
 fn secrets(side: u8) -> Secrets {
@@ -49,8 +48,9 @@ fn client_seen() -> Seen {
     seen.sent(&PLAIN);
     let mut server = Sealer::new(keys(1, HANDSHAKE));
     let mut flight = PLAIN.to_vec();
-    for seq in 1..=4 {
-        let record = sealed(&mut server, ContentType::HANDSHAKE, &message(8, seq));
+    for (seq, message_type) in [(1, 8), (2, 11), (3, 15), (4, FINISHED)] {
+        let message = message(message_type, seq);
+        let record = sealed(&mut server, ContentType::HANDSHAKE, &message);
         flight.extend(record);
     }
     seen.received(&flight);
@@ -212,12 +212,28 @@ fn keys_that_were_updated_are_refused() {
     ));
 }
 
-#[test]
-fn more_than_is_kept_is_refused() {
-    let mut seen = client_seen();
+/// As others can send it, who have no keys.
+fn add_garbage(seen: &mut Seen) {
     for _ in 0..100 {
         seen.received(&[0x2e; 1000]);
     }
+}
+
+#[test]
+fn what_others_send_in_the_peers_name_refuses_no_handshake() {
+    let mut seen = Seen::default();
+    add_garbage(&mut seen);
+    let handshake = client_seen();
+    handshake.received.iter().for_each(|one| seen.received(one));
+    handshake.sent.iter().for_each(|one| seen.sent(one));
+    let handed_over = take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &seen);
+    assert_eq!(repeated(handed_over.expect("it is there"), 0).len(), 1);
+}
+
+#[test]
+fn a_handshake_whose_end_was_not_kept_is_refused() {
+    let mut seen = client_seen();
+    add_garbage(&mut seen);
     let refused = take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &seen);
     assert!(matches!(
         refused,

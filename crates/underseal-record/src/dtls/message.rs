@@ -15,14 +15,14 @@ pub(super) struct Fragment<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// The numbers of the handshake messages that the body of a record has fragments of, up to the first
+/// The types and numbers of the handshake messages that the body of a record has fragments of, up to the first
 /// that is incomplete: what another library sent and received before a hand-over is followed with it.
-pub fn message_numbers(body: &[u8]) -> impl Iterator<Item = u16> + '_ {
+pub fn messages(body: &[u8]) -> impl Iterator<Item = (u8, u16)> + '_ {
     let mut rest = body;
     core::iter::from_fn(move || {
         let (fragment, after) = Fragment::first(rest)?;
         rest = after;
-        Some(fragment.seq)
+        Some((fragment.message_type, fragment.seq))
     })
 }
 

@@ -125,7 +125,8 @@ impl DtlsSocket {
     /// Sends a KeyUpdate of DTLS 1.3; `request` asks the peer for one, too. Sending goes on under the key that
     /// is used until the peer has acknowledged it, and it is repeated meanwhile, while somebody sends or
     /// receives. Of itself that happens when a key has sealed nearly all that it may. The ACK is taken by those who
-    /// receive: who only sends never gets a new key.
+    /// receive: who only sends never gets a new key. A thread that waits in [`recv`](Self::recv) already, without a
+    /// read timeout, repeats nothing before something has come.
     ///
     /// One that is under way already is enough, but where `request` asks for more: it goes out behind it then.
     ///

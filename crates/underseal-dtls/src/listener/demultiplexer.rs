@@ -111,7 +111,7 @@ impl Demultiplexer {
             return self.tally.unadmitted(Unadmitted::Truncated);
         };
         if head[0] == TLS12_CID {
-            return self.arrive_by_id(from, datagram, buffer);
+            return self.arrive_by_id(path, datagram, buffer);
         }
         let is_plain = head[EPOCH..EPOCH + 2] == [0, 0];
         let hello = match is_plain {
@@ -128,17 +128,17 @@ impl Demultiplexer {
             return;
         }
         match self.table.at(from).cloned() {
-            Some(peer) => self.open(&peer, from, datagram, buffer),
+            Some(peer) => self.open(&peer, path, datagram, buffer),
             None if handshakes => {}
             None => self.elsewhere(path, datagram, reason),
         }
     }
 
-    fn arrive_by_id(&mut self, from: SocketAddr, datagram: &mut [u8], buffer: &mut [u8]) {
+    fn arrive_by_id(&mut self, path: Path, datagram: &mut [u8], buffer: &mut [u8]) {
         let id = datagram.get(CONNECTION_ID..CONNECTION_ID + self.config.id_len());
         let id = id.and_then(|id| ConnectionId::new(id).ok());
         match id.and_then(|id| self.table.with_id(&id)).cloned() {
-            Some(peer) => self.open(&peer, from, datagram, buffer),
+            Some(peer) => self.open(&peer, path, datagram, buffer),
             None => self.tally.unadmitted(Unadmitted::ConnectionId),
         }
     }
@@ -352,13 +352,17 @@ impl Demultiplexer {
     }
 
     /// Opens what came for an association. Only what is authentic leaves a trace.
-    fn open(&mut self, peer: &DtlsPeer, from: SocketAddr, datagram: &mut [u8], buffer: &mut [u8]) {
+    fn open(&mut self, peer: &DtlsPeer, path: Path, datagram: &mut [u8], buffer: &mut [u8]) {
         let (pending, tally) = (&mut self.pending, &self.tally);
         let deliver = |delivered: Delivered<'_>, _: &mut _| {
             let Delivered {
                 payload, is_newest, ..
             } = delivered;
+            let from = path.peer;
             peer.touch();
+            if is_newest {
+                peer.came_by(path);
+            }
             if from != peer.address() {
                 tally.moved.one();
             }

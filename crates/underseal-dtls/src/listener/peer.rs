@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -30,6 +30,8 @@ pub(super) struct Slot {
     pub(super) association: Association,
     socket: Arc<UdpSocket>,
     path: Mutex<Path>,
+    /// The way that the newest datagram came.
+    newest: Mutex<Path>,
     id: u64,
     /// What finds the association, where it is not its address.
     receive_id: ConnectionId,
@@ -54,6 +56,7 @@ impl DtlsPeer {
             association,
             socket,
             path: Mutex::new(path),
+            newest: Mutex::new(path),
             id,
             receive_id,
             hello,
@@ -84,7 +87,26 @@ impl DtlsPeer {
     pub fn set_address(&self, address: SocketAddr) {
         if !self.0.receive_id.is_empty() {
             let mut path = self.0.path.lock().unwrap_or_else(PoisonError::into_inner);
-            path.peer = address;
+            let newest = *self.newest();
+            // What was asked last is known of that address alone.
+            *path = match newest.peer == address {
+                true => newest,
+                false => address.into(),
+            };
+        }
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Path> {
+        self.0.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest authentic datagram came by `path`: it tells which address of this host an association that was added
+    /// is answered from.
+    pub(super) fn came_by(&self, path: Path) {
+        *self.newest() = path;
+        let mut known = self.0.path.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.peer == path.peer {
+            known.local = known.local.or(path.local);
         }
     }
 

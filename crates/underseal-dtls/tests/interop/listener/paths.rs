@@ -34,6 +34,33 @@ fn answers_leave_from_the_address_that_was_asked() {
     }
 }
 
+/// An association that was added, or has moved, has been asked at an address that its datagrams tell.
+#[tokio::test]
+async fn an_association_that_was_added_is_answered_from_the_address_that_it_asks() {
+    let certificates = certificates();
+    let socket = tokio::net::UdpSocket::bind("0.0.0.0:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let context = server_context(&certificates);
+    let mut listener = DtlsListener::new(socket, context, ListenerConfig::default()).unwrap();
+    let clients = [77, 78].map(|last| socket_to((Ipv4Addr::new(127, 0, 0, last), port).into()));
+    let address = clients[0].local_addr().unwrap();
+    let peer = listener.add(address, parts(0), ids()).unwrap();
+    let mut sealer = Sealer::new(keys(1));
+    sealer.set_connection_id(ids().receive);
+    for client in clients {
+        let mut datagram = vec![0; 1 + sealer.overhead()];
+        let data = ContentType::APPLICATION_DATA;
+        sealer.seal(data, b"x", &mut datagram).unwrap();
+        client.send(&datagram).unwrap();
+        let event = listener.recv(&mut [0; 100]).await.unwrap();
+        assert!(matches!(event, Event::Datagram { .. }), "{event:?}");
+        peer.set_address(client.local_addr().unwrap());
+        peer.send(b"answer").await.unwrap();
+        // It hears nobody else.
+        client.recv(&mut [0; 100]).unwrap();
+    }
+}
+
 async fn listener_and_client() -> (DtlsListener, UdpSocket) {
     let certificates = certificates();
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();

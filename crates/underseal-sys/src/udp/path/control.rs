@@ -122,8 +122,12 @@ fn local_v4(body: &[u8]) -> Option<IpAddr> {
 /// `struct in6_pktinfo`: what the datagram was sent to, and the interface.
 fn local_v6(body: &[u8]) -> Option<IpAddr> {
     let local = Ipv6Addr::from(*body.first_chunk::<16>()?);
-    // An answer cannot leave from a group.
-    (!local.is_multicast()).then_some(local.into())
+    // An answer cannot leave from a group, also of IPv4, whose addresses a socket of both families has in this form.
+    let is_group = match local.to_ipv4_mapped() {
+        Some(local) => local.is_multicast() || local.is_broadcast(),
+        None => local.is_multicast(),
+    };
+    (!is_group).then_some(local.into())
 }
 
 #[cfg(test)]
@@ -148,6 +152,16 @@ mod tests {
             assert_eq!(control.received(first).local, None);
         }
         assert_eq!(Control::empty().received(Control::LEN), Received::default());
+    }
+
+    #[test]
+    fn an_address_of_a_group_is_none_to_answer_from() {
+        for group in ["ff02::1", "::ffff:224.0.0.1", "::ffff:255.255.255.255"] {
+            let group: Ipv6Addr = group.parse().unwrap();
+            let mut control = Control::empty();
+            let len = control.push_local(0, group.into(), true);
+            assert_eq!(control.received(len).local, None, "{group}");
+        }
     }
 
     #[test]

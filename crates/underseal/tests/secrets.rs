@@ -9,7 +9,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
@@ -20,7 +20,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{KeyLog, ServerConfig};
 use underseal::record::{Algorithm, TrafficKeys, TrafficSecret};
-use underseal::{BACKEND_VARIABLE, KeyUpdateRequest, Parts, ServerConnection, blocking};
+use underseal::{
+    BACKEND_VARIABLE, Engine, Engines, KeyUpdateRequest, Offload, Parts, ServerConnection, blocking,
+};
 use underseal_testkit::record_peer::{APPLICATION_DATA, HANDSHAKE, key_update};
 use underseal_testkit::{Certificates, KeyType, PATIENCE, RecordPeer, SERVER_NAME, Suite};
 use zeroize::Zeroizing;
@@ -30,6 +32,9 @@ const ADDRESS: &str = "UNDERSEAL_TEST_SECRETS";
 
 /// The files of the certificate and of its key, for a child that makes the handshake.
 const IDENTITY: [&str; 2] = ["UNDERSEAL_TEST_CERTIFICATE", "UNDERSEAL_TEST_KEY"];
+
+/// Set for a child that is to have the kernel seal and open.
+const KERNEL: &str = "UNDERSEAL_TEST_KERNEL";
 
 /// What a key log says before the secrets of exporters: TLS 1.3, and TLS 1.2.
 const EXPORTER: &str = "EXPORTER_SECRET";
@@ -54,7 +59,7 @@ impl Kept {
     /// This test binary once more; it connects to `listener` for its orders first.
     fn start(listener: &TcpListener, test: &str, environment: &[(&str, &OsStr)]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", test]);
+        command.args(["--include-ignored", "--exact", test]);
         command.env(ADDRESS, listener.local_addr().unwrap().to_string());
         command.env(BACKEND_VARIABLE, "aws-lc-rs");
         command.envs(environment.iter().copied());
@@ -139,7 +144,19 @@ fn take_over(address: &str) {
     control.read_exact(&mut bytes).unwrap();
     let parts = Parts::<_, ServerConnection>::from_bytes(socket, &bytes).unwrap();
     drop(bytes);
-    use_and_close(Stream::from_parts(parts).unwrap(), &mut control);
+    let mut stream = Stream::from_parts(parts).unwrap();
+    if std::env::var_os(KERNEL).is_some() {
+        stream.set_offload(Offload::Kernel).unwrap();
+        let engine = Engine::Kernel;
+        assert_eq!(
+            stream.engines(),
+            Engines {
+                tx: engine,
+                rx: engine
+            }
+        );
+    }
+    use_and_close(stream, &mut control);
     stop(&mut control);
 }
 
@@ -149,8 +166,9 @@ fn use_and_close(mut stream: Stream, control: &mut TcpStream) {
     let mut ping = [0; 4];
     stream.read_exact(&mut ping).unwrap();
     stop(control);
-    if stream.get_ref().1.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3) {
-        stream.key_update(KeyUpdateRequest::NotRequested).unwrap();
+    match stream.key_update(KeyUpdateRequest::NotRequested) {
+        Ok(()) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}"),
     }
     let mut stream = Stream::from_parts(stream.into_parts().unwrap()).unwrap();
     stream.write_all(&ping).unwrap();
@@ -161,7 +179,7 @@ fn use_and_close(mut stream: Stream, control: &mut TcpStream) {
 }
 
 /// What is found while a child has a connection that it took over from parts, and after that.
-fn left_by_parts(suite: Suite) -> [Vec<String>; 2] {
+fn left_by_parts(suite: Suite, test: &str, environment: &[(&str, &OsStr)]) -> [Vec<String>; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let certificates = Certificates::new(KeyType::Ecdsa);
@@ -192,8 +210,7 @@ fn left_by_parts(suite: Suite) -> [Vec<String>; 2] {
             needles.push((label.clone(), bytes.clone()));
         }
     }
-    let test = "no_copy_of_a_secret_outlives_a_stream_from_parts";
-    let mut child = Kept::start(&listener, test, &[]);
+    let mut child = Kept::start(&listener, test, environment);
     let (io, _) = listener.accept().unwrap();
     io.set_read_timeout(Some(PATIENCE)).unwrap();
     *peer.io() = io;
@@ -220,16 +237,34 @@ fn no_copy_of_a_secret_outlives_a_stream_from_parts() {
     if let Ok(address) = std::env::var(ADDRESS) {
         return take_over(&address);
     }
+    let test = "no_copy_of_a_secret_outlives_a_stream_from_parts";
     for suite in Suite::ALL {
-        let [live, left] = left_by_parts(suite);
-        assert!(
-            !live.is_empty(),
-            "{suite:?}: nothing is found of what is there"
-        );
-        let exporter = [EXPORTER, MASTER];
-        let is_exporter = |place: &String| exporter.iter().any(|name| place.starts_with(name));
-        assert!(live.iter().any(is_exporter), "{suite:?}: no exporter");
-        assert!(left.is_empty(), "{suite:?}:\n{}", left.join("\n"));
+        assert_nothing_is_left(suite, left_by_parts(suite, test, &[]));
+    }
+}
+
+fn assert_nothing_is_left(suite: Suite, [live, left]: [Vec<String>; 2]) {
+    assert!(
+        !live.is_empty(),
+        "{suite:?}: nothing is found of what is there"
+    );
+    let exporter = [EXPORTER, MASTER];
+    let is_exporter = |place: &String| exporter.iter().any(|name| place.starts_with(name));
+    assert!(live.iter().any(is_exporter), "{suite:?}: no exporter");
+    assert!(left.is_empty(), "{suite:?}:\n{}", left.join("\n"));
+}
+
+/// Keys are copied to a kernel that takes them over, and read back from it.
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn no_copy_of_a_secret_outlives_a_stream_that_the_kernel_took_over() {
+    if let Ok(address) = std::env::var(ADDRESS) {
+        return take_over(&address);
+    }
+    let test = "no_copy_of_a_secret_outlives_a_stream_that_the_kernel_took_over";
+    for suite in Suite::EACH_VERSION {
+        let environment = [(KERNEL, OsStr::new("1"))];
+        assert_nothing_is_left(suite, left_by_parts(suite, test, &environment));
     }
 }
 

@@ -14,6 +14,9 @@ struct Target {
     switch: &'static str,
     /// Its name; for a library that of the crate.
     name: &'static str,
+    /// Only its tests that are ignored elsewhere: the others ask nothing of the kernel, or need more of a
+    /// machine than a VM is.
+    only_ignored: bool,
     /// The program that its tests start, by the path that cargo gave it.
     starts: Option<&'static str>,
 }
@@ -22,6 +25,7 @@ struct Target {
 const PROBE: Target = Target {
     switch: "--example",
     name: "kernel_tls",
+    only_ignored: false,
     starts: None,
 };
 
@@ -30,31 +34,43 @@ const TESTS: &[Target] = &[
     Target {
         switch: "--lib",
         name: "underseal_sys",
+        only_ignored: false,
         starts: None,
     },
     Target {
         switch: "--test",
         name: "kernel",
+        only_ignored: false,
         starts: None,
     },
     Target {
         switch: "--test",
         name: "parity",
+        only_ignored: false,
         starts: None,
     },
     Target {
         switch: "--test",
         name: "kernel_faults",
+        only_ignored: false,
+        starts: None,
+    },
+    Target {
+        switch: "--test",
+        name: "secrets",
+        only_ignored: true,
         starts: None,
     },
     Target {
         switch: "--test",
         name: "serve",
+        only_ignored: true,
         starts: Some("underseal"),
     },
     Target {
         switch: "--test",
         name: "proxy",
+        only_ignored: true,
         starts: Some("underseal"),
     },
 ];
@@ -63,8 +79,9 @@ const TESTS: &[Target] = &[
 pub(crate) struct Binary {
     pub(crate) name: &'static str,
     pub(crate) file: PathBuf,
-    /// A program that its tests start. They need more of a machine than a VM is, but for those that
-    /// are ignored elsewhere.
+    /// Only its tests that are ignored elsewhere run in a VM.
+    pub(crate) only_ignored: bool,
+    /// A program that its tests start.
     pub(crate) starts: Option<PathBuf>,
 }
 
@@ -129,6 +146,7 @@ fn find(messages: &str, target: &Target) -> Result<Binary> {
     Ok(Binary {
         name: target.name,
         file: built(target.switch.trim_start_matches('-'), target.name)?,
+        only_ignored: target.only_ignored,
         starts: starts.transpose()?,
     })
 }

@@ -1,10 +1,12 @@
 //! Long bodies and tunnels whose bytes go from socket to socket through a pipe: between plain
 //! connections everywhere, and with TLS where the kernel seals and opens.
 
+use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use underseal_testkit::Suite;
 
@@ -213,7 +215,7 @@ fn a_client_that_does_not_read_holds_its_backend_back() {
         .expect("send");
     // The sockets of two connections and one pipe: the sizes that they may grow to are the kernel's.
     let mut sent = 0;
-    while let Ok(mebibytes) = told.recv_timeout(std::time::Duration::from_millis(500)) {
+    while let Ok(mebibytes) = told.recv_timeout(Duration::from_millis(500)) {
         sent = mebibytes;
     }
     assert!(sent < 40, "{sent} MiB wait somewhere");
@@ -353,4 +355,46 @@ fn a_spliced_body_that_is_cut_does_not_end_with_close_notify() {
     assert!(ended.is_err(), "it looks complete");
     assert!(spliced(&proxy, "client", "tx") > 0);
     assert_eq!(proxy.logged_path("/cut")["error"], "backend-cut");
+}
+
+/// Sizes of the send buffers of new sockets, in bytes: least, first, most. Put back when dropped.
+struct SendBuffers(String);
+
+const SEND_BUFFERS: &str = "/proc/sys/net/ipv4/tcp_wmem";
+
+impl SendBuffers {
+    fn set(sizes: &str) -> Self {
+        assert!(
+            std::env::var_os("UNDERSEAL_VM_KERNEL").is_some(),
+            "this test changes the machine it runs on: run it with `cargo xtask vm`"
+        );
+        let before = fs::read_to_string(SEND_BUFFERS).expect("the sizes");
+        fs::write(SEND_BUFFERS, sizes).expect("to set them");
+        Self(before)
+    }
+}
+
+impl Drop for SendBuffers {
+    fn drop(&mut self) {
+        let _ = fs::write(SEND_BUFFERS, &self.0);
+    }
+}
+
+/// Linux before 6.5 leaves in TCP's queue what a splice has not ended: where that is full of it nothing
+/// would be sent again.
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn a_client_that_reads_late_gets_a_body_spliced_into_a_small_buffer() {
+    for sizes in ["4096 8192 8192", "4096 40000 40000"] {
+        let _sizes = SendBuffers::set(sizes);
+        let backend = backend();
+        let proxy = start(&backend, &["--offload", "kernel"]).start();
+        let mut client = connect(&proxy, Suite::Tls13Aes128);
+        for _ in 0..2 {
+            client.get("/long");
+            thread::sleep(Duration::from_millis(300));
+            assert!(client.response().body == pattern(LEN), "{sizes}");
+        }
+        assert!(is_most(spliced(&proxy, "client", "tx") / 2));
+    }
 }

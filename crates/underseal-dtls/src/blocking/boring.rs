@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use boring::ssl::{Ssl, SslStream};
 
 use super::DtlsSocket;
-use crate::boring::{TICK, drive, stream, take_over};
+use crate::boring::{Role, TICK, drive, stream, take_over};
 use crate::{Error, HandshakeIo};
 
 impl DtlsSocket {
@@ -17,13 +17,8 @@ impl DtlsSocket {
     ///
     /// [`Error::BoringHandshake`] is what BoringSSL says, [`Error::HandshakeTimedOut`] that `timeout` was
     /// over first, [`Error::Handover`] that the outcome is not for this crate.
-    pub fn connect_boring(
-        mut ssl: Ssl,
-        socket: UdpSocket,
-        timeout: Duration,
-    ) -> Result<Self, Error> {
-        ssl.set_connect_state();
-        Self::boring_handshake(ssl, socket, timeout)
+    pub fn connect_boring(ssl: Ssl, socket: UdpSocket, timeout: Duration) -> Result<Self, Error> {
+        Self::boring_handshake(ssl, socket, timeout, Role::Client)
     }
 
     /// Makes a server's handshake of DTLS 1.3 over `socket`, which is connected to the client, and takes it
@@ -32,13 +27,8 @@ impl DtlsSocket {
     /// # Errors
     ///
     /// As [`connect_boring`](Self::connect_boring).
-    pub fn accept_boring(
-        mut ssl: Ssl,
-        socket: UdpSocket,
-        timeout: Duration,
-    ) -> Result<Self, Error> {
-        ssl.set_accept_state();
-        Self::boring_handshake(ssl, socket, timeout)
+    pub fn accept_boring(ssl: Ssl, socket: UdpSocket, timeout: Duration) -> Result<Self, Error> {
+        Self::boring_handshake(ssl, socket, timeout, Role::Server)
     }
 
     /// Takes over a handshake that the caller made, with DTLS 1.3, before it read or wrote application data.
@@ -55,12 +45,17 @@ impl DtlsSocket {
         })
     }
 
-    fn boring_handshake(ssl: Ssl, socket: UdpSocket, timeout: Duration) -> Result<Self, Error> {
+    fn boring_handshake(
+        ssl: Ssl,
+        socket: UdpSocket,
+        timeout: Duration,
+        role: Role,
+    ) -> Result<Self, Error> {
         let deadline = Instant::now() + timeout;
         let read_timeout = socket.read_timeout()?;
         socket.set_read_timeout(Some(TICK))?;
         let mut stream = stream(ssl, socket)?;
-        while drive(&mut stream)?.is_some() {
+        while drive(&mut stream, role)?.is_some() {
             if Instant::now() >= deadline {
                 return Err(Error::HandshakeTimedOut);
             }

@@ -16,6 +16,13 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 /// Most bytes of a datagram of the handshake: what every path takes, IPv6's 1280 without headers.
 const MTU: u32 = 1200;
 
+/// The side of a handshake that is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    Client,
+    Server,
+}
+
 /// A handshake over `socket` that is about to begin.
 pub(crate) fn stream<S: Datagrams>(
     mut ssl: Ssl,
@@ -29,8 +36,13 @@ pub(crate) fn stream<S: Datagrams>(
 /// Goes on with a handshake as far as the datagrams go that have come. What it waits for, if it is not over.
 pub(crate) fn drive<S: Datagrams>(
     stream: &mut SslStream<HandshakeIo<S>>,
+    role: Role,
 ) -> Result<Option<ErrorCode>, Error> {
-    match stream.do_handshake() {
+    let driven = match role {
+        Role::Client => stream.connect(),
+        Role::Server => stream.accept(),
+    };
+    match driven {
         Ok(()) => Ok(None),
         Err(error) if waits(&error) => {
             handle_timeout(stream.ssl_mut());

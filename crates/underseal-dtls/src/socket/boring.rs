@@ -7,7 +7,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::DtlsSocket;
-use crate::boring::{TICK, stream, take_over};
+use crate::boring::{Role, TICK, stream, take_over};
 use crate::{Error, HandshakeIo};
 
 impl DtlsSocket {
@@ -18,12 +18,11 @@ impl DtlsSocket {
     ///
     /// The same.
     pub async fn connect_boring(
-        mut ssl: Ssl,
+        ssl: Ssl,
         socket: UdpSocket,
         limit: Duration,
     ) -> Result<Self, Error> {
-        ssl.set_connect_state();
-        Self::boring_handshake(ssl, socket, limit).await
+        Self::boring_handshake(ssl, socket, limit, Role::Client).await
     }
 
     /// As [`blocking::DtlsSocket::accept_boring`](crate::blocking::DtlsSocket::accept_boring).
@@ -32,12 +31,11 @@ impl DtlsSocket {
     ///
     /// The same.
     pub async fn accept_boring(
-        mut ssl: Ssl,
+        ssl: Ssl,
         socket: UdpSocket,
         limit: Duration,
     ) -> Result<Self, Error> {
-        ssl.set_accept_state();
-        Self::boring_handshake(ssl, socket, limit).await
+        Self::boring_handshake(ssl, socket, limit, Role::Server).await
     }
 
     /// As [`blocking::DtlsSocket::from_boring`](crate::blocking::DtlsSocket::from_boring).
@@ -49,9 +47,14 @@ impl DtlsSocket {
         Ok(Self::of(take_over(stream)?))
     }
 
-    async fn boring_handshake(ssl: Ssl, socket: UdpSocket, limit: Duration) -> Result<Self, Error> {
+    async fn boring_handshake(
+        ssl: Ssl,
+        socket: UdpSocket,
+        limit: Duration,
+        role: Role,
+    ) -> Result<Self, Error> {
         let mut stream = stream(ssl, socket)?;
-        match timeout(limit, drive(&mut stream)).await {
+        match timeout(limit, drive(&mut stream, role)).await {
             Ok(finished) => finished?,
             Err(_) => return Err(Error::HandshakeTimedOut),
         }
@@ -59,8 +62,8 @@ impl DtlsSocket {
     }
 }
 
-async fn drive(stream: &mut SslStream<HandshakeIo<UdpSocket>>) -> Result<(), Error> {
-    while let Some(waits_for) = crate::boring::drive(stream)? {
+async fn drive(stream: &mut SslStream<HandshakeIo<UdpSocket>>, role: Role) -> Result<(), Error> {
+    while let Some(waits_for) = crate::boring::drive(stream, role)? {
         let socket = stream.get_ref().socket();
         if waits_for == ErrorCode::WANT_WRITE {
             socket.writable().await?;

@@ -44,7 +44,6 @@ fn a_handshake_that_is_not_finished_is_refused() {
     let (near, _far) = sockets();
     let mut ssl = client(&certificates());
     prepare(&mut ssl).unwrap();
-    ssl.set_connect_state();
     let stream: SslStream<HandshakeIo<UdpSocket>> =
         SslStream::new(ssl, HandshakeIo::new(near).unwrap()).unwrap();
     let refused = DtlsSocket::from_boring(stream);

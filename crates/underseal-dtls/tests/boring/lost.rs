@@ -32,7 +32,7 @@ fn a_clients_finished_that_is_lost_is_repeated() {
 fn a_servers_tickets_that_are_lost_are_repeated_and_acknowledged() {
     let certificates = certificates();
     // The ACK of the Finished, and the tickets.
-    let (near, far) = between(|_| true, drop_first(3, 3));
+    let (near, far) = between(|_| true, drop_first(2, 3));
     let ssl = server(&certificates);
     let accepting = thread::spawn(move || DtlsSocket::accept_boring(ssl, far, PATIENCE));
     let mut theirs = Native::connect(client(&certificates), near);

@@ -12,8 +12,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 
 use boring::ssl::{
-    CompliancePolicy, Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslVerifyMode,
-    SslVersion,
+    Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion,
 };
 use underseal_dtls::Error;
 use underseal_dtls::blocking::DtlsSocket;
@@ -88,18 +87,4 @@ fn recv(socket: &DtlsSocket) -> Result<String, Error> {
     let mut buffer = [0; 1 << 14];
     let len = socket.recv(&mut buffer)?;
     Ok(String::from_utf8(buffer[..len].to_vec()).unwrap())
-}
-
-/// Both, with the policy that prefers AES-256.
-fn with_aes_256(certificates: &Certificates) -> (Ssl, Ssl) {
-    let strict = |mut context: SslContextBuilder| {
-        let policy = CompliancePolicy::WPA3_192_202304;
-        context.set_compliance_policy(policy).unwrap();
-        ssl(context)
-    };
-    let version = SslVersion::DTLS1_3;
-    (
-        strict(client_context(certificates, version)),
-        strict(server_context(certificates, version)),
-    )
 }

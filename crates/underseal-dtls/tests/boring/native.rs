@@ -31,23 +31,23 @@ impl Write for Datagrams {
 pub(crate) struct Native(SslStream<Datagrams>);
 
 impl Native {
-    pub(crate) fn connect(mut ssl: Ssl, socket: UdpSocket) -> Self {
-        ssl.set_connect_state();
-        Self::handshake(ssl, socket)
+    pub(crate) fn connect(ssl: Ssl, socket: UdpSocket) -> Self {
+        let mut native = Self::over(ssl, socket);
+        native.patiently(SslStream::connect);
+        native
     }
 
-    pub(crate) fn accept(mut ssl: Ssl, socket: UdpSocket) -> Self {
-        ssl.set_accept_state();
-        Self::handshake(ssl, socket)
+    pub(crate) fn accept(ssl: Ssl, socket: UdpSocket) -> Self {
+        let mut native = Self::over(ssl, socket);
+        native.patiently(SslStream::accept);
+        native
     }
 
-    fn handshake(mut ssl: Ssl, socket: UdpSocket) -> Self {
+    fn over(mut ssl: Ssl, socket: UdpSocket) -> Self {
         ssl.set_mtu(1200).unwrap();
         let tick = Duration::from_millis(20);
         socket.set_read_timeout(Some(tick)).unwrap();
-        let mut native = Self(SslStream::new(ssl, Datagrams(socket)).unwrap());
-        native.patiently(SslStream::do_handshake);
-        native
+        Self(SslStream::new(ssl, Datagrams(socket)).unwrap())
     }
 
     /// Tries until something came of it, and does what is due meanwhile.

@@ -8,7 +8,7 @@ use underseal_dtls::blocking::DtlsSocket;
 use underseal_testkit::PATIENCE;
 
 use crate::native::Native;
-use crate::{certificates, client, pair, recv, server, sockets, with_aes_256};
+use crate::{certificates, client, pair, recv, server, sockets};
 
 fn our_client() -> (DtlsSocket, Native) {
     let certificates = certificates();
@@ -40,22 +40,15 @@ fn talk(ours: &DtlsSocket, theirs: &mut Native, text: &str) {
 fn both_sides_go_on_below_their_handshake() {
     let certificates = certificates();
     let (near, far) = pair(client(&certificates), server(&certificates));
-    both_ways(&near, &far);
-    let (client, server) = with_aes_256(&certificates);
-    let (near, far) = pair(client, server);
-    both_ways(&near, &far);
-}
-
-fn both_ways(near: &DtlsSocket, far: &DtlsSocket) {
     for _ in 0..3 {
         near.send(b"question").unwrap();
-        assert_eq!(recv(far).unwrap(), "question");
+        assert_eq!(recv(&far).unwrap(), "question");
         far.send(b"answer").unwrap();
-        assert_eq!(recv(near).unwrap(), "answer");
+        assert_eq!(recv(&near).unwrap(), "answer");
         near.update_keys(true).unwrap();
     }
     far.close();
-    assert!(matches!(recv(near), Err(Error::ClosedByPeer)));
+    assert!(matches!(recv(&near), Err(Error::ClosedByPeer)));
 }
 
 #[test]

@@ -20,6 +20,10 @@ pub(crate) struct Delivered<'d> {
     /// Where it starts in the train, unless a program has changed it.
     pub(crate) start: Option<usize>,
     /// Whether no record opened before it has a higher number.
+    #[cfg_attr(
+        not(all(feature = "openssl", feature = "tokio")),
+        expect(dead_code, reason = "only a listener asks")
+    )]
     pub(crate) is_newest: bool,
 }
 

@@ -7,12 +7,15 @@ use underseal_http::{PathFault, Refusal, Request, has_encoded_slash, has_paramet
 use crate::condition::Key;
 use crate::model::{Action, AuthorizationPolicy, Operation};
 
-/// What the policies for a workload ask of its requests. Of those that only audit, nothing.
+/// What the policies for a workload ask of its requests. Of those that only audit, whether they ask for paths
+/// and nothing else: no request is refused on account of them.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// Those that are named; `None` where no rule asks for the method.
     methods: Option<Vec<Box<[u8]>>>,
     paths: bool,
+    /// The same of those that decide.
+    decides_by_path: bool,
     /// In lower case.
     fields: Vec<Box<[u8]>>,
 }
@@ -28,9 +31,13 @@ pub struct Keeps {
 
 impl Asked {
     pub(crate) fn note(&mut self, policy: &AuthorizationPolicy) {
+        let operations = policy.spec.rules.iter().flat_map(|rule| &rule.to);
+        let asks_for_paths = operations.map(|to| &to.operation).any(asks_for_paths);
+        self.paths |= asks_for_paths;
         if policy.spec.action == Action::Audit {
             return;
         }
+        self.decides_by_path |= asks_for_paths;
         for rule in &policy.spec.rules {
             for to in &rule.to {
                 self.note_operation(&to.operation);
@@ -50,7 +57,6 @@ impl Asked {
                 methods.push(method.as_bytes().into());
             }
         }
-        self.paths |= !operation.paths.is_empty() || !operation.not_paths.is_empty();
     }
 
     /// Adds a field that somebody else asks for.
@@ -67,7 +73,8 @@ impl Asked {
         fields.any(|field| can_be_taken_for(name, field))
     }
 
-    /// Whether a rule asks for paths.
+    /// Whether a rule asks for paths, be it to audit: which form of them it is compared with is not the
+    /// client's to choose.
     pub fn paths(&self) -> bool {
         self.paths
     }
@@ -75,7 +82,8 @@ impl Asked {
     /// Why a request is refused before any rule is asked: whoever serves it may see another path, method
     /// or field than the rules.
     pub fn refuses(&self, request: &Request<'_>, keeps: Keeps) -> Option<Refusal> {
-        let path = request.path().filter(|_| self.paths).unwrap_or_default();
+        let path = request.path().filter(|_| self.decides_by_path);
+        let path = path.unwrap_or_default();
         if !keeps.parameters && has_parameter(path) {
             return Some(Refusal::Path(PathFault::Parameter));
         }
@@ -94,6 +102,10 @@ impl Asked {
         });
         is_alias.then_some(Refusal::FieldAlias)
     }
+}
+
+fn asks_for_paths(operation: &Operation) -> bool {
+    !operation.paths.is_empty() || !operation.not_paths.is_empty()
 }
 
 /// All methods that are registered are in capitals, and all that policies name.

@@ -21,7 +21,7 @@ pub(crate) use self::heads::Heads;
 pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
 pub(crate) use self::reach::{Connected, Unreached, reach};
 pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
-use crate::forwarded::{FIELD, Forwarded, Told};
+use crate::forwarded::{FIELD, Forwarded, Told, spelled};
 use crate::session::Session;
 use crate::worker::Worker;
 
@@ -75,8 +75,8 @@ impl Worker {
         let remote = session.remote.ip().to_canonical();
         let value: Box<str> = match (self.shared.forwarded, told.client) {
             (Forwarded::Append, _) => told.appended(remote).into(),
-            (Forwarded::Set, Some(client)) => client.to_string().into(),
-            (Forwarded::Set, None) | (Forwarded::Off, _) => return session.forwarded.clone(),
+            (Forwarded::Set, client) => spelled(client),
+            (Forwarded::Off, _) => return session.forwarded.clone(),
         };
         let ours = session.forwarded.iter().map(|(name, own)| match *name {
             FIELD => (FIELD, value.clone()),

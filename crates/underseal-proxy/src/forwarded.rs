@@ -25,6 +25,12 @@ pub enum Forwarded {
 /// The name of the field.
 pub(crate) const FIELD: &str = "X-Forwarded-For";
 
+/// How backends are told one address, or that nobody knows it (RFC 7239 section 6.2).
+pub(crate) fn spelled(client: Option<IpAddr>) -> Box<str> {
+    let spelled = client.map(|client| client.to_string());
+    spelled.map_or_else(|| "unknown".into(), Into::into)
+}
+
 /// A block of addresses, such as `10.0.0.0/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block(IpNet);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use underseal_policy::{Connection, Peer, Token, Transport};
 
-use super::forwarded::{FIELD, Forwarded};
+use super::forwarded::{FIELD, Forwarded, spelled};
 use super::principal::Principal;
 
 /// A connection of a client.
@@ -65,15 +65,13 @@ impl Session {
     /// What [`Session::forwarded`] holds.
     pub(crate) fn describe_forwarded(&self, told: Forwarded) -> Box<[(&'static str, Box<str>)]> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let client = match self.ip() {
-            Some(ip) => ip.to_string(),
-            // As RFC 7239 section 6.2 says it.
-            None => "unknown".to_owned(),
-        };
         let mut fields: Vec<(_, Box<str>)> = match told {
             Forwarded::Off => Vec::new(),
             Forwarded::Set | Forwarded::Append => {
-                vec![(FIELD, client.into()), ("X-Forwarded-Proto", scheme.into())]
+                vec![
+                    (FIELD, spelled(self.ip())),
+                    ("X-Forwarded-Proto", scheme.into()),
+                ]
             }
         };
         if let Some(principal) = self.proven() {

@@ -44,8 +44,13 @@ fn backends_are_told_what_the_options_say() {
         ),
         (
             &["--trusted-proxies", "127.0.0.1"],
-            "junk",
-            Some("127.0.0.1"),
+            "192.0.2.1, junk",
+            Some("unknown"),
+        ),
+        (
+            &["--trusted-proxies", "127.0.0.1"],
+            "fe80::1%eth0",
+            Some("unknown"),
         ),
         (
             &["--trusted-proxies", "10.0.0.0/8"],

@@ -61,6 +61,27 @@ fn paths_that_a_policy_asks_for_go_on_as_they_are_judged() {
 }
 
 #[test]
+fn a_path_is_audited_however_it_is_spelt() {
+    let backend = Backend::echo();
+    let proxy = Start::new(backend.address)
+        .plain()
+        .policy("{ action: AUDIT, rules: [{ to: [{ operation: { paths: ['/admin*'] } }] }] }")
+        .start();
+    for client in Version::BOTH {
+        for target in ["/%61dmin1", "//admin2", "/x/../admin3"] {
+            let came = arrived(client, &proxy, &backend, target);
+            let number = &target[target.len() - 1..];
+            let path = format!("/admin{number}");
+            assert_eq!(came.as_deref(), Ok(&*path), "{client:?} {target}");
+            assert_eq!(proxy.logged_path(&path)["audit"], "orders/0", "{target}");
+        }
+        // Whoever only looks on refuses nothing.
+        let came = arrived(client, &proxy, &backend, "/a;b%2Fc");
+        assert!(came.is_ok(), "{client:?} {came:?}");
+    }
+}
+
+#[test]
 fn an_encoded_slash_is_refused_kept_or_decoded() {
     for (option, policy, target, expected) in [
         (None, None, "/pkg/a%2Fb", Ok("/pkg/a%2Fb")),

@@ -86,11 +86,7 @@ impl Tunnel {
             return;
         }
         self.waited = waited;
-        let patience = match is_half_closed {
-            true => timeouts.half_close.min(timeouts.tunnel),
-            false => timeouts.tunnel,
-        };
-        watch.enter(Phase::Busy, patience);
+        watch.enter(Phase::Busy, timeouts.silence(is_half_closed));
     }
 
     fn poll(

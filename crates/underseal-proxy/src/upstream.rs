@@ -239,6 +239,14 @@ impl Upstream {
         }
     }
 
+    /// Whether that is so and its client has ended.
+    pub(crate) fn has_tunnel_end(&self) -> bool {
+        match self {
+            Self::Http1(begun) => begun.has_tunnel_end(),
+            Self::Http2(_) => false,
+        }
+    }
+
     /// Which of the backends it is with.
     pub(crate) fn target(&self) -> usize {
         match self {

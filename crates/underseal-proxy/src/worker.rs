@@ -128,6 +128,16 @@ pub struct Timeouts {
     pub half_close: Duration,
 }
 
+impl Timeouts {
+    /// How long nothing may pass in a tunnel of which both ends are open, or one has ended.
+    pub(crate) fn silence(&self, is_half_closed: bool) -> Duration {
+        match is_half_closed {
+            true => self.half_close.min(self.tunnel),
+            false => self.tunnel,
+        }
+    }
+}
+
 /// What the connections of a worker share.
 pub struct Worker {
     pub(crate) shared: Arc<Shared>,

@@ -1,13 +1,17 @@
 //! Backends at sockets in the file system.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::thread;
 
 use tempfile::TempDir;
+use underseal_testkit::PATIENCE;
 
 use crate::harness::{Proxy, Start, close_notify};
+use crate::http2::{frame, get_head};
+use crate::http2_floods::{ACK, DATA, END_HEADERS, HEADERS, PING, SETTINGS, connect, read};
 use crate::judged::Version;
 
 /// A server at a socket in the file system, which serves each connection by a function.
@@ -193,6 +197,57 @@ fn one_that_is_not_there_is_passed_over() {
     let alone = Start::new("unix:/nowhere/s").plain().start();
     assert_eq!(Version::Http1.get(alone.address, &[]), 503);
     assert_eq!(alone.logged_path("/")["error"], "backend-refused");
+}
+
+/// Short frames, fewer bytes than a stream's window.
+const PIECES: usize = 200_000;
+
+/// Far less than they take one by one.
+const LITTLE: usize = 8 * 1024 * 1024;
+
+/// Bytes of memory that a proxy has.
+fn memory(proxy: &Proxy) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.peer.id()));
+    let status = status.expect("it runs");
+    let mut lines = status.lines();
+    let resident = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = resident.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kibibytes: usize = kibibytes.expect("a size").parse().expect("a number");
+    kibibytes * 1024
+}
+
+/// A client of HTTP/2 sends them in frames of one byte.
+#[test]
+fn bytes_that_one_does_not_take_any_more_are_held_together() {
+    let unix = Unix::new(|mut stream| {
+        head(&mut stream);
+        let out = stream.get_mut();
+        out.shutdown(Shutdown::Read).expect("an end");
+        let begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n";
+        out.write_all(begun).expect("send");
+        thread::sleep(4 * PATIENCE);
+    });
+    let proxy = unix.start().plain().with(&["--workers", "1"]).start();
+    let mut client = connect(&proxy);
+    client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let head = frame(HEADERS, END_HEADERS, 1, &get_head());
+    client.write_all(&head).expect("send");
+    let (_, end) = read(&mut client, |(kind, ..)| *kind == DATA);
+    assert_eq!(end, None);
+    // The first finds out that nobody takes it.
+    let agreed = [frame(SETTINGS, ACK, 0, b""), frame(DATA, 0, 1, b"x")];
+    client.write_all(&agreed.concat()).expect("send");
+    let mut ping = |before: &[u8]| {
+        let ping = [before, &frame(PING, 0, 0, b"whenread")].concat();
+        client.write_all(&ping).expect("send");
+        let (_, end) = read(&mut client, |(kind, ..)| *kind == PING);
+        assert_eq!(end, None);
+    };
+    ping(b"");
+    let before = memory(&proxy);
+    ping(&frame(DATA, 0, 1, b"x").repeat(PIECES));
+    let more = memory(&proxy).saturating_sub(before);
+    assert!(more < LITTLE, "{more} bytes");
 }
 
 #[test]

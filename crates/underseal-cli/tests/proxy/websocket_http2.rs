@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use underseal_testkit::PATIENCE;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Connection};
 use crate::harness::{Proxy, Start};
 use crate::http2::{h2_backend, runtime};
 
@@ -266,6 +266,116 @@ fn silence_ends_it_and_sooner_once_the_client_has_ended() {
         assert_eq!(reason, Some(h2::Reason::CANCEL), "{option}");
         assert_eq!(proxy.logged_path("/chat")["error"], "tunnel-silent");
     }
+}
+
+/// Goes over to WebSocket.
+fn switch(connection: &mut Connection) {
+    let head = connection.head().expect("a head");
+    let key = value(&head, "sec-websocket-key")[0].to_owned();
+    connection.send(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        accept(&key)
+    ));
+}
+
+/// Longer than each deadline that a tunnel whose ends are open does not have.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Sends more than buffers hold, as there is room for it.
+async fn send_much(sink: &mut SendStream<Bytes>) {
+    let mut left = MUCH;
+    while left > 0 {
+        sink.reserve_capacity(left);
+        let room = std::future::poll_fn(|cx| sink.poll_capacity(cx)).await;
+        let room = room.expect("a stream").expect("an open one");
+        let length = room.min(left);
+        left -= length;
+        let data = Bytes::from(vec![b'x'; length]);
+        sink.send_data(data, left == 0).expect("a stream");
+    }
+}
+
+const MUCH: usize = 16 * 1024 * 1024;
+
+#[test]
+fn whoever_does_not_take_what_is_in_it_may_be_slow() {
+    let reads_late = Backend::new(|connection| {
+        switch(connection);
+        std::thread::sleep(PAUSE);
+        let came = connection.read(2 * MUCH).len();
+        connection.send(came.to_string());
+    });
+    let sends_much = Backend::new(|connection| {
+        switch(connection);
+        connection.send(vec![b'x'; MUCH]);
+    });
+    let options = ["--half-close-timeout", "0.5", "--send-timeout", "0.5"];
+    let start = |backend: &Backend| Start::new(backend.address).plain().with(&options).start();
+    let proxy = start(&reads_late);
+    let came = runtime().block_on(async {
+        let (response, mut sink) = ask(proxy.address, request(RIGHT)).await.expect("a tunnel");
+        send_much(&mut sink).await;
+        rest(&mut response.into_body()).await
+    });
+    assert_eq!(came.expect("an end"), MUCH.to_string().as_bytes());
+    let proxy = start(&sends_much);
+    let came = runtime().block_on(async {
+        let (response, mut sink) = ask(proxy.address, request(RIGHT)).await.expect("a tunnel");
+        tokio::time::sleep(PAUSE).await;
+        let came = rest(&mut response.into_body()).await;
+        sink.send_data(Bytes::new(), true).expect("the end");
+        came
+    });
+    assert_eq!(came.expect("an end").len(), MUCH);
+}
+
+#[test]
+fn the_end_of_one_direction_is_not_that_of_the_other() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let backend = Backend::new(move |connection| {
+        switch(connection);
+        connection.send("close");
+        connection.finish().expect("an end");
+        tell.send(connection.read(MUCH)).expect("it listens");
+    });
+    let proxy = Start::new(backend.address).plain().start();
+    runtime().block_on(async {
+        let (response, mut sink) = ask(proxy.address, request(RIGHT)).await.expect("a tunnel");
+        let came = rest(&mut response.into_body()).await;
+        assert_eq!(came.expect("an end"), b"close");
+        for message in ["close", " too"] {
+            sink.send_data(message.into(), false).expect("a stream");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        sink.send_data(Bytes::new(), true).expect("the end");
+        // What was sent goes out while this runs.
+        let came = tokio::task::spawn_blocking(move || told.recv_timeout(PATIENCE)).await;
+        assert_eq!(came.expect("no panic").expect("in time"), b"close too");
+    });
+    let line = proxy.logged_path("/chat");
+    assert!(line["error"].is_null(), "{line}");
+    assert_eq!(
+        (&line["bytes_in"], &line["bytes_out"]),
+        (&9.into(), &5.into())
+    );
+}
+
+#[test]
+fn a_client_that_says_nothing_after_the_end_of_the_other_is_cut_off() {
+    let backend = Backend::new(|connection| {
+        switch(connection);
+        connection.finish().expect("an end");
+        connection.read(1);
+    });
+    let start = Start::new(backend.address).plain();
+    let proxy = start.with(&["--half-close-timeout", "0.3"]).start();
+    runtime().block_on(async {
+        let (response, _sink) = ask(proxy.address, request(RIGHT)).await.expect("a tunnel");
+        let came = rest(&mut response.into_body()).await;
+        assert_eq!(came.expect("an end"), b"");
+        assert_eq!(proxy.logged_path("/chat")["error"], "tunnel-silent");
+    });
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(crate) enum Wait {
     Backend,
     /// Either's: both bodies are open, and may be silent for long.
     Either,
-    /// The backend's, of a tunnel whose client has ended its sending.
+    /// The other's, of a tunnel of which one end has ended its sending.
     HalfClosed,
 }
 
@@ -62,8 +62,8 @@ impl Wait {
         match self {
             Self::Client => timeouts.send,
             Self::Backend => timeouts.response,
-            Self::Either => timeouts.tunnel,
-            Self::HalfClosed => timeouts.half_close.min(timeouts.tunnel),
+            Self::Either => timeouts.silence(false),
+            Self::HalfClosed => timeouts.silence(true),
         }
     }
 }

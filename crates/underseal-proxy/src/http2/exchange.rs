@@ -344,22 +344,37 @@ impl<'a> Exchange<'a> {
             let Some(down) = &mut self.down else {
                 return Poll::Ready(Ok(()));
             };
-            if let Poll::Ready(passed) = down.poll(cx, &mut self.upstream) {
-                return Poll::Ready(passed.map_err(Stopped::from_down));
-            }
-            let wait = match down.waiting {
-                Waiting::Sink => Wait::Client,
-                Waiting::Source if self.upstream.waits_for_client() => Wait::Either,
-                Waiting::Source if self.upstream.is_tunnel() => Wait::HalfClosed,
-                Waiting::Source => Wait::Backend,
+            let is_over = match down.poll(cx, &mut self.upstream) {
+                Poll::Ready(passed) => passed.map(|()| true).map_err(Stopped::from_down)?,
+                Poll::Pending => false,
             };
-            self.poll_deadline(cx, wait)
+            // An end of a tunnel is passed on, and the other direction goes on until it ends as well.
+            if is_over && (!self.upstream.is_tunnel() || self.upstream.is_sent()) {
+                return Poll::Ready(Ok(()));
+            }
+            let waiting = down.waiting;
+            self.poll_deadline(cx, self.wait(waiting, is_over))
         })
         .await;
         if let (Err(stopped), Some(down)) = (&passed, &mut self.down) {
             down.reset(stopped.reason());
         }
         passed
+    }
+
+    /// For whom is waited. Whoever does not take what is in a tunnel may be as silent as the other.
+    fn wait(&self, waiting: Waiting, is_over: bool) -> Wait {
+        if self.upstream.is_tunnel() {
+            return match is_over || self.upstream.has_tunnel_end() {
+                true => Wait::HalfClosed,
+                false => Wait::Either,
+            };
+        }
+        match waiting {
+            Waiting::Sink => Wait::Client,
+            Waiting::Source if self.upstream.waits_for_client() => Wait::Either,
+            Waiting::Source => Wait::Backend,
+        }
     }
 
     /// Goes on with the request's body, and looks whether the client is still there.

@@ -90,6 +90,11 @@ impl Http1 {
         self.tunnel == Tunnel::Open
     }
 
+    /// Whether nothing more comes into the tunnel that it is.
+    pub(super) fn has_tunnel_end(&self) -> bool {
+        self.is_tunnel() && self.sending != Sending::Going
+    }
+
     pub(super) fn target(&self) -> usize {
         self.backend.known.target
     }
@@ -103,9 +108,15 @@ impl Http1 {
         cx: &mut Context<'_>,
         body: &mut impl Parts,
     ) -> Result<(), Broken> {
-        if let Tunnel::Asked(_) = self.tunnel {
+        let sent = self.poll_sending(cx, body);
+        if self.sending != Sending::Going || matches!(self.tunnel, Tunnel::Asked(_)) {
+            // Nobody takes more of it, or not yet.
             body.hold(cx);
         }
+        sent
+    }
+
+    fn poll_sending(&mut self, cx: &mut Context<'_>, body: &mut impl Parts) -> Result<(), Broken> {
         if self.sending == Sending::Ending {
             self.poll_end(cx);
         }

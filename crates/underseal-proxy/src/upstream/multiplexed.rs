@@ -141,6 +141,8 @@ impl Http2 {
         body: &mut impl Parts,
     ) -> Result<(), Broken> {
         let Some(pump) = &mut self.up else {
+            // Nobody takes more of it.
+            body.hold(cx);
             return Ok(());
         };
         match pump.poll(cx, body) {
@@ -154,6 +156,7 @@ impl Http2 {
         }
         self.passed = pump.passed;
         self.up = None;
+        body.hold(cx);
         Ok(())
     }
 

@@ -48,17 +48,24 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr
 }
 
 /// Leads a connection of plain HTTP to TLS.
-pub(crate) async fn redirect(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
+pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: SocketAddr) {
     let watch = worker.watches.add();
     let _open = worker.tally.connection(Side::Client);
-    let started = Instant::now();
     let mut session = begin(&tcp, remote);
+    if worker.shared.accept_proxy {
+        let received = receive_proxy_header(&worker, &watch, &mut tcp, &mut session).await;
+        if received.is_none() {
+            return;
+        }
+    }
+    let started = Instant::now();
     session.logged = log::describe(&session, None);
     let log = |seen: &Glimpse<'_>, answered: Answered| {
         let mut line = worker.buffers.take();
+        let protocol = log::http1(answered.minor_version);
         worker
             .clock
-            .with_now(|_, time| log::begin(&mut line, time, &session, "http/1.1"));
+            .with_now(|_, time| log::begin(&mut line, time, &session, protocol));
         log::seen(&mut line, seen);
         log::unjudged(&mut line);
         let outcome = Outcome {

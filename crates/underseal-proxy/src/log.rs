@@ -49,6 +49,14 @@ pub(crate) fn begin(line: &mut Vec<u8>, time: &str, session: &Session, protocol:
     let _ = write!(line, ",\"protocol\":\"{protocol}\"");
 }
 
+/// The protocol of a request in HTTP/1; where its version was not read, that of our answers.
+pub(crate) fn http1(minor_version: Option<u8>) -> &'static str {
+    match minor_version {
+        Some(0) => "http/1.0",
+        _ => "http/1.1",
+    }
+}
+
 /// What was asked for, as far as it could be read. The path is the one that was judged and went on.
 pub(crate) fn asked(line: &mut Vec<u8>, method: &[u8], path: &[u8], host: &[u8]) {
     for (name, value) in [("method", method), ("path", path), ("host", host)] {

@@ -26,6 +26,8 @@ pub struct Answered {
     pub status: Option<u16>,
     /// Bytes of its body.
     pub length: u64,
+    /// What was asked by: the minor version of HTTP/1; `None` if that was not read.
+    pub minor_version: Option<u8>,
     /// Why it leads nowhere, for the log.
     pub error: Option<&'static str>,
 }
@@ -35,7 +37,20 @@ struct Answer {
     status: u16,
     bytes: Vec<u8>,
     length: u64,
+    minor_version: Option<u8>,
     error: Option<&'static str>,
+}
+
+impl Answered {
+    /// Nothing was, because the head did not come to its end.
+    fn nothing(why: &'static str) -> Self {
+        Self {
+            status: None,
+            length: 0,
+            minor_version: None,
+            error: Some(why),
+        }
+    }
 }
 
 /// Reads one request, tells its client where the same is over TLS, which is on `port`, and ends the
@@ -53,12 +68,15 @@ pub async fn answer(
     watch.enter(Phase::Busy, patience);
     let answer = loop {
         let received = watch.until(pin!(tcp.read_buf(&mut bytes))).await;
-        match received {
-            Ok(Ok(1..)) => {}
-            Err(Stop::TimedOut) if !bytes.is_empty() => {
-                break refuse(408, "client-timeout", &date());
-            }
-            _ => return,
+        let cut = match received {
+            Ok(Ok(1..)) => None,
+            _ if bytes.is_empty() => return,
+            Err(Stop::TimedOut) => break refuse(408, "client-timeout", &date()),
+            Ok(_) => Some("client-cut"),
+            Err(Stop::Closing | Stop::Ending) => Some("proxy-ended"),
+        };
+        if let Some(cut) = cut {
+            return log(&http1::glimpse(&bytes), Answered::nothing(cut));
         }
         if let Some(answer) = read(&bytes, local, port, &date) {
             break answer;
@@ -70,6 +88,7 @@ pub async fn answer(
     let answered = Answered {
         status: is_sent.then_some(answer.status),
         length: if is_sent { answer.length } else { 0 },
+        minor_version: answer.minor_version,
         error: answer.error,
     };
     log(&http1::glimpse(&bytes), answered);
@@ -102,7 +121,10 @@ fn read(
 fn lead(head: &Head<'_>, port: u16, date: &str) -> Answer {
     let Some(location) = location(head, port) else {
         let refusal = Refusal::Target;
-        return refuse(refusal.status(), refusal.name(), date);
+        return Answer {
+            minor_version: Some(head.minor_version()),
+            ..refuse(refusal.status(), refusal.name(), date)
+        };
     };
     // Who speaks HTTP/1.0 need not know that methods can stay.
     let (status, reason) = match head.minor_version() {
@@ -110,7 +132,10 @@ fn lead(head: &Head<'_>, port: u16, date: &str) -> Answer {
         _ => (308, "Permanent Redirect"),
     };
     let with_body = head.request().method() != b"HEAD";
-    write((status, reason), Some(&location), with_body, date)
+    Answer {
+        minor_version: Some(head.minor_version()),
+        ..write((status, reason), Some(&location), with_body, date)
+    }
 }
 
 /// The same over TLS; `None` for CONNECT, of which there is none.
@@ -176,6 +201,7 @@ fn write(
         status,
         bytes,
         length: length as u64,
+        minor_version: None,
         error: None,
     }
 }

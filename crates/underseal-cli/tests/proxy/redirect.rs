@@ -68,6 +68,7 @@ fn every_request_is_led_to_its_own_place_and_logged() {
         old.starts_with("HTTP/1.1 301 ") && old.ends_with("\r\n\r\n"),
         "{old}"
     );
+    assert_eq!(proxy.logged_path("/old")["protocol"], "http/1.0");
     let bad = ask(from, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
     assert!(bad.starts_with("HTTP/1.1 400 "), "{bad}");
     assert_eq!(
@@ -101,6 +102,38 @@ fn it_waits_for_no_slow_client_and_for_no_more_than_may_be() {
     said.clear();
     slow[1].read_to_string(&mut said).expect("an end");
     assert_eq!(said, "");
+}
+
+#[test]
+fn a_request_that_is_not_all_there_is_logged_too() {
+    let proxy = leading(&[]);
+    let from = plain(&proxy.peer);
+    let mut cut = tcp(from);
+    cut.write_all(b"GET /cut HTTP/1.1\r\nHo").expect("send");
+    cut.shutdown(std::net::Shutdown::Write).expect("an end");
+    let line = proxy.logged_path("/cut");
+    assert_eq!(line["error"], "client-cut", "{line}");
+    assert!(line["status"].is_null(), "{line}");
+}
+
+#[test]
+fn a_load_balancer_speaks_for_its_clients_here_too() {
+    let proxy = leading(&["--accept-proxy"]);
+    let from = plain(&proxy.peer);
+    let said = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 80\r\n";
+    let answer = ask(
+        from,
+        &format!("{said}GET /told HTTP/1.1\r\nHost: a\r\n\r\n"),
+    );
+    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+    assert_eq!(proxy.logged_path("/told")["remote"], "192.0.2.1:56324");
+    // Who does not say whom it speaks for gets nothing.
+    let mut untold = tcp(from);
+    let request = b"GET /untold HTTP/1.1\r\nHost: a\r\n\r\n";
+    untold.write_all(request).expect("send");
+    let mut came = Vec::new();
+    let _ = untold.read_to_end(&mut came);
+    assert!(came.is_empty(), "{came:?}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ pub(super) fn failed(worker: &Worker, prepared: &mut Prepared, fault: Fault) {
 fn refuse(worker: &Worker, session: &Session, fault: Fault, bytes: &[u8]) -> Prepared {
     let mut prepared = Prepared::new(worker);
     worker.clock.with_now(|_, time| {
-        log::begin(&mut prepared.line, time, session, "http/1.1");
+        log::begin(&mut prepared.line, time, session, log::http1(None));
         log::seen(&mut prepared.line, &http1::glimpse(bytes));
         log::refused(&mut prepared.line);
     });
@@ -117,10 +117,7 @@ fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared
     let request = head.request();
     let mut prepared = Prepared::new(worker);
     prepared.note(worker, head);
-    let version = match head.minor_version() {
-        0 => "http/1.0",
-        _ => "http/1.1",
-    };
+    let version = log::http1(Some(head.minor_version()));
     let line = &mut prepared.line;
     worker
         .clock

@@ -206,6 +206,15 @@ fn a_row_that_does_not_exist_is_an_error() {
 /// would all be built again.
 fn build_underseal() {
     let mut build = Command::new(env!("CARGO"));
+    // Build scripts look at what cargo tells this test about its package: ring would be built anew, and all above it.
+    for (name, _) in std::env::vars_os() {
+        let is_of_a_package = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if is_of_a_package {
+            build.env_remove(name);
+        }
+    }
     build.args(["build", "--quiet", "--workspace"]);
     build.args(["--lib", "--bins", "--test", "smoke"]);
     if !cfg!(debug_assertions) {

@@ -19,7 +19,7 @@ pub(crate) struct Args {
 }
 
 /// The steps, in the order they run: what fails soonest comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum StepName {
     /// The repository's own rules: lock files, links, no `unsafe`, nothing left undone
     Tree,
@@ -48,38 +48,60 @@ pub(crate) enum StepName {
     Fuzz,
 }
 
-/// Runs the steps asked for, all but `boring` by default, and stops at the first that fails. One that mostly waits runs
-/// beside those that come after it.
+/// Runs the steps asked for, all but `boring` by default, in their order, and stops at the first that fails. One that
+/// mostly waits runs beside those that come after it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let everyday = StepName::everyday();
-    let steps = if args.only.is_empty() {
-        &everyday
-    } else {
-        &args.only
+    let steps = match args.only.is_empty() {
+        true => StepName::everyday(),
+        false => in_order(&args.only),
     };
-    packages::install_for(steps)?;
-    python::install_for(steps)?;
+    packages::install_for(&steps)?;
+    python::install_for(&steps)?;
     let meter = Meter::start();
     let costs = thread::scope(|scope| {
-        let (mut costs, mut beside) = (Vec::new(), Vec::new());
+        let (mut results, mut beside) = (Vec::new(), Vec::new());
         for (index, step) in steps.iter().enumerate() {
             eprintln!("xtask: [{}/{}] {}", index + 1, steps.len(), step.word());
             match step.mostly_waits() {
-                true => beside.push(scope.spawn(|| step.measured())),
-                false => costs.push(step.measured()?),
+                true => beside.push(scope.spawn(|| step.measured(false))),
+                false => results.push(step.measured(beside.is_empty())),
+            }
+            if results.last().is_some_and(Result::is_err) {
+                break;
             }
         }
         for step in beside {
-            let cost = step.join().unwrap_or_else(|_| bail!("a step panicked"));
-            costs.push(cost?);
+            let result = step.join().unwrap_or_else(|_| bail!("a step panicked"));
+            results.push(result);
         }
-        anyhow::Ok(costs)
+        all_or_each_failure(results)
     })?;
     for (word, cost) in costs {
         eprintln!("xtask: {word:<12} {cost}");
     }
     eprintln!("xtask: {:<12} {}", "all ok", meter.read());
     Ok(())
+}
+
+/// The steps that somebody asked for, each once: one that runs beside others may need what an earlier one has made.
+fn in_order(asked_for: &[StepName]) -> Vec<StepName> {
+    let mut steps = asked_for.to_vec();
+    steps.sort_unstable();
+    steps.dedup();
+    steps
+}
+
+/// What all gave; or the first failure, once each other one has been printed.
+fn all_or_each_failure<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
+    let (good, bad): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    let mut failures = bad.into_iter().filter_map(Result::err);
+    match failures.next() {
+        None => Ok(good.into_iter().flatten().collect()),
+        Some(first) => {
+            failures.for_each(|failure| eprintln!("xtask: {failure:?}"));
+            Err(first)
+        }
+    }
 }
 
 impl StepName {
@@ -100,14 +122,13 @@ impl StepName {
         self == Self::Selftest
     }
 
-    /// Runs it, and says how it went.
-    fn measured(self) -> Result<(String, Cost)> {
+    /// Runs it, and says how it went; of CPUs only where it is alone: what runs beside it would be counted, too.
+    fn measured(self, alone: bool) -> Result<(String, Cost)> {
         let meter = Meter::start();
         self.run()
             .with_context(|| self.failure(meter.read().wall))?;
         let mut cost = meter.read();
-        if self.mostly_waits() {
-            // What ran beside it would be counted, too.
+        if !alone {
             cost.cpu = None;
         }
         eprintln!("xtask: {} ok ({})", self.word(), cost.to_string().trim());
@@ -207,4 +228,28 @@ fn docs() -> Result<()> {
         shell::run(doc)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_run_once_and_in_their_order() {
+        use StepName::{Selftest, Vm};
+        assert_eq!(in_order(&[Selftest, Vm, Selftest]), [Vm, Selftest]);
+    }
+
+    #[test]
+    fn the_first_failure_is_the_answer() {
+        let results = vec![
+            Ok(1),
+            Err(anyhow::anyhow!("first")),
+            Err(anyhow::anyhow!("second")),
+        ];
+        let failure = all_or_each_failure(results).expect_err("two failed");
+        assert_eq!(failure.to_string(), "first");
+        let all = all_or_each_failure(vec![Ok(1), Ok(2)]).expect("none failed");
+        assert_eq!(all, [1, 2]);
+    }
 }

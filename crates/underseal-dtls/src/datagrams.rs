@@ -8,6 +8,9 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use underseal_sys::udp::{self, Train};
 
+use crate::association::Association;
+use crate::{Error, buffers};
+
 /// A connected UDP socket: std's, or tokio's where the feature is on.
 pub trait Datagrams: AsFd + sealed::Sealed {
     /// Makes a call that sends. tokio's socket answers `WouldBlock` without it while it is known to
@@ -85,13 +88,37 @@ pub(crate) fn send(socket: &impl Datagrams, datagrams: &[u8], segment: usize) ->
     socket.sending(|fd| Ok(udp::send_train(fd, datagrams, segment)?))
 }
 
+/// Seals and sends `payloads` in trains, as many as the socket takes; how many were sent, an error where it took none.
+/// `transmit` is given sealed datagrams and the bytes of each, the last one excepted, which may be shorter.
+pub(crate) fn send_batch(
+    association: &Association,
+    payloads: &[impl AsRef<[u8]>],
+    mut transmit: impl FnMut(&[u8], usize) -> io::Result<usize>,
+) -> Result<usize, Error> {
+    let mut buffer = buffers::lend();
+    let mut sent = 0;
+    while sent < payloads.len() {
+        let train = association.seal_train(&payloads[sent..], &mut buffer);
+        let outcome = train.and_then(|train| {
+            let sealed = &buffer[..train.len];
+            Ok(send_train(sealed, train.segment, &mut transmit)?)
+        });
+        match outcome {
+            Ok(count) => sent += count,
+            Err(_) if sent > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
 /// Sends a train, or its datagrams one by one where the path takes no trains: `EIO` where its
 /// interface computes no checksums, `EINVAL` (`EMSGSIZE` since Linux 6.14) where datagrams would be
 /// fragmented. How many of them were sent; an error where not even the first was.
-pub(crate) fn send_train(
+fn send_train(
     sealed: &[u8],
     segment: usize,
-    mut transmit: impl FnMut(&[u8], usize) -> io::Result<usize>,
+    transmit: &mut impl FnMut(&[u8], usize) -> io::Result<usize>,
 ) -> io::Result<usize> {
     let count = sealed.len().div_ceil(segment);
     let refused = match transmit(sealed, segment) {

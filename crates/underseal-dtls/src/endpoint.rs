@@ -8,7 +8,7 @@ use std::time::Instant;
 use underseal_sys::udp::{self, Train};
 
 use crate::association::{Association, Delivered};
-use crate::datagrams::{self, Datagrams, is_icmp, send_train};
+use crate::datagrams::{self, Datagrams, is_icmp};
 use crate::turn::{Turn, Turns};
 use crate::{Batch, Counters, Error, Parts, buffers};
 
@@ -66,20 +66,8 @@ impl<S: Datagrams> Endpoint<S> {
     /// Seals and sends datagrams in trains, as many as the socket takes; an error is returned where it
     /// took none.
     pub(crate) fn send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
-        let mut buffer = buffers::lend();
-        let mut sent = 0;
-        while sent < payloads.len() {
-            let train = self.association.seal_train(&payloads[sent..], &mut buffer);
-            let outcome = train.and_then(|train| {
-                let transmit = |sealed: &[u8], segment| self.transmit(sealed, segment);
-                Ok(send_train(&buffer[..train.len], train.segment, transmit)?)
-            });
-            match outcome {
-                Ok(count) => sent += count,
-                Err(_) if sent > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
+        let transmit = |sealed: &[u8], segment| self.transmit(sealed, segment);
+        let sent = datagrams::send_batch(&self.association, payloads, transmit)?;
         self.keep_up();
         Ok(sent)
     }

@@ -15,8 +15,7 @@ use underseal_sys::udp::{Path, send_train_to};
 
 use super::handshake::HelloTag;
 use crate::association::Association;
-use crate::datagrams::send_train;
-use crate::{Error, buffers};
+use crate::{Error, buffers, datagrams};
 
 /// The other end of an association behind a [`DtlsListener`](crate::DtlsListener): what is sent to it
 /// goes through here, from any task or thread. What it sends, the listener receives.
@@ -164,23 +163,8 @@ impl DtlsPeer {
     ///
     /// The same.
     pub fn try_send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
-        let mut buffer = buffers::lend();
-        let mut sent = 0;
-        while sent < payloads.len() {
-            let train = self
-                .0
-                .association
-                .seal_train(&payloads[sent..], &mut buffer);
-            let outcome = train.and_then(|train| {
-                let transmit = |sealed: &[u8], segment| self.transmit(sealed, segment);
-                Ok(send_train(&buffer[..train.len], train.segment, transmit)?)
-            });
-            match outcome {
-                Ok(count) => sent += count,
-                Err(_) if sent > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
+        let transmit = |sealed: &[u8], segment| self.transmit(sealed, segment);
+        let sent = datagrams::send_batch(self.association(), payloads, transmit)?;
         self.sent();
         Ok(sent)
     }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::probe::Answer;
 use crate::socket_option;
 
-pub use path::{Path, receive_train_from, send_train_to, set_packet_info};
+pub use path::{Local, Path, receive_train_from, send_train_to, set_packet_info};
 pub use train::{MAX_TRAIN, MAX_TRAIN_BYTES, Train, receive_train, send_train};
 
 /// `SOL_UDP`, `include/linux/socket.h`.

@@ -23,7 +23,21 @@ pub struct Path {
     /// The peer.
     pub peer: SocketAddr,
     /// The address of this host that the peer knows; `None` leaves it to the kernel's routes.
-    pub local: Option<IpAddr>,
+    pub local: Option<Local>,
+}
+
+/// An address of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "an address needs no more (RFC 4007)"
+)]
+pub struct Local {
+    /// The address.
+    pub address: IpAddr,
+    /// The index of its interface, where it is an address of that link alone; 0 elsewhere, where answers may leave by
+    /// another one.
+    pub interface: u32,
 }
 
 impl From<SocketAddr> for Path {
@@ -164,7 +178,10 @@ mod tests {
                 let (train, path) = receive_train_from(&server, &mut buffer).unwrap();
                 assert_eq!(&buffer[..train.len], b"question");
                 assert_eq!(path.peer.port(), client.local_addr().unwrap().port());
-                assert_eq!(path.local.map(|local| local.to_canonical()), Some(asked));
+                assert_eq!(
+                    path.local.map(|local| local.address.to_canonical()),
+                    Some(asked)
+                );
                 send_train_to(&server, b"an answer", 9, &path).unwrap();
                 let (len, from) = client.recv_from(&mut buffer).unwrap();
                 assert_eq!(&buffer[..len], b"an answer");
@@ -183,7 +200,10 @@ mod tests {
             .unwrap();
         let mut buffer = [0; 100];
         let (_, path) = receive_train_from(&server, &mut buffer).unwrap();
-        assert_eq!(path.local, Some(Ipv6Addr::LOCALHOST.into()));
+        assert_eq!(
+            path.local.map(|local| local.address),
+            Some(Ipv6Addr::LOCALHOST.into())
+        );
         send_train_to(&server, b"an answer", 9, &path).unwrap();
         let (_, from) = client.recv_from(&mut buffer).unwrap();
         assert_eq!(from, (Ipv6Addr::LOCALHOST, port).into());
@@ -201,7 +221,10 @@ mod tests {
         let (train, path) = receive_train_from(&server, &mut buffer).unwrap();
         assert_eq!((train.len, train.segment), (2500, 1000));
         assert_eq!(path.peer, client.local_addr().unwrap());
-        assert_eq!(path.local, Some(Ipv4Addr::LOCALHOST.into()));
+        assert_eq!(
+            path.local.map(|local| local.address),
+            Some(Ipv4Addr::LOCALHOST.into())
+        );
         // And a train back, from there.
         send_train_to(&server, &[8; 250], 100, &path).unwrap();
         for len in [100, 100, 50] {

@@ -3,6 +3,7 @@
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Local;
 use crate::udp::{SOL_UDP, UDP_GRO, UDP_SEGMENT};
 
 const HEADER: usize = size_of::<libc::cmsghdr>();
@@ -17,7 +18,7 @@ pub(super) struct Control([u8; Self::LEN]);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Received {
     pub(super) segment: Option<usize>,
-    pub(super) local: Option<IpAddr>,
+    pub(super) local: Option<Local>,
 }
 
 impl Control {
@@ -57,24 +58,26 @@ impl Control {
     }
 
     /// Adds the address to send from: in the form of IPv6 for a peer that has one of IPv6.
-    pub(super) fn push_local(&mut self, at: usize, local: IpAddr, of_ipv6: bool) -> usize {
+    pub(super) fn push_local(&mut self, at: usize, local: Local, of_ipv6: bool) -> usize {
+        let Local { address, interface } = local;
         if of_ipv6 {
-            let local = match local {
-                IpAddr::V4(local) => local.to_ipv6_mapped(),
-                IpAddr::V6(local) => local,
+            let address = match address {
+                IpAddr::V4(address) => address.to_ipv6_mapped(),
+                IpAddr::V6(address) => address,
             };
-            // `struct in6_pktinfo`: address and interface, any.
+            // `struct in6_pktinfo`: address and interface, any if it is 0.
             let mut body = [0; 20];
-            body[..16].copy_from_slice(&local.octets());
+            body[..16].copy_from_slice(&address.octets());
+            body[16..].copy_from_slice(&interface.to_ne_bytes());
             return self.push(at, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &body);
         }
-        let IpAddr::V4(local) = local.to_canonical() else {
+        let IpAddr::V4(address) = address.to_canonical() else {
             // No address of IPv6 sends to one of IPv4: the routes say where from.
             return at;
         };
         // `struct in_pktinfo`: interface, any; the address to send from; and one that is not read.
         let mut body = [0; 12];
-        body[4..8].copy_from_slice(&local.octets());
+        body[4..8].copy_from_slice(&address.octets());
         self.push(at, libc::IPPROTO_IP, libc::IP_PKTINFO, &body)
     }
 
@@ -114,25 +117,53 @@ fn segment(body: &[u8]) -> Option<usize> {
 }
 
 /// `struct in_pktinfo`: interface, what the datagram is answered from, and what it was sent to.
-fn local_v4(body: &[u8]) -> Option<IpAddr> {
+fn local_v4(body: &[u8]) -> Option<Local> {
     let [_, _, _, _, a, b, c, d, ..] = *body.first_chunk::<12>()?;
-    Some(Ipv4Addr::new(a, b, c, d).into())
+    Some(Local {
+        address: Ipv4Addr::new(a, b, c, d).into(),
+        interface: 0,
+    })
 }
 
 /// `struct in6_pktinfo`: what the datagram was sent to, and the interface.
-fn local_v6(body: &[u8]) -> Option<IpAddr> {
-    let local = Ipv6Addr::from(*body.first_chunk::<16>()?);
+fn local_v6(body: &[u8]) -> Option<Local> {
+    let (address, interface) = body.split_first_chunk::<16>()?;
+    let (address, interface) = (Ipv6Addr::from(*address), *interface.first_chunk()?);
     // An answer cannot leave from a group, also of IPv4, whose addresses a socket of both families has in this form.
-    let is_group = match local.to_ipv4_mapped() {
-        Some(local) => local.is_multicast() || local.is_broadcast(),
-        None => local.is_multicast(),
+    let is_group = match address.to_ipv4_mapped() {
+        Some(address) => address.is_multicast() || address.is_broadcast(),
+        None => address.is_multicast(),
     };
-    (!is_group).then_some(local.into())
+    (!is_group).then_some(Local {
+        address: address.into(),
+        // The kernel refuses an address of a link to send from unless it knows of which, and a peer's address says that
+        // only where it is of the link, too (`net/ipv6/datagram.c`, `ip6_datagram_send_ctl`).
+        interface: match address.is_unicast_link_local() {
+            true => u32::from_ne_bytes(interface),
+            false => 0,
+        },
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn on(interface: u32, address: impl Into<IpAddr>) -> Local {
+        let address = address.into();
+        Local { address, interface }
+    }
+
+    /// Elsewhere an answer may leave by another interface than the question came by.
+    #[test]
+    fn an_address_of_a_link_is_told_with_its_interface_and_others_are_not() {
+        for (address, expected) in [("fe80::9", 7), ("fd00::9", 0), ("::1", 0)] {
+            let address: Ipv6Addr = address.parse().unwrap();
+            let mut control = Control::empty();
+            let len = control.push_local(0, on(7, address), true);
+            assert_eq!(control.received(len).local, Some(on(expected, address)));
+        }
+    }
 
     #[test]
     fn what_is_written_is_read_and_what_is_cut_short_is_not() {
@@ -144,10 +175,10 @@ mod tests {
         ] {
             let mut control = Control::empty();
             let first = control.push(0, SOL_UDP, UDP_GRO, &1200_i32.to_ne_bytes());
-            let len = control.push_local(first, sent, of_ipv6);
+            let len = control.push_local(first, on(0, sent), of_ipv6);
             let received = control.received(len);
             assert_eq!(received.segment, Some(1200));
-            assert_eq!(received.local, Some(expected));
+            assert_eq!(received.local, Some(on(0, expected)));
             assert_eq!(control.received(len - ALIGN).local, None);
             assert_eq!(control.received(first).local, None);
         }
@@ -159,7 +190,7 @@ mod tests {
         for group in ["ff02::1", "::ffff:224.0.0.1", "::ffff:255.255.255.255"] {
             let group: Ipv6Addr = group.parse().unwrap();
             let mut control = Control::empty();
-            let len = control.push_local(0, group.into(), true);
+            let len = control.push_local(0, on(0, group), true);
             assert_eq!(control.received(len).local, None, "{group}");
         }
     }
@@ -167,6 +198,7 @@ mod tests {
     #[test]
     fn an_address_of_ipv6_does_not_send_to_one_of_ipv4() {
         let mut control = Control::empty();
-        assert_eq!(control.push_local(0, Ipv6Addr::LOCALHOST.into(), false), 0);
+        let local = on(0, Ipv6Addr::LOCALHOST);
+        assert_eq!(control.push_local(0, local, false), 0);
     }
 }

@@ -157,6 +157,15 @@ impl<S: Datagrams> Endpoint<S> {
             });
     }
 
+    /// Takes a datagram that was received before, and whose payloads somebody has: they open no more, and what else is
+    /// in it is done.
+    #[cfg(feature = "boring")]
+    pub(crate) fn was_read(&self, datagram: &mut [u8]) {
+        let len = datagram.len();
+        let answer = &mut |answer: &[u8]| self.answer(answer);
+        self.association.open(datagram, len, answer, |_, _| {});
+    }
+
     /// As [`recv`](Self::recv), all payloads of a train at once.
     pub(crate) fn recv_batch(
         &self,

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::association::Association;
 use crate::datagrams::Datagrams;
 use crate::endpoint::Endpoint;
-use crate::handshake_io::{FIRST_EPOCH, Seen};
+use crate::handshake_io::{Arrived, FIRST_EPOCH, Seen};
 use crate::{Error, HandshakeIo, Parts, Refusal};
 
 /// Takes the handshake apart, or says why it cannot be taken over.
@@ -83,9 +83,9 @@ fn derive(ssl: &SslRef, algorithm: Algorithm) -> Result<KeyPair, Error> {
 
 /// Marks what OpenSSL has opened, so that it is not opened again. Data among it was for whoever
 /// read from OpenSSL; forged records are told apart here, and leave no mark.
-fn opened_before(keys: EpochKeys, received: &VecDeque<Vec<u8>>) -> (EpochKeys, ReplayWindow) {
+fn opened_before(keys: EpochKeys, received: &VecDeque<Arrived>) -> (EpochKeys, ReplayWindow) {
     let mut opener = Opener::new(keys, ReplayWindow::default());
-    for datagram in received {
+    for Arrived { datagram, .. } in received {
         let mut copy = datagram.clone();
         let mut rest = &mut copy[..];
         while !rest.is_empty() {

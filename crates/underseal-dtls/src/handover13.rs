@@ -47,6 +47,9 @@ pub(crate) struct HandedOver {
     pub(crate) flight: Flight,
     /// Datagrams that came before their time: for the association.
     pub(crate) early: Vec<Vec<u8>>,
+    /// Datagrams that came when the handshake was over. Whoever read them from the library has their data; what else is in
+    /// them is for the association.
+    pub(crate) late: Vec<Vec<u8>>,
 }
 
 /// Takes a handshake apart in which this side `is_server` or not. The caller has dropped it: nobody else may seal in
@@ -58,11 +61,14 @@ pub(crate) fn take_apart(
     is_server: bool,
     seen: &Seen,
 ) -> Result<HandedOver, Error> {
-    let received = Received::read(algorithm, peers, seen)?;
-    if !seen.has_all_sent() || !received.is_whole {
+    if !seen.has_all_sent() {
         return Err(Refusal::TooMuchReceived.into());
     }
     let sent = Sent::read(algorithm, own, seen)?;
+    let received = Received::read(algorithm, peers, seen, &sent)?;
+    if !received.is_whole {
+        return Err(Refusal::TooMuchReceived.into());
+    }
     let secret = own.application(algorithm)?;
     let mut keys = secret.keys();
     keys.skip_to(sent.next_seq(APPLICATION))?;
@@ -91,12 +97,15 @@ pub(crate) fn take_apart(
         },
         flight,
         early: received.early,
+        late: received.late,
     })
 }
 
 /// The records under keys that were sent, in their order.
 struct Sent {
     records: Vec<(RecordNumber, ContentType, Vec<u8>)>,
+    /// How many datagrams there were when the message had gone out that ends the handshake.
+    until_finished: Option<usize>,
 }
 
 impl Sent {
@@ -104,10 +113,13 @@ impl Sent {
         let keys = own.handshake(algorithm)?.keys();
         let mut opener = Opener::new(keys, ReplayWindow::default());
         opener.advance(own.application(algorithm)?.keys())?;
-        let mut records = Vec::new();
-        for datagram in &seen.sent {
+        let (mut records, mut until_finished) = (Vec::new(), None);
+        for (index, datagram) in seen.sent.iter().enumerate() {
             each_record(&mut opener, datagram, |outcome, body| match outcome {
                 Ok(opened) => {
+                    if opened.content_type == ContentType::HANDSHAKE && has_finished(body) {
+                        until_finished.get_or_insert(index + 1);
+                    }
                     records.push((opened.number, opened.content_type, body.to_vec()));
                     Ok(())
                 }
@@ -117,7 +129,10 @@ impl Sent {
                 Err(_) => Err(Refusal::Renegotiated),
             })?;
         }
-        Ok(Self { records })
+        Ok(Self {
+            records,
+            until_finished,
+        })
     }
 
     /// The number behind the last one used in `epoch`.
@@ -163,22 +178,33 @@ struct Received {
     /// the place of earlier ones, of which nothing has to be known.
     is_whole: bool,
     early: Vec<Vec<u8>>,
+    late: Vec<Vec<u8>>,
 }
 
 impl Received {
-    fn read(algorithm: Algorithm, peers: &Secrets, seen: &Seen) -> Result<Self, Error> {
+    fn read(
+        algorithm: Algorithm,
+        peers: &Secrets,
+        seen: &Seen,
+        sent: &Sent,
+    ) -> Result<Self, Error> {
         let keys = peers.handshake(algorithm)?.keys();
         let mut opener = Opener::new(keys, ReplayWindow::default());
-        let (mut next_message, mut is_whole, mut early) = (0, false, Vec::new());
-        for datagram in &seen.received {
+        let (mut next_message, mut is_whole) = (0, false);
+        let (mut early, mut late) = (Vec::new(), Vec::new());
+        for arrived in &seen.received {
+            let datagram = &arrived.datagram;
+            // A side whose handshake is over receives no more of itself: somebody has read from it.
+            let until = sent.until_finished;
+            let is_over = is_whole && until.is_some_and(|until| arrived.sent_before >= until);
             let mut is_early = false;
             each_record(&mut opener, datagram, |outcome, body| {
                 match outcome {
                     Ok(opened) if opened.content_type == ContentType::HANDSHAKE => {
-                        for (message_type, number) in messages(body) {
+                        for (_, number) in messages(body) {
                             next_message = next_message.max(number.saturating_add(1));
-                            is_whole |= message_type == FINISHED;
                         }
+                        is_whole |= has_finished(body);
                     }
                     // No data of the handshake's epoch, and nothing that was not authentic.
                     Ok(_) | Err(Discard::Replayed | Discard::Forged) => {}
@@ -186,8 +212,10 @@ impl Received {
                 }
                 Ok(())
             })?;
-            if is_early {
-                early.push(datagram.clone());
+            match (is_early, is_over) {
+                (true, false) => early.push(datagram.clone()),
+                (true, true) => late.push(datagram.clone()),
+                (false, _) => {}
             }
         }
         opener.advance(peers.application(algorithm)?.keys())?;
@@ -196,8 +224,14 @@ impl Received {
             next_message,
             is_whole,
             early,
+            late,
         })
     }
+}
+
+/// Whether a message among these ends a handshake.
+fn has_finished(body: &[u8]) -> bool {
+    messages(body).any(|(message_type, _)| message_type == FINISHED)
 }
 
 /// Opens the records of a datagram that are under keys.

@@ -34,7 +34,7 @@ pub(crate) struct Seen {
     pub(crate) sent: Vec<Vec<u8>>,
     sent_len: usize,
     /// Datagrams with records of an epoch with keys, the newest of them.
-    pub(crate) received: VecDeque<Vec<u8>>,
+    pub(crate) received: VecDeque<Arrived>,
     received_len: usize,
     /// Whether there were more, forged or not.
     received_more: bool,
@@ -42,6 +42,18 @@ pub(crate) struct Seen {
     flight: Vec<Vec<u8>>,
     flight_len: usize,
     flight_is_over: bool,
+}
+
+/// A datagram that was received.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) datagram: Vec<u8>,
+    /// How many with records of DTLS 1.3 under keys were sent before it.
+    #[cfg_attr(
+        not(any(feature = "boring", test)),
+        expect(dead_code, reason = "only a hand-over of DTLS 1.3 asks")
+    )]
+    pub(crate) sent_before: usize,
 }
 
 impl<S: Datagrams> HandshakeIo<S> {
@@ -135,12 +147,15 @@ impl Seen {
         self.flight_is_over = true;
         if protected_version(datagram).is_some() {
             self.received_len += datagram.len();
-            self.received.push_back(datagram.to_vec());
+            self.received.push_back(Arrived {
+                datagram: datagram.to_vec(),
+                sent_before: self.sent.len(),
+            });
         }
         while self.received_len > MAX_KEPT
             && let Some(oldest) = self.received.pop_front()
         {
-            self.received_len -= oldest.len();
+            self.received_len -= oldest.datagram.len();
             self.received_more = true;
         }
     }

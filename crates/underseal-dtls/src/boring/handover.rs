@@ -36,6 +36,7 @@ fn go_on<S: Datagrams>(socket: S, handed_over: HandedOver) -> Endpoint<S> {
         engines,
         flight,
         early,
+        late,
     } = handed_over;
     let (tally, ids) = (Arc::<Tally>::default(), ConnectionIds::default());
     let mut association = Association::counted_by(tally, engines, ids, Vec::new());
@@ -43,6 +44,9 @@ fn go_on<S: Datagrams>(socket: S, handed_over: HandedOver) -> Endpoint<S> {
     let endpoint = Endpoint::new(socket, association);
     for mut datagram in early {
         endpoint.arrived(&mut datagram);
+    }
+    for mut datagram in late {
+        endpoint.was_read(&mut datagram);
     }
     endpoint
 }

@@ -175,8 +175,8 @@ fn messages_are_counted_on_in_both_directions() {
 fn what_the_handshake_opened_is_not_opened_again() {
     let seen = client_seen();
     let mut opener = client().engines.opener;
-    for datagram in &seen.received {
-        each_record(&mut opener, datagram, |outcome, _| {
+    for arrived in &seen.received {
+        each_record(&mut opener, &arrived.datagram, |outcome, _| {
             assert_eq!(outcome.err(), Some(Discard::Replayed));
             Ok(())
         })
@@ -184,16 +184,44 @@ fn what_the_handshake_opened_is_not_opened_again() {
     }
 }
 
+/// Data that came when this side had not sent its Finished was read by nobody; data that came later was.
 #[test]
-fn what_came_before_its_time_is_kept() {
-    let mut seen = client_seen();
+fn what_came_before_its_time_is_kept_and_what_came_later_was_read() {
     let mut server = Sealer::new(keys(1, APPLICATION));
-    let early = sealed(&mut server, ContentType::APPLICATION_DATA, b"early");
+    let mut data = |text: &[u8]| sealed(&mut server, ContentType::APPLICATION_DATA, text);
+    let (early, late) = (data(b"early"), data(b"late"));
+    let (mut seen, handshake) = (Seen::default(), client_seen());
+    let received = handshake.received.iter();
+    received.for_each(|one| seen.received(&one.datagram));
     seen.received(&early);
-    seen.received(&[0x2e; 60]);
+    handshake.sent.iter().for_each(|one| seen.sent(one));
+    seen.received(&late);
     let handed_over = take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &seen);
-    let early_ones = handed_over.expect("everything is there").early;
-    assert_eq!(early_ones[0], early);
+    let handed_over = handed_over.expect("everything is there");
+    assert_eq!(handed_over.early, [early]);
+    assert_eq!(handed_over.late, [late]);
+}
+
+/// A server's handshake is over with the datagram that has the client's Finished, where data may stand behind it.
+#[test]
+fn data_with_a_clients_finished_is_kept_and_what_came_behind_it_was_read() {
+    let mut client = Sealer::new(keys(0, HANDSHAKE));
+    let finished = message(FINISHED, 1);
+    let mut with_finished = sealed(&mut client, ContentType::HANDSHAKE, &finished);
+    let mut client = Sealer::new(keys(0, APPLICATION));
+    let mut data = |text: &[u8]| sealed(&mut client, ContentType::APPLICATION_DATA, text);
+    with_finished.extend(data(b"early"));
+    let late = data(b"late");
+    let mut server = Sealer::new(keys(1, HANDSHAKE));
+    let mut seen = Seen::default();
+    let finished = message(FINISHED, 2);
+    seen.sent(&sealed(&mut server, ContentType::HANDSHAKE, &finished));
+    seen.received(&with_finished);
+    seen.received(&late);
+    let handed_over = take_apart(ALGORITHM, &secrets(1), &secrets(0), true, &seen);
+    let handed_over = handed_over.expect("everything is there");
+    assert_eq!(handed_over.early, [with_finished]);
+    assert_eq!(handed_over.late, [late]);
 }
 
 #[test]
@@ -224,7 +252,8 @@ fn what_others_send_in_the_peers_name_refuses_no_handshake() {
     let mut seen = Seen::default();
     add_garbage(&mut seen);
     let handshake = client_seen();
-    handshake.received.iter().for_each(|one| seen.received(one));
+    let received = handshake.received.iter();
+    received.for_each(|one| seen.received(&one.datagram));
     handshake.sent.iter().for_each(|one| seen.sent(one));
     let handed_over = take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &seen);
     assert_eq!(repeated(handed_over.expect("it is there"), 0).len(), 1);

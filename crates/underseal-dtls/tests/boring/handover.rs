@@ -9,7 +9,8 @@ use underseal_dtls::boring::prepare;
 use underseal_dtls::{Error, HandshakeIo, Refusal};
 use underseal_testkit::PATIENCE;
 
-use crate::{certificates, client, client_context, server, server_context, sockets, ssl};
+use crate::native::Native;
+use crate::{certificates, client, client_context, recv, server, server_context, sockets, ssl};
 
 fn refused(client: Ssl, server: Ssl) -> Refusal {
     let (near, far) = sockets();
@@ -20,6 +21,31 @@ fn refused(client: Ssl, server: Ssl) -> Refusal {
         Err(Error::Handover(why)) => why,
         other => panic!("{other:?}"),
     }
+}
+
+/// What BoringSSL has opened before the hand-over is its reader's, and comes no second time.
+#[test]
+fn what_was_read_from_boringssl_is_not_received_again() {
+    let certificates = certificates();
+    let (near, far) = sockets();
+    let ssl = server(&certificates);
+    let accepting = thread::spawn(move || {
+        let mut theirs = Native::accept(ssl, far);
+        theirs.send("read");
+        theirs
+    });
+    let mut ssl = client(&certificates);
+    prepare(&mut ssl).unwrap();
+    let mut ours = SslStream::new(ssl, HandshakeIo::new(near).unwrap()).unwrap();
+    ours.connect().unwrap();
+    let mut buffer = [0; 100];
+    assert_eq!(ours.ssl_read(&mut buffer).unwrap(), 4);
+    let ours = DtlsSocket::from_boring(ours).unwrap();
+    let mut theirs = accepting.join().unwrap();
+    theirs.send("fresh");
+    assert_eq!(recv(&ours).unwrap(), "fresh");
+    ours.send(b"answer").unwrap();
+    assert_eq!(theirs.recv(), "answer");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-use underseal_record::dtls::{EpochSecret, KeyUpdates, ReplayWindow};
-use underseal_record::{AlertDescription, Algorithm};
+use underseal_record::dtls::{EpochKeys, EpochSecret, KeyUpdates, ReplayWindow};
+use underseal_record::{AlertDescription, Algorithm, SeqNo, TrafficKeys};
 
 use super::*;
 use crate::alert::fatal;
@@ -64,20 +64,45 @@ fn what_ends_at_the_integrity_limit_says_so_and_sends_no_more() {
     assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
 }
 
-#[test]
-fn an_association_of_dtls_1_2_that_moves_has_its_last_flight_still() {
-    use underseal_record::dtls::EpochKeys;
-    use underseal_record::{SeqNo, TrafficKeys};
+/// One of two sides of an association of DTLS 1.2.
+fn parts12(side: u8) -> Parts {
     let keys = |side: u8| {
         let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
         let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0));
         EpochKeys::new(keys.expect("its length"), 1).expect("epoch 1 has keys")
     };
-    let parts = |side| Parts::new(keys(side), keys(1 - side), ReplayWindow::default());
+    Parts::new(keys(side), keys(1 - side), ReplayWindow::default())
+}
+
+/// A Finished as its peer repeats it, and what becomes of it and of other messages of a handshake that is over
+/// (RFC 6347 section 4.2.4; RFC 5246 section 7.4.1.1).
+#[test]
+fn of_a_handshake_that_is_over_a_finished_alone_is_answered_and_only_until_there_is_data() {
     let flight = vec![b"the last flight".to_vec()];
-    let near = Association::new(parts(0), flight.clone());
+    let near = Association::new(parts12(0), flight.clone());
+    let far = Association::new(parts12(1), Vec::new());
+    let handshake = |body: &[u8]| sealed(&far, ContentType::HANDSHAKE, body);
+    let finished = [20, 0, 0, 0];
+    let (hello_request, client_hello) = ([0; 12], [1, 0, 0, 40, 0, 7]);
+    for garbage in [&[0xff][..], &[0xff; 300], &hello_request, &client_hello] {
+        let none: [Vec<u8>; 0] = [];
+        assert_eq!(answers(&near, handshake(garbage)), none, "{garbage:?}");
+    }
+    assert_eq!(answers(&near, handshake(&finished)), flight);
+    assert_eq!(answers(&near, handshake(&finished)), flight);
+    let data = sealed(&far, ContentType::APPLICATION_DATA, b"data");
+    answers(&near, data);
+    let late: Vec<Vec<u8>> = answers(&near, handshake(&finished));
+    assert!(late.is_empty(), "{late:?}");
+    near.seal(b"data", &mut [0; 100]).expect("it goes on");
+}
+
+#[test]
+fn an_association_of_dtls_1_2_that_moves_has_its_last_flight_still() {
+    let flight = vec![b"the last flight".to_vec()];
+    let near = Association::new(parts12(0), flight.clone());
     let near = Association::new(near.into_parts(), Vec::new());
-    let far = Association::new(parts(1), Vec::new());
+    let far = Association::new(parts12(1), Vec::new());
     let finished = sealed(&far, ContentType::HANDSHAKE, &[20, 0, 0, 0]);
     assert_eq!(answers(&near, finished), flight);
 }

@@ -1,8 +1,12 @@
 //! The flight that ends a handshake is sent by somebody who then is done: where it is lost, the
 //! socket that took the handshake over sends it again.
 
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
+use openssl::ssl::SslStream;
+use underseal_dtls::HandshakeIo;
 use underseal_dtls::blocking::DtlsSocket;
 use underseal_testkit::PATIENCE;
 
@@ -42,4 +46,39 @@ fn a_last_flight_that_was_lost_is_sent_again_to_a_client_that_asks() {
     assert_eq!(server.counters().flights_resent, 1);
     server.send(b"answer").unwrap();
     assert_eq!(recv(&client).unwrap(), "answer");
+}
+
+/// OpenSSL sends its Finished again, under a new number, to a client that repeats its own. The first may come when
+/// that client's handshake is over: the client, which ended it, owes nothing for it.
+#[test]
+fn a_finished_of_openssl_that_comes_late_is_dropped_and_not_answered() {
+    let held = Arc::new(Mutex::new(None));
+    let holds = Arc::clone(&held);
+    let (near, far, relay) = Relay::between(move |datagram| {
+        let mut held = holds.lock().unwrap();
+        let passes = held.is_some() || !ends_the_handshake(datagram);
+        if !passes {
+            *held = Some(datagram.to_vec());
+        }
+        passes
+    });
+    let certificates = certificates();
+    let mut ssl = server(&certificates);
+    let serving = thread::spawn(move || {
+        ssl.set_accept_state();
+        let mut server = SslStream::new(ssl, HandshakeIo::new(far).unwrap()).unwrap();
+        server.do_handshake().unwrap();
+        let mut buffer = [0; 100];
+        let len = server.read(&mut buffer).unwrap();
+        server.write_all(&buffer[..len]).unwrap();
+    });
+    let client = DtlsSocket::connect(client(&certificates, SUITES[0]), near, PATIENCE).unwrap();
+    let late = held.lock().unwrap().clone().unwrap();
+    relay.send_to_client(&late);
+    client.send(b"question").unwrap();
+    assert_eq!(recv(&client).unwrap(), "question");
+    serving.join().unwrap();
+    let counters = client.counters();
+    assert_eq!(counters.opened, 2, "the Finished, and the data");
+    assert_eq!((counters.sealed, counters.flights_resent), (1, 0));
 }

@@ -8,6 +8,7 @@ use crate::sockets;
 
 /// Carries datagrams between two sockets, until they are silent for long.
 pub(crate) struct Relay {
+    to_client: UdpSocket,
     to_server: UdpSocket,
     carried: Arc<Mutex<Vec<Vec<u8>>>>,
 }
@@ -29,10 +30,15 @@ impl Relay {
             kept.lock().unwrap().push(datagram.to_vec());
             true
         });
-        carry(clone(&to_server), to_client, move |datagram| {
+        carry(clone(&to_server), clone(&to_client), move |datagram| {
             passes(datagram)
         });
-        (client, server, Self { to_server, carried })
+        let relay = Self {
+            to_client,
+            to_server,
+            carried,
+        };
+        (client, server, relay)
     }
 
     /// Sends the server once more what the client has sent.
@@ -40,6 +46,10 @@ impl Relay {
         for datagram in self.carried.lock().unwrap().iter() {
             self.to_server.send(datagram).unwrap();
         }
+    }
+
+    pub(crate) fn send_to_client(&self, datagram: &[u8]) {
+        self.to_client.send(datagram).unwrap();
     }
 
     pub(crate) fn send_to_server(&self, datagram: &[u8]) {

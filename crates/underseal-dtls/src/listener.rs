@@ -85,7 +85,9 @@ impl DtlsListener {
     ///
     /// The kernel spreads clients over the sockets by their addresses; where `pick` says otherwise, the
     /// client's datagrams are handed on from worker to worker, which costs a copy each. Handshakes are
-    /// made by the worker that was picked, too. `config` is for each worker.
+    /// made by the worker that was picked, too. So are the datagrams of an association that was added with a connection
+    /// ID: they are its worker's, whatever address they come from. `config` is for each worker, and the length of
+    /// connection IDs is the same for all.
     ///
     /// # Errors
     ///
@@ -256,7 +258,7 @@ impl DtlsListener {
     /// # Errors
     ///
     /// [`Error::TooManyAssociations`]; [`Error::ConnectionId`] for one of another length than
-    /// [`ListenerConfig::connection_id_len`], that another association has, or in `ids.receive` under DTLS 1.3, whose
+    /// [`ListenerConfig::connection_id_len`], that another association of any worker has, or in `ids.receive` under DTLS 1.3, whose
     /// records are found by their address alone.
     pub fn add(
         &mut self,

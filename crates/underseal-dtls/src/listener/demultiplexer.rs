@@ -137,8 +137,14 @@ impl Demultiplexer {
     fn arrive_by_id(&mut self, path: Path, datagram: &mut [u8], buffer: &mut [u8]) {
         let id = datagram.get(CONNECTION_ID..CONNECTION_ID + self.config.id_len());
         let id = id.and_then(|id| ConnectionId::new(id).ok());
-        match id.and_then(|id| self.table.with_id(&id)).cloned() {
-            Some(peer) => self.open(&peer, path, datagram, buffer),
+        if let Some(peer) = id.and_then(|id| self.table.with_id(&id)).cloned() {
+            return self.open(&peer, path, datagram, buffer);
+        }
+        let member = self.member.as_ref();
+        match id.and_then(|id| member?.elsewhere_by_id(&id)) {
+            Some(worker) => {
+                self.forward(worker, path, datagram);
+            }
             None => self.tally.unadmitted(Unadmitted::ConnectionId),
         }
     }
@@ -323,6 +329,10 @@ impl Demultiplexer {
         if is_new && self.table.len() >= self.config.max_associations {
             return Err(Error::TooManyAssociations);
         }
+        let member = self.member.as_ref();
+        if !id.is_empty() && member.is_some_and(|member| !member.take_id(*id)) {
+            return Err(Error::ConnectionId);
+        }
         if is_new && self.is_full() {
             self.make_way();
         }
@@ -425,7 +435,10 @@ impl Demultiplexer {
 
     /// An association is over, and has left the table.
     fn end(&mut self, peer: DtlsPeer, why: Error) {
-        self.forget(peer.address());
+        match (&self.member, peer.receive_id().is_empty()) {
+            (Some(member), false) => member.forget_id(peer.receive_id()),
+            _ => self.forget(peer.address()),
+        }
         self.tell(Event::Ended { peer, why });
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
-use underseal_record::dtls::ClientHello;
+use underseal_record::dtls::{ClientHello, ConnectionId};
 use underseal_sys::udp::Path;
 
 /// Datagrams that wait for a worker; more are dropped.
@@ -28,6 +28,9 @@ struct Group {
     inboxes: Vec<mpsc::Sender<Steered>>,
     /// Clients whose worker is another than the kernel's choice.
     routes: RwLock<HashMap<SocketAddr, usize>>,
+    /// Who has the associations that are found by a connection ID: from whatever address their datagrams come, the
+    /// kernel gives them to a worker that knows nothing of them.
+    ids: RwLock<HashMap<ConnectionId, usize>>,
 }
 
 /// A worker's place in a group.
@@ -43,6 +46,7 @@ pub(super) fn members(count: usize, pick: Box<Pick>) -> Vec<(Member, Inbox)> {
         pick,
         inboxes,
         routes: RwLock::default(),
+        ids: RwLock::default(),
     });
     let member = |(index, inbox)| {
         let group = Arc::clone(&group);
@@ -57,6 +61,26 @@ impl Member {
         let routes = self.group.routes.read();
         let worker = *routes.unwrap_or_else(PoisonError::into_inner).get(&from)?;
         (worker != self.index).then_some(worker)
+    }
+
+    /// The other worker that has the association with this connection ID.
+    pub(super) fn elsewhere_by_id(&self, id: &ConnectionId) -> Option<usize> {
+        let ids = self.group.ids.read();
+        let worker = *ids.unwrap_or_else(PoisonError::into_inner).get(id)?;
+        (worker != self.index).then_some(worker)
+    }
+
+    /// Takes a connection ID for this worker. Returns whether no other one has it.
+    pub(super) fn take_id(&self, id: ConnectionId) -> bool {
+        let ids = self.group.ids.write();
+        let mut ids = ids.unwrap_or_else(PoisonError::into_inner);
+        *ids.entry(id).or_insert(self.index) == self.index
+    }
+
+    /// The connection ID is nobody's any more.
+    pub(super) fn forget_id(&self, id: &ConnectionId) {
+        let ids = self.group.ids.write();
+        ids.unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// Picks the worker for a client; the other one, if it is not this one.

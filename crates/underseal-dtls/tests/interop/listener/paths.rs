@@ -70,7 +70,7 @@ async fn listener_and_client() -> (DtlsListener, UdpSocket) {
     (listener, client)
 }
 
-fn parts(side: u8) -> Parts {
+pub(super) fn parts(side: u8) -> Parts {
     Parts::new(keys(side), keys(1 - side), ReplayWindow::default())
 }
 

@@ -4,13 +4,17 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
-use underseal_dtls::{DtlsListener, Error, ListenerConfig};
-use underseal_record::dtls::ClientHello;
+use underseal_dtls::{DtlsListener, Error, Event, ListenerConfig};
+use underseal_record::ContentType;
+use underseal_record::dtls::{ClientHello, Sealer};
+use underseal_testkit::PATIENCE;
 
+use super::addresses::{ids, keys};
+use super::paths::parts;
 use super::{Echo, Told, exchange};
-use crate::{certificates, server_context};
+use crate::{certificates, server_context, socket_to};
 
-fn shared(address: SocketAddr) -> UdpSocket {
+pub(super) fn shared(address: SocketAddr) -> UdpSocket {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
     socket.set_reuse_port(true).unwrap();
     socket.bind(&address.into()).unwrap();
@@ -88,6 +92,40 @@ fn a_new_association_is_the_pickeds_and_stays_so() {
         });
         for _ in of_worker {
             while !matches!(worker.next(), Told::Ended(Error::ClosedByPeer)) {}
+        }
+    }
+}
+
+/// The kernel spreads datagrams by their address, and a connection ID comes from many.
+#[tokio::test]
+async fn a_connection_id_finds_its_worker_whatever_socket_its_datagrams_come_to() {
+    const CLIENTS: usize = 32;
+    let first = shared(([127, 0, 0, 1], 0).into());
+    let second = shared(first.local_addr().unwrap());
+    let (address, context) = (first.local_addr().unwrap(), server_context(&certificates()));
+    let (own, config) = (
+        [&first, &second].map(adopt).into(),
+        ListenerConfig::default(),
+    );
+    let listeners = DtlsListener::group(own, context, &config, |_, _| 0).unwrap();
+    let [mut other, mut owner] = <[_; 2]>::try_from(listeners).unwrap();
+    owner.add(address, parts(0), ids()).unwrap();
+    let taken = other.add(address, parts(0), ids());
+    assert!(matches!(taken, Err(Error::ConnectionId)), "{taken:?}");
+    tokio::spawn(async move { while other.recv(&mut []).await.is_ok() {} });
+    let mut sealer = Sealer::new(keys(1));
+    sealer.set_connection_id(ids().receive);
+    for _ in 0..CLIENTS {
+        let client = socket_to(address);
+        let mut datagram = vec![0; 1 + sealer.overhead()];
+        let data = ContentType::APPLICATION_DATA;
+        sealer.seal(data, b"x", &mut datagram).unwrap();
+        client.send(&datagram).unwrap();
+        let mut buffer = [0; 100];
+        let event = tokio::time::timeout(PATIENCE, owner.recv(&mut buffer)).await;
+        match event.expect("it is handed on").unwrap() {
+            Event::Datagram { from, .. } => assert_eq!(from, client.local_addr().unwrap()),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! The socket for programs without a runtime.
+//! The socket and the listener for programs without a runtime.
 
 #[cfg(feature = "boring")]
 mod boring;
 #[cfg(feature = "openssl")]
 mod handshake;
+#[cfg(all(feature = "openssl", feature = "tokio"))]
+mod listener;
 
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -16,6 +18,9 @@ use crate::association::Association;
 use crate::endpoint::Endpoint;
 use crate::turn::Turn;
 use crate::{Batch, Counters, Error, Parts};
+
+#[cfg(all(feature = "openssl", feature = "tokio"))]
+pub use listener::DtlsListener;
 
 /// A UDP socket whose datagrams are sealed and opened underneath.
 ///

@@ -53,6 +53,17 @@ fn is_readable_by(socket: &UdpSocket, due: Instant) -> io::Result<bool> {
     }
 }
 
+/// Waits until a socket that is full takes datagrams again.
+#[cfg(all(feature = "openssl", feature = "tokio"))]
+pub(crate) fn wait_writable(socket: impl AsFd) -> io::Result<()> {
+    let mut polled = [PollFd::new(&socket, PollFlags::OUT)];
+    match poll(&mut polled, None) {
+        // Whoever waits tries again, and is told then.
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 impl Datagrams for UdpSocket {
     fn sending<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
         call(self.as_fd())
@@ -236,5 +247,27 @@ pub(crate) mod scripted {
         fn is_readable_by(&self, due: Instant) -> io::Result<bool> {
             is_readable_by(&self.socket, due)
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(all(feature = "openssl", feature = "tokio"))]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_a_full_socket_goes_on_when_it_has_room() {
+        let (near, far) = UnixDatagram::pair().expect("there are descriptors");
+        near.set_nonblocking(true).expect("it is a socket");
+        while near.send(&[7; 1000]).is_ok() {}
+        thread::scope(|scope| {
+            scope.spawn(|| while far.recv(&mut [0; 1000]).is_ok_and(|len| len > 1) {});
+            while near.send(b"x").is_err() {
+                wait_writable(&near).expect("the socket can be waited for");
+            }
+        });
     }
 }

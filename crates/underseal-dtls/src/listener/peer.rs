@@ -169,6 +169,44 @@ impl DtlsPeer {
         Ok(sent)
     }
 
+    /// As [`send`](Self::send), for callers without a runtime: the thread waits where the socket is full.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn blocking_send(&self, payload: &[u8]) -> Result<usize, Error> {
+        let mut buffer = buffers::lend();
+        let len = self.0.association.seal(payload, &mut buffer)?;
+        self.transmit_patiently(&buffer[..len], len)?;
+        self.sent();
+        Ok(payload.len())
+    }
+
+    /// As [`send_batch`](Self::send_batch), for callers without a runtime, as [`blocking_send`](Self::blocking_send).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn blocking_send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
+        let transmit = |sealed: &[u8], segment| self.transmit_patiently(sealed, segment);
+        let sent = datagrams::send_batch(self.association(), payloads, transmit)?;
+        self.sent();
+        Ok(sent)
+    }
+
+    /// As [`transmit`](Self::transmit), and waits while the socket is full. tokio is not asked, which learns of that
+    /// only while somebody drives it.
+    fn transmit_patiently(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
+        let segment = u16::try_from(segment).map_err(|_| Errno::MSGSIZE)?;
+        let socket = &*self.0.socket;
+        loop {
+            match send_train_to(socket, sealed, segment, &self.path()) {
+                Err(Errno::AGAIN) => datagrams::wait_writable(socket)?,
+                sent => return Ok(sent?),
+            }
+        }
+    }
+
     /// Sends sealed datagrams of `segment` bytes, the last one with what is left.
     fn transmit(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
         let segment = u16::try_from(segment).map_err(|_| Errno::MSGSIZE)?;

@@ -16,6 +16,9 @@ mod counters;
 mod datagrams;
 mod endpoint;
 mod error;
+#[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(feature = "openssl")]
 mod handover;
 #[cfg(any(feature = "boring", all(test, feature = "openssl")))]

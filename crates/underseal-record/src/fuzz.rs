@@ -8,6 +8,7 @@ use crate::{
 };
 
 mod dtls;
+mod dtls_reference;
 mod key_updates;
 mod outgoing;
 mod quic;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::dtls_reference::Reference;
 use crate::dtls::{
     ClientHello, ConnectionId, CookieKey, Discard, EpochKeys, EpochSecret, Opened, Opener,
     ReplayWindow, Sealer, record_numbers,
 };
-use crate::{Algorithm, Backend, ContentType, ProtocolVersion, SeqNo, TrafficKeys};
+use crate::{Algorithm, Backend, ContentType, ProtocolVersion, SeqNo, TrafficKeys, TrafficSecret};
 
 /// Opens arbitrary bytes as a datagram, under keys and a connection ID that the first byte chooses.
 pub fn dtls_datagram(data: &[u8]) {
@@ -50,7 +51,8 @@ pub fn dtls_hello(data: &[u8]) {
 
 /// Seals two records into a datagram, changes it, and opens it twice: byte 0 chooses keys and
 /// connection ID, then two bytes each place a changed byte (position, XOR) until a zero XOR, and the
-/// rest is plaintext, half of it for each record. What opens is what was sealed, and opens once.
+/// rest is plaintext, half of it for each record. What is sealed is what the RFCs say; what opens is what was sealed,
+/// and opens once.
 pub fn dtls_change(data: &[u8]) {
     let Some((choice, mut rest)) = data.split_first() else {
         return;
@@ -67,12 +69,14 @@ pub fn dtls_change(data: &[u8]) {
     let (first, second) = rest.split_at(rest.len() / 2);
     let sides = Sides::chosen_by(*choice);
     for backend in Backend::ALL {
-        let mut sealer = sides.sealer(backend);
+        let (mut sealer, reference) = (sides.sealer(backend), sides.reference(backend));
         let mut datagram = Vec::new();
-        for plaintext in [first, second] {
+        for (seq, plaintext) in (0..).zip([first, second]) {
             let mut record = vec![0; plaintext.len() + sealer.overhead()];
             let sealed = sealer.seal(ContentType::APPLICATION_DATA, plaintext, &mut record);
             assert_eq!(sealed, Ok(record.len()));
+            let expected = reference.sealed(ContentType::APPLICATION_DATA.0, seq, plaintext);
+            assert_eq!(record, expected, "not what the RFCs say");
             datagram.extend(record);
         }
         let original = datagram.clone();
@@ -183,20 +187,44 @@ impl Sides {
 
     fn keys(&self) -> EpochKeys {
         let keys = match self.version {
-            ProtocolVersion::Tls12 => {
-                let key = &[7; 32][..self.algorithm.key_len()];
-                TrafficKeys::new(self.version, self.algorithm, key, [9; 12], SeqNo(0))
-                    .and_then(|keys| EpochKeys::new(keys, 1))
-            }
+            ProtocolVersion::Tls12 => EpochKeys::new(self.keys12(), 1),
             ProtocolVersion::Tls13 => {
-                let lengths = [32, 48];
-                let secrets =
-                    lengths.map(|len| EpochSecret::new(self.algorithm, &[7; 48][..len], 3));
-                let secret = secrets.into_iter().find_map(Result::ok);
-                Ok(secret.expect("one length is that of the hash").keys())
+                EpochSecret::new(self.algorithm, self.secret(), 3).map(|secret| secret.keys())
             }
         };
         keys.expect("the key has the length of its algorithm")
+    }
+
+    fn keys12(&self) -> TrafficKeys {
+        let key = &[7; 32][..self.algorithm.key_len()];
+        let keys = TrafficKeys::new(
+            ProtocolVersion::Tls12,
+            self.algorithm,
+            key,
+            [9; 12],
+            SeqNo(0),
+        );
+        keys.expect("the key has the length of its algorithm")
+    }
+
+    /// As long as what the suite's hash makes.
+    fn secret(&self) -> &'static [u8] {
+        match self.algorithm {
+            Algorithm::Aes256Gcm => &[7; 48],
+            Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 => &[7; 32],
+        }
+    }
+
+    fn reference(&self, backend: Backend) -> Reference {
+        let id = self.connection_id;
+        match self.version {
+            ProtocolVersion::Tls12 => Reference::of_dtls12(&self.keys12(), 1, id, backend),
+            ProtocolVersion::Tls13 => {
+                let secret = TrafficSecret::of_dtls(self.algorithm, self.secret());
+                let secret = secret.expect("the secret has the hash's length");
+                Reference::of_dtls13(&secret, 3, id, backend)
+            }
+        }
     }
 
     fn sealer(&self, backend: Backend) -> Sealer {

@@ -267,13 +267,12 @@ async fn accept_tls(
 async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session: &mut Session) {
     let started = Instant::now();
     session.logged = log::describe(session, None);
-    let log = |method: Option<&str>, path: Option<&str>| {
+    let log = |seen: &Glimpse<'_>| {
         let mut line = worker.buffers.take();
         worker
             .clock
             .with_now(|_, time| log::begin(&mut line, time, session, "http/1.1"));
-        let (method, path) = (method.unwrap_or_default(), path.unwrap_or_default());
-        log::asked(&mut line, method.as_bytes(), path.as_bytes(), b"");
+        log::seen(&mut line, seen);
         log::refused(&mut line);
         let outcome = Outcome {
             status: Some(400),

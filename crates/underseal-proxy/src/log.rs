@@ -9,6 +9,9 @@ use underseal_policy::{Match, Verdict};
 
 use super::policy::Judged;
 use super::session::Session;
+use underseal_server::access_log::line::{self, Client, Ending};
+/// In the place of [`asked`], what was seen of what could not be read; the name of a version.
+pub(crate) use underseal_server::access_log::line::{http1, seen};
 use underseal_server::access_log::{field, text};
 
 /// What is known when an exchange has come to its end.
@@ -32,49 +35,29 @@ pub(crate) struct Outcome<'a> {
 
 /// The part of every line that the connection decides.
 pub(crate) fn describe(session: &Session, proven: Option<&str>) -> Box<[u8]> {
-    let mut part = Vec::with_capacity(192);
-    // Writing to a Vec cannot fail, here and below.
-    let _ = write!(part, ",\"remote\":\"{}\"", session.remote);
+    let mut part = line::describe(&Client {
+        remote: session.remote,
+        sni: session.sni.as_deref(),
+        tls: session.tls,
+        suite: session.suite,
+    });
     field(&mut part, "principal", proven);
-    field(&mut part, "sni", session.sni.as_deref());
-    field(&mut part, "tls", session.tls);
-    field(&mut part, "suite", session.suite);
     part.into()
 }
 
-/// Begins a line; nothing is written where there is no log.
+/// Begins a line.
 pub(crate) fn begin(line: &mut Vec<u8>, time: &str, session: &Session, protocol: &str) {
-    let _ = write!(line, "{{\"time\":\"{time}\"");
-    line.extend_from_slice(&session.logged);
-    let _ = write!(line, ",\"protocol\":\"{protocol}\"");
-}
-
-/// The protocol of a request in HTTP/1; where its version was not read, that of our answers.
-pub(crate) fn http1(minor_version: Option<u8>) -> &'static str {
-    match minor_version {
-        Some(0) => "http/1.0",
-        _ => "http/1.1",
-    }
+    line::begin(line, time, &session.logged, protocol);
 }
 
 /// What was asked for, as far as it could be read. The path is the one that was judged and went on.
 pub(crate) fn asked(line: &mut Vec<u8>, method: &[u8], path: &[u8], host: &[u8]) {
-    for (name, value) in [("method", method), ("path", path), ("host", host)] {
-        let _ = write!(line, ",\"{name}\":");
-        text(line, &String::from_utf8_lossy(value));
-    }
-}
-
-/// In the place of [`asked`], what was seen of what could not be read.
-pub(crate) fn seen(line: &mut Vec<u8>, seen: &Glimpse<'_>) {
-    for (name, value) in [
-        ("method", seen.method),
-        ("path", seen.target),
-        ("host", seen.host),
-    ] {
-        let value = value.map(String::from_utf8_lossy);
-        field(line, name, value.as_deref());
-    }
+    let asked = Glimpse {
+        method: Some(method),
+        target: Some(path),
+        host: Some(host),
+    };
+    seen(line, &asked);
 }
 
 /// What was decided and by what.
@@ -119,24 +102,17 @@ pub(crate) fn unjudged(line: &mut Vec<u8>) {
 
 /// Completes a line.
 pub(crate) fn finish(line: &mut Vec<u8>, outcome: &Outcome<'_>) {
-    match outcome.status {
-        Some(status) => {
-            let _ = write!(line, ",\"status\":{status}");
-        }
-        None => line.extend_from_slice(b",\"status\":null"),
-    }
-    let _ = write!(
-        line,
-        ",\"bytes_in\":{},\"bytes_out\":{},\"duration_us\":{}",
-        outcome.bytes_in,
-        outcome.bytes_out,
-        outcome.duration.as_micros()
-    );
+    let ending = Ending {
+        status: outcome.status,
+        bytes_in: outcome.bytes_in,
+        bytes_out: outcome.bytes_out,
+        duration: outcome.duration,
+    };
+    line::end(line, &ending);
     field(line, "backend", outcome.backend);
     let engine = outcome.engines.map(|engines| engines.tx.name());
     field(line, "engine", engine);
-    field(line, "error", outcome.error);
-    line.extend_from_slice(b"}\n");
+    line::close(line, outcome.error);
 }
 
 /// The kind of an error of a backend, for metrics: known words only, so that they are few.

@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use underseal_http::http1::{self, Glimpse};
 
 use super::closing::linger;
 use super::watch::Watch;
@@ -12,13 +13,9 @@ use super::watch::Watch;
 /// For the log.
 pub const WHY: &str = "plain HTTP on the HTTPS port";
 
-/// Tells the client in words what is wrong; a TLS alert would be noise to it. Calls `log` with the
-/// method and the target, as far as they can be read, unless nothing came.
-pub async fn answer(
-    watch: &Watch,
-    mut tcp: TcpStream,
-    log: impl FnOnce(Option<&str>, Option<&str>),
-) {
+/// Tells the client in words what is wrong; a TLS alert would be noise to it. Calls `log` with what
+/// can be read of the request, unless nothing came.
+pub async fn answer(watch: &Watch, mut tcp: TcpStream, log: impl FnOnce(&Glimpse<'_>)) {
     let mut received = [0; 1024];
     let Ok(Ok(length)) = watch.until(pin!(tcp.read(&mut received))).await else {
         return;
@@ -26,11 +23,7 @@ pub async fn answer(
     let port = tcp.local_addr().map_or(0, |address| address.port());
     let response = response(port);
     let sent = watch.until(pin!(tcp.write_all(&response))).await;
-    let mut fields = [httparse::EMPTY_HEADER; 32];
-    let mut request = httparse::Request::new(&mut fields);
-    // Only what could be read of it is logged, so a failure here needs no answer of its own.
-    let _ = request.parse(&received[..length]);
-    log(request.method, request.path);
+    log(&http1::glimpse(&received[..length]));
     if matches!(sent, Ok(Ok(()))) && matches!(watch.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
         linger(watch, &mut tcp).await;
     }

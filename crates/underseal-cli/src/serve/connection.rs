@@ -15,12 +15,13 @@ use tokio::io::AsyncBufRead as _;
 use tokio::net::TcpStream;
 
 use super::inbox::Inbox;
-use super::log::{self, Outcome, Session};
+use super::log::{self, Outcome};
 use super::plain_http;
 use super::request::Refused;
 use super::stream::TlsStream;
 use super::transfer::{self, Cut, Sender};
 use super::worker::{Prepared, Worker};
+use underseal_server::access_log::line::{self, Client, Ending};
 use underseal_server::closing::{End, close};
 use underseal_server::live::{Established, Place};
 use underseal_server::watch::{Phase, Stop, Watch};
@@ -85,18 +86,22 @@ async fn open(
 
 fn describe(stream: &TlsStream, remote: SocketAddr) -> Session {
     let (_, tls) = stream.get_ref();
+    let suite = tls.negotiated_cipher_suite();
+    let (version, suite) = (
+        tls.protocol_version().and_then(|version| version.as_str()),
+        suite.and_then(|suite| suite.suite().as_str()),
+    );
+    let logged = line::describe(&Client {
+        remote,
+        sni: tls.server_name(),
+        tls: version,
+        suite,
+    });
     Session {
         remote,
-        tls: tls.protocol_version().and_then(|version| version.as_str()),
-        suite: tls
-            .negotiated_cipher_suite()
-            .and_then(|suite| suite.suite().as_str()),
-        sni: tls.server_name().map(Box::from),
-        alpn: match tls.alpn_protocol() {
-            Some(b"http/1.1") => Some("http/1.1"),
-            Some(b"http/1.0") => Some("http/1.0"),
-            _ => None,
-        },
+        tls: version,
+        suite,
+        logged: logged.into(),
     }
 }
 
@@ -112,6 +117,15 @@ fn enlist(worker: &Worker, stream: &TlsStream, session: &Session) -> Place {
     });
     place.take_down(stream.counters(), stream.engines());
     place
+}
+
+/// What is known about a connection after its handshake.
+pub(crate) struct Session {
+    remote: SocketAddr,
+    tls: Option<&'static str>,
+    suite: Option<&'static str>,
+    /// The part of each log line that says all this.
+    pub(crate) logged: Box<[u8]>,
 }
 
 struct Connection {
@@ -259,9 +273,13 @@ impl Connection {
         }
         let why = cut.map(ToString::to_string);
         let outcome = Outcome {
-            status: prepared.reply.status,
-            bytes,
-            duration: prepared.started.elapsed(),
+            ending: Ending {
+                status: Some(prepared.reply.status),
+                // Thrown away behind the answer.
+                bytes_in: prepared.reply.discard,
+                bytes_out: bytes,
+                duration: prepared.started.elapsed(),
+            },
             error: why.as_deref().or(prepared.reply.error),
         };
         let worker = &self.worker;

@@ -31,6 +31,7 @@ impl Refused {
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) target: &'a str,
+    pub(crate) host: Option<&'a [u8]>,
     pub(crate) version: Version,
     /// What the client wants to happen to the connection.
     pub(crate) keep_alive: bool,
@@ -52,6 +53,16 @@ pub(crate) struct Request<'a> {
 pub(crate) enum Version {
     Http10,
     Http11,
+}
+
+impl Version {
+    /// The version `HTTP/1.minor`: later ones are answered as the latest that is known.
+    pub(crate) fn of_minor(minor: u8) -> Self {
+        match minor {
+            0 => Self::Http10,
+            _ => Self::Http11,
+        }
+    }
 }
 
 impl<'a> Request<'a> {
@@ -81,13 +92,11 @@ impl<'a> Request<'a> {
         if target.len() > MAX_TARGET {
             return Err(Refused::new(414, "request target over 8 KiB"));
         }
-        let version = match parsed.version {
-            Some(0) => Version::Http10,
-            _ => Version::Http11,
-        };
+        let version = parsed.version.map_or(Version::Http11, Version::of_minor);
         let mut request = Self {
             method: parsed.method.unwrap_or(""),
             target,
+            host: None,
             version,
             keep_alive: version == Version::Http11,
             body: 0,
@@ -114,6 +123,7 @@ impl<'a> Request<'a> {
         let (name, value) = (field.name, field.value);
         // Compared by length first: most fields of a browser are none of ours.
         match name.len() {
+            4 if is(name, "host") => self.host = Some(value),
             5 if is(name, "range") => once(&mut self.range, value)?,
             6 if is(name, "expect") => self.expect = true,
             8 if is(name, "if-range") => once(&mut self.if_range, value)?,

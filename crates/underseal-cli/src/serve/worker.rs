@@ -15,13 +15,14 @@ use tokio::task::spawn_local;
 use underseal::Offloads;
 
 use super::answer::{self, Reply};
-use super::connection;
-use super::log::{self, Asked, Outcome, Session};
+use super::connection::{self, Session};
+use super::log::{self, Asked, Outcome};
 use super::open_files::OpenFiles;
 use super::plain_http;
 use super::request::{Refused, Request};
 use super::site::Site;
 use super::stream::TlsAcceptor;
+use underseal_server::access_log::line::{self, Client};
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;
 use underseal_server::clock::Clock;
@@ -113,22 +114,16 @@ impl Worker {
     }
 
     /// Logs what came to an end without an answer from [`Self::prepare`].
-    pub(crate) fn log_line(
-        &self,
-        session: &Session,
-        method: Option<&str>,
-        path: Option<&str>,
-        outcome: &Outcome<'_>,
-    ) {
+    pub(crate) fn log_line(&self, remote: SocketAddr, asked: &Asked<'_>, outcome: &Outcome<'_>) {
+        let described = line::describe(&Client {
+            remote,
+            sni: None,
+            tls: None,
+            suite: None,
+        });
         let mut line = self.buffers.take();
         self.clock.with_now(|_, time| {
-            let asked = Asked {
-                time,
-                method,
-                path,
-                user_agent: None,
-            };
-            log::begin(&self.log, &mut line, session, &asked);
+            log::begin(&self.log, &mut line, (time, &described), asked);
         });
         log::finish(&self.log, &mut line, outcome);
         self.buffers.give(line);
@@ -143,13 +138,8 @@ impl Worker {
         let started = Instant::now();
         let (mut out, mut line) = (self.buffers.take(), self.buffers.take());
         let reply = self.clock.with_now(|date, time| {
-            let asked = Asked {
-                time,
-                method: request.ok().map(|request| request.method),
-                path: request.ok().map(|request| request.target),
-                user_agent: request.ok().and_then(|request| request.user_agent),
-            };
-            log::begin(&self.log, &mut line, session, &asked);
+            let asked = request.ok().map(Asked::by).unwrap_or_default();
+            log::begin(&self.log, &mut line, (time, &session.logged), &asked);
             match request {
                 Ok(request) => {
                     let may_persist = !self.watches.closing();

@@ -223,7 +223,7 @@ fn a_client_that_leaves_in_the_middle_is_logged() {
     let line = server.logged(|line| line["path"] == "/f");
     let error = line["error"].as_str().expect("an error");
     assert!(error.starts_with("cut short: "), "{error}");
-    assert!(line["bytes"].as_u64().expect("bytes") < 256 * MIB);
+    assert!(line["bytes_out"].as_u64().expect("bytes") < 256 * MIB);
     other.get("/other");
     assert_eq!(other.response().text(), "content");
 }

@@ -22,19 +22,26 @@ fn a_line_says_who_asked_for_what_and_how_it_went() {
     let line = server.logged(|line| line["status"] == 200);
     assert_eq!(line["method"], "GET");
     assert_eq!(line["path"], "/f?\"x\"");
-    assert_eq!(line["bytes"], 7);
+    assert_eq!(
+        (&line["bytes_in"], &line["bytes_out"]),
+        (&0.into(), &7.into())
+    );
+    assert_eq!(line["host"], "h");
     assert_eq!(line["user_agent"], "a\"b\\c\tд");
     assert_eq!(line["tls"], "TLSv1_3");
     assert_eq!(line["suite"], "TLS13_AES_128_GCM_SHA256");
     assert_eq!(line["sni"], "localhost");
-    assert_eq!(line["alpn"], "http/1.1");
+    assert_eq!(line["protocol"], "http/1.1");
+    for gone in ["ts", "bytes", "alpn"] {
+        assert!(line.get(gone).is_none(), "{line}");
+    }
     assert!(
         line["error"].is_null() && line["duration_us"].is_u64(),
         "{line}"
     );
     let remote = client.tcp().local_addr().expect("an address").to_string();
     assert_eq!(line["remote"], remote);
-    let time = line["ts"].as_str().expect("a time");
+    let time = line["time"].as_str().expect("a time");
     assert_eq!((time.len(), &time[10..11], &time[26..]), (27, "T", "Z"));
 }
 

@@ -57,7 +57,7 @@ fn a_client_that_stops_reading_is_cut() {
     assert!(ended.is_err(), "no close_notify after a part");
     // What was taken is known to the byte; less than a batch of it was still on its way.
     let (sent, received) = (
-        line["bytes"].as_u64().expect("bytes"),
+        line["bytes_out"].as_u64().expect("bytes"),
         received.len() as u64,
     );
     let on_its_way = sent.checked_sub(received).expect("more came than was sent");

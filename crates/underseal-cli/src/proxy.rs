@@ -40,8 +40,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let (sockets, address) = Sockets::bind(args, count)?;
     let metrics = Metrics::new(count);
     let mut setup = Setup::new(args, (address, reserve), offloads, Arc::clone(&metrics));
-    let shared = Arc::new(setup.shared(Arc::clone(&log))?);
-    if let Err(error) = keep_resolving(&shared.backends) {
+    let settings = setup.settings(Arc::clone(&log))?;
+    if let Err(error) = keep_resolving(&settings.targets.backends) {
         tracing::warn!("names of backends are not looked up again: {error}");
     }
     let admin = args
@@ -55,8 +55,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
         connections: Some(Arc::new(Semaphore::new(args.max_connections as usize))),
     };
     let tables: Vec<_> = registry.tables().cloned().collect();
-    let make =
-        move |index: usize| Worker::new(Arc::clone(&shared), index, Arc::clone(&tables[index]));
+    let make = move |index: usize| Worker::new(settings.clone(), index, Arc::clone(&tables[index]));
     let redirected = sockets.redirected();
     let workers = sockets.serve(&bounds, make)?;
     let mut banner = setup.banner(count);

@@ -28,12 +28,12 @@ use underseal_server::watch::{Phase, Watch};
 
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
-    let watch = worker.watches.add();
+    let watch = worker.process.watches.add();
     // Boxed because handshakes are large and over soon, and idle connections are many.
     let Some((stream, session)) = Box::pin(open(&worker, &watch, tcp, remote)).await else {
         return;
     };
-    match (worker.shared.protocol, stream.alpn()) {
+    match (worker.listener.settings.protocol, stream.alpn()) {
         (Protocol::Tcp, _) => Box::pin(tcp::serve(&worker, &watch, stream, &session)).await,
         (Protocol::Http, Some(b"h2")) => {
             Box::pin(http2::serve(worker, watch, stream, session)).await;
@@ -49,10 +49,10 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr
 
 /// Leads a connection of plain HTTP to TLS.
 pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: SocketAddr) {
-    let watch = worker.watches.add();
-    let _open = worker.tally.connection(Side::Client);
+    let watch = worker.process.watches.add();
+    let _open = worker.process.tally.connection(Side::Client);
     let mut session = begin(&tcp, remote);
-    if worker.shared.accept_proxy {
+    if worker.listener.settings.accept_proxy {
         let received = receive_proxy_header(&worker, &watch, &mut tcp, &mut session).await;
         if received.is_none() {
             return;
@@ -61,9 +61,10 @@ pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: Soc
     let started = Instant::now();
     session.logged = log::describe(&session, None);
     let log = |seen: &Glimpse<'_>, answered: Answered| {
-        let mut line = worker.buffers.take();
+        let mut line = worker.process.buffers.take();
         let protocol = log::http1(answered.minor_version);
         worker
+            .process
             .clock
             .with_now(|_, time| log::begin(&mut line, time, &session, protocol));
         log::seen(&mut line, seen);
@@ -76,11 +77,20 @@ pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: Soc
             error: answered.error,
             ..Outcome::default()
         };
-        worker.conclude(line, Some(metrics::Protocol::Http1), &outcome);
+        worker
+            .process
+            .conclude(line, Some(metrics::Protocol::Http1), &outcome);
     };
-    let date = || worker.clock.with_now(|date, _| date.to_owned());
-    let patience = (&watch, worker.timeouts().header);
-    redirect::answer(patience, tcp, worker.shared.redirect_to, date, log).await;
+    let date = || worker.process.clock.with_now(|date, _| date.to_owned());
+    let patience = (&watch, worker.process.timeouts().header);
+    redirect::answer(
+        patience,
+        tcp,
+        worker.listener.settings.redirect_to,
+        date,
+        log,
+    )
+    .await;
 }
 
 /// Ends a connection.
@@ -119,17 +129,21 @@ async fn open(
     remote: SocketAddr,
 ) -> Option<(Stream, Session)> {
     let mut session = begin(&tcp, remote);
-    if worker.shared.accept_proxy {
+    if worker.listener.settings.accept_proxy {
         receive_proxy_header(worker, watch, &mut tcp, &mut session).await?;
     }
-    let stream = if worker.acceptor.is_some() {
+    let stream = if worker.listener.acceptor.is_some() {
         accept_tls(worker, watch, tcp, &mut session).await?
     } else {
-        Stream::new(Io::Plain(tcp), None, worker.tally.connection(Side::Client))
+        Stream::new(
+            Io::Plain(tcp),
+            None,
+            worker.process.tally.connection(Side::Client),
+        )
     };
     name_ourselves(worker, &mut session);
     session.logged = log::describe(&session, session.proven());
-    session.forwarded = session.describe_forwarded(worker.shared.forwarded);
+    session.forwarded = session.describe_forwarded(worker.listener.settings.forwarded);
     Some((stream, session))
 }
 
@@ -141,7 +155,7 @@ async fn receive_proxy_header(
     session: &mut Session,
 ) -> Option<()> {
     let remote = session.remote;
-    watch.enter(Phase::Busy, worker.timeouts().header);
+    watch.enter(Phase::Busy, worker.process.timeouts().header);
     let received = watch.until(pin!(proxy_protocol::receive(tcp))).await;
     match received {
         Ok(Ok(header)) => {
@@ -167,16 +181,20 @@ async fn receive_proxy_header(
 /// Who the other end is, and who we are in its place: the workload behind us has no identity but
 /// ours.
 pub(crate) fn name_ourselves(worker: &Worker, session: &mut Session) {
-    let shared = &worker.shared;
-    match shared.direction {
+    match worker.listener.settings.direction {
         Direction::Ingress => {
-            let identities = shared.server_identities.as_deref();
+            let identities = worker.listener.settings.server_identities.as_deref();
             session.destination = identities.map_or_else(Principal::default, |identities| {
                 shown(identities, session.sni.as_deref())
             });
         }
         Direction::Egress if session.tls.is_none() => {
-            let own = shared.client_identity.as_deref().map(Identity::pair);
+            let own = worker
+                .targets
+                .settings
+                .client_identity
+                .as_deref()
+                .map(Identity::pair);
             session.source = Principal::of(own.as_deref().map(|pair| &*pair.cert));
         }
         Direction::Egress => {}
@@ -202,7 +220,7 @@ async fn accept_tls(
     session: &mut Session,
 ) -> Option<Stream> {
     let remote = session.remote;
-    watch.enter(Phase::Idle, worker.timeouts().header);
+    watch.enter(Phase::Idle, worker.process.timeouts().header);
     let mut first = [0];
     let peeked = watch.until(pin!(tcp.peek(&mut first))).await;
     match peeked {
@@ -216,9 +234,9 @@ async fn accept_tls(
             return None;
         }
     }
-    watch.enter(Phase::Busy, worker.timeouts().header);
-    let accept = worker.acceptor.as_ref()?.get().accept(tcp);
-    let open = worker.tally.connection(Side::Client);
+    watch.enter(Phase::Busy, worker.process.timeouts().header);
+    let accept = worker.listener.acceptor.as_ref()?.get().accept(tcp);
+    let open = worker.process.tally.connection(Side::Client);
     match watch.until(pin!(accept)).await {
         Ok(Ok(stream)) => {
             let (tcp, tls) = stream.get_ref();
@@ -230,13 +248,16 @@ async fn accept_tls(
             let certificates: Option<&[CertificateDer<'_>]> = tls.peer_certificates();
             session.source = Principal::of(certificates);
             if session.source == Principal::Unclear {
-                worker.tally.handshake(Side::Client, Handshake::Failed);
+                worker
+                    .process
+                    .tally
+                    .handshake(Side::Client, Handshake::Failed);
                 tracing::info!(
                     "no connection with {remote}: several SPIFFE IDs in its certificate, or one that is none"
                 );
                 return None;
             }
-            let place = worker.connections.add(Established {
+            let place = worker.process.connections.add(Established {
                 local: tcp.local_addr().unwrap_or(session.local),
                 peer: remote,
                 tls: session.tls,
@@ -244,19 +265,28 @@ async fn accept_tls(
             });
             let stream = Stream::new(Io::Accepted(stream), Some(place), open);
             stream.take_down();
-            worker.tally.handshake(Side::Client, Handshake::Complete);
+            worker
+                .process
+                .tally
+                .handshake(Side::Client, Handshake::Complete);
             if let Some(engines) = stream.engines() {
-                worker.count_engines(Side::Client, engines);
+                worker.process.count_engines(Side::Client, engines);
             }
             Some(stream)
         }
         Ok(Err(error)) => {
-            worker.tally.handshake(Side::Client, Handshake::Failed);
+            worker
+                .process
+                .tally
+                .handshake(Side::Client, Handshake::Failed);
             tracing::info!("no connection with {remote}: {error}");
             None
         }
         Err(stop) => {
-            worker.tally.handshake(Side::Client, Handshake::TimedOut);
+            worker
+                .process
+                .tally
+                .handshake(Side::Client, Handshake::TimedOut);
             tracing::info!("no connection with {remote}: handshake not finished: {stop}");
             None
         }
@@ -268,8 +298,9 @@ async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session
     let started = Instant::now();
     session.logged = log::describe(session, None);
     let log = |seen: &Glimpse<'_>| {
-        let mut line = worker.buffers.take();
+        let mut line = worker.process.buffers.take();
         worker
+            .process
             .clock
             .with_now(|_, time| log::begin(&mut line, time, session, "http/1.1"));
         log::seen(&mut line, seen);
@@ -280,7 +311,9 @@ async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session
             error: Some("plain-http"),
             ..Outcome::default()
         };
-        worker.conclude(line, Some(metrics::Protocol::Http1), &outcome);
+        worker
+            .process
+            .conclude(line, Some(metrics::Protocol::Http1), &outcome);
     };
     plain_http::answer(watch, tcp, log).await;
 }

@@ -27,6 +27,7 @@ use self::front::{Arrival, Client, Front, Key};
 pub use self::tls::{DtlsBackends, DtlsClients, DtlsConnector};
 use super::metrics::{Handshake, Side};
 use super::worker::Worker;
+pub use underseal_dtls::DtlsAcceptor;
 
 /// Datagrams of a client that wait for its backend; more are dropped.
 const QUEUE: usize = 64;
@@ -120,7 +121,7 @@ impl Server {
                     Error::HandshakeTimedOut => Handshake::TimedOut,
                     _ => Handshake::Failed,
                 };
-                self.worker.tally.handshake(Side::Client, result);
+                self.worker.process.tally.handshake(Side::Client, result);
                 tracing::info!("no association with {address}: {why}");
             }
         }
@@ -134,10 +135,10 @@ impl Server {
             return;
         }
         let Some(queue) = self.clients.get(&key) else {
-            return self.worker.tally.datagram_dropped("client");
+            return self.worker.process.tally.datagram_dropped("client");
         };
         if queue.try_send(datagram.into()).is_err() {
-            self.worker.tally.datagram_dropped("queue");
+            self.worker.process.tally.datagram_dropped("queue");
         }
     }
 
@@ -145,7 +146,7 @@ impl Server {
     fn begin(&mut self, client: Client, facts: Facts) -> bool {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             tracing::debug!("{} is one too many", client.address());
-            self.worker.tally.datagram_dropped("clients");
+            self.worker.process.tally.datagram_dropped("clients");
             client.close();
             return false;
         };
@@ -162,6 +163,6 @@ impl Server {
     fn tick(&mut self) {
         // Of those that ended by themselves.
         self.clients.retain(|_, queue| !queue.is_closed());
-        self.front.tick(&self.worker);
+        self.front.tick(&self.worker.process);
     }
 }

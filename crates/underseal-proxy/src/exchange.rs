@@ -22,6 +22,7 @@ pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
 pub(crate) use self::reach::{Connected, Unreached, reach};
 pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
 use crate::forwarded::{FIELD, Forwarded, Told, spelled};
+use crate::listener::Listener;
 use crate::session::Session;
 use crate::worker::Worker;
 
@@ -41,30 +42,32 @@ pub(crate) fn write_down(
     request: &Request<'_>,
     incoming: Incoming<'_>,
 ) -> Outgoing {
-    let version = worker.to_version();
-    let told = worker.told(session, request);
-    let ours = told.as_ref().map(|told| worker.forward(session, told));
+    let version = worker.targets.to_version();
+    let told = worker.listener.told(session, request);
+    let ours = told
+        .as_ref()
+        .map(|told| worker.listener.forward(session, told));
     let passage = Passage {
         upgrade: match version {
             Version::Http11 => incoming.upgrade,
             Version::Http2 => Upgrade::None,
         },
-        path: worker.path_form(),
-        host: worker.shared.host.as_ref(),
+        path: worker.listener.path_form(),
+        host: worker.targets.settings.host.as_ref(),
         client: told.map_or_else(|| session.ip(), |told| told.client),
         ours: ours.as_deref().unwrap_or(&session.forwarded),
         ..Passage::new(version, incoming.framing)
     };
-    let mut outgoing = worker.heads.take();
+    let mut outgoing = worker.process.heads.take();
     outgoing.write(request, &passage);
     outgoing
 }
 
-impl Worker {
+impl Listener {
     /// What a client that is trusted tells of whom it took a request from.
     fn told(&self, session: &Session, request: &Request<'_>) -> Option<Told> {
         let remote = session.ip()?;
-        let trusted = &self.shared.trusted_proxies;
+        let trusted = &self.settings.trusted_proxies;
         trusted
             .has(remote)
             .then(|| Told::of(request, remote, trusted))
@@ -73,7 +76,7 @@ impl Worker {
     /// What the backend is told of it.
     fn forward(&self, session: &Session, told: &Told) -> Box<[(&'static str, Box<str>)]> {
         let remote = session.remote.ip().to_canonical();
-        let value: Box<str> = match (self.shared.forwarded, told.client) {
+        let value: Box<str> = match (self.settings.forwarded, told.client) {
             (Forwarded::Append, _) => told.appended(remote).into(),
             (Forwarded::Set, client) => spelled(client),
             (Forwarded::Off, _) => return session.forwarded.clone(),

@@ -58,7 +58,7 @@ pub(crate) async fn serve(
         searched: 0,
         discard: 0,
         is_first: true,
-        upstreams: worker.upstreams_of(session),
+        upstreams: worker.targets.upstreams_of(session),
     };
     let end = connection.requests().await;
     let Connection {
@@ -108,14 +108,14 @@ impl From<End> for Ended {
 impl Connection<'_> {
     /// Serves requests until the connection has to end.
     async fn requests(&mut self) -> Ended {
-        let mut wait = self.worker.timeouts().header;
+        let mut wait = self.worker.process.timeouts().header;
         loop {
             let (phase, timeout) = match self.discard > 0 || !self.read.is_empty() {
-                true => (Phase::Busy, self.worker.timeouts().header),
+                true => (Phase::Busy, self.worker.process.timeouts().header),
                 false => (Phase::Idle, wait),
             };
             self.watch.enter(phase, timeout);
-            wait = self.worker.timeouts().idle;
+            wait = self.worker.process.timeouts().idle;
             let mut prepared = match poll_fn(|cx| self.poll_request(cx)).await {
                 Ok(prepared) => prepared,
                 Err(ended) => return ended,
@@ -164,7 +164,8 @@ impl Connection<'_> {
             match ready!(filled) {
                 Ok(0) => return Poll::Ready(Err(self.client_closed().into())),
                 Ok(_) if !begun => {
-                    self.watch.enter(Phase::Busy, self.worker.timeouts().header);
+                    self.watch
+                        .enter(Phase::Busy, self.worker.process.timeouts().header);
                 }
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(self.client_failed(&error).into())),
@@ -188,7 +189,8 @@ impl Connection<'_> {
         if bytes.is_empty() || (self.is_first && PREFACE.starts_with(bytes)) {
             return false;
         }
-        if self.searched == 0 || bytes.len() >= self.worker.shared.read_options.max_head {
+        if self.searched == 0 || bytes.len() >= self.worker.listener.settings.read_options.max_head
+        {
             return true;
         }
         let news = &bytes[self.searched.saturating_sub(3)..];
@@ -198,7 +200,8 @@ impl Connection<'_> {
     fn stopped(&mut self, stop: Stop) -> Result<Prepared, Ended> {
         match stop {
             Stop::TimedOut if !self.read.is_empty() && self.discard == 0 => {
-                let prepared = request::time_out(self.worker, self.session, self.read.bytes());
+                let prepared =
+                    request::time_out(&self.worker.process, self.session, self.read.bytes());
                 self.read = Chunk::default();
                 Ok(prepared)
             }
@@ -259,7 +262,8 @@ impl Connection<'_> {
     async fn send(&mut self, bytes: Vec<u8>) -> bool {
         let mut flow = Flow::new(Chunk::default(), Body::Done);
         flow.set_head(bytes);
-        self.watch.enter(Phase::Busy, self.worker.timeouts().send);
+        self.watch
+            .enter(Phase::Busy, self.worker.process.timeouts().send);
         let sent = poll_fn(|cx| {
             if self.watch.check(cx).is_some() {
                 return Poll::Ready(false);
@@ -271,7 +275,7 @@ impl Connection<'_> {
             Poll::Ready(flushed.is_ok())
         })
         .await;
-        self.worker.buffers.give(flow.set_head(Vec::new()));
+        self.worker.process.buffers.give(flow.set_head(Vec::new()));
         sent
     }
 
@@ -279,15 +283,17 @@ impl Connection<'_> {
     fn log(&self, prepared: &mut Prepared, outcome: Outcome<'_>) {
         let line = std::mem::take(&mut prepared.line);
         let head = std::mem::take(&mut prepared.out);
-        self.worker.buffers.give(head);
+        self.worker.process.buffers.give(head);
         let outcome = Outcome {
             duration: prepared.started.elapsed(),
             engines: self.client.engines(),
             backend: prepared
                 .backend
-                .map(|backend| self.worker.backends.name_of(backend)),
+                .map(|backend| self.worker.targets.backends.name_of(backend)),
             ..outcome
         };
-        self.worker.conclude(line, Some(Protocol::Http1), &outcome);
+        self.worker
+            .process
+            .conclude(line, Some(Protocol::Http1), &outcome);
     }
 }

@@ -68,9 +68,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
     let stream = Gathered::of_client(stream);
     let unseen = Unseen::default();
     let guarded = Guarded::new(stream.clone(), flooded.clone(), unseen.clone());
-    let has_websocket = worker.to_version() == Version::Http11;
-    let builder = limits::server(worker.shared.read_options.max_head, has_websocket);
-    watch.enter(Phase::Busy, worker.timeouts().header);
+    let has_websocket = worker.targets.to_version() == Version::Http11;
+    let builder = limits::server(
+        worker.listener.settings.read_options.max_head,
+        has_websocket,
+    );
+    watch.enter(Phase::Busy, worker.process.timeouts().header);
     let handshake = builder.handshake(guarded);
     let connection = match watch.until(pin!(handshake)).await {
         Ok(Ok(connection)) => connection,
@@ -87,7 +90,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
         stream,
         presence: Presence::new(watch, Rc::clone(&active)),
         client: Rc::new(Client {
-            upstreams: worker.upstreams_of(&session),
+            upstreams: worker.targets.upstreams_of(&session),
             worker,
             session,
             engines,
@@ -197,11 +200,11 @@ impl Serving {
             return Next::Again;
         }
         let worker = &self.client.worker;
-        if worker.watches.closing() && self.state == State::Open {
+        if worker.process.watches.closing() && self.state == State::Open {
             return self.drain();
         }
         let (phase, patience) = match self.state {
-            State::Open => (Phase::Idle, worker.timeouts().idle),
+            State::Open => (Phase::Idle, worker.process.timeouts().idle),
             State::Draining | State::Ending => (Phase::Busy, CLOSE_TIMEOUT),
         };
         match self.presence.check(cx, phase, patience) {

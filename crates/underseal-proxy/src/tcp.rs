@@ -17,8 +17,9 @@ use underseal_server::watch::Watch;
 
 /// Serves a client's connection, until it ends.
 pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, session: &Session) {
-    let mut line = worker.buffers.take();
+    let mut line = worker.process.buffers.take();
     worker
+        .process
         .clock
         .with_now(|_, time| log::begin(&mut line, time, session, "tcp"));
     log::seen(&mut line, &Glimpse::default());
@@ -34,7 +35,7 @@ pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, se
     };
     outcome.duration = started.elapsed();
     outcome.engines = client.engines();
-    worker.conclude(line, None, &outcome);
+    worker.process.conclude(line, None, &outcome);
     close(watch, client, end).await;
 }
 
@@ -52,20 +53,20 @@ impl<'a> Tcp<'a> {
         line: &mut Vec<u8>,
         outcome: &mut Outcome<'a>,
     ) -> End {
-        let backends = &self.worker.backends;
-        let header = self.worker.proxy_header(self.session);
+        let backends = &self.worker.targets.backends;
+        let header = self.worker.targets.proxy_header(self.session);
         let judge = |target: Option<&Known>| self.judge(line, target);
         let connect = async || {
             let first = backends.pick();
             backends
-                .connect(self.worker, self.watch, first, header.as_deref())
+                .connect(&self.worker.process, self.watch, first, header.as_deref())
                 .await
         };
-        let (mut backend, allowed) = match reach(self.worker, judge, connect).await {
+        let (mut backend, allowed) = match reach(&self.worker.listener, judge, connect).await {
             Ok(reached) => reached,
             Err(Unreached::Nobody(unreachable)) => {
                 outcome.error = Some(Unreachable::word(unreachable));
-                if self.worker.judges_backend() {
+                if self.worker.listener.judges_backend() {
                     log::refused(line);
                 }
                 return End::Close;
@@ -87,7 +88,7 @@ impl<'a> Tcp<'a> {
             return End::Close;
         }
         let passed = tunnel::pass(
-            (self.watch, self.worker.timeouts()),
+            (self.watch, self.worker.process.timeouts()),
             (client, Chunk::default()),
             (&mut backend.stream, Chunk::default()),
         )
@@ -103,8 +104,10 @@ impl<'a> Tcp<'a> {
     }
 
     fn judge(&self, line: &mut Vec<u8>, target: Option<&Known>) -> Result<Allowed<()>, Denied> {
-        self.worker.judge(self.session, target, (), |judged| {
-            log::judged(line, judged);
-        })
+        self.worker
+            .listener
+            .judge(&self.worker.process, self.session, target, (), |judged| {
+                log::judged(line, judged);
+            })
     }
 }

@@ -9,8 +9,8 @@ use tokio::io::AsyncWrite as _;
 
 use super::chunk::Chunk;
 use super::flow::{Body, Broken, Flow};
+use super::process::Timeouts;
 use super::stream::Stream;
-use super::worker::Timeouts;
 use underseal_server::watch::{Phase, Stop, Watch};
 
 /// What came of a tunnel.

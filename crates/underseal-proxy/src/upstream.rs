@@ -25,9 +25,10 @@ use crate::flow::Broken;
 use crate::http1::Fault;
 use crate::http2::written;
 use crate::parts::{Part, Parts};
+use crate::process::Process;
 use crate::protocol::ToProtocol;
+use crate::targets::Targets;
 use crate::websocket;
-use crate::worker::Worker;
 use underseal_server::watch::Watch;
 
 /// Connections to backends: those of a worker, or where each carries the address of a client, those
@@ -94,9 +95,13 @@ impl Upstreams {
     ///
     /// # Errors
     /// To which backend one is to be made.
-    pub(crate) fn at_hand(&self, worker: &Worker, again: Option<usize>) -> Result<Reached, usize> {
-        let index = again.unwrap_or_else(|| worker.backends.pick());
-        let found = match (worker.shared.to_protocol, again) {
+    pub(crate) fn at_hand(
+        &self,
+        targets: &Targets,
+        again: Option<usize>,
+    ) -> Result<Reached, usize> {
+        let index = again.unwrap_or_else(|| targets.backends.pick());
+        let found = match (targets.settings.to_protocol, again) {
             (ToProtocol::Http1, None) => self.idle[index].take().map(Reached::Http1),
             (ToProtocol::Http1, Some(_)) => None,
             (ToProtocol::H2, _) => self.multiplexed[index].usable().map(Reached::Http2),
@@ -110,16 +115,16 @@ impl Upstreams {
     /// Why there is none.
     pub(crate) async fn reach(
         &self,
-        worker: &Rc<Worker>,
+        (process, targets): (&Process, &Targets),
         watch: &Watch,
         index: usize,
     ) -> Result<Reached, Unreachable> {
-        if worker.shared.to_protocol == ToProtocol::H2 {
-            let connection = self.connection(worker, watch, index).await?;
+        if targets.settings.to_protocol == ToProtocol::H2 {
+            let connection = self.connection((process, targets), watch, index).await?;
             return Ok(Reached::Http2(connection));
         }
         let header = self.header.as_deref();
-        let backend = worker.backends.connect(worker, watch, index, header);
+        let backend = targets.backends.connect(process, watch, index, header);
         Ok(Reached::Http1(backend.await?))
     }
 
@@ -130,20 +135,23 @@ impl Upstreams {
     /// Why there is none.
     pub(crate) async fn reach_only(
         &self,
-        worker: &Rc<Worker>,
+        (process, targets): (&Process, &Targets),
         watch: &Watch,
         index: usize,
         header: Option<&[u8]>,
     ) -> Result<Reached, Unreachable> {
-        let is_shared = worker.shared.to_protocol == ToProtocol::H2;
+        let is_shared = targets.settings.to_protocol == ToProtocol::H2;
         if is_shared && let Some(connection) = self.multiplexed[index].usable() {
             return Ok(Reached::Http2(connection));
         }
-        let backend = worker.backends.connect_only(worker, index, header).await?;
+        let backend = targets
+            .backends
+            .connect_only(process, index, header)
+            .await?;
         if !is_shared {
             return Ok(Reached::Http1(backend));
         }
-        let connection = self.share(worker, watch, backend).await?;
+        let connection = self.share((process, targets), watch, backend).await?;
         Ok(Reached::Http2(connection))
     }
 
@@ -209,7 +217,7 @@ impl Upstream {
     /// # Errors
     /// Why it is not sent.
     pub(crate) async fn begin(
-        worker: &Worker,
+        process: &Process,
         watch: &Watch,
         reached: Reached,
         (allowed, scheme): (Allowed<&Outgoing>, &Scheme),
@@ -219,13 +227,13 @@ impl Upstream {
             Reached::Http1(backend) => {
                 let allowed = allowed.to(backend.known.target);
                 let allowed = allowed.ok_or(Fault::BackendCut)?;
-                let begun = Http1::new(worker, backend, allowed, sends);
+                let begun = Http1::new(process, backend, allowed, sends);
                 Ok(Some(Self::Http1(Box::new(begun))))
             }
             Reached::Http2(connection) => {
                 let head = allowed.written(|outgoing| written(outgoing, scheme.clone()))?;
                 let has_body = sends == Sends::Body;
-                let begun = connection.send(worker, watch, head, has_body).await?;
+                let begun = connection.send(process, watch, head, has_body).await?;
                 Ok(begun.map(Self::Http2))
             }
         }
@@ -312,9 +320,9 @@ impl Upstream {
     }
 
     /// Gives the connection back after a whole response, if it can serve again.
-    pub(crate) fn finish(self, worker: &Worker, upstreams: &Upstreams) {
+    pub(crate) fn finish(self, process: &Process, upstreams: &Upstreams) {
         if let Self::Http1(begun) = self {
-            begun.finish(worker, upstreams);
+            begun.finish(process, upstreams);
         }
     }
 

@@ -13,7 +13,10 @@ use underseal_http::ReadOptions;
 use underseal_http::host::Named;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
-use underseal_proxy::{Address, At, HealthCheck, Metrics, Name, Shared, Timeouts, TrustedProxies};
+use underseal_proxy::{
+    Address, At, HealthCheck, ListenerSettings, Metrics, Name, ProcessSettings, Settings,
+    TargetSettings, Timeouts, TrustedProxies,
+};
 use underseal_server::access_log::Sink;
 use underseal_server::certificate::{Identities, Identity, Paths};
 use underseal_server::control::Reload;
@@ -78,11 +81,10 @@ impl<'a> Setup<'a> {
     ///
     /// # Errors
     /// What cannot be read or used, each with its exit code.
-    pub(super) fn shared(&mut self, log: Arc<Sink>) -> Result<Shared, Failure> {
+    pub(super) fn settings(&mut self, log: Arc<Sink>) -> Result<Settings, Failure> {
         let args = self.args;
         self.check_alpn()?;
-        let is_dtls = args.protocol == Protocol::Dtls;
-        if is_dtls {
+        if args.protocol == Protocol::Dtls {
             dtls::check(args)?;
         }
         let backends = args.to.iter().map(|to| self.address_of(to));
@@ -91,13 +93,27 @@ impl<'a> Setup<'a> {
         let given = given.into_iter().map(|paths| self.identity(paths));
         let given = given.collect::<Result<Vec<_>, _>>()?;
         let client_given = given.first().cloned();
+        let listener = self.listener_settings(given)?;
+        Ok(Settings {
+            process: ProcessSettings {
+                log,
+                timeouts: timeouts(args),
+                metrics: Arc::clone(&self.metrics),
+            },
+            listener: Arc::new(listener),
+            targets: Arc::new(self.target_settings(backends, client_given)?),
+        })
+    }
+
+    fn listener_settings(
+        &mut self,
+        given: Vec<Arc<Identity>>,
+    ) -> Result<ListenerSettings, Failure> {
+        let args = self.args;
         let server_identities = self.server_identities(given)?;
-        let own_client = args.to_cert.iter().zip(&args.to_key).next();
-        let own_client = own_client.map(|files| self.identity(paths(files)));
-        let client_identity = own_client.transpose()?.or(client_given);
         let acceptor = match &server_identities {
             None => None,
-            Some(_) if is_dtls => None,
+            Some(_) if args.protocol == Protocol::Dtls => None,
             Some(identities) => {
                 let identities = Arc::clone(identities);
                 let clients = Configured::new("client CA", self.clients(identities))?;
@@ -107,7 +123,39 @@ impl<'a> Setup<'a> {
                 Some(Arc::clone(clients.current()))
             }
         };
-        let connector = if args.originates() && !is_dtls {
+        Ok(ListenerSettings {
+            acceptor,
+            in_force: self.policies()?,
+            server_identities,
+            protocol: args.protocol.into(),
+            direction: args.way(),
+            read_options: ReadOptions::default(),
+            path_parameters: args.path_parameters.map(Into::into),
+            encoded_slash: args.encoded_slash.map(Into::into),
+            forwarded: args.forwarded.into(),
+            trusted_proxies: TrustedProxies::new(args.trusted_proxies.iter().copied()),
+            half_close: args.half_close,
+            redirect_to: self.address.port(),
+            accept_proxy: args.accept_proxy,
+            #[cfg(feature = "dtls")]
+            dtls_acceptor: self.dtls_acceptor()?,
+            #[cfg(feature = "dtls")]
+            max_clients: args.max_connections as usize,
+            #[cfg(feature = "dtls")]
+            local: self.address,
+        })
+    }
+
+    fn target_settings(
+        &mut self,
+        backends: Vec<Address>,
+        client_given: Option<Arc<Identity>>,
+    ) -> Result<TargetSettings, Failure> {
+        let args = self.args;
+        let own_client = args.to_cert.iter().zip(&args.to_key).next();
+        let own_client = own_client.map(|files| self.identity(paths(files)));
+        let client_identity = own_client.transpose()?.or(client_given);
+        let connector = if args.originates() && args.protocol != Protocol::Dtls {
             let backends = Configured::new("backend CA", self.backends(client_identity.clone()))?;
             if args.to_ca.is_some() {
                 self.reloads.push(Arc::clone(&backends) as _);
@@ -116,40 +164,18 @@ impl<'a> Setup<'a> {
         } else {
             None
         };
-        Ok(Shared {
-            #[cfg(feature = "dtls")]
-            dtls: self.dtls(is_dtls)?,
-            acceptor,
-            connector,
-            in_force: self.policies()?,
+        Ok(TargetSettings {
             health_check: self.health_check(backends.len())?,
             backends,
-            server_identities,
+            connector,
             client_identity,
-            protocol: args.protocol.into(),
             to_protocol: args.to_protocol.into(),
-            direction: args.way(),
-            log,
-            timeouts: Timeouts {
-                header: args.header_timeout,
-                idle: args.idle_timeout,
-                send: args.send_timeout,
-                connect: args.connect_timeout,
-                response: args.response_timeout,
-                tunnel: args.tunnel_timeout,
-                half_close: args.half_close_timeout,
-            },
-            read_options: ReadOptions::default(),
-            path_parameters: args.path_parameters.map(Into::into),
-            encoded_slash: args.encoded_slash.map(Into::into),
             host: self.host()?,
-            forwarded: args.forwarded.into(),
-            trusted_proxies: TrustedProxies::new(args.trusted_proxies.iter().copied()),
-            half_close: args.half_close,
-            redirect_to: self.address.port(),
-            accept_proxy: args.accept_proxy,
             send_proxy: args.send_proxy,
-            metrics: Arc::clone(&self.metrics),
+            #[cfg(feature = "dtls")]
+            dtls_connector: self.dtls_connector()?,
+            #[cfg(feature = "dtls")]
+            reserve: self.reserve,
         })
     }
 
@@ -391,5 +417,17 @@ impl<'a> Setup<'a> {
         text.push_str(&self.selected);
         text.push_str(&self.banner);
         text
+    }
+}
+
+fn timeouts(args: &ProxyArgs) -> Timeouts {
+    Timeouts {
+        header: args.header_timeout,
+        idle: args.idle_timeout,
+        send: args.send_timeout,
+        connect: args.connect_timeout,
+        response: args.response_timeout,
+        tunnel: args.tunnel_timeout,
+        half_close: args.half_close_timeout,
     }
 }

@@ -70,7 +70,7 @@ impl HealthCheck {
 
 /// Has tasks ask the backends until the worker ends.
 pub(crate) fn keep_checking(worker: &Rc<Worker>) {
-    let Some(check) = &worker.shared.health_check else {
+    let Some(check) = &worker.targets.settings.health_check else {
         return;
     };
     for target in 0..check.failing.len() {
@@ -79,14 +79,14 @@ pub(crate) fn keep_checking(worker: &Rc<Worker>) {
 }
 
 async fn check_one(worker: Rc<Worker>, target: usize) {
-    let Some(check) = &worker.shared.health_check else {
+    let Some(check) = &worker.targets.settings.health_check else {
         return;
     };
-    let name = worker.backends.name_of(target);
-    while !worker.watches.closing() {
+    let name = worker.targets.backends.name_of(target);
+    while !worker.process.watches.closing() {
         let answer = {
             // A shutdown does not wait for it.
-            let watch = worker.watches.add();
+            let watch = worker.process.watches.add();
             watch.enter(Phase::Idle, PATIENCE);
             let mut asked = None;
             let asking = ask(&worker, check, target, &mut asked);
@@ -113,20 +113,25 @@ async fn ask(
     target: usize,
     asked: &mut Option<Upstream>,
 ) -> Result<StatusCode, Fault> {
-    let watch = worker.watches.add();
+    let watch = worker.process.watches.add();
     let mut header = Vec::new();
-    if worker.shared.send_proxy {
+    if worker.targets.settings.send_proxy {
         // It speaks for nobody.
         proxy_protocol::write(None, &mut header);
     }
-    let header = worker.shared.send_proxy.then_some(&*header);
-    let version = worker.to_version();
-    let host = worker.backends.host_of(target);
+    let header = worker.targets.settings.send_proxy.then_some(&*header);
+    let version = worker.targets.to_version();
+    let host = worker.targets.backends.host_of(target);
     let outgoing = written(&check.path, host, version).map_err(Fault::Refused)?;
-    let reached = worker.upstreams.reach_only(worker, &watch, target, header);
+    let reached = worker.targets.upstreams.reach_only(
+        (&worker.process, &worker.targets),
+        &watch,
+        target,
+        header,
+    );
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
-    let begun = Upstream::begin(worker, &watch, reached, head, Sends::Nothing).await?;
+    let begun = Upstream::begin(&worker.process, &watch, reached, head, Sends::Nothing).await?;
     let upstream = asked.insert(begun.ok_or(Fault::BackendCut)?);
     poll_fn(|cx| {
         // It has no body, so that nothing about it can be wrong.

@@ -17,8 +17,8 @@ use super::{Backend, Backends, Known, Sockets, Target};
 use crate::log;
 use crate::metrics::{Handshake, Side};
 use crate::principal::Principal;
+use crate::process::Process;
 use crate::stream::{Io, Stream};
-use crate::worker::Worker;
 use underseal_server::live::Established;
 use underseal_server::watch::{Phase, Stop, Watch};
 
@@ -64,13 +64,13 @@ impl Backends {
     /// What the last of them did.
     pub(crate) async fn connect(
         &self,
-        worker: &Worker,
+        process: &Process,
         watch: &Watch,
         first: usize,
         header: Option<&[u8]>,
     ) -> Result<Box<Backend>, Unreachable> {
-        let open = async |target: &Target| self.open(worker, target, header).await;
-        let (index, opened) = self.connect_by(worker, watch, first, open).await?;
+        let open = async |target: &Target| self.open(process, target, header).await;
+        let (index, opened) = self.connect_by(process, watch, first, open).await?;
         Ok(self.targets[index].backend(index, opened))
     }
 
@@ -81,12 +81,12 @@ impl Backends {
     /// What the last of them did.
     pub(super) async fn connect_by<T>(
         &self,
-        worker: &Worker,
+        process: &Process,
         watch: &Watch,
         first: usize,
         open: impl AsyncFn(&Target) -> Result<T, (Unreachable, io::Error)>,
     ) -> Result<(usize, T), Unreachable> {
-        watch.enter(Phase::Busy, worker.timeouts().connect);
+        watch.enter(Phase::Busy, process.timeouts().connect);
         let mut failed = Unreachable::Refused;
         for index in self.order(first) {
             let target = &self.targets[index];
@@ -102,13 +102,13 @@ impl Backends {
                     if is_ours(&error) {
                         continue;
                     }
-                    worker.fail(target, why);
+                    process.fail(target, why);
                 }
                 Err(Stop::TimedOut) => {
                     target.say(&"did not accept in time");
                     failed = Unreachable::TimedOut;
-                    worker.fail(target, failed);
-                    watch.enter(Phase::Busy, worker.timeouts().connect);
+                    process.fail(target, failed);
+                    watch.enter(Phase::Busy, process.timeouts().connect);
                 }
                 Err(Stop::Closing | Stop::Ending) => return Err(Unreachable::Ended),
             }
@@ -123,12 +123,12 @@ impl Backends {
     /// What it did.
     pub(crate) async fn connect_only(
         &self,
-        worker: &Worker,
+        process: &Process,
         index: usize,
         header: Option<&[u8]>,
     ) -> Result<Box<Backend>, Unreachable> {
         let target = &self.targets[index];
-        match self.open(worker, target, header).await {
+        match self.open(process, target, header).await {
             Ok(opened) => Ok(target.backend(index, opened)),
             Err((why, error)) => {
                 tracing::debug!("backend {}: {error}", target.address.name);
@@ -147,7 +147,7 @@ impl Backends {
 
     async fn open(
         &self,
-        worker: &Worker,
+        process: &Process,
         target: &Target,
         header: Option<&[u8]>,
     ) -> Result<Opened, (Unreachable, io::Error)> {
@@ -156,7 +156,7 @@ impl Backends {
             Sockets::Addresses(sockets) => sockets.get().to_vec(),
             Sockets::Path(path) => {
                 let unix = connect_path(path, header).await.map_err(refused)?;
-                let open = worker.tally.connection(Side::Backend);
+                let open = process.tally.connection(Side::Backend);
                 return Ok((Stream::new(Io::Unix(unix), None, open), None, None));
             }
         };
@@ -166,18 +166,18 @@ impl Backends {
         if let Some(header) = header {
             tcp.write_all(header).await.map_err(refused)?;
         }
-        let open = worker.tally.connection(Side::Backend);
+        let open = process.tally.connection(Side::Backend);
         let (Some(name), Some(connector)) = (&target.address.tls, &self.connector) else {
             let stream = Stream::new(Io::Plain(tcp), None, open);
             return Ok((stream, Some(address), None));
         };
         let connect = connector.get().connect(name.clone(), tcp);
         let stream = Box::pin(connect).await.map_err(|error| {
-            worker.tally.handshake(Side::Backend, Handshake::Failed);
+            process.tally.handshake(Side::Backend, Handshake::Failed);
             (Unreachable::Handshake, error)
         })?;
-        worker.tally.handshake(Side::Backend, Handshake::Complete);
-        worker.count_engines(Side::Backend, stream.engines());
+        process.tally.handshake(Side::Backend, Handshake::Complete);
+        process.count_engines(Side::Backend, stream.engines());
         let (tcp, tls) = stream.get_ref();
         let principal = match Principal::of(tls.peer_certificates()) {
             Principal::Absent => None,
@@ -189,7 +189,7 @@ impl Backends {
         };
         let place = tcp.local_addr().and_then(|local| {
             let peer = tcp.peer_addr()?;
-            Ok(worker.connections.add(Established {
+            Ok(process.connections.add(Established {
                 local,
                 peer,
                 tls: tls.protocol_version().and_then(|version| version.as_str()),
@@ -233,7 +233,7 @@ impl Target {
     }
 }
 
-impl Worker {
+impl Process {
     fn fail(&self, target: &Target, why: Unreachable) {
         let kind = log::backend_error(why.word());
         self.tally.backend_error(&target.address.name, kind);

@@ -19,7 +19,8 @@ use crate::datagrams::VERSION;
 use crate::exchange::Connected;
 use crate::metrics::{Handshake, Open, Side};
 use crate::principal::Principal;
-use crate::worker::Worker;
+use crate::process::Process;
+use crate::targets::Targets;
 
 /// A socket to a backend.
 pub(crate) struct DatagramBackend {
@@ -50,12 +51,13 @@ impl Backends {
     /// What the last backend did.
     pub(crate) async fn connect_datagrams(
         &self,
-        worker: &Worker,
+        process: &Process,
+        targets: &Targets,
         watch: &Watch,
     ) -> Result<DatagramBackend, Unreachable> {
         let first = self.pick();
-        let open = async |target: &Target| open(worker, target).await;
-        let (index, opened) = self.connect_by(worker, watch, first, open).await?;
+        let open = async |target: &Target| open(process, targets, target).await;
+        let (index, opened) = self.connect_by(process, watch, first, open).await?;
         let (socket, address, principal, place) = opened;
         Ok(DatagramBackend {
             socket,
@@ -66,12 +68,16 @@ impl Backends {
                 sni: self.targets[index].sni.clone(),
             },
             place,
-            _open: worker.tally.connection(Side::Backend),
+            _open: process.tally.connection(Side::Backend),
         })
     }
 }
 
-async fn open(worker: &Worker, target: &Target) -> Result<Opened, (Unreachable, io::Error)> {
+async fn open(
+    process: &Process,
+    targets: &Targets,
+    target: &Target,
+) -> Result<Opened, (Unreachable, io::Error)> {
     let refused = |error| (Unreachable::Refused, error);
     let sockets = match &target.sockets {
         Sockets::Addresses(sockets) => sockets.get().to_vec(),
@@ -79,19 +85,19 @@ async fn open(worker: &Worker, target: &Target) -> Result<Opened, (Unreachable, 
         Sockets::Path(_) => Vec::new(),
     };
     let socket = connect_any(&sockets).await.map_err(refused)?;
-    if worker.shared.dtls.reserve.is_reached_by(&socket) {
+    if targets.settings.reserve.is_reached_by(&socket) {
         return Err(refused(Errno::MFILE.into()));
     }
     let (local, address) = ends(&socket).map_err(refused)?;
-    let (Some(name), Some(connector)) = (&target.address.tls, &worker.dtls_connector) else {
+    let (Some(name), Some(connector)) = (&target.address.tls, &targets.dtls_connector) else {
         return Ok((Socket::Plain(socket), address, None, None));
     };
     let connector = Arc::clone(&connector.get());
     let failed = |error: io::Error| {
-        worker.tally.handshake(Side::Backend, Handshake::Failed);
+        process.tally.handshake(Side::Backend, Handshake::Failed);
         (Unreachable::Handshake, error)
     };
-    let limit = worker.timeouts().connect;
+    let limit = process.timeouts().connect;
     let agreed = Box::pin(connector.connect(name, socket, limit)).await;
     let (socket, suite, certificate) = agreed.map_err(failed)?;
     let certificate = certificate.map(CertificateDer::from);
@@ -103,8 +109,8 @@ async fn open(worker: &Worker, target: &Target) -> Result<Opened, (Unreachable, 
             return Err(failed(io::Error::other(error)));
         }
     };
-    worker.tally.handshake(Side::Backend, Handshake::Complete);
-    let place = worker.connections.add(Established {
+    process.tally.handshake(Side::Backend, Handshake::Complete);
+    let place = process.connections.add(Established {
         local,
         peer: address,
         tls: Some(VERSION),

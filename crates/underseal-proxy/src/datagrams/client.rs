@@ -67,13 +67,14 @@ pub(super) async fn serve(
     facts: Facts,
     datagrams: mpsc::Receiver<Box<[u8]>>,
 ) {
-    let watch = worker.watches.add();
-    let _open = worker.tally.connection(Side::Client);
+    let watch = worker.process.watches.add();
+    let _open = worker.process.tally.connection(Side::Client);
     let Some((session, place)) = open(&worker, &client, facts) else {
         return client.close();
     };
-    let mut line = worker.buffers.take();
+    let mut line = worker.process.buffers.take();
     worker
+        .process
         .clock
         .with_now(|_, time| log::begin(&mut line, time, &session, "dtls"));
     log::seen(&mut line, &Glimpse::default());
@@ -91,7 +92,7 @@ pub(super) async fn serve(
     outcome.bytes_in = passing.passed.from_client.get();
     outcome.bytes_out = passing.passed.to_client.get();
     outcome.duration = started.elapsed();
-    worker.conclude(line, None, &outcome);
+    worker.process.conclude(line, None, &outcome);
     client.close();
 }
 
@@ -100,7 +101,7 @@ fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Opti
     let remote = client.address();
     let mut session = Session {
         remote,
-        local: worker.shared.dtls.local,
+        local: worker.listener.settings.local,
         is_told: true,
         transport: Transport::Udp,
         tls: facts.is_sealed.then_some(VERSION),
@@ -113,18 +114,24 @@ fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Opti
     };
     if facts.is_sealed {
         if session.source == Principal::Unclear {
-            worker.tally.handshake(Side::Client, Handshake::Failed);
+            worker
+                .process
+                .tally
+                .handshake(Side::Client, Handshake::Failed);
             tracing::info!(
                 "no association with {remote}: several SPIFFE IDs in its certificate, or one that is none"
             );
             return None;
         }
-        worker.tally.handshake(Side::Client, Handshake::Complete);
+        worker
+            .process
+            .tally
+            .handshake(Side::Client, Handshake::Complete);
     }
     name_ourselves(worker, &mut session);
     session.logged = log::describe(&session, session.proven());
     let place = facts.is_sealed.then(|| {
-        worker.connections.add(Established {
+        worker.process.connections.add(Established {
             local: session.local,
             peer: remote,
             tls: session.tls,
@@ -152,16 +159,24 @@ impl<'a> Passing<'a> {
         outcome: &mut Outcome<'a>,
     ) {
         let worker = self.worker;
-        let backends = &worker.backends;
+        let backends = &worker.targets.backends;
         let judge = |target: Option<&Known>| {
-            worker.judge(self.session, target, (), |judged| log::judged(line, judged))
+            worker
+                .listener
+                .judge(&worker.process, self.session, target, (), |judged| {
+                    log::judged(line, judged);
+                })
         };
-        let connect = async || backends.connect_datagrams(worker, self.watch).await;
-        let (backend, allowed) = match reach(worker, judge, connect).await {
+        let connect = async || {
+            backends
+                .connect_datagrams(&worker.process, &worker.targets, self.watch)
+                .await
+        };
+        let (backend, allowed) = match reach(&worker.listener, judge, connect).await {
             Ok(reached) => reached,
             Err(Unreached::Nobody(unreachable)) => {
                 outcome.error = Some(Unreachable::word(unreachable));
-                if worker.judges_backend() {
+                if worker.listener.judges_backend() {
                     log::refused(line);
                 }
                 return;
@@ -175,8 +190,9 @@ impl<'a> Passing<'a> {
         if allowed.to(backend.known.target).is_none() {
             return;
         }
-        self.watch.enter(Phase::Busy, worker.timeouts().idle);
-        let idle = worker.timeouts().idle;
+        self.watch
+            .enter(Phase::Busy, worker.process.timeouts().idle);
+        let idle = worker.process.timeouts().idle;
         let mut passing = pin!(self.pass(&backend, datagrams));
         // To be silent is how clients of UDP leave.
         if let Err(Stop::Ending) = self.watch.while_moving(idle, passing.as_mut()).await {
@@ -221,7 +237,7 @@ impl<'a> Passing<'a> {
     fn unless_too_long(&self, sent: Result<(), Error>) -> Result<(), Error> {
         match sent {
             Err(error) if error.is_too_long() => {
-                self.worker.tally.datagram_dropped("too_long");
+                self.worker.process.tally.datagram_dropped("too_long");
                 Ok(())
             }
             sent => sent,

@@ -13,6 +13,7 @@ use underseal_dtls::{
 use underseal_server::current::Latest;
 
 use super::client::Facts;
+use crate::process::Process;
 use crate::worker::Worker;
 
 /// How much longer than a client's task the listener waits for the next datagram: the task, which also
@@ -58,8 +59,8 @@ pub(super) enum Client {
 impl Front {
     pub(super) fn new(worker: &Worker, socket: std::net::UdpSocket) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket)?;
-        let dtls = &worker.shared.dtls;
-        let Some(acceptor) = &dtls.acceptor else {
+        let settings = &worker.listener.settings;
+        let Some(acceptor) = &settings.dtls_acceptor else {
             return Ok(Self::Plain {
                 socket: Arc::new(socket),
                 admits: true,
@@ -68,9 +69,9 @@ impl Front {
         let acceptor = Latest::of(acceptor);
         let current = Arc::clone(&acceptor.get());
         let mut config = ListenerConfig::default();
-        config.max_associations = dtls.max_clients;
-        config.handshake_timeout = worker.timeouts().header;
-        config.idle_timeout = worker.timeouts().idle.saturating_add(LONGER);
+        config.max_associations = settings.max_clients;
+        config.handshake_timeout = worker.process.timeouts().header;
+        config.idle_timeout = worker.process.timeouts().idle.saturating_add(LONGER);
         let listener = DtlsListener::new(socket, (*current).clone(), config)?;
         Ok(Self::Dtls(Box::new(Listener {
             listener,
@@ -115,7 +116,7 @@ impl Front {
     }
 
     /// Takes over a certificate that was loaded again, and counts.
-    pub(super) fn tick(&mut self, worker: &Worker) {
+    pub(super) fn tick(&mut self, process: &Process) {
         let Self::Dtls(own) = self else {
             return;
         };
@@ -128,7 +129,7 @@ impl Front {
         let records = Discard::ALL.map(|why| (why.name(), counters.records.dropped(why)));
         let others = Unadmitted::ALL.map(|why| (why.name(), counters.unadmitted(why)));
         let dropped = records.into_iter().chain(others);
-        worker.tally.datagrams(counters.verify_requests, dropped);
+        process.tally.datagrams(counters.verify_requests, dropped);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::task::Context;
 use std::time::Duration;
 
-use crate::worker::Timeouts;
+use crate::process::Timeouts;
 use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Whose turn it is.

@@ -9,14 +9,15 @@ use underseal_policy::{Connection, Keeps, Peer, Verdict};
 
 use crate::backend::Known;
 use crate::http1::Fault;
+use crate::listener::Listener;
 use crate::log;
 use crate::policy::{self, Guard, Judged};
+use crate::process::Process;
 use crate::protocol::{EncodedSlash, PathParameters};
 use crate::session::Session;
 use crate::tokens::{BadToken, Found};
-use crate::worker::Worker;
 
-/// What policies allowed to go to one target, and to no other. Only [`Worker::judge`] makes one of
+/// What policies allowed to go to one target, and to no other. Only [`Listener::judge`] makes one of
 /// what a client sent.
 pub(crate) struct Allowed<T> {
     what: T,
@@ -114,7 +115,7 @@ impl Judge for () {
 /// # Errors
 /// Why it may not be sent.
 pub(crate) fn judge<'o>(
-    worker: &Worker,
+    (listener, process): (&Listener, &Process),
     session: &Session,
     target: Option<&Known>,
     outgoing: &'o Outgoing,
@@ -122,8 +123,8 @@ pub(crate) fn judge<'o>(
 ) -> Result<Allowed<&'o Outgoing>, Denied> {
     line.truncate(begun);
     let request = outgoing.request();
-    let allowed = worker.judge(session, target, outgoing, |judged| {
-        if !worker.log.is_off() {
+    let allowed = listener.judge(process, session, target, outgoing, |judged| {
+        if !process.log.is_off() {
             let (method, host) = (request.method(), request.host());
             log::asked(line, method, outgoing.target(), host);
             log::judged(line, judged);
@@ -140,8 +141,12 @@ pub(crate) fn judge<'o>(
 
 /// Says in a log line what was not judged, because nobody is there to answer it; nothing where it was
 /// judged before.
-pub(crate) fn unjudged(worker: &Worker, outgoing: &Outgoing, (line, begun): (&mut Vec<u8>, usize)) {
-    if !worker.log.is_off() && worker.judges_backend() {
+pub(crate) fn unjudged(
+    (listener, process): (&Listener, &Process),
+    outgoing: &Outgoing,
+    (line, begun): (&mut Vec<u8>, usize),
+) {
+    if !process.log.is_off() && listener.judges_backend() {
         line.truncate(begun);
         let request = outgoing.request();
         log::asked(line, request.method(), outgoing.target(), request.host());
@@ -149,7 +154,7 @@ pub(crate) fn unjudged(worker: &Worker, outgoing: &Outgoing, (line, begun): (&mu
     }
 }
 
-impl Worker {
+impl Listener {
     /// Decides on `what` is to go to `target`, by the policies that are in force; `then` is told.
     /// Where policies judge who answers, `target` is known.
     ///
@@ -157,6 +162,7 @@ impl Worker {
     /// Why it may not go there. Where no rule was asked, `then` is not told.
     pub(crate) fn judge<T: Judge>(
         &self,
+        process: &Process,
         session: &Session,
         target: Option<&Known>,
         what: T,
@@ -166,7 +172,7 @@ impl Worker {
             // Whoever would answer is a part of what is judged.
             return Err(Denied::Policy);
         }
-        match self.decide(session, target, &what, then) {
+        match self.decide(process, session, target, &what, then) {
             Ok((Verdict::Allow, guard)) => Ok(Allowed {
                 what,
                 target: target.map(|known| known.target),
@@ -180,6 +186,7 @@ impl Worker {
     /// The verdict, and what looks through the trailers for those who gave it.
     fn decide(
         &self,
+        process: &Process,
         session: &Session,
         target: Option<&Known>,
         what: &impl Judge,
@@ -188,7 +195,7 @@ impl Worker {
         let request = what.request();
         let request = request.as_ref();
         let Some(in_force) = &self.in_force else {
-            self.tally.decision(&Judged::UNJUDGED.decision);
+            process.tally.decision(&Judged::UNJUDGED.decision);
             then(&Judged::UNJUDGED);
             return Ok((Verdict::Allow, Guard::new(None)));
         };
@@ -198,8 +205,8 @@ impl Worker {
             return Err(Fault::Refused(Refusal::Path(PathFault::NotNormal)));
         }
         let keeps = Keeps {
-            parameters: self.shared.path_parameters == Some(PathParameters::Keep),
-            encoded_slashes: self.shared.encoded_slash == Some(EncodedSlash::Keep),
+            parameters: self.settings.path_parameters == Some(PathParameters::Keep),
+            encoded_slashes: self.settings.encoded_slash == Some(EncodedSlash::Keep),
         };
         let refusal = request.and_then(|request| in_force.asked.refuses(request, keeps));
         if let Some(refusal) = refusal {
@@ -212,7 +219,7 @@ impl Worker {
             None => Ok(Found::Unknown),
         };
         let found = found.map_err(|BadToken| {
-            self.tally.bad_token();
+            process.tally.bad_token();
             Fault::Token
         })?;
         let connection = Connection {
@@ -220,9 +227,9 @@ impl Worker {
             remote_ip: what.client(session),
             ..self.judged(session, target)
         };
-        let explain = !self.log.is_off();
+        let explain = !process.log.is_off();
         let judged = policy::judge(&in_force.matcher, &connection, request, explain);
-        self.tally.decision(&judged.decision);
+        process.tally.decision(&judged.decision);
         then(&judged);
         Ok((
             judged.decision.verdict,
@@ -233,7 +240,7 @@ impl Worker {
     /// The connection that a request is judged on: the client's, or for egress the one that goes out.
     fn judged<'a>(&self, session: &'a Session, target: Option<&'a Known>) -> Connection<'a> {
         let connection = session.connection();
-        let (Direction::Egress, Some(target)) = (self.shared.direction, target) else {
+        let (Direction::Egress, Some(target)) = (self.settings.direction, target) else {
             return connection;
         };
         Connection {

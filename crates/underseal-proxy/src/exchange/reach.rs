@@ -2,7 +2,7 @@
 
 use super::judge::{Allowed, Denied};
 use crate::backend::{Backend, Known};
-use crate::worker::Worker;
+use crate::listener::Listener;
 
 /// A connection to a backend.
 pub(crate) trait Connected {
@@ -30,11 +30,11 @@ pub(crate) enum Unreached<C, E> {
 /// # Errors
 /// Why nothing is sent.
 pub(crate) async fn reach<C: Connected, T, E>(
-    worker: &Worker,
+    listener: &Listener,
     mut judge: impl FnMut(Option<&Known>) -> Result<Allowed<T>, Denied>,
     mut connect: impl AsyncFnMut() -> Result<C, E>,
 ) -> Result<(C, Allowed<T>), Unreached<C, E>> {
-    if worker.judges_backend() {
+    if listener.judges_backend() {
         let connection = connect().await.map_err(Unreached::Nobody)?;
         return match judge(Some(connection.known())) {
             Ok(allowed) => Ok((connection, allowed)),

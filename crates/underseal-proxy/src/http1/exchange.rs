@@ -18,16 +18,18 @@ use crate::exchange::response::Interims;
 use crate::exchange::{Deadline, Unanswered, Wait};
 use crate::flow::{Body, Flow, Waiting};
 use crate::parts::Parts as _;
+use crate::process::Process;
 use crate::stream::Stream;
 use crate::upstream::{Event, Lost};
-use crate::worker::Worker;
 use underseal_http::http1::ResponseRefusal;
 use underseal_server::closing::End;
 use underseal_server::watch::Watch;
 
 /// An exchange under way.
 pub(super) struct Exchange<'a> {
-    worker: &'a Worker,
+    process: &'a Process,
+    /// Whether a client that ends its sending may still read its response.
+    may_end: bool,
     prepared: &'a Prepared,
     link: Link,
     upload: Upload,
@@ -74,7 +76,8 @@ impl<'a> Exchange<'a> {
     /// The request of `prepared`, which is with the backend of `link`; it `keeps` what may have to be
     /// sent once more.
     pub(super) fn new(
-        worker: &'a Worker,
+        process: &'a Process,
+        may_end: bool,
         prepared: &'a Prepared,
         (mut link, keeps): (Link, bool),
     ) -> Self {
@@ -82,7 +85,8 @@ impl<'a> Exchange<'a> {
             link.keep();
         }
         let mut exchange = Self {
-            worker,
+            process,
+            may_end,
             prepared,
             link,
             upload: Upload::Going,
@@ -106,7 +110,7 @@ impl<'a> Exchange<'a> {
             && !far.up.body.is_done()
             && far.up.chunk.is_empty()
         {
-            let mut out = self.worker.buffers.take();
+            let mut out = self.process.buffers.take();
             out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             self.put(out);
         }
@@ -114,7 +118,7 @@ impl<'a> Exchange<'a> {
 
     /// Gives the buffers back, and what was read beyond the request.
     pub(super) fn give_back(mut self) -> (Rest, Far) {
-        let buffers = &self.worker.buffers;
+        let buffers = &self.process.buffers;
         buffers.give(self.down.set_head(Vec::new()));
         let start = match self.is_touched {
             true => None,
@@ -139,7 +143,7 @@ impl<'a> Exchange<'a> {
             return Poll::Ready(self.cut(Some("client-cut"), End::Abort));
         }
         let (wait, passed) = (self.wait(), self.passed());
-        let watching = (watch, self.worker.timeouts());
+        let watching = (watch, self.process.timeouts());
         match self.deadline.check(cx, watching, wait, passed) {
             Some(late) => Poll::Ready(self.late(late)),
             None => Poll::Pending,
@@ -152,7 +156,7 @@ impl<'a> Exchange<'a> {
         if self.wants_upload() {
             return false;
         }
-        let may_end = self.worker.shared.half_close;
+        let may_end = self.may_end;
         if self.upload == Upload::Going && !self.link.may_read_ahead() {
             let hangup = self.hangup.get_or_insert_default();
             return hangup.poll_left(cx, client, may_end).is_ready();
@@ -242,8 +246,8 @@ impl<'a> Exchange<'a> {
             Event::Interim(head) => (head, true),
             Event::Final(head) => (head, far.upstream.is_at_end()),
         };
-        let may_persist = !self.worker.watches.closing();
-        let mut out = self.worker.buffers.take();
+        let may_persist = !self.process.watches.closing();
+        let mut out = self.process.buffers.take();
         let head = (&head, is_at_end);
         let (response, framer) = response::translated(head, self.prepared, may_persist, &mut out);
         far.down = framer;
@@ -268,8 +272,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn read_head(&mut self) -> Result<Option<Head>, ResponseRefusal> {
-        let may_persist = !self.worker.watches.closing();
-        let mut out = self.worker.buffers.take();
+        let may_persist = !self.process.watches.closing();
+        let mut out = self.process.buffers.take();
         let read = response::read(
             self.down.chunk.bytes(),
             self.prepared,
@@ -279,7 +283,7 @@ impl<'a> Exchange<'a> {
         let response = match read {
             Ok(Some(response)) => response,
             read => {
-                self.worker.buffers.give(out);
+                self.process.buffers.give(out);
                 return read.map(|_| None);
             }
         };
@@ -295,12 +299,12 @@ impl<'a> Exchange<'a> {
         }
         if response.status < 200 {
             if let Err(too_many) = self.interims.count() {
-                self.worker.buffers.give(out);
+                self.process.buffers.give(out);
                 return Err(too_many);
             }
             match self.wants_interim(response.status) {
                 true => self.put(out),
-                false => self.worker.buffers.give(out),
+                false => self.process.buffers.give(out),
             }
             return Ok(Head::Interim);
         }
@@ -325,7 +329,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn put(&mut self, head: Vec<u8>) {
-        self.worker.buffers.give(self.down.set_head(head));
+        self.process.buffers.give(self.down.set_head(head));
     }
 
     /// The client is told, and then has the backend to itself.

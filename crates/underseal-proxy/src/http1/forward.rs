@@ -14,9 +14,9 @@ use crate::backend::{Backend, Known, Unreachable};
 use crate::chunk::Chunk;
 use crate::exchange::{self as rules, Allowed, Connected as _, Retry, Unanswered, Unreached};
 use crate::log::Outcome;
+use crate::process::Process;
 use crate::tunnel;
 use crate::upstream::{Reached, Sends, Upstream};
-use crate::worker::Worker;
 use underseal_server::closing::End;
 
 /// Why something is not sent.
@@ -58,7 +58,7 @@ impl Connection<'_> {
     pub(super) async fn forward(&mut self, prepared: &mut Prepared) -> Option<End> {
         let outgoing = std::mem::take(&mut prepared.outgoing);
         let end = self.send_on(prepared, &outgoing).await;
-        self.worker.heads.give(outgoing);
+        self.worker.process.heads.give(outgoing);
         end
     }
 
@@ -127,7 +127,8 @@ impl Connection<'_> {
         };
         let may_follow = |why| retry.may_follow(why);
         let keeps = link.may_be_unanswered().is_some_and(may_follow);
-        let mut exchange = Exchange::new(self.worker, prepared, (link, keeps));
+        let may_end = self.worker.listener.settings.half_close;
+        let mut exchange = Exchange::new(&self.worker.process, may_end, prepared, (link, keeps));
         let finished = {
             let (watch, client) = (self.watch, &mut self.client);
             poll_fn(|cx| exchange.poll(cx, watch, client)).await
@@ -153,21 +154,31 @@ impl Connection<'_> {
         let (worker, session) = (self.worker, self.session);
         let judge = |target: Option<&Known>| {
             let line = (&mut prepared.line, prepared.begun);
-            rules::judge(worker, session, target, outgoing, line)
+            rules::judge(
+                (&worker.listener, &worker.process),
+                session,
+                target,
+                outgoing,
+                line,
+            )
         };
         let connect = async || self.backend(again).await;
-        match rules::reach(worker, judge, connect).await {
+        match rules::reach(&worker.listener, judge, connect).await {
             Ok(reached) => Ok(reached),
             Err(Unreached::Nobody(not_found)) => {
-                rules::unjudged(worker, outgoing, (&mut prepared.line, prepared.begun));
-                Err(not_sent(worker, prepared, not_found))
+                rules::unjudged(
+                    (&worker.listener, &worker.process),
+                    outgoing,
+                    (&mut prepared.line, prepared.begun),
+                );
+                Err(not_sent(&worker.process, prepared, not_found))
             }
             Err(Unreached::Denied(denied, unused)) => {
                 let upstreams = &self.upstreams;
                 unused
                     .into_iter()
                     .for_each(|unused| upstreams.give_back(unused));
-                request::denied(worker, prepared, denied);
+                request::denied(&worker.process, prepared, denied);
                 Err(NotSent::Answer)
             }
         }
@@ -175,12 +186,16 @@ impl Connection<'_> {
 
     /// A connection to a backend: a new one, to that one, if it is to be tried `again`.
     async fn backend(&mut self, again: Option<usize>) -> Result<Reached, NotFound> {
-        let index = match self.upstreams.at_hand(self.worker, again) {
+        let index = match self.upstreams.at_hand(&self.worker.targets, again) {
             Ok(reached) => return Ok(reached),
             Err(index) => index,
         };
-        let reach = self.upstreams.reach(self.worker, self.watch, index);
-        let may_end = self.worker.shared.half_close;
+        let reach = self.upstreams.reach(
+            (&self.worker.process, &self.worker.targets),
+            self.watch,
+            index,
+        );
+        let may_end = self.worker.listener.settings.half_close;
         let client = (&mut self.client, &mut self.read);
         // Boxed because it is rare and large.
         Ok(unless_left(client, may_end, Box::pin(reach).as_mut()).await??)
@@ -199,7 +214,7 @@ impl Connection<'_> {
         let Some((outgoing, guard)) = allowed.to(backend.known.target) else {
             return Err(Finished::unanswered(Fault::BackendCut));
         };
-        let mut head = self.worker.buffers.take();
+        let mut head = self.worker.process.buffers.take();
         head.extend_from_slice(outgoing.head());
         let body = (std::mem::take(&mut self.read), prepared.body.clone());
         Ok(Link::http1(backend, head, body, guard))
@@ -216,14 +231,14 @@ impl Connection<'_> {
         let head = (allowed, &rules::scheme(self.session));
         let sends = Sends::body(!prepared.body.is_done());
         let begin = pin!(Upstream::begin(
-            self.worker,
+            &self.worker.process,
             self.watch,
             reached,
             head,
             sends
         ));
         let client = (&mut self.client, &mut self.read);
-        let begun = unless_left(client, self.worker.shared.half_close, begin).await;
+        let begun = unless_left(client, self.worker.listener.settings.half_close, begin).await;
         let begun = begun.map_err(|Left| NotSent::ClientLeft)?;
         Ok(match begun {
             Ok(Some(upstream)) => {
@@ -252,7 +267,7 @@ impl Connection<'_> {
             far.iter().for_each(Far::distrust);
         }
         if let Some(failure) = finished.unanswered {
-            request::failed(worker, prepared, failure);
+            request::failed(&worker.process, prepared, failure);
             return self.answer(prepared).await;
         }
         let outcome = Outcome {
@@ -267,7 +282,7 @@ impl Connection<'_> {
             Some(Far::Translated(far)) => {
                 self.log(prepared, outcome);
                 match finished.error {
-                    None => far.upstream.finish(worker, &self.upstreams),
+                    None => far.upstream.finish(&worker.process, &self.upstreams),
                     Some(_) => far.upstream.abort(),
                 }
                 return finished.end;
@@ -301,7 +316,7 @@ impl Connection<'_> {
     ) -> End {
         let from_client = std::mem::take(&mut self.read);
         let passed = Box::pin(tunnel::pass(
-            (self.watch, self.worker.timeouts()),
+            (self.watch, self.worker.process.timeouts()),
             (&mut self.client, from_client),
             (&mut backend.stream, from_backend),
         ))
@@ -321,10 +336,10 @@ impl Connection<'_> {
 }
 
 /// Prepares what is answered where there is no backend.
-fn not_sent(worker: &Worker, prepared: &mut Prepared, not_found: NotFound) -> NotSent {
+fn not_sent(process: &Process, prepared: &mut Prepared, not_found: NotFound) -> NotSent {
     match not_found {
         NotFound::Unreachable(unreachable) => {
-            request::unreachable(worker, prepared, unreachable);
+            request::unreachable(process, prepared, unreachable);
             NotSent::Answer
         }
         NotFound::ClientLeft => NotSent::ClientLeft,

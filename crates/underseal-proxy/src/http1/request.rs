@@ -11,6 +11,7 @@ use crate::backend::Unreachable;
 use crate::exchange::{Denied, Incoming, write_down};
 use crate::flow::Body;
 use crate::log;
+use crate::process::Process;
 use crate::session::Session;
 use crate::websocket;
 use crate::worker::Worker;
@@ -65,61 +66,62 @@ pub(super) fn prepare(
     session: &Session,
     bytes: &[u8],
 ) -> Option<(Prepared, usize)> {
-    let mut scratch = worker.scratch.borrow_mut();
-    let mut options = worker.read_options();
+    let mut scratch = worker.process.scratch.borrow_mut();
+    let mut options = worker.listener.read_options();
     options.local = Some(session.local);
     match http1::read(bytes, &options, &mut scratch) {
         Ok(head) => head.map(|head| (prepare_head(worker, session, &head), head.len())),
         Err(refusal) => {
-            let refused = refuse(worker, session, Fault::Refused(refusal), bytes);
+            let refused = refuse(&worker.process, session, Fault::Refused(refusal), bytes);
             Some((refused, bytes.len()))
         }
     }
 }
 
 /// Answers a client that did not finish its head, of which `bytes` have come.
-pub(super) fn time_out(worker: &Worker, session: &Session, bytes: &[u8]) -> Prepared {
-    refuse(worker, session, Fault::ClientTimeout, bytes)
+pub(super) fn time_out(process: &Process, session: &Session, bytes: &[u8]) -> Prepared {
+    refuse(process, session, Fault::ClientTimeout, bytes)
 }
 
 /// Answers in the place of backends that cannot be had.
-pub(super) fn unreachable(worker: &Worker, prepared: &mut Prepared, unreachable: Unreachable) {
-    answer_with(worker, prepared, Fault::Unreachable(unreachable));
+pub(super) fn unreachable(process: &Process, prepared: &mut Prepared, unreachable: Unreachable) {
+    answer_with(process, prepared, Fault::Unreachable(unreachable));
 }
 
 /// Answers what may not go on.
-pub(super) fn denied(worker: &Worker, prepared: &mut Prepared, denied: Denied) {
+pub(super) fn denied(process: &Process, prepared: &mut Prepared, denied: Denied) {
     match denied {
-        Denied::Policy => prepared.answer(worker, 403, None),
-        Denied::Unasked(fault) => answer_with(worker, prepared, fault),
+        Denied::Policy => prepared.answer(process, 403, None),
+        Denied::Unasked(fault) => answer_with(process, prepared, fault),
     }
 }
 
 /// Answers in the place of a backend that did not.
-pub(super) fn failed(worker: &Worker, prepared: &mut Prepared, fault: Fault) {
+pub(super) fn failed(process: &Process, prepared: &mut Prepared, fault: Fault) {
     // Some of the body may have been read: where it ends is not known any more.
     prepared.persist &= prepared.body.is_done();
-    answer_with(worker, prepared, fault);
+    answer_with(process, prepared, fault);
 }
 
-fn refuse(worker: &Worker, session: &Session, fault: Fault, bytes: &[u8]) -> Prepared {
-    let mut prepared = Prepared::new(worker);
-    worker.clock.with_now(|_, time| {
+fn refuse(process: &Process, session: &Session, fault: Fault, bytes: &[u8]) -> Prepared {
+    let mut prepared = Prepared::new(process);
+    process.clock.with_now(|_, time| {
         log::begin(&mut prepared.line, time, session, log::http1(None));
         log::seen(&mut prepared.line, &http1::glimpse(bytes));
         log::refused(&mut prepared.line);
     });
-    answer_with(worker, &mut prepared, fault);
+    answer_with(process, &mut prepared, fault);
     prepared
 }
 
 fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared {
     let request = head.request();
-    let mut prepared = Prepared::new(worker);
-    prepared.note(worker, head);
+    let mut prepared = Prepared::new(&worker.process);
+    prepared.note(&worker.process, head);
     let version = log::http1(Some(head.minor_version()));
     let line = &mut prepared.line;
     worker
+        .process
         .clock
         .with_now(|_, time| log::begin(line, time, session, version));
     prepared.begun = line.len();
@@ -127,7 +129,7 @@ fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared
         log::asked(line, request.method(), head.target(), request.host());
         log::refused(line);
         prepared.persist = false;
-        answer_with(worker, &mut prepared, Fault::Connect);
+        answer_with(&worker.process, &mut prepared, Fault::Connect);
         return prepared;
     }
     prepared.websocket = websocket::Key::of(head);
@@ -142,18 +144,18 @@ fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared
     prepared
 }
 
-fn answer_with(worker: &Worker, prepared: &mut Prepared, fault: Fault) {
+fn answer_with(process: &Process, prepared: &mut Prepared, fault: Fault) {
     if let Fault::Refused(refusal) = fault {
-        worker.tally.refused(refusal);
+        process.tally.refused(refusal);
     }
-    prepared.answer(worker, fault.status(), Some(fault));
+    prepared.answer(process, fault.status(), Some(fault));
 }
 
 impl Prepared {
-    fn new(worker: &Worker) -> Self {
+    fn new(process: &Process) -> Self {
         Self {
             started: Instant::now(),
-            line: worker.buffers.take(),
+            line: process.buffers.take(),
             begun: 0,
             outgoing: Outgoing::default(),
             out: Vec::new(),
@@ -170,7 +172,7 @@ impl Prepared {
     }
 
     /// Takes down what is needed of a head after it is gone.
-    fn note(&mut self, worker: &Worker, head: &Head<'_>) {
+    fn note(&mut self, process: &Process, head: &Head<'_>) {
         let request = head.request();
         let mut options = Options::default();
         for value in request.header(b"connection") {
@@ -189,21 +191,21 @@ impl Prepared {
             0 => options.keep_alive && !options.close,
             _ => !options.close,
         };
-        self.persist = wants && !worker.watches.closing();
+        self.persist = wants && !process.watches.closing();
     }
 
     /// Replaces what was to be done by an answer of our own.
-    fn answer(&mut self, worker: &Worker, status: u16, error: Option<Fault>) {
+    fn answer(&mut self, process: &Process, status: u16, error: Option<Fault>) {
         let keeps = match self.body {
             Body::Done => true,
             Body::Length(length) => length <= MAX_DISCARD && !self.expects,
             Body::Chunked(_) | Body::UntilClose => false,
         };
         self.persist &= keeps;
-        self.out = worker.buffers.take();
+        self.out = process.buffers.take();
         let keep = Keep::of(self.persist, self.minor_version);
         let Self { out, is_head, .. } = self;
-        let length = worker
+        let length = process
             .clock
             .with_now(|date, _| answer::write(out, status, date, keep, !*is_head));
         self.step = Step::Answer {

@@ -38,7 +38,7 @@ pub(super) async fn serve(
 ) {
     let (head, body) = request.into_parts();
     let body = (!body.is_end_stream()).then(|| Received::from(body));
-    let watch = client.worker.watches.add();
+    let watch = client.worker.process.watches.add();
     let prepared = request::prepare(&client.worker, &client.session, &head, body.is_none());
     let Prepared {
         started,
@@ -60,7 +60,7 @@ pub(super) async fn serve(
             };
             let line = (&mut line, begun);
             let ending = Box::pin(forwarding.run(&mut respond, body, line)).await;
-            client.worker.heads.give(outgoing);
+            client.worker.process.heads.give(outgoing);
             ending
         }
     };
@@ -90,7 +90,7 @@ impl Ending {
         status: u16,
         is_head: bool,
     ) -> Self {
-        let clock = &client.worker.clock;
+        let clock = &client.worker.process.clock;
         let (head, body) = clock.with_now(|date, _| response::own(status, date));
         let length = if is_head { 0 } else { body.len() as u64 };
         let sent = respond.send_response(head, is_head);
@@ -116,7 +116,7 @@ impl Ending {
         is_head: bool,
     ) -> Self {
         if let Fault::Refused(refusal) = fault {
-            client.worker.tally.refused(refusal);
+            client.worker.process.tally.refused(refusal);
         }
         Self {
             fault: Some(fault),
@@ -128,8 +128,9 @@ impl Ending {
 /// Writes the log line of a request that nobody was given.
 pub(super) fn log_refused(client: &Client, refused: Refused) {
     let worker = &client.worker;
-    let mut line = worker.buffers.take();
+    let mut line = worker.process.buffers.take();
     worker
+        .process
         .clock
         .with_now(|_, time| log::begin(&mut line, time, &client.session, "h2"));
     log::seen(&mut line, &Glimpse::default());
@@ -137,7 +138,7 @@ pub(super) fn log_refused(client: &Client, refused: Refused) {
     let ending = match refused {
         Refused::TooLong => {
             let refusal = Refusal::HeadTooLong;
-            worker.tally.refused(refusal);
+            worker.process.tally.refused(refusal);
             Ending {
                 status: Some(refusal.status()),
                 is_own: true,
@@ -167,7 +168,9 @@ impl Client {
             engines: self.engines,
             error: fault.as_deref().or(ending.cut),
         };
-        self.worker.conclude(line, Some(Protocol::Http2), &outcome);
+        self.worker
+            .process
+            .conclude(line, Some(Protocol::Http2), &outcome);
     }
 }
 
@@ -300,7 +303,7 @@ impl<'a> Exchange<'a> {
     /// Passes the response on, to its end.
     pub(super) async fn body(mut self, head: Response<()>, is_head: bool) -> Ending {
         let worker = &self.client.worker;
-        let name = worker.backends.name_of(self.upstream.target());
+        let name = worker.targets.backends.name_of(self.upstream.target());
         let mut ending = Ending {
             backend: Some(name.into()),
             ..Ending::default()
@@ -324,7 +327,9 @@ impl<'a> Exchange<'a> {
             // Whoever has the whole response sends the rest in vain: with this exchange the client's
             // stream goes, and it is told so by RST_STREAM(NO_ERROR) (RFC 9113 section 8.1).
             None if !self.upstream.is_sent() => self.upstream.abort(),
-            None => self.upstream.finish(worker, &self.client.upstreams),
+            None => self
+                .upstream
+                .finish(&worker.process, &self.client.upstreams),
             Some(stopped) => {
                 if let Stopped::BackendTimeout = stopped {
                     self.upstream.distrust();
@@ -404,7 +409,7 @@ impl<'a> Exchange<'a> {
     fn poll_deadline<T>(&mut self, cx: &Context<'_>, wait: Wait) -> Poll<Result<T, Stopped>> {
         let down = self.down.as_ref().map_or(0, |down| down.passed);
         let passed = self.upstream.passed() + down + self.interims.number();
-        let watching = (self.watch, self.client.worker.timeouts());
+        let watching = (self.watch, self.client.worker.process.timeouts());
         match self.deadline.check(cx, watching, wait, passed) {
             None => Poll::Pending,
             Some(Late::Client) => Poll::Ready(Err(Stopped::ClientTimeout)),

@@ -84,7 +84,7 @@ impl Forwarding<'_> {
             let upstream = exchange.upstream;
             let mut ending = stopped.unanswered(client, respond, &upstream, is_head);
             ending.bytes_in = upstream.passed();
-            ending.backend = Some(client.worker.backends.name_of(target).into());
+            ending.backend = Some(client.worker.targets.backends.name_of(target).into());
             upstream.abort();
             return ending;
         }
@@ -100,7 +100,7 @@ impl Forwarding<'_> {
         let (reached, allowed) = self.reach(line, again).await?;
         let worker = &self.client.worker;
         let head = (allowed, &rules::scheme(&self.client.session));
-        let begun = Upstream::begin(worker, self.watch, reached, head, sends).await?;
+        let begun = Upstream::begin(&worker.process, self.watch, reached, head, sends).await?;
         // A connection may end in the moment that it is to be used.
         begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))
     }
@@ -114,18 +114,31 @@ impl Forwarding<'_> {
         let worker = &self.client.worker;
         let session = &self.client.session;
         let judge = |target: Option<&Known>| {
-            rules::judge(worker, session, target, self.outgoing, (&mut *line, begun))
+            rules::judge(
+                (&worker.listener, &worker.process),
+                session,
+                target,
+                self.outgoing,
+                (&mut *line, begun),
+            )
         };
         let upstreams = &self.client.upstreams;
-        let connect = async || match upstreams.at_hand(worker, again) {
+        let connect = async || match upstreams.at_hand(&worker.targets, again) {
             Ok(reached) => Ok(reached),
             // Boxed because it is rare and large.
-            Err(index) => Box::pin(upstreams.reach(worker, self.watch, index)).await,
+            Err(index) => {
+                Box::pin(upstreams.reach((&worker.process, &worker.targets), self.watch, index))
+                    .await
+            }
         };
-        match rules::reach(worker, judge, connect).await {
+        match rules::reach(&worker.listener, judge, connect).await {
             Ok(reached) => Ok(reached),
             Err(Unreached::Nobody(unreachable)) => {
-                rules::unjudged(worker, self.outgoing, (line, begun));
+                rules::unjudged(
+                    (&worker.listener, &worker.process),
+                    self.outgoing,
+                    (line, begun),
+                );
                 Err(NotSent::Fault(Fault::Unreachable(unreachable)))
             }
             Err(Unreached::Denied(denied, unused)) => {

@@ -33,16 +33,17 @@ pub(super) struct Prepared {
 /// Reads a request, which is at its end already if it `is_bare`.
 pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare: bool) -> Prepared {
     let started = Instant::now();
-    let mut line = worker.buffers.take();
+    let mut line = worker.process.buffers.take();
     worker
+        .process
         .clock
         .with_now(|_, time| log::begin(&mut line, time, session, "h2"));
     let begun = line.len();
     let scheme = scheme_of(session, head);
     let fields = fields(head, &scheme);
-    let mut scratch = worker.scratch.borrow_mut();
+    let mut scratch = worker.process.scratch.borrow_mut();
     let mut websocket = None;
-    let step = match http2::read(&fields, &worker.read_options(), &mut scratch) {
+    let step = match http2::read(&fields, &worker.listener.read_options(), &mut scratch) {
         Ok(request) if request.method() == b"CONNECT" => {
             websocket = switch(worker, head, &request);
             match &websocket {
@@ -87,7 +88,7 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
 /// The key that a CONNECT goes on with if it asks for WebSocket (RFC 8441), and a backend may be asked.
 fn switch(worker: &Worker, head: &Parts, request: &Request<'_>) -> Option<websocket::Key> {
     let protocol = head.extensions.get::<Protocol>()?;
-    let is_so = protocol.as_str() == "websocket" && worker.to_version() == Version::Http11;
+    let is_so = protocol.as_str() == "websocket" && worker.targets.to_version() == Version::Http11;
     websocket::Key::for_http2(request).filter(|_| is_so && request.path().is_some())
 }
 

@@ -15,8 +15,8 @@ use crate::exchange::response::{Delimited, from_http1, switched};
 use crate::flow::{Body, Broken, Flow, Waiting};
 use crate::parts::{Framer, Framing, Part, Parts, Unframed, Unframing};
 use crate::policy::Guard;
+use crate::process::Process;
 use crate::websocket;
-use crate::worker::Worker;
 
 /// How far the request has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +56,12 @@ pub(crate) struct Http1 {
 
 impl Http1 {
     pub(super) fn new(
-        worker: &Worker,
+        process: &Process,
         backend: Box<Backend>,
         (outgoing, guard): (&Outgoing, Guard),
         sends: Sends,
     ) -> Self {
-        let mut head = worker.buffers.take();
+        let mut head = process.buffers.take();
         head.extend_from_slice(outgoing.head());
         // What is framed passes as it is.
         let (body, tunnel) = match sends {
@@ -248,8 +248,8 @@ impl Http1 {
     }
 
     /// Keeps the connection, if request and response on it are whole and nothing follows.
-    pub(super) fn finish(mut self, worker: &Worker, upstreams: &Upstreams) {
-        worker.buffers.give(self.up.set_head(Vec::new()));
+    pub(super) fn finish(mut self, process: &Process, upstreams: &Upstreams) {
+        process.buffers.give(self.up.set_head(Vec::new()));
         let is_whole = self.sending == Sending::Done && self.down.is_at_end();
         if is_whole && self.persists && self.down.chunk.is_empty() {
             upstreams.keep(self.backend);

@@ -22,7 +22,8 @@ use crate::http2::active::{Active, Open, Presence};
 use crate::http2::gathered::Gathered;
 use crate::http2::limits;
 use crate::parts::{Part, Parts, Pump};
-use crate::worker::Worker;
+use crate::process::Process;
+use crate::targets::Targets;
 use underseal_server::watch::{Phase, Watch};
 
 /// How long a connection without streams is kept.
@@ -87,7 +88,7 @@ impl Connection {
     /// If the backend does not let another stream begin in time.
     pub(crate) async fn send(
         self: &Rc<Self>,
-        worker: &Worker,
+        process: &Process,
         watch: &Watch,
         head: Allowed<http::Request<()>>,
         has_body: bool,
@@ -96,7 +97,7 @@ impl Connection {
         let open = self.active.open();
         let is_reused = self.was_used.replace(true);
         let ready = self.sender.clone().ready();
-        watch.enter(Phase::Busy, worker.timeouts().connect);
+        watch.enter(Phase::Busy, process.timeouts().connect);
         let sender = watch.until(pin!(ready)).await;
         let mut sender = match sender.map_err(|stop| Fault::Unreachable(timed_out(stop)))? {
             Ok(sender) => sender,
@@ -223,20 +224,20 @@ impl Upstreams {
     /// Why there is none.
     pub(super) async fn connection(
         &self,
-        worker: &Rc<Worker>,
+        (process, targets): (&Process, &Targets),
         watch: &Watch,
         first: usize,
     ) -> Result<Rc<Connection>, Unreachable> {
-        let (index, _alone) = match self.turn(worker, watch, first).await? {
+        let (index, _alone) = match self.turn((process, targets), watch, first).await? {
             Turn::Shared(connection) => return Ok(connection),
             Turn::Alone(index, alone) => (index, alone),
         };
         let header = self.header.as_deref();
-        let backend = worker
+        let backend = targets
             .backends
-            .connect(worker, watch, index, header)
+            .connect(process, watch, index, header)
             .await?;
-        self.share(worker, watch, backend).await
+        self.share((process, targets), watch, backend).await
     }
 
     /// Begins to speak HTTP/2 on a connection, which others may then use too.
@@ -245,11 +246,11 @@ impl Upstreams {
     /// Why it is not spoken.
     pub(super) async fn share(
         &self,
-        worker: &Rc<Worker>,
+        (process, targets): (&Process, &Targets),
         watch: &Watch,
         backend: Box<Backend>,
     ) -> Result<Rc<Connection>, Unreachable> {
-        let connection = handshake(worker, watch, *backend).await?;
+        let connection = handshake((process, targets), watch, *backend).await?;
         let shared = &self.multiplexed[connection.known.target];
         shared.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
@@ -258,13 +259,13 @@ impl Upstreams {
     /// A connection to the backend `index` that takes another stream, or the right to make one.
     async fn turn(
         &self,
-        worker: &Worker,
+        (process, targets): (&Process, &Targets),
         watch: &Watch,
         mut index: usize,
     ) -> Result<Turn<'_>, Unreachable> {
         // Who is before us may try each backend, and then begins to speak HTTP/2.
-        let tries = u32::try_from(worker.backends.count()).unwrap_or(u32::MAX);
-        let patience = worker.timeouts().connect;
+        let tries = u32::try_from(targets.backends.count()).unwrap_or(u32::MAX);
+        let patience = process.timeouts().connect;
         let patience = patience.saturating_mul(tries.saturating_add(1));
         loop {
             let shared = &self.multiplexed[index];
@@ -279,7 +280,7 @@ impl Upstreams {
             }
             // The one before us may have found that this backend takes no connection, and have
             // made one to another.
-            let picked = worker.backends.pick_over(index);
+            let picked = targets.backends.pick_over(index);
             if picked == index {
                 return Ok(Turn::Alone(index, alone));
             }
@@ -301,11 +302,11 @@ fn timed_out(_: underseal_server::watch::Stop) -> Unreachable {
 
 /// Begins to speak HTTP/2 on a connection, and has a task go on with it.
 async fn handshake(
-    worker: &Rc<Worker>,
+    (process, targets): (&Process, &Targets),
     watch: &Watch,
     backend: Backend,
 ) -> Result<Rc<Connection>, Unreachable> {
-    let name = worker.backends.name_of(backend.known.target);
+    let name = targets.backends.name_of(backend.known.target);
     if backend.stream.is_tls() && backend.stream.alpn() != Some(b"h2") {
         tracing::warn!("backend {name} does not speak HTTP/2");
         return Err(Unreachable::Handshake);
@@ -314,7 +315,7 @@ async fn handshake(
     let Backend { stream, known, .. } = backend;
     let stream = Gathered::of_backend(stream);
     let handshake = builder.handshake(stream.clone());
-    watch.enter(Phase::Busy, worker.timeouts().connect);
+    watch.enter(Phase::Busy, process.timeouts().connect);
     let (sender, driven) = watch
         .until(pin!(handshake))
         .await
@@ -332,7 +333,7 @@ async fn handshake(
         known,
     });
     stream.defer();
-    let own_watch = worker.watches.add();
+    let own_watch = process.watches.add();
     let driving = drive(driven, stream, own_watch, Rc::clone(&connection));
     spawn_local(driving);
     Ok(connection)

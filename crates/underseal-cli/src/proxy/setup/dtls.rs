@@ -31,59 +31,68 @@ fn is_path(to: &Destination) -> bool {
 
 #[cfg(feature = "dtls")]
 mod handshakes {
+    use std::path::PathBuf;
     use std::sync::Arc;
 
-    use underseal_proxy::Dtls;
-    use underseal_proxy::datagrams::{DtlsBackends, DtlsClients};
+    use underseal_proxy::datagrams::{DtlsAcceptor, DtlsBackends, DtlsClients, DtlsConnector};
     use underseal_proxy::tls::Configured;
 
+    use super::super::super::arguments::Protocol;
     use super::super::Setup;
     use crate::exit::Failure;
+    use underseal_server::current::Current;
+
+    type Acceptor = Arc<Current<DtlsAcceptor>>;
+    type Connector = Arc<Current<DtlsConnector>>;
 
     impl Setup<'_> {
-        /// What datagrams need, where they are passed. Their certificates are loaded again like others.
+        fn given_pair(&self) -> Option<(PathBuf, PathBuf)> {
+            let pair = self.args.cert.iter().zip(&self.args.key).next();
+            pair.map(|(certificate, key)| (certificate.clone(), key.clone()))
+        }
+
+        /// What accepts the handshakes of clients that send datagrams. Its certificate is loaded again like
+        /// others.
         ///
         /// # Errors
         /// What cannot be read or used.
-        pub(in super::super) fn dtls(&mut self, is_dtls: bool) -> Result<Dtls, Failure> {
+        pub(in super::super) fn dtls_acceptor(&mut self) -> Result<Option<Acceptor>, Failure> {
             let args = self.args;
-            let given = args
-                .cert
-                .iter()
-                .cloned()
-                .zip(args.key.iter().cloned())
-                .next();
-            let mut dtls = Dtls {
-                acceptor: None,
-                connector: None,
-                max_clients: args.max_connections as usize,
-                local: self.address,
-                reserve: self.reserve,
+            if args.protocol != Protocol::Dtls || !args.listen.tls {
+                return Ok(None);
+            }
+            let developed = self.developed.clone();
+            let developed = developed.map(|paths| (paths.certificate, paths.key));
+            let given = self.given_pair().or(developed);
+            let (certificate, key) = given.unwrap_or_default();
+            let ca = args.client_ca.clone();
+            let clients = DtlsClients {
+                certificate,
+                key,
+                ca: ca.map(|file| (file, args.client_auth.into())),
             };
-            if is_dtls && args.listen.tls {
-                let developed = self.developed.clone();
-                let developed = developed.map(|paths| (paths.certificate, paths.key));
-                let (certificate, key) = given.clone().or(developed).unwrap_or_default();
-                let ca = args.client_ca.clone();
-                let clients = DtlsClients {
-                    certificate,
-                    key,
-                    ca: ca.map(|file| (file, args.client_auth.into())),
-                };
-                let clients = Configured::new("certificate of DTLS", clients)?;
-                dtls.acceptor = Some(Arc::clone(clients.current()));
-                self.reloads.push(clients);
+            let clients = Configured::new("certificate of DTLS", clients)?;
+            self.reloads.push(Arc::clone(&clients) as _);
+            Ok(Some(Arc::clone(clients.current())))
+        }
+
+        /// What makes handshakes with backends, if one of them has DTLS.
+        ///
+        /// # Errors
+        /// What cannot be read or used.
+        pub(in super::super) fn dtls_connector(&mut self) -> Result<Option<Connector>, Failure> {
+            let args = self.args;
+            if args.protocol != Protocol::Dtls || !args.originates() {
+                return Ok(None);
             }
-            if is_dtls && args.originates() {
-                let backends = DtlsBackends {
-                    pair: args.to_cert.clone().zip(args.to_key.clone()).or(given),
-                    ca: args.to_ca.clone(),
-                };
-                let backends = Configured::new("backend CA of DTLS", backends)?;
-                dtls.connector = Some(Arc::clone(backends.current()));
-                self.reloads.push(backends);
-            }
-            Ok(dtls)
+            let own = args.to_cert.clone().zip(args.to_key.clone());
+            let backends = DtlsBackends {
+                pair: own.or_else(|| self.given_pair()),
+                ca: args.to_ca.clone(),
+            };
+            let backends = Configured::new("backend CA of DTLS", backends)?;
+            self.reloads.push(Arc::clone(&backends) as _);
+            Ok(Some(Arc::clone(backends.current())))
         }
     }
 }

@@ -1,0 +1,129 @@
+//! What all connections of a worker share, whoever listens for them and wherever they lead.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use underseal::Direction as Way;
+use underseal_http::Scratch;
+use underseal_server::access_log::{AccessLog, Sink};
+use underseal_server::buffers::Buffers;
+use underseal_server::clock::Clock;
+use underseal_server::live::Table;
+use underseal_server::watch::Watches;
+
+use super::exchange::Heads;
+use super::log;
+use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
+
+/// What a process is given.
+#[derive(Clone)]
+pub struct ProcessSettings {
+    /// Where the lines of the access log go.
+    pub log: Arc<Sink>,
+    /// How long is waited.
+    pub timeouts: Timeouts,
+    /// Where is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The bounds of everybody's patience.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// Longest TLS handshake or request head.
+    pub header: Duration,
+    /// Longest wait for the next request.
+    pub idle: Duration,
+    /// Longest stall of a client within a body.
+    pub send: Duration,
+    /// Longest wait for a backend to accept, TLS handshake included.
+    pub connect: Duration,
+    /// Longest stall of a backend that is to respond.
+    pub response: Duration,
+    /// Longest silence of both ends of a tunnel.
+    pub tunnel: Duration,
+    /// The same once one end has ended, where that is shorter.
+    pub half_close: Duration,
+}
+
+impl Timeouts {
+    /// How long nothing may pass in a tunnel of which both ends are open, or one has ended.
+    pub(crate) fn silence(&self, is_half_closed: bool) -> Duration {
+        match is_half_closed {
+            true => self.half_close.min(self.tunnel),
+            false => self.tunnel,
+        }
+    }
+}
+
+/// A worker's part of the process.
+pub(crate) struct Process {
+    timeouts: Timeouts,
+    pub(crate) watches: Rc<Watches>,
+    pub(crate) buffers: Buffers,
+    pub(crate) log: AccessLog,
+    pub(crate) clock: Clock,
+    /// The TLS connections, of clients and to backends, for `underseal conns`.
+    pub(crate) connections: Arc<Table>,
+    /// For writing down what goes on of a request.
+    pub(crate) heads: Heads,
+    /// For reading a head; never borrowed while waiting.
+    pub(crate) scratch: RefCell<Scratch>,
+    pub(crate) tally: Tally,
+}
+
+impl Process {
+    /// The part of the worker of number `index`; `connections` is its own table.
+    pub(crate) fn new(settings: &ProcessSettings, index: usize, connections: Arc<Table>) -> Self {
+        Self {
+            timeouts: settings.timeouts,
+            watches: Watches::new(),
+            buffers: Buffers::default(),
+            log: AccessLog::new(Arc::clone(&settings.log)),
+            clock: Clock::default(),
+            connections,
+            heads: Heads::default(),
+            scratch: RefCell::default(),
+            tally: settings.metrics.tally(index),
+        }
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
+    /// Counts who seals and opens for a TLS connection.
+    pub(crate) fn count_engines(&self, side: Side, engines: underseal::Engines) {
+        self.tally.engine(side, Way::Tx, engines.tx);
+        self.tally.engine(side, Way::Rx, engines.rx);
+    }
+
+    /// Completes and queues a log line, and counts what it says.
+    pub(crate) fn conclude(
+        &self,
+        mut line: Vec<u8>,
+        protocol: Option<Counted>,
+        outcome: &log::Outcome<'_>,
+    ) {
+        if let Some(protocol) = protocol {
+            let status = outcome.status.unwrap_or_default();
+            self.tally.request(protocol, status, outcome.duration);
+        }
+        self.tally.bytes(Side::Client, Way::Rx, outcome.bytes_in);
+        self.tally.bytes(Side::Client, Way::Tx, outcome.bytes_out);
+        if let Some(backend) = outcome.backend {
+            self.tally.bytes(Side::Backend, Way::Tx, outcome.bytes_in);
+            let received = if outcome.is_own { 0 } else { outcome.bytes_out };
+            self.tally.bytes(Side::Backend, Way::Rx, received);
+            if let Some(error) = outcome.error.filter(|error| error.starts_with("backend-")) {
+                self.tally.backend_error(backend, log::backend_error(error));
+            }
+        }
+        if !self.log.is_off() {
+            log::finish(&mut line, outcome);
+            self.log.push(&line);
+        }
+        self.buffers.give(line);
+    }
+}

@@ -20,8 +20,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use crate::intake;
 use crate::worker::Order;
 
 /// Most connections at once. One more ends the oldest: answers are made at once, so that it is the
@@ -36,9 +37,6 @@ const MAX_HEAD: usize = 8192;
 
 /// Most fields of a request's head.
 const MAX_FIELDS: usize = 64;
-
-/// How long to wait for descriptors after there were none.
-const EXHAUSTED: Duration = Duration::from_millis(250);
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -76,22 +74,15 @@ pub fn spawn(listener: TcpListener, admin: Admin) -> io::Result<()> {
 async fn accept(listener: tokio::net::TcpListener, admin: Arc<Admin>) {
     let mut open = VecDeque::<AbortHandle>::new();
     loop {
-        match listener.accept().await {
-            Ok((tcp, _)) => {
-                open.retain(|connection| !connection.is_finished());
-                if open.len() == MAX_CONNECTIONS
-                    && let Some(oldest) = open.pop_front()
-                {
-                    oldest.abort();
-                }
-                let serving = tokio::spawn(serve(tcp, Arc::clone(&admin)));
-                open.push_back(serving.abort_handle());
-            }
-            Err(error) => {
-                tracing::debug!("cannot accept a connection to the admin port: {error}");
-                sleep(EXHAUSTED).await;
-            }
+        let (tcp, _) = intake::next(|cx| listener.poll_accept(cx)).await;
+        open.retain(|connection| !connection.is_finished());
+        if open.len() == MAX_CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
         }
+        let serving = tokio::spawn(serve(tcp, Arc::clone(&admin)));
+        open.push_back(serving.abort_handle());
     }
 }
 

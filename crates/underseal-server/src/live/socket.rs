@@ -17,6 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::{Registry, directory};
+use crate::intake;
 
 /// Names of sockets that answer end with this.
 const SUFFIX: &str = ".sock";
@@ -123,14 +124,9 @@ impl Published {
             Err(error) => return tracing::warn!("`underseal conns` gets no answer: {error}"),
         };
         loop {
-            match listener.accept().await {
-                Ok((mut asker, _)) => {
-                    // Whoever does not read does not get the rest.
-                    let _ = timeout(ASKER_PATIENCE, asker.write_all(&registry.lines())).await;
-                }
-                // Out of descriptors: asking again at once would spin.
-                Err(_) => tokio::time::sleep(PATIENCE).await,
-            }
+            let (mut asker, _) = intake::next(|cx| listener.poll_accept(cx)).await;
+            // Whoever does not read does not get the rest.
+            let _ = timeout(ASKER_PATIENCE, asker.write_all(&registry.lines())).await;
         }
     }
 }

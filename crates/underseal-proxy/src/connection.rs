@@ -264,7 +264,7 @@ async fn accept_tls(
                 suite: session.suite,
             });
             let stream = Stream::new(Io::Accepted(stream), Some(place), open);
-            stream.take_down();
+            stream.record_counters();
             worker
                 .process
                 .tally

@@ -125,7 +125,7 @@ impl Connection<'_> {
                 Step::Answer { .. } => self.answer(&mut prepared).await,
                 Step::Forward => self.forward(&mut prepared).await,
             };
-            self.client.take_down();
+            self.client.record_counters();
             if let Some(end) = end {
                 return end.into();
             }

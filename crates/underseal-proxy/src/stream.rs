@@ -77,12 +77,12 @@ impl Stream {
     }
 
     /// Takes down, for `underseal conns`, how far a TLS stream has come.
-    pub(crate) fn take_down(&self) {
+    pub(crate) fn record_counters(&self) {
         let Some(place) = &self.place else { return };
         match &self.io {
             Io::Plain(_) | Io::Unix(_) => {}
-            Io::Accepted(stream) => place.take_down(stream.counters(), stream.engines()),
-            Io::Connected(stream) => place.take_down(stream.counters(), stream.engines()),
+            Io::Accepted(stream) => place.record_counters(stream.counters(), stream.engines()),
+            Io::Connected(stream) => place.record_counters(stream.counters(), stream.engines()),
         }
     }
 
@@ -304,7 +304,7 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Those who have given the stream away cannot do it.
-        self.take_down();
+        self.record_counters();
         each!(&mut self.get_mut().io, stream => Pin::new(stream).poll_flush(cx))
     }
 

@@ -203,7 +203,7 @@ async fn run<W: Accept>(
     let listener = tokio::net::TcpListener::from_std(sockets.listener)?;
     let redirect = sockets.redirect.map(tokio::net::TcpListener::from_std);
     let redirect = redirect.transpose()?;
-    let mut door = Door {
+    let mut admission = Admission {
         worker: Rc::clone(&worker),
         bounds,
         intake: Intake::Open,
@@ -213,22 +213,22 @@ async fn run<W: Accept>(
     let mut ticks = ticks();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if door.is_open() => {
-                door.admit(accepted, Entry::Listener);
+            accepted = listener.accept(), if admission.is_open() => {
+                admission.admit(accepted, Entry::Listener);
             }
-            accepted = accept(redirect.as_ref()), if door.is_open() && redirect.is_some() => {
-                door.admit(accepted, Entry::Redirect);
+            accepted = accept(redirect.as_ref()), if admission.is_open() && redirect.is_some() => {
+                admission.admit(accepted, Entry::Redirect);
             }
-            permit = permit(&door.bounds), if door.waiting.is_some() => door.let_in(permit),
+            permit = permit(&admission.bounds), if admission.waiting.is_some() => admission.let_in(permit),
             _ = ticks.tick() => {
                 tick(&*worker);
-                let reserve = door.bounds.reserve;
-                door.intake = door.intake.after_tick(|| reserve.has_room(&listener));
+                let reserve = admission.bounds.reserve;
+                admission.intake = admission.intake.after_tick(|| reserve.has_room(&listener));
             }
             _ = orders.wait_for(|order| *order != Order::Serve) => break,
         }
     }
-    drop((listener, redirect, door));
+    drop((listener, redirect, admission));
     finish(&*worker, orders).await;
     Ok(())
 }
@@ -248,8 +248,8 @@ async fn permit(bounds: &Bounds) -> Option<Permit> {
     connections.acquire_owned().await.ok()
 }
 
-/// Where connections come in.
-struct Door<W> {
+/// Who is let in, and who waits.
+struct Admission<W> {
     worker: Rc<W>,
     bounds: Bounds,
     intake: Intake,
@@ -257,7 +257,7 @@ struct Door<W> {
     waiting: Option<(TcpStream, SocketAddr, Entry)>,
 }
 
-impl<W: Accept> Door<W> {
+impl<W: Accept> Admission<W> {
     fn is_open(&self) -> bool {
         self.intake != Intake::Full && self.waiting.is_none()
     }

@@ -115,7 +115,7 @@ fn enlist(worker: &Worker, stream: &TlsStream, session: &Session) -> Place {
         tls: session.tls,
         suite: session.suite,
     });
-    place.take_down(stream.counters(), stream.engines());
+    place.record_counters(stream.counters(), stream.engines());
     place
 }
 
@@ -175,7 +175,7 @@ impl Connection {
         // Reading goes first: a request that has arrived is answered, shutting down or not.
         let head = self.poll_head(cx);
         let (counters, engines) = (self.stream.counters(), self.stream.engines());
-        self.place.take_down(counters, engines);
+        self.place.record_counters(counters, engines);
         if let Poll::Ready(request) = head {
             return Poll::Ready(request);
         }

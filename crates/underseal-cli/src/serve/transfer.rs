@@ -54,14 +54,14 @@ pub(crate) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn take_down(&self) {
+    fn record_counters(&self) {
         let (counters, engines) = (self.stream.counters(), self.stream.engines());
-        self.place.take_down(counters, engines);
+        self.place.record_counters(counters, engines);
     }
 
     async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Cut> {
         self.stream.write_all(bytes).await?;
-        self.take_down();
+        self.record_counters();
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Sender<'_> {
             let end = range.end.min(start.saturating_add(PIECE));
             sent.begin(start..end);
             self.stream.send_file(file, &mut sent.piece).await?;
-            self.take_down();
+            self.record_counters();
             if !sent.piece.is_empty() {
                 return Err(Cut::FileShrank);
             }

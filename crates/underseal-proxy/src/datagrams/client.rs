@@ -214,7 +214,7 @@ impl<'a> Passing<'a> {
                     Err(_) => return,
                 },
             };
-            self.take_down(backend);
+            self.record_counters(backend);
             if !goes_on {
                 return;
             }
@@ -268,13 +268,13 @@ impl<'a> Passing<'a> {
     }
 
     /// For `conns`.
-    fn take_down(&self, backend: &DatagramBackend) {
+    fn record_counters(&self, backend: &DatagramBackend) {
         let (received, sent) = (self.passed.from_client.get(), self.passed.to_client.get());
         if let Some(place) = self.place {
-            take_down(place, received, sent);
+            record_counters(place, received, sent);
         }
         if let Some(place) = &backend.place {
-            take_down(place, sent, received);
+            record_counters(place, sent, received);
         }
     }
 }
@@ -283,7 +283,7 @@ fn add(count: &Cell<u64>, bytes: usize) {
     count.set(count.get() + bytes as u64);
 }
 
-fn take_down(place: &Place, received: u64, sent: u64) {
+fn record_counters(place: &Place, received: u64, sent: u64) {
     let counters = underseal::Counters {
         tx_bytes: sent,
         rx_bytes: received,
@@ -294,5 +294,5 @@ fn take_down(place: &Place, received: u64, sent: u64) {
         tx: underseal::Engine::User,
         rx: underseal::Engine::User,
     };
-    place.take_down(counters, engines);
+    place.record_counters(counters, engines);
 }

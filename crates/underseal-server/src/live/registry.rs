@@ -156,7 +156,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 impl Place {
     /// Takes down how far the connection has come. It is its only writer, so that nothing has to
     /// be locked, and a listing may see one number older than the next.
-    pub fn take_down(&self, counters: Counters, engines: Engines) {
+    pub fn record_counters(&self, counters: Counters, engines: Engines) {
         let entry = &*self.entry;
         let in_kernel = |engine, bit| match engine {
             underseal::Engine::Kernel => bit,
@@ -239,7 +239,7 @@ mod tests {
             tx: underseal::Engine::Kernel,
             rx: underseal::Engine::User,
         };
-        place.take_down(counters, engines);
+        place.record_counters(counters, engines);
         let row = rows(&registry).remove(0);
         assert_eq!((row.tx_bytes, row.rx_bytes), (Some(1024), Some(7)));
         assert_eq!((row.tx_key_updates, row.rx_key_updates), (Some(1), Some(3)));

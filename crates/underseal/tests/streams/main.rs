@@ -3,6 +3,7 @@
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
+mod cancelled;
 mod closing;
 mod early_data;
 #[cfg(feature = "early-data")]

@@ -87,28 +87,27 @@ pub(super) fn data() -> PathBuf {
     workspace().join("crates.json")
 }
 
-/// Compiles the crates called `names`, or all of them, one after the other.
+/// Compiles the crates called `names`, or all of them, one after the other. `write` keeps each outcome as
+/// soon as it is known: a run that is ended early has those before it.
 pub(super) fn run(names: &[String], write: bool) -> Result<()> {
     let known = |name: &String| CRATES.iter().any(|(known, ..)| known == name);
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
         bail!("`{unknown}` is not among the crates of xtask/src/compat/crates.rs");
     }
     let date = shell::output(shell::program("date", &["--utc", "+%F"]))?;
-    let mut crates = Vec::new();
-    for published in CRATES {
-        if !names.is_empty() && !names.iter().any(|name| name == published.0) {
-            continue;
-        }
+    let is_asked_for = |name: &str| names.is_empty() || names.iter().any(|asked| asked == name);
+    let (mut tried, mut compiled) = (0, 0);
+    for published in CRATES.iter().filter(|(name, ..)| is_asked_for(name)) {
         let outcome = check(published, date.trim())?;
         println!("{}", document::crate_row(&outcome));
-        crates.push(outcome);
+        tried += 1;
+        compiled += usize::from(outcome.error.is_none());
+        if write {
+            document::write(outcome)?;
+        }
     }
-    let compiled = crates.iter().filter(|outcome| outcome.error.is_none());
-    println!("{} of {} compile", compiled.count(), crates.len());
-    match write {
-        true => document::write(crates),
-        false => Ok(()),
-    }
+    println!("{compiled} of {tried} compile");
+    Ok(())
 }
 
 /// Checks a package that depends on the crate alone, with the shim in place.
@@ -141,26 +140,28 @@ fn check(&(name, version, features): &Published, date: &str) -> Result<Outcome> 
     check.stdin(Stdio::null()).stderr(Stdio::null());
     let output = check.output().context("cannot start cargo")?;
     let said = String::from_utf8_lossy(&output.stdout);
+    let error = first_error(&said);
+    // What was ended, or could not be fetched, was not tried.
+    if !output.status.success() && error.is_none() {
+        bail!("{name} {version} was not compiled: {}", output.status);
+    }
     Ok(Outcome {
         name: name.to_owned(),
         version: version.to_owned(),
         date: date.to_owned(),
-        error: (!output.status.success()).then(|| first_error(&said)),
+        error,
     })
 }
 
 /// The first error among what cargo printed, and its place.
-fn first_error(said: &str) -> String {
+fn first_error(said: &str) -> Option<String> {
     let error = said
         .lines()
         .filter_map(|line| serde_json::from_str::<Line>(line).ok())
         .filter_map(|line| line.message)
-        .find(|message| message.level == "error");
-    let Some(error) = error else {
-        return "it was not compiled: run the command for it alone".to_owned();
-    };
+        .find(|message| message.level == "error")?;
     let text = error.message.replace('\n', " ");
-    match error.spans.first() {
+    Some(match error.spans.first() {
         Some(Span {
             file_name,
             line_start,
@@ -172,5 +173,5 @@ fn first_error(said: &str) -> String {
             format!("{text} ({}:{line_start})", parts.join("/"))
         }
         None => text,
-    }
+    })
 }

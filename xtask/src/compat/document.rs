@@ -43,11 +43,11 @@ fn document() -> PathBuf {
     shell::root().join("docs/tokio-rustls.md")
 }
 
-/// Keeps what came of `crates` beside what is known of the others, and writes the document.
-pub(super) fn write(crates: Vec<Outcome>) -> Result<()> {
+/// Keeps what came of a crate beside what is known of the others, and writes the document.
+pub(super) fn write(outcome: Outcome) -> Result<()> {
     let mut known = kept()?;
-    known.retain(|old| crates.iter().all(|new| new.name != old.name));
-    known.extend(crates);
+    known.retain(|old| old.name != outcome.name);
+    known.push(outcome);
     // In the order of the list, and nothing that is no longer on it.
     let kept: Vec<_> = CRATES
         .iter()
@@ -56,7 +56,6 @@ pub(super) fn write(crates: Vec<Outcome>) -> Result<()> {
     let text = serde_json::to_string_pretty(&kept).context("results are no JSON")?;
     fs::write(data(), text + "\n")?;
     fs::write(document(), render(&items::read()?, &self::kept()?))?;
-    eprintln!("xtask: wrote docs/tokio-rustls.md and compat/crates.json");
     Ok(())
 }
 

@@ -167,22 +167,38 @@ impl Seen {
     }
 
     /// Whether everything was kept that was received, forged or not.
+    #[cfg_attr(
+        not(feature = "openssl"),
+        expect(dead_code, reason = "only a hand-over of DTLS 1.2 asks")
+    )]
     pub(crate) fn has_all_received(&self) -> bool {
         !self.received_more
     }
 
     /// Whether records were sent under other keys than those of the first handshake.
+    #[cfg_attr(
+        not(feature = "openssl"),
+        expect(dead_code, reason = "only a hand-over of DTLS 1.2 asks")
+    )]
     pub(crate) fn is_renegotiated(&self) -> bool {
         self.last_sent
             .is_some_and(|number| number.epoch > FIRST_EPOCH)
     }
 
     /// The sequence number behind the last one sent under the new keys.
+    #[cfg_attr(
+        not(any(feature = "openssl", test)),
+        expect(dead_code, reason = "only a hand-over of DTLS 1.2 asks")
+    )]
     pub(crate) fn next_seq(&self) -> u64 {
         self.last_sent.map_or(0, |number| number.seq + 1)
     }
 
     /// The flight that was sent last, where nothing came after it: the peer may lack it.
+    #[cfg_attr(
+        not(any(feature = "openssl", test)),
+        expect(dead_code, reason = "only a hand-over of DTLS 1.2 asks")
+    )]
     pub(crate) fn into_flight(self) -> Vec<Vec<u8>> {
         match self.flight_is_over {
             true => Vec::new(),

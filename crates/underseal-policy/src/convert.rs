@@ -12,7 +12,7 @@ mod regex;
 
 use std::collections::BTreeSet;
 
-pub use self::options::ConvertOptions;
+pub use self::options::{ConvertOptions, NamedPort};
 use crate::load::{
     Kind, LoadError, Loaded, Misread, Place, PolicyFile, Reader, Value, documents, load_all,
 };

@@ -20,7 +20,9 @@ mod validate;
 
 pub use asked::{Asked, Keeps};
 pub use connection::{Connection, Fact, Peer, Transport};
-pub use convert::{ConvertOptions, Converted, Document, Note, Outcome, convert, examine, to_yaml};
+pub use convert::{
+    ConvertOptions, Converted, Document, NamedPort, Note, Outcome, convert, examine, to_yaml,
+};
 pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};
 pub use load::{Authentication, LoadError, Loaded, Place, PolicyFile, load, load_all};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use underseal_policy::{ConvertOptions, Document, Outcome, PolicyFile, examine};
+use underseal_policy::{ConvertOptions, Document, NamedPort, Outcome, PolicyFile, examine};
 
 /// The documents of the files of the corpus named `kind`, and of a directory that `variable` names.
 fn documents(kind: &str, variable: &str) -> Vec<Document> {
@@ -56,7 +56,8 @@ fn wanted(message: &str) -> Option<&str> {
 
 /// What an operator of the corpus would give.
 fn options() -> ConvertOptions {
-    let named_ports = ["http", "http-80", "http-8080"].map(|name| (name.to_owned(), 8080));
+    let named_ports =
+        ["http", "http-80", "http-8080"].map(|name| (name.to_owned(), NamedPort::Tcp(8080)));
     let named_ports = named_ports.into_iter();
     ConvertOptions {
         namespace: Some("given".to_owned()),

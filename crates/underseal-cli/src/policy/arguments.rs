@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use underseal_policy::is_spiffe_id;
+use underseal_policy::{NamedPort, is_spiffe_id};
 
 use crate::cli::label;
 use crate::proxy::EncodedSlash;
@@ -69,11 +69,19 @@ fn jwks(text: &str) -> Result<(String, String), String> {
     Ok((address.to_owned(), file.to_owned()))
 }
 
-/// A name of a port, whose case does not matter, and the port.
-fn named_port(text: &str) -> Result<(String, u16), String> {
-    let (name, port) = text.split_once('=').ok_or("expected NAME=PORT")?;
+/// A name of a port, whose case does not matter, and the port with its protocol.
+fn named_port(text: &str) -> Result<(String, NamedPort), String> {
+    let (name, port) = text
+        .split_once('=')
+        .ok_or("expected NAME=PORT[/PROTOCOL]")?;
+    let (port, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
     let port = port.parse().ok().filter(|port| *port != 0);
     let port = port.ok_or("expected a port from 1 to 65535")?;
+    let port = match &*protocol.to_ascii_lowercase() {
+        "tcp" => NamedPort::Tcp(port),
+        "udp" => NamedPort::Udp(port),
+        _ => return Err("expected `tcp` or `udp` behind the port".to_owned()),
+    };
     Ok((name.to_ascii_lowercase(), port))
 }
 
@@ -255,9 +263,9 @@ pub(super) struct ConvertArgs {
     #[arg(long, value_name = "BLOCK")]
     pub(super) host_block: Vec<String>,
 
-    /// Port that a policy of Cilium calls by name, `http=8080`; may be given several times
-    #[arg(long, value_name = "NAME=PORT", value_parser = named_port)]
-    pub(super) named_port: Vec<(String, u16)>,
+    /// Port that a policy of Cilium calls by name, `http=8080`, `dns=53/udp`; may be given several times
+    #[arg(long, value_name = "NAME=PORT[/PROTOCOL]", value_parser = named_port)]
+    pub(super) named_port: Vec<(String, NamedPort)>,
 
     /// No proxy stands in front: Istio's remote addresses are those of whoever connects
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use underseal_policy::{
-    ConvertOptions, Document, LoadError, Note, Outcome, PolicyFile, convert, examine,
+    ConvertOptions, Document, LoadError, NamedPort, Note, Outcome, PolicyFile, convert, examine,
 };
 
 use super::arguments::{ConvertArgs, Format};
@@ -37,11 +37,11 @@ pub(super) fn run(args: &ConvertArgs) -> Result<(), Failure> {
 /// [`Exit::Usage`] when a port has two numbers.
 fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
     let named_ports: BTreeMap<_, _> = args.named_port.iter().cloned().collect();
-    let twice = |(name, port): &&(String, u16)| named_ports.get(name) != Some(port);
+    let twice = |(name, port): &&(String, NamedPort)| named_ports.get(name) != Some(port);
     if let Some((name, _)) = args.named_port.iter().find(twice) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("`--named-port {name}` is given with two numbers"),
+            format!("`--named-port {name}` is given with two ports"),
             "convert the policies of those workloads apart",
         ));
     }

@@ -21,13 +21,38 @@ pub struct ConvertOptions {
     pub host_blocks: Vec<String>,
     /// The ports that policies of Cilium call by name, in lower case: those of the containers that are
     /// asked.
-    pub named_ports: BTreeMap<String, u16>,
+    pub named_ports: BTreeMap<String, NamedPort>,
     /// Whether no proxy stands in front: then Istio's `remoteIpBlocks` and `remote.ip` are of whoever
     /// connects.
     pub no_trusted_proxies: bool,
     /// Files with the keys of issuers, by the address that Istio fetches them from, or by the issuer
     /// that it would ask.
     pub jwks: BTreeMap<String, String>,
+}
+
+/// A port of a container, as its pod declares it: a name stands for a number and what carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedPort {
+    /// Kubernetes' default.
+    Tcp(u16),
+    /// Declared with `protocol: UDP`.
+    Udp(u16),
+}
+
+impl NamedPort {
+    pub(super) const fn number(self) -> u16 {
+        match self {
+            Self::Tcp(number) | Self::Udp(number) => number,
+        }
+    }
+
+    /// As rules say it.
+    pub(super) const fn transport(self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Udp(_) => "udp",
+        }
+    }
 }
 
 impl Default for ConvertOptions {

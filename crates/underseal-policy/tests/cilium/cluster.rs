@@ -220,7 +220,7 @@ fn is_asked(ports: &Value, sent: &Sent, with_rules: bool) -> bool {
     })
 }
 
-/// The port of every container that is called by name.
+/// The port of every container that is called by name, of TCP.
 pub(crate) const HTTP: u16 = 8080;
 
 /// `strconv.ParseUint(port, 0, 16)`, whose zero before a number says that it is octal, for what is not
@@ -232,17 +232,19 @@ fn is_port(port: &Value, sent: &Sent) -> bool {
         Some("UDP") => sent.is_udp,
         other => panic!("a protocol that is not converted: {other:?}"),
     };
-    is_carried && is_number(port, sent.port)
+    is_carried && is_number(port, sent)
 }
 
-fn is_number(port: &Value, asked: u16) -> bool {
+fn is_number(port: &Value, sent: &Sent) -> bool {
+    let asked = sent.port;
     let written = |value: &Value| match value {
         Value::Number(number) => number.to_string(),
         other => other.as_str().expect("a port").to_owned(),
     };
     let text = written(&port["port"]);
     if text.bytes().any(|b| b.is_ascii_alphabetic()) {
-        return asked == HTTP;
+        // A container's port has one protocol, and a name of it is found under no other.
+        return asked == HTTP && !sent.is_udp;
     }
     let first = match text.strip_prefix('0') {
         Some(octal) if !octal.is_empty() => u16::from_str_radix(octal, 8),

@@ -15,13 +15,13 @@ use serde_json::Value;
 use underseal_http::{ReadOptions, Scratch, http1};
 use underseal_policy::model::Direction;
 use underseal_policy::{
-    Connection, ConvertOptions, Document, Fact, Labels, Matcher, Outcome, PolicyFile, Transport,
-    Verdict, examine,
+    Connection, ConvertOptions, Document, Fact, Labels, Matcher, NamedPort, Outcome, PolicyFile,
+    Transport, Verdict, examine,
 };
 
 fn options() -> ConvertOptions {
     let names = ["http", "http-80", "http-8080"].into_iter();
-    let names = names.map(|name| (name.to_owned(), cluster::HTTP));
+    let names = names.map(|name| (name.to_owned(), NamedPort::Tcp(cluster::HTTP)));
     ConvertOptions {
         trust_domain: Some("corp".to_owned()),
         trust_domain_aliases: vec!["old".to_owned()],

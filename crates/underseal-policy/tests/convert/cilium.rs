@@ -1,7 +1,9 @@
 //! Cilium's policies.
 
 use underseal_policy::model::{Direction, Source};
-use underseal_policy::{Connection, ConvertOptions, Labels, Matcher, Transport, Verdict, convert};
+use underseal_policy::{
+    Connection, ConvertOptions, Labels, Matcher, NamedPort, Transport, Verdict, convert,
+};
 
 use crate::{CILIUM, check, converted, file, has, options, refused, refused_with};
 
@@ -175,6 +177,39 @@ spec:
             .iter()
             .all(|carrier| is_allowed(5686, *carrier))
     );
+}
+
+#[test]
+fn a_port_by_name_has_the_protocol_of_its_container() {
+    let text = "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: p, namespace: shop }
+spec:
+  endpointSelector: {}
+  ingress:
+  - toPorts:
+    - ports: [{ port: http }, { port: dns, protocol: ANY }]
+";
+    let mut options = options();
+    let dns = NamedPort::Udp(53);
+    options.named_ports.insert("dns".to_owned(), dns);
+    let converted = convert(&[file(text)], &options).expect("converts");
+    let matcher = Matcher::new(&converted.policies, &shop(), Direction::Ingress).expect("valid");
+    for (port, transport, verdict) in [
+        (8080, Transport::Tcp, Verdict::Allow),
+        (8080, Transport::Udp, Verdict::Deny),
+        (53, Transport::Udp, Verdict::Allow),
+        (53, Transport::Tcp, Verdict::Deny),
+    ] {
+        let connection = Connection {
+            port,
+            transport,
+            ..Connection::default()
+        };
+        let decision = matcher.decide(&connection, None);
+        assert_eq!(decision.verdict, verdict, "{port} {transport:?}");
+    }
 }
 
 fn shop() -> Labels {

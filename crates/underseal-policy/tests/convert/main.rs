@@ -12,14 +12,14 @@ mod widening;
 
 use std::path::Path;
 
-use underseal_policy::{ConvertOptions, PolicyFile, convert, load_all};
+use underseal_policy::{ConvertOptions, NamedPort, PolicyFile, convert, load_all};
 
 pub(crate) fn options() -> ConvertOptions {
     ConvertOptions {
         trust_domain: Some("corp".to_owned()),
         cluster_blocks: vec!["10.0.0.0/8".to_owned()],
         host_blocks: vec!["192.0.2.1".to_owned()],
-        named_ports: [("http".to_owned(), 8080)].into(),
+        named_ports: [("http".to_owned(), NamedPort::Tcp(8080))].into(),
         ..ConvertOptions::default()
     }
 }

@@ -103,6 +103,11 @@ fn what_cannot_be_said_of_cilium_s_rules_is_refused_by_name() {
             "a range has no names of ports: `http`",
         ),
         (
+            "port: '5432'",
+            "port: http, protocol: UDP",
+            "matches nothing: `http` is a port of tcp",
+        ),
+        (
             "fromCIDR: [10.0.0.0/8]",
             "fromCIDR: [10.0.0.0/8]\n    authentication: { mode: required }",
             "a proof of those that no endpoints name",

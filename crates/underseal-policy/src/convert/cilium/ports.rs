@@ -56,9 +56,16 @@ impl Conversion<'_> {
         };
         let port = self.reader.required(value, &mut fields, "port")?;
         let end = fields.take("endPort");
-        let first = self.port(&port, end.is_some())?;
+        let text = self.reader.text(&port);
+        if let Some(name) = name(&text) {
+            return match &end {
+                Some(_) => self.no_name_in_range(&port, &name),
+                None => self.named_port(&port, &name, transport),
+            };
+        }
+        let first = self.number(&port, &text)?;
         let last = match &end {
-            Some(end) => self.port(end, true)?,
+            Some(end) => self.end_port(end)?,
             None => first,
         };
         if last < first || last - first >= MAX_RANGE {
@@ -91,14 +98,16 @@ impl Conversion<'_> {
         }
     }
 
-    /// A port, by its number or, outside of a range, by its name.
-    fn port(&mut self, value: &Value<'_>, in_range: bool) -> Option<u16> {
+    fn end_port(&mut self, value: &Value<'_>) -> Option<u16> {
         let text = self.reader.text(value);
-        // As Cilium tells them: `0x50` is a name.
-        if text.bytes().any(|b| b.is_ascii_alphabetic()) {
-            return self.named_port(value, &text, in_range);
+        match name(&text) {
+            Some(name) => self.no_name_in_range(value, &name),
+            None => self.number(value, &text),
         }
-        match check_value("ports", &text) {
+    }
+
+    fn number(&mut self, value: &Value<'_>, text: &str) -> Option<u16> {
+        match check_value("ports", text) {
             Ok(()) => text.parse().ok(),
             Err(message) => {
                 if !text.is_empty() {
@@ -109,12 +118,30 @@ impl Conversion<'_> {
         }
     }
 
-    fn named_port(&mut self, value: &Value<'_>, name: &str, in_range: bool) -> Option<u16> {
-        let name = name.to_ascii_lowercase();
-        let port = self.options.named_ports.get(&name).copied();
-        let message = match port {
-            Some(_) if in_range => format!("a range has no names of ports: `{name}`"),
-            Some(port) => return Some(port),
+    fn no_name_in_range<T>(&mut self, value: &Value<'_>, name: &str) -> Option<T> {
+        let message = format!("a range has no names of ports: `{name}`");
+        self.reader.fault(value, message);
+        None
+    }
+
+    /// The port of a name, which is that of one protocol: under another the cluster finds no port.
+    fn named_port(
+        &mut self,
+        value: &Value<'_>,
+        name: &str,
+        asked_for: Option<&'static str>,
+    ) -> Option<Ports> {
+        let message = match self.options.named_ports.get(name).copied() {
+            Some(port) if asked_for.is_none_or(|asked_for| asked_for == port.transport()) => {
+                return Some(Ports {
+                    transport: Some(port.transport()),
+                    ports: vec![port.number().to_string()],
+                });
+            }
+            Some(port) => format!(
+                "matches nothing: `{name}` is a port of {}; if it is not, give `--named-port {name}=PORT/PROTOCOL`",
+                port.transport()
+            ),
             None => format!(
                 "a port by name, whose number is not known: give `--named-port {name}=PORT`"
             ),
@@ -122,4 +149,10 @@ impl Conversion<'_> {
         self.reader.fault(value, message);
         None
     }
+}
+
+/// The name of a port, in lower case, where it is none by number. As Cilium tells them: `0x50` is a name.
+fn name(text: &str) -> Option<String> {
+    let is_name = text.bytes().any(|b| b.is_ascii_alphabetic());
+    is_name.then(|| text.to_ascii_lowercase())
 }

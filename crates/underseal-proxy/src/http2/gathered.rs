@@ -95,7 +95,7 @@ impl Inner {
         })
     }
 
-    /// Takes bytes of `bufs`: at least one, if there are any.
+    /// Takes bytes of `bufs`: at least one, if there are any; and none behind one that was left.
     fn poll_gather(
         &mut self,
         cx: &mut Context<'_>,
@@ -104,7 +104,15 @@ impl Inner {
         if self.chunk.is_full() {
             ready!(self.poll_send_some(cx))?;
         }
-        Poll::Ready(Ok(bufs.iter().map(|buf| self.chunk.append(buf)).sum()))
+        let mut taken = 0;
+        for buf in bufs {
+            let appended = self.chunk.append(buf);
+            taken += appended;
+            if appended < buf.len() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(taken))
     }
 }
 
@@ -217,6 +225,21 @@ mod tests {
         let (_, read) = tokio::join!(send, far.read_exact(&mut all));
         read.expect("all of it");
         assert!(all == bytes);
+    }
+
+    #[tokio::test]
+    async fn a_head_of_a_frame_and_its_payload_stay_together() {
+        let (gathered, _far) = pair().await;
+        let mut inner = gathered.0.borrow_mut();
+        // What a slow peer leaves: some was sent, and there are four bytes of the buffer behind the rest.
+        inner.chunk.append(&vec![7; 256 * 1024 - 4]);
+        inner.chunk.consume(16);
+        let (head, payload) = ([1; 9], [2; 100]);
+        let bufs = [IoSlice::new(&head), IoSlice::new(&payload)];
+        let taken = poll_fn(|cx| inner.poll_gather(cx, &bufs)).await;
+        assert_eq!(taken.expect("memory"), 20);
+        let expected = [&[7][..], &[1; 9], &[2; 11]].concat();
+        assert!(inner.chunk.bytes().ends_with(&expected));
     }
 
     #[tokio::test]

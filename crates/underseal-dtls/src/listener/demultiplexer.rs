@@ -442,9 +442,12 @@ impl Demultiplexer {
         self.tell(Event::Ended { peer, why });
     }
 
+    /// Gives up the route of a client, unless something else of it is here: what was may end while its
+    /// next handshake is under way.
     fn forget(&self, address: SocketAddr) {
         if let Some(member) = &self.member
             && self.table.at(address).is_none()
+            && !self.handshakes.contains_key(&address)
         {
             member.forget(address);
         }

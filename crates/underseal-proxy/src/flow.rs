@@ -193,9 +193,12 @@ impl Flow {
         std::mem::replace(&mut self.head, head)
     }
 
-    /// Whether what is read into [`Flow::chunk`] comes behind all that was read before.
-    pub(crate) fn may_read_ahead(&self) -> bool {
-        !self.is_spliced
+    /// Whether more may be read into [`Flow::chunk`] while the sink takes nothing. Not behind what is
+    /// in the pipe; nor what is to go there, because a splice begins where the chunk is empty, and one
+    /// that is filled up whenever a slow sink took a part of it never is.
+    pub(crate) fn may_read_ahead(&self, source: &mut Stream, sink: &mut Stream) -> bool {
+        let is_to_splice = self.to_splice().is_some() && can_splice(source, sink);
+        !self.is_spliced && !is_to_splice
     }
 
     /// Whether the sink has been given anything since the last head was put before it.
@@ -310,14 +313,19 @@ impl Flow {
         source: &'s mut impl Origin,
         sink: &mut Stream,
     ) -> Option<(&'s mut Stream, u64)> {
-        let len = match self.body {
-            Body::Length(left) if self.is_spliced || left >= LONG => left,
-            Body::UntilClose if self.is_bulk => u64::MAX,
-            _ => return None,
-        };
+        let len = self.to_splice()?;
         let source = source.stream()?;
         let splices = self.chunk.is_empty() && can_splice(source, sink) && self.pipe.open();
         splices.then_some((source, len))
+    }
+
+    /// How much of the body is to come that is worth a pipe, where both ends splice.
+    fn to_splice(&self) -> Option<u64> {
+        match self.body {
+            Body::Length(left) if self.is_spliced || left >= LONG => Some(left),
+            Body::UntilClose if self.is_bulk => Some(u64::MAX),
+            _ => None,
+        }
     }
 
     /// Writes what is in the pipe.

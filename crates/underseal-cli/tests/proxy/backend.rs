@@ -37,7 +37,11 @@ impl Backend {
         Self::on(listener, serve)
     }
 
-    fn on(listener: TcpListener, serve: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+    /// Serves each connection of `listener`.
+    pub(crate) fn on(
+        listener: TcpListener,
+        serve: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
         let heads = Arc::new(Mutex::new(Vec::new()));

@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use underseal_testkit::Suite;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Connection};
 use crate::client::Client;
 use crate::harness::{Proxy, Start};
 
@@ -112,6 +112,60 @@ fn long_bodies_of_plain_connections_are_spliced_both_ways() {
     let line = proxy.logged(|line| line["bytes_in"] == LEN);
     assert_eq!(line["bytes_out"], LEN);
     assert_eq!(backend.connections(), 1);
+}
+
+/// A body of [`LEN`], in small pieces with time between them.
+fn read_slowly(connection: &mut Connection) -> Vec<u8> {
+    let mut body = Vec::new();
+    while body.len() < LEN {
+        thread::sleep(Duration::from_millis(1));
+        let piece = connection.read((LEN - body.len()).min(8192));
+        if piece.is_empty() {
+            break;
+        }
+        body.extend(piece);
+    }
+    body
+}
+
+/// Takes what it is sent slower than anybody sends it: it reads in small pieces, has room for little and,
+/// since segments are short, so has who sends to it. What stands behind its first request waits.
+fn slow() -> Backend {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let socket = socket2::SockRef::from(&listener);
+    socket.set_recv_buffer_size(8192).expect("an option");
+    socket.set_tcp_mss(536).expect("an option");
+    Backend::on(listener, |connection| {
+        while let Some(head) = connection.head() {
+            if head.starts_with("GET ") {
+                thread::sleep(Duration::from_millis(300));
+                connection.send(ok(b"first"));
+                continue;
+            }
+            let is_whole = read_slowly(connection) == pattern(LEN);
+            connection.send(ok(if is_whole { b"whole" } else { b"other" }));
+        }
+    })
+}
+
+/// A request, and an upload whose beginning is read ahead while the first is answered.
+fn request_and_upload() -> Vec<u8> {
+    let mut requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+    post(&mut requests, &pattern(LEN));
+    requests
+}
+
+#[test]
+fn an_upload_is_spliced_although_its_backend_is_slow() {
+    let backend = slow();
+    let proxy = start(&backend, &[]).plain().start();
+    let mut tcp = proxy.tcp();
+    tcp.write_all(&request_and_upload()).expect("send");
+    for answer in ["first", "whole"] {
+        assert_eq!(read_response(&mut tcp, 5), answer.as_bytes());
+    }
+    let bytes = spliced(&proxy, "client", "rx");
+    assert!(is_most(bytes), "{bytes}");
 }
 
 #[test]
@@ -292,6 +346,20 @@ fn bodies_that_the_kernel_opens_and_seals_are_spliced_both_ways() {
             assert!(are_spliced, "{suite:?}: {bytes} of {direction}");
         }
     }
+}
+
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn an_upload_that_the_kernel_opens_is_spliced_although_its_backend_is_slow() {
+    let backend = slow();
+    let proxy = start(&backend, &["--offload", "kernel"]).start();
+    let mut client = connect(&proxy, Suite::Tls13Aes128);
+    client.send(request_and_upload());
+    for answer in ["first", "whole"] {
+        assert_eq!(client.response().body, answer.as_bytes());
+    }
+    let bytes = spliced(&proxy, "client", "rx");
+    assert!(is_most(bytes), "{bytes}");
 }
 
 #[test]

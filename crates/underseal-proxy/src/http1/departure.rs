@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
@@ -17,25 +17,27 @@ use crate::stream::Stream;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Left;
 
-/// Ready when the client has left: by a reset, or by the end of what it sends, unless it `may_end` that
-/// and read on. To see that, what it sends is read ahead, into `read`, as far as there is room: it is
-/// more of its request, or the next one.
-pub(super) fn poll_left(
+/// Reads once ahead of what the client sends, into `read`, if there is room: it is more of its request,
+/// or the next one. Pending when nothing is to be read now.
+///
+/// # Errors
+/// [`Left`] if the client has left: by a reset, or by the end of what it sends, unless it `may_end` that
+/// and read on.
+pub(super) fn poll_ahead(
     cx: &mut Context<'_>,
     client: &mut Stream,
     read: &mut Chunk,
     may_end: bool,
-) -> Poll<Left> {
-    while !read.is_full() {
-        match read.poll_fill(cx, Pin::new(client)) {
-            Poll::Ready(Ok(0)) if may_end => break,
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Left),
-            Poll::Ready(Ok(_)) => {}
-            Poll::Pending => break,
-        }
+) -> Poll<Result<(), Left>> {
+    if read.is_full() {
+        return Poll::Pending;
     }
-    read.settle();
-    Poll::Pending
+    match read.poll_fill(cx, Pin::new(client)) {
+        Poll::Ready(Ok(0)) if may_end => Poll::Pending,
+        Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Left)),
+        Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    }
 }
 
 /// Tells of a client whose bytes nobody reads, because they pass through a pipe and that is full.
@@ -110,7 +112,11 @@ pub(super) async fn unless_left<F: Future>(
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        poll_left(cx, client, read, may_end).map(Err)
+        loop {
+            if let Err(left) = ready!(poll_ahead(cx, client, read, may_end)) {
+                return Poll::Ready(Err(left));
+            }
+        }
     })
     .await
 }

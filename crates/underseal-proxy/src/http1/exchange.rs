@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::io::AsyncWrite as _;
 
 pub(super) use self::finished::Finished;
-use super::departure::{Hangup, poll_left};
+use super::departure::{Hangup, Left, poll_ahead};
 use super::link::{Far, Link};
 use super::request::Prepared;
 use super::response::{self, Response};
@@ -157,11 +157,17 @@ impl<'a> Exchange<'a> {
             return false;
         }
         let may_end = self.may_end;
-        if self.upload == Upload::Going && !self.link.may_read_ahead() {
-            let hangup = self.hangup.get_or_insert_default();
-            return hangup.poll_left(cx, client, may_end).is_ready();
+        // Asked anew each time: what is read last may be what stood before a splice.
+        while self.upload != Upload::Going || self.link.may_read_ahead(client) {
+            match poll_ahead(cx, client, self.link.chunk(), may_end) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(Left)) => return true,
+                Poll::Pending => return false,
+            }
         }
-        poll_left(cx, client, self.link.chunk(), may_end).is_ready()
+        self.link.chunk().settle();
+        let hangup = self.hangup.get_or_insert_default();
+        hangup.poll_left(cx, client, may_end).is_ready()
     }
 
     fn advance(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {

@@ -134,10 +134,11 @@ impl Link {
         }
     }
 
-    /// Whether what is read there comes behind all that was read before.
-    pub(super) fn may_read_ahead(&self) -> bool {
+    /// Whether more of the client may be read there: it comes behind all that was read before, and is
+    /// not to be spliced.
+    pub(super) fn may_read_ahead(&mut self, client: &mut Stream) -> bool {
         match self {
-            Self::Http1 { up, .. } => up.may_read_ahead(),
+            Self::Http1 { backend, up } => up.may_read_ahead(client, &mut backend.stream),
             Self::Translated(_) => true,
         }
     }

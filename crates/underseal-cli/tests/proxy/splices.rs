@@ -339,11 +339,12 @@ fn bodies_that_the_kernel_opens_and_seals_are_spliced_both_ways() {
             post(client.tls(), b"short");
             assert_eq!(client.response().body, b"short");
         }
-        // An upload that comes with the end of the handshake is read by the engine that made it.
-        for (direction, least) in [("rx", 1), ("tx", 2)] {
-            let bytes = spliced(&proxy, "client", direction);
-            let are_spliced = bytes >= least * (LEN - 512 * 1024) && bytes <= 2 * LEN;
-            assert!(are_spliced, "{suite:?}: {bytes} of {direction}");
+        for (side, direction) in [("client", "rx"), ("client", "tx")] {
+            let bytes = spliced(&proxy, side, direction);
+            assert!(
+                is_most(bytes / 2),
+                "{suite:?}: {bytes} of {side}, {direction}"
+            );
         }
     }
 }

@@ -315,6 +315,40 @@ fn a_backend_may_refuse_a_body_before_it_is_sent() {
     assert_eq!(client.response().status, 413);
 }
 
+/// Closing with input unread resets a connection, and what waits to be sent is lost.
+#[test]
+fn a_request_behind_the_last_one_does_not_cost_an_answer_that_is_read_late() {
+    let length = 400 * 1024;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    let backend = Backend::answering([head.as_bytes(), &vec![b'x'; length]].concat());
+    let late = Duration::from_millis(400);
+    for is_plain in [false, true] {
+        let start = Start::new(backend.address);
+        let start = if is_plain { start.plain() } else { start };
+        let proxy = start.start();
+        let last = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /next";
+        let rest = " HTTP/1.1\r\nHost: a\r\n\r\n";
+        let came = if is_plain {
+            let mut tcp = proxy.tcp();
+            tcp.write_all(last.as_bytes()).expect("send");
+            std::thread::sleep(late);
+            tcp.write_all(rest.as_bytes()).expect("send");
+            let mut came = Vec::new();
+            tcp.read_to_end(&mut came).expect("an orderly end");
+            came
+        } else {
+            let mut client = proxy.client();
+            client.send(last);
+            std::thread::sleep(late);
+            client.send(rest);
+            let (came, end) = client.rest();
+            end.expect("close_notify");
+            came
+        };
+        assert!(came.len() > length, "{} of {length} bytes", came.len());
+    }
+}
+
 #[test]
 fn plain_http_on_the_tls_port_is_told_so() {
     let proxy = Proxy::start(Backend::echo().address);

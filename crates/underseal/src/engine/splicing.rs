@@ -59,7 +59,8 @@ impl Connection {
         !is_looked_at && (by_kernel || self.is_to_move(Occasion::of_file(limit)))
     }
 
-    /// Sends up to `limit` bytes of a file from `offset`: `fill` reads them for the user engine.
+    /// Sends up to `limit` bytes of a file from `offset`: `fill` reads them for the user engine, and
+    /// where the kernel does not.
     /// Zero at the end of the file.
     pub(crate) fn send_file(
         &mut self,
@@ -78,7 +79,7 @@ impl Connection {
         let (tx, mut transport) = self.sending(transport);
         let sent = match tx {
             Transmit::User(tx) => tx.write_with(&mut transport, limit, fill),
-            Transmit::Kernel(tx) => tx.send_file(&mut transport, file, offset, limit),
+            Transmit::Kernel(tx) => tx.send_file(&mut transport, file, offset, limit, fill),
         }?;
         self.pass_ahead(sent);
         self.sent(sent);

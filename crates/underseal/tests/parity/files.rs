@@ -111,6 +111,42 @@ pub(crate) fn a_tokio_stream_sends_a_file_to_a_slow_reader(case: Case) {
     });
 }
 
+/// What cannot be read is the caller's fault, and not the connection's.
+pub(crate) fn a_source_that_cannot_be_read_costs_no_connection(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    let path = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(path.path(), b"content").unwrap();
+    let write_only = File::options().write(true).open(path.path()).unwrap();
+    let directory = File::open("/").unwrap();
+    let (pipe, write_end) = std::io::pipe().unwrap();
+    for (at, file) in [
+        (0, &write_only),
+        (0, &directory),
+        (1 << 63, &path.as_file().try_clone().unwrap()),
+    ] {
+        stream.send_file(file, at..u64::MAX).unwrap_err();
+        stream.write_all(b"a").unwrap();
+    }
+    stream.splice_from(&write_end, 10).unwrap_err();
+    stream.splice_from(&directory, 10).unwrap_err();
+    stream.write_all(b"b").unwrap();
+    drop(pipe);
+    stream.shutdown().unwrap();
+    assert_eq!(peer.receive_data(), (b"aaab".to_vec(), true));
+}
+
+/// There are files that can be read, and not spliced.
+pub(crate) fn a_file_that_cannot_be_spliced_is_read(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    let file = File::open("/proc/self/environ").unwrap();
+    let expected = std::fs::read("/proc/self/environ").unwrap();
+    let peer = thread::spawn(move || peer.receive_data());
+    let sent = stream.send_file(&file, 0..u64::MAX).unwrap();
+    assert_eq!(sent, expected.len() as u64);
+    stream.shutdown().unwrap();
+    assert!(peer.join().unwrap() == (expected, true));
+}
+
 /// From an odd offset to the end.
 pub(crate) fn a_file_of_64_mib_is_sent(case: Case) {
     const MIB_64: usize = 64 << 20;

@@ -178,6 +178,8 @@ macro_rules! of_each_version {
             }
             files {
                 files_and_writes_take_turns
+                a_source_that_cannot_be_read_costs_no_connection
+                a_file_that_cannot_be_spliced_is_read
                 a_tokio_stream_sends_a_file_to_a_slow_reader
             }
             more {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::io::retry_on_intr;
 use rustix::net::SendFlags;
 use underseal_record::{
@@ -18,6 +19,7 @@ use super::calls::DONTWAIT;
 use super::departure::Departure;
 use super::{calls, keys, unpushed};
 use crate::Error;
+use crate::buffers;
 use crate::engine::{KeyUpdateRequest, MAX_SLICES, Spliced};
 use crate::offload::Refusal;
 use crate::transport::Transport;
@@ -182,6 +184,7 @@ impl Transmit {
         file: &File,
         offset: u64,
         len: u64,
+        fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let len = len.min(MAX_SENDFILE as u64) as usize;
         let len = self.ready_for_pages(transport, len)?;
@@ -194,7 +197,30 @@ impl Transmit {
         });
         // sendfile closes the last record, but where it could not tell that it was the last.
         self.open = sent != Ok(len);
-        self.checked(sent, 1)
+        match sent {
+            Err(errno) if !is_shortage(errno) => self.send_unspliced(transport, len, errno, fill),
+            sent => self.checked(sent, 1),
+        }
+    }
+
+    /// After a sendfile that failed with `errno` and moved nothing: for the file if it cannot be read,
+    /// which costs the connection nothing. `EINVAL` is what files say that can be read and not spliced,
+    /// as some of /proc.
+    fn send_unspliced(
+        &mut self,
+        transport: &mut impl Transport,
+        len: usize,
+        errno: Errno,
+        mut fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut lent = buffers::lend();
+        let len = len.min(lent.len());
+        let filled = fill(&mut lent[..len], 0)?;
+        if errno != Errno::INVAL {
+            return self.checked(Err(errno), 0);
+        }
+        let slices = [IoSlice::new(&lent[..filled])];
+        self.write(transport, ContentType::APPLICATION_DATA, &slices, false)
     }
 
     /// Sends up to `len` bytes out of `pipe`, without copying them.
@@ -214,6 +240,7 @@ impl Transmit {
         match spliced {
             Ok(Spliced::PipeNotReady) => Ok(Spliced::PipeNotReady),
             Ok(Spliced::Moved(n)) => self.checked(Ok(n), SPLICED_RECORDS).map(Spliced::Moved),
+            Err(errno) if is_refused_pipe(pipe) => Err(errno.into()),
             Err(errno) => self.checked(Err(errno), 0).map(Spliced::Moved),
         }
     }
@@ -430,7 +457,7 @@ impl Transmit {
                 Ok(sent)
             }
             Err(errno) => {
-                if !matches!(errno, Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS) {
+                if !is_shortage(errno) {
                     self.break_off();
                 }
                 Err(errno.into())
@@ -446,6 +473,19 @@ impl Queued {
             Self::KeyUpdate(request) => request.message().len(),
         }
     }
+}
+
+/// Whether a socket says so that is full, or has no memory, and goes on later.
+fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS)
+}
+
+/// Whether splice(2) takes nothing out of `pipe`, whatever the socket: it is none, or its other end.
+fn is_refused_pipe(pipe: BorrowedFd<'_>) -> bool {
+    let is_pipe = fstat(pipe).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_fifo());
+    let is_write_only =
+        fcntl_getfl(pipe).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::WRONLY);
+    !is_pipe || is_write_only
 }
 
 fn refused(refusal: Refusal) -> Error {

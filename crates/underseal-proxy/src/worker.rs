@@ -27,7 +27,7 @@ pub struct Settings {
     pub targets: Arc<TargetSettings>,
 }
 
-/// One of each on a thread. Below [`connection`] and the faces for clients, what needs one of them
+/// One of each on a thread. Below `connection` and the faces for clients, what needs one of them
 /// is given that one.
 pub struct Worker {
     pub(crate) process: Process,

@@ -230,16 +230,16 @@ mod tests {
     #[tokio::test]
     async fn a_head_of_a_frame_and_its_payload_stay_together() {
         let (gathered, _far) = pair().await;
-        let mut inner = gathered.0.borrow_mut();
         // What a slow peer leaves: some was sent, and there are four bytes of the buffer behind the rest.
-        inner.chunk.append(&vec![7; 256 * 1024 - 4]);
-        inner.chunk.consume(16);
+        let left = vec![7; 256 * 1024 - 4];
+        gathered.0.borrow_mut().chunk.append(&left);
+        gathered.0.borrow_mut().chunk.consume(16);
         let (head, payload) = ([1; 9], [2; 100]);
         let bufs = [IoSlice::new(&head), IoSlice::new(&payload)];
-        let taken = poll_fn(|cx| inner.poll_gather(cx, &bufs)).await;
+        let taken = poll_fn(|cx| gathered.0.borrow_mut().poll_gather(cx, &bufs)).await;
         assert_eq!(taken.expect("memory"), 20);
         let expected = [&[7][..], &[1; 9], &[2; 11]].concat();
-        assert!(inner.chunk.bytes().ends_with(&expected));
+        assert!(gathered.0.borrow().chunk.bytes().ends_with(&expected));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! Lines are collected per worker and written together, at the latest by the sweep after they were
 //! made; a busy worker thus makes one write for many requests. Strings that clients chose go
 //! through `serde_json`, which escapes quotes, control characters and line breaks. What a line says
-//! is in [`line`].
+//! is in `line`.
 
 pub mod line;
 

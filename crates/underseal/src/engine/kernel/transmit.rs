@@ -1,11 +1,12 @@
 //! The sending direction of a kernel TLS socket.
 
+mod source;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::io::retry_on_intr;
 use rustix::net::SendFlags;
 use underseal_record::{
@@ -19,7 +20,6 @@ use super::calls::DONTWAIT;
 use super::departure::Departure;
 use super::{calls, keys, unpushed};
 use crate::Error;
-use crate::buffers;
 use crate::engine::{KeyUpdateRequest, MAX_SLICES, Spliced};
 use crate::offload::Refusal;
 use crate::transport::Transport;
@@ -203,26 +203,6 @@ impl Transmit {
         }
     }
 
-    /// After a sendfile that failed with `errno` and moved nothing: for the file if it cannot be read,
-    /// which costs the connection nothing. `EINVAL` is what files say that can be read and not spliced,
-    /// as some of /proc.
-    fn send_unspliced(
-        &mut self,
-        transport: &mut impl Transport,
-        len: usize,
-        errno: Errno,
-        mut fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let mut lent = buffers::lend();
-        let len = len.min(lent.len());
-        let filled = fill(&mut lent[..len], 0)?;
-        if errno != Errno::INVAL {
-            return self.checked(Err(errno), 0);
-        }
-        let slices = [IoSlice::new(&lent[..filled])];
-        self.write(transport, ContentType::APPLICATION_DATA, &slices, false)
-    }
-
     /// Sends up to `len` bytes out of `pipe`, without copying them.
     #[doc(alias = "splice")]
     pub(crate) fn splice_from(
@@ -240,7 +220,7 @@ impl Transmit {
         match spliced {
             Ok(Spliced::PipeNotReady) => Ok(Spliced::PipeNotReady),
             Ok(Spliced::Moved(n)) => self.checked(Ok(n), SPLICED_RECORDS).map(Spliced::Moved),
-            Err(errno) if is_refused_pipe(pipe) => Err(errno.into()),
+            Err(errno) if source::is_refused_pipe(pipe) => Err(errno.into()),
             Err(errno) => self.checked(Err(errno), 0).map(Spliced::Moved),
         }
     }
@@ -478,14 +458,6 @@ impl Queued {
 /// Whether a socket says so that is full, or has no memory, and goes on later.
 fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS)
-}
-
-/// Whether splice(2) takes nothing out of `pipe`, whatever the socket: it is none, or its other end.
-fn is_refused_pipe(pipe: BorrowedFd<'_>) -> bool {
-    let is_pipe = fstat(pipe).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_fifo());
-    let is_write_only =
-        fcntl_getfl(pipe).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::WRONLY);
-    !is_pipe || is_write_only
 }
 
 fn refused(refusal: Refusal) -> Error {

@@ -153,14 +153,7 @@ spec:
 ";
     let converted = convert(&[file(text)], &options()).expect("converts");
     let matcher = Matcher::new(&converted.policies, &shop(), Direction::Ingress).expect("valid");
-    let is_allowed = |port, transport| {
-        let connection = Connection {
-            port,
-            transport,
-            ..Connection::default()
-        };
-        matcher.decide(&connection, None).verdict == Verdict::Allow
-    };
+    let is_allowed = |port, transport| verdict(&matcher, port, transport) == Verdict::Allow;
     let [tcp, udp, unknown] = [Transport::Tcp, Transport::Udp, Transport::Unknown];
     for (port, allowed) in [(5684, vec![tcp]), (5685, vec![udp])] {
         for transport in [tcp, udp, unknown] {
@@ -196,20 +189,25 @@ spec:
     options.named_ports.insert("dns".to_owned(), dns);
     let converted = convert(&[file(text)], &options).expect("converts");
     let matcher = Matcher::new(&converted.policies, &shop(), Direction::Ingress).expect("valid");
-    for (port, transport, verdict) in [
+    for (port, transport, expected) in [
         (8080, Transport::Tcp, Verdict::Allow),
         (8080, Transport::Udp, Verdict::Deny),
         (53, Transport::Udp, Verdict::Allow),
         (53, Transport::Tcp, Verdict::Deny),
     ] {
-        let connection = Connection {
-            port,
-            transport,
-            ..Connection::default()
-        };
-        let decision = matcher.decide(&connection, None);
-        assert_eq!(decision.verdict, verdict, "{port} {transport:?}");
+        let decided = verdict(&matcher, port, transport);
+        assert_eq!(decided, expected, "{port} {transport:?}");
     }
+}
+
+/// Of a connection of which nothing else is known.
+fn verdict(matcher: &Matcher, port: u16, transport: Transport) -> Verdict {
+    let connection = Connection {
+        port,
+        transport,
+        ..Connection::default()
+    };
+    matcher.decide(&connection, None).verdict
 }
 
 fn shop() -> Labels {

@@ -19,6 +19,7 @@ mod exporters;
 mod files;
 mod first_data;
 mod floods;
+mod full;
 mod gathering;
 mod key_updates;
 mod lingering;

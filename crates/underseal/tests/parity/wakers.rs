@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::bad_records::{HEADERS, Spoil};
 use crate::case::Case;
 use crate::connect::{Peer, TokioServer, on_tokio, pattern};
 use crate::counts::little_room;
+use crate::full::while_full;
 use crate::no_rekey::can_rekey;
 use crate::programs::receive_data_record;
 
@@ -44,6 +46,8 @@ enum Waits {
 struct Waiting {
     writer: JoinHandle<std::io::Result<usize>>,
     reader: ReadHalf<TokioServer>,
+    /// Whether the writer's flush is done, and it waits in its shutdown.
+    flushed: Arc<AtomicBool>,
 }
 
 impl Waiting {
@@ -51,11 +55,17 @@ impl Waiting {
         little_room(stream.get_ref().0, peer.io());
         let (reader, writer) = split(stream);
         let pending = Arc::new(Notify::new());
-        let writer = tokio::spawn(noted(write(writer, waits), Arc::clone(&pending)));
+        let flushed = Arc::new(AtomicBool::new(false));
+        let writing = write(writer, waits, Arc::clone(&flushed));
+        let writer = tokio::spawn(noted(writing, Arc::clone(&pending)));
         // It is polled again while the peer's kernel still takes something.
         while timeout(SETTLED, pending.notified()).await.is_ok() {}
         assert!(!writer.is_finished());
-        Self { writer, reader }
+        Self {
+            writer,
+            reader,
+            flushed,
+        }
     }
 }
 
@@ -73,7 +83,11 @@ async fn noted<T>(future: impl Future<Output = T>, pending: Arc<Notify>) -> T {
 }
 
 /// Writes; returns how many bytes were taken.
-async fn write(mut stream: WriteHalf<TokioServer>, waits: Waits) -> std::io::Result<usize> {
+async fn write(
+    mut stream: WriteHalf<TokioServer>,
+    waits: Waits,
+    flushed: Arc<AtomicBool>,
+) -> std::io::Result<usize> {
     let data = pattern(MUCH);
     if waits == Waits::Write {
         stream.write_all(&data).await?;
@@ -92,6 +106,7 @@ async fn write(mut stream: WriteHalf<TokioServer>, waits: Waits) -> std::io::Res
     }
     if waits == Waits::Flush {
         stream.flush().await?;
+        flushed.store(true, Ordering::Relaxed);
     }
     stream.shutdown().await?;
     Ok(taken)
@@ -105,6 +120,11 @@ fn has_said_nothing(case: Case, waits: Waits) -> bool {
         Waits::Flush => case.engines.tx == Engine::User,
         Waits::Shutdown => false,
     }
+}
+
+/// Whether the kernel made room for a writer whose flush was to wait.
+fn had_room(case: Case, waits: Waits, flushed: &AtomicBool) -> bool {
+    waits == Waits::Flush && has_said_nothing(case, waits) && flushed.load(Ordering::Relaxed)
 }
 
 /// What the peer gets to the end of the stream, or to what `is_last` says: data, and the rest.
@@ -147,39 +167,49 @@ fn can_answer(case: Case) -> bool {
 
 /// The writer goes on and so does the reader, whichever call the writer waits in.
 fn a_writer_is_woken(case: Case, waits: Waits) {
-    on_tokio(async {
-        let (stream, mut peer) = case.tokio_server().await;
-        let Waiting { writer, mut reader } = Waiting::new(stream, &mut peer, waits).await;
-        let answer = ask(case, &mut peer);
-        peer.send(APPLICATION_DATA, b"x");
-        // It has handled the question, too, when it has read this.
-        let read = timeout(PATIENCE, reader.read_u8()).await.unwrap();
-        assert_eq!(read.unwrap(), b'x');
-        let waits_again = Arc::new(Notify::new());
-        let reading = noted(
-            async move { reader.read_u8().await },
-            Arc::clone(&waits_again),
-        );
-        let reading = tokio::spawn(reading);
-        waits_again.notified().await;
-        let drained = spawn_blocking(move || {
-            let drained = drain(&mut peer, |kind, payload| {
-                kind == ALERT && payload == [1, 0]
-            });
-            (peer, drained)
+    while_full(|| on_tokio(a_writer_is_woken_once(case, waits)));
+}
+
+async fn a_writer_is_woken_once(case: Case, waits: Waits) -> Option<()> {
+    let (stream, mut peer) = case.tokio_server().await;
+    let Waiting {
+        writer,
+        mut reader,
+        flushed,
+    } = Waiting::new(stream, &mut peer, waits).await;
+    let answer = ask(case, &mut peer);
+    peer.send(APPLICATION_DATA, b"x");
+    // It has handled the question, too, when it has read this.
+    let read = timeout(PATIENCE, reader.read_u8()).await.unwrap();
+    assert_eq!(read.unwrap(), b'x');
+    let waits_again = Arc::new(Notify::new());
+    let reading = noted(
+        async move { reader.read_u8().await },
+        Arc::clone(&waits_again),
+    );
+    let reading = tokio::spawn(reading);
+    waits_again.notified().await;
+    if had_room(case, waits, &flushed) {
+        return None;
+    }
+    let drained = spawn_blocking(move || {
+        let drained = drain(&mut peer, |kind, payload| {
+            kind == ALERT && payload == [1, 0]
         });
-        let taken = timeout(PATIENCE, writer)
-            .await
-            .unwrap_or_else(|_| panic!("nobody wakes a writer in {waits:?}"));
-        let taken = taken.unwrap().unwrap();
-        let (peer, (data, rest)) = timeout(PATIENCE, drained).await.unwrap().unwrap();
-        assert!(data == pattern(MUCH)[..taken]);
-        let answers = has_said_nothing(case, waits).then_some(answer);
-        let expected: Vec<_> = answers.into_iter().chain([(ALERT, vec![1, 0])]).collect();
-        assert_eq!(rest, expected);
-        drop(peer);
-        assert!(timeout(PATIENCE, reading).await.unwrap().unwrap().is_err());
+        (peer, drained)
     });
+    let taken = timeout(PATIENCE, writer)
+        .await
+        .unwrap_or_else(|_| panic!("nobody wakes a writer in {waits:?}"));
+    let taken = taken.unwrap().unwrap();
+    let (peer, (data, rest)) = timeout(PATIENCE, drained).await.unwrap().unwrap();
+    assert!(data == pattern(MUCH)[..taken]);
+    let answers = has_said_nothing(case, waits).then_some(answer);
+    let expected: Vec<_> = answers.into_iter().chain([(ALERT, vec![1, 0])]).collect();
+    assert_eq!(rest, expected);
+    drop(peer);
+    assert!(timeout(PATIENCE, reading).await.unwrap().unwrap().is_err());
+    Some(())
 }
 
 pub(crate) fn an_answer_leaves_a_writer_its_wake_up(case: Case) {
@@ -207,7 +237,9 @@ pub(crate) fn an_answer_goes_out_although_the_writer_was_dropped(case: Case) {
     }
     on_tokio(async {
         let (stream, mut peer) = case.tokio_server().await;
-        let Waiting { writer, mut reader } = Waiting::new(stream, &mut peer, Waits::Write).await;
+        let Waiting {
+            writer, mut reader, ..
+        } = Waiting::new(stream, &mut peer, Waits::Write).await;
         let answer = ask(case, &mut peer);
         peer.send(APPLICATION_DATA, b"x");
         assert_eq!(reader.read_u8().await.unwrap(), b'x');
@@ -240,7 +272,9 @@ pub(crate) fn a_redirect_leaves_a_writer_its_wake_up(case: Case) {
             direction: Side::Egress,
         };
         other.attach(Filter::egress(program)).unwrap();
-        let Waiting { writer, mut reader } = Waiting::new(stream, &mut peer, Waits::Write).await;
+        let Waiting {
+            writer, mut reader, ..
+        } = Waiting::new(stream, &mut peer, Waits::Write).await;
         let reading = Arc::new(Notify::new());
         let reader = tokio::spawn(noted(
             async move { reader.read_u8().await },
@@ -317,30 +351,45 @@ pub(crate) fn a_waiting_reader_is_woken_for_the_first_redirect(case: Case) {
 /// The reader fails at what `spoil` makes of a record, and reads no more; the writer sends the alert
 /// that this gets and fails, too. One that has nothing more to say does not fail.
 fn a_failing_read(case: Case, waits: Waits, spoil: Spoil, alert: AlertDescription) {
-    on_tokio(async {
-        let (stream, mut peer) = case.tokio_server().await;
-        let Waiting { writer, mut reader } = Waiting::new(stream, &mut peer, waits).await;
-        let mut bad = peer.record(APPLICATION_DATA, b"bad");
-        spoil(&mut bad);
-        peer.send_bytes(&bad);
-        let failed = tokio::spawn(async move { (reader.read_u8().await, reader) });
-        let (read, reader) = timeout(PATIENCE, failed).await.unwrap().unwrap();
-        read.unwrap_err();
-        let drained = spawn_blocking(move || drain(&mut peer, |kind, _| kind == ALERT));
-        let written = timeout(PATIENCE, writer)
-            .await
-            .unwrap_or_else(|_| panic!("nobody wakes a writer in {waits:?}"));
-        assert_eq!(written.unwrap().is_err(), waits == Waits::Write);
-        let (data, rest) = timeout(PATIENCE, drained).await.unwrap().unwrap();
-        assert!(data == pattern(MUCH)[..data.len()]);
-        let expected = match has_said_nothing(case, waits) {
-            true => [2, alert.0],
-            false => [1, 0],
-        };
-        assert_eq!(rest, [(ALERT, expected.to_vec())]);
-        // Not before: where the kernel opens, the bad record is unread input, which resets.
-        drop(reader);
-    });
+    while_full(|| on_tokio(a_read_fails(case, waits, spoil, alert)));
+}
+
+async fn a_read_fails(
+    case: Case,
+    waits: Waits,
+    spoil: Spoil,
+    alert: AlertDescription,
+) -> Option<()> {
+    let (stream, mut peer) = case.tokio_server().await;
+    let Waiting {
+        writer,
+        mut reader,
+        flushed,
+    } = Waiting::new(stream, &mut peer, waits).await;
+    let mut bad = peer.record(APPLICATION_DATA, b"bad");
+    spoil(&mut bad);
+    peer.send_bytes(&bad);
+    let failed = tokio::spawn(async move { (reader.read_u8().await, reader) });
+    let (read, reader) = timeout(PATIENCE, failed).await.unwrap().unwrap();
+    read.unwrap_err();
+    if had_room(case, waits, &flushed) {
+        return None;
+    }
+    let drained = spawn_blocking(move || drain(&mut peer, |kind, _| kind == ALERT));
+    let written = timeout(PATIENCE, writer)
+        .await
+        .unwrap_or_else(|_| panic!("nobody wakes a writer in {waits:?}"));
+    assert_eq!(written.unwrap().is_err(), waits == Waits::Write);
+    let (data, rest) = timeout(PATIENCE, drained).await.unwrap().unwrap();
+    assert!(data == pattern(MUCH)[..data.len()]);
+    let expected = match has_said_nothing(case, waits) {
+        true => [2, alert.0],
+        false => [1, 0],
+    };
+    assert_eq!(rest, [(ALERT, expected.to_vec())]);
+    // Not before: where the kernel opens, the bad record is unread input, which resets.
+    drop(reader);
+    Some(())
 }
 
 pub(crate) fn a_failing_read_leaves_a_writer_its_wake_up(case: Case) {

@@ -8,11 +8,13 @@ mod cilium;
 mod istio;
 mod metadata;
 mod options;
+mod proof;
 mod regex;
 
 use std::collections::BTreeSet;
 
 pub use self::options::{ConvertOptions, NamedPort};
+use self::proof::Allowing;
 use crate::load::{
     Kind, LoadError, Loaded, Misread, Place, PolicyFile, Reader, Value, documents, load_all,
 };
@@ -72,6 +74,8 @@ pub struct Document {
     pub errors: Vec<LoadError>,
     /// Where its name stands.
     name_place: Place,
+    /// What its items of Cilium's say of proofs.
+    allowing: Vec<Allowing>,
 }
 
 /// How the meaning of a document was kept.
@@ -157,6 +161,7 @@ pub fn examine(files: &[PolicyFile<'_>], options: &ConvertOptions) -> Vec<Docume
     }
     refuse_twins(&mut examined);
     both::refuse_both(&mut examined);
+    proof::refuse_unproven(&mut examined);
     for document in &mut examined {
         document.settle();
     }
@@ -185,6 +190,7 @@ fn examine_value(
         notes: Vec::new(),
         name: (String::new(), place),
         authentications: Vec::new(),
+        allowing: Vec::new(),
     };
     let is_policy = !matches!(kind, Kind::Other(_));
     let policies = conversion.document(value, kind);
@@ -217,6 +223,7 @@ fn examine_value(
         notes: notes.map(|note| note.note(file)).collect(),
         errors: found.into_iter().map(|fault| fault.error(file)).collect(),
         name_place: conversion.name.1,
+        allowing: conversion.allowing,
     });
 }
 
@@ -265,6 +272,7 @@ impl Document {
             notes: Vec::new(),
             errors: vec![error],
             name_place: place,
+            allowing: Vec::new(),
         }
     }
 
@@ -347,6 +355,8 @@ struct Conversion<'o> {
     name: (String, Place),
     /// Which tokens are believed.
     authentications: Vec<RequestAuthentication>,
+    /// What items of Cilium's say of proofs.
+    allowing: Vec<Allowing>,
 }
 
 /// Whose a policy is.

@@ -40,7 +40,7 @@ fn allowing(document: &Document) -> impl Iterator<Item = &Spec> {
 }
 
 /// Whether both may be for one workload.
-fn meet(one: &Spec, other: &Spec) -> bool {
+pub(super) fn meet(one: &Spec, other: &Spec) -> bool {
     one.direction == other.direction
         && one
             .selector

@@ -1,6 +1,7 @@
 //! CiliumNetworkPolicy: what it says of identities, addresses, ports and HTTP. Its identities are
 //! labels; of these a SPIFFE ID holds the namespace and the service account.
 
+mod authentication;
 mod http;
 mod identity;
 mod peers;
@@ -127,28 +128,32 @@ impl Conversion<'_> {
             let Some(items) = fields.take(section.key) else {
                 continue;
             };
-            let items = self.reader.list(Some(items));
-            let rules: Vec<_> = items
-                .iter()
-                .flat_map(|item| self.rules(item, &section, origin))
-                .collect();
-            let spec = |action, rules| Spec {
-                selector: selector.clone(),
-                direction: section.direction,
-                action,
-                rules,
+            let spec = |action, rules| {
+                origin.scope(Spec {
+                    selector: selector.clone(),
+                    direction: section.direction,
+                    action,
+                    rules,
+                })
             };
+            let mut rules = Vec::new();
+            for item in self.reader.list(Some(items)) {
+                let of_item = self.rules(&item, &section, origin);
+                if section.action == Action::Allow {
+                    self.remember(&item, spec(Action::Allow, of_item.clone()));
+                }
+                rules.extend(of_item);
+            }
             // What is selected by a rule that denies is denied what no rule allows, too.
             if section.action == Action::Deny && !allowing.contains(&section.direction) {
                 let suffix = section.suffix.trim_end_matches("/deny");
-                let spec = origin.scope(spec(Action::Allow, Vec::new()));
-                policies.push(AuthorizationPolicy::new(format!("{name}{suffix}"), spec));
+                let nothing = spec(Action::Allow, Vec::new());
+                policies.push(AuthorizationPolicy::new(format!("{name}{suffix}"), nothing));
             }
             allowing.push(section.direction);
-            let spec = origin.scope(spec(section.action, rules));
             policies.push(AuthorizationPolicy::new(
                 format!("{name}{}", section.suffix),
-                spec,
+                spec(section.action, rules),
             ));
         }
         if policies.is_empty() {
@@ -224,22 +229,5 @@ impl Conversion<'_> {
             }
         }
         rules
-    }
-
-    /// Whether peers have to prove who they are. Here they always have, where a rule asks who they are.
-    fn authentication(&mut self, item: &Value<'_>, value: &Value<'_>, section: &Section) {
-        let mut fields = self.reader.mapping(value, &["mode"]);
-        let mode = self.reader.required(value, &mut fields, "mode");
-        let modes = [("required", true), ("disabled", false)];
-        let is_required = mode.and_then(|mode| self.reader.word(&mode, &modes));
-        let endpoints = ["fromEndpoints", "toEndpoints"];
-        let message = if section.action == Action::Deny {
-            "not supported: what denies asks for no proof in Cilium"
-        } else if is_required == Some(true) && endpoints.iter().all(|key| item.get(key).is_none()) {
-            "not supported: a proof of those that no endpoints name"
-        } else {
-            return;
-        };
-        self.reader.fault(value, message);
     }
 }

@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use regex::Regex;
 use serde_json::Value;
 
+use crate::authentication::{self, Mode};
+
 /// One end of a connection, as Cilium knows it.
 #[derive(Clone, Debug)]
 pub(crate) enum Peer {
@@ -51,8 +53,9 @@ pub(crate) enum Way {
     Out,
 }
 
-/// Whether the policy, alone, allows it to or from `own`.
-pub(crate) fn allows(policy: &Value, own: &Pod, way: Way, sent: &Sent) -> bool {
+/// Whether the policy, alone, allows it to or from `own`; `proves` says whether the peer can prove who
+/// it is, if it is asked.
+pub(crate) fn allows(policy: &Value, own: &Pod, way: Way, sent: &Sent, proves: bool) -> bool {
     let namespace = match policy["kind"].as_str() {
         Some("CiliumNetworkPolicy") => policy["metadata"]["namespace"].as_str(),
         _ => None,
@@ -77,12 +80,18 @@ pub(crate) fn allows(policy: &Value, own: &Pod, way: Way, sent: &Sent) -> bool {
     if allow.is_empty() && deny.is_empty() {
         return true;
     }
-    let matches = |item: &Value, with_rules| {
-        is_peer(item, namespace, way, &sent.peer)
-            && is_proven(item, &sent.peer)
-            && is_asked(&item["toPorts"], sent, with_rules)
+    let is_about = |item: &&Value| is_peer(item, namespace, way, &sent.peer);
+    let allow: Vec<_> = allow.into_iter().filter(is_about).collect();
+    let deny = deny.into_iter().filter(is_about);
+    let is_proven = match authentication::asked(&allow, sent) {
+        Mode::Disabled => true,
+        Mode::Required => proves && matches!(sent.peer, Peer::Pod(_)),
+        Mode::AlwaysFail => false,
     };
-    !deny.iter().any(|item| matches(item, false)) && allow.iter().any(|item| matches(item, true))
+    let matches = |item: &Value, with_rules| is_asked(&item["toPorts"], sent, with_rules);
+    is_proven
+        && !deny.into_iter().any(|item| matches(item, false))
+        && allow.iter().any(|item| matches(item, true))
 }
 
 /// Whether an item is about the peer. One that says nothing of peers is about all of them if it says
@@ -119,15 +128,6 @@ fn is_peer(item: &Value, namespace: Option<&str>, way: Way, peer: &Peer) -> bool
         .iter()
         .any(|set| holds(&set["cidr"]) && !list(&set["except"]).iter().any(holds));
     of_pods || of_entities || of_blocks || of_sets
-}
-
-/// Whether the peer can prove what it has to: pods can, and nobody else.
-fn is_proven(item: &Value, peer: &Peer) -> bool {
-    match item["authentication"]["mode"].as_str() {
-        Some("required") => matches!(peer, Peer::Pod(_)),
-        Some("test-always-fail") => false,
-        _ => true,
-    }
 }
 
 const NAMESPACE: &str = "io.kubernetes.pod.namespace";
@@ -223,20 +223,39 @@ fn is_asked(ports: &Value, sent: &Sent, with_rules: bool) -> bool {
 /// The port of every container that is called by name, of TCP.
 pub(crate) const HTTP: u16 = 8080;
 
-/// `strconv.ParseUint(port, 0, 16)`, whose zero before a number says that it is octal, for what is not
-/// the name of a port.
+/// Whether a port is the one that something is sent to.
 fn is_port(port: &Value, sent: &Sent) -> bool {
+    length_of(port, sent).is_some()
+}
+
+/// How many bits of protocol and port are written out where the ports of an item hold what is sent,
+/// at most; `None` if they do not.
+pub(crate) fn length(ports: &Value, sent: &Sent) -> Option<u8> {
+    if ports.is_null() {
+        return Some(0);
+    }
+    let ports = list(ports).iter().flat_map(|item| list(&item["ports"]));
+    ports.filter_map(|port| length_of(port, sent)).max()
+}
+
+/// The bits of a protocol.
+const PROTOCOL: u8 = 8;
+
+fn length_of(port: &Value, sent: &Sent) -> Option<u8> {
     let is_carried = match port["protocol"].as_str().map(str::to_uppercase).as_deref() {
         None | Some("ANY") => true,
         Some("TCP") => !sent.is_udp,
         Some("UDP") => sent.is_udp,
         other => panic!("a protocol that is not converted: {other:?}"),
     };
-    is_carried && is_number(port, sent)
+    let (first, last) = numbers(port, sent)?;
+    let is_held = is_carried && (first..=last).contains(&sent.port);
+    is_held.then(|| PROTOCOL + written_out(first, last, sent.port))
 }
 
-fn is_number(port: &Value, sent: &Sent) -> bool {
-    let asked = sent.port;
+/// `strconv.ParseUint(port, 0, 16)`, whose zero before a number says that it is octal, for what is not
+/// the name of a port.
+fn numbers(port: &Value, sent: &Sent) -> Option<(u16, u16)> {
     let written = |value: &Value| match value {
         Value::Number(number) => number.to_string(),
         other => other.as_str().expect("a port").to_owned(),
@@ -244,7 +263,7 @@ fn is_number(port: &Value, sent: &Sent) -> bool {
     let text = written(&port["port"]);
     if text.bytes().any(|b| b.is_ascii_alphabetic()) {
         // A container's port has one protocol, and a name of it is found under no other.
-        return asked == HTTP && !sent.is_udp;
+        return (!sent.is_udp).then_some((HTTP, HTTP));
     }
     let first = match text.strip_prefix('0') {
         Some(octal) if !octal.is_empty() => u16::from_str_radix(octal, 8),
@@ -252,7 +271,19 @@ fn is_number(port: &Value, sent: &Sent) -> bool {
     };
     let first = first.expect("a port");
     let last = port["endPort"].as_u64().map_or(first, |last| last as u16);
-    first == 0 || (first..=last.max(first)).contains(&asked)
+    match first {
+        0 => Some((0, u16::MAX)),
+        first => Some((first, last.max(first))),
+    }
+}
+
+/// How many bits of `port` are written out where a range is cut into blocks (`PortRangeToMaskedPorts`).
+fn written_out(first: u16, last: u16, port: u16) -> u8 {
+    let is_inside = |bits: &u8| {
+        let free = u16::MAX.checked_shr(u32::from(*bits)).unwrap_or(0);
+        first <= port & !free && port | free <= last
+    };
+    (0..=16).find(is_inside).expect("the port is in the range")
 }
 
 fn is_allowed(rule: &Value, http: &Http) -> bool {

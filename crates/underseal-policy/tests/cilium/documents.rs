@@ -52,13 +52,17 @@ fn own_selector() -> impl Strategy<Value = Value> {
 
 /// Items of a section.
 fn items(is_ingress: bool, denies: bool) -> impl Strategy<Value = Vec<Value>> {
+    let mode = one_of(&["required", "required", "disabled"].map(Value::from));
     let item = (
         peers(is_ingress),
         prop::option::weighted(0.6, ports(denies)),
-        prop::option::weighted(0.1, one_of(&["required", "disabled"].map(Value::from))),
+        prop::option::weighted(0.4, mode),
+        odd(),
     );
-    let item = item.prop_map(|(mut item, ports, mode)| {
-        if let Some(mode) = mode {
+    let item = item.prop_map(move |(mut item, ports, mode, has_odd_mode)| {
+        let names_endpoints = item.keys().any(|key| key.ends_with("Endpoints"));
+        let takes_mode = (names_endpoints && !denies) || has_odd_mode;
+        if let Some(mode) = mode.filter(|_| takes_mode) {
             item.insert("authentication".to_owned(), json!({ "mode": mode }));
         }
         if let Some(ports) = ports {

@@ -2,6 +2,7 @@
 //! that the language has, some of it odd, are judged by what they were converted to and by an
 //! interpreter of Cilium's words.
 
+mod authentication;
 mod cluster;
 mod corpus;
 mod documents;
@@ -11,7 +12,7 @@ use std::net::IpAddr;
 use cluster::{Http, Peer, Pod, Sent, Way};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use underseal_http::{ReadOptions, Scratch, http1};
 use underseal_policy::model::Direction;
 use underseal_policy::{
@@ -91,7 +92,8 @@ impl<'p> Judge<'p> {
         let Some(here) = verdict(matcher, way, sent, known) else {
             return Ok(false);
         };
-        let there = cluster::allows(self.policy, &self.own, way, sent);
+        let proves = known != Known::NoIdentity;
+        let there = cluster::allows(self.policy, &self.own, way, sent, proves);
         prop_assert!(
             there || here == Verdict::Deny,
             "allowed here alone: {:#}\n{known:?} {way:?} {sent:#?}\n{:#?}",
@@ -292,7 +294,7 @@ fn way() -> impl Strategy<Value = Way> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn what_cilium_denies_is_denied_and_what_it_allows_is_allowed_or_told(
@@ -302,6 +304,61 @@ proptest! {
         if let Some(judge) = Judge::new(&policy, own()) {
             for (way, sent, known) in &requests {
                 judge.judge(*way, sent, *known)?;
+            }
+        }
+    }
+}
+
+/// What Cilium asks a proof for, it asks for however else the peer is allowed.
+#[test]
+fn a_proof_is_asked_of_a_peer_that_another_item_allows_without_one() {
+    let required = json!({ "fromEndpoints": [{}], "authentication": { "mode": "required" } });
+    let peer = Peer::Pod(own());
+    let pod = |port| Sent {
+        peer: peer.clone(),
+        port,
+        is_udp: false,
+        http: None,
+    };
+    let on = |port: &str| json!([{ "ports": [{ "port": port, "protocol": "TCP" }] }]);
+    let with = |item: &Value, key: &str, value: Value| {
+        let mut item = item.clone();
+        item[key] = value;
+        item
+    };
+    let all = json!({ "fromEntities": ["all"] });
+    let disabled = json!({ "mode": "disabled" });
+    for (one, other, is_asked) in [
+        (required.clone(), all.clone(), true),
+        (required.clone(), json!({ "toPorts": on("80") }), true),
+        (with(&required, "toPorts", on("80")), all.clone(), true),
+        (with(&required, "toPorts", on("81")), all.clone(), false),
+        (
+            required.clone(),
+            with(&all, "authentication", disabled.clone()),
+            true,
+        ),
+        (
+            required.clone(),
+            with(&with(&all, "toPorts", on("80")), "authentication", disabled),
+            false,
+        ),
+        (required, json!({ "fromEntities": ["host"] }), true),
+    ] {
+        let policy = json!({
+            "apiVersion": "cilium.io/v2",
+            "kind": "CiliumNetworkPolicy",
+            "metadata": { "name": "p", "namespace": "shop" },
+            "spec": { "endpointSelector": {}, "ingress": [one, other] },
+        });
+        assert!(cluster::allows(&policy, &own(), Way::In, &pod(80), true));
+        let is_allowed = cluster::allows(&policy, &own(), Way::In, &pod(80), false);
+        assert_eq!(is_allowed, !is_asked, "{policy}");
+        if let Some(judge) = Judge::new(&policy, own()) {
+            for known in [Known::All, Known::NoIdentity] {
+                judge
+                    .judge(Way::In, &pod(80), known)
+                    .unwrap_or_else(|error| panic!("{error}"));
             }
         }
     }

@@ -346,3 +346,49 @@ fn what_istio_and_cilium_both_have_to_allow_is_not_allowed_by_one() {
         converted(&beside);
     }
 }
+
+#[test]
+fn a_proof_is_not_lost_where_another_item_asks_for_none() {
+    const PROOF: &str = "authentication: { mode: required }";
+    let peers = "fromEndpoints: [{ matchLabels: { app: a } }]";
+    let port = |port: &str| format!("toPorts: [{{ ports: [{{ port: '{port}' }}] }}]");
+    let item = format!("{{ {peers}, {PROOF}, {} }}", port("80"));
+    let beside = |other: &str| cilium(&format!("ingress: [{item}, {{ {other} }}]"));
+    let error = "spec.ingress[0].authentication.mode: not supported: a proof, where `shop/p`";
+    for other in [
+        "fromEntities: [all]",
+        "fromEntities: [world, cluster]",
+        &format!("fromEntities: [all], {}", port("80")),
+        &port("80"),
+        "fromEntities: [all], authentication: { mode: disabled }",
+    ] {
+        has(&refused(&beside(other)), error);
+    }
+    for other in [
+        "fromEntities: [world, host]",
+        "fromCIDR: [198.51.100.0/24]",
+        "fromEndpoints: [{}]",
+        &format!("fromEntities: [all], {}", port("81")),
+        &format!("{peers}, authentication: {{ mode: disabled }}"),
+    ] {
+        converted(&beside(other));
+    }
+    // The items of other documents are read, too, wherever they stand.
+    let proof = cilium(&format!("ingress: [{item}]"));
+    let all = cilium("ingress: [{ fromEntities: [all] }]").replace("name: p", "name: q");
+    let error = "spec.ingress[0].authentication.mode: not supported: a proof, where `shop/q`";
+    has(&refused(&format!("{proof}---\n{all}")), error);
+    has(&refused(&format!("{all}---\n{proof}")), error);
+    let everywhere = all
+        .replace("kind: CiliumNetwork", "kind: CiliumClusterwideNetwork")
+        .replace(", namespace: shop", "");
+    let error = "not supported: a proof, where `q`";
+    has(&refused(&format!("{everywhere}---\n{proof}")), error);
+    for apart in [
+        all.replace("namespace: shop", "namespace: other"),
+        all.replace("ingress: [{ from", "egress: [{ to"),
+        all.replace("ingress:", "ingressDeny:"),
+    ] {
+        converted(&format!("{proof}---\n{apart}"));
+    }
+}

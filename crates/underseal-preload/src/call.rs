@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_long};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use rustix::io::Errno;
 use underseal_ulp::Lent;
@@ -13,6 +14,8 @@ use crate::{head, process, sys};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// Whether a signal handler has closed something in the midst of a call.
+    static CLOSES: Cell<bool> = const { Cell::new(false) };
     static LENT: RefCell<Lent> = const { RefCell::new(Lent::new()) };
 }
 
@@ -23,14 +26,47 @@ pub(crate) struct Inside(());
 impl Inside {
     /// Nothing if the thread is in it already.
     pub(crate) fn enter() -> Option<Self> {
-        (!INSIDE.replace(true)).then_some(Self(()))
+        let is_first = !INSIDE.replace(true);
+        compiler_fence(Ordering::SeqCst);
+        is_first.then_some(Self(()))
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
         INSIDE.set(false);
+        // A handler that comes from here on closes by itself.
+        compiler_fence(Ordering::SeqCst);
+        if CLOSES.get() {
+            close_due();
+        }
     }
+}
+
+/// Has a connection of the program's closed behind the call that a signal handler interrupts.
+///
+/// # Errors
+///
+/// `EBADF` where it is closed already.
+pub(crate) fn close_later(fd: c_int) -> Result<usize, Errno> {
+    CLOSES.set(true);
+    match table::close_later(fd) {
+        true => Ok(0),
+        false => Err(Errno::BADF),
+    }
+}
+
+#[cold]
+fn close_due() {
+    let errno = sys::saved_errno();
+    let _ = guarded(|| {
+        // First: a handler may come meanwhile.
+        CLOSES.set(false);
+        table::close_due();
+        Ok(())
+    });
+    sys::set_errno(errno);
 }
 
 /// Answers a call on `fd` if it is one on a connection: what the program is to be returned, with errno

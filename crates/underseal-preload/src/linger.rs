@@ -103,6 +103,7 @@ fn push<T>(list: &mut Vec<T>, last: T) -> bool {
 /// nobody watches it from here on, whoever still has it open: this thread, or a call of the program's. Where no thread
 /// can be had what is left is lost, as is what is left when the process ends.
 pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
+    let _ = socket.try_end_record();
     if socket.owed() != Some(0) {
         watches.end(socket.tcp());
         linger(Lingering::new(socket, false));

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::connection::Socket;
 use crate::epoll::Watches;
-use crate::{process, sys};
+use crate::{linger, process, sys};
 
 /// Descriptors of one chunk, and chunks: up to a million descriptors.
 const CHUNK: usize = 1024;
@@ -53,6 +53,8 @@ struct Slot {
     kind: AtomicU8,
     /// The moment at which its file was last looked at, and was what it should be.
     looked_at: AtomicU64,
+    /// Whether a signal handler has closed it in the midst of a call: see [`close_later`].
+    is_closing: AtomicBool,
     entry: Mutex<Entry>,
 }
 
@@ -156,12 +158,34 @@ impl Known {
         self.slot.kind.store(PLAIN, Ordering::Release);
     }
 
+    /// Forgets everything, as the number's file is gone or about to be, and sends what its connection leaves behind.
+    pub(crate) fn end(mut self) {
+        let before = self.clear();
+        drop(self);
+        leave(before);
+    }
+
+    /// Makes it another connection's.
+    pub(crate) fn become_socket(mut self, socket: Arc<Socket>) {
+        let before = self.clear();
+        self.entry.socket = Some(socket);
+        self.announce();
+        drop(self);
+        leave(before);
+    }
+
     /// Forgets everything, and gives back the connection with who watches it.
-    pub(crate) fn clear(&mut self) -> Option<(Arc<Socket>, Watches)> {
+    fn clear(&mut self) -> Option<(Arc<Socket>, Watches)> {
         self.slot.kind.store(PLAIN, Ordering::Release);
         self.slot.looked_at.store(0, Ordering::Relaxed);
         let entry = std::mem::take(&mut *self.entry);
         entry.socket.map(|socket| (socket, entry.watches))
+    }
+}
+
+fn leave(before: Option<(Arc<Socket>, Watches)>) {
+    if let Some((socket, watches)) = before {
+        linger::take(socket, &watches);
     }
 }
 
@@ -198,16 +222,14 @@ pub(crate) fn find(fd: c_int) -> Option<Found> {
         PRIVATE => return Some(Found::Refused(Errno::BADF)),
         _ => {}
     }
-    let mut known = Known::of(slot);
+    let known = Known::of(slot);
     if !known.is_intact(fd) {
         // Closed in a way that this library does not see, and perhaps another file's by now. Not in
         // a process that only borrows the memory: its descriptors are its own.
         if process::is_guest() {
             return None;
         }
-        let socket = known.clear();
-        drop(known);
-        drop(socket);
+        known.end();
         return None;
     }
     Some(match &known.entry.socket {
@@ -246,10 +268,36 @@ pub(crate) fn reveal(fd: c_int, is_lost: &Arc<AtomicBool>) -> bool {
     is_same
 }
 
-/// The numbers from `first` on that the program does not know, in order.
-pub(crate) fn private_numbers(first: c_int, last: c_int) -> impl Iterator<Item = c_int> {
+/// Has a number closed by [`close_due`]. Says no where it is to be already.
+pub(crate) fn close_later(fd: c_int) -> bool {
+    slot(fd).is_some_and(|slot| !slot.is_closing.swap(true, Ordering::AcqRel))
+}
+
+/// Closes what signal handlers have closed in the midst of a call.
+pub(crate) fn close_due() {
+    for (fd, slot) in slots() {
+        if slot.is_closing.swap(false, Ordering::AcqRel) {
+            Known::of(slot).end();
+            let _ = sys::close(fd);
+        }
+    }
+}
+
+/// The numbers that are not for the program to close, as it does not know them or has closed them, in order.
+pub(crate) fn kept_numbers(first: c_int, last: c_int) -> impl Iterator<Item = c_int> {
+    let is_kept = |slot: &Slot| {
+        slot.kind.load(Ordering::Acquire) == PRIVATE || slot.is_closing.load(Ordering::Acquire)
+    };
     slots()
-        .filter(|(_, slot)| slot.kind.load(Ordering::Acquire) == PRIVATE)
+        .filter(move |(_, slot)| is_kept(slot))
+        .map(|(fd, _)| fd)
+        .filter(move |fd| (first..=last).contains(fd))
+}
+
+/// The numbers of connections that the program knows, in order. This waits for nobody.
+pub(crate) fn known(first: c_int, last: c_int) -> impl Iterator<Item = c_int> {
+    slots()
+        .filter(|(_, slot)| !matches!(slot.kind.load(Ordering::Acquire), PLAIN | PRIVATE))
         .map(|(fd, _)| fd)
         .filter(move |fd| (first..=last).contains(fd))
 }

@@ -4,40 +4,45 @@ use std::ffi::{c_int, c_uint, c_ulong, c_void};
 
 use rustix::io::Errno;
 
-use crate::call::{guarded, on_socket, returned};
+use crate::call::{close_later, guarded, on_socket, returned};
 use crate::connection::Socket;
 use crate::sys::{self, arg};
 use crate::table::{self, Known};
-use crate::{linger, process, real};
+use crate::{process, real};
 
 /// Forgets what is known of a number that is about to be closed, and sends what waits. Its TCP socket
 /// is closed with the last number of the connection.
-fn forget(fd: c_int) {
+///
+/// # Errors
+///
+/// `EAGAIN` in a signal handler that interrupts this library.
+fn forget(fd: c_int) -> Result<(), Errno> {
     let errno = sys::saved_errno();
-    let _ = guarded(|| {
-        if !has_anything(fd) {
-            return Ok(());
-        }
-        if process::is_guest() {
-            table::look_again();
-            return Ok(());
-        }
-        let known = Known::at(fd).and_then(|mut known| known.clear());
-        if let Some((socket, watches)) = known {
-            let _ = socket.try_end_record();
-            linger::take(socket, &watches);
-        }
+    let forgotten = guarded(|| {
+        forget_inside(fd);
         Ok(())
     });
     sys::set_errno(errno);
+    forgotten
 }
 
-/// Whether there is anything to forget.
-fn has_anything(fd: c_int) -> bool {
-    table::is_known(fd) || Known::at(fd).is_some_and(|mut known| known.entry().is_used())
+fn forget_inside(fd: c_int) {
+    if process::is_guest() {
+        table::look_again();
+    } else if let Some(known) = used(fd) {
+        known.end();
+    }
 }
 
-/// As close(2).
+/// What is to be forgotten with a number, if anything is.
+fn used(fd: c_int) -> Option<Known> {
+    let mut known = Known::at(fd)?;
+    let is_used = table::is_known(fd) || known.entry().is_used();
+    is_used.then_some(known)
+}
+
+/// As close(2). A signal handler that interrupts this library has a connection closed behind the call that it
+/// interrupts, which may hold what closing needs.
 ///
 /// # Safety
 ///
@@ -47,7 +52,9 @@ unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
     if table::is_private(fd) {
         return returned(Err(Errno::BADF)) as c_int;
     }
-    forget(fd);
+    if forget(fd) == Err(Errno::AGAIN) && table::is_known(fd) && !process::is_guest() {
+        return returned(close_later(fd)) as c_int;
+    }
     // SAFETY: the argument is the program's.
     unsafe { real::close(fd) }
 }
@@ -65,8 +72,8 @@ unsafe extern "C-unwind" fn fclose(file: *mut libc::FILE) -> c_int {
     // A stream in memory has no number, and that is no error.
     sys::set_errno(errno);
     if fd >= 0 && !table::is_private(fd) {
-        // Before: once it is closed, the number may be another thread's.
-        forget(fd);
+        // Before: once it is closed, the number may be another thread's. POSIX allows no handler to call this.
+        let _ = forget(fd);
     }
     // SAFETY: as above.
     unsafe { real::fclose(file) }
@@ -85,27 +92,48 @@ unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_in
         // SAFETY: the arguments are the program's; what is private is closed by exec too.
         return unsafe { real::close_range(first, last, flags) };
     }
+    // Nothing is forgotten for a call that the kernel refuses: it is asked about a number that no file has.
+    // SAFETY: the flags are the program's.
+    let allowed = unsafe { real::close_range(c_uint::MAX, c_uint::MAX, flags) };
+    if allowed != 0 {
+        return allowed;
+    }
     let (from, to) = (bounded(first), bounded(last));
     if flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0 {
-        table::used(from, to).for_each(forget);
+        forget_range(from, to);
     }
     let mut start = first;
-    for hidden in table::private_numbers(from, to) {
-        let hidden = hidden as c_uint;
-        if start < hidden {
+    for kept in table::kept_numbers(from, to) {
+        let kept = kept as c_uint;
+        if start < kept {
             // SAFETY: a part of what the program asked for.
-            let closed = unsafe { real::close_range(start, hidden - 1, flags) };
+            let closed = unsafe { real::close_range(start, kept - 1, flags) };
             if closed != 0 {
                 return closed;
             }
         }
-        start = hidden + 1;
+        start = kept + 1;
     }
     if start > last {
         return 0;
     }
     // SAFETY: the rest of what the program asked for.
     unsafe { real::close_range(start, last, flags) }
+}
+
+/// Forgets what is known of the numbers from `from` to `to`; in a signal handler as [`close`].
+fn forget_range(from: c_int, to: c_int) {
+    let errno = sys::saved_errno();
+    let forgotten = guarded(|| {
+        table::used(from, to).for_each(forget_inside);
+        Ok(())
+    });
+    if forgotten == Err(Errno::AGAIN) {
+        for fd in table::known(from, to) {
+            let _ = close_later(fd);
+        }
+    }
+    sys::set_errno(errno);
 }
 
 fn bounded(fd: c_uint) -> c_int {
@@ -119,23 +147,31 @@ fn bounded(fd: c_uint) -> c_int {
 /// As the C library's.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn closefrom(first: c_int) {
+    let first = first.max(0);
     // SAFETY: the argument is the program's.
-    let _ = unsafe { close_range(first.max(0) as c_uint, c_uint::MAX, 0) };
+    if unsafe { close_range(first as c_uint, c_uint::MAX, 0) } != 0 {
+        // Kernels before 5.9, and filters that do not know the call.
+        for fd in first..most_numbers() {
+            // SAFETY: as above.
+            let _ = unsafe { close(fd) };
+        }
+    }
+}
+
+/// How many numbers the process may have.
+fn most_numbers() -> c_int {
+    c_int::try_from(sys::limit(libc::RLIMIT_NOFILE)).unwrap_or(c_int::MAX)
 }
 
 /// Has another number of a connection made by `make`, and makes it one of the connection too.
 fn duplicate(socket: &Socket, make: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {
     let other = socket.duplicate()?;
     let number = make()? as c_int;
-    let Some(mut known) = Known::made_at(number) else {
+    let Some(known) = Known::made_at(number) else {
         let _ = sys::close(number);
         return Err(Errno::MFILE);
     };
-    let before = known.clear();
-    known.entry().socket = Some(other);
-    known.announce();
-    drop(known);
-    drop(before);
+    known.become_socket(other);
     Ok(number as usize)
 }
 
@@ -204,8 +240,9 @@ unsafe extern "C-unwind" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
     duplicate_to(fd, to, flags, || unsafe { real::dup3(fd, to, flags) })
 }
 
-/// Gives a number's file another number, which is closed before: by `real` where that is no connection's.
-fn duplicate_to(fd: c_int, to: c_int, flags: c_int, real: impl FnOnce() -> c_int) -> c_int {
+/// Gives a number's file another number: by `real` where that is no connection's. What the other number was is
+/// forgotten once its file is gone, and not if the kernel refuses.
+fn duplicate_to(fd: c_int, to: c_int, flags: c_int, real: impl Fn() -> c_int) -> c_int {
     if table::is_private(to) || table::is_private(fd) {
         return returned(Err(Errno::BADF)) as c_int;
     }
@@ -214,15 +251,37 @@ fn duplicate_to(fd: c_int, to: c_int, flags: c_int, real: impl FnOnce() -> c_int
         // Its descriptors are its own, what is known is the owner's: what it gets is inert.
         return real();
     }
-    forget(to);
     let shared = |socket: &Socket| {
+        let other = socket.duplicate()?;
+        let known = Known::made_at(to).ok_or(Errno::BADF)?;
         // SAFETY: the call takes numbers alone.
-        let make = || unsafe { sys::call(libc::SYS_dup3, [arg(fd), arg(to), arg(flags)]) };
-        duplicate(socket, make)
+        let number = unsafe { sys::call(libc::SYS_dup3, [arg(fd), arg(to), arg(flags)]) }?;
+        known.become_socket(other);
+        Ok(number)
     };
     match on_socket(fd, shared) {
         Some(returned) => returned as c_int,
-        None => note_duplicate(fd, real()),
+        None => note_duplicate(fd, replace(to, real)),
+    }
+}
+
+/// Has `real` give a number another file.
+fn replace(to: c_int, real: impl Fn() -> c_int) -> c_int {
+    let errno = sys::saved_errno();
+    let replaced = guarded(|| {
+        let known = used(to);
+        let number = real();
+        if let Some(known) = known.filter(|_| number >= 0) {
+            known.end();
+            sys::set_errno(errno);
+        }
+        Ok(number)
+    });
+    match replaced {
+        Ok(number) => number,
+        Err(Errno::AGAIN) if !table::is_known(to) => real(),
+        // A signal handler interrupts this library, which may hold what closing a connection needs.
+        Err(_) => returned(Err(Errno::BUSY)) as c_int,
     }
 }
 

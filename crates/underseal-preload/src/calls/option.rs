@@ -1,6 +1,7 @@
 //! setsockopt(2) and getsockopt(2): where a program asks for TLS, and what it is answered.
 
 use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::socklen_t;
@@ -10,7 +11,7 @@ use underseal_ulp::{Receive, parse};
 use crate::call::{guarded, lend, on_socket, returned};
 use crate::connection::{Private, Socket, Which};
 use crate::sys::{self, address, arg};
-use crate::table::{self, Known};
+use crate::table::{self, Entry, Known};
 use crate::{file, inert, linger, listing, memory, process, real};
 
 mod hints;
@@ -137,32 +138,35 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
     file::prepare();
     listing::prepare();
     let mut known = Known::made_at(fd).ok_or(Errno::NOMEM)?;
+    if known.entry().socket.is_some() {
+        // Another thread was faster.
+        return Err(Errno::BUSY);
+    }
+    // From here on others wait for this guard, and find the connection; a signal handler that closes it has it
+    // closed behind this call.
+    known.announce();
+    let socket = move_socket(fd, known.entry()).inspect_err(|_| known.renounce())?;
+    let set = socket.set_keys(which, keys);
+    known.entry().socket = Some(socket);
+    set.map(|()| 0)
+}
+
+/// Moves the TCP socket, with whoever watches it.
+fn move_socket(fd: c_int, entry: &Entry) -> Result<Arc<Socket>, Errno> {
     let identity = sys::identity(fd)?;
-    if known.entry().ulp != Some(identity) {
+    if entry.ulp != Some(identity) {
         return Err(Errno::NOPROTOOPT);
     }
-    if known.entry().is_duplicated {
+    if entry.is_duplicated {
         // Somebody could write past us, by the other number.
         return Err(Errno::OPNOTSUPP);
     }
     let private = Private::of_file(fd, identity)?;
-    let watches = known.entry().watches.clone();
-    watches.carry_over(fd, private.number())?;
-    // From here on others wait for this guard, and find the connection.
-    known.announce();
-    match inert::replace(fd) {
-        Ok(inert) => {
-            let socket = Socket::new(private, inert);
-            let set = socket.set_keys(which, keys);
-            known.entry().socket = Some(socket);
-            set.map(|()| 0)
-        }
-        Err(error) => {
-            known.renounce();
-            let _ = watches.carry_over(private.number(), fd);
-            Err(error)
-        }
-    }
+    entry.watches.carry_over(fd, private.number())?;
+    let inert = inert::replace(fd).inspect_err(|_| {
+        let _ = entry.watches.carry_over(private.number(), fd);
+    })?;
+    Ok(Socket::new(private, inert))
 }
 
 fn set_on_socket(

@@ -11,6 +11,7 @@ mod records;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -214,6 +215,25 @@ fn a_call_goes_on_where_its_number_is_closed_and_given_out_again() {
 }
 
 #[test]
+fn a_signal_handler_that_interrupts_the_library_can_close_connections() {
+    let (others, port) = listener();
+    let mut case = Case::of("closed-by-a-handler", &port);
+    let mut first = case.stream.try_clone().expect("a stream");
+    let first = thread::spawn(move || first.read_to_end(&mut Vec::new()).expect("the end"));
+    for number in 0..64 {
+        let mut wire = Vec::new();
+        let (mut stream, _) = others.accept().expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let read = stream.read_to_end(&mut wire);
+        read.unwrap_or_else(|error| panic!("{number} is not closed: {error}"));
+        assert_eq!(text(&wire), "open", "{number}");
+    }
+    case.go_on("closed");
+    case.peer.finish().successful();
+    first.join().expect("all of it");
+}
+
+#[test]
 fn thousands_of_connections_seal_each_for_itself_and_leave_nothing_behind() {
     const MOST: u64 = 10_000;
     let mut limit = getrlimit(Resource::Nofile);
@@ -264,7 +284,7 @@ fn a_program_that_is_killed_in_any_moment_has_sent_nothing_but_records() {
         let mut case = Case::of("killed", "");
         case.peer.wait_for("talks");
         let moment = RandomState::new().hash_one(round) % 20_000;
-        std::thread::sleep(Duration::from_micros(moment));
+        thread::sleep(Duration::from_micros(moment));
         case.peer.kill();
         let mut wire = Vec::new();
         case.stream.read_to_end(&mut wire).expect("the end");

@@ -528,6 +528,59 @@ static void talk_for_ever(int fd) {
     }
 }
 
+// Connections that a signal handler closes.
+#define CLOSED 64
+static int to_close[CLOSED];
+static volatile sig_atomic_t closed, close_failed;
+
+static void close_one(int signal) {
+    int error = errno;
+    if (closed < CLOSED && close(to_close[closed++])) close_failed = 1;
+    errno = error;
+}
+
+static void *interrupt_often(void *thread) {
+    while (closed < CLOSED) {
+        pthread_kill(*(pthread_t *)thread, SIGUSR1);
+        usleep(300);
+    }
+    return NULL;
+}
+
+// How many numbers are in use.
+static int numbers(void) {
+    int count = 0;
+    for (int fd = 0; fd < 4096; fd++) count += syscall(SYS_fcntl, fd, F_GETFD) != -1;
+    return count;
+}
+
+// A signal handler closes connections while this thread is in the library.
+static void closed_by_a_handler(int fd, int port) {
+    struct sigaction action = {.sa_handler = close_one, .sa_flags = SA_RESTART};
+    pthread_t self = pthread_self(), other;
+    static char block[20000];
+    int before = numbers();
+    alarm(30);
+    for (int i = 0; i < CLOSED; i++) {
+        to_close[i] = dial(port);
+        expect(start(to_close[i]) == 0, "TLS_TX");
+        say_more(to_close[i], "open");
+    }
+    expect(sigaction(SIGUSR1, &action, NULL) == 0, "sigaction");
+    expect(pthread_create(&other, NULL, interrupt_often, &self) == 0, "a thread");
+    while (closed < CLOSED) {
+        int another = dup(fd);
+        expect(write(another, block, sizeof block) == sizeof block, "a write is taken");
+        expect(close(another) == 0, "close");
+    }
+    expect(pthread_join(other, NULL) == 0, "a thread");
+    expect(!close_failed, "each is closed");
+    // A thread of the library may still look at one.
+    for (int i = 0; i < 5000 && numbers() != before; i++) usleep(1000);
+    expect(numbers() == before, "no number is left");
+    tell("closed");
+}
+
 static void *shorten_file(void *file) {
     usleep(300000);
     expect(ftruncate(*(int *)file, 100000) == 0, "ftruncate");
@@ -606,6 +659,8 @@ int main(int argc, char **argv) {
     } else if (!strcmp(fault, "closed-under-calls")) {
         closed_under_calls(fd, atoi(argv[3]));
         return 0;
+    } else if (!strcmp(fault, "closed-by-a-handler")) {
+        closed_by_a_handler(fd, atoi(argv[3]));
     } else if (!strcmp(fault, "killed")) {
         talk_for_ever(fd);
     } else if (!strcmp(fault, "shrinks")) {

@@ -120,6 +120,18 @@ fn every_number_of_a_connection_seals() {
 }
 
 #[test]
+fn a_number_stays_a_connections_where_the_call_that_was_to_change_it_fails() {
+    assert_eq!(plaintext_after("dup-fails"), "firstopenedotherlast");
+}
+
+#[test]
+fn a_connection_whose_number_becomes_another_files_ends_behind_what_waits() {
+    let wire = fall_into("dup-to");
+    assert_eq!(text(&wire.first), "firstagainlast");
+    assert_eq!(text(&wire.second), "otheropen");
+}
+
+#[test]
 fn a_file_that_has_two_numbers_already_is_refused() {
     assert_eq!(plaintext_after("dup-before"), "");
 }

@@ -333,6 +333,49 @@ static void fill_and_splice(int fd) {
     expect(splice(fd, NULL, pipe_ends[1], NULL, 100, 0) == 6, "an answer");
 }
 
+// Calls that are to make this number another file's, and that fail: it stays what it is.
+static void number_that_stays(int fd) {
+    struct rlimit limit;
+    expect(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit");
+    int past = limit.rlim_cur, epoll = epoll_create1(0);
+    say_more(fd, "open");
+    expect(dup2(past - 1, fd) == -1 && errno == EBADF, "dup2 of no file");
+    expect(dup2(-1, fd) == -1 && errno == EBADF, "dup2 of no number");
+    expect(dup3(past - 1, fd, 0) == -1 && errno == EBADF, "dup3 of no file");
+    expect(dup3(epoll, fd, O_APPEND) == -1 && errno == EINVAL, "dup3 with another flag");
+    expect(dup3(fd, fd, 0) == -1 && errno == EINVAL, "dup3 to itself");
+    expect(dup2(fd, fd) == fd, "dup2 to itself");
+    expect(dup2(fd, past) == -1 && errno == EBADF, "dup2 past the limit");
+    expect(dup2(fd, -1) == -1 && errno == EBADF, "dup2 to no number");
+    expect(fcntl(fd, F_DUPFD, past) == -1 && errno == EINVAL, "F_DUPFD past the limit");
+    expect(fcntl(fd, F_DUPFD_CLOEXEC, past) == -1 && errno == EINVAL, "F_DUPFD past the limit");
+    expect(close_range(3, ~0U, 0x40000000) == -1 && errno == EINVAL, "close_range with another flag");
+    say(fd, "ed");
+    int other = dup(fd);
+    struct rlimit low = {other + 1, limit.rlim_max};
+    expect(setrlimit(RLIMIT_NOFILE, &low) == 0, "setrlimit");
+    expect(dup2(fd, other) == -1 && errno == EMFILE, "a connection without another number for it");
+    expect(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+    say(other, "other");
+    expect(close(other) == 0, "close");
+}
+
+// A connection's number becomes another file's, and another connection's: what waits is sent before the end.
+static void number_that_changes(int fd, int port) {
+    int third = dup(fd), pipe_ends[2];
+    char text[8] = {0};
+    int other = dial(port);
+    expect(start(other) == 0, "another connection");
+    say(other, "other");
+    say_more(other, "open");
+    expect(dup2(fd, other) == other, "dup2 of a connection to another");
+    say(other, "again");
+    expect(pipe(pipe_ends) == 0, "a pipe");
+    expect(dup3(pipe_ends[1], third, 0) == third, "dup3 of a pipe to a connection");
+    say(third, "piped");
+    expect(read(pipe_ends[0], text, sizeof text) == 5 && !strcmp(text, "piped"), "it is the pipe's");
+}
+
 // Writes the header of a message, and where its text is.
 static void set_message(struct msghdr *header, struct iovec *text) {
     memset(header, 0, sizeof *header);
@@ -431,6 +474,10 @@ int main(int argc, char **argv, char **envp) {
         expect(close(fd) == 0 && close(100) == 0 && close(101) == 0 && close(more) == 0, "close");
         expect(write(other, "still", 5) == 5, "the last number goes on");
         fd = other;
+    } else if (!strcmp(trap, "dup-fails")) {
+        number_that_stays(fd);
+    } else if (!strcmp(trap, "dup-to")) {
+        number_that_changes(fd, atoi(argv[3]));
     } else if (!strcmp(trap, "exec")) {
         pid_t pid = fork();
         if (pid == 0) {

@@ -201,7 +201,7 @@ fn refuse_twins(documents: &mut [Document]) {
 }
 
 impl Converted {
-    /// All of it as a file that [`load_all`] reads.
+    /// All of it as a file that [`load_all`](crate::load_all) reads.
     pub fn to_yaml(&self) -> String {
         written(&self.policies, &self.authentications)
     }

@@ -2,27 +2,19 @@
 //!
 //! The main thread sets everything up, starts the workers, and then only waits for signals and
 //! watches the certificate files ([`control`]). Each [`worker`] is given connections of its own and
-//! runs one task per [`connection`]; a request goes through [`inbox`] and [`request`] to
-//! [`answer`], which opens the file in the [`site`], and its answer through [`transfer`] to the
-//! TLS stream.
+//! runs one task per [`connection`]; [`underseal_http::origin`] reads a request for [`answer`], which opens
+//! the file in the [`site`], and its answer goes through [`transfer`] to the TLS stream.
 
 mod answer;
 mod banner;
-mod conditions;
 mod connection;
-mod encoding;
 mod entity;
-mod inbox;
 mod inline;
 mod listing;
 mod log;
 mod mime;
-mod multipart;
 mod open_files;
-mod path;
 mod plain_http;
-mod range;
-mod request;
 mod response;
 mod shell;
 mod site;
@@ -35,12 +27,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::banner::Banner;
-use self::path::DotNames;
 use self::site::Site;
 use self::worker::{Shared, Timeouts, Worker};
 use crate::cli::ServeArgs;
 use crate::exit::{Failure, say};
 use crate::{certificates, development, diagnostics, offload};
+use underseal_http::origin::path::DotNames;
 use underseal_server::access_log::Sink;
 use underseal_server::certificate::{Identities, Identity};
 use underseal_server::control::{self, Reloadable};

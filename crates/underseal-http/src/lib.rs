@@ -6,6 +6,7 @@ mod head;
 pub mod host;
 pub mod http1;
 pub mod http2;
+pub mod origin;
 mod outgoing;
 mod path;
 pub mod proxy_protocol;

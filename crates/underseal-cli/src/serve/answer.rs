@@ -14,12 +14,12 @@ use std::rc::Rc;
 
 use super::entity::Opened;
 use super::listing;
-use super::multipart::Parts;
 use super::open_files::OpenFiles;
-use super::path::{self, Refusal};
-use super::request::{Refused, Request, Version};
 use super::response::{Head, Persistence, reason};
 use super::site::OpenError;
+use underseal_http::origin::multipart::Layout;
+use underseal_http::origin::path::{self, TargetFault};
+use underseal_http::origin::{Refused, Request};
 
 /// Longest request body that is read and thrown away to keep the connection, in bytes.
 const MAX_DISCARD: u64 = 64 * 1024;
@@ -43,7 +43,7 @@ pub(crate) struct Reply {
 pub(crate) enum Rest {
     Nothing,
     File { file: Rc<File>, range: Range<u64> },
-    Parts(Box<Parts>),
+    Parts { file: Rc<File>, layout: Box<Layout> },
 }
 
 /// Answers `request`. `may_persist` is false once the server is shutting down.
@@ -109,9 +109,9 @@ impl Answer<'_> {
         match decoded {
             Ok(_) if path.is_empty() || path.ends_with(b"/") => self.directory(path),
             Ok(target) => self.named(path, target.query),
-            Err(Refusal::Malformed) => self.error(400, Some("malformed path")),
-            Err(Refusal::Parent) => self.error(403, Some("path with a parent segment")),
-            Err(Refusal::Hidden) => self.error(404, Some("name begins with a dot")),
+            Err(TargetFault::Malformed) => self.error(400, Some("malformed path")),
+            Err(TargetFault::Parent) => self.error(403, Some("path with a parent segment")),
+            Err(TargetFault::Hidden) => self.error(404, Some("name begins with a dot")),
         }
     }
 
@@ -239,10 +239,10 @@ impl Answer<'_> {
     }
 
     fn persistence(&self) -> Persistence {
-        match (self.keep_alive, self.request.version) {
+        match (self.keep_alive, self.request.minor_version) {
             (false, _) => Persistence::Close,
-            (true, Version::Http10) => Persistence::KeepAliveSaid,
-            (true, Version::Http11) => Persistence::KeepAlive,
+            (true, 0) => Persistence::KeepAliveSaid,
+            (true, _) => Persistence::KeepAlive,
         }
     }
 }

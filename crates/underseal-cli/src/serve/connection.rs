@@ -14,13 +14,12 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncBufRead as _;
 use tokio::net::TcpStream;
 
-use super::inbox::Inbox;
 use super::log::{self, Outcome};
 use super::plain_http;
-use super::request::Refused;
 use super::stream::TlsStream;
 use super::transfer::{self, Cut, Sender};
 use super::worker::{Prepared, Worker};
+use underseal_http::origin::{Inbox, Refused};
 use underseal_server::access_log::line::{self, Client, Ending};
 use underseal_server::closing::{End, close};
 use underseal_server::live::{Established, Place};

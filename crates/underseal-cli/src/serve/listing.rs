@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, Dir, FileType};
 
 use super::entity;
-use super::path::{self, DotNames};
+use underseal_http::origin::path::{self, DotNames};
 
 /// More names than this are not listed: reading and sorting them would hold up the worker.
 const MAX_ENTRIES: usize = 10_000;

@@ -1,16 +1,15 @@
 //! What a line of the access log says of a request, beside what every line says.
 
 use underseal_http::http1::Glimpse;
+use underseal_http::origin::Request;
 use underseal_server::access_log::AccessLog;
 use underseal_server::access_log::line::{self, Ending};
-
-use super::request::{Request, Version};
 
 /// The part of a line that the request decides.
 #[derive(Default)]
 pub(crate) struct Asked<'a> {
     /// `None` where its head could not be read.
-    pub(crate) version: Option<Version>,
+    pub(crate) minor_version: Option<u8>,
     pub(crate) seen: Glimpse<'a>,
     pub(crate) user_agent: Option<&'a [u8]>,
 }
@@ -19,7 +18,7 @@ impl<'a> Asked<'a> {
     /// What a request that was read asks for.
     pub(crate) fn by(request: &Request<'a>) -> Self {
         Self {
-            version: Some(request.version),
+            minor_version: Some(request.minor_version),
             seen: Glimpse {
                 method: Some(request.method.as_bytes()),
                 target: Some(request.target.as_bytes()),
@@ -49,11 +48,7 @@ pub(crate) fn begin(
     if log.is_off() {
         return;
     }
-    let minor = asked.version.map(|version| match version {
-        Version::Http10 => 0,
-        Version::Http11 => 1,
-    });
-    line::begin(line, time, described, line::http1(minor));
+    line::begin(line, time, described, line::http1(asked.minor_version));
     line::seen(line, &asked.seen);
     line::bytes(line, "user_agent", asked.user_agent);
 }

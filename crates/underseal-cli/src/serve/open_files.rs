@@ -12,8 +12,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::entity::{self, Opened};
-use super::path::DotNames;
 use super::site::{OpenError, Site};
+use underseal_http::origin::path::DotNames;
 
 /// Most files kept; each costs a descriptor.
 const KEEP: usize = 64;

@@ -7,7 +7,6 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 
 use super::log::{Asked, Outcome};
-use super::request::Version;
 use super::worker::Worker;
 use underseal_http::http1::Glimpse;
 use underseal_server::access_log::line::Ending;
@@ -41,7 +40,7 @@ pub(crate) async fn redirect(worker: Rc<Worker>, tcp: TcpStream, remote: SocketA
     let started = Instant::now();
     let log = |seen: &Glimpse<'_>, answered: Answered| {
         let asked = Asked {
-            version: answered.minor_version.map(Version::of_minor),
+            minor_version: answered.minor_version,
             seen: *seen,
             user_agent: None,
         };

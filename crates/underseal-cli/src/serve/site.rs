@@ -13,8 +13,8 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::entity::{self, Opened};
-use super::path::DotNames;
 use crate::exit::{Exit, Failure};
+use underseal_http::origin::path::DotNames;
 
 /// O_NONBLOCK so that a pipe in the tree cannot hold the worker; it means nothing to files.
 const READ: OFlags = OFlags::RDONLY
@@ -70,7 +70,7 @@ impl Site {
         })
     }
 
-    /// Opens a path made by [`super::path::decode`]; empty is the root.
+    /// Opens a path made by [`underseal_http::origin::path::decode`]; empty is the root.
     ///
     /// # Errors
     /// See [`OpenError`]; each variant is a status.

@@ -153,14 +153,14 @@ async fn transfer(
     match rest {
         Rest::Nothing => {}
         Rest::File { file, range } => sender.send_range(file, range, sent).await?,
-        Rest::Parts(parts) => {
-            for part in &parts.parts {
+        Rest::Parts { file, layout } => {
+            for part in &layout.parts {
                 sender.write_all(&part.preamble).await?;
                 sent.add(part.preamble.len());
-                sender.send_range(&parts.file, &part.range, sent).await?;
+                sender.send_range(file, &part.range, sent).await?;
             }
-            sender.write_all(&parts.trailer).await?;
-            sent.add(parts.trailer.len());
+            sender.write_all(&layout.trailer).await?;
+            sent.add(layout.trailer.len());
         }
     }
     Ok(sender.stream.flush().await?)

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::{Answer, Reply, Rest, head_end};
-use crate::serve::conditions::{self, Verdict};
 use crate::serve::entity::{Entity, Opened};
 use crate::serve::inline::{self, Cached};
 use crate::serve::mime::{self, Charset};
-use crate::serve::multipart::{Layout, content_range};
-use crate::serve::range::{self, Wanted};
 use crate::serve::response::Head;
+use underseal_http::origin::conditions::{self, Verdict};
+use underseal_http::origin::multipart::{Layout, content_range};
+use underseal_http::origin::range::{self, Wanted};
 
 /// Bodies up to this many bytes are read behind their head and sent with it: one record, one
 /// system call.
@@ -54,7 +54,10 @@ impl Answer<'_> {
                 head.field_display("Content-Type", parts.content_type());
                 shown.validators(&mut head);
                 head_end(head, parts.length());
-                let rest = Rest::Parts(Box::new(parts.with_file(entity.file)));
+                let rest = Rest::Parts {
+                    file: entity.file,
+                    layout: Box::new(parts),
+                };
                 self.reply(206, 0, rest)
             }
             Wanted::Unsatisfiable => {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::serve::path::DotNames;
 use crate::serve::site::Site;
+use underseal_http::origin::path::DotNames;
 
 struct Answered {
     reply: Reply,
@@ -129,7 +129,7 @@ fn ranges_are_cut_out() {
         many.head
             .contains("Content-Type: multipart/byteranges; boundary=underseal-")
     );
-    assert!(matches!(many.reply.rest, Rest::Parts(parts) if parts.parts.len() == 2));
+    assert!(matches!(many.reply.rest, Rest::Parts { layout, .. } if layout.parts.len() == 2));
     let stale = ask("GET /f.txt HTTP/1.1\r\nRange: bytes=2-4\r\nIf-Range: \"old\"\r\n");
     assert_eq!(stale.reply.status, 200);
 }

@@ -1,37 +1,31 @@
 //! Bodies of type `multipart/byteranges` (RFC 9110, section 14.6).
 
 use std::collections::hash_map::RandomState;
-use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::ops::Range;
-use std::rc::Rc;
 
-/// A multipart body that has been laid out and not been given its file yet.
+/// A multipart body, laid out: every byte of it but those of the file.
 #[derive(Debug)]
-pub(crate) struct Layout {
+pub struct Layout {
     boundary: String,
-    parts: Vec<Part>,
-    trailer: Vec<u8>,
+    /// The ranges, in the order in which they are sent.
+    pub parts: Vec<Part>,
+    /// What is sent behind the last of them.
+    pub trailer: Vec<u8>,
 }
 
 /// One range with the bytes that go before it.
 #[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) preamble: Vec<u8>,
-    pub(crate) range: Range<u64>,
-}
-
-/// A multipart body ready to be sent.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) file: Rc<File>,
-    pub(crate) parts: Vec<Part>,
-    pub(crate) trailer: Vec<u8>,
+pub struct Part {
+    /// The boundary and the fields of the part.
+    pub preamble: Vec<u8>,
+    /// What of the file is sent behind it.
+    pub range: Range<u64>,
 }
 
 impl Layout {
     /// Lays out `ranges` of a file of `media_type` and `length` bytes.
-    pub(crate) fn new(ranges: &[Range<u64>], media_type: &str, length: u64) -> Self {
+    pub fn new(ranges: &[Range<u64>], media_type: &str, length: u64) -> Self {
         let boundary = boundary();
         let parts = ranges
             .iter()
@@ -53,12 +47,12 @@ impl Layout {
     }
 
     /// The value of the `Content-Type` field.
-    pub(crate) fn content_type(&self) -> String {
+    pub fn content_type(&self) -> String {
         format!("multipart/byteranges; boundary={}", self.boundary)
     }
 
     /// Bytes of the whole body.
-    pub(crate) fn length(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         let parts: u64 = self
             .parts
             .iter()
@@ -66,19 +60,10 @@ impl Layout {
             .sum();
         parts + self.trailer.len() as u64
     }
-
-    /// Gives the layout the file it was made for.
-    pub(crate) fn with_file(self, file: Rc<File>) -> Parts {
-        Parts {
-            file,
-            parts: self.parts,
-            trailer: self.trailer,
-        }
-    }
 }
 
 /// The value of a `Content-Range` field.
-pub(crate) fn content_range(range: &Range<u64>, length: u64) -> String {
+pub fn content_range(range: &Range<u64>, length: u64) -> String {
     format!("bytes {}-{}/{length}", range.start, range.end - 1)
 }
 

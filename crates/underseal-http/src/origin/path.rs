@@ -1,12 +1,11 @@
 //! From the target of a request to a path below the root.
 //!
 //! Decoding happens once, segment by segment, so that an encoded separator can never create a
-//! segment. What comes out holds no `..`, no `.`, no empty segment, no NUL and no backslash; the
-//! kernel then checks again, in [`super::site`], that opening it stays below the root.
+//! segment. What comes out holds no `..`, no `.`, no empty segment, no NUL and no backslash.
 
 /// Why a target names nothing that could be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum TargetFault {
     /// Malformed: bad percent-encoding, NUL, backslash, encoded slash, not a path.
     Malformed,
     /// A `..` segment, plain or encoded.
@@ -17,27 +16,31 @@ pub(crate) enum Refusal {
 
 /// Whether names that begin with a dot exist for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DotNames {
+pub enum DotNames {
+    /// They are names like any other.
     Serve,
+    /// There is no such name, `.well-known` aside.
     Conceal,
 }
 
 /// A target split at its first `?`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Target<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
+pub struct Target<'a> {
+    /// The path, not decoded.
+    pub path: &'a str,
+    /// What stands behind the `?`.
+    pub query: Option<&'a str>,
 }
 
 /// Splits a request target in origin form (`/a?b`) or absolute form (`https://host/a?b`).
 ///
 /// # Errors
-/// [`Refusal::Malformed`] for anything else, `*` and authority form included.
-pub(crate) fn split_target(target: &str) -> Result<Target<'_>, Refusal> {
+/// [`TargetFault::Malformed`] for anything else, `*` and authority form included.
+pub fn split_target(target: &str) -> Result<Target<'_>, TargetFault> {
     let origin = if target.starts_with('/') {
         target
     } else {
-        origin_form(target).ok_or(Refusal::Malformed)?
+        origin_form(target).ok_or(TargetFault::Malformed)?
     };
     // A fragment has no place in a request, yet some clients send it; what follows is not path.
     let origin = origin.split('#').next().unwrap_or(origin);
@@ -69,7 +72,7 @@ fn origin_form(target: &str) -> Option<&str> {
 ///
 /// # Errors
 /// The reason why there can be no such file. `out` holds nothing of use then.
-pub(crate) fn decode(path: &str, names: DotNames, out: &mut Vec<u8>) -> Result<(), Refusal> {
+pub fn decode(path: &str, names: DotNames, out: &mut Vec<u8>) -> Result<(), TargetFault> {
     out.clear();
     let mut names_directory = false;
     for segment in path.as_bytes().split(|&byte| byte == b'/') {
@@ -78,9 +81,9 @@ pub(crate) fn decode(path: &str, names: DotNames, out: &mut Vec<u8>) -> Result<(
         names_directory = matches!(&out[start..], b"" | b".");
         match &out[start..] {
             b"" | b"." => out.truncate(start),
-            b".." => return Err(Refusal::Parent),
+            b".." => return Err(TargetFault::Parent),
             name if name[0] == b'.' && names == DotNames::Conceal && name != b".well-known" => {
-                return Err(Refusal::Hidden);
+                return Err(TargetFault::Hidden);
             }
             _ => out.push(b'/'),
         }
@@ -91,12 +94,12 @@ pub(crate) fn decode(path: &str, names: DotNames, out: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-fn percent_decode(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn percent_decode(segment: &[u8], out: &mut Vec<u8>) -> Result<(), TargetFault> {
     let mut rest = segment;
     while let [first, tail @ ..] = rest {
         let byte = if *first == b'%' {
             let [high, low, tail @ ..] = tail else {
-                return Err(Refusal::Malformed);
+                return Err(TargetFault::Malformed);
             };
             rest = tail;
             hex(*high)? << 4 | hex(*low)?
@@ -105,24 +108,24 @@ fn percent_decode(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
             *first
         };
         if matches!(byte, 0 | b'/' | b'\\') {
-            return Err(Refusal::Malformed);
+            return Err(TargetFault::Malformed);
         }
         out.push(byte);
     }
     Ok(())
 }
 
-fn hex(digit: u8) -> Result<u8, Refusal> {
+fn hex(digit: u8) -> Result<u8, TargetFault> {
     match digit {
         b'0'..=b'9' => Ok(digit - b'0'),
         b'a'..=b'f' => Ok(digit - b'a' + 10),
         b'A'..=b'F' => Ok(digit - b'A' + 10),
-        _ => Err(Refusal::Malformed),
+        _ => Err(TargetFault::Malformed),
     }
 }
 
 /// Appends `path` percent-encoded for use in a URL, slashes kept.
-pub(crate) fn encode(path: &[u8], out: &mut Vec<u8>) {
+pub fn encode(path: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in path {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
@@ -140,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    fn decoded(path: &str) -> Result<String, Refusal> {
+    fn decoded(path: &str) -> Result<String, TargetFault> {
         let mut out = b"left over".to_vec();
         decode(path, DotNames::Conceal, &mut out)?;
         Ok(String::from_utf8_lossy(&out).into_owned())
@@ -180,7 +183,7 @@ mod tests {
             "/.%2E/a",
             "/a/%2e.",
         ] {
-            assert_eq!(decoded(path), Err(Refusal::Parent), "{path}");
+            assert_eq!(decoded(path), Err(TargetFault::Parent), "{path}");
         }
     }
 
@@ -197,7 +200,7 @@ mod tests {
             "/%4",
             "/%zz",
         ] {
-            assert_eq!(decoded(path), Err(Refusal::Malformed), "{path}");
+            assert_eq!(decoded(path), Err(TargetFault::Malformed), "{path}");
         }
     }
 
@@ -208,8 +211,8 @@ mod tests {
 
     #[test]
     fn dot_names_are_concealed_unless_served() {
-        assert_eq!(decoded("/.git/config"), Err(Refusal::Hidden));
-        assert_eq!(decoded("/a/%2egit"), Err(Refusal::Hidden));
+        assert_eq!(decoded("/.git/config"), Err(TargetFault::Hidden));
+        assert_eq!(decoded("/a/%2egit"), Err(TargetFault::Hidden));
     }
 
     #[test]
@@ -219,9 +222,9 @@ mod tests {
         assert_eq!(split_target("/a#f?x"), target("/a", None));
         assert_eq!(split_target("https://h:1/a?b"), target("/a", Some("b")));
         assert_eq!(split_target("HTTP://h"), target("/", None));
-        assert_eq!(split_target("*"), Err(Refusal::Malformed));
-        assert_eq!(split_target("h:443"), Err(Refusal::Malformed));
-        assert_eq!(split_target("ftp://h/a"), Err(Refusal::Malformed));
+        assert_eq!(split_target("*"), Err(TargetFault::Malformed));
+        assert_eq!(split_target("h:443"), Err(TargetFault::Malformed));
+        assert_eq!(split_target("ftp://h/a"), Err(TargetFault::Malformed));
     }
 
     proptest! {

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-use super::encoding;
+use super::content_coding;
 
 /// Longest head, request line included, in bytes.
-pub(crate) const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
 /// Longest request target, in bytes.
 const MAX_TARGET: usize = 8 * 1024;
 /// Most header fields.
@@ -14,55 +14,53 @@ const MAX_FIELDS: usize = 100;
 
 /// A request head that no answer can be based upon; the connection ends after the status is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) status: u16,
+pub struct Refused {
+    /// The status code of the answer.
+    pub status: u16,
     /// Why, for the log.
-    pub(crate) why: &'static str,
+    pub why: &'static str,
 }
 
 impl Refused {
-    pub(crate) const fn new(status: u16, why: &'static str) -> Self {
+    /// Refuses with `status`; `why` is for the log.
+    pub const fn new(status: u16, why: &'static str) -> Self {
         Self { status, why }
     }
 }
 
 /// A well-formed request head, borrowed from the bytes it arrived in.
 #[derive(Debug)]
-pub(crate) struct Request<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) target: &'a str,
-    pub(crate) host: Option<&'a [u8]>,
-    pub(crate) version: Version,
+pub struct Request<'a> {
+    /// The method, in its own case.
+    pub method: &'a str,
+    /// The target as it was sent.
+    pub target: &'a str,
+    /// The value of `Host`; a request of HTTP/1.0 may have none.
+    pub host: Option<&'a [u8]>,
+    /// 1 for HTTP/1.1, 0 for HTTP/1.0.
+    pub minor_version: u8,
     /// What the client wants to happen to the connection.
-    pub(crate) keep_alive: bool,
+    pub keep_alive: bool,
     /// Bytes of body that follow the head.
-    pub(crate) body: u64,
-    pub(crate) expect: bool,
-    pub(crate) accepts_gzip: bool,
-    pub(crate) range: Option<&'a [u8]>,
-    pub(crate) if_range: Option<&'a [u8]>,
-    pub(crate) if_match: Option<Cow<'a, [u8]>>,
-    pub(crate) if_none_match: Option<Cow<'a, [u8]>>,
-    pub(crate) if_modified_since: Option<&'a [u8]>,
-    pub(crate) if_unmodified_since: Option<&'a [u8]>,
-    pub(crate) user_agent: Option<&'a [u8]>,
-}
-
-/// The two versions served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
-    Http10,
-    Http11,
-}
-
-impl Version {
-    /// The version `HTTP/1.minor`: later ones are answered as the latest that is known.
-    pub(crate) fn of_minor(minor: u8) -> Self {
-        match minor {
-            0 => Self::Http10,
-            _ => Self::Http11,
-        }
-    }
+    pub body: u64,
+    /// Whether there is an `Expect`: the client may wait before it sends its body.
+    pub expect: bool,
+    /// Whether `Accept-Encoding` has gzip.
+    pub accepts_gzip: bool,
+    /// The value of `Range`, for [`range::parse`](super::range::parse).
+    pub range: Option<&'a [u8]>,
+    /// The value of `If-Range`.
+    pub if_range: Option<&'a [u8]>,
+    /// The values of `If-Match` as one list.
+    pub if_match: Option<Cow<'a, [u8]>>,
+    /// The values of `If-None-Match` as one list.
+    pub if_none_match: Option<Cow<'a, [u8]>>,
+    /// The value of `If-Modified-Since`.
+    pub if_modified_since: Option<&'a [u8]>,
+    /// The value of `If-Unmodified-Since`.
+    pub if_unmodified_since: Option<&'a [u8]>,
+    /// The value of `User-Agent`, for the log.
+    pub user_agent: Option<&'a [u8]>,
 }
 
 impl<'a> Request<'a> {
@@ -71,7 +69,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// The status to refuse it with, as soon as that is certain.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Refused> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Refused> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(bytes, &mut fields) {
@@ -92,13 +90,13 @@ impl<'a> Request<'a> {
         if target.len() > MAX_TARGET {
             return Err(Refused::new(414, "request target over 8 KiB"));
         }
-        let version = parsed.version.map_or(Version::Http11, Version::of_minor);
+        let minor_version = parsed.version.unwrap_or(1);
         let mut request = Self {
             method: parsed.method.unwrap_or(""),
             target,
             host: None,
-            version,
-            keep_alive: version == Version::Http11,
+            minor_version,
+            keep_alive: minor_version == 1,
             body: 0,
             expect: false,
             accepts_gzip: false,
@@ -115,7 +113,7 @@ impl<'a> Request<'a> {
             framing.read(field)?;
             request.read(field)?;
         }
-        request.body = framing.body(version)?;
+        request.body = framing.body(minor_version)?;
         Ok(request)
     }
 
@@ -132,7 +130,7 @@ impl<'a> Request<'a> {
             10 if is(name, "user-agent") => self.user_agent = Some(value),
             13 if is(name, "if-none-match") => join(&mut self.if_none_match, value),
             15 if is(name, "accept-encoding") => {
-                self.accepts_gzip |= encoding::accepts_gzip(value);
+                self.accepts_gzip |= content_coding::accepts_gzip(value);
             }
             17 if is(name, "if-modified-since") => once(&mut self.if_modified_since, value)?,
             19 if is(name, "if-unmodified-since") => once(&mut self.if_unmodified_since, value)?,
@@ -207,14 +205,14 @@ impl Framing {
         Ok(())
     }
 
-    fn body(&self, version: Version) -> Result<u64, Refused> {
-        if self.hosts > 1 || (self.hosts == 0 && version == Version::Http11) {
+    fn body(&self, minor_version: u8) -> Result<u64, Refused> {
+        if self.hosts > 1 || (self.hosts == 0 && minor_version == 1) {
             return Err(Refused::new(400, "not exactly one Host field"));
         }
         match (self.transfer_encoding, self.length) {
             (false, length) => Ok(length.unwrap_or(0)),
             (true, Some(_)) => Err(Refused::new(400, "Content-Length and Transfer-Encoding")),
-            (true, None) if version == Version::Http10 => {
+            (true, None) if minor_version == 0 => {
                 Err(Refused::new(400, "Transfer-Encoding in HTTP/1.0"))
             }
             (true, None) => Err(Refused::new(501, "request body with Transfer-Encoding")),
@@ -233,7 +231,7 @@ fn content_length(value: &[u8]) -> Result<u64, Refused> {
 }
 
 /// Decides whether an incomplete head may still grow.
-pub(crate) fn may_grow(bytes: &[u8]) -> Result<(), Refused> {
+pub(super) fn may_grow(bytes: &[u8]) -> Result<(), Refused> {
     if bytes.len() > MAX_TARGET + 64 && !bytes[..MAX_TARGET + 64].contains(&b'\n') {
         return Err(Refused::new(414, "request line over 8 KiB"));
     }
@@ -259,7 +257,7 @@ fn version_refusal(bytes: &[u8]) -> Refused {
 
 /// Whether `bytes` can hold the end of a head; looked at before parsing again, so that a head sent
 /// byte by byte is not parsed from its start for every byte.
-pub(crate) fn has_blank_line(bytes: &[u8]) -> bool {
+pub(super) fn has_blank_line(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|pair| pair == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::request::Request;
+use super::Request;
 
 /// What the conditions of a GET or HEAD come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Answer as if there had been no condition.
     Proceed,
     /// 304: what the client has is still good.
@@ -17,7 +17,7 @@ pub(crate) enum Verdict {
 
 /// Weighs `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since` of `request`
 /// against the quoted `etag` and the time of the last change.
-pub(crate) fn evaluate(request: &Request<'_>, etag: &str, modified: SystemTime) -> Verdict {
+pub fn evaluate(request: &Request<'_>, etag: &str, modified: SystemTime) -> Verdict {
     if let Some(tags) = &request.if_match {
         if !list_matches(tags, etag, Comparison::Strong) {
             return Verdict::Failed;
@@ -45,7 +45,7 @@ pub(crate) fn evaluate(request: &Request<'_>, etag: &str, modified: SystemTime) 
 
 /// Whether a `Range` is to be honoured: there is no `If-Range`, or its validator is exactly the
 /// one that would be sent now. Weak tags never are (section 13.1.5).
-pub(crate) fn range_applies(if_range: Option<&[u8]>, etag: &str, modified: SystemTime) -> bool {
+pub fn range_applies(if_range: Option<&[u8]>, etag: &str, modified: SystemTime) -> bool {
     match if_range.map(<[u8]>::trim_ascii) {
         None => true,
         Some(value) if value.starts_with(b"\"") => value == etag.as_bytes(),

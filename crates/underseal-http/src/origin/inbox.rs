@@ -5,26 +5,26 @@ use super::request::{self, Refused, Request};
 /// Bytes of an incomplete head. Empty, and without memory of its own, unless a head arrived in
 /// pieces: whole heads are read where the stream decrypted them.
 #[derive(Default)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     partial: Vec<u8>,
 }
 
 /// What became of newly arrived bytes.
-pub(crate) struct Advance<T> {
+pub struct Advance<T> {
     /// How many of them were used; the rest belongs to what comes after the head.
-    pub(crate) used: usize,
+    pub used: usize,
     /// The result for a complete head, `None` while it is not complete.
-    pub(crate) outcome: Result<Option<T>, Refused>,
+    pub outcome: Result<Option<T>, Refused>,
 }
 
 impl Inbox {
     /// Whether a head has begun.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         !self.partial.is_empty()
     }
 
     /// Takes `fresh` bytes, and calls `ready` if they complete a head.
-    pub(crate) fn advance<T>(
+    pub fn advance<T>(
         &mut self,
         fresh: &[u8],
         ready: impl FnOnce(&Request<'_>) -> T,

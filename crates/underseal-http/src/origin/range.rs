@@ -7,7 +7,7 @@ const MAX_RANGES: usize = 32;
 
 /// What a `Range` field asks of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub enum Wanted {
     /// The field is to be ignored: other unit, malformed, or more than the file is worth.
     Whole,
     /// One range, not empty.
@@ -19,7 +19,7 @@ pub(crate) enum Wanted {
 }
 
 /// Reads the value of a `Range` field for a file of `length` bytes.
-pub(crate) fn parse(value: &[u8], length: u64) -> Wanted {
+pub fn parse(value: &[u8], length: u64) -> Wanted {
     match specs(value, length) {
         None => Wanted::Whole,
         Some(mut ranges) => match ranges.len() {

@@ -2,7 +2,7 @@
 
 /// Reads the value of an `Accept-Encoding` field. A missing field means no, although the RFC
 /// would allow any coding: clients that say nothing seldom decode anything.
-pub(crate) fn accepts_gzip(value: &[u8]) -> bool {
+pub(super) fn accepts_gzip(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else {
         return false;
     };

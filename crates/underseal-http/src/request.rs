@@ -61,6 +61,19 @@ impl<'a> Request<'a> {
             field.eq_ignore_ascii_case(name).then_some(value)
         })
     }
+
+    /// The values of all cookies named `name`, in their order, in however many lines they came
+    /// (RFC 6265 section 4.2.1). One without `=` is empty.
+    pub fn cookie<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let pairs = self.header(b"cookie");
+        let pairs = pairs.flat_map(|line| line.split(|byte| *byte == b';'));
+        pairs.filter_map(move |pair| {
+            let equals = pair.iter().position(|byte| *byte == b'=');
+            let (own, value) = pair.split_at(equals.unwrap_or(pair.len()));
+            let value = value.get(1..).unwrap_or_default();
+            (own.trim_ascii() == name).then(|| value.trim_ascii())
+        })
+    }
 }
 
 /// From where to where a text stands in a head. Heads that are read, and what is written beside them,

@@ -11,6 +11,17 @@ fn heads_and_bodies_of_the_corpus() {
 }
 
 #[test]
+fn requests_and_ranges_of_files_of_the_corpus() {
+    over_corpus("origin_request", fuzz::origin_request);
+    over_corpus("byte_ranges", fuzz::byte_ranges);
+}
+
+#[test]
+fn cookies_of_the_corpus() {
+    over_corpus("cookies", fuzz::cookies);
+}
+
+#[test]
 fn proxy_headers_of_the_corpus() {
     over_corpus("proxy_protocol", fuzz::proxy_protocol);
 }

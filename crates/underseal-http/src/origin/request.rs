@@ -9,6 +9,8 @@ use super::content_coding;
 const MAX_HEAD: usize = 32 * 1024;
 /// Longest request target, in bytes.
 const MAX_TARGET: usize = 8 * 1024;
+/// Longest request line, in bytes.
+const MAX_LINE: usize = MAX_TARGET + 64;
 /// Most header fields.
 const MAX_FIELDS: usize = 100;
 
@@ -74,6 +76,7 @@ impl<'a> Request<'a> {
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(bytes, &mut fields) {
             Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => {
+                check_line(bytes)?;
                 Self::from_parsed(&parsed).map(|request| Some((request, length)))
             }
             Ok(_) => may_grow(bytes).map(|()| None),
@@ -232,13 +235,19 @@ fn content_length(value: &[u8]) -> Result<u64, Refused> {
 
 /// Decides whether an incomplete head may still grow.
 pub(super) fn may_grow(bytes: &[u8]) -> Result<(), Refused> {
-    if bytes.len() > MAX_TARGET + 64 && !bytes[..MAX_TARGET + 64].contains(&b'\n') {
-        return Err(Refused::new(414, "request line over 8 KiB"));
-    }
+    check_line(bytes)?;
     if bytes.len() >= MAX_HEAD {
         return Err(Refused::new(431, "request head over 32 KiB"));
     }
     Ok(())
+}
+
+/// Refuses a request line that is too long, in a head that is complete as in one that is not.
+fn check_line(bytes: &[u8]) -> Result<(), Refused> {
+    match bytes.get(..MAX_LINE) {
+        Some(line) if !line.contains(&b'\n') => Err(Refused::new(414, "request line over 8 KiB")),
+        _ => Ok(()),
+    }
 }
 
 /// `HTTP/2.0` asks for a version that is not here; `HTTP/x` asks for nothing.

@@ -80,10 +80,8 @@ impl Place {
                 })
             }
             Self::Cookie(name) => {
-                let lines = request.header(b"cookie");
-                let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';').map(pair));
-                let mut own = pairs.filter(|(key, _)| key.trim_ascii() == name.as_bytes());
-                own.try_for_each(|(_, value)| tell(value.trim_ascii().into()))
+                let mut cookies = request.cookie(name.as_bytes());
+                cookies.try_for_each(|token| tell(token.into()))
             }
         }
     }

@@ -419,6 +419,12 @@ impl Socket {
         outcome
     }
 
+    /// Whether the end of the connection is to throw away what the peer has not taken: `SO_LINGER` of no time.
+    pub(crate) fn is_to_be_reset(&self) -> bool {
+        let linger = sys::option::<[c_int; 2]>(self.tcp(), libc::SOL_SOCKET, libc::SO_LINGER);
+        linger.is_ok_and(|[is_on, seconds]| is_on != 0 && seconds == 0)
+    }
+
     /// Whether the connection has no other number.
     pub(crate) fn is_last(&self) -> bool {
         Arc::strong_count(&self.shared) == 1

@@ -101,19 +101,30 @@ fn push<T>(list: &mut Vec<T>, last: T) -> bool {
 
 /// Sends what a number of a connection leaves behind that is closed. If it is the last one, or stays open for that,
 /// nobody watches it from here on, whoever still has it open: this thread, or a call of the program's. Where no thread
-/// can be had what is left is lost, as is what is left when the process ends.
+/// can be had what is left is lost, as is what is left when the process ends, or the program wants the connection reset.
 pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
     let _ = socket.try_end_record();
     if socket.owed() != Some(0) {
         watches.end(socket.tcp());
-        linger(Lingering::new(socket, false));
-        return;
+        if !(socket.is_last() && socket.is_to_be_reset()) {
+            linger(Lingering::new(socket, false));
+            return;
+        }
+        abandon(&socket);
     }
     // Where nobody else has it open it is closed with this, and watched by nobody then.
     if let Err(shared) = Arc::try_unwrap(socket)
         && shared.is_last()
     {
         watches.end(shared.tcp());
+    }
+}
+
+/// Gives up what is still to be sent of a connection.
+fn abandon(socket: &Arc<Socket>) {
+    let take_out = || waiting().as_mut()?.take_out(socket);
+    while let Some(lingering) = take_out() {
+        lingering.give_up();
     }
 }
 
@@ -343,6 +354,13 @@ impl Waiting {
         let rest = next.min()?.saturating_duration_since(now).max(TICK);
         self.sleeps = rest > TICK;
         Some(rest)
+    }
+
+    /// Takes out one that is of this socket.
+    fn take_out(&mut self, socket: &Arc<Socket>) -> Option<Arc<Lingering>> {
+        let mut all = self.lingering.iter();
+        let index = all.position(|lingering| lingering.is_of(socket))?;
+        Some(self.lingering.swap_remove(index))
     }
 
     /// Takes out the connection whose peer has taken nothing for the longest time where there are too many for another:

@@ -357,25 +357,31 @@ fn give_up_slot(fd: c_int, old: &Slot, new: Option<&Slot>) {
         let _ = sys::close(fd);
         return;
     }
-    let Ok(old) = old.entry.try_lock() else {
-        return;
-    };
-    if let Some(socket) = &old.socket {
+    let entry = old.entry.try_lock().ok();
+    if let Some(socket) = entry.as_ref().and_then(|entry| entry.socket.as_ref()) {
         socket.wipe();
     }
     let Some(new) = new else {
         return;
     };
-    let mut entry = new.entry.lock().unwrap_or_else(PoisonError::into_inner);
-    entry.watches = old.watches.clone();
-    entry.ulp = old.ulp;
-    entry.is_duplicated = old.is_duplicated;
-    if let Some(socket) = &old.socket {
-        entry.foreign = socket.inert;
+    let mut known = new.entry.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(old) = &entry {
+        known.watches = old.watches.clone();
+        known.ulp = old.ulp;
+        known.is_duplicated = old.is_duplicated;
+    }
+    if kind != PLAIN {
+        known.foreign = foreign(fd, entry.as_deref());
         new.kind.store(FOREIGN, Ordering::Release);
     }
-    if kind == FOREIGN {
-        entry.foreign = old.foreign;
-        new.kind.store(FOREIGN, Ordering::Release);
+}
+
+/// Which file stands at a number that was a connection's; the one that is there where a thread that is not here was
+/// looking at it.
+fn foreign(fd: c_int, old: Option<&Entry>) -> (u64, u64) {
+    match old.map(|old| (&old.socket, old.foreign)) {
+        Some((Some(socket), _)) => socket.inert,
+        Some((None, foreign)) if foreign != (0, 0) => foreign,
+        _ => sys::identity(fd).unwrap_or_default(),
     }
 }

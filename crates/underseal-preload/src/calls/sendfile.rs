@@ -22,7 +22,10 @@ fn send_file(
     let count = count.min(MOST_BYTES);
     let start = match offset.is_null() {
         // What cannot be read twice cannot be sent in part.
-        true => sys::lseek(input, 0, libc::SEEK_CUR).map_err(|_| Errno::INVAL)?,
+        true => sys::lseek(input, 0, libc::SEEK_CUR).map_err(|error| match error {
+            Errno::BADF => error,
+            _ => Errno::INVAL,
+        })?,
         // SAFETY: any bytes are a number.
         false => unsafe { memory::read(offset) }?,
     };

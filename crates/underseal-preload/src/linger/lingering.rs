@@ -70,10 +70,13 @@ impl Lingering {
         self.progress().taken
     }
 
+    pub(super) fn is_of(&self, socket: &Arc<Socket>) -> bool {
+        Arc::ptr_eq(&self.socket, socket)
+    }
+
     /// Goes on for another of the same socket, unless it is over.
     pub(super) fn goes_on_for(&self, other: &Self) -> bool {
-        let is_same = Arc::ptr_eq(&self.socket, &other.socket);
-        if !is_same || self.shuts_down != other.shuts_down {
+        if !self.is_of(&other.socket) || self.shuts_down != other.shuts_down {
             return false;
         }
         let mut progress = self.progress();

@@ -31,16 +31,6 @@ static void closed_and_watched(int fd) {
     expect(epoll_wait(epoll, &event, 1, 300) == 0, "nothing is told of a socket that is closed");
 }
 
-// The number of the TCP socket, which the program does not know.
-static int hidden_number(void) {
-    struct sockaddr_in name;
-    for (int fd = 3; fd < 1 << 20; fd++) {
-        socklen_t len = sizeof name;
-        if (syscall(SYS_getsockname, fd, &name, &len) == 0 && name.sin_family == AF_INET) return fd;
-    }
-    return -1;
-}
-
 // Has the socket take zeros until it takes no more, past the library: nothing waits in it.
 static void fill_unseen(int fd) {
     static char block[16384];

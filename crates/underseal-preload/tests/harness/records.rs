@@ -15,13 +15,18 @@ pub(crate) fn text(wire: &[u8]) -> String {
 }
 
 /// The records of a wire, which all open, each with the number that is due.
-pub(crate) fn records(mut wire: &[u8]) -> Vec<(ContentType, Vec<u8>)> {
+pub(crate) fn records(wire: &[u8]) -> Vec<(ContentType, Vec<u8>)> {
+    records_from(wire, SeqNo(0))
+}
+
+/// The same, where the first has another number.
+pub(crate) fn records_from(mut wire: &[u8], first: SeqNo) -> Vec<(ContentType, Vec<u8>)> {
     let keys = TrafficKeys::new(
         ProtocolVersion::Tls13,
         Algorithm::Aes128Gcm,
         &[7; 16],
         [0; 12],
-        SeqNo(0),
+        first,
     );
     let mut opener = Opener::new(keys.expect("a key of the right length"));
     let mut records = Vec::new();

@@ -12,9 +12,12 @@ const COMBINATIONS: &[Combination] = &[
     ("underseal-record", ""),
     ("underseal-record", "aws-lc-rs"),
     ("underseal-record", "ring"),
+    ("underseal-record", "ccm"),
+    ("underseal-record", "ccm,ring"),
     ("underseal-quic", ""),
     ("underseal-quic", "aws-lc-rs"),
     ("underseal-quic", "ring"),
+    ("underseal-quic", "ccm,ring"),
     ("underseal-quic", "aws-lc-rs,quinn"),
     ("underseal-quic", "quinn,ring"),
     ("underseal-sys", ""),
@@ -60,6 +63,10 @@ pub(crate) fn check() -> Result<()> {
         test.args(["--test", "streams"]);
         shell::run(test)?;
     }
+    // AES-128-CCM, which no other build of the tests has.
+    let mut test = test::cargo_test(&["--package", "underseal-record", "--features", "ccm"]);
+    test.args(["--lib", "--test", "quic"]);
+    shell::run(test)?;
     for (features, library) in LEFT_OUT {
         is_left_out(features, library)?;
     }

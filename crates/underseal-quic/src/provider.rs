@@ -10,8 +10,8 @@ use crate::suite::algorithm;
 /// `base`, with QUIC packets sealed and opened by underseal.
 ///
 /// Everything else is as `base` has it: handshakes, TLS over TCP, which suites there are and which of
-/// them are offered for QUIC. A suite with another AEAD than AES-128-GCM, AES-256-GCM or
-/// ChaCha20-Poly1305 stays as it is. The suites no longer count as approved by FIPS.
+/// them are offered for QUIC. A suite with another AEAD than AES-128-GCM, AES-256-GCM,
+/// ChaCha20-Poly1305 and, with the feature `ccm`, AES-128-CCM stays as it is. The suites no longer count as approved by FIPS.
 ///
 /// What is made for a suite lives as long as the process, once however often this is called.
 pub fn provider(base: CryptoProvider) -> CryptoProvider {
@@ -36,6 +36,7 @@ fn packets(algorithm: Algorithm) -> &'static Packets {
         Algorithm::Aes128Gcm => &Packets(Algorithm::Aes128Gcm),
         Algorithm::Aes256Gcm => &Packets(Algorithm::Aes256Gcm),
         Algorithm::ChaCha20Poly1305 => &Packets(Algorithm::ChaCha20Poly1305),
+        Algorithm::Aes128Ccm => &Packets(Algorithm::Aes128Ccm),
     }
 }
 

@@ -9,6 +9,8 @@ pub(crate) fn algorithm(suite: CipherSuite) -> Option<Algorithm> {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => Some(Algorithm::Aes128Gcm),
         CipherSuite::TLS13_AES_256_GCM_SHA384 => Some(Algorithm::Aes256Gcm),
         CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Some(Algorithm::ChaCha20Poly1305),
+        #[cfg(feature = "ccm")]
+        CipherSuite::TLS13_AES_128_CCM_SHA256 => Some(Algorithm::Aes128Ccm),
         _ => None,
     }
 }

@@ -1,6 +1,9 @@
-//! The one place that calls an AEAD library: both backends behind one enum.
+//! The one place that calls an AEAD library: both backends behind one enum, and AES-128-CCM beside them.
 
-#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+#[cfg(feature = "ccm")]
+mod ccm;
+
+#[cfg(any(feature = "ring", feature = "aws-lc-rs", feature = "ccm"))]
 use crate::Algorithm;
 use crate::{Backend, TAG_LEN, TrafficKeys, stack};
 
@@ -11,6 +14,9 @@ pub(crate) enum AeadKey {
     Ring(Box<ring::aead::LessSafeKey>),
     #[cfg(feature = "aws-lc-rs")]
     AwsLcRs(aws_lc_rs::aead::LessSafeKey),
+    /// Of neither, though its owner named one.
+    #[cfg(feature = "ccm")]
+    Ccm(Box<ccm::CcmKey>, Backend),
     #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
     Absent,
 }
@@ -38,8 +44,13 @@ fn uses_aes_in_place() -> bool {
 }
 
 /// Why a key is never of another length.
-#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+#[cfg(any(feature = "ring", feature = "aws-lc-rs", feature = "ccm"))]
 const LENGTH: &str = "TrafficKeys::new checked the key's length";
+
+/// Why no library is asked for AES-128-CCM.
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+const NO_CCM: &str =
+    "`ccm` makes these keys, and Algorithm::check refused them where it is left out";
 
 /// The AEAD refused: on opening, the record is not authentic.
 pub(crate) struct Refused;
@@ -61,7 +72,7 @@ impl From<aws_lc_rs::error::Unspecified> for Refused {
 type Nonce = [u8; 12];
 
 #[cfg_attr(
-    not(any(feature = "ring", feature = "aws-lc-rs")),
+    not(any(feature = "ring", feature = "aws-lc-rs", feature = "ccm")),
     expect(
         unused_variables,
         unreachable_code,
@@ -84,6 +95,10 @@ impl AeadKey {
     #[inline(never)]
     fn expand(backend: Backend, keys: &TrafficKeys) -> Self {
         let key = keys.dangerous_key();
+        #[cfg(feature = "ccm")]
+        if keys.algorithm == Algorithm::Aes128Ccm {
+            return Self::Ccm(Box::new(ccm::CcmKey::new(key)), backend);
+        }
         match backend {
             #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
             Backend::Absent => Self::Absent,
@@ -108,6 +123,8 @@ impl AeadKey {
             Self::Ring(key) => key.algorithm() == &ring::aead::CHACHA20_POLY1305,
             #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs(key) => key.algorithm() == &aws_lc_rs::aead::CHACHA20_POLY1305,
+            #[cfg(feature = "ccm")]
+            Self::Ccm(..) => false,
         }
     }
 
@@ -119,6 +136,8 @@ impl AeadKey {
             Self::Ring(_) => Backend::Ring,
             #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs(_) => Backend::AwsLcRs,
+            #[cfg(feature = "ccm")]
+            Self::Ccm(_, named) => *named,
         }
     }
 
@@ -147,6 +166,8 @@ impl AeadKey {
                 let aad = aws_lc_rs::aead::Aad::from(aad);
                 key.seal_in_place_scatter(nonce, aad, in_out, &[], tag)?;
             }
+            #[cfg(feature = "ccm")]
+            Self::Ccm(key, _) => key.seal_in_place(&nonce, aad, in_out, tag)?,
         }
         Ok(())
     }
@@ -176,15 +197,29 @@ impl AeadKey {
                 Ok(())
             }
             #[cfg(feature = "ring")]
-            Self::Ring(_) => {
-                let Some((in_out, tag)) = out.split_last_chunk_mut::<TAG_LEN>() else {
-                    return Err(Refused);
-                };
-                in_out[..plaintext.len()].copy_from_slice(plaintext);
-                in_out[plaintext.len()..].copy_from_slice(trailer);
-                self.seal_in_place(nonce, aad, in_out, tag)
-            }
+            Self::Ring(_) => self.seal_copied(nonce, aad, plaintext, trailer, out),
+            #[cfg(feature = "ccm")]
+            Self::Ccm(..) => self.seal_copied(nonce, aad, plaintext, trailer, out),
         }
+    }
+
+    /// As [`seal_from`](Self::seal_from), of what can seal in place only.
+    #[cfg(any(feature = "ring", feature = "ccm"))]
+    #[inline]
+    fn seal_copied(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        plaintext: &[u8],
+        trailer: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), Refused> {
+        let Some((in_out, tag)) = out.split_last_chunk_mut::<TAG_LEN>() else {
+            return Err(Refused);
+        };
+        in_out[..plaintext.len()].copy_from_slice(plaintext);
+        in_out[plaintext.len()..].copy_from_slice(trailer);
+        self.seal_in_place(nonce, aad, in_out, tag)
     }
 
     /// Opens `in_out` (ciphertext, then tag) in place; the plaintext is what precedes the tag.
@@ -210,6 +245,8 @@ impl AeadKey {
                 let aad = aws_lc_rs::aead::Aad::from(aad);
                 key.open_in_place(nonce, aad, in_out)?;
             }
+            #[cfg(feature = "ccm")]
+            Self::Ccm(key, _) => key.open_in_place(&nonce, aad, in_out)?,
         }
         Ok(())
     }
@@ -221,7 +258,7 @@ impl AeadKey {
     #[inline]
     #[cfg_attr(
         not(feature = "aws-lc-rs"),
-        expect(unused_variables, reason = "ring opens in place only")
+        expect(unused_variables, reason = "the others open in place only")
     )]
     pub(crate) fn open_into(
         &self,
@@ -235,6 +272,8 @@ impl AeadKey {
             Self::Absent => None,
             #[cfg(feature = "ring")]
             Self::Ring(_) => None,
+            #[cfg(feature = "ccm")]
+            Self::Ccm(..) => None,
             #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs(key) => {
                 let (ciphertext, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
@@ -256,6 +295,7 @@ fn ring_algorithm(algorithm: Algorithm) -> &'static ring::aead::Algorithm {
         Algorithm::Aes128Gcm => &ring::aead::AES_128_GCM,
         Algorithm::Aes256Gcm => &ring::aead::AES_256_GCM,
         Algorithm::ChaCha20Poly1305 => &ring::aead::CHACHA20_POLY1305,
+        Algorithm::Aes128Ccm => unreachable!("{NO_CCM}"),
     }
 }
 
@@ -265,6 +305,7 @@ fn aws_algorithm(algorithm: Algorithm) -> &'static aws_lc_rs::aead::Algorithm {
         Algorithm::Aes128Gcm => &aws_lc_rs::aead::AES_128_GCM,
         Algorithm::Aes256Gcm => &aws_lc_rs::aead::AES_256_GCM,
         Algorithm::ChaCha20Poly1305 => &aws_lc_rs::aead::CHACHA20_POLY1305,
+        Algorithm::Aes128Ccm => unreachable!("{NO_CCM}"),
     }
 }
 

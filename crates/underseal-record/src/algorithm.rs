@@ -1,5 +1,7 @@
 use core::fmt;
 
+use crate::ApiMisuse;
+
 /// The TLS versions whose records this crate protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "who maps versions must know each")]
@@ -34,27 +36,40 @@ pub enum Algorithm {
     /// ChaCha20 with Poly1305.
     #[doc(alias = "TLS_CIPHER_CHACHA20_POLY1305")]
     ChaCha20Poly1305,
+    /// AES-128 in Counter mode with CBC-MAC, and a tag of 16 bytes: the fourth suite of QUIC (RFC 9001
+    /// section 5.3), for small devices that have it in hardware. Only builds with the feature `ccm` take
+    /// its keys.
+    #[doc(alias = "TLS_CIPHER_AES_CCM_128")]
+    Aes128Ccm,
 }
 
 impl Algorithm {
-    /// Every algorithm, for loops in tests and probes.
+    /// Every algorithm that each build has, for loops in tests and probes: all but AES-128-CCM.
     pub const ALL: [Self; 3] = [Self::Aes128Gcm, Self::Aes256Gcm, Self::ChaCha20Poly1305];
 
     /// Bytes of the key.
     pub const fn key_len(self) -> usize {
         match self {
-            Self::Aes128Gcm => 16,
+            Self::Aes128Gcm | Self::Aes128Ccm => 16,
             Self::Aes256Gcm | Self::ChaCha20Poly1305 => 32,
         }
     }
 
-    /// Bytes between a record's header and its ciphertext: TLS 1.2 sends eight bytes of an AES-GCM
-    /// nonce with each record (RFC 5288 section 3), every other combination derives the whole
+    /// Bytes between a record's header and its ciphertext: TLS 1.2 sends eight bytes of the nonce of
+    /// AES-GCM and AES-CCM with each record (RFC 5288 section 3, RFC 6655 section 3), every other combination derives the whole
     /// nonce from the sequence number.
     pub const fn explicit_nonce_len(self, version: ProtocolVersion) -> usize {
         match (version, self) {
-            (ProtocolVersion::Tls12, Self::Aes128Gcm | Self::Aes256Gcm) => 8,
+            (ProtocolVersion::Tls12, Self::Aes128Gcm | Self::Aes256Gcm | Self::Aes128Ccm) => 8,
             _ => 0,
+        }
+    }
+
+    /// Whether this build seals with it: asked where keys and secrets come in.
+    pub(crate) fn check(self) -> Result<(), ApiMisuse> {
+        match self {
+            Self::Aes128Ccm if !cfg!(feature = "ccm") => Err(ApiMisuse::AlgorithmLeftOut),
+            _ => Ok(()),
         }
     }
 }
@@ -65,6 +80,7 @@ impl fmt::Display for Algorithm {
             Self::Aes128Gcm => "AES-128-GCM",
             Self::Aes256Gcm => "AES-256-GCM",
             Self::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+            Self::Aes128Ccm => "AES-128-CCM",
         })
     }
 }

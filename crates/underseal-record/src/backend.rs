@@ -8,7 +8,8 @@ use crate::Algorithm;
 ///
 /// One process uses one backend per algorithm: [`Backend::preferred`] chooses it by what the CPU
 /// can do, [`Backend::set_preferred`] overrides the choice, and [`crate::Sealer::with_backend`]
-/// takes one for a single key.
+/// takes one for a single key. AES-128-CCM (the feature `ccm`) is of neither: the crate `ccm` computes
+/// it, whichever is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {

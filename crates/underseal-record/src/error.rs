@@ -96,6 +96,9 @@ pub enum ApiMisuse {
     /// The key has not the length of its algorithm.
     #[error("key has the wrong length for its algorithm")]
     KeyLength,
+    /// Keys or a secret of AES-128-CCM, in a build without the feature `ccm`.
+    #[error("algorithm that this build was made without")]
+    AlgorithmLeftOut,
     /// The keys of the two directions of one connection are of different versions or algorithms.
     #[error("keys of the two directions do not fit together")]
     DirectionsDiffer,

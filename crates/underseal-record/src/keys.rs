@@ -40,7 +40,8 @@ impl TrafficKeys {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::KeyLength`] if `key` is not [`Algorithm::key_len`] bytes.
+    /// [`ApiMisuse::KeyLength`] if `key` is not [`Algorithm::key_len`] bytes,
+    /// [`ApiMisuse::AlgorithmLeftOut`] if this build has not the algorithm.
     pub fn new(
         version: ProtocolVersion,
         algorithm: Algorithm,
@@ -48,6 +49,7 @@ impl TrafficKeys {
         iv: [u8; 12],
         seq: SeqNo,
     ) -> Result<Self, Error> {
+        algorithm.check()?;
         if key.len() != algorithm.key_len() {
             return Err(ApiMisuse::KeyLength.into());
         }

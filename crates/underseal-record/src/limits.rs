@@ -18,12 +18,16 @@ impl Limits {
     ///
     /// AES-GCM stops at 2^24 full-size records under TLS 1.3 and, one power of two earlier because
     /// no key update can follow, at 2^23 under TLS 1.2. ChaCha20-Poly1305 is bounded by the
-    /// sequence number alone.
+    /// sequence number alone, AES-128-CCM stops at 2^23 records (RFC 9147 section 4.5.3).
     pub const fn of(version: ProtocolVersion, algorithm: Algorithm) -> Self {
         match (algorithm, version) {
             (Algorithm::ChaCha20Poly1305, _) => Self {
                 soft: u64::MAX - (1 << 16),
                 hard: u64::MAX,
+            },
+            (Algorithm::Aes128Ccm, ProtocolVersion::Tls13) => Self {
+                soft: (1 << 23) - (1 << 20),
+                hard: 1 << 23,
             },
             (_, ProtocolVersion::Tls13) => Self {
                 soft: (1 << 24) - (1 << 21),

@@ -48,7 +48,8 @@ impl TrafficSecret {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::KeyLength`] if `bytes` is not one output of that hash.
+    /// [`ApiMisuse::KeyLength`] if `bytes` is not one output of that hash,
+    /// [`ApiMisuse::AlgorithmLeftOut`] if this build has not the algorithm.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
         Self::with_labels(Labels::Tls13, algorithm, bytes)
     }
@@ -59,6 +60,7 @@ impl TrafficSecret {
     }
 
     fn with_labels(labels: Labels, algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
+        algorithm.check()?;
         if bytes.len() != hash_len(algorithm) {
             return Err(ApiMisuse::KeyLength.into());
         }
@@ -224,7 +226,7 @@ fn zeros(algorithm: Algorithm) -> Box<[u8]> {
 const fn hash_len(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::Aes256Gcm => 48,
-        Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 => 32,
+        Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 | Algorithm::Aes128Ccm => 32,
     }
 }
 
@@ -232,7 +234,9 @@ const fn hash_len(algorithm: Algorithm) -> usize {
 fn hash(algorithm: Algorithm) -> hkdf::Algorithm {
     match algorithm {
         Algorithm::Aes256Gcm => hkdf::HKDF_SHA384,
-        Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 => hkdf::HKDF_SHA256,
+        Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 | Algorithm::Aes128Ccm => {
+            hkdf::HKDF_SHA256
+        }
     }
 }
 

@@ -41,6 +41,7 @@ impl Layout {
             Algorithm::Aes128Gcm => (51, 4),
             Algorithm::Aes256Gcm => (52, 4),
             Algorithm::ChaCha20Poly1305 => (54, 0),
+            Algorithm::Aes128Ccm => (53, 4),
         };
         let layout = Self {
             algorithm,

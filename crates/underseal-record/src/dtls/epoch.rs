@@ -16,12 +16,13 @@ pub(super) struct EpochOpener {
 
 impl EpochOpener {
     pub(super) fn new(keys: EpochKeys, window: ReplayWindow, backend: Backend) -> Self {
+        let algorithm = keys.algorithm();
         Self {
             key: AeadKey::new(backend, &keys.keys),
             number_mask: keys.number_mask(backend),
             keys,
             window,
-            max_forged: limits::MAX_FORGED,
+            max_forged: limits::max_forged(algorithm),
         }
     }
 

@@ -37,8 +37,10 @@ impl MasterSecret {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::KeyLength`] if `bytes` is not 48 bytes.
+    /// [`ApiMisuse::KeyLength`] if `bytes` is not 48 bytes, [`ApiMisuse::AlgorithmLeftOut`] if this
+    /// build has not the algorithm.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Error> {
+        algorithm.check()?;
         if bytes.len() != LEN {
             return Err(ApiMisuse::KeyLength.into());
         }
@@ -108,7 +110,9 @@ fn prf(algorithm: Algorithm, secret: &[u8], label: &[u8], seed: [&[u8]; 2], out:
 fn expand(algorithm: Algorithm, secret: &[u8], seed: [&[u8]; 3], out: &mut [u8]) {
     let hash = match algorithm {
         Algorithm::Aes256Gcm => hmac::HMAC_SHA384,
-        Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 => hmac::HMAC_SHA256,
+        Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 | Algorithm::Aes128Ccm => {
+            hmac::HMAC_SHA256
+        }
     };
     let key = hmac::Key::new(hash, secret);
     let sign = |first: &[u8]| {

@@ -211,7 +211,7 @@ impl Sides {
     fn secret(&self) -> &'static [u8] {
         match self.algorithm {
             Algorithm::Aes256Gcm => &[7; 48],
-            Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 => &[7; 32],
+            Algorithm::Aes128Gcm | Algorithm::ChaCha20Poly1305 | Algorithm::Aes128Ccm => &[7; 32],
         }
     }
 

@@ -49,7 +49,8 @@ impl HeaderKey {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::KeyLength`] if `key` is not [`Algorithm::key_len`] bytes.
+    /// [`ApiMisuse::KeyLength`] if `key` is not [`Algorithm::key_len`] bytes,
+    /// [`ApiMisuse::AlgorithmLeftOut`] if this build has not the algorithm.
     pub fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, Error> {
         Self::with_backend(algorithm, key, Backend::preferred(algorithm))
     }
@@ -60,6 +61,7 @@ impl HeaderKey {
     ///
     /// As [`new`](Self::new).
     pub fn with_backend(algorithm: Algorithm, key: &[u8], backend: Backend) -> Result<Self, Error> {
+        algorithm.check()?;
         if key.len() != algorithm.key_len() {
             return Err(ApiMisuse::KeyLength.into());
         }
@@ -92,7 +94,7 @@ impl HeaderKey {
             Backend::Ring => {
                 use ring::aead::quic;
                 let algorithm = match algorithm {
-                    Algorithm::Aes128Gcm => &quic::AES_128,
+                    Algorithm::Aes128Gcm | Algorithm::Aes128Ccm => &quic::AES_128,
                     Algorithm::Aes256Gcm => &quic::AES_256,
                     Algorithm::ChaCha20Poly1305 => &quic::CHACHA20,
                 };
@@ -104,7 +106,7 @@ impl HeaderKey {
             Backend::AwsLcRs => {
                 use aws_lc_rs::aead::quic;
                 let algorithm = match algorithm {
-                    Algorithm::Aes128Gcm => &quic::AES_128,
+                    Algorithm::Aes128Gcm | Algorithm::Aes128Ccm => &quic::AES_128,
                     Algorithm::Aes256Gcm => &quic::AES_256,
                     Algorithm::ChaCha20Poly1305 => &quic::CHACHA20,
                 };
@@ -268,7 +270,9 @@ mod tests {
         let samples: Vec<[u8; SAMPLE_LEN]> = (0..21_u8)
             .map(|first| std::array::from_fn(|at| first.wrapping_mul(31) ^ at as u8))
             .collect();
-        for algorithm in Algorithm::ALL {
+        let all = Algorithm::ALL.into_iter();
+        let ccm = Algorithm::Aes128Ccm.check().is_ok();
+        for algorithm in all.chain(ccm.then_some(Algorithm::Aes128Ccm)) {
             let key: Vec<u8> = (0..algorithm.key_len()).map(|at| at as u8 * 7).collect();
             for backend in Backend::ALL {
                 let ours = HeaderKey::with_backend(algorithm, &key, backend).expect("its length");

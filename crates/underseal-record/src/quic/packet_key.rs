@@ -26,7 +26,8 @@ impl PacketKey {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::KeyLength`](crate::ApiMisuse::KeyLength) if `key` is not [`Algorithm::key_len`] bytes.
+    /// [`ApiMisuse::KeyLength`](crate::ApiMisuse::KeyLength) if `key` is not [`Algorithm::key_len`] bytes,
+    /// [`ApiMisuse::AlgorithmLeftOut`](crate::ApiMisuse::AlgorithmLeftOut) if this build has not the algorithm.
     pub fn new(algorithm: Algorithm, key: &[u8], iv: [u8; 12]) -> Result<Self, Error> {
         Self::with_backend(algorithm, key, iv, Backend::preferred(algorithm))
     }

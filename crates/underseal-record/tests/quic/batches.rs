@@ -7,7 +7,7 @@ use underseal_record::quic::{
 };
 use underseal_record::{Algorithm, Backend};
 
-use crate::packets::{NUMBER_AT, pair, secret, short};
+use crate::packets::{NUMBER_AT, algorithms, pair, secret, short};
 
 /// What becomes of packets, and their bytes then.
 type Outcome<T> = (Vec<T>, Vec<Vec<u8>>);
@@ -90,7 +90,7 @@ proptest! {
     #[test]
     fn a_batch_is_its_packets_one_by_one(
         train in train(),
-        algorithm in prop::sample::select(Algorithm::ALL.to_vec()),
+        algorithm in prop::sample::select(algorithms()),
         backend in prop::sample::select(Backend::ALL.to_vec()),
     ) {
         let (mut number, mut packets) = (0, Vec::new());
@@ -179,7 +179,7 @@ fn numbers_and_key_phase_are_written_into_headers_of_any_length() {
 #[test]
 fn a_key_seals_a_packet_as_its_sealer_does() {
     for backend in Backend::ALL {
-        for algorithm in Algorithm::ALL {
+        for algorithm in algorithms() {
             let (mut sealer, _) = pair(algorithm, backend);
             let key = packet_key(Version::V1, &secret(algorithm), backend);
             let header = header_key(Version::V1, &secret(algorithm), backend);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use underseal_record::quic::{Dropped, PacketNumber, Refused};
 use underseal_record::{Algorithm, Backend, TAG_LEN};
 
-use crate::packets::{NUMBER_AT, pair, sealed, short};
+use crate::packets::{NUMBER_AT, algorithms, pair, sealed, short};
 
 #[test]
 fn a_changed_byte_anywhere_is_refused_and_changes_nothing() {
@@ -143,7 +143,7 @@ proptest! {
     fn packets_open_in_whatever_order_they_come(
         lens in prop::collection::vec(2_usize..1500, 1..40),
         shuffle in any::<u64>(),
-        algorithm in prop::sample::select(Algorithm::ALL.to_vec()),
+        algorithm in prop::sample::select(algorithms()),
         backend in prop::sample::select(Backend::ALL.to_vec()),
         start in prop::sample::select(vec![0_u64, 250, 65_530, (1 << 24) - 5, (1 << 40) - 9]),
     ) {

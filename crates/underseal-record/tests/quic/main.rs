@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod batches;
+mod ccm;
 mod forged;
 mod fuzz_entries;
 mod key_updates;

@@ -20,6 +20,15 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
         .collect()
 }
 
+/// Every algorithm that this build has.
+pub(crate) fn algorithms() -> Vec<Algorithm> {
+    let mut all = Algorithm::ALL.to_vec();
+    if cfg!(feature = "ccm") {
+        all.push(Algorithm::Aes128Ccm);
+    }
+    all
+}
+
 pub(crate) fn secret(algorithm: Algorithm) -> TrafficSecret {
     let len = match algorithm {
         Algorithm::Aes256Gcm => 48,

@@ -57,6 +57,7 @@ fn seal(direction: &Direction, nonce: [u8; 12], aad: &[u8], inner: &[u8]) -> Vec
         Algorithm::Aes128Gcm => &aead::AES_128_GCM,
         Algorithm::Aes256Gcm => &aead::AES_256_GCM,
         Algorithm::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
+        Algorithm::Aes128Ccm => unreachable!("ring has none, and Algorithm::ALL leaves it out"),
     };
     let key = LessSafeKey::new(UnboundKey::new(algorithm, direction.key()).unwrap());
     let nonce = Nonce::assume_unique_for_key(nonce);

@@ -74,6 +74,7 @@ impl Writer {
             Algorithm::Aes128Gcm => 0,
             Algorithm::Aes256Gcm => 1,
             Algorithm::ChaCha20Poly1305 => 2,
+            Algorithm::Aes128Ccm => 3,
         });
         self.bytes(keys.dangerous_key());
         self.plain(keys.dangerous_iv());
@@ -164,6 +165,7 @@ impl<'a> Reader<'a> {
             0 => Algorithm::Aes128Gcm,
             1 => Algorithm::Aes256Gcm,
             2 => Algorithm::ChaCha20Poly1305,
+            3 => Algorithm::Aes128Ccm,
             _ => return Err(InvalidParts("unknown algorithm")),
         };
         let key = self.bytes()?;

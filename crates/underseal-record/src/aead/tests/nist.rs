@@ -1,4 +1,4 @@
-//! NIST's vectors of AES-GCM, as its files have them.
+//! NIST's vectors of AES-GCM and AES-CCM, as its files have them.
 
 use super::*;
 use crate::{ProtocolVersion, SeqNo};
@@ -83,4 +83,33 @@ fn aes_gcm_agrees_with_nist() {
             assert_eq!((authentic, forged), (25, 25), "{backend} {algorithm}");
         }
     }
+}
+
+#[cfg(feature = "ccm")]
+#[test]
+fn aes_ccm_agrees_with_nist() {
+    let mut ran = 0;
+    for case in cases(include_str!("nist/ccm128.rsp")) {
+        let key = case.key(Algorithm::Aes128Ccm, Backend::ALL[0]);
+        let nonce: Nonce = case.field("Nonce").try_into().expect("96 bits");
+        let (aad, plaintext, sealed) =
+            (case.field("Adata"), case.field("Payload"), case.field("CT"));
+        let mut out = vec![0; sealed.len()];
+        let outcome = key.seal_from(nonce, &aad, &plaintext, &[], &mut out);
+        assert!(outcome.is_ok(), "{}", case.text);
+        assert_eq!(out, sealed, "{}", case.text);
+        assert!(
+            key.open_in_place(nonce, &aad, &mut out).is_ok(),
+            "{}",
+            case.text
+        );
+        assert_eq!(out[..plaintext.len()], plaintext, "{}", case.text);
+        for byte in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[byte] ^= 1;
+            assert!(key.open_in_place(nonce, &aad, &mut changed).is_err());
+        }
+        ran += 1;
+    }
+    assert_eq!(ran, 10);
 }

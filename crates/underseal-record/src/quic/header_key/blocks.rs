@@ -21,7 +21,7 @@ impl Blocks {
             return None;
         }
         match algorithm {
-            Algorithm::Aes128Gcm => Some(Self::Aes128(boxed(key)?)),
+            Algorithm::Aes128Gcm | Algorithm::Aes128Ccm => Some(Self::Aes128(boxed(key)?)),
             Algorithm::Aes256Gcm => Some(Self::Aes256(boxed(key)?)),
             Algorithm::ChaCha20Poly1305 => None,
         }

@@ -6,6 +6,9 @@ use underseal_record::Algorithm;
 
 use super::{IV, KEY};
 
+/// Why no record is made with AES-128-CCM.
+const NONE: &str = "ring has none, and Algorithm::ALL leaves it out";
+
 /// What a record says of itself.
 #[derive(Clone)]
 pub(super) struct Record {
@@ -77,6 +80,7 @@ impl Record {
             Algorithm::Aes128Gcm => &AES_128_GCM,
             Algorithm::Aes256Gcm => &AES_256_GCM,
             Algorithm::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+            Algorithm::Aes128Ccm => unreachable!("{NONE}"),
         };
         let key = &KEY[..self.algorithm.key_len()];
         LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap())

@@ -6,6 +6,9 @@ use ring::hkdf;
 use underseal_record::Algorithm;
 use underseal_record::dtls::EpochSecret;
 
+/// Why no record is made with AES-128-CCM.
+const NONE: &str = "ring has none, and Algorithm::ALL leaves it out";
+
 /// What a record says of itself, and how.
 #[derive(Clone)]
 pub(super) struct Record13 {
@@ -122,6 +125,7 @@ impl Record13 {
             Algorithm::Aes128Gcm => &AES_128_GCM,
             Algorithm::Aes256Gcm => &AES_256_GCM,
             Algorithm::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+            Algorithm::Aes128Ccm => unreachable!("{NONE}"),
         };
         LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap())
     }
@@ -131,6 +135,7 @@ impl Record13 {
             Algorithm::Aes128Gcm => &quic::AES_128,
             Algorithm::Aes256Gcm => &quic::AES_256,
             Algorithm::ChaCha20Poly1305 => &quic::CHACHA20,
+            Algorithm::Aes128Ccm => unreachable!("{NONE}"),
         };
         quic::HeaderProtectionKey::new(algorithm, key).unwrap()
     }

@@ -198,5 +198,6 @@ fn cipher(algorithm: Algorithm) -> Cipher {
         Algorithm::Aes128Gcm => Cipher::Aes128Gcm,
         Algorithm::Aes256Gcm => Cipher::Aes256Gcm,
         Algorithm::ChaCha20Poly1305 => Cipher::ChaCha20Poly1305,
+        Algorithm::Aes128Ccm => Cipher::Aes128Ccm,
     }
 }

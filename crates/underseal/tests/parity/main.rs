@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod bad_records;
+mod cancelled;
 mod case;
 mod connect;
 mod counters;

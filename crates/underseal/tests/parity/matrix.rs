@@ -133,6 +133,10 @@ macro_rules! of_each_suite {
 macro_rules! of_each_version {
     ($suite:ident $tx:ident $rx:ident) => {
         crate::matrix::tests! { $suite $tx $rx
+            cancelled {
+                a_dropped_reader_has_lost_nothing
+                a_dropped_writer_has_taken_nothing
+            }
             writing {
                 slices_of_one_write_share_a_record
                 an_empty_write_sends_nothing

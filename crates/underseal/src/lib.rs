@@ -5,6 +5,7 @@
 compile_error!("underseal runs on Linux only: it uses Linux' sockets, pipes and kernel TLS");
 
 mod backend;
+mod backoff;
 mod buffers;
 mod engine;
 mod errno;

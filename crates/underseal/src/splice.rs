@@ -5,9 +5,10 @@ use std::os::fd::BorrowedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::sockopt::{self, Timeout};
+use rustix::net::sockopt::Timeout;
 use rustix::pipe::{SpliceFlags, splice};
 
+use crate::backoff::Backoff;
 use crate::engine::Spliced;
 
 /// Moves up to `len` bytes out of `pipe` into a socket.
@@ -45,11 +46,12 @@ fn moving(
     if !waits(socket)? {
         return retry_on_intr(|| call(SpliceFlags::NONBLOCK));
     }
+    let mut backoff = Backoff::default();
     loop {
         match retry_on_intr(|| call(SpliceFlags::empty())) {
-            Err(Errno::AGAIN) => wait_for(socket, timeout)?,
+            Err(Errno::AGAIN) => backoff.wait_as(socket, timeout)?,
             result => return result,
-        }
+        };
     }
 }
 
@@ -57,21 +59,6 @@ fn moving(
 #[doc(alias = "O_NONBLOCK")]
 pub(crate) fn waits(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(!fcntl_getfl(socket)?.contains(OFlags::NONBLOCK))
-}
-
-/// Waits as long as the socket would: `EAGAIN` after its own time limit.
-pub(crate) fn wait_for(socket: BorrowedFd<'_>, timeout: Timeout) -> Result<(), Errno> {
-    let wanted = match timeout {
-        Timeout::Recv => PollFlags::IN,
-        Timeout::Send => PollFlags::OUT,
-    };
-    let limit = sockopt::socket_timeout(socket, timeout)?;
-    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-    let mut polled = [PollFd::from_borrowed_fd(socket, wanted)];
-    match retry_on_intr(|| poll(&mut polled, limit.as_ref()))? {
-        0 => Err(Errno::AGAIN),
-        _ => Ok(()),
-    }
 }
 
 /// `EAGAIN` does not say which of the two was not ready: the pipe is asked.

@@ -1,12 +1,13 @@
 //! A kernel that has too little memory for what a socket is to hold.
 
 use std::io::{ErrorKind, Write as _};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use underseal::{Error, Offload, Refusal};
-use underseal_testkit::Suite;
+use underseal_testkit::{PATIENCE, Suite};
 
 use crate::connect::{SUITE, Server, USER, accept_over, assert_alive, in_kernel, pattern, sockets};
 use crate::machine::alone;
@@ -40,6 +41,29 @@ fn a_kernel_out_of_memory_loses_no_byte_of_a_blocking_stream() {
         shortage.join().unwrap();
         let (received, closed) = peer.join().unwrap();
         assert!(closed && received == data, "{} bytes came", received.len());
+    }
+}
+
+/// poll(2) says that a socket has room, and it takes nothing: it is waited for no longer than the socket
+/// would wait.
+#[test]
+#[ignore = "needs kernel TLS: cargo xtask vm"]
+fn a_kernel_out_of_memory_keeps_a_blocking_stream_no_longer_than_its_time_limit() {
+    let machine = alone();
+    for suite in Suite::EACH_VERSION {
+        let (mut server, _peer) = in_kernel(suite);
+        let socket = server.get_ref().0;
+        socket.set_write_timeout(Some(SHORTAGE)).unwrap();
+        let data = pattern(400_000);
+        let _no_pages = machine.set("net/ipv4/tcp_mem", NO_PAGES);
+        let (ended, end) = mpsc::channel();
+        thread::spawn(move || {
+            let mut taken = 0;
+            while write_once(&mut server, &data, &mut taken) {}
+            ended.send(taken < data.len())
+        });
+        let is_full = end.recv_timeout(PATIENCE).expect("an end of the wait");
+        assert!(is_full, "the socket took everything");
     }
 }
 

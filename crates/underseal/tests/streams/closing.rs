@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use underseal::{Linger, ServerConnection, TlsAcceptor, blocking, server};
-use underseal_testkit::{Certificates, KeyType, RecordPeer, Suite};
+use underseal_testkit::{Certificates, KeyType, PATIENCE, RecordPeer, Suite, notify_of_deliveries};
 
 use crate::pairs::pattern;
 
@@ -181,6 +181,24 @@ async fn a_tokio_stream_lets_go_of_a_peer_that_does_not_close() {
         let mut peer = peer.join().unwrap();
         is_let_go(peer.io());
     }
+}
+
+/// The socket always has something to say (`POLLERR`), and nothing to read.
+#[test]
+fn a_notification_for_the_owner_of_the_socket_does_not_keep_a_close() {
+    let suite = Suite::Tls13Aes128;
+    let (socket, certificates, peer) = client(suite, |peer| peer);
+    notify_of_deliveries(&socket);
+    let server = accept(socket, &certificates, suite);
+    let closing = thread::spawn(move || server.lingering_close(Stays::Silent.limits()));
+    let mut peer = peer.join().unwrap();
+    let start = Instant::now();
+    while !closing.is_finished() {
+        assert!(start.elapsed() < PATIENCE, "it goes on for ever");
+        thread::sleep(Duration::from_millis(10));
+    }
+    closing.join().unwrap().unwrap();
+    is_let_go(peer.io());
 }
 
 /// Nobody takes bytes at the other end any more.

@@ -16,6 +16,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use rustix::event::PollFlags;
 use rustix::net::SendFlags;
 use rustix::net::sockopt::{self, Timeout};
 use underseal_record::MAX_PLAINTEXT;
@@ -23,7 +24,7 @@ use underseal_sys::Errno;
 
 use super::Transmit;
 use super::unpushed::{Moved, push_unless_all};
-use crate::splice;
+use crate::backoff::Backoff;
 use crate::transport::Transport;
 
 /// Flags of a call that does not wait.
@@ -39,9 +40,13 @@ impl Transmit {
         transport: &mut impl Transport,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
+        let mut backoff = Backoff::default();
         loop {
             match self.call_once(transport, &mut call) {
-                Err(Errno::AGAIN) if transport.waits()? => wait(transport)?,
+                Err(Errno::AGAIN) if transport.waits()? => {
+                    let socket = transport.socket().ok_or(Errno::NOTSOCK)?;
+                    backoff.wait_as(socket, Timeout::Send)?;
+                }
                 sent => return sent,
             }
         }
@@ -74,16 +79,63 @@ impl Transmit {
     }
 }
 
-/// Waits until the socket takes bytes, as it would do itself.
-pub(super) fn wait(transport: &impl Transport) -> Result<(), Errno> {
-    splice::wait_for(transport.socket().ok_or(Errno::NOTSOCK)?, Timeout::Send)
+/// Waits until the socket has [`room`], or gets no error any more that a call which waits for room would
+/// take.
+pub(super) fn wait_for_room(transport: &mut impl Transport) -> Result<(), Errno> {
+    let mut backoff = Backoff::default();
+    while transport.may_get_error() {
+        let socket = transport.socket().ok_or(Errno::NOTSOCK)?;
+        let ready = backoff.wait_as(socket, Timeout::Send)?;
+        if ready.intersects(PollFlags::OUT | PollFlags::HUP) {
+            break;
+        }
+        transport.leave_error()?;
+    }
+    Ok(())
 }
 
-/// The bytes of pages, of `len`, that a socket takes at once after [`wait`]: poll(2) says so when a third
-/// of its buffer is free (`sk_stream_is_writeable` in include/net/sock.h), in which what is sent takes
-/// more than its length. Whole records, if that is one.
+/// The bytes of pages, of `len`, that a socket takes at once after [`wait_for_room`]: poll(2) says so
+/// when a third of its buffer is free (`sk_stream_is_writeable` in include/net/sock.h), in which what is
+/// sent takes more than its length. Whole records, if that is one.
 pub(super) fn room(socket: BorrowedFd<'_>, len: usize) -> Result<usize, Errno> {
     let room = sockopt::socket_send_buffer_size(socket)? / 4;
     let records = room / MAX_PLAINTEXT * MAX_PLAINTEXT;
     Ok(len.min(if records > 0 { records } else { room }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use underseal_record::ProtocolVersion;
+    use underseal_testkit::notify_of_deliveries;
+
+    use super::*;
+    use crate::engine::send_side::SendSide;
+    use crate::engine::{Receive, kernel};
+    use crate::transport::Std;
+
+    /// A call that moves pages would wait in the kernel, and take an error that a reader has to be told.
+    #[test]
+    fn a_notification_for_the_owner_of_a_full_socket_is_not_taken_for_room() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let mut socket = TcpStream::connect(listener.local_addr()?)?;
+        notify_of_deliveries(&socket);
+        socket.set_nonblocking(true)?;
+        let full = loop {
+            if let Err(error) = socket.write(&[0; 65_536]) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::WouldBlock);
+        socket.set_nonblocking(false)?;
+        socket.set_write_timeout(Some(Duration::from_millis(200)))?;
+        let mut rx = Receive::Kernel(kernel::Receive::new(ProtocolVersion::Tls13, None, &[]));
+        let (mut reader, mut below) = (None, Std(&mut socket));
+        let mut transport = SendSide::new(&mut rx, &mut reader, &mut below);
+        assert_eq!(wait_for_room(&mut transport), Err(Errno::AGAIN));
+        Ok(())
+    }
 }

@@ -345,7 +345,7 @@ impl Transmit {
             self.flush(transport)?;
         }
         if waits_before {
-            calls::wait(transport)?;
+            calls::wait_for_room(transport)?;
         }
         Ok(room)
     }

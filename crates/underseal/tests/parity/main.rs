@@ -23,6 +23,7 @@ mod floods;
 mod full;
 mod gathering;
 mod key_updates;
+mod limits;
 mod lingering;
 mod matrix;
 mod more;

@@ -207,6 +207,10 @@ macro_rules! of_each_version {
                 a_full_pipe_is_not_ready
                 a_tokio_stream_is_relayed
             }
+            limits {
+                short_buffers_of_a_pipe_are_counted
+                a_record_that_is_left_open_is_counted
+            }
             counts {
                 a_full_socket_is_sent_no_byte_of_a_file_twice
                 a_full_socket_is_sent_no_byte_of_a_record_twice

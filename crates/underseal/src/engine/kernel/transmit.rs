@@ -1,5 +1,6 @@
 //! The sending direction of a kernel TLS socket.
 
+mod counting;
 mod source;
 
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use underseal_record::{
     AlertDescription, AlertLevel, ApiMisuse, ContentType, Error as RecordError, Limits, SeqNo,
     TrafficSecret,
 };
-use underseal_sys::tls::{self, Direction};
+use underseal_sys::tls::Direction;
 use underseal_sys::{Errno, message};
 
 use super::calls::DONTWAIT;
@@ -32,10 +33,6 @@ const MAX_SENDFILE: usize = 4 * 1024 * 1024;
 /// Bytes of a pipe that one system call moves at most: the call does not return before, and other
 /// tasks of the thread wait for it.
 pub(crate) const PIECE: usize = 1024 * 1024;
-
-/// Records beyond full ones that one splice may be cut into: a record ends after 17 buffers of the
-/// pipe, however short they are, and a pipe of 1 MiB has 256.
-const SPLICED_RECORDS: u64 = 17;
 
 /// A message that waits until the socket takes it.
 enum Queued {
@@ -153,7 +150,7 @@ impl Transmit {
         if content_type == ContentType::CHANGE_CIPHER_SPEC {
             return Err(Error::from(RecordError::from(ApiMisuse::ForbiddenRecord)).into());
         }
-        let allowed = self.ready(transport)?;
+        let allowed = counting::bytes_of(self.ready(transport)?, self.max_plaintext);
         let mut own = [IoSlice::new(&[]); MAX_SLICES];
         let (slices, total) = first_bytes(slices, allowed, &mut own);
         if total == 0 {
@@ -165,7 +162,7 @@ impl Transmit {
             (true, false) => message::send(socket, slices, DONTWAIT),
             (false, _) => message::send_typed(socket, content_type.0, slices, DONTWAIT),
         });
-        let sent = self.checked(sent, 0)?;
+        let sent = self.checked(sent)?;
         self.departure.taken(sent, total);
         self.open = if data && more {
             true
@@ -199,7 +196,7 @@ impl Transmit {
         self.open = sent != Ok(len);
         match sent {
             Err(errno) if !is_shortage(errno) => self.send_unspliced(transport, len, errno, fill),
-            sent => self.checked(sent, 1),
+            sent => self.checked_pages(sent),
         }
     }
 
@@ -219,9 +216,9 @@ impl Transmit {
         self.open = true;
         match spliced {
             Ok(Spliced::PipeNotReady) => Ok(Spliced::PipeNotReady),
-            Ok(Spliced::Moved(n)) => self.checked(Ok(n), SPLICED_RECORDS).map(Spliced::Moved),
+            Ok(Spliced::Moved(n)) => self.checked_pages(Ok(n)).map(Spliced::Moved),
             Err(errno) if source::is_refused_pipe(pipe) => Err(errno.into()),
-            Err(errno) => self.checked(Err(errno), 0).map(Spliced::Moved),
+            Err(errno) => self.checked_pages(Err(errno)).map(Spliced::Moved),
         }
     }
 
@@ -234,7 +231,7 @@ impl Transmit {
             let sent = self.call(transport, |socket| {
                 message::send_typed(socket, data, &[], DONTWAIT)
             });
-            self.checked(sent, 0)?;
+            self.checked(sent)?;
             self.open = false;
         }
         Ok(())
@@ -287,9 +284,9 @@ impl Transmit {
         self.close_silently();
     }
 
-    /// Sends what is due before data, see the user engine's `ready`; returns how many bytes of it
+    /// Sends what is due before data, see the user engine's `ready`; returns how many records of it
     /// the key may still seal.
-    pub(crate) fn ready(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
+    pub(crate) fn ready(&mut self, transport: &mut impl Transport) -> io::Result<u64> {
         if self.closed {
             self.send_queue(transport)?;
             return Err(Error::WriteAfterClose.into());
@@ -311,9 +308,7 @@ impl Transmit {
                 .push_back(Queued::KeyUpdate(KeyUpdateRequest::NotRequested));
             self.send_queue(transport)?;
         }
-        let left = bound.saturating_sub(self.records).max(1);
-        let bytes = left.saturating_mul(self.max_plaintext as u64);
-        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+        Ok(bound.saturating_sub(self.records).max(1))
     }
 
     /// Fails if the peer has left, and the kernel may not have said so.
@@ -330,7 +325,7 @@ impl Transmit {
 
     /// Sends what is due before `len` bytes of pages; returns how many of them one call may send.
     fn ready_for_pages(&mut self, transport: &mut impl Transport, len: usize) -> io::Result<usize> {
-        let len = len.min(self.ready(transport)?);
+        let len = len.min(counting::pages_of(self.ready(transport)?));
         // A call must not wait for room in the kernel while an error may come.
         let waits_before = transport.may_get_error() && transport.waits()?;
         let Some(socket) = transport.socket() else {
@@ -348,16 +343,6 @@ impl Transmit {
             calls::wait_for_room(transport)?;
         }
         Ok(room)
-    }
-
-    /// Asks the kernel how many records it has sealed: from the bytes that it was given only an
-    /// upper bound is known.
-    fn count_exactly(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        let Some(socket) = transport.socket() else {
-            return Err(Errno::NOTSOCK.into());
-        };
-        self.records = tls::get(socket, Direction::Tx)?.rec_seq();
-        Ok(())
     }
 
     /// Sends the queue, then what answers the peer: one answer to all that it asked for while the
@@ -422,27 +407,9 @@ impl Transmit {
         let sent = self.call(transport, |socket| {
             message::send_typed(socket, content_type.0, &slices, DONTWAIT)
         });
-        self.checked(sent, 0)?;
+        self.checked(sent)?;
         self.open = false;
         Ok(())
-    }
-
-    /// Counts the records of what was sent, and `more` that it may have been cut into. An error that
-    /// is not just a full socket, or no memory, ends the direction: the kernel may have sent a part
-    /// of a record.
-    fn checked(&mut self, sent: Result<usize, Errno>, more: u64) -> io::Result<usize> {
-        match sent {
-            Ok(sent) => {
-                self.records += sent.div_ceil(self.max_plaintext) as u64 + more;
-                Ok(sent)
-            }
-            Err(errno) => {
-                if !is_shortage(errno) {
-                    self.break_off();
-                }
-                Err(errno.into())
-            }
-        }
     }
 }
 

@@ -26,7 +26,7 @@ impl Transmit {
         let len = len.min(lent.len());
         let filled = fill(&mut lent[..len], 0)?;
         if errno != Errno::INVAL {
-            return self.checked(Err(errno), 0);
+            return self.checked(Err(errno));
         }
         let slices = [IoSlice::new(&lent[..filled])];
         self.write(transport, ContentType::APPLICATION_DATA, &slices, false)

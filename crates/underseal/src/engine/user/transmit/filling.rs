@@ -67,8 +67,8 @@ impl Transmit {
         }
     }
 
-    /// Bytes that the key may still seal, or one after it: what came out of a pipe cannot go back.
-    fn sealable(&self) -> usize {
+    /// Bytes that the key may still seal, or one after it: what was taken cannot go back.
+    pub(super) fn sealable(&self) -> usize {
         let hard = self.sealer.limits().hard;
         if self.secret.is_some() && hard > 0 {
             return usize::MAX;

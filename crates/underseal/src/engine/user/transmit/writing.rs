@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use underseal_record::{ContentType, MAX_PLAINTEXT, MAX_RECORD};
+use underseal_record::{ContentType, Error as RecordError, MAX_PLAINTEXT, MAX_RECORD};
 
 use super::{MIN_BATCH, Transmit};
 use crate::Error;
@@ -58,9 +58,14 @@ impl Transmit {
         more: bool,
     ) -> io::Result<usize> {
         let held = self.open.len();
+        let sealable = self.sealable();
+        // What stays open is sealed later, and there must be a number for it.
+        if held >= sealable && slices.iter().any(|slice| !slice.is_empty()) {
+            return Err(Error::from(RecordError::ConfidentialityLimit).into());
+        }
         let mut joined = std::mem::take(&mut self.open).into_vec();
         for slice in slices {
-            let room = MIN_BATCH.saturating_sub(joined.len());
+            let room = sealable.min(MIN_BATCH).saturating_sub(joined.len());
             joined.extend_from_slice(&slice[..slice.len().min(room)]);
         }
         let taken = joined.len() - held;

@@ -261,7 +261,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// # Errors
     ///
-    /// Those of reading; `WouldBlock` if the pipe is full and does not wait.
+    /// Those of reading; `WouldBlock` if the pipe is full and does not wait; `EINVAL` if it is none.
     #[doc(alias = "splice")]
     pub fn splice_to(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
         let transport = &mut Std(&mut self.io);
@@ -274,7 +274,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// # Errors
     ///
-    /// Those of writing; `WouldBlock` if the pipe is empty and does not wait.
+    /// Those of writing; `WouldBlock` if the pipe is empty and does not wait; `EINVAL` if it is none.
     #[doc(alias = "splice")]
     pub fn splice_from(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
         let transport = &mut Std(&mut self.io);

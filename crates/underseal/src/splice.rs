@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::Timeout;
 use rustix::pipe::{SpliceFlags, splice};
@@ -71,6 +71,14 @@ fn spliced(
         Ok(n) => Ok(Spliced::Moved(n)),
         Err(Errno::AGAIN) if !is_ready(pipe, wanted) => Ok(Spliced::PipeNotReady),
         Err(errno) => Err(errno),
+    }
+}
+
+/// Refuses what is no pipe, as splice(2) does: what is read and written here would do with others too.
+pub(crate) fn require_pipe(pipe: BorrowedFd<'_>) -> Result<(), Errno> {
+    match FileType::from_raw_mode(fstat(pipe)?.st_mode) {
+        FileType::Fifo => Ok(()),
+        _ => Err(Errno::INVAL),
     }
 }
 

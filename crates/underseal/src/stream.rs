@@ -249,7 +249,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// # Errors
     ///
     /// Those of reading; `WouldBlock` if the pipe is full: read from it, and call again. Make the
-    /// pipe non-blocking, or the runtime's thread waits for it.
+    /// pipe non-blocking, or the runtime's thread waits for it. `EINVAL` if it is no pipe.
     ///
     /// # Cancellation
     ///
@@ -282,7 +282,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// # Errors
     ///
     /// Those of writing; `WouldBlock` if the pipe is empty: wait for it, and call again. Make the
-    /// pipe non-blocking, or the runtime's thread waits for it.
+    /// pipe non-blocking, or the runtime's thread waits for it. `EINVAL` if it is no pipe.
     ///
     /// # Cancellation
     ///

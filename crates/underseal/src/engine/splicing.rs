@@ -13,7 +13,7 @@ use super::moving::Occasion;
 use super::read::Step;
 use super::{Connection, Receive, Transmit};
 use crate::Error;
-use crate::splice::is_ready;
+use crate::splice::{is_ready, require_pipe};
 use crate::transport::Transport;
 
 /// What moving bytes between a pipe and a socket came to.
@@ -101,6 +101,7 @@ impl Connection {
         pipe: BorrowedFd<'_>,
         len: usize,
     ) -> io::Result<Spliced> {
+        require_pipe(pipe)?;
         self.obey(transport)?;
         self.send_redirected(transport)?;
         let Some(len) = self.goes_past(len as u64) else {
@@ -158,6 +159,7 @@ impl Connection {
         pipe: BorrowedFd<'_>,
         len: usize,
     ) -> io::Result<Spliced> {
+        require_pipe(pipe)?;
         self.answer(transport);
         loop {
             if !self.rx.plaintext().is_empty() {

@@ -206,6 +206,7 @@ macro_rules! of_each_version {
                 data_inside_of_a_message_is_not_spliced
                 a_full_pipe_is_not_ready
                 a_tokio_stream_is_relayed
+                what_is_no_pipe_is_not_spliced
             }
             limits {
                 short_buffers_of_a_pipe_are_counted

@@ -1,7 +1,8 @@
 //! Splicing between a stream and a pipe, both ways.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::fd::AsFd;
 use std::thread;
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -11,8 +12,9 @@ use underseal::{Direction, Engine, Error};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
 use crate::case::Case;
-use crate::connect::{Server, on_tokio, pattern};
+use crate::connect::{Server, on_tokio, pattern, sockets};
 use crate::endings::CLOSE_NOTIFY;
+use crate::files::file_of;
 
 /// The reading and the writing end of a pipe that does not wait.
 pub(crate) fn pipe() -> (File, File) {
@@ -263,4 +265,32 @@ pub(crate) fn a_tokio_stream_is_relayed(case: Case) {
         let ((), (), received) = tokio::join!(send, relay, receive);
         assert!(received == data);
     });
+}
+
+/// Neither a file nor a socket, though both can be read and written: nothing of them is taken, and the
+/// connection goes on.
+pub(crate) fn what_is_no_pipe_is_not_spliced(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    let mut file = file_of(b"content");
+    file.rewind().unwrap();
+    let (socket, mut other) = sockets();
+    other.write_all(b"content").unwrap();
+    peer.send(APPLICATION_DATA, b"data");
+    for what in [file.as_fd(), socket.as_fd()] {
+        let from = stream.splice_from(what, 100).unwrap_err();
+        let to = stream.splice_to(what, 100).unwrap_err();
+        for error in [from, to] {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        }
+    }
+    for what in [&mut &file as &mut dyn Read, &mut &socket] {
+        let mut content = [0; 7];
+        what.read_exact(&mut content).unwrap();
+        assert_eq!(&content, b"content");
+    }
+    let mut data = [0; 4];
+    stream.read_exact(&mut data).unwrap();
+    stream.write_all(&data).unwrap();
+    stream.shutdown().unwrap();
+    assert_eq!(peer.receive_data(), (b"data".to_vec(), true));
 }

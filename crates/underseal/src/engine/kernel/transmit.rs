@@ -217,7 +217,7 @@ impl Transmit {
         match spliced {
             Ok(Spliced::PipeNotReady) => Ok(Spliced::PipeNotReady),
             Ok(Spliced::Moved(n)) => self.checked_pages(Ok(n)).map(Spliced::Moved),
-            Err(errno) if source::is_refused_pipe(pipe) => Err(errno.into()),
+            Err(errno) if source::is_write_only(pipe) => Err(errno.into()),
             Err(errno) => self.checked_pages(Err(errno)).map(Spliced::Moved),
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use underseal_record::ContentType;
 
@@ -33,10 +33,7 @@ impl Transmit {
     }
 }
 
-/// Whether splice(2) takes nothing out of `pipe`, whatever the socket: it is none, or its other end.
-pub(super) fn is_refused_pipe(pipe: BorrowedFd<'_>) -> bool {
-    let is_pipe = fstat(pipe).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_fifo());
-    let is_write_only =
-        fcntl_getfl(pipe).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::WRONLY);
-    !is_pipe || is_write_only
+/// Whether splice(2) takes nothing out of `pipe`, whatever the socket: it is the end to write to.
+pub(super) fn is_write_only(pipe: BorrowedFd<'_>) -> bool {
+    fcntl_getfl(pipe).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::WRONLY)
 }

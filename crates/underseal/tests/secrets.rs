@@ -101,7 +101,10 @@ fn needles_of_secret(needles: &mut Needles, what: &str, secret: &mut TrafficSecr
     }
 }
 
-/// Every place of a needle in the memory of `child`.
+/// Memory that the kernel shows to nobody: its clock.
+const UNREADABLE: [&str; 3] = ["[vvar]", "[vvar_vclock]", "[vsyscall]"];
+
+/// Every place of a needle in the memory of `child`, but for what is in its files.
 fn found(child: &Child, needles: &Needles) -> Vec<String> {
     let maps = fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap();
     let memory = File::open(format!("/proc/{}/mem", child.id())).unwrap();
@@ -109,14 +112,17 @@ fn found(child: &Child, needles: &Needles) -> Vec<String> {
     for line in maps.lines() {
         let mut fields = line.split_whitespace();
         let (range, access) = (fields.next().unwrap(), fields.next().unwrap());
-        if !access.starts_with("rw") {
+        let name = fields.nth(3).unwrap_or_default();
+        let is_of_file = name.starts_with('/') && !access.contains('w');
+        if is_of_file || !access.starts_with('r') {
             continue;
         }
         let (start, end) = range.split_once('-').unwrap();
         let start = u64::from_str_radix(start, 16).unwrap();
         let len = (u64::from_str_radix(end, 16).unwrap() - start) as usize;
         let mut bytes = vec![0; len];
-        if memory.read_exact_at(&mut bytes, start).is_err() {
+        if let Err(error) = memory.read_exact_at(&mut bytes, start) {
+            assert!(UNREADABLE.contains(&name), "{error}: {line}");
             continue;
         }
         for (what, needle) in needles {

@@ -2,35 +2,34 @@
 //! its datagrams pass both ways, one by one.
 //!
 //! A worker has one socket, and one task that receives from it (`front`); each client has a task
-//! (`client`) and a socket to its backend (`backend`) of its own.
+//! (`client`) and a socket to its backend (`backend`) of its own, and is known by its address (`clients`).
 
 mod client;
+mod clients;
 mod front;
 pub(crate) mod tls;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::UdpSocket;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_local;
 use underseal_dtls::Error;
 use underseal_server::control::Workers;
 use underseal_server::worker::{self, Bounds, Make, Order};
 
-use self::client::Facts;
 pub(crate) use self::client::VERSION;
-use self::front::{Arrival, Client, Front, Key};
+use self::client::{Ended, Facts};
+use self::clients::{Clients, Queued};
+use self::front::{Arrival, Client, Front};
 pub use self::tls::{DtlsBackends, DtlsClients, DtlsConnector};
 use super::metrics::{Handshake, Side};
 use super::worker::Worker;
 pub use underseal_dtls::DtlsAcceptor;
 
-/// Datagrams of a client that wait for its backend; more are dropped.
-const QUEUE: usize = 64;
 /// The longest payload of a UDP datagram.
 const MAX_DATAGRAM: usize = 65_507;
 
@@ -70,7 +69,7 @@ async fn serve(
         front: Front::new(&worker, socket)?,
         worker,
         permits: clients,
-        clients: HashMap::new(),
+        clients: Rc::default(),
     };
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut ticks = worker::ticks();
@@ -102,8 +101,7 @@ struct Server {
     worker: Rc<Worker>,
     front: Front,
     permits: Arc<Semaphore>,
-    /// Where the datagrams of each client go.
-    clients: HashMap<Key, mpsc::Sender<Box<[u8]>>>,
+    clients: Rc<Clients>,
 }
 
 impl Server {
@@ -113,9 +111,7 @@ impl Server {
                 self.begin(client, *facts);
             }
             Arrival::Datagram(client, len) => self.take(client, &buffer[..len]),
-            Arrival::Ended(key) => {
-                self.clients.remove(&key);
-            }
+            Arrival::Ended(key) => self.clients.remove(key),
             Arrival::HandshakeFailed(address, why) => {
                 let result = match why {
                     Error::HandshakeTimedOut => Handshake::TimedOut,
@@ -129,17 +125,20 @@ impl Server {
 
     fn take(&mut self, client: Client, datagram: &[u8]) {
         let key = client.key();
-        let is_unknown = self.clients.get(&key).is_none_or(|queue| queue.is_closed());
-        let begins = is_unknown && self.front.begins_with_datagrams();
-        if begins && !self.begin(client, Facts::default()) {
-            return;
+        let mut queued = self.clients.queue(key, datagram);
+        if queued == Queued::Unknown && self.front.begins_with_datagrams() {
+            if !self.begin(client, Facts::default()) {
+                return;
+            }
+            queued = self.clients.queue(key, datagram);
         }
-        let Some(queue) = self.clients.get(&key) else {
-            return self.worker.process.tally.datagram_dropped("client");
+        let why = match queued {
+            Queued::Waits => return,
+            Queued::Full => "queue",
+            Queued::Refused => "refused",
+            Queued::Unknown => "client",
         };
-        if queue.try_send(datagram.into()).is_err() {
-            self.worker.process.tally.datagram_dropped("queue");
-        }
+        self.worker.process.tally.datagram_dropped(why);
     }
 
     /// Starts to serve a client, if another one may be; else its datagram is counted, and it is closed.
@@ -150,19 +149,19 @@ impl Server {
             client.close();
             return false;
         };
-        let (queue, datagrams) = mpsc::channel(QUEUE);
-        self.clients.insert(client.key(), queue);
+        let (mut served, datagrams) = self.clients.add(client.key());
         let worker = Rc::clone(&self.worker);
         spawn_local(async move {
             let _permit = permit;
-            client::serve(worker, client, facts, datagrams).await;
+            if client::serve(worker, client, facts, datagrams).await == Ended::Unreached {
+                served.refuse();
+            }
         });
         true
     }
 
     fn tick(&mut self) {
-        // Of those that ended by themselves.
-        self.clients.retain(|_, queue| !queue.is_closed());
+        self.clients.forget_refused();
         self.front.tick(&self.worker.process);
     }
 }

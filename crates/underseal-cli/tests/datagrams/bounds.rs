@@ -183,6 +183,30 @@ fn a_datagram_that_is_too_long_for_a_record_is_lost_and_no_other() {
     assert_eq!(service.clients(), 1);
 }
 
+/// Each of them is judged, or dropped because the one before was denied a moment ago.
+#[test]
+fn a_plain_client_that_was_denied_is_not_judged_for_each_datagram() {
+    const SENT: usize = 200;
+    let proxy = start(Echo::new().address)
+        .plain()
+        .with(&["--workers", "1", "--admin", "127.0.0.1:0"])
+        .policy("{ rules: [{ when: [{ key: connection.transport, values: [tcp] }] }] }")
+        .start();
+    let stranger = plain_client(&proxy);
+    let series = "underseal_dropped_datagrams_total{reason=\"refused\"} ";
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        for _ in 0..SENT {
+            stranger.send(b"let me in").expect("send");
+        }
+        if proxy.admin("/metrics").contains(series) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "each is judged");
+    }
+    proxy.logged(|line| line["verdict"] == "deny");
+}
+
 #[test]
 fn options_that_datagrams_have_no_use_for_are_refused() {
     for option in [

@@ -60,17 +60,27 @@ struct Passed {
     error: Cell<Option<&'static str>>,
 }
 
+/// How a client ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Its datagrams reached a backend.
+    Passed,
+    /// It was denied, or had no backend.
+    Unreached,
+}
+
 /// Serves a client until it or the backend is silent for too long, or either ends it.
 pub(super) async fn serve(
     worker: Rc<Worker>,
     client: Client,
     facts: Facts,
     datagrams: mpsc::Receiver<Box<[u8]>>,
-) {
+) -> Ended {
     let watch = worker.process.watches.add();
     let _open = worker.process.tally.connection(Side::Client);
     let Some((session, place)) = open(&worker, &client, facts) else {
-        return client.close();
+        client.close();
+        return Ended::Unreached;
     };
     let mut line = worker.process.buffers.take();
     worker
@@ -88,12 +98,13 @@ pub(super) async fn serve(
         passed: Passed::default(),
     };
     let mut outcome = Outcome::default();
-    Box::pin(passing.run(datagrams, &mut line, &mut outcome)).await;
+    let ended = Box::pin(passing.run(datagrams, &mut line, &mut outcome)).await;
     outcome.bytes_in = passing.passed.from_client.get();
     outcome.bytes_out = passing.passed.to_client.get();
     outcome.duration = started.elapsed();
     worker.process.conclude(line, None, &outcome);
     client.close();
+    ended
 }
 
 /// What policies, the log and `conns` know of a client; `None` for one that is refused.
@@ -157,7 +168,7 @@ impl<'a> Passing<'a> {
         datagrams: mpsc::Receiver<Box<[u8]>>,
         line: &mut Vec<u8>,
         outcome: &mut Outcome<'a>,
-    ) {
+    ) -> Ended {
         let worker = self.worker;
         let backends = &worker.targets.backends;
         let judge = |target: Option<&Known>| {
@@ -179,16 +190,16 @@ impl<'a> Passing<'a> {
                 if worker.listener.judges_backend() {
                     log::refused(line);
                 }
-                return;
+                return Ended::Unreached;
             }
             Err(Unreached::Denied(_, backend)) => {
                 outcome.backend = backend.map(|backend| backends.name_of(backend.known.target));
-                return;
+                return Ended::Unreached;
             }
         };
         outcome.backend = Some(backends.name_of(backend.known.target));
         if allowed.to(backend.known.target).is_none() {
-            return;
+            return Ended::Unreached;
         }
         self.watch
             .enter(Phase::Busy, worker.process.timeouts().idle);
@@ -199,6 +210,7 @@ impl<'a> Passing<'a> {
             self.passed.error.set(Some(Unreachable::Ended.word()));
         }
         outcome.error = self.passed.error.get();
+        Ended::Passed
     }
 
     /// Passes datagrams until either end has left.

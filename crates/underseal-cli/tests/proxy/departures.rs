@@ -2,12 +2,18 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
 
+use tokio::io::AsyncReadExt as _;
+
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start, close_notify};
+use crate::http2::runtime;
+use crate::judged::Version;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
 
@@ -69,7 +75,7 @@ fn backend(phase: Phase) -> Backend {
         match phase {
             Phase::Events => connection.send(HEAD),
             // Nothing of it is read.
-            Phase::Upload => std::thread::sleep(underseal_testkit::PATIENCE),
+            Phase::Upload => thread::sleep(underseal_testkit::PATIENCE),
             Phase::Connecting | Phase::Head => {}
         }
         // Until the proxy ends the connection.
@@ -102,7 +108,7 @@ fn request(phase: Phase) -> Vec<u8> {
 /// Has a client ask, in plaintext or TLS, and leave once the proxy waits for the backend.
 fn ask_and_leave(proxy: &Proxy, is_plain: bool, phase: Phase, departure: Departure) {
     let request = request(phase);
-    let wait = || std::thread::sleep(Duration::from_millis(200));
+    let wait = || thread::sleep(Duration::from_millis(200));
     if is_plain {
         let mut tcp = proxy.tcp();
         tcp.write_all(&request).expect("send");
@@ -161,7 +167,7 @@ fn a_client_that_leaves_while_its_spliced_upload_stalls_is_noticed_too() {
     let backend = Backend::with_small_buffer(|connection| {
         connection.head();
         // Nothing of the body is read.
-        std::thread::sleep(2 * underseal_testkit::PATIENCE);
+        thread::sleep(2 * underseal_testkit::PATIENCE);
     });
     for options in [&[][..], &["--half-close"]] {
         let proxy = Start::new(backend.address)
@@ -190,7 +196,7 @@ fn a_client_of_a_backend_of_http2_is_noticed_too() {
     let proxy = Start::new(backend).with(&["--to-protocol", "h2"]).start();
     let mut client = proxy.client();
     client.get("/silent");
-    std::thread::sleep(Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(200));
     leave(client.tcp(), Departure::Reset);
     drop(client);
     assert_eq!(proxy.logged_path("/silent")["error"], "client-cut");
@@ -202,7 +208,7 @@ fn a_client_of_a_backend_of_http2_is_noticed_too() {
 fn a_client_may_end_its_sending_where_that_is_allowed() {
     let backend = Backend::new(|connection| {
         connection.head();
-        std::thread::sleep(Duration::from_millis(300));
+        thread::sleep(Duration::from_millis(300));
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         connection.read(1);
     });
@@ -226,14 +232,14 @@ fn a_client_may_end_its_sending_where_that_is_allowed() {
 fn requests_that_come_early_are_kept_for_their_turn() {
     let backend = Backend::new(|connection| {
         while connection.head().is_some() {
-            std::thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(100));
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         }
     });
     let proxy = Start::new(backend.address).start();
     let mut client = proxy.client();
     client.get("/1");
-    std::thread::sleep(Duration::from_millis(50));
+    thread::sleep(Duration::from_millis(50));
     client.get("/2");
     client.get("/3");
     for _ in 0..3 {
@@ -250,4 +256,45 @@ fn a_listener_that_nobody_listens_to_accepts_nothing() {
     let wait = Duration::from_millis(100);
     TcpListener::bind(hole.address).expect_err("taken");
     TcpStream::connect_timeout(&hole.address, wait).expect_err("no connection");
+}
+
+/// A server of HTTP/2 behind the PROXY protocol, which tells of each connection that has ended.
+fn told_by_proxy() -> (SocketAddr, Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let tcp = tcp.expect("a connection");
+            tcp.set_nonblocking(true).expect("an option");
+            runtime().block_on(async {
+                let mut tcp = tokio::net::TcpStream::from_std(tcp).expect("a stream");
+                let mut header = [0; 28];
+                tcp.read_exact(&mut header).await.expect("a header");
+                let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    let answer = http::Response::new(());
+                    respond.send_response(answer, true).expect("send");
+                }
+            });
+            // The test may be over.
+            let _ = tell.send(());
+        }
+    });
+    (address, told)
+}
+
+/// One that others share is kept for a minute.
+#[test]
+fn a_connection_that_speaks_for_one_client_ends_with_it() {
+    for client in Version::BOTH {
+        let (backend, told) = told_by_proxy();
+        let proxy = Start::new(backend)
+            .plain()
+            .with(&["--send-proxy", "--to-protocol", "h2"])
+            .start();
+        assert_eq!(client.get(proxy.address, &[]), 200, "{client:?}");
+        let ended = told.recv_timeout(underseal_testkit::PATIENCE);
+        ended.unwrap_or_else(|_| panic!("{client:?} is spoken for"));
+    }
 }

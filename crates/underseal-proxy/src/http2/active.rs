@@ -31,7 +31,8 @@ impl Active {
         self.count.get()
     }
 
-    fn wake(&self) {
+    /// Has the connection's task look again.
+    pub(crate) fn wake(&self) {
         if let Some(task) = self.task.borrow().as_ref() {
             task.wake_by_ref();
         }

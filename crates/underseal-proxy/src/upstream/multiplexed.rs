@@ -43,6 +43,8 @@ pub(crate) struct Connection {
     active: Rc<Active>,
     /// Whether it takes no more streams. Those that are open may go on.
     is_closed: Cell<bool>,
+    /// Whether whoever could use it again has left.
+    is_left: Cell<bool>,
     was_used: Cell<bool>,
     name: Box<str>,
     known: Known,
@@ -70,10 +72,26 @@ impl Shared {
     }
 }
 
+/// Connections that speak for one client end with it. Those that all share are never dropped before their
+/// worker is.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for connection in self.connections.get_mut() {
+            connection.is_left.set(true);
+            connection.active.wake();
+        }
+    }
+}
+
 impl Connection {
     fn has_room(&self) -> bool {
         let most = self.sender.current_max_send_streams();
         self.active.count() < most.min(limits::BACKEND_STREAMS)
+    }
+
+    /// Whether nobody can use it again, and nobody does.
+    fn is_abandoned(&self) -> bool {
+        self.is_left.get() && self.active.count() == 0
     }
 
     /// Who is at its other end.
@@ -328,6 +346,7 @@ async fn handshake(
         sender,
         active: Rc::default(),
         is_closed: Cell::new(false),
+        is_left: Cell::new(false),
         was_used: Cell::new(false),
         name: name.into(),
         known,
@@ -358,9 +377,10 @@ async fn drive(
             tracing::debug!("backend {}: {error}", connection.name);
             return Poll::Ready(());
         }
-        match presence.check(cx, Phase::Idle, KEPT) {
-            Some(_) => Poll::Ready(()),
-            None => Poll::Pending,
+        let is_over = presence.check(cx, Phase::Idle, KEPT).is_some();
+        match is_over || connection.is_abandoned() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
     })
     .await;

@@ -242,12 +242,14 @@ impl Process {
 
 /// Whether there is no socket to be had, which says nothing of the backend.
 fn is_ours(error: &io::Error) -> bool {
+    // Of addresses: all ports of ours to that backend are taken.
     let lacking = [
         Errno::MFILE,
         Errno::NFILE,
         Errno::NOBUFS,
         Errno::NOMEM,
         Errno::ADDRINUSE,
+        Errno::ADDRNOTAVAIL,
     ];
     Errno::from_io_error(error).is_some_and(|errno| lacking.contains(&errno))
 }
@@ -279,4 +281,22 @@ async fn connect_any(sockets: &[SocketAddr]) -> io::Result<TcpStream> {
         }
     }
     Err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_backends_fault() {
+        let of = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        for ours in [Errno::MFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
+            assert!(is_ours(&of(ours)), "{ours}");
+        }
+        for theirs in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::CONNRESET] {
+            assert!(!is_ours(&of(theirs)), "{theirs}");
+        }
+        // A name that stands for nothing.
+        assert!(!is_ours(&io::ErrorKind::AddrNotAvailable.into()));
+    }
 }

@@ -196,6 +196,18 @@ impl Lost {
         Self::unanswered(Unanswered::Unknown)
     }
 
+    /// The same, where it `has_begun` to answer: then nobody knows what the request has done, whatever the
+    /// connection says. Whether a request is sent once more is decided by this alone.
+    pub(crate) fn once_begun(self, has_begun: bool) -> Self {
+        match has_begun {
+            true => Self {
+                why: Unanswered::Unknown,
+                ..self
+            },
+            false => self,
+        }
+    }
+
     /// No response at all.
     pub(crate) fn unanswered(why: Unanswered) -> Self {
         Self {

@@ -236,9 +236,8 @@ impl<'a> Exchange<'a> {
                 Ok(read) if read > 0 => self.touch(),
                 _ => {
                     let why = self.link.may_be_unanswered();
-                    let why = why.filter(|_| !self.is_touched);
-                    let lost = Lost::unanswered(why.unwrap_or(Unanswered::Unknown));
-                    return Poll::Ready(Err(lost));
+                    let why = why.unwrap_or(Unanswered::Unknown);
+                    return Poll::Ready(Err(Lost::unanswered(why)));
                 }
             }
         }

@@ -74,9 +74,8 @@ impl Forwarding<'_> {
             };
             let is_whole = body.as_ref().is_none_or(Kept::is_whole);
             if let Stopped::Lost(lost) = stopped
-                && !exchange.interims.have_come()
                 && is_whole
-                && retry.follows(lost.why)
+                && retry.follows(lost.once_begun(exchange.interims.have_come()).why)
             {
                 again = Some(target);
                 continue;

@@ -179,17 +179,12 @@ impl Http1 {
                 Ok(read) if read > 0 => self.is_touched = true,
                 ended => {
                     tracing::debug!("a backend did not answer: {ended:?}");
-                    return Poll::Ready(Err(Lost::unanswered(self.why())));
+                    let why = self.backend.may_be_unanswered();
+                    let lost = Lost::unanswered(why.unwrap_or(Unanswered::Unknown));
+                    return Poll::Ready(Err(lost.once_begun(self.is_touched)));
                 }
             }
         }
-    }
-
-    /// Why there is no response.
-    fn why(&self) -> Unanswered {
-        let why = self.backend.may_be_unanswered();
-        why.filter(|_| !self.is_touched)
-            .unwrap_or(Unanswered::Unknown)
     }
 
     fn read_head(&mut self) -> Result<Option<Event>, ResponseRefusal> {

@@ -24,7 +24,7 @@ pub(crate) struct Finished {
     pub(crate) unanswered: Option<Fault>,
     /// The backend has gone over to another protocol, and this is what it has sent of it.
     pub(crate) tunnel: Option<Chunk>,
-    /// Why there was not a byte of a response, if that may be nobody's fault.
+    /// Why there is no response, as far as that decides whether the request is sent once more.
     pub(crate) lost: Option<Unanswered>,
 }
 
@@ -97,9 +97,12 @@ impl Exchange<'_> {
 
     /// There is no response.
     pub(super) fn lost(&mut self, lost: Lost) -> Finished {
+        let finished = self.fail(lost.fault);
+        // Whom we cannot answer any more has read a part of something else.
+        let has_begun = self.is_touched || finished.unanswered.is_none();
         Finished {
-            lost: Some(lost.why),
-            ..self.fail(lost.fault)
+            lost: Some(lost.once_begun(has_begun).why),
+            ..finished
         }
     }
 

@@ -250,6 +250,26 @@ fn bytes_that_one_does_not_take_any_more_are_held_together() {
     assert!(more < LITTLE, "{more} bytes");
 }
 
+/// Nor does it tell whether it broke off: a program that is killed ends like one that is done.
+#[test]
+fn what_ends_with_its_connection_is_whole() {
+    let unix = Unix::new(|mut stream| {
+        head(&mut stream);
+        let answer = b"HTTP/1.1 200 OK\r\n\r\nall there is";
+        stream.get_mut().write_all(answer).expect("send");
+    });
+    let proxy = unix.start().start();
+    let mut client = proxy.client();
+    client.get("/");
+    let (came, ended) = client.rest();
+    assert!(came.ends_with(b"\r\n\r\nall there is"));
+    ended.expect("close_notify");
+    assert!(proxy.logged_path("/")["error"].is_null());
+    let (status, text) = Version::Http2.ask_for(unix.start().plain().start().address, "/", &[]);
+    assert_eq!(status, 200);
+    assert!(text.ends_with("all there is"), "{text}");
+}
+
 #[test]
 fn it_is_asked_whether_it_is_well() {
     let unix = Unix::new(|mut stream| {

@@ -19,6 +19,50 @@ fn value(head: &str, name: &str) -> Option<String> {
 }
 
 #[test]
+fn the_text_form_of_the_proxy_protocol_is_read() {
+    let backend = Backend::echo();
+    let proxy = Start::new(backend.address)
+        .plain()
+        .with(&["--accept-proxy"])
+        .start();
+    let ask = |header: &str| {
+        let mut tcp = proxy.tcp();
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        tcp.write_all([header, head].concat().as_bytes())
+            .expect("send");
+        let mut text = String::new();
+        // One that is closed with something unread is reset.
+        let _ = tcp.read_to_string(&mut text);
+        text
+    };
+    for (header, told) in [
+        ("PROXY TCP4 192.0.2.7 203.0.113.1 4660 443\r\n", "192.0.2.7"),
+        (
+            "PROXY TCP6 2001:db8::7 2001:db8::1 1 65535\r\n",
+            "2001:db8::7",
+        ),
+        ("PROXY UNKNOWN\r\n", "unknown"),
+        ("PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", "unknown"),
+    ] {
+        assert!(ask(header).starts_with("HTTP/1.1 200"), "{header}");
+        let head = backend.heads().pop().expect("a head");
+        assert_eq!(value(&head, FIELD).as_deref(), Some(told), "{header}{head}");
+    }
+    let heads = backend.heads().len();
+    for header in [
+        "PROXY TCP4 192.0.2.7 203.0.113.1 4660\r\n",
+        "PROXY TCP4 2001:db8::7 2001:db8::1 4660 443\r\n",
+        "PROXY TCP4 192.0.2.7 203.0.113.1 04660 443\r\n",
+        "PROXY TCP4 192.0.2.7 203.0.113.1 4660 443\n",
+        "proxy TCP4 192.0.2.7 203.0.113.1 4660 443\r\n",
+        "",
+    ] {
+        assert_eq!(ask(header), "", "{header}");
+    }
+    assert_eq!(backend.heads().len(), heads);
+}
+
+#[test]
 fn backends_are_told_what_the_options_say() {
     let told = "198.51.100.7, 192.0.2.1";
     let both = "6.6.6.6, 192.0.2.1, 127.0.0.9";

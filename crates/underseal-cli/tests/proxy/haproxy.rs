@@ -97,9 +97,12 @@ fn haproxy_speaks_for_its_clients_before_tls() {
     let proxy = Start::new(Backend::echo().address)
         .with(&["--accept-proxy"])
         .start();
-    let haproxy = HaProxy::before(&proxy, "", "send-proxy-v2");
     let config = proxy.certificates.client_config(Suite::Tls13Aes128);
-    expect_known(&haproxy, &proxy, &config);
+    // As version 1, and as version 2.
+    for options in ["send-proxy", "send-proxy-v2"] {
+        let haproxy = HaProxy::before(&proxy, "", options);
+        expect_known(&haproxy, &proxy, &config);
+    }
 }
 
 /// All that it can say beside the addresses: of TLS, which it ends, with the client's certificate.

@@ -34,6 +34,7 @@ mod policy_files;
 mod programs;
 mod redirect;
 mod reload;
+mod request_lines;
 mod responses;
 mod retries;
 #[path = "../serve/running.rs"]

@@ -83,12 +83,21 @@ pub fn keep_resolving(backends: &[Address]) -> io::Result<()> {
     if names.is_empty() {
         return Ok(());
     }
+    look_up_every(BELIEVED, names, |name| resolve(&name.host, name.port))
+}
+
+/// Has a thread look names up, for ever, with a pause of `believed` before each time.
+fn look_up_every(
+    believed: Duration,
+    names: Vec<Name>,
+    resolve: impl Fn(&Name) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> io::Result<()> {
     let resolver = thread::Builder::new().name("names".to_owned());
     let endless = move || {
         loop {
-            thread::sleep(BELIEVED);
+            thread::sleep(believed);
             for name in &names {
-                name.renew(resolve(&name.host, name.port));
+                name.renew(resolve(name));
             }
         }
     };
@@ -97,6 +106,9 @@ pub fn keep_resolving(backends: &[Address]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -115,5 +127,35 @@ mod tests {
         assert_eq!(**latest.get(), [new, old]);
         name.renew(Ok(vec![old, new]));
         assert_eq!(**latest.get(), [new, old]);
+    }
+
+    #[test]
+    fn names_are_looked_up_again_and_again() {
+        let (answer, answers) = mpsc::channel();
+        let name = Name {
+            host: "a.test".into(),
+            port: 80,
+            sockets: Current::new(Vec::new()),
+        };
+        let latest = Latest::of(&name.sockets);
+        look_up_every(Duration::from_millis(1), vec![name], move |name| {
+            assert_eq!((&*name.host, name.port), ("a.test", 80));
+            // Once the test is over, for ever.
+            answers.recv().unwrap_or_else(|_| {
+                loop {
+                    thread::park();
+                }
+            })
+        })
+        .expect("a thread");
+        for last in 1..4 {
+            let socket = SocketAddr::from(([192, 0, 2, last], 80));
+            answer.send(Ok(vec![socket])).expect("it is asked again");
+            let deadline = Instant::now() + Duration::from_secs(15);
+            while **latest.get() != [socket] {
+                assert!(Instant::now() < deadline, "it is not looked up again");
+                thread::yield_now();
+            }
+        }
     }
 }

@@ -147,7 +147,7 @@ impl<S: Datagrams> Endpoint<S> {
     }
 
     /// Takes a datagram that was received before: its payloads are kept for those who receive.
-    #[cfg(feature = "boring")]
+    #[cfg(any(feature = "boring", feature = "openssl"))]
     pub(crate) fn arrived(&self, datagram: &mut [u8]) {
         let len = datagram.len();
         let answer = &mut |answer: &[u8]| self.answer(answer);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use openssl::nid::Nid;
 use openssl::ssl::{SslRef, SslStream, SslVersion};
-use underseal_record::Algorithm;
 use underseal_record::dtls::{EpochKeys, KeyPair, MasterSecret, Opener, ReplayWindow};
+use underseal_record::{Algorithm, ContentType};
 use zeroize::Zeroizing;
 
 use crate::association::Association;
@@ -15,31 +15,96 @@ use crate::endpoint::Endpoint;
 use crate::handshake_io::{Arrived, FIRST_EPOCH, Seen};
 use crate::{Error, HandshakeIo, Parts, Refusal};
 
-/// Takes the handshake apart, or says why it cannot be taken over.
+/// Most bytes of the plaintext of a record.
+const MAX_PLAINTEXT: usize = 1 << 14;
+
+/// What a handshake left.
+pub(crate) struct HandedOver {
+    pub(crate) parts: Parts,
+    /// What the peer may lack.
+    pub(crate) flight: Vec<Vec<u8>>,
+    /// Records that came before their time, which the association is to open before any other.
+    pub(crate) early: Vec<Vec<u8>>,
+}
+
+/// Data that OpenSSL has received and nobody has read from it.
+pub(crate) enum Unread {
+    All,
+    These(Vec<Vec<u8>>),
+}
+
+/// Takes a handshake apart that nobody has read from, or says why it cannot be taken over.
 pub(crate) fn take_over<S: Datagrams>(
+    stream: SslStream<HandshakeIo<S>>,
+) -> Result<Endpoint<S>, Error> {
+    take_over_with(stream, Unread::All)
+}
+
+/// As [`take_over`], of a handshake that its caller may have read from.
+pub(crate) fn take_over_read<S: Datagrams>(
     mut stream: SslStream<HandshakeIo<S>>,
 ) -> Result<Endpoint<S>, Error> {
+    if !stream.ssl().is_init_finished() {
+        return Err(Refusal::NotFinished.into());
+    }
+    let unread = drain(&mut stream);
+    take_over_with(stream, Unread::These(unread))
+}
+
+fn take_over_with<S: Datagrams>(
+    mut stream: SslStream<HandshakeIo<S>>,
+    unread: Unread,
+) -> Result<Endpoint<S>, Error> {
     let seen = stream.get_mut().take_seen();
-    let (parts, flight) = take_apart(stream.ssl(), seen)?;
+    let handed_over = take_apart(stream.ssl(), seen, unread)?;
     let socket = stream.get_ref().share();
     drop(stream);
     let socket = Arc::into_inner(socket).expect("the stream was its only other owner");
-    Ok(Endpoint::new(socket, Association::new(parts, flight)))
+    let association = Association::new(handed_over.parts, handed_over.flight);
+    let endpoint = Endpoint::new(socket, association);
+    for mut record in handed_over.early {
+        endpoint.arrived(&mut record);
+    }
+    Ok(endpoint)
 }
 
-/// The parts of the association that a handshake made, and the flight that its peer may lack. The
-/// caller drops the handshake: nobody else may seal in its epoch.
-pub(crate) fn take_apart(ssl: &SslRef, seen: Seen) -> Result<(Parts, Vec<Vec<u8>>), Error> {
+/// All that OpenSSL has kept for a reader, without what the socket has. Alerts among it are seen in the
+/// records.
+fn drain<S: Datagrams>(stream: &mut SslStream<HandshakeIo<S>>) -> Vec<Vec<u8>> {
+    stream.get_mut().stop_receiving();
+    let (mut unread, mut buffer) = (Vec::new(), vec![0; MAX_PLAINTEXT]);
+    while let Ok(len) = stream.ssl_read(&mut buffer) {
+        unread.push(buffer[..len].to_vec());
+    }
+    unread
+}
+
+/// What the association is made of that a handshake made. The caller drops the handshake: nobody else
+/// may seal in its epoch.
+pub(crate) fn take_apart(ssl: &SslRef, seen: Seen, unread: Unread) -> Result<HandedOver, Error> {
     let algorithm = check(ssl, &seen)?;
-    let keys = derive(ssl, algorithm)?;
-    let (own, peers) = match ssl.is_server() {
-        true => (keys.server, keys.client),
-        false => (keys.client, keys.server),
-    };
+    let [(own, peers), (_, again)] =
+        [derive(ssl, algorithm)?, derive(ssl, algorithm)?].map(|keys| match ssl.is_server() {
+            true => (keys.server, keys.client),
+            false => (keys.client, keys.server),
+        });
     let mut send = EpochKeys::new(own, FIRST_EPOCH)?;
     send.skip_to(seen.next_seq())?;
-    let (receive, window) = opened_before(EpochKeys::new(peers, FIRST_EPOCH)?, &seen.received);
-    Ok((Parts::new(send, receive, window), seen.into_flight()))
+    let mut received = Received::new(
+        EpochKeys::new(peers, FIRST_EPOCH)?,
+        EpochKeys::new(again, FIRST_EPOCH)?,
+        unread,
+    );
+    received.read(&seen.received);
+    if !received.unread.is_accounted_for() {
+        return Err(Refusal::UnreadData.into());
+    }
+    let (receive, window) = received.opener.into_parts();
+    Ok(HandedOver {
+        parts: Parts::new(send, receive, window),
+        flight: seen.into_flight(),
+        early: received.early,
+    })
 }
 
 fn check(ssl: &SslRef, seen: &Seen) -> Result<Algorithm, Refusal> {
@@ -51,9 +116,6 @@ fn check(ssl: &SslRef, seen: &Seen) -> Result<Algorithm, Refusal> {
     }
     if seen.is_renegotiated() {
         return Err(Refusal::Renegotiated);
-    }
-    if ssl.pending() > 0 {
-        return Err(Refusal::UnreadData);
     }
     if !seen.has_all_received() {
         return Err(Refusal::TooMuchReceived);
@@ -81,17 +143,77 @@ fn derive(ssl: &SslRef, algorithm: Algorithm) -> Result<KeyPair, Error> {
     Ok(master.keys(&client_random, &server_random))
 }
 
-/// Marks what OpenSSL has opened, so that it is not opened again. Data among it was for whoever
-/// read from OpenSSL; forged records are told apart here, and leave no mark.
-fn opened_before(keys: EpochKeys, received: &VecDeque<Arrived>) -> (EpochKeys, ReplayWindow) {
-    let mut opener = Opener::new(keys, ReplayWindow::default());
-    for Arrived { datagram, .. } in received {
-        let mut copy = datagram.clone();
-        let mut rest = &mut copy[..];
-        while !rest.is_empty() {
-            let taken = opener.open(rest);
-            rest = &mut rest[taken.len..];
+/// What was received under the new keys.
+struct Received {
+    /// Where what somebody has had is marked, so that it is not opened again.
+    opener: Opener,
+    /// Opens everything once, to see what it is; forged records are told apart here, and leave no mark.
+    looks: Opener,
+    unread: Unread,
+    early: Vec<Vec<u8>>,
+}
+
+impl Received {
+    fn new(keys: EpochKeys, again: EpochKeys, unread: Unread) -> Self {
+        let [opener, looks] = [keys, again].map(|keys| Opener::new(keys, ReplayWindow::default()));
+        Self {
+            opener,
+            looks,
+            unread,
+            early: Vec::new(),
         }
     }
-    opener.into_parts()
+
+    fn read(&mut self, received: &VecDeque<Arrived>) {
+        for Arrived { datagram, .. } in received {
+            let mut copy = datagram.clone();
+            let (mut rest, mut sealed) = (&mut copy[..], &datagram[..]);
+            while !rest.is_empty() {
+                let taken = self.looks.open(rest);
+                let (record, behind) = rest.split_at_mut(taken.len);
+                let (sealed_record, sealed_behind) = sealed.split_at(taken.len);
+                if let Ok(opened) = taken.opened {
+                    self.sort(
+                        opened.content_type,
+                        &record[opened.plaintext],
+                        sealed_record,
+                    );
+                }
+                (rest, sealed) = (behind, sealed_behind);
+            }
+        }
+    }
+
+    /// Keeps an authentic record for the association, or marks it.
+    fn sort(&mut self, content_type: ContentType, plaintext: &[u8], sealed: &[u8]) {
+        let is_early = match content_type {
+            ContentType::APPLICATION_DATA => self.unread.takes(plaintext),
+            // OpenSSL has told nobody who did not ask, and an end is told as often as somebody asks.
+            ContentType::ALERT => true,
+            _ => false,
+        };
+        match is_early {
+            true => self.early.push(sealed.to_vec()),
+            false => drop(self.opener.open(&mut sealed.to_vec())),
+        }
+    }
+}
+
+impl Unread {
+    /// Whether `payload` is among it; each is once.
+    fn takes(&mut self, payload: &[u8]) -> bool {
+        let Self::These(payloads) = self else {
+            return true;
+        };
+        let place = payloads.iter().position(|unread| unread == payload);
+        place.map(|place| payloads.remove(place)).is_some()
+    }
+
+    /// Whether everything was taken: what is left is the rest of a payload whose beginning somebody has.
+    fn is_accounted_for(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(payloads) => payloads.is_empty(),
+        }
+    }
 }

@@ -23,6 +23,8 @@ const MAX_KEPT: usize = 1 << 16;
 pub struct HandshakeIo<S> {
     socket: Arc<S>,
     seen: Seen,
+    /// What the socket has is left to whoever comes next.
+    has_stopped: bool,
 }
 
 /// What a handshake has sent and received.
@@ -67,6 +69,7 @@ impl<S: Datagrams> HandshakeIo<S> {
         Ok(Self {
             socket: Arc::new(socket),
             seen: Seen::default(),
+            has_stopped: false,
         })
     }
 
@@ -80,6 +83,12 @@ impl<S: Datagrams> HandshakeIo<S> {
         self.socket.clone()
     }
 
+    /// From now on nothing is read from the socket.
+    #[cfg(feature = "openssl")]
+    pub(crate) fn stop_receiving(&mut self) {
+        self.has_stopped = true;
+    }
+
     pub(crate) fn take_seen(&mut self) -> Seen {
         std::mem::take(&mut self.seen)
     }
@@ -87,6 +96,9 @@ impl<S: Datagrams> HandshakeIo<S> {
 
 impl<S: Datagrams> Read for HandshakeIo<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.has_stopped {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         match datagrams::receive(&*self.socket, buffer) {
             // Anybody can say by ICMP that nobody is there: who is not shows by silence.
             Err(error) if is_icmp(&error) => Err(io::ErrorKind::WouldBlock.into()),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use openssl::ssl::{Ssl, SslStream};
 
 use super::DtlsSocket;
-use crate::handover::take_over;
+use crate::handover::{take_over, take_over_read};
 use crate::handshake::{TICK, stream, waits};
 use crate::{Error, HandshakeIo};
 
@@ -33,16 +33,16 @@ impl DtlsSocket {
         Self::handshake(ssl, socket, timeout)
     }
 
-    /// Takes over a handshake that the caller made, with DTLS 1.2 and an AEAD suite, before it read
-    /// or wrote application data. The handshake object is gone afterwards, so that nobody but the
-    /// socket seals in its epoch.
+    /// Takes over a handshake that the caller made, with DTLS 1.2 and an AEAD suite. The handshake object is
+    /// gone afterwards, so that nobody but the socket seals in its epoch. Data that came before the
+    /// handshake was over, or that nobody has read from the object, is what the socket receives first.
     ///
     /// # Errors
     ///
     /// [`Error::Handover`] says what is in the way. The handshake is lost then.
     pub fn from_openssl(stream: SslStream<HandshakeIo<UdpSocket>>) -> Result<Self, Error> {
         Ok(Self {
-            endpoint: take_over(stream)?,
+            endpoint: take_over_read(stream)?,
         })
     }
 
@@ -61,6 +61,8 @@ impl DtlsSocket {
         }
         let socket = stream.get_ref().socket();
         socket.set_read_timeout(read_timeout)?;
-        Self::from_openssl(stream)
+        Ok(Self {
+            endpoint: take_over(stream)?,
+        })
     }
 }

@@ -19,6 +19,7 @@ use super::peer::send_once;
 use super::table::Table;
 use super::{DtlsAcceptor, DtlsPeer, ListenerConfig, Unadmitted};
 use crate::association::{Association, Delivered, copy};
+use crate::handover::HandedOver;
 use crate::handshake::TICK;
 use crate::{ConnectionIds, Error, Parts};
 
@@ -299,10 +300,18 @@ impl Demultiplexer {
 
     fn establish(&mut self, path: Path, finished: Finished) {
         let ids = ConnectionIds::default();
-        let (parts, flight) = (finished.parts, finished.flight);
+        let HandedOver {
+            parts,
+            flight,
+            early,
+        } = finished.handed_over;
         let peer = self.insert(path, parts, ids, flight, Some(finished.hello));
-        let established = Established::new(peer, finished.agreed);
+        let established = Established::new(peer.clone(), finished.agreed);
         self.tell(Event::Established(established));
+        for mut record in early {
+            // Behind that event, no payload is copied.
+            self.open(&peer, path, &mut record, &mut []);
+        }
     }
 
     fn fail(&mut self, address: SocketAddr, why: Error) {

@@ -8,9 +8,9 @@ use underseal_record::dtls::ClientHello;
 use underseal_sys::udp::Path;
 
 use super::memory_io::MemoryIo;
-use crate::handover::take_apart;
+use crate::Error;
+use crate::handover::{HandedOver, Unread, take_apart};
 use crate::handshake::waits;
-use crate::{Error, Parts};
 
 /// A handshake with a client that has shown its cookie.
 pub(super) struct Handshake {
@@ -63,8 +63,7 @@ impl HelloTag {
 
 /// What a handshake has come to.
 pub(super) struct Finished {
-    pub(super) parts: Parts,
-    pub(super) flight: Vec<Vec<u8>>,
+    pub(super) handed_over: HandedOver,
     pub(super) hello: HelloTag,
     pub(super) agreed: Agreed,
 }
@@ -127,12 +126,11 @@ impl Handshake {
     pub(super) fn finish(mut self) -> Result<Finished, Error> {
         let seen = self.stream.get_mut().take_seen();
         let ssl = self.stream.ssl();
-        let (parts, flight) = take_apart(ssl, seen)?;
+        let handed_over = take_apart(ssl, seen, Unread::All)?;
         let certificate = ssl.peer_certificate();
         let certificate = certificate.map(|leaf| leaf.to_der()).transpose()?;
         Ok(Finished {
-            parts,
-            flight,
+            handed_over,
             hello: self.hello,
             agreed: Agreed {
                 server_name: ssl.servername(NameType::HOST_NAME).map(str::to_owned),

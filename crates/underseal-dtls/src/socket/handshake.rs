@@ -7,7 +7,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::DtlsSocket;
-use crate::handover::take_over;
+use crate::handover::{take_over, take_over_read};
 use crate::handshake::{TICK, stream, waits};
 use crate::{Error, HandshakeIo};
 
@@ -57,7 +57,7 @@ impl DtlsSocket {
     ///
     /// The same.
     pub fn from_openssl(stream: SslStream<HandshakeIo<UdpSocket>>) -> Result<Self, Error> {
-        Ok(Self::of(take_over(stream)?))
+        Ok(Self::of(take_over_read(stream)?))
     }
 
     async fn handshake<T>(
@@ -72,7 +72,7 @@ impl DtlsSocket {
             Err(_) => return Err(Error::HandshakeTimedOut),
         }
         let inspected = inspect(stream.ssl());
-        Ok((Self::from_openssl(stream)?, inspected))
+        Ok((Self::of(take_over(stream)?), inspected))
     }
 }
 

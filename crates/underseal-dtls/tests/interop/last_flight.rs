@@ -14,7 +14,7 @@ use crate::relay::Relay;
 use crate::{SUITES, certificates, client, recv, server};
 
 /// Whether a datagram of the handshake holds the server's Finished: a record of epoch 1.
-fn ends_the_handshake(mut datagram: &[u8]) -> bool {
+pub(crate) fn ends_the_handshake(mut datagram: &[u8]) -> bool {
     while let Some(header) = datagram.get(..13) {
         if header[4] == 1 {
             return true;

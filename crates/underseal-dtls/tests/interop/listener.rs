@@ -25,7 +25,7 @@ use crate::{SUITES, certificates, client, server_context, socket_to};
 
 /// What the listener's thread tells.
 #[derive(Debug)]
-enum Told {
+pub(crate) enum Told {
     Established(DtlsPeer, Option<String>),
     Datagram(String, SocketAddr),
     Ended(Error),
@@ -33,9 +33,9 @@ enum Told {
 }
 
 /// A listener that gives back every payload, in a thread of its own.
-struct Echo {
-    address: SocketAddr,
-    certificates: Arc<Certificates>,
+pub(crate) struct Echo {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificates: Arc<Certificates>,
     told: mpsc::Receiver<Told>,
     requests: requests::UnboundedSender<Request>,
 }
@@ -43,7 +43,7 @@ struct Echo {
 type Request = Box<dyn FnOnce(&mut DtlsListener) + Send>;
 
 impl Echo {
-    fn start(config: ListenerConfig) -> Self {
+    pub(crate) fn start(config: ListenerConfig) -> Self {
         let certificates = Arc::new(certificates());
         let context = server_context(&certificates);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -78,11 +78,11 @@ impl Echo {
     }
 
     /// What happens next.
-    fn next(&self) -> Told {
+    pub(crate) fn next(&self) -> Told {
         self.told.recv_timeout(PATIENCE).unwrap()
     }
 
-    fn established(&self) -> DtlsPeer {
+    pub(crate) fn established(&self) -> DtlsPeer {
         match self.next() {
             Told::Established(peer, _) => peer,
             other => panic!("{other:?}"),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
+mod early;
 mod gnutls;
 mod handover;
 mod last_flight;

@@ -175,17 +175,13 @@ fn read_address(text: &[u8]) -> Option<Ipv6Addr> {
 }
 
 fn is_name(name: &[u8]) -> bool {
-    // As if a dot stood before it: where two are neighbours, a label is empty.
-    let mut last = b'.';
-    let is_part = name.iter().all(|byte| {
-        let before = std::mem::replace(&mut last, *byte);
-        match byte {
-            b'.' => before != b'.',
-            b'-' | b'_' => true,
-            byte => byte.is_ascii_alphanumeric(),
-        }
-    });
-    is_part && last != b'.' && name.len() < MAX_HOST
+    // Every byte is looked at and none branched on: this takes several bytes at a time.
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'-' | b'_');
+    let is_of_them = name.iter().fold(true, |all, byte| all & in_name(*byte));
+    let pairs = name.iter().zip(name.get(1..).unwrap_or_default());
+    let has_empty_label = pairs.fold(false, |has, pair| has | (pair == (&b'.', &b'.')));
+    let is_bounded = !name.is_empty() && !name.starts_with(b".") && !name.ends_with(b".");
+    is_of_them && is_bounded && !has_empty_label && name.len() < MAX_HOST
 }
 
 fn read_port(text: &[u8]) -> Result<u16, Refusal> {

@@ -125,10 +125,17 @@ pub fn normalise<'a>(
     options: &PathOptions,
     out: &'a mut [u8],
 ) -> Result<&'a [u8], PathFault> {
-    if is_plain(path) {
+    if path.first() != Some(&b'/') {
+        return Err(PathFault::NotAbsolute);
+    }
+    let normal = normal_len(path);
+    if normal == path.len() {
         return Ok(path);
     }
-    let len = rewrite(path, options, out)?;
+    if out.len() < path.len() {
+        return Err(PathFault::TooLong);
+    }
+    let len = rewrite(path, normal, options, out)?;
     Ok(&out[..len])
 }
 
@@ -141,86 +148,80 @@ pub fn is_normal(path: &[u8], options: &PathOptions) -> Result<bool, PathFault> 
     normalise(path, options, &mut out).map(|normal| normal == path)
 }
 
-/// What a byte of a path needs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Plain,
-    /// Part of a path, and perhaps of something that has to be changed.
-    Special,
-    /// Begins a parameter.
-    Parameter,
-    Bad,
-}
-
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Bad; 256];
+/// The bytes that stand for themselves within a segment.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
     let mut byte = 0x21;
     while byte < 0x7f {
-        classes[byte] = match byte as u8 {
-            b'"' | b'<' | b'>' | b'\\' | b'^' | b'{' | b'}' | b'#' | b'?' => Class::Bad,
-            b'%' | b'/' | b'.' => Class::Special,
-            b';' => Class::Parameter,
-            _ => Class::Plain,
-        };
+        plain[byte] = !matches!(
+            byte as u8,
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'{' | b'}' | b'#' | b'?' | b'%' | b'/' | b';'
+        );
         byte += 1;
     }
-    classes
+    plain
 };
 
-/// Whether nothing in `path` can need a change: the usual case, in one pass.
-fn is_plain(path: &[u8]) -> bool {
-    let mut previous = Class::Plain;
-    for byte in path {
-        let class = CLASSES[usize::from(*byte)];
-        let suspicious = match byte {
-            b'%' | b';' => true,
-            b'/' | b'.' => previous == Class::Special,
-            _ => class == Class::Bad,
-        };
-        if suspicious {
-            return false;
-        }
-        // A dot within a segment begins nothing.
-        previous = if *byte == b'/' { class } else { Class::Plain };
-    }
-    path.first() == Some(&b'/')
+fn plain_len(text: &[u8]) -> usize {
+    let end = text.iter().position(|byte| !PLAIN[usize::from(*byte)]);
+    end.unwrap_or(text.len())
 }
 
-fn rewrite(path: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<usize, PathFault> {
-    if path.first() != Some(&b'/') {
-        return Err(PathFault::NotAbsolute);
+/// How much of `path`, which begins with a separator, nothing has to be changed in: whole segments.
+/// The usual path is one of them.
+fn normal_len(path: &[u8]) -> usize {
+    let (mut segment, mut at) = (0, 0);
+    loop {
+        match path[at..] {
+            [] => return at,
+            // An empty segment, or one that may be a dot segment.
+            [b'/', b'/' | b'.', ..] => return at,
+            [b'/', ..] => (segment, at) = (at, at + 1),
+            _ => {}
+        }
+        at += plain_len(&path[at..]);
+        if !matches!(path[at..], [] | [b'/', ..]) {
+            return segment;
+        }
     }
-    if out.len() < path.len() {
-        return Err(PathFault::TooLong);
-    }
-    let mut len = 0;
-    let mut rest = path;
-    while let Some(text) = behind_separator(rest, options.encoded_slash) {
+}
+
+/// Writes the normal form of `path` to `out`, which has room for it; the first `normal` bytes are in it.
+fn rewrite(
+    path: &[u8],
+    mut normal: usize,
+    options: &PathOptions,
+    out: &mut [u8],
+) -> Result<usize, PathFault> {
+    let (mut rest, mut len) = (path, 0);
+    loop {
+        out[len..len + normal].copy_from_slice(&rest[..normal]);
+        len += normal;
+        let Some(text) = behind_separator(&rest[normal..], options.encoded_slash) else {
+            return Ok(len);
+        };
         out[len] = b'/';
         let begin = len + 1;
         let segment = Segment::decode(text, options, &mut out[begin..])?;
         rest = &text[segment.taken..];
         let (is_last, end) = (rest.is_empty(), begin + segment.len);
         let kept = match &out[begin..end] {
-            b"." => len,
-            b".." => memchr::memrchr(b'/', &out[..len]).unwrap_or(0),
-            b"" if options.merge_slashes && !is_last => len,
+            b"." => Some(len),
+            b".." => Some(memchr::memrchr(b'/', &out[..len]).unwrap_or(0)),
+            b"" if options.merge_slashes && !is_last => Some(len),
             decoded if is_dot_parameter(decoded) => return Err(PathFault::DotParameter),
             _ if segment.has_parameter && !options.parameter => {
                 return Err(PathFault::Parameter);
             }
-            _ => {
-                len = end;
-                continue;
-            }
+            _ => None,
         };
-        len = kept;
-        if is_last {
+        len = kept.unwrap_or(end);
+        if is_last && kept.is_some() {
             out[len] = b'/';
             len += 1;
         }
+        normal = normal_len(rest);
     }
-    Ok(len)
 }
 
 /// What stands behind a separator of segments, if `text` begins with one.
@@ -246,27 +247,34 @@ impl Segment {
     /// Decodes what `text` begins with, up to a separator, into `out`.
     fn decode(text: &[u8], options: &PathOptions, out: &mut [u8]) -> Result<Self, PathFault> {
         let mut segment = Self::default();
-        while let Some(byte) = text.get(segment.taken) {
+        loop {
             let ahead = &text[segment.taken..];
-            match (CLASSES[usize::from(*byte)], byte) {
-                (Class::Bad, _) => return Err(PathFault::Byte),
-                (Class::Special, b'/' | b'%')
-                    if behind_separator(ahead, options.encoded_slash).is_some() =>
-                {
+            let (plain, ahead) = ahead.split_at(plain_len(ahead));
+            segment.copy(plain, out);
+            match ahead {
+                [] => break,
+                [b'/' | b'%', ..] if behind_separator(ahead, options.encoded_slash).is_some() => {
                     break;
                 }
-                (Class::Special, b'%') => {
-                    segment.decode_one(&ahead[1..], options, out)?;
+                [b'%', digits @ ..] => {
+                    segment.decode_one(digits, options, out)?;
                     segment.taken += 3;
-                    continue;
                 }
-                (class, _) => segment.has_parameter |= class == Class::Parameter,
+                [b';', ..] => {
+                    segment.has_parameter = true;
+                    segment.copy(b";", out);
+                }
+                _ => return Err(PathFault::Byte),
             }
-            out[segment.len] = *byte;
-            segment.len += 1;
-            segment.taken += 1;
         }
         Ok(segment)
+    }
+
+    /// Adds what stands for itself.
+    fn copy(&mut self, text: &[u8], out: &mut [u8]) {
+        out[self.len..self.len + text.len()].copy_from_slice(text);
+        self.len += text.len();
+        self.taken += text.len();
     }
 
     /// Adds the byte whose two digits `digits` begins with.

@@ -76,10 +76,11 @@ fn absolute<'a>(text: &'a [u8], host: &Authority<'_>) -> Result<Target<'a>, Refu
 
 /// Cuts off the query, which must be one: no fragment, nothing that is not ASCII and visible.
 pub(crate) fn path(text: &[u8]) -> Result<Target<'_>, Refusal> {
-    let end = memchr::memchr(b'?', text).unwrap_or(text.len());
+    let end = memchr::memchr2(b'?', b'#', text).unwrap_or(text.len());
     let (path, query) = text.split_at(end);
-    let in_query = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
-    if !query.iter().all(in_query) || path.contains(&b'#') {
+    // Every byte is looked at and none branched on: this takes several bytes at a time.
+    let in_query = |byte: &u8| byte.is_ascii_graphic() & (*byte != b'#');
+    if !query.iter().fold(true, |all, byte| all & in_query(byte)) {
         return Err(Refusal::Target);
     }
     Ok(Target::Path(path, query.get(1..)))

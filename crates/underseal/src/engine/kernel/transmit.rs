@@ -195,7 +195,9 @@ impl Transmit {
         // sendfile closes the last record, but where it could not tell that it was the last.
         self.open = sent != Ok(len);
         match sent {
-            Err(errno) if !is_shortage(errno) => self.send_unspliced(transport, len, errno, fill),
+            Err(errno) if !is_shortage(errno) && !source::is_of_socket(errno) => {
+                self.send_unspliced(transport, len, errno, fill)
+            }
             sent => self.checked_pages(sent),
         }
     }

@@ -33,7 +33,73 @@ impl Transmit {
     }
 }
 
+/// Whether a socket says so, of itself or its peer: no file is asked then, whose own error would hide
+/// this one, and leave a direction open that is at its end.
+pub(super) fn is_of_socket(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::PIPE
+            | Errno::CONNRESET
+            | Errno::CONNABORTED
+            | Errno::CONNREFUSED
+            | Errno::NOTCONN
+            | Errno::SHUTDOWN
+            | Errno::TIMEDOUT
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH
+            | Errno::NETDOWN
+            | Errno::PROTO
+            | Errno::BADMSG
+            | Errno::KEYEXPIRED
+    )
+}
+
 /// Whether splice(2) takes nothing out of `pipe`, whatever the socket: it is the end to write to.
 pub(super) fn is_write_only(pipe: BorrowedFd<'_>) -> bool {
     fcntl_getfl(pipe).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::WRONLY)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::fs::sendfile;
+    use rustix::net::sockopt::set_socket_linger;
+
+    use super::*;
+
+    fn sockets() -> [TcpStream; 2] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        [near, listener.accept().unwrap().0]
+    }
+
+    #[test]
+    fn what_a_peer_did_is_no_fault_of_a_file() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(10).unwrap();
+        let [near, far] = sockets();
+        set_socket_linger(&far, Some(std::time::Duration::ZERO)).unwrap();
+        drop(far);
+        poll(&mut [PollFd::new(&near, PollFlags::IN)], None).unwrap();
+        // It is reset, and then it has no peer.
+        for expected in [Errno::CONNRESET, Errno::PIPE] {
+            let errno = sendfile(&near, &file, Some(&mut 0), 10).unwrap_err();
+            assert_eq!(errno, expected);
+            assert!(is_of_socket(errno));
+        }
+    }
+
+    #[test]
+    fn what_a_file_lacks_is_no_fault_of_a_socket() {
+        let [near, _far] = sockets();
+        let directory = File::open("/").unwrap();
+        let write_only = File::options().write(true).open("/dev/null").unwrap();
+        for file in [directory, write_only] {
+            let errno = sendfile(&near, &file, Some(&mut 0), 10).unwrap_err();
+            assert!(!is_of_socket(errno), "{errno}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
+mod differential;
 mod handover;
 mod lost;
 mod native;

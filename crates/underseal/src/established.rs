@@ -1,5 +1,6 @@
 //! An established connection, over whatever it reads and writes.
 
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::engine::Connection;
@@ -9,13 +10,33 @@ use crate::engine::Connection;
 /// both it is.
 pub struct Established<IO, Session, W> {
     pub(crate) io: IO,
-    pub(crate) session: Session,
-    pub(crate) connection: Box<Connection>,
+    pub(crate) connection: Box<Inner<Session>>,
     #[cfg_attr(
         not(feature = "tokio"),
         expect(dead_code, reason = "a blocking stream has no state of its own")
     )]
     pub(crate) way: W,
+}
+
+/// A connection with its session, in one block: whoever holds a stream, as the future of each function
+/// that it is handed to does, holds no more than where they are.
+pub(crate) struct Inner<Session> {
+    pub(crate) session: Session,
+    connection: Connection,
+}
+
+impl<Session> Deref for Inner<Session> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl<Session> DerefMut for Inner<Session> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
 }
 
 /// How a connection is driven, which says in whose types its TCP socket is found.
@@ -32,8 +53,10 @@ impl<IO, Session, W: Way> Established<IO, Session, W> {
     pub(crate) fn new(io: IO, session: Session, connection: Connection) -> Self {
         Self {
             io,
-            session,
-            connection: Box::new(connection),
+            connection: Box::new(Inner {
+                session,
+                connection,
+            }),
             way: W::default(),
         }
     }
@@ -41,14 +64,14 @@ impl<IO, Session, W: Way> Established<IO, Session, W> {
     /// The stream below and what the handshake agreed on.
     pub fn get_ref(&self) -> (&IO, &Session) {
         self.connection.tell();
-        (&self.io, &self.session)
+        (&self.io, &self.connection.session)
     }
 
     /// The stream below and what the handshake agreed on. Reading from or writing to the stream
     /// below breaks the connection.
     pub fn get_mut(&mut self) -> (&mut IO, &mut Session) {
         self.connection.tell();
-        (&mut self.io, &mut self.session)
+        (&mut self.io, &mut self.connection.session)
     }
 
     /// Key material of the connection: see
@@ -66,7 +89,7 @@ impl<IO, Session, W: Way> Established<IO, Session, W> {
     where
         Session: crate::Movable,
     {
-        let common = self.session.common();
+        let common = self.connection.session.common();
         common.export_keying_material(output, label, context)
     }
 
@@ -80,12 +103,12 @@ impl<IO, Session, W: Way> Established<IO, Session, W> {
     where
         Session: crate::Movable,
     {
-        self.session.common().channel_binding()
+        self.connection.session.common().channel_binding()
     }
 
     /// Ends TLS without a word to the peer, and gives back what is left.
     pub fn into_inner(self) -> (IO, Session) {
-        (self.io, self.session)
+        (self.io, self.connection.session)
     }
 
     /// Sealed bytes that the stream below has not taken yet; `flush` sends them.
@@ -268,7 +291,11 @@ impl<IO, Session, W: Way> Established<IO, Session, W> {
     /// redirected here, and what only the kernel can seal, before `flush`. The stream is lost
     /// then.
     pub fn into_parts(self) -> Result<crate::Parts<IO, Session>, crate::Error> {
-        crate::Parts::take(self.io, self.session, *self.connection, W::socket_of)
+        let Inner {
+            session,
+            connection,
+        } = *self.connection;
+        crate::Parts::take(self.io, session, connection, W::socket_of)
     }
 
     /// Builds a stream from parts.
@@ -308,7 +335,7 @@ where
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsStream")
             .field("io", &self.io)
-            .field("session", &self.session)
+            .field("session", &self.connection.session)
             .finish_non_exhaustive()
     }
 }

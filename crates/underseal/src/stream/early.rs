@@ -197,8 +197,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         });
         match established {
             Ok(established) => {
-                self.session = established.session;
-                *self.connection = established.connection;
+                self.connection.session = established.session;
+                **self.connection = established.connection;
                 self.way.early = Some(Box::new(Early::Refused {
                     data: established.unsent,
                     written: 0,

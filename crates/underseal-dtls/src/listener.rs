@@ -178,7 +178,9 @@ impl DtlsListener {
     }
 
     fn arrive(&mut self, steered: Steered, buffer: &mut [u8]) {
-        let Steered { path, mut datagram } = steered;
+        let Steered {
+            path, mut datagram, ..
+        } = steered;
         self.demultiplexer.arrive(path, &mut datagram, buffer);
     }
 
@@ -253,7 +255,8 @@ impl DtlsListener {
     }
 
     /// Adds an association whose handshake was made elsewhere, found by the connection ID in
-    /// `ids.receive` or, where that is empty, by `address`.
+    /// `ids.receive` or, where that is empty, by `address`. In a [`group`](Self::group) it is found whichever worker the
+    /// kernel gives its datagrams to, unless that one has another association with the same address.
     ///
     /// # Errors
     ///

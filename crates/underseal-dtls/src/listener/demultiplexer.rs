@@ -13,7 +13,7 @@ use underseal_sys::udp::Path;
 
 use super::counters::ListenerTally;
 use super::event::{Established, Event, Origin, Pending};
-use super::group::Member;
+use super::group::{Member, Steering};
 use super::handshake::{self, Finished, Handshake, Handshakes, HelloTag};
 use super::peer::send_once;
 use super::table::Table;
@@ -144,7 +144,7 @@ impl Demultiplexer {
         let member = self.member.as_ref();
         match id.and_then(|id| member?.elsewhere_by_id(&id)) {
             Some(worker) => {
-                self.forward(worker, path, datagram);
+                self.forward(worker, Steering::Id, path, datagram);
             }
             None => self.tally.unadmitted(Unadmitted::ConnectionId),
         }
@@ -155,16 +155,17 @@ impl Demultiplexer {
         let member = self.member.as_ref();
         match member.and_then(|member| member.elsewhere(path.peer)) {
             Some(worker) => {
-                self.forward(worker, path, datagram);
+                self.forward(worker, Steering::Route, path, datagram);
             }
             None => self.tally.unadmitted(reason),
         }
     }
 
     /// Hands a datagram to another worker. Returns whether that one has room for it.
-    fn forward(&self, worker: usize, path: Path, datagram: &[u8]) -> bool {
+    fn forward(&self, worker: usize, steering: Steering, path: Path, datagram: &[u8]) -> bool {
         let member = self.member.as_ref();
-        let is_taken = member.is_some_and(|member| member.forward(worker, path, datagram));
+        let is_taken =
+            member.is_some_and(|member| member.forward(worker, steering, path, datagram));
         if !is_taken {
             self.tally.unadmitted(Unadmitted::Worker);
         }
@@ -207,22 +208,22 @@ impl Demultiplexer {
     }
 
     /// Hands a client on to the other worker that has, or shall have, it; `false` if it is this one's.
-    /// Routes are made for clients alone that receive at their address; who is picked removes them.
+    /// Routes are made for clients alone that receive at their address; who has the client removes them.
     fn hand_on(&self, path: Path, hello: &ClientHello<'_>, datagram: &[u8]) -> bool {
         let from = path.peer;
         let Some(member) = self.member.as_ref().filter(|member| !member.has(from)) else {
             return false;
         };
         if let Some(worker) = member.elsewhere(from) {
-            self.forward(worker, path, datagram);
+            self.forward(worker, Steering::Route, path, datagram);
             return true;
         }
         let Some(worker) = member.pick(from, hello) else {
             return false;
         };
-        if !self.forward(worker, path, datagram) {
+        if !self.forward(worker, Steering::Route, path, datagram) {
             // That worker does not know of the client.
-            member.give_up(from);
+            member.give_up(from, worker);
         }
         true
     }
@@ -267,6 +268,7 @@ impl Demultiplexer {
     fn begin(&mut self, path: Path, hello: &ClientHello<'_>, datagram: &[u8]) {
         let from = path.peer;
         self.tally.handshakes.one();
+        self.claim(from);
         let deadline = Instant::now() + self.config.handshake_timeout;
         match self.acceptor.begin(hello) {
             Ok(stream) => {
@@ -344,6 +346,9 @@ impl Demultiplexer {
         }
         if is_new && self.is_full() {
             self.make_way();
+        }
+        if id.is_empty() {
+            self.claim(address);
         }
         Ok(self.insert(address.into(), parts, ids, Vec::new(), None))
     }
@@ -449,6 +454,14 @@ impl Demultiplexer {
             _ => self.forget(peer.address()),
         }
         self.tell(Event::Ended { peer, why });
+    }
+
+    /// Has what a client sends come here, whichever worker the kernel gives it to. The route that brought its hello
+    /// may have ended with an older association while the hello waited.
+    fn claim(&self, address: SocketAddr) {
+        if let Some(member) = &self.member {
+            member.claim(address);
+        }
     }
 
     /// Gives up the route of a client, unless something else of it is here: what was may end while its

@@ -3,14 +3,19 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use underseal_record::dtls::{ClientHello, ConnectionId};
 use underseal_sys::udp::Path;
 
-/// Datagrams that wait for a worker; more are dropped.
-const INBOX: usize = 256;
+/// Most bytes that wait for a worker, of datagrams whose client was routed to it; more are dropped.
+const ROUTED: usize = 1 << 20;
+/// The same of datagrams that a connection ID alone steers. Whoever has seen the ID sends such in any number and from
+/// any address: they take no place from the others.
+const BY_ID: usize = 1 << 18;
+/// What a datagram is counted with beyond its bytes: its place in the memory, and in the inbox.
+const OVERHEAD: usize = 128;
 
 /// Picks the worker for a new association, by the client's address and its ClientHello.
 pub(super) type Pick = dyn Fn(SocketAddr, &ClientHello<'_>) -> usize + Send + Sync;
@@ -19,21 +24,38 @@ pub(super) type Pick = dyn Fn(SocketAddr, &ClientHello<'_>) -> usize + Send + Sy
 pub(super) struct Steered {
     pub(super) path: Path,
     pub(super) datagram: Vec<u8>,
+    _room: OwnedSemaphorePermit,
 }
 
-pub(super) type Inbox = mpsc::Receiver<Steered>;
+/// What steers a datagram to another worker.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Steering {
+    /// The route of its client.
+    Route,
+    /// The connection ID in it.
+    Id,
+}
+
+pub(super) type Inbox = mpsc::UnboundedReceiver<Steered>;
+
+/// The way to a worker's inbox, which its shares bound.
+struct Outlet {
+    sender: mpsc::UnboundedSender<Steered>,
+    routed: Arc<Semaphore>,
+    by_id: Arc<Semaphore>,
+}
 
 struct Group {
     pick: Box<Pick>,
-    inboxes: Vec<mpsc::Sender<Steered>>,
-    /// Clients whose worker is another than the kernel's choice.
+    outlets: Vec<Outlet>,
+    /// Who has, or shall have, the clients that are found by their address, as far as it was asked.
     routes: RwLock<HashMap<SocketAddr, usize>>,
     /// Who has the associations that are found by a connection ID: from whatever address their datagrams come, the
     /// kernel gives them to a worker that knows nothing of them.
     ids: RwLock<HashMap<ConnectionId, usize>>,
 }
 
-/// A worker's place in a group.
+/// A worker's place in a group. What it has is nobody's when it is dropped.
 pub(super) struct Member {
     index: usize,
     group: Arc<Group>,
@@ -41,10 +63,10 @@ pub(super) struct Member {
 
 /// As many members as `count`, and their inboxes.
 pub(super) fn members(count: usize, pick: Box<Pick>) -> Vec<(Member, Inbox)> {
-    let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
+    let (outlets, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| Outlet::new()).unzip();
     let group = Arc::new(Group {
         pick,
-        inboxes,
+        outlets,
         routes: RwLock::default(),
         ids: RwLock::default(),
     });
@@ -52,77 +74,146 @@ pub(super) fn members(count: usize, pick: Box<Pick>) -> Vec<(Member, Inbox)> {
         let group = Arc::clone(&group);
         (Member { index, group }, inbox)
     };
-    receivers.into_iter().enumerate().map(member).collect()
+    inboxes.into_iter().enumerate().map(member).collect()
+}
+
+impl Outlet {
+    fn new() -> (Self, Inbox) {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let outlet = Self {
+            sender,
+            routed: Arc::new(Semaphore::new(ROUTED)),
+            by_id: Arc::new(Semaphore::new(BY_ID)),
+        };
+        (outlet, inbox)
+    }
+
+    /// Room for a datagram of `len` bytes, which is given back when that is dropped.
+    fn room(&self, len: usize, steering: Steering) -> Option<OwnedSemaphorePermit> {
+        let share = match steering {
+            Steering::Route => &self.routed,
+            Steering::Id => &self.by_id,
+        };
+        let bytes = u32::try_from(len + OVERHEAD).ok()?;
+        Arc::clone(share).try_acquire_many_owned(bytes).ok()
+    }
+}
+
+impl Group {
+    /// Removes the route of a client, if it is to `worker`: another one may have been made meanwhile.
+    fn forget(&self, from: SocketAddr, worker: usize) {
+        let mut routes = self.routes_mut();
+        if routes.get(&from) == Some(&worker) {
+            routes.remove(&from);
+        }
+    }
+
+    fn routes(&self) -> RwLockReadGuard<'_, HashMap<SocketAddr, usize>> {
+        self.routes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn routes_mut(&self) -> RwLockWriteGuard<'_, HashMap<SocketAddr, usize>> {
+        self.routes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ids(&self) -> RwLockReadGuard<'_, HashMap<ConnectionId, usize>> {
+        self.ids.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ids_mut(&self) -> RwLockWriteGuard<'_, HashMap<ConnectionId, usize>> {
+        self.ids.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Member {
     /// The other worker that has this client.
     pub(super) fn elsewhere(&self, from: SocketAddr) -> Option<usize> {
-        let routes = self.group.routes.read();
-        let worker = *routes.unwrap_or_else(PoisonError::into_inner).get(&from)?;
+        let worker = *self.group.routes().get(&from)?;
         (worker != self.index).then_some(worker)
     }
 
     /// The other worker that has the association with this connection ID.
     pub(super) fn elsewhere_by_id(&self, id: &ConnectionId) -> Option<usize> {
-        let ids = self.group.ids.read();
-        let worker = *ids.unwrap_or_else(PoisonError::into_inner).get(id)?;
+        let worker = *self.group.ids().get(id)?;
         (worker != self.index).then_some(worker)
     }
 
     /// Takes a connection ID for this worker. Returns whether no other one has it.
     pub(super) fn take_id(&self, id: ConnectionId) -> bool {
-        let ids = self.group.ids.write();
-        let mut ids = ids.unwrap_or_else(PoisonError::into_inner);
+        let mut ids = self.group.ids_mut();
         *ids.entry(id).or_insert(self.index) == self.index
     }
 
     /// The connection ID is nobody's any more.
     pub(super) fn forget_id(&self, id: &ConnectionId) {
-        let ids = self.group.ids.write();
-        ids.unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.group.ids_mut().remove(id);
     }
 
-    /// Picks the worker for a client; the other one, if it is not this one.
+    /// Picks the worker for a client; the other one, if it is not this one. Clients of a worker that is gone are whose
+    /// the kernel says.
     pub(super) fn pick(&self, from: SocketAddr, hello: &ClientHello<'_>) -> Option<usize> {
-        let worker = (self.group.pick)(from, hello) % self.group.inboxes.len();
-        if worker == self.index {
+        let worker = (self.group.pick)(from, hello) % self.group.outlets.len();
+        if worker == self.index || self.group.outlets[worker].sender.is_closed() {
             return None;
         }
-        let routes = self.group.routes.write();
-        let mut routes = routes.unwrap_or_else(PoisonError::into_inner);
-        routes.insert(from, worker);
+        self.group.routes_mut().insert(from, worker);
         Some(worker)
     }
 
     /// Hands a datagram to another worker. Returns whether it has room for it.
-    pub(super) fn forward(&self, worker: usize, path: Path, datagram: &[u8]) -> bool {
-        let inbox = &self.group.inboxes[worker];
-        let Ok(place) = inbox.try_reserve() else {
+    pub(super) fn forward(
+        &self,
+        worker: usize,
+        steering: Steering,
+        path: Path,
+        datagram: &[u8],
+    ) -> bool {
+        let outlet = &self.group.outlets[worker];
+        let Some(room) = outlet.room(datagram.len(), steering) else {
             return false;
         };
-        let datagram = datagram.to_vec();
-        place.send(Steered { path, datagram });
-        true
+        let steered = Steered {
+            path,
+            datagram: datagram.to_vec(),
+            _room: room,
+        };
+        let is_there = outlet.sender.send(steered).is_ok();
+        if !is_there {
+            self.group.forget(path.peer, worker);
+        }
+        is_there
     }
 
-    /// No worker has this client, whoever was picked.
-    pub(super) fn give_up(&self, from: SocketAddr) {
-        let routes = self.group.routes.write();
-        routes.unwrap_or_else(PoisonError::into_inner).remove(&from);
+    /// No worker has this client, although `worker` was picked.
+    pub(super) fn give_up(&self, from: SocketAddr, worker: usize) {
+        self.group.forget(from, worker);
+    }
+
+    /// This worker has the client, whoever was picked, and whatever the kernel's choice is.
+    pub(super) fn claim(&self, from: SocketAddr) {
+        self.group.routes_mut().insert(from, self.index);
     }
 
     /// The client is nobody's any more, if it was this worker's.
     pub(super) fn forget(&self, from: SocketAddr) {
-        if self.has(from) {
-            self.give_up(from);
-        }
+        self.group.forget(from, self.index);
     }
 
     /// Whether this worker was picked for the client, whatever the kernel's choice is.
     pub(super) fn has(&self, from: SocketAddr) -> bool {
-        let routes = self.group.routes.read();
-        let routes = routes.unwrap_or_else(PoisonError::into_inner);
-        routes.get(&from) == Some(&self.index)
+        self.group.routes().get(&from) == Some(&self.index)
     }
 }
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let is_others = |worker: usize| worker != self.index;
+        self.group
+            .routes_mut()
+            .retain(|_, worker| is_others(*worker));
+        self.group.ids_mut().retain(|_, worker| is_others(*worker));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ mod ends;
 mod floods;
 mod lost;
 mod paths;
+mod routes;
 mod workers;
 
 use std::net::{SocketAddr, UdpSocket};

@@ -38,7 +38,7 @@ pub(crate) fn pair(
     (Echo::with(certificates, first, move |_| listener), driven)
 }
 
-fn adopt(socket: &UdpSocket) -> tokio::net::UdpSocket {
+pub(super) fn adopt(socket: &UdpSocket) -> tokio::net::UdpSocket {
     let socket = socket.try_clone().unwrap();
     socket.set_nonblocking(true).unwrap();
     tokio::net::UdpSocket::from_std(socket).unwrap()

@@ -1,0 +1,69 @@
+use super::*;
+
+fn address(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+fn pair() -> [(Member, Inbox); 2] {
+    let members = members(2, Box::new(|_, _| 1)).try_into();
+    members.unwrap_or_else(|_| unreachable!("there are two"))
+}
+
+/// Hands datagrams on until there is no room for another one; the bytes of those that there was room for.
+fn fill(member: &Member, steering: Steering, datagram: &[u8]) -> usize {
+    let forward = || member.forward(1, steering, address(9).into(), datagram);
+    (0..).take_while(|_| forward()).count() * datagram.len()
+}
+
+/// Whoever has seen a connection ID sends datagrams with it in any number.
+#[test]
+fn what_an_id_alone_steers_takes_no_room_from_clients_that_were_routed() {
+    let [(near, _inbox), (_far, mut inbox)] = pair();
+    let long = [25; 1 << 16];
+    assert!(fill(&near, Steering::Id, &long) <= BY_ID);
+    assert!(near.forward(1, Steering::Route, address(1).into(), &[22; 1200]));
+    assert!(fill(&near, Steering::Route, &long) <= ROUTED);
+    // What was taken has given its room back.
+    while inbox.try_recv().is_ok() {}
+    assert!(fill(&near, Steering::Id, &long) > 0);
+    assert!(near.forward(1, Steering::Route, address(1).into(), &[22; 1200]));
+}
+
+#[test]
+fn short_datagrams_are_no_way_to_more_memory() {
+    let [(near, _inbox), (_far, _its_inbox)] = pair();
+    let bytes = fill(&near, Steering::Route, &[22; 14]);
+    assert!(bytes < ROUTED / 8, "{bytes}");
+}
+
+#[test]
+fn what_a_worker_had_is_nobodys_when_it_is_gone() {
+    let [(near, _inbox), (far, its_inbox)] = pair();
+    let (id, other) = (*b"of ours!", *b"of mine!");
+    let [id, other] = [id, other].map(|id| ConnectionId::new(&id).expect("it is short enough"));
+    assert!(far.take_id(id) && near.take_id(other));
+    far.claim(address(1));
+    near.claim(address(2));
+    assert!(!near.take_id(id));
+    drop(far);
+    assert_eq!(near.elsewhere(address(1)), None);
+    assert!(near.has(address(2)));
+    assert_eq!(near.elsewhere_by_id(&id), None);
+    assert!(near.take_id(id) && near.take_id(other));
+    // A datagram may have been on its way there.
+    drop(its_inbox);
+    near.group.routes_mut().insert(address(1), 1);
+    assert!(!near.forward(1, Steering::Route, address(1).into(), &[22; 14]));
+    assert_eq!(near.elsewhere(address(1)), None);
+}
+
+#[test]
+fn a_route_is_removed_by_whose_it_is_alone() {
+    let [(near, _inbox), (far, _its_inbox)] = pair();
+    far.claim(address(1));
+    near.forget(address(1));
+    near.give_up(address(1), 0);
+    assert!(far.has(address(1)));
+    far.forget(address(1));
+    assert!(!far.has(address(1)));
+}

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::connection::Socket;
 use crate::epoll::Watches;
-use crate::{linger, process, sys};
+use crate::{inert, linger, process, sys};
 
 /// Descriptors of one chunk, and chunks: up to a million descriptors.
 const CHUNK: usize = 1024;
@@ -137,20 +137,25 @@ impl Known {
 
     /// Whether the number still is what this library put there.
     fn is_intact(&self, fd: c_int) -> bool {
-        let inert = match &self.entry.socket {
-            Some(socket) => socket.inert,
-            None => self.entry.foreign,
-        };
         // Before the file is looked at: what happens meanwhile is for the next call.
-        let moment = MOMENT.load(Ordering::Acquire);
+        let moment = moment();
         if self.slot.looked_at.load(Ordering::Relaxed) == moment {
             return true;
         }
-        let is_intact = sys::identity(fd) == Ok(inert);
+        let is_intact = match &self.entry.socket {
+            Some(socket) => inert::is_at(fd, socket.inert),
+            None => sys::identity(fd) == Ok(self.entry.foreign),
+        };
         if is_intact {
             self.slot.looked_at.store(moment, Ordering::Relaxed);
         }
         is_intact
+    }
+
+    /// Notes the connection whose inert socket was put at the number, which is announced, behind `moment`.
+    pub(crate) fn put(&mut self, socket: Arc<Socket>, moment: u64) {
+        self.entry.socket = Some(socket);
+        self.slot.looked_at.store(moment, Ordering::Relaxed);
     }
 
     /// Takes that back.
@@ -199,6 +204,11 @@ pub(crate) fn is_known(fd: c_int) -> bool {
 #[inline]
 pub(crate) fn is_private(fd: c_int) -> bool {
     slot(fd).is_some_and(|slot| slot.kind.load(Ordering::Acquire) == PRIVATE)
+}
+
+/// What a look at a number is good for.
+pub(crate) fn moment() -> u64 {
+    MOMENT.load(Ordering::Acquire)
 }
 
 /// Has every number looked at before it is believed once more. A number may be closed by a raw system call,

@@ -145,9 +145,10 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
     // From here on others wait for this guard, and find the connection; a signal handler that closes it has it
     // closed behind this call.
     known.announce();
+    let moment = table::moment();
     let socket = move_socket(fd, known.entry()).inspect_err(|_| known.renounce())?;
     let set = socket.set_keys(which, keys);
-    known.entry().socket = Some(socket);
+    known.put(socket, moment);
     set.map(|()| 0)
 }
 

@@ -39,7 +39,7 @@ static int can_fail(long number, const long *arguments) {
     case SYS_epoll_ctl:
         return arguments[1] == EPOLL_CTL_ADD;
     case SYS_fcntl:
-        return arguments[1] == F_DUPFD_CLOEXEC || arguments[1] == F_GETFD;
+        return arguments[1] == F_DUPFD_CLOEXEC || arguments[1] == F_GETFD || arguments[1] == F_SETSIG;
     case SYS_madvise:
         return arguments[2] == MADV_DONTFORK || arguments[2] == MADV_POPULATE_WRITE;
     }

@@ -21,27 +21,27 @@ use super::worker::Worker;
 use super::{http1, http2, proxy_protocol, tcp};
 use underseal_server::certificate::{Identities, Identity};
 use underseal_server::closing::{self, End};
+use underseal_server::deadline::{Deadline, Phase};
 use underseal_server::live::Established;
 use underseal_server::plain_http;
 use underseal_server::redirect::{self, Answered};
-use underseal_server::watch::{Phase, Watch};
 
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
-    let watch = worker.process.watches.add();
+    let deadline = worker.process.deadlines.add();
     // Boxed because handshakes are large and over soon, and idle connections are many.
-    let Some((stream, session)) = Box::pin(open(&worker, &watch, tcp, remote)).await else {
+    let Some((stream, session)) = Box::pin(open(&worker, &deadline, tcp, remote)).await else {
         return;
     };
     match (worker.listener.settings.protocol, stream.alpn()) {
-        (Protocol::Tcp, _) => Box::pin(tcp::serve(&worker, &watch, stream, &session)).await,
+        (Protocol::Tcp, _) => Box::pin(tcp::serve(&worker, &deadline, stream, &session)).await,
         (Protocol::Http, Some(b"h2")) => {
-            Box::pin(http2::serve(worker, watch, stream, session)).await;
+            Box::pin(http2::serve(worker, deadline, stream, session)).await;
         }
         (Protocol::Http, _) => {
             // A client may say that it speaks HTTP/2 with its first bytes.
-            if let Some(stream) = http1::serve(&worker, &watch, stream, &session).await {
-                Box::pin(http2::serve(worker, watch, stream, session)).await;
+            if let Some(stream) = http1::serve(&worker, &deadline, stream, &session).await {
+                Box::pin(http2::serve(worker, deadline, stream, session)).await;
             }
         }
     }
@@ -49,11 +49,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr
 
 /// Leads a connection of plain HTTP to TLS.
 pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: SocketAddr) {
-    let watch = worker.process.watches.add();
+    let deadline = worker.process.deadlines.add();
     let _open = worker.process.tally.connection(Side::Client);
     let mut session = begin(&tcp, remote);
     if worker.listener.settings.accept_proxy {
-        let received = receive_proxy_header(&worker, &watch, &mut tcp, &mut session).await;
+        let received = receive_proxy_header(&worker, &deadline, &mut tcp, &mut session).await;
         if received.is_none() {
             return;
         }
@@ -82,7 +82,7 @@ pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: Soc
             .conclude(line, Some(metrics::Protocol::Http1), &outcome);
     };
     let date = || worker.process.clock.with_now(|date, _| date.to_owned());
-    let patience = (&watch, worker.process.timeouts().header);
+    let patience = (&deadline, worker.process.timeouts().header);
     redirect::answer(
         patience,
         tcp,
@@ -94,11 +94,11 @@ pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: Soc
 }
 
 /// Ends a connection.
-pub(crate) async fn close(watch: &Watch, mut stream: Stream, end: End) {
+pub(crate) async fn close(deadline: &Deadline, mut stream: Stream, end: End) {
     if end == End::Abort {
         return stream.abort();
     }
-    closing::close(watch, &mut stream, end).await;
+    closing::close(deadline, &mut stream, end).await;
 }
 
 /// What is known of a connection that was just accepted.
@@ -124,16 +124,16 @@ fn begin(tcp: &TcpStream, remote: SocketAddr) -> Session {
 
 async fn open(
     worker: &Rc<Worker>,
-    watch: &Watch,
+    deadline: &Deadline,
     mut tcp: TcpStream,
     remote: SocketAddr,
 ) -> Option<(Stream, Session)> {
     let mut session = begin(&tcp, remote);
     if worker.listener.settings.accept_proxy {
-        receive_proxy_header(worker, watch, &mut tcp, &mut session).await?;
+        receive_proxy_header(worker, deadline, &mut tcp, &mut session).await?;
     }
     let stream = if worker.listener.acceptor.is_some() {
-        accept_tls(worker, watch, tcp, &mut session).await?
+        accept_tls(worker, deadline, tcp, &mut session).await?
     } else {
         Stream::new(
             Io::Plain(tcp),
@@ -150,13 +150,13 @@ async fn open(
 /// The addresses that the client speaks for. One that does not say whom gets nothing.
 async fn receive_proxy_header(
     worker: &Worker,
-    watch: &Watch,
+    deadline: &Deadline,
     tcp: &mut TcpStream,
     session: &mut Session,
 ) -> Option<()> {
     let remote = session.remote;
-    watch.enter(Phase::Busy, worker.process.timeouts().header);
-    let received = watch.until(pin!(proxy_protocol::receive(tcp))).await;
+    deadline.enter(Phase::Busy, worker.process.timeouts().header);
+    let received = deadline.until(pin!(proxy_protocol::receive(tcp))).await;
     match received {
         Ok(Ok(header)) => {
             // Who speaks for itself has the connection's own addresses; for whom else, nobody knows.
@@ -215,17 +215,17 @@ fn shown(identities: &Identities, name: Option<&str>) -> Principal {
 
 async fn accept_tls(
     worker: &Rc<Worker>,
-    watch: &Watch,
+    deadline: &Deadline,
     tcp: TcpStream,
     session: &mut Session,
 ) -> Option<Stream> {
     let remote = session.remote;
-    watch.enter(Phase::Idle, worker.process.timeouts().header);
+    deadline.enter(Phase::Idle, worker.process.timeouts().header);
     let mut first = [0];
-    let peeked = watch.until(pin!(tcp.peek(&mut first))).await;
+    let peeked = deadline.until(pin!(tcp.peek(&mut first))).await;
     match peeked {
         Ok(Ok(1)) if first[0].is_ascii_alphabetic() => {
-            answer_in_plain(worker, watch, tcp, session).await;
+            answer_in_plain(worker, deadline, tcp, session).await;
             return None;
         }
         Ok(Ok(1)) => {}
@@ -234,10 +234,10 @@ async fn accept_tls(
             return None;
         }
     }
-    watch.enter(Phase::Busy, worker.process.timeouts().header);
+    deadline.enter(Phase::Busy, worker.process.timeouts().header);
     let accept = worker.listener.acceptor.as_ref()?.get().accept(tcp);
     let open = worker.process.tally.connection(Side::Client);
-    match watch.until(pin!(accept)).await {
+    match deadline.until(pin!(accept)).await {
         Ok(Ok(stream)) => {
             let (tcp, tls) = stream.get_ref();
             session.tls = tls.protocol_version().and_then(|version| version.as_str());
@@ -257,13 +257,13 @@ async fn accept_tls(
                 );
                 return None;
             }
-            let place = worker.process.connections.add(Established {
+            let registration = worker.process.connections.add(Established {
                 local: tcp.local_addr().unwrap_or(session.local),
                 peer: remote,
                 tls: session.tls,
                 suite: session.suite,
             });
-            let stream = Stream::new(Io::Accepted(stream), Some(place), open);
+            let stream = Stream::new(Io::Accepted(stream), Some(registration), open);
             stream.record_counters();
             worker
                 .process
@@ -294,7 +294,12 @@ async fn accept_tls(
 }
 
 /// A client that speaks plain HTTP where TLS is expected is told so.
-async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session: &mut Session) {
+async fn answer_in_plain(
+    worker: &Worker,
+    deadline: &Deadline,
+    tcp: TcpStream,
+    session: &mut Session,
+) {
     let started = Instant::now();
     session.logged = log::describe(session, None);
     let log = |seen: &Glimpse<'_>| {
@@ -315,7 +320,7 @@ async fn answer_in_plain(worker: &Worker, watch: &Watch, tcp: TcpStream, session
             .process
             .conclude(line, Some(metrics::Protocol::Http1), &outcome);
     };
-    plain_http::answer(watch, tcp, log).await;
+    plain_http::answer(deadline, tcp, log).await;
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! nothing else ([`mod@judge`]), for the backend that will answer ([`mod@reach`]), and only what was
 //! allowed for a target is sent to it ([`Allowed`]). When a request is sent once more, one rule says
 //! ([`Retry`]), and each try is a new judgement. What of a response goes on, [`mod@response`] says, and how
-//! long is waited for it, [`Deadline`].
+//! long is waited for it, [`TurnDeadline`].
 
 mod deadline;
 mod heads;
@@ -16,7 +16,7 @@ mod retry;
 use http::uri::Scheme;
 use underseal_http::{Framing, Outgoing, Passage, Request, Upgrade, Version};
 
-pub(crate) use self::deadline::{Deadline, Late, Wait};
+pub(crate) use self::deadline::{Late, TurnDeadline, Wait};
 pub(crate) use self::heads::Heads;
 pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
 pub(crate) use self::reach::{Connected, Unreached, reach};

@@ -34,7 +34,7 @@ use super::stream::Stream;
 use super::upstream::Upstreams;
 use super::worker::Worker;
 use underseal_server::closing::End;
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::deadline::{Deadline, Phase, Stop};
 
 /// What an HTTP/2 client that knows already sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,13 +45,13 @@ const MAX_DISCARD: u64 = 64 * 1024;
 /// Serves a client's connection until it ends; gives it back if HTTP/2 is spoken on it after all.
 pub(crate) async fn serve(
     worker: &Rc<Worker>,
-    watch: &Watch,
+    deadline: &Deadline,
     client: Stream,
     session: &Session,
 ) -> Option<Stream> {
     let mut connection = Connection {
         worker,
-        watch,
+        deadline,
         session,
         client,
         read: Chunk::default(),
@@ -70,7 +70,7 @@ pub(crate) async fn serve(
             Some(client)
         }
         Ended::End(end) => {
-            close(watch, client, end).await;
+            close(deadline, client, end).await;
             None
         }
     }
@@ -78,7 +78,7 @@ pub(crate) async fn serve(
 
 struct Connection<'a> {
     worker: &'a Rc<Worker>,
-    watch: &'a Watch,
+    deadline: &'a Deadline,
     session: &'a Session,
     client: Stream,
     /// What was read of the client and not yet used.
@@ -114,7 +114,7 @@ impl Connection<'_> {
                 true => (Phase::Busy, self.worker.process.timeouts().header),
                 false => (Phase::Idle, wait),
             };
-            self.watch.enter(phase, timeout);
+            self.deadline.enter(phase, timeout);
             wait = self.worker.process.timeouts().idle;
             let mut prepared = match poll_fn(|cx| self.poll_request(cx)).await {
                 Ok(prepared) => prepared,
@@ -138,7 +138,7 @@ impl Connection<'_> {
         if let Poll::Ready(request) = self.poll_head(cx) {
             return Poll::Ready(request);
         }
-        match self.watch.check(cx) {
+        match self.deadline.check(cx) {
             Some(stop) => Poll::Ready(self.stopped(stop)),
             None => Poll::Pending,
         }
@@ -164,7 +164,7 @@ impl Connection<'_> {
             match ready!(filled) {
                 Ok(0) => return Poll::Ready(Err(self.client_closed().into())),
                 Ok(_) if !begun => {
-                    self.watch
+                    self.deadline
                         .enter(Phase::Busy, self.worker.process.timeouts().header);
                 }
                 Ok(_) => {}
@@ -262,10 +262,10 @@ impl Connection<'_> {
     async fn send(&mut self, bytes: Vec<u8>) -> bool {
         let mut flow = Flow::new(Chunk::default(), Body::Done);
         flow.set_head(bytes);
-        self.watch
+        self.deadline
             .enter(Phase::Busy, self.worker.process.timeouts().send);
         let sent = poll_fn(|cx| {
-            if self.watch.check(cx).is_some() {
+            if self.deadline.check(cx).is_some() {
                 return Poll::Ready(false);
             }
             if ready!(flow.poll_write(cx, &mut self.client)).is_err() {

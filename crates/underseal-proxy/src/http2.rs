@@ -45,7 +45,7 @@ use super::upstream::Upstreams;
 use super::worker::Worker;
 use underseal_http::Version;
 use underseal_server::closing::linger;
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::deadline::{Deadline, Phase, Stop};
 
 /// Longest wait for a client to take what is said last.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,7 +62,12 @@ struct Client {
 /// Serves a client's connection on which HTTP/2 is spoken, until it ends. Called after the TLS
 /// handshake if ALPN chose `h2`, and for a client that began with the connection preface: the bytes
 /// of it that were read already come out of `stream` again.
-pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, session: Session) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    deadline: Deadline,
+    stream: Stream,
+    session: Session,
+) {
     let engines = stream.engines();
     let flooded = Flooded::default();
     let stream = Gathered::of_client(stream);
@@ -73,9 +78,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
         worker.listener.settings.read_options.max_head,
         has_websocket,
     );
-    watch.enter(Phase::Busy, worker.process.timeouts().header);
+    deadline.enter(Phase::Busy, worker.process.timeouts().header);
     let handshake = builder.handshake(guarded);
-    let connection = match watch.until(pin!(handshake)).await {
+    let connection = match deadline.until(pin!(handshake)).await {
         Ok(Ok(connection)) => connection,
         ended => {
             let ended = ended.map(|handshake| handshake.err());
@@ -88,7 +93,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
     let mut serving = Serving {
         connection,
         stream,
-        presence: Presence::new(watch, Rc::clone(&active)),
+        presence: Presence::new(deadline, Rc::clone(&active)),
         client: Rc::new(Client {
             upstreams: worker.targets.upstreams_of(&session),
             worker,
@@ -113,7 +118,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, watch: Watch, stream: Stream, sess
     if end == End::Said
         && let Some(mut stream) = stream.into_stream()
     {
-        linger(&presence.into_watch(), &mut stream).await;
+        linger(&presence.into_deadline(), &mut stream).await;
     }
 }
 
@@ -200,7 +205,7 @@ impl Serving {
             return Next::Again;
         }
         let worker = &self.client.worker;
-        if worker.process.watches.closing() && self.state == State::Open {
+        if worker.process.deadlines.closing() && self.state == State::Open {
             return self.drain();
         }
         let (phase, patience) = match self.state {

@@ -10,8 +10,8 @@ use underseal_http::Scratch;
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;
 use underseal_server::clock::Clock;
+use underseal_server::deadline::Deadlines;
 use underseal_server::live::Table;
-use underseal_server::watch::Watches;
 
 use super::exchange::Heads;
 use super::log;
@@ -60,7 +60,7 @@ impl Timeouts {
 /// A worker's part of the process.
 pub(crate) struct Process {
     timeouts: Timeouts,
-    pub(crate) watches: Rc<Watches>,
+    pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) buffers: Buffers,
     pub(crate) log: AccessLog,
     pub(crate) clock: Clock,
@@ -78,7 +78,7 @@ impl Process {
     pub(crate) fn new(settings: &ProcessSettings, index: usize, connections: Arc<Table>) -> Self {
         Self {
             timeouts: settings.timeouts,
-            watches: Watches::new(),
+            deadlines: Deadlines::new(),
             buffers: Buffers::default(),
             log: AccessLog::new(Arc::clone(&settings.log)),
             clock: Clock::default(),

@@ -15,15 +15,15 @@ use underseal::Direction;
 use super::chunk::Chunk;
 use super::metrics::Open;
 use underseal_server::closing::Closing;
-use underseal_server::live::Place;
+use underseal_server::live::Registration;
 
 /// A stream of a client or of a backend.
 pub(crate) struct Stream {
     io: Io,
     /// What was read too early, and comes first.
     unread: Chunk,
-    /// Its place among those that `underseal conns` lists, if it is TLS.
-    place: Option<Place>,
+    /// Among those that `underseal conns` lists, if it is TLS.
+    registration: Option<Registration>,
     /// Counts it as open.
     open: Open,
 }
@@ -51,12 +51,12 @@ macro_rules! each {
 }
 
 impl Stream {
-    /// A stream, its place in the registry if it has one, and what counts it.
-    pub(crate) fn new(io: Io, place: Option<Place>, open: Open) -> Self {
+    /// A stream, its registration if it has one, and what counts it.
+    pub(crate) fn new(io: Io, registration: Option<Registration>, open: Open) -> Self {
         Self {
             io,
             unread: Chunk::default(),
-            place,
+            registration,
             open,
         }
     }
@@ -76,14 +76,17 @@ impl Stream {
         self.unread = bytes;
     }
 
-    /// Takes down, for `underseal conns`, how far a TLS stream has come.
+    /// Records, for `underseal conns`, how far a TLS stream has come.
     pub(crate) fn record_counters(&self) {
-        let Some(place) = &self.place else { return };
-        match &self.io {
-            Io::Plain(_) | Io::Unix(_) => {}
-            Io::Accepted(stream) => place.record_counters(stream.counters(), stream.engines()),
-            Io::Connected(stream) => place.record_counters(stream.counters(), stream.engines()),
-        }
+        let Some(registration) = &self.registration else {
+            return;
+        };
+        let (counters, engines) = match &self.io {
+            Io::Plain(_) | Io::Unix(_) => return,
+            Io::Accepted(stream) => (stream.counters(), stream.engines()),
+            Io::Connected(stream) => (stream.counters(), stream.engines()),
+        };
+        registration.record_counters(counters, engines);
     }
 
     /// The application protocol that the other end and we agreed on.

@@ -13,10 +13,15 @@ use super::tunnel;
 use super::worker::Worker;
 use underseal_http::http1::Glimpse;
 use underseal_server::closing::End;
-use underseal_server::watch::Watch;
+use underseal_server::deadline::Deadline;
 
 /// Serves a client's connection, until it ends.
-pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, session: &Session) {
+pub(crate) async fn serve(
+    worker: &Worker,
+    deadline: &Deadline,
+    mut client: Stream,
+    session: &Session,
+) {
     let mut line = worker.process.buffers.take();
     worker
         .process
@@ -28,7 +33,7 @@ pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, se
     let end = {
         let mut connection = Tcp {
             worker,
-            watch,
+            deadline,
             session,
         };
         connection.run(&mut client, &mut line, &mut outcome).await
@@ -36,12 +41,12 @@ pub(crate) async fn serve(worker: &Worker, watch: &Watch, mut client: Stream, se
     outcome.duration = started.elapsed();
     outcome.engines = client.engines();
     worker.process.conclude(line, None, &outcome);
-    close(watch, client, end).await;
+    close(deadline, client, end).await;
 }
 
 struct Tcp<'a> {
     worker: &'a Worker,
-    watch: &'a Watch,
+    deadline: &'a Deadline,
     session: &'a Session,
 }
 
@@ -59,7 +64,12 @@ impl<'a> Tcp<'a> {
         let connect = async || {
             let first = backends.pick();
             backends
-                .connect(&self.worker.process, self.watch, first, header.as_deref())
+                .connect(
+                    &self.worker.process,
+                    self.deadline,
+                    first,
+                    header.as_deref(),
+                )
                 .await
         };
         let (mut backend, allowed) = match reach(&self.worker.listener, judge, connect).await {
@@ -88,7 +98,7 @@ impl<'a> Tcp<'a> {
             return End::Close;
         }
         let passed = tunnel::pass(
-            (self.watch, self.worker.process.timeouts()),
+            (self.deadline, self.worker.process.timeouts()),
             (client, Chunk::default()),
             (&mut backend.stream, Chunk::default()),
         )

@@ -11,7 +11,7 @@ use super::chunk::Chunk;
 use super::flow::{Body, Broken, Flow};
 use super::process::Timeouts;
 use super::stream::Stream;
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::deadline::{Deadline, Phase, Stop};
 
 /// What came of a tunnel.
 pub(crate) struct Passed {
@@ -26,7 +26,7 @@ pub(crate) struct Passed {
 /// is passed on too, and the other direction goes on until it ends as well, or until nothing has passed
 /// for so long.
 pub(crate) async fn pass(
-    (watch, timeouts): (&Watch, &Timeouts),
+    (deadline, timeouts): (&Deadline, &Timeouts),
     (client, from_client): (&mut Stream, Chunk),
     (backend, from_backend): (&mut Stream, Chunk),
 ) -> Passed {
@@ -39,8 +39,8 @@ pub(crate) async fn pass(
         if let Poll::Ready(ended) = tunnel.poll(cx, client, backend) {
             return Poll::Ready(ended);
         }
-        tunnel.wait(watch, timeouts);
-        match watch.check(cx) {
+        tunnel.wait(deadline, timeouts);
+        match deadline.check(cx) {
             None => Poll::Pending,
             Some(Stop::TimedOut) => Poll::Ready(Err("tunnel-silent")),
             Some(Stop::Closing | Stop::Ending) => Poll::Ready(Err("proxy-ended")),
@@ -78,7 +78,7 @@ enum State {
 impl Tunnel {
     /// Sets the deadline anew where something has passed or an end has ended since, and by nothing else: what
     /// wakes a tunnel need not be a byte of it.
-    fn wait(&mut self, watch: &Watch, timeouts: &Timeouts) {
+    fn wait(&mut self, deadline: &Deadline, timeouts: &Timeouts) {
         let is_half_closed = self.up.has_source_ended() || self.down.has_source_ended();
         let passed = self.up.flow.passed + self.down.flow.passed;
         let waited = Some((is_half_closed, passed));
@@ -86,7 +86,7 @@ impl Tunnel {
             return;
         }
         self.waited = waited;
-        watch.enter(Phase::Busy, timeouts.silence(is_half_closed));
+        deadline.enter(Phase::Busy, timeouts.silence(is_half_closed));
     }
 
     fn poll(

@@ -29,7 +29,7 @@ use crate::process::Process;
 use crate::protocol::ToProtocol;
 use crate::targets::Targets;
 use crate::websocket;
-use underseal_server::watch::Watch;
+use underseal_server::deadline::Deadline;
 
 /// Connections to backends: those of a worker, or where each carries the address of a client, those
 /// of that client.
@@ -116,15 +116,15 @@ impl Upstreams {
     pub(crate) async fn reach(
         &self,
         (process, targets): (&Process, &Targets),
-        watch: &Watch,
+        deadline: &Deadline,
         index: usize,
     ) -> Result<Reached, Unreachable> {
         if targets.settings.to_protocol == ToProtocol::H2 {
-            let connection = self.connection((process, targets), watch, index).await?;
+            let connection = self.connection((process, targets), deadline, index).await?;
             return Ok(Reached::Http2(connection));
         }
         let header = self.header.as_deref();
-        let backend = targets.backends.connect(process, watch, index, header);
+        let backend = targets.backends.connect(process, deadline, index, header);
         Ok(Reached::Http1(backend.await?))
     }
 
@@ -136,7 +136,7 @@ impl Upstreams {
     pub(crate) async fn reach_only(
         &self,
         (process, targets): (&Process, &Targets),
-        watch: &Watch,
+        deadline: &Deadline,
         index: usize,
         header: Option<&[u8]>,
     ) -> Result<Reached, Unreachable> {
@@ -151,7 +151,7 @@ impl Upstreams {
         if !is_shared {
             return Ok(Reached::Http1(backend));
         }
-        let connection = self.share((process, targets), watch, backend).await?;
+        let connection = self.share((process, targets), deadline, backend).await?;
         Ok(Reached::Http2(connection))
     }
 
@@ -230,7 +230,7 @@ impl Upstream {
     /// Why it is not sent.
     pub(crate) async fn begin(
         process: &Process,
-        watch: &Watch,
+        deadline: &Deadline,
         reached: Reached,
         (allowed, scheme): (Allowed<&Outgoing>, &Scheme),
         sends: Sends,
@@ -245,7 +245,7 @@ impl Upstream {
             Reached::Http2(connection) => {
                 let head = allowed.written(|outgoing| written(outgoing, scheme.clone()))?;
                 let has_body = sends == Sends::Body;
-                let begun = connection.send(process, watch, head, has_body).await?;
+                let begun = connection.send(process, deadline, head, has_body).await?;
                 Ok(begun.map(Self::Http2))
             }
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
+use underseal_server::deadline::Deadlines;
 use underseal_server::live::Table;
-use underseal_server::watch::Watches;
 use underseal_server::worker::{Accept, Permit};
 
 use super::backend::keep_checking;
@@ -73,8 +73,8 @@ impl Accept for Worker {
         });
     }
 
-    fn watches(&self) -> &Watches {
-        &self.process.watches
+    fn deadlines(&self) -> &Deadlines {
+        &self.process.deadlines
     }
 
     fn tick(&self) {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use underseal::Linger;
 
-use super::watch::{Phase, Watch};
+use super::deadline::{Deadline, Phase};
 
 /// Longest wait for a client to take a close_notify.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,25 +53,25 @@ impl Closing for underseal::server::TlsStream<TcpStream> {
 }
 
 /// Ends a stream as `end` says; one to abort is left as it is, for its owner to drop or reset.
-pub async fn close(watch: &Watch, stream: &mut impl Closing, end: End) {
+pub async fn close(deadline: &Deadline, stream: &mut impl Closing, end: End) {
     if end == End::Abort {
         return;
     }
-    watch.enter(Phase::Busy, CLOSE_TIMEOUT);
-    let shut = watch.until(pin!(stream.shutdown())).await;
+    deadline.enter(Phase::Busy, CLOSE_TIMEOUT);
+    let shut = deadline.until(pin!(stream.shutdown())).await;
     if !matches!(shut, Ok(Ok(()))) {
         tracing::debug!("{:?} did not take close_notify: {shut:?}", stream.remote());
         return;
     }
-    linger(watch, stream).await;
+    linger(deadline, stream).await;
 }
 
 /// Reads and throws away until the client closes, within the library's limits: closing while its
 /// bytes are unread would reset the connection and may destroy the answer. The time is the worker's
 /// to keep.
-pub async fn linger(watch: &Watch, stream: &mut impl Closing) {
+pub async fn linger(deadline: &Deadline, stream: &mut impl Closing) {
     let limits = Linger::default();
-    watch.enter(Phase::Busy, limits.time);
+    deadline.enter(Phase::Busy, limits.time);
     // The time being over is an end like any other.
-    let _ = watch.until(pin!(stream.linger(limits.bytes))).await;
+    let _ = deadline.until(pin!(stream.linger(limits.bytes))).await;
 }

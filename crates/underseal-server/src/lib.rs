@@ -9,6 +9,7 @@ pub mod clock;
 pub mod closing;
 pub mod control;
 pub mod current;
+pub mod deadline;
 pub mod descriptors;
 mod error;
 mod intake;
@@ -18,7 +19,6 @@ pub mod plain_http;
 pub mod redirect;
 pub mod terminal;
 pub mod tls;
-pub mod watch;
 pub mod worker;
 
 pub use error::{Error, IdentityError, Part, without_error_numbers};

@@ -9,5 +9,5 @@ mod registry;
 mod row;
 pub mod socket;
 
-pub use registry::{Established, Place, Registry, Table};
+pub use registry::{Established, Registration, Registry, Table};
 pub use row::{Engine, Row};

@@ -8,24 +8,26 @@ use tokio::net::TcpStream;
 use underseal_http::http1::{self, Glimpse};
 
 use super::closing::linger;
-use super::watch::Watch;
+use super::deadline::Deadline;
 
 /// For the log.
 pub const WHY: &str = "plain HTTP on the HTTPS port";
 
 /// Tells the client in words what is wrong; a TLS alert would be noise to it. Calls `log` with what
 /// can be read of the request, unless nothing came.
-pub async fn answer(watch: &Watch, mut tcp: TcpStream, log: impl FnOnce(&Glimpse<'_>)) {
+pub async fn answer(deadline: &Deadline, mut tcp: TcpStream, log: impl FnOnce(&Glimpse<'_>)) {
     let mut received = [0; 1024];
-    let Ok(Ok(length)) = watch.until(pin!(tcp.read(&mut received))).await else {
+    let Ok(Ok(length)) = deadline.until(pin!(tcp.read(&mut received))).await else {
         return;
     };
     let port = tcp.local_addr().map_or(0, |address| address.port());
     let response = response(port);
-    let sent = watch.until(pin!(tcp.write_all(&response))).await;
+    let sent = deadline.until(pin!(tcp.write_all(&response))).await;
     log(&http1::glimpse(&received[..length]));
-    if matches!(sent, Ok(Ok(()))) && matches!(watch.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
-        linger(watch, &mut tcp).await;
+    if matches!(sent, Ok(Ok(())))
+        && matches!(deadline.until(pin!(tcp.shutdown())).await, Ok(Ok(())))
+    {
+        linger(deadline, &mut tcp).await;
     }
 }
 

@@ -11,7 +11,7 @@ use underseal_http::http1::{self, Glimpse, Head};
 use underseal_http::{PathOptions, ReadOptions, Refusal, Scratch};
 
 use crate::closing::linger;
-use crate::watch::{Phase, Stop, Watch};
+use crate::deadline::{Deadline, Phase, Stop};
 
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -57,7 +57,7 @@ impl Answered {
 /// connection. Its head has to come within `patience`, and so has the client to take the answer. Calls `log`
 /// with what was asked, as far as it can be read, unless nothing came.
 pub async fn answer(
-    (watch, patience): (&Watch, Duration),
+    (deadline, patience): (&Deadline, Duration),
     mut tcp: TcpStream,
     port: u16,
     date: impl Fn() -> String,
@@ -65,9 +65,9 @@ pub async fn answer(
 ) {
     let local = tcp.local_addr().ok();
     let mut bytes = Vec::new();
-    watch.enter(Phase::Busy, patience);
+    deadline.enter(Phase::Busy, patience);
     let answer = loop {
-        let received = watch.until(pin!(tcp.read_buf(&mut bytes))).await;
+        let received = deadline.until(pin!(tcp.read_buf(&mut bytes))).await;
         let cut = match received {
             Ok(Ok(1..)) => None,
             _ if bytes.is_empty() => return,
@@ -82,8 +82,8 @@ pub async fn answer(
             break answer;
         }
     };
-    watch.enter(Phase::Busy, patience);
-    let sent = watch.until(pin!(tcp.write_all(&answer.bytes))).await;
+    deadline.enter(Phase::Busy, patience);
+    let sent = deadline.until(pin!(tcp.write_all(&answer.bytes))).await;
     let is_sent = matches!(sent, Ok(Ok(())));
     let answered = Answered {
         status: is_sent.then_some(answer.status),
@@ -92,8 +92,8 @@ pub async fn answer(
         error: answer.error,
     };
     log(&http1::glimpse(&bytes), answered);
-    if is_sent && matches!(watch.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
-        linger(watch, &mut tcp).await;
+    if is_sent && matches!(deadline.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
+        linger(deadline, &mut tcp).await;
     }
 }
 

@@ -17,9 +17,9 @@ use tokio::task::LocalSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::control::Workers;
+use super::deadline::Deadlines;
 use super::descriptors::Reserve;
 use super::intake::{Intake, is_exhaustion};
-use super::watch::Watches;
 use crate::Error;
 
 /// How often deadlines are looked at and the log is written out.
@@ -52,7 +52,7 @@ pub trait Accept: 'static {
     fn redirect(self: Rc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Option<Permit>);
 
     /// The connections there are.
-    fn watches(&self) -> &Watches;
+    fn deadlines(&self) -> &Deadlines;
 
     /// What is to be done a few times a second; the deadlines have been looked at.
     fn tick(&self);
@@ -312,14 +312,14 @@ impl<W: Accept> Admission<W> {
 pub async fn finish(worker: &impl Accept, mut orders: watch::Receiver<Order>) {
     let mut ticks = ticker(CLOSING_TICK);
     let mut quitting = false;
-    worker.watches().close_idle();
-    while !worker.watches().is_empty() {
+    worker.deadlines().close_idle();
+    while !worker.deadlines().is_empty() {
         tokio::select! {
             _ = ticks.tick() => tick(worker),
             // An error means that the control thread is gone, which ends the process anyway.
             _ = orders.wait_for(|order| *order == Order::Quit), if !quitting => {
                 quitting = true;
-                worker.watches().end_all();
+                worker.deadlines().end_all();
             }
         }
     }
@@ -329,7 +329,7 @@ pub async fn finish(worker: &impl Accept, mut orders: watch::Receiver<Order>) {
 /// What is due a few times a second: looks at the deadlines of connections, then has the worker do
 /// the rest.
 pub fn tick(worker: &impl Accept) {
-    worker.watches().sweep();
+    worker.deadlines().sweep();
     worker.tick();
 }
 

@@ -22,14 +22,14 @@ use super::worker::{Prepared, Worker};
 use underseal_http::origin::{Inbox, Refused};
 use underseal_server::access_log::line::{self, Client, Ending};
 use underseal_server::closing::{End, close};
-use underseal_server::live::{Established, Place};
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::deadline::{Deadline, Phase, Stop};
+use underseal_server::live::{Established, Registration};
 
 /// Serves a connection that was just accepted, until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
-    let watch = worker.watches.add();
+    let deadline = worker.deadlines.add();
     // Boxed because handshakes are large and over soon, and idle connections are many.
-    let Some(mut connection) = Box::pin(open(worker, watch, tcp, remote)).await else {
+    let Some(mut connection) = Box::pin(open(worker, deadline, tcp, remote)).await else {
         return;
     };
     let end = connection.requests().await;
@@ -38,16 +38,16 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr
 
 async fn open(
     worker: Rc<Worker>,
-    watch: Watch,
+    deadline: Deadline,
     tcp: TcpStream,
     remote: SocketAddr,
 ) -> Option<Connection> {
-    watch.enter(Phase::Idle, worker.timeouts.header);
+    deadline.enter(Phase::Idle, worker.timeouts.header);
     let mut first = [0];
-    let peeked = watch.until(pin!(tcp.peek(&mut first))).await;
+    let peeked = deadline.until(pin!(tcp.peek(&mut first))).await;
     match peeked {
         Ok(Ok(1)) if first[0].is_ascii_alphabetic() => {
-            plain_http::answer(&worker, &watch, tcp, remote).await;
+            plain_http::answer(&worker, &deadline, tcp, remote).await;
             return None;
         }
         Ok(Ok(1)) => {}
@@ -56,18 +56,18 @@ async fn open(
             return None;
         }
     }
-    watch.enter(Phase::Busy, worker.timeouts.header);
-    let accepted = watch.until(pin!(worker.acceptor.accept(tcp))).await;
+    deadline.enter(Phase::Busy, worker.timeouts.header);
+    let accepted = deadline.until(pin!(worker.acceptor.accept(tcp))).await;
     match accepted {
         Ok(Ok(stream)) => {
             let session = describe(&stream, remote);
-            let place = enlist(&worker, &stream, &session);
+            let registration = enlist(&worker, &stream, &session);
             Some(Connection {
                 worker,
-                watch,
+                deadline,
                 stream,
                 session,
-                place,
+                registration,
                 inbox: Inbox::default(),
                 discard: 0,
             })
@@ -105,17 +105,17 @@ fn describe(stream: &TlsStream, remote: SocketAddr) -> Session {
 }
 
 /// Puts an established connection into the worker's table.
-fn enlist(worker: &Worker, stream: &TlsStream, session: &Session) -> Place {
+fn enlist(worker: &Worker, stream: &TlsStream, session: &Session) -> Registration {
     let local = stream.get_ref().0.local_addr();
-    let place = worker.connections.add(Established {
+    let registration = worker.connections.add(Established {
         // A socket that was reset in this moment may have no address any more.
         local: local.unwrap_or_else(|_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
         peer: session.remote,
         tls: session.tls,
         suite: session.suite,
     });
-    place.record_counters(stream.counters(), stream.engines());
-    place
+    registration.record_counters(stream.counters(), stream.engines());
+    registration
 }
 
 /// What is known about a connection after its handshake.
@@ -129,11 +129,11 @@ pub(crate) struct Session {
 
 struct Connection {
     worker: Rc<Worker>,
-    watch: Watch,
+    deadline: Deadline,
     stream: TlsStream,
     session: Session,
     /// What `underseal conns` is told.
-    place: Place,
+    registration: Registration,
     inbox: Inbox,
     /// Bytes of request body still to be thrown away.
     discard: u64,
@@ -151,9 +151,10 @@ impl Connection {
         let mut wait = self.worker.timeouts.header;
         loop {
             if self.discard > 0 {
-                self.watch.enter(Phase::Busy, self.worker.timeouts.header);
+                self.deadline
+                    .enter(Phase::Busy, self.worker.timeouts.header);
             } else {
-                self.watch.enter(Phase::Idle, wait);
+                self.deadline.enter(Phase::Idle, wait);
             }
             wait = self.worker.timeouts.idle;
             let mut prepared = match poll_fn(|cx| self.poll_request(cx)).await {
@@ -174,11 +175,11 @@ impl Connection {
         // Reading goes first: a request that has arrived is answered, shutting down or not.
         let head = self.poll_head(cx);
         let (counters, engines) = (self.stream.counters(), self.stream.engines());
-        self.place.record_counters(counters, engines);
+        self.registration.record_counters(counters, engines);
         if let Poll::Ready(request) = head {
             return Poll::Ready(request);
         }
-        match self.watch.check(cx) {
+        match self.deadline.check(cx) {
             Some(stop) => Poll::Ready(Err(self.stopped(stop))),
             None => Poll::Pending,
         }
@@ -207,7 +208,8 @@ impl Connection {
                 Ok(Some(prepared)) => return Poll::Ready(Ok(prepared)),
                 Err(refused) => return Poll::Ready(Err(NoRequest::Refused(refused))),
                 Ok(None) if !begun && self.inbox.has_begun() => {
-                    self.watch.enter(Phase::Busy, self.worker.timeouts.header);
+                    self.deadline
+                        .enter(Phase::Busy, self.worker.timeouts.header);
                 }
                 Ok(None) => {}
             }
@@ -252,9 +254,9 @@ impl Connection {
         let Prepared { reply, out, .. } = &*prepared;
         let mut sender = Sender {
             stream: &mut self.stream,
-            place: &self.place,
+            registration: &self.registration,
         };
-        let (bytes, cut) = transfer::send(&mut sender, &self.watch, stall, out, reply).await;
+        let (bytes, cut) = transfer::send(&mut sender, &self.deadline, stall, out, reply).await;
         self.log(prepared, bytes, cut.as_ref().err());
         let reply = &prepared.reply;
         self.discard = reply.discard;
@@ -288,7 +290,7 @@ impl Connection {
     }
 
     async fn close(&mut self, end: End) {
-        close(&self.watch, &mut self.stream, end).await;
+        close(&self.deadline, &mut self.stream, end).await;
     }
 }
 

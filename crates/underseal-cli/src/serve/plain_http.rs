@@ -10,12 +10,17 @@ use super::log::{Asked, Outcome};
 use super::worker::Worker;
 use underseal_http::http1::Glimpse;
 use underseal_server::access_log::line::Ending;
+use underseal_server::deadline::Deadline;
 use underseal_server::plain_http::{self, WHY};
 use underseal_server::redirect::{self, Answered};
-use underseal_server::watch::Watch;
 
 /// Answers such a client and logs it.
-pub(crate) async fn answer(worker: &Worker, watch: &Watch, tcp: TcpStream, remote: SocketAddr) {
+pub(crate) async fn answer(
+    worker: &Worker,
+    deadline: &Deadline,
+    tcp: TcpStream,
+    remote: SocketAddr,
+) {
     let started = Instant::now();
     let log = |seen: &Glimpse<'_>| {
         tracing::info!("{remote}: {WHY}");
@@ -31,12 +36,12 @@ pub(crate) async fn answer(worker: &Worker, watch: &Watch, tcp: TcpStream, remot
         let error = Some(WHY);
         worker.log_line(remote, &asked, &Outcome { ending, error });
     };
-    plain_http::answer(watch, tcp, log).await;
+    plain_http::answer(deadline, tcp, log).await;
 }
 
 /// Leads such a client to TLS and logs it.
 pub(crate) async fn redirect(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
-    let watch = worker.watches.add();
+    let deadline = worker.deadlines.add();
     let started = Instant::now();
     let log = |seen: &Glimpse<'_>, answered: Answered| {
         let asked = Asked {
@@ -54,6 +59,6 @@ pub(crate) async fn redirect(worker: Rc<Worker>, tcp: TcpStream, remote: SocketA
         worker.log_line(remote, &asked, &Outcome { ending, error });
     };
     let date = || worker.clock.with_now(|date, _| date.to_owned());
-    let patience = (&watch, worker.timeouts.header);
+    let patience = (&deadline, worker.timeouts.header);
     redirect::answer(patience, tcp, worker.port, date, log).await;
 }

@@ -11,10 +11,10 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::answer::{Reply, Rest};
 use super::stream::TlsStream;
-use underseal_server::live::Place;
-use underseal_server::watch::{Stop, Watch};
+use underseal_server::deadline::{Deadline, Stop};
+use underseal_server::live::Registration;
 
-/// Bytes asked of one `send_file`: so often it is taken down how far a download has come.
+/// Bytes asked of one `send_file`: so often it is recorded how far a download has come.
 const PIECE: u64 = 1024 * 1024;
 
 /// Why an answer was cut short.
@@ -47,16 +47,16 @@ impl From<io::Error> for Cut {
     }
 }
 
-/// A stream, and where it is taken down how far it has come.
+/// A stream, and where it is recorded how far it has come.
 pub(crate) struct Sender<'a> {
     pub(crate) stream: &'a mut TlsStream,
-    pub(crate) place: &'a Place,
+    pub(crate) registration: &'a Registration,
 }
 
 impl Sender<'_> {
     fn record_counters(&self) {
         let (counters, engines) = (self.stream.counters(), self.stream.engines());
-        self.place.record_counters(counters, engines);
+        self.registration.record_counters(counters, engines);
     }
 
     async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Cut> {
@@ -115,18 +115,18 @@ impl Sent {
 /// that was cut, without those that `out` begins with.
 pub(crate) async fn send(
     sender: &mut Sender<'_>,
-    watch: &Watch,
+    deadline: &Deadline,
     stall: Duration,
     out: &[u8],
     reply: &Reply,
 ) -> (u64, Result<(), Cut>) {
     let mut sent = Sent::default();
     let transferred = match &reply.rest {
-        Rest::Nothing => watch.while_moving(stall, pin!(write(sender, out))).await,
+        Rest::Nothing => deadline.while_moving(stall, pin!(write(sender, out))).await,
         // Boxed so that connections which never send a large file do not carry its state.
         rest => {
             let mut transfer = Box::pin(transfer(sender, out, rest, &mut sent));
-            watch.while_moving(stall, transfer.as_mut()).await
+            deadline.while_moving(stall, transfer.as_mut()).await
         }
     };
     let result = match transferred {

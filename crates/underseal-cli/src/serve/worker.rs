@@ -26,8 +26,8 @@ use underseal_server::access_log::line::{self, Client};
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;
 use underseal_server::clock::Clock;
+use underseal_server::deadline::Deadlines;
 use underseal_server::live::Table;
-use underseal_server::watch::Watches;
 use underseal_server::worker::{Accept, Permit};
 
 /// What every worker is given.
@@ -56,7 +56,7 @@ pub(crate) struct Worker {
     pub(crate) timeouts: Timeouts,
     /// The port of TLS.
     pub(crate) port: u16,
-    pub(crate) watches: Rc<Watches>,
+    pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) buffers: Buffers,
     pub(crate) log: AccessLog,
     /// Those whose handshake is complete, for `underseal conns`.
@@ -87,8 +87,8 @@ impl Accept for Worker {
         spawn_local(plain_http::redirect(self, tcp, remote));
     }
 
-    fn watches(&self) -> &Watches {
-        &self.watches
+    fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
     }
 
     fn tick(&self) {
@@ -104,7 +104,7 @@ impl Worker {
             acceptor: TlsAcceptor::from(shared.tls).offload(shared.offloads),
             timeouts: shared.timeouts,
             port: shared.port,
-            watches: Watches::new(),
+            deadlines: Deadlines::new(),
             buffers: Buffers::default(),
             log: AccessLog::new(shared.log),
             files: OpenFiles::new(shared.site),
@@ -142,7 +142,7 @@ impl Worker {
             log::begin(&self.log, &mut line, (time, &session.logged), &asked);
             match request {
                 Ok(request) => {
-                    let may_persist = !self.watches.closing();
+                    let may_persist = !self.deadlines.closing();
                     answer::answer(&self.files, date, may_persist, request, &mut out)
                 }
                 Err(refused) => answer::refuse(refused, date, &mut out),

@@ -22,7 +22,7 @@ use crate::http1::Fault;
 use crate::parts::Received;
 use crate::upstream::{Event, Sends, Upstream};
 use crate::worker::Worker;
-use underseal_server::watch::{Phase, Stop};
+use underseal_server::deadline::{Phase, Stop};
 
 /// How long after an answer a backend is asked again, and how long is waited for one.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ impl HealthCheck {
         self.failing[target].load(Ordering::Relaxed)
     }
 
-    /// Takes down how a backend answered, and says so where that is news.
+    /// Notes how a backend answered, and says so where that is news.
     fn note(&self, name: &str, target: usize, answer: Result<StatusCode, Fault>) {
         let is_well = answer.is_ok_and(|status| status.is_success() || status.is_redirection());
         let was_failing = self.failing[target].swap(!is_well, Ordering::Relaxed);
@@ -83,14 +83,14 @@ async fn check_one(worker: Rc<Worker>, target: usize) {
         return;
     };
     let name = worker.targets.backends.name_of(target);
-    while !worker.process.watches.closing() {
+    while !worker.process.deadlines.closing() {
         let answer = {
             // A shutdown does not wait for it.
-            let watch = worker.process.watches.add();
-            watch.enter(Phase::Idle, PATIENCE);
+            let deadline = worker.process.deadlines.add();
+            deadline.enter(Phase::Idle, PATIENCE);
             let mut asked = None;
             let asking = ask(&worker, check, target, &mut asked);
-            let answer = watch.until(pin!(asking)).await;
+            let answer = deadline.until(pin!(asking)).await;
             match answer {
                 Ok(answer) => answer,
                 Err(Stop::TimedOut) => {
@@ -113,7 +113,7 @@ async fn ask(
     target: usize,
     asked: &mut Option<Upstream>,
 ) -> Result<StatusCode, Fault> {
-    let watch = worker.process.watches.add();
+    let deadline = worker.process.deadlines.add();
     let mut header = Vec::new();
     if worker.targets.settings.send_proxy {
         // It speaks for nobody.
@@ -125,13 +125,13 @@ async fn ask(
     let outgoing = written(&check.path, host, version).map_err(Fault::Refused)?;
     let reached = worker.targets.upstreams.reach_only(
         (&worker.process, &worker.targets),
-        &watch,
+        &deadline,
         target,
         header,
     );
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
-    let begun = Upstream::begin(&worker.process, &watch, reached, head, Sends::Nothing).await?;
+    let begun = Upstream::begin(&worker.process, &deadline, reached, head, Sends::Nothing).await?;
     let upstream = asked.insert(begun.ok_or(Fault::BackendCut)?);
     poll_fn(|cx| {
         // It has no body, so that nothing about it can be wrong.

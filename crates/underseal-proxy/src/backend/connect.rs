@@ -19,8 +19,8 @@ use crate::metrics::{Handshake, Side};
 use crate::principal::Principal;
 use crate::process::Process;
 use crate::stream::{Io, Stream};
+use underseal_server::deadline::{Deadline, Phase, Stop};
 use underseal_server::live::Established;
-use underseal_server::watch::{Phase, Stop, Watch};
 
 /// Why there is no connection to any backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +65,12 @@ impl Backends {
     pub(crate) async fn connect(
         &self,
         process: &Process,
-        watch: &Watch,
+        deadline: &Deadline,
         first: usize,
         header: Option<&[u8]>,
     ) -> Result<Box<Backend>, Unreachable> {
         let open = async |target: &Target| self.open(process, target, header).await;
-        let (index, opened) = self.connect_by(process, watch, first, open).await?;
+        let (index, opened) = self.connect_by(process, deadline, first, open).await?;
         Ok(self.targets[index].backend(index, opened))
     }
 
@@ -82,16 +82,16 @@ impl Backends {
     pub(super) async fn connect_by<T>(
         &self,
         process: &Process,
-        watch: &Watch,
+        deadline: &Deadline,
         first: usize,
         open: impl AsyncFn(&Target) -> Result<T, (Unreachable, io::Error)>,
     ) -> Result<(usize, T), Unreachable> {
-        watch.enter(Phase::Busy, process.timeouts().connect);
+        deadline.enter(Phase::Busy, process.timeouts().connect);
         let mut failed = Unreachable::Refused;
         for index in self.order(first) {
             let target = &self.targets[index];
             let attempt = target.health.attempt();
-            match watch.until(pin!(open(target))).await {
+            match deadline.until(pin!(open(target))).await {
                 Ok(Ok(opened)) => {
                     attempt.succeeded();
                     return Ok((index, opened));
@@ -108,7 +108,7 @@ impl Backends {
                     target.say(&"did not accept in time");
                     failed = Unreachable::TimedOut;
                     process.fail(target, failed);
-                    watch.enter(Phase::Busy, process.timeouts().connect);
+                    deadline.enter(Phase::Busy, process.timeouts().connect);
                 }
                 Err(Stop::Closing | Stop::Ending) => return Err(Unreachable::Ended),
             }
@@ -187,7 +187,7 @@ impl Backends {
                 return Err((Unreachable::Handshake, io::Error::other(error)));
             }
         };
-        let place = tcp.local_addr().and_then(|local| {
+        let registration = tcp.local_addr().and_then(|local| {
             let peer = tcp.peer_addr()?;
             Ok(process.connections.add(Established {
                 local,
@@ -199,7 +199,7 @@ impl Backends {
             }))
         });
         Ok((
-            Stream::new(Io::Connected(stream), place.ok(), open),
+            Stream::new(Io::Connected(stream), registration.ok(), open),
             Some(address),
             principal,
         ))

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustls_pki_types::CertificateDer;
 use tokio::net::UdpSocket;
 use underseal_dtls::{DtlsSocket, Error, is_icmp};
-use underseal_server::live::{Established, Place};
-use underseal_server::watch::Watch;
+use underseal_server::deadline::Deadline;
+use underseal_server::live::{Established, Registration};
 
 use super::{Backends, Known, Sockets, Target, Unreachable};
 use crate::datagrams::VERSION;
@@ -26,7 +26,7 @@ use crate::targets::Targets;
 pub(crate) struct DatagramBackend {
     socket: Socket,
     pub(crate) known: Known,
-    pub(crate) place: Option<Place>,
+    pub(crate) registration: Option<Registration>,
     _open: Open,
 }
 
@@ -41,8 +41,8 @@ impl Connected for DatagramBackend {
     }
 }
 
-/// A socket, where it leads, the SPIFFE ID that was proved, and the place among the connections.
-type Opened = (Socket, SocketAddr, Option<Rc<str>>, Option<Place>);
+/// A socket, where it leads, the SPIFFE ID that was proved, and the registration among the connections.
+type Opened = (Socket, SocketAddr, Option<Rc<str>>, Option<Registration>);
 
 impl Backends {
     /// A socket to the backend whose turn it is. Whether anybody listens there, only DTLS finds out.
@@ -53,12 +53,12 @@ impl Backends {
         &self,
         process: &Process,
         targets: &Targets,
-        watch: &Watch,
+        deadline: &Deadline,
     ) -> Result<DatagramBackend, Unreachable> {
         let first = self.pick();
         let open = async |target: &Target| open(process, targets, target).await;
-        let (index, opened) = self.connect_by(process, watch, first, open).await?;
-        let (socket, address, principal, place) = opened;
+        let (index, opened) = self.connect_by(process, deadline, first, open).await?;
+        let (socket, address, principal, registration) = opened;
         Ok(DatagramBackend {
             socket,
             known: Known {
@@ -67,7 +67,7 @@ impl Backends {
                 principal,
                 sni: self.targets[index].sni.clone(),
             },
-            place,
+            registration,
             _open: process.tally.connection(Side::Backend),
         })
     }
@@ -110,14 +110,14 @@ async fn open(
         }
     };
     process.tally.handshake(Side::Backend, Handshake::Complete);
-    let place = process.connections.add(Established {
+    let registration = process.connections.add(Established {
         local,
         peer: address,
         tls: Some(VERSION),
         suite,
     });
     let socket = Socket::Dtls(Box::new(socket));
-    Ok((socket, address, principal, Some(place)))
+    Ok((socket, address, principal, Some(registration)))
 }
 
 fn ends(socket: &UdpSocket) -> io::Result<(SocketAddr, SocketAddr)> {

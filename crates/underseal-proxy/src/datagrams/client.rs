@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use underseal_dtls::{Error, buffers};
 use underseal_http::http1::Glimpse;
 use underseal_policy::Transport;
-use underseal_server::live::{Established, Place};
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::deadline::{Deadline, Phase, Stop};
+use underseal_server::live::{Established, Registration};
 
 use super::front::Client;
 use crate::backend::{DatagramBackend, Known, Unreachable, word};
@@ -76,9 +76,9 @@ pub(super) async fn serve(
     facts: Facts,
     datagrams: mpsc::Receiver<Box<[u8]>>,
 ) -> Ended {
-    let watch = worker.process.watches.add();
+    let deadline = worker.process.deadlines.add();
     let _open = worker.process.tally.connection(Side::Client);
-    let Some((session, place)) = open(&worker, &client, facts) else {
+    let Some((session, registration)) = open(&worker, &client, facts) else {
         client.close();
         return Ended::Unreached;
     };
@@ -91,10 +91,10 @@ pub(super) async fn serve(
     let started = Instant::now();
     let passing = Passing {
         worker: &worker,
-        watch: &watch,
+        deadline: &deadline,
         client: &client,
         session: &session,
-        place: place.as_ref(),
+        registration: registration.as_ref(),
         passed: Passed::default(),
     };
     let mut outcome = Outcome::default();
@@ -108,7 +108,7 @@ pub(super) async fn serve(
 }
 
 /// What policies, the log and `conns` know of a client; `None` for one that is refused.
-fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Option<Place>)> {
+fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Option<Registration>)> {
     let remote = client.address();
     let mut session = Session {
         remote,
@@ -141,7 +141,7 @@ fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Opti
     }
     name_ourselves(worker, &mut session);
     session.logged = log::describe(&session, session.proven());
-    let place = facts.is_sealed.then(|| {
+    let registration = facts.is_sealed.then(|| {
         worker.process.connections.add(Established {
             local: session.local,
             peer: remote,
@@ -149,15 +149,15 @@ fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Opti
             suite: session.suite,
         })
     });
-    Some((session, place))
+    Some((session, registration))
 }
 
 struct Passing<'a> {
     worker: &'a Worker,
-    watch: &'a Watch,
+    deadline: &'a Deadline,
     client: &'a Client,
     session: &'a Session,
-    place: Option<&'a Place>,
+    registration: Option<&'a Registration>,
     passed: Passed,
 }
 
@@ -180,7 +180,7 @@ impl<'a> Passing<'a> {
         };
         let connect = async || {
             backends
-                .connect_datagrams(&worker.process, &worker.targets, self.watch)
+                .connect_datagrams(&worker.process, &worker.targets, self.deadline)
                 .await
         };
         let (backend, allowed) = match reach(&worker.listener, judge, connect).await {
@@ -201,12 +201,12 @@ impl<'a> Passing<'a> {
         if allowed.to(backend.known.target).is_none() {
             return Ended::Unreached;
         }
-        self.watch
+        self.deadline
             .enter(Phase::Busy, worker.process.timeouts().idle);
         let idle = worker.process.timeouts().idle;
         let mut passing = pin!(self.pass(&backend, datagrams));
         // To be silent is how clients of UDP leave.
-        if let Err(Stop::Ending) = self.watch.while_moving(idle, passing.as_mut()).await {
+        if let Err(Stop::Ending) = self.deadline.while_moving(idle, passing.as_mut()).await {
             self.passed.error.set(Some(Unreachable::Ended.word()));
         }
         outcome.error = self.passed.error.get();
@@ -282,11 +282,11 @@ impl<'a> Passing<'a> {
     /// For `conns`.
     fn record_counters(&self, backend: &DatagramBackend) {
         let (received, sent) = (self.passed.from_client.get(), self.passed.to_client.get());
-        if let Some(place) = self.place {
-            record_counters(place, received, sent);
+        if let Some(registration) = self.registration {
+            record_counters(registration, received, sent);
         }
-        if let Some(place) = &backend.place {
-            record_counters(place, sent, received);
+        if let Some(registration) = &backend.registration {
+            record_counters(registration, sent, received);
         }
     }
 }
@@ -295,7 +295,7 @@ fn add(count: &Cell<u64>, bytes: usize) {
     count.set(count.get() + bytes as u64);
 }
 
-fn record_counters(place: &Place, received: u64, sent: u64) {
+fn record_counters(registration: &Registration, received: u64, sent: u64) {
     let counters = underseal::Counters {
         tx_bytes: sent,
         rx_bytes: received,
@@ -306,5 +306,5 @@ fn record_counters(place: &Place, received: u64, sent: u64) {
         tx: underseal::Engine::User,
         rx: underseal::Engine::User,
     };
-    place.record_counters(counters, engines);
+    registration.record_counters(counters, engines);
 }

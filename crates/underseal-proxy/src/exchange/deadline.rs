@@ -4,7 +4,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use crate::process::Timeouts;
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::deadline::{Deadline, Phase, Stop};
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,26 +30,26 @@ pub(crate) enum Late {
 /// and by nothing else: what wakes an exchange need not have been of use to it, such as bytes that a client
 /// sends before anybody asks for them.
 #[derive(Debug, Default)]
-pub(crate) struct Deadline {
+pub(crate) struct TurnDeadline {
     wait: Option<Wait>,
     /// What had passed when it was set.
     passed: u64,
 }
 
-impl Deadline {
+impl TurnDeadline {
     /// Whether it is over: to be called in each poll that can go no further.
     pub(crate) fn check(
         &mut self,
         cx: &Context<'_>,
-        (watch, timeouts): (&Watch, &Timeouts),
+        (deadline, timeouts): (&Deadline, &Timeouts),
         wait: Wait,
         passed: u64,
     ) -> Option<Late> {
         if self.wait != Some(wait) || self.passed != passed {
             (self.wait, self.passed) = (Some(wait), passed);
-            watch.enter(Phase::Busy, wait.patience(timeouts));
+            deadline.enter(Phase::Busy, wait.patience(timeouts));
         }
-        Some(match (watch.check(cx)?, wait) {
+        Some(match (deadline.check(cx)?, wait) {
             (Stop::Closing | Stop::Ending, _) => Late::Ended,
             (Stop::TimedOut, Wait::Client) => Late::Client,
             (Stop::TimedOut, _) => Late::Backend,

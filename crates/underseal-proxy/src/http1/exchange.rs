@@ -15,7 +15,7 @@ use super::request::Prepared;
 use super::response::{self, Response};
 use crate::chunk::Chunk;
 use crate::exchange::response::Interims;
-use crate::exchange::{Deadline, Unanswered, Wait};
+use crate::exchange::{TurnDeadline, Unanswered, Wait};
 use crate::flow::{Body, Flow, Waiting};
 use crate::parts::Parts as _;
 use crate::process::Process;
@@ -23,7 +23,7 @@ use crate::stream::Stream;
 use crate::upstream::{Event, Lost};
 use underseal_http::http1::ResponseRefusal;
 use underseal_server::closing::End;
-use underseal_server::watch::Watch;
+use underseal_server::deadline::Deadline;
 
 /// An exchange under way.
 pub(super) struct Exchange<'a> {
@@ -36,7 +36,7 @@ pub(super) struct Exchange<'a> {
     down: Flow,
     download: Download,
     interims: Interims,
-    deadline: Deadline,
+    turn: TurnDeadline,
     /// Boxed because few need it.
     hangup: Option<Box<Hangup>>,
     /// Whether a byte of the response, interim ones included, has come.
@@ -93,7 +93,7 @@ impl<'a> Exchange<'a> {
             down: Flow::new(Chunk::default(), Body::Done),
             download: Download::Head,
             interims: Interims::default(),
-            deadline: Deadline::default(),
+            turn: TurnDeadline::default(),
             hangup: None,
             is_touched: false,
         };
@@ -133,7 +133,7 @@ impl<'a> Exchange<'a> {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        watch: &Watch,
+        deadline: &Deadline,
         client: &mut Stream,
     ) -> Poll<Finished> {
         if let Some(finished) = self.advance(cx, client) {
@@ -143,8 +143,8 @@ impl<'a> Exchange<'a> {
             return Poll::Ready(self.cut(Some("client-cut"), End::Abort));
         }
         let (wait, passed) = (self.wait(), self.passed());
-        let watching = (watch, self.process.timeouts());
-        match self.deadline.check(cx, watching, wait, passed) {
+        let timing = (deadline, self.process.timeouts());
+        match self.turn.check(cx, timing, wait, passed) {
             Some(late) => Poll::Ready(self.late(late)),
             None => Poll::Pending,
         }
@@ -251,7 +251,7 @@ impl<'a> Exchange<'a> {
             Event::Interim(head) => (head, true),
             Event::Final(head) => (head, far.upstream.is_at_end()),
         };
-        let may_persist = !self.process.watches.closing();
+        let may_persist = !self.process.deadlines.closing();
         let mut out = self.process.buffers.take();
         let head = (&head, is_at_end);
         let (response, framer) = response::translated(head, self.prepared, may_persist, &mut out);
@@ -277,7 +277,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn read_head(&mut self) -> Result<Option<Head>, ResponseRefusal> {
-        let may_persist = !self.process.watches.closing();
+        let may_persist = !self.process.deadlines.closing();
         let mut out = self.process.buffers.take();
         let read = response::read(
             self.down.chunk.bytes(),

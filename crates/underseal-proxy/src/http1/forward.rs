@@ -130,8 +130,8 @@ impl Connection<'_> {
         let may_end = self.worker.listener.settings.half_close;
         let mut exchange = Exchange::new(&self.worker.process, may_end, prepared, (link, keeps));
         let finished = {
-            let (watch, client) = (self.watch, &mut self.client);
-            poll_fn(|cx| exchange.poll(cx, watch, client)).await
+            let (deadline, client) = (self.deadline, &mut self.client);
+            poll_fn(|cx| exchange.poll(cx, deadline, client)).await
         };
         let (Rest { read, body, start }, far) = exchange.give_back();
         self.read = read;
@@ -192,7 +192,7 @@ impl Connection<'_> {
         };
         let reach = self.upstreams.reach(
             (&self.worker.process, &self.worker.targets),
-            self.watch,
+            self.deadline,
             index,
         );
         let may_end = self.worker.listener.settings.half_close;
@@ -232,7 +232,7 @@ impl Connection<'_> {
         let sends = Sends::body(!prepared.body.is_done());
         let begin = pin!(Upstream::begin(
             &self.worker.process,
-            self.watch,
+            self.deadline,
             reached,
             head,
             sends
@@ -316,7 +316,7 @@ impl Connection<'_> {
     ) -> End {
         let from_client = std::mem::take(&mut self.read);
         let passed = Box::pin(tunnel::pass(
-            (self.watch, self.worker.process.timeouts()),
+            (self.deadline, self.worker.process.timeouts()),
             (&mut self.client, from_client),
             (&mut backend.stream, from_backend),
         ))

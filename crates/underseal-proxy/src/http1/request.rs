@@ -171,7 +171,7 @@ impl Prepared {
         }
     }
 
-    /// Takes down what is needed of a head after it is gone.
+    /// Keeps what is needed of a head after it is gone.
     fn note(&mut self, process: &Process, head: &Head<'_>) {
         let request = head.request();
         let mut options = Options::default();
@@ -191,7 +191,7 @@ impl Prepared {
             0 => options.keep_alive && !options.close,
             _ => !options.close,
         };
-        self.persist = wants && !process.watches.closing();
+        self.persist = wants && !process.deadlines.closing();
     }
 
     /// Replaces what was to be done by an answer of our own.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use underseal_server::watch::{Phase, Stop, Watch};
+use underseal_server::deadline::{Deadline, Phase, Stop};
 
 /// The open streams of a connection.
 #[derive(Debug, Default)]
@@ -46,10 +46,10 @@ impl Drop for Open {
     }
 }
 
-/// The watch over a connection of streams. The streams have watches of their own: this one's
-/// deadline is that of a connection without any.
+/// The deadline of a connection of streams. The streams have deadlines of their own: this one is for a
+/// connection without any.
 pub(crate) struct Presence {
-    watch: Watch,
+    deadline: Deadline,
     active: Rc<Active>,
     found: Found,
 }
@@ -65,9 +65,9 @@ enum Found {
 }
 
 impl Presence {
-    pub(crate) fn new(watch: Watch, active: Rc<Active>) -> Self {
+    pub(crate) fn new(deadline: Deadline, active: Rc<Active>) -> Self {
         Self {
-            watch,
+            deadline,
             active,
             found: Found::Nothing,
         }
@@ -92,16 +92,16 @@ impl Presence {
         if self.found != Found::Ending && self.found != found {
             self.found = found;
             match found {
-                Found::Idle => self.watch.enter(phase, patience),
-                _ => self.watch.enter(Phase::Busy, Duration::MAX),
+                Found::Idle => self.deadline.enter(phase, patience),
+                _ => self.deadline.enter(Phase::Busy, Duration::MAX),
             }
         }
-        self.watch.check(cx)
+        self.deadline.check(cx)
     }
 
-    /// The watch, once there are no streams any more.
-    pub(crate) fn into_watch(self) -> Watch {
-        self.watch
+    /// The deadline, once there are no streams any more.
+    pub(crate) fn into_deadline(self) -> Deadline {
+        self.deadline
     }
 
     /// Begins to wait anew.
@@ -112,6 +112,6 @@ impl Presence {
     /// Sets the last deadline, whatever becomes of the streams.
     pub(crate) fn end_within(&mut self, patience: Duration) {
         self.found = Found::Ending;
-        self.watch.enter(Phase::Busy, patience);
+        self.deadline.enter(Phase::Busy, patience);
     }
 }

@@ -18,7 +18,7 @@ use super::request::{self, Prepared};
 use super::response;
 use super::unseen::Refused;
 use crate::exchange::response::Interims;
-use crate::exchange::{Deadline, Late, Wait};
+use crate::exchange::{Late, TurnDeadline, Wait};
 use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
 use crate::log::{self, Outcome};
@@ -27,7 +27,7 @@ use crate::parts::{Parts as _, Pump, Received};
 use crate::upstream::{Event, Lost, Upstream};
 use underseal_http::Refusal;
 use underseal_http::http1::{Glimpse, ResponseRefusal};
-use underseal_server::watch::Watch;
+use underseal_server::deadline::Deadline;
 
 /// Serves one request, and holds `open` until that is done.
 pub(super) async fn serve(
@@ -38,7 +38,7 @@ pub(super) async fn serve(
 ) {
     let (head, body) = request.into_parts();
     let body = (!body.is_end_stream()).then(|| Received::from(body));
-    let watch = client.worker.process.watches.add();
+    let deadline = client.worker.process.deadlines.add();
     let prepared = request::prepare(&client.worker, &client.session, &head, body.is_none());
     let Prepared {
         started,
@@ -53,7 +53,7 @@ pub(super) async fn serve(
         Ok(outgoing) => {
             let forwarding = Forwarding {
                 client: &client,
-                watch: &watch,
+                deadline: &deadline,
                 outgoing: &outgoing,
                 is_head,
                 websocket,
@@ -251,32 +251,32 @@ impl Stopped {
 /// A request that is with a backend.
 pub(super) struct Exchange<'a> {
     client: &'a Client,
-    watch: &'a Watch,
+    deadline: &'a Deadline,
     respond: &'a mut SendResponse<Bytes>,
     pub(super) upstream: Upstream,
     /// The request's body.
     body: Option<Reader>,
     /// The response's, once there is one.
     down: Option<Pump>,
-    deadline: Deadline,
+    turn: TurnDeadline,
     pub(super) interims: Interims,
 }
 
 impl<'a> Exchange<'a> {
     pub(super) fn new(
         client: &'a Client,
-        watch: &'a Watch,
+        deadline: &'a Deadline,
         respond: &'a mut SendResponse<Bytes>,
         (upstream, body): (Upstream, Option<Reader>),
     ) -> Self {
         Self {
             client,
-            watch,
+            deadline,
             respond,
             upstream,
             body,
             down: None,
-            deadline: Deadline::default(),
+            turn: TurnDeadline::default(),
             interims: Interims::default(),
         }
     }
@@ -409,8 +409,8 @@ impl<'a> Exchange<'a> {
     fn poll_deadline<T>(&mut self, cx: &Context<'_>, wait: Wait) -> Poll<Result<T, Stopped>> {
         let down = self.down.as_ref().map_or(0, |down| down.passed);
         let passed = self.upstream.passed() + down + self.interims.number();
-        let watching = (self.watch, self.client.worker.process.timeouts());
-        match self.deadline.check(cx, watching, wait, passed) {
+        let timing = (self.deadline, self.client.worker.process.timeouts());
+        match self.turn.check(cx, timing, wait, passed) {
             None => Poll::Pending,
             Some(Late::Client) => Poll::Ready(Err(Stopped::ClientTimeout)),
             Some(Late::Backend) if self.upstream.is_tunnel() => Poll::Ready(Err(Stopped::Silent)),

@@ -17,12 +17,12 @@ use crate::http1::Fault;
 use crate::parts::Received;
 use crate::upstream::{Reached, Sends, Upstream};
 use crate::websocket;
-use underseal_server::watch::Watch;
+use underseal_server::deadline::Deadline;
 
 /// A request that goes on, if policies allow that.
 pub(super) struct Forwarding<'a> {
     pub(super) client: &'a Client,
-    pub(super) watch: &'a Watch,
+    pub(super) deadline: &'a Deadline,
     pub(super) outgoing: &'a Outgoing,
     pub(super) is_head: bool,
     /// Of a request for WebSocket.
@@ -39,7 +39,7 @@ impl Forwarding<'_> {
     ) -> Ending {
         let Self {
             client,
-            watch,
+            deadline,
             is_head,
             ..
         } = *self;
@@ -64,7 +64,7 @@ impl Forwarding<'_> {
             };
             let target = upstream.target();
             let source = body.as_ref().map(Kept::reader);
-            let mut exchange = Exchange::new(client, watch, respond, (upstream, source));
+            let mut exchange = Exchange::new(client, deadline, respond, (upstream, source));
             let stopped = match exchange.head().await {
                 Ok(found) => {
                     body.iter().for_each(Kept::forget);
@@ -99,7 +99,7 @@ impl Forwarding<'_> {
         let (reached, allowed) = self.reach(line, again).await?;
         let worker = &self.client.worker;
         let head = (allowed, &rules::scheme(&self.client.session));
-        let begun = Upstream::begin(&worker.process, self.watch, reached, head, sends).await?;
+        let begun = Upstream::begin(&worker.process, self.deadline, reached, head, sends).await?;
         // A connection may end in the moment that it is to be used.
         begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))
     }
@@ -126,7 +126,7 @@ impl Forwarding<'_> {
             Ok(reached) => Ok(reached),
             // Boxed because it is rare and large.
             Err(index) => {
-                Box::pin(upstreams.reach((&worker.process, &worker.targets), self.watch, index))
+                Box::pin(upstreams.reach((&worker.process, &worker.targets), self.deadline, index))
                     .await
             }
         };

@@ -24,7 +24,7 @@ use crate::http2::limits;
 use crate::parts::{Part, Parts, Pump};
 use crate::process::Process;
 use crate::targets::Targets;
-use underseal_server::watch::{Phase, Watch};
+use underseal_server::deadline::{Deadline, Phase};
 
 /// How long a connection without streams is kept.
 const KEPT: Duration = Duration::from_secs(60);
@@ -107,7 +107,7 @@ impl Connection {
     pub(crate) async fn send(
         self: &Rc<Self>,
         process: &Process,
-        watch: &Watch,
+        deadline: &Deadline,
         head: Allowed<http::Request<()>>,
         has_body: bool,
     ) -> Result<Option<Http2>, Fault> {
@@ -115,8 +115,8 @@ impl Connection {
         let open = self.active.open();
         let is_reused = self.was_used.replace(true);
         let ready = self.sender.clone().ready();
-        watch.enter(Phase::Busy, process.timeouts().connect);
-        let sender = watch.until(pin!(ready)).await;
+        deadline.enter(Phase::Busy, process.timeouts().connect);
+        let sender = deadline.until(pin!(ready)).await;
         let mut sender = match sender.map_err(|stop| Fault::Unreachable(timed_out(stop)))? {
             Ok(sender) => sender,
             Err(error) => {
@@ -243,19 +243,19 @@ impl Upstreams {
     pub(super) async fn connection(
         &self,
         (process, targets): (&Process, &Targets),
-        watch: &Watch,
+        deadline: &Deadline,
         first: usize,
     ) -> Result<Rc<Connection>, Unreachable> {
-        let (index, _alone) = match self.turn((process, targets), watch, first).await? {
+        let (index, _alone) = match self.turn((process, targets), deadline, first).await? {
             Turn::Shared(connection) => return Ok(connection),
             Turn::Alone(index, alone) => (index, alone),
         };
         let header = self.header.as_deref();
         let backend = targets
             .backends
-            .connect(process, watch, index, header)
+            .connect(process, deadline, index, header)
             .await?;
-        self.share((process, targets), watch, backend).await
+        self.share((process, targets), deadline, backend).await
     }
 
     /// Begins to speak HTTP/2 on a connection, which others may then use too.
@@ -265,10 +265,10 @@ impl Upstreams {
     pub(super) async fn share(
         &self,
         (process, targets): (&Process, &Targets),
-        watch: &Watch,
+        deadline: &Deadline,
         backend: Box<Backend>,
     ) -> Result<Rc<Connection>, Unreachable> {
-        let connection = handshake((process, targets), watch, *backend).await?;
+        let connection = handshake((process, targets), deadline, *backend).await?;
         let shared = &self.multiplexed[connection.known.target];
         shared.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
@@ -278,7 +278,7 @@ impl Upstreams {
     async fn turn(
         &self,
         (process, targets): (&Process, &Targets),
-        watch: &Watch,
+        deadline: &Deadline,
         mut index: usize,
     ) -> Result<Turn<'_>, Unreachable> {
         // Who is before us may try each backend, and then begins to speak HTTP/2.
@@ -290,8 +290,8 @@ impl Upstreams {
             if let Some(connection) = shared.usable() {
                 return Ok(Turn::Shared(connection));
             }
-            watch.enter(Phase::Busy, patience);
-            let alone = watch.until(pin!(shared.connecting.lock())).await;
+            deadline.enter(Phase::Busy, patience);
+            let alone = deadline.until(pin!(shared.connecting.lock())).await;
             let alone = alone.map_err(timed_out)?;
             if let Some(connection) = shared.usable() {
                 return Ok(Turn::Shared(connection));
@@ -314,14 +314,14 @@ enum Turn<'a> {
     Alone(usize, tokio::sync::MutexGuard<'a, ()>),
 }
 
-fn timed_out(_: underseal_server::watch::Stop) -> Unreachable {
+fn timed_out(_: underseal_server::deadline::Stop) -> Unreachable {
     Unreachable::TimedOut
 }
 
 /// Begins to speak HTTP/2 on a connection, and has a task go on with it.
 async fn handshake(
     (process, targets): (&Process, &Targets),
-    watch: &Watch,
+    deadline: &Deadline,
     backend: Backend,
 ) -> Result<Rc<Connection>, Unreachable> {
     let name = targets.backends.name_of(backend.known.target);
@@ -333,8 +333,8 @@ async fn handshake(
     let Backend { stream, known, .. } = backend;
     let stream = Gathered::of_backend(stream);
     let handshake = builder.handshake(stream.clone());
-    watch.enter(Phase::Busy, process.timeouts().connect);
-    let (sender, driven) = watch
+    deadline.enter(Phase::Busy, process.timeouts().connect);
+    let (sender, driven) = deadline
         .until(pin!(handshake))
         .await
         .map_err(timed_out)?
@@ -352,8 +352,8 @@ async fn handshake(
         known,
     });
     stream.defer();
-    let own_watch = process.watches.add();
-    let driving = drive(driven, stream, own_watch, Rc::clone(&connection));
+    let own_deadline = process.deadlines.add();
+    let driving = drive(driven, stream, own_deadline, Rc::clone(&connection));
     spawn_local(driving);
     Ok(connection)
 }
@@ -362,10 +362,10 @@ async fn handshake(
 async fn drive(
     mut driven: client::Connection<Gathered, Bytes>,
     stream: Gathered,
-    watch: Watch,
+    deadline: Deadline,
     connection: Rc<Connection>,
 ) {
-    let mut presence = Presence::new(watch, Rc::clone(&connection.active));
+    let mut presence = Presence::new(deadline, Rc::clone(&connection.active));
     poll_fn(|cx| {
         if let Poll::Ready(ended) = Pin::new(&mut driven).poll(cx) {
             if let Err(error) = ended {

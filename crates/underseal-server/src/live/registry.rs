@@ -54,8 +54,8 @@ struct Entry {
 const TX_IN_KERNEL: u8 = 1;
 const RX_IN_KERNEL: u8 = 2;
 
-/// A connection's place in the registry; it leaves when this is dropped.
-pub struct Place {
+/// A connection that is listed until this is dropped.
+pub struct Registration {
     table: Arc<Table>,
     entry: Arc<Entry>,
 }
@@ -91,7 +91,7 @@ impl Registry {
 
 impl Table {
     /// Adds a connection.
-    pub fn add(self: &Arc<Self>, established: Established) -> Place {
+    pub fn add(self: &Arc<Self>, established: Established) -> Registration {
         let mut entries = self.lock();
         let entry = Arc::new(Entry {
             established,
@@ -104,7 +104,7 @@ impl Table {
             index: AtomicUsize::new(entries.len()),
         });
         entries.push(Arc::clone(&entry));
-        Place {
+        Registration {
             table: Arc::clone(self),
             entry,
         }
@@ -153,8 +153,8 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-impl Place {
-    /// Takes down how far the connection has come. It is its only writer, so that nothing has to
+impl Registration {
+    /// Records how far the connection has come. It is its only writer, so that nothing has to
     /// be locked, and a listing may see one number older than the next.
     pub fn record_counters(&self, counters: Counters, engines: Engines) {
         let entry = &*self.entry;
@@ -172,7 +172,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         let mut entries = self.table.lock();
         let index = self.entry.index.load(Ordering::Relaxed);
@@ -212,23 +212,24 @@ mod tests {
     fn connections_of_all_workers_are_listed_and_leave_in_any_order() {
         let registry = Registry::new("serve", 2);
         let tables: Vec<_> = registry.tables().cloned().collect();
-        let mut places: Vec<Place> = (1..=5).map(|n| tables[0].add(connection(n))).collect();
+        let mut registrations: Vec<Registration> =
+            (1..=5).map(|n| tables[0].add(connection(n))).collect();
         let other = tables[1].add(connection(9));
         assert_eq!(ports(&registry), [1, 2, 3, 4, 5, 9]);
-        drop(places.remove(1));
-        drop(places.remove(3));
+        drop(registrations.remove(1));
+        drop(registrations.remove(3));
         assert_eq!(ports(&registry), [1, 3, 4, 9]);
-        drop(places.remove(0));
+        drop(registrations.remove(0));
         drop(other);
         assert_eq!(ports(&registry), [3, 4]);
-        drop(places);
+        drop(registrations);
         assert!(rows(&registry).is_empty());
     }
 
     #[test]
     fn a_row_says_how_far_its_connection_has_come() {
         let registry = Registry::new("serve", 1);
-        let place = registry.tables[0].add(connection(1));
+        let registration = registry.tables[0].add(connection(1));
         let counters = Counters {
             tx_bytes: 1024,
             rx_bytes: 7,
@@ -239,7 +240,7 @@ mod tests {
             tx: underseal::Engine::Kernel,
             rx: underseal::Engine::User,
         };
-        place.record_counters(counters, engines);
+        registration.record_counters(counters, engines);
         let row = rows(&registry).remove(0);
         assert_eq!((row.tx_bytes, row.rx_bytes), (Some(1024), Some(7)));
         assert_eq!((row.tx_key_updates, row.rx_key_updates), (Some(1), Some(3)));

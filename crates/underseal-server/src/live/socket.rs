@@ -232,7 +232,7 @@ mod tests {
         let registry = Arc::new(Registry::new("serve", 1));
         let table = Arc::clone(registry.tables().next().expect("a table"));
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let place = table.add(Established {
+        let registration = table.add(Established {
             local: address,
             peer: address,
             tls: None,
@@ -254,7 +254,7 @@ mod tests {
             assert_eq!(answer.uid, directory::own_uid());
             let row: Row = serde_json::from_slice(&answer.lines).expect("one row");
             assert_eq!(row.peer, address);
-            drop(place);
+            drop(registration);
             assert_eq!(ask(&path).await.expect("an answer").lines, b"");
 
             answering.abort();

@@ -1,6 +1,6 @@
 //! Deadlines of connections, kept by one sweep per worker instead of a timer per read.
 //!
-//! Each connection owns a [`Watch`]; its worker calls [`Watches::sweep`] a few times a second.
+//! Each connection owns a [`Deadline`]; its worker calls [`Deadlines::sweep`] a few times a second.
 //! A timeout begins with the sweep after it was set, so that setting one costs two stores and no look
 //! at the clock. It thus ends late, by up to two sweeps, and never early.
 
@@ -51,7 +51,7 @@ enum Shutdown {
 }
 
 /// All connections of a worker.
-pub struct Watches {
+pub struct Deadlines {
     shutdown: Cell<Shutdown>,
     list: RefCell<Vec<Rc<State>>>,
 }
@@ -59,7 +59,7 @@ pub struct Watches {
 struct State {
     /// Place in the list, so that removal needs no search.
     index: Cell<usize>,
-    deadline: Cell<Deadline>,
+    due: Cell<Due>,
     phase: Cell<Phase>,
     timed_out: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -67,20 +67,20 @@ struct State {
 
 /// When a connection has waited long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deadline {
+enum Due {
     Never,
     /// This long after the next sweep.
     In(Duration),
     At(Instant),
 }
 
-/// The watch over one connection; dropped with it.
-pub struct Watch {
-    watches: Rc<Watches>,
+/// The deadline of one connection; dropped with it.
+pub struct Deadline {
+    deadlines: Rc<Deadlines>,
     state: Rc<State>,
 }
 
-impl Watches {
+impl Deadlines {
     /// No connections yet.
     pub fn new() -> Rc<Self> {
         Rc::new(Self {
@@ -89,19 +89,19 @@ impl Watches {
         })
     }
 
-    /// Starts to watch a connection, without a deadline so far.
-    pub fn add(self: &Rc<Self>) -> Watch {
+    /// Adds a connection, without a deadline so far.
+    pub fn add(self: &Rc<Self>) -> Deadline {
         let mut list = self.list.borrow_mut();
         let state = Rc::new(State {
             index: Cell::new(list.len()),
-            deadline: Cell::new(Deadline::Never),
+            due: Cell::new(Due::Never),
             phase: Cell::new(Phase::Busy),
             timed_out: Cell::new(false),
             waker: RefCell::new(None),
         });
         list.push(Rc::clone(&state));
-        Watch {
-            watches: Rc::clone(self),
+        Deadline {
+            deadlines: Rc::clone(self),
             state,
         }
     }
@@ -148,16 +148,16 @@ impl Watches {
 impl State {
     /// Whether the deadline has passed; one that was set since the last sweep begins now.
     fn is_over(&self, now: Instant) -> bool {
-        let deadline = match self.deadline.get() {
+        let due = match self.due.get() {
             // What does not fit into the clock is never.
-            Deadline::In(timeout) => match now.checked_add(timeout) {
-                Some(at) => Deadline::At(at),
-                None => Deadline::Never,
+            Due::In(timeout) => match now.checked_add(timeout) {
+                Some(at) => Due::At(at),
+                None => Due::Never,
             },
             known => known,
         };
-        self.deadline.set(deadline);
-        matches!(deadline, Deadline::At(at) if at <= now)
+        self.due.set(due);
+        matches!(due, Due::At(at) if at <= now)
     }
 
     fn wake(&self) {
@@ -167,7 +167,7 @@ impl State {
     }
 }
 
-impl Watch {
+impl Deadline {
     /// Sets the deadline `timeout` from now, and what the connection is doing until then.
     pub fn enter(&self, phase: Phase, timeout: Duration) {
         self.state.phase.set(phase);
@@ -176,13 +176,13 @@ impl Watch {
     }
 
     fn extend(&self, timeout: Duration) {
-        self.state.deadline.set(Deadline::In(timeout));
+        self.state.due.set(Due::In(timeout));
     }
 
     /// To be called in each poll: says whether to stop, and otherwise has the task woken when that
     /// changes.
     pub fn check(&self, cx: &Context<'_>) -> Option<Stop> {
-        match self.watches.shutdown.get() {
+        match self.deadlines.shutdown.get() {
             Shutdown::All => return Some(Stop::Ending),
             Shutdown::Idle if self.state.phase.get() == Phase::Idle => return Some(Stop::Closing),
             _ if self.state.timed_out.get() => return Some(Stop::TimedOut),
@@ -230,9 +230,9 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for Deadline {
     fn drop(&mut self) {
-        let mut list = self.watches.list.borrow_mut();
+        let mut list = self.deadlines.list.borrow_mut();
         let index = self.state.index.get();
         list.swap_remove(index);
         if let Some(moved) = list.get(index) {
@@ -269,31 +269,31 @@ mod tests {
 
     #[test]
     fn a_passed_deadline_wakes_and_stops() {
-        let watches = Watches::new();
-        let watch = watches.add();
-        watch.enter(Phase::Busy, Duration::ZERO);
+        let deadlines = Deadlines::new();
+        let deadline = deadlines.add();
+        deadline.enter(Phase::Busy, Duration::ZERO);
         let mut never = pin!(pending::<()>());
-        let mut waiting = pin!(watch.until(never.as_mut()));
+        let mut waiting = pin!(deadline.until(never.as_mut()));
         let (first, flag) = poll_once(&mut waiting);
         assert!(first.is_pending() && !woken(&flag));
-        watches.sweep();
+        deadlines.sweep();
         assert!(woken(&flag));
         assert_eq!(poll_once(&mut waiting).0, Poll::Ready(Err(Stop::TimedOut)));
     }
 
     #[test]
     fn a_deadline_never_ends_early() {
-        let watches = Watches::new();
-        let watch = watches.add();
+        let deadlines = Deadlines::new();
+        let deadline = deadlines.add();
         let timeout = Duration::from_millis(40);
         for _ in 0..3 {
-            watches.sweep();
+            deadlines.sweep();
             // Whatever has passed since the last sweep is not a part of the wait.
             std::thread::sleep(timeout);
             let entered = Instant::now();
-            watch.enter(Phase::Busy, timeout);
-            while !watch.state.timed_out.get() {
-                watches.sweep();
+            deadline.enter(Phase::Busy, timeout);
+            while !deadline.state.timed_out.get() {
+                deadlines.sweep();
                 std::thread::sleep(Duration::from_millis(1));
             }
             assert!(entered.elapsed() >= timeout);
@@ -302,20 +302,20 @@ mod tests {
 
     #[test]
     fn a_wait_that_goes_on_moves_its_deadline() {
-        let watches = Watches::new();
-        let watch = watches.add();
-        watch.enter(Phase::Busy, Duration::MAX);
-        watches.sweep();
-        assert_eq!(watch.state.deadline.get(), Deadline::Never);
-        watch.extend(Duration::ZERO);
-        watches.sweep();
-        assert!(watch.state.timed_out.get());
+        let deadlines = Deadlines::new();
+        let deadline = deadlines.add();
+        deadline.enter(Phase::Busy, Duration::MAX);
+        deadlines.sweep();
+        assert_eq!(deadline.state.due.get(), Due::Never);
+        deadline.extend(Duration::ZERO);
+        deadlines.sweep();
+        assert!(deadline.state.timed_out.get());
     }
 
     #[test]
     fn closing_stops_the_idle_and_not_the_busy() {
-        let watches = Watches::new();
-        let (idle, busy) = (watches.add(), watches.add());
+        let deadlines = Deadlines::new();
+        let (idle, busy) = (deadlines.add(), deadlines.add());
         idle.enter(Phase::Idle, Duration::MAX);
         busy.enter(Phase::Busy, Duration::MAX);
         let (mut never, mut ever) = (pin!(pending::<()>()), pin!(pending::<()>()));
@@ -323,30 +323,30 @@ mod tests {
         let mut busy = pin!(busy.until(ever.as_mut()));
         let (_, idle_flag) = poll_once(&mut idle);
         let (_, busy_flag) = poll_once(&mut busy);
-        watches.close_idle();
+        deadlines.close_idle();
         assert!(woken(&idle_flag) && !woken(&busy_flag));
         assert_eq!(poll_once(&mut idle).0, Poll::Ready(Err(Stop::Closing)));
         let (still_busy, busy_flag) = poll_once(&mut busy);
         assert!(still_busy.is_pending());
-        watches.end_all();
+        deadlines.end_all();
         assert!(woken(&busy_flag));
         assert_eq!(poll_once(&mut busy).0, Poll::Ready(Err(Stop::Ending)));
     }
 
     #[test]
-    fn watches_are_removed_in_any_order() {
-        let watches = Watches::new();
-        let mut all: Vec<Watch> = (0..5).map(|_| watches.add()).collect();
+    fn deadlines_are_removed_in_any_order() {
+        let deadlines = Deadlines::new();
+        let mut all: Vec<Deadline> = (0..5).map(|_| deadlines.add()).collect();
         drop(all.remove(1));
         drop(all.remove(3));
         drop(all.remove(0));
-        assert_eq!(watches.list.borrow().len(), 2);
-        for watch in &all {
-            watch.enter(Phase::Busy, Duration::ZERO);
+        assert_eq!(deadlines.list.borrow().len(), 2);
+        for deadline in &all {
+            deadline.enter(Phase::Busy, Duration::ZERO);
         }
-        watches.sweep();
-        assert!(all.iter().all(|watch| watch.state.timed_out.get()));
+        deadlines.sweep();
+        assert!(all.iter().all(|deadline| deadline.state.timed_out.get()));
         drop(all);
-        assert!(watches.is_empty());
+        assert!(deadlines.is_empty());
     }
 }

@@ -44,6 +44,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub underseal: Option<PathBuf>,
 
+    /// An older `underseal` binary, which `proxy` measures beside the other where HTTP/2 is spoken
+    #[arg(long, value_name = "FILE")]
+    pub before: Option<PathBuf>,
+
     /// A newer OpenSSL, with the C library that it needs: `preload` measures nginx on it, too
     #[arg(long, value_name = "DIR")]
     pub newer_openssl: Option<PathBuf>,
@@ -149,6 +153,7 @@ pub struct Context {
     /// Ciphertext that the fixed sender pours out; kept to be reused.
     pub sealed: Mutex<Vec<u8>>,
     underseal: Option<PathBuf>,
+    before: Option<PathBuf>,
     newer_openssl: Option<PathBuf>,
     only: Vec<String>,
     rows: Vec<Box<dyn Row>>,
@@ -180,6 +185,7 @@ impl Context {
             directory,
             cores: Cores::of_this_process()?,
             underseal: options.underseal.clone(),
+            before: options.before.clone(),
             newer_openssl: options.newer_openssl.clone(),
             sealed: Mutex::default(),
             only: options.only.clone(),
@@ -195,6 +201,11 @@ impl Context {
         self.underseal
             .clone()
             .map_or_else(|| beside_this_program("underseal"), Ok)
+    }
+
+    /// An older `underseal` binary, if there is one.
+    pub fn before(&self) -> Option<&Path> {
+        self.before.as_deref()
     }
 
     /// The libraries of a newer OpenSSL, if there is one.

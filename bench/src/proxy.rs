@@ -1,6 +1,7 @@
 //! `underseal proxy` beside HAProxy and nginx: each terminates TLS for the same plain backend, with
 //! and without the same rules, for the same client.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::{scope, sleep};
 
@@ -19,9 +20,11 @@ use crate::suite::{Measure, Suite};
 
 pub mod backend;
 pub(crate) mod haproxy;
+mod http2_backend;
 pub(crate) mod nginx;
 mod rules;
 mod underseal;
+mod versions;
 
 /// Names of the rows.
 pub mod name {
@@ -41,6 +44,12 @@ pub mod measure {
     pub const JUDGED: &str = "proxy requests, rules";
     /// Large bodies.
     pub const BODIES: &str = "proxy bodies";
+    /// Small replies of a backend with HTTP/1.1 to clients with HTTP/2.
+    pub const FROM_HTTP2: &str = "proxy from HTTP/2";
+    /// Small replies of a backend with HTTP/2 to clients with HTTP/1.1.
+    pub const TO_HTTP2: &str = "proxy to HTTP/2";
+    /// Unary calls of gRPC.
+    pub const GRPC: &str = "proxy gRPC";
 }
 
 /// `cargo xtask bench proxy`.
@@ -50,6 +59,9 @@ pub const SUITE: Suite = Suite {
         Measure::each_round(measure::REQUESTS, requests),
         Measure::each_round(measure::JUDGED, judged_requests),
         Measure::each_round(measure::BODIES, bodies),
+        Measure::each_round(measure::FROM_HTTP2, versions::from_http2),
+        Measure::each_round(measure::TO_HTTP2, versions::to_http2),
+        Measure::each_round(measure::GRPC, versions::grpc),
     ],
     check,
     figures,
@@ -63,6 +75,61 @@ struct Contender {
     start: fn(&Place<'_>, &Self) -> anyhow::Result<Server>,
     /// Whatever the settings are to this kind of proxy.
     lines: &'static [&'static str],
+    /// Whether it is measured where somebody speaks HTTP/2, too: large buffers and logs are not.
+    with_http2: bool,
+}
+
+impl Contender {
+    const fn with_http2(self) -> Self {
+        Self {
+            with_http2: true,
+            ..self
+        }
+    }
+
+    /// Debian's nginx asks backends over HTTP/2 for gRPC alone.
+    fn can(&self, context: &Context, ends: Ends) -> bool {
+        let is_http2 = ends.from_http2 || ends.to_http2;
+        if self.setting == underseal::BEFORE {
+            return is_http2 && context.before().is_some();
+        }
+        let is_able = self.row != name::NGINX || ends != Ends::TO_HTTP2;
+        is_able && (self.with_http2 || !is_http2)
+    }
+}
+
+/// What a proxy is between, and what it has to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Ends {
+    with_rules: bool,
+    /// Whether clients speak HTTP/2.
+    from_http2: bool,
+    /// Whether the backend does.
+    to_http2: bool,
+}
+
+impl Ends {
+    const PLAIN: Self = Self {
+        with_rules: false,
+        from_http2: false,
+        to_http2: false,
+    };
+    const JUDGED: Self = Self {
+        with_rules: true,
+        ..Self::PLAIN
+    };
+    const FROM_HTTP2: Self = Self {
+        from_http2: true,
+        ..Self::PLAIN
+    };
+    const TO_HTTP2: Self = Self {
+        to_http2: true,
+        ..Self::PLAIN
+    };
+    const GRPC: Self = Self {
+        from_http2: true,
+        ..Self::TO_HTTP2
+    };
 }
 
 /// What a proxy is started with.
@@ -70,8 +137,8 @@ struct Place<'a> {
     context: &'a Context,
     /// Where its files go.
     directory: &'a Path,
-    backend: &'a Server,
-    with_rules: bool,
+    backend: SocketAddr,
+    ends: Ends,
 }
 
 fn contenders() -> impl Iterator<Item = &'static Contender> {
@@ -84,7 +151,14 @@ fn contenders() -> impl Iterator<Item = &'static Contender> {
     .flatten()
 }
 
-fn check(context: &Context, _: &[&Measure]) -> anyhow::Result<()> {
+fn check(context: &Context, measures: &[&Measure]) -> anyhow::Result<()> {
+    let from_http2 = [measure::FROM_HTTP2, measure::GRPC];
+    if measures
+        .iter()
+        .any(|measure| from_http2.contains(&measure.name))
+    {
+        versions::check_installed()?;
+    }
     // The backend is one, whatever the rows are.
     crate::http::nginx::check_installed()?;
     if context.wants(name::HAPROXY) {
@@ -97,7 +171,7 @@ fn check(context: &Context, _: &[&Measure]) -> anyhow::Result<()> {
 }
 
 fn requests(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
-    each_proxy(context, round, false, |contender, proxy| {
+    each_proxy(context, round, Ends::PLAIN, |contender, proxy| {
         load(
             context,
             proxy,
@@ -108,7 +182,7 @@ fn requests(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Res
 }
 
 fn judged_requests(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
-    each_proxy(context, round, true, |contender, proxy| {
+    each_proxy(context, round, Ends::JUDGED, |contender, proxy| {
         load(context, proxy, (measure::JUDGED, contender, round), samples)
     })
 }
@@ -133,7 +207,7 @@ fn load(
 
 fn bodies(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
     let (count, bytes) = (context.scale.proxy_bodies, context.scale.proxy_body_bytes);
-    each_proxy(context, round, false, |contender, proxy| {
+    each_proxy(context, round, Ends::PLAIN, |contender, proxy| {
         // The first opens a connection to the backend, and the files that are to be served.
         client::download(client::open(context, proxy)?, BODY, bytes)?;
         sleep(SETTLE);
@@ -157,6 +231,28 @@ fn bodies(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Resul
     })
 }
 
+/// Whom the proxies ask.
+enum Backend {
+    Http1(Server),
+    Http2(http2_backend::Http2Backend),
+}
+
+impl Backend {
+    fn start(context: &Context, ends: Ends) -> anyhow::Result<Self> {
+        Ok(match ends.to_http2 {
+            true => Self::Http2(http2_backend::Http2Backend::start()?),
+            false => Self::Http1(backend::start(context, &backend::document_root(context)?)?),
+        })
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Http1(backend) => backend.address(),
+            Self::Http2(backend) => backend.address(),
+        }
+    }
+}
+
 /// The large file, below the document root.
 const BODY: &str = "/body";
 
@@ -165,28 +261,28 @@ const BODY: &str = "/body";
 fn each_proxy(
     context: &Context,
     round: u32,
-    with_rules: bool,
+    ends: Ends,
     mut measure: impl FnMut(&Contender, &Server) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
-    let wanted = contenders().filter(|contender| context.wants(contender.row));
+    let wanted = contenders().filter(|it| context.wants(it.row) && it.can(context, ends));
     let wanted = context.in_turn(wanted.collect(), round);
     let run = || {
         // Children inherit the pin of the thread that starts them.
         pin_to(context.cores.peer)?;
-        let backend = backend::start(context, &backend::document_root(context)?)?;
+        let backend = Backend::start(context, ends)?;
         for contender in wanted {
             let directory = tempfile::tempdir_in(context.directory.path())?;
             let place = Place {
                 context,
                 directory: directory.path(),
-                backend: &backend,
-                with_rules,
+                backend: backend.address(),
+                ends,
             };
             let name = || format!("{}, {}", contender.row, contender.setting);
             pin_to(context.cores.measured)?;
             let proxy = (contender.start)(&place, contender).with_context(name)?;
             pin_to(context.cores.peer)?;
-            proves_itself(context, &proxy, with_rules).with_context(name)?;
+            proves_itself(context, &proxy, ends.with_rules).with_context(name)?;
             measure(contender, &proxy).with_context(name)?;
         }
         Ok(())
@@ -225,6 +321,11 @@ fn figures(run: &Run) -> Vec<Figure> {
         let what = format!("{what}: errors");
         figures.push(plain(what, Target::AtMost(0.0), errors));
     }
+    let what = "CPU per call, unary gRPC";
+    let value = "cpu_us_per_request";
+    figures.extend(against(samples, measure::GRPC, value, what, 0.90));
+    figures.push(grpc_against_nginx(samples));
+    figures.extend(against_before(samples));
     let what = "CPU per GB, 64 MiB bodies";
     figures.extend(against(
         samples,
@@ -234,6 +335,28 @@ fn figures(run: &Run) -> Vec<Figure> {
         0.50,
     ));
     figures
+}
+
+/// Nothing where no older binary was named.
+fn against_before(samples: &Samples) -> impl Iterator<Item = Figure> {
+    let value = "cpu_us_per_request";
+    let measures = [measure::FROM_HTTP2, measure::TO_HTTP2].into_iter();
+    measures.filter_map(move |measure| {
+        let of = |setting| samples.series(measure, name::UNDERSEAL, setting, value);
+        let (own, before) = (of(underseal::STOCK), of(underseal::BEFORE));
+        let what = format!("{measure}, CPU per request ÷ before");
+        let is_measured = !before.median().is_nan();
+        is_measured.then(|| ratio(what, Target::AtMost(0.80), &own, &before))
+    })
+}
+
+fn grpc_against_nginx(samples: &Samples) -> Figure {
+    let value = "cpu_us_per_request";
+    let own = samples.series(measure::GRPC, name::UNDERSEAL, underseal::STOCK, value);
+    let best = samples.lowest(measure::GRPC, name::NGINX, value);
+    let (_, best) = best.unwrap_or_default();
+    let what = "`proxy`, CPU per call, unary gRPC ÷ nginx `grpc_pass` at its best";
+    ratio(what.to_owned(), Target::AtMost(0.90), &own, &best)
 }
 
 /// underseal as it is shipped over HAProxy at its best, and as it is shipped.
@@ -263,11 +386,23 @@ fn tables(run: &Run) -> String {
         ("p50_us", "p50, µs"),
         ("p99_us", "p99, µs"),
     ];
+    let counted = &requests[..3];
     let bodies = [("cpu_s_per_gb", "CPU-s per GB"), ("gb_per_s", "GB/s")];
     [
         ("1 KiB replies", measure::REQUESTS, &requests[..]),
         ("1 KiB replies, 11 rules", measure::JUDGED, &requests),
         ("64 MiB bodies", measure::BODIES, &bodies),
+        (
+            "1 KiB replies, clients with HTTP/2, backend with HTTP/1.1",
+            measure::FROM_HTTP2,
+            counted,
+        ),
+        (
+            "1 KiB replies, clients with HTTP/1.1, backend with HTTP/2",
+            measure::TO_HTTP2,
+            &requests,
+        ),
+        ("Unary calls of gRPC", measure::GRPC, counted),
     ]
     .map(|(title, measure, values)| titled(title, list(samples, measure, values)))
     .concat()

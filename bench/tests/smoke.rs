@@ -104,12 +104,12 @@ fn a_quick_run_of_proxy_measures_every_row_and_every_figure() {
         proxy::name::NGINX,
     ];
     for measure in proxy::SUITE.measures {
-        assert_eq!(
-            rows(&run, measure.name),
-            names(&proxies),
-            "{}",
-            measure.name
-        );
+        let expected = match measure.name {
+            // nginx asks no backend over HTTP/2, but for gRPC.
+            proxy::measure::TO_HTTP2 => names(&proxies[..2]),
+            _ => names(&proxies),
+        };
+        assert_eq!(rows(&run, measure.name), expected, "{}", measure.name);
     }
     all_are_there(&(proxy::SUITE.figures)(&run), &summary);
 }

@@ -48,6 +48,7 @@ fn start(context: &Context, backend: &Server, row: &'static str) -> anyhow::Resu
     let ends = Ends {
         address: free_address()?,
         backend: backend.address(),
+        from_http2: false,
         credentials: directory,
     };
     nginx::write(directory, "1", &large_buffers(&ends))?;

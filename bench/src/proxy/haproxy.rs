@@ -14,15 +14,15 @@ pub(super) const STOCK: &str = "as shipped";
 
 /// Lines of the sections `global` and `defaults`.
 pub(super) const CONTENDERS: &[Contender] = &[
-    with(STOCK, &["", ""]),
-    with("reuse", &["", REUSE]),
+    with(STOCK, &["", ""]).with_http2(),
+    with("reuse", &["", REUSE]).with_http2(),
     with("reuse, 64 KiB buffers", &["tune.bufsize 65536", REUSE]),
     with("reuse, 256 KiB buffers", &["tune.bufsize 262144", REUSE]),
     with(
         "reuse, splice-auto",
         &["", "http-reuse always\n    option splice-auto"],
     ),
-    with("reuse, 2 threads", &["nbthread 2", REUSE]),
+    with("reuse, 2 threads", &["nbthread 2", REUSE]).with_http2(),
     with(
         "reuse, access log",
         &[
@@ -41,6 +41,7 @@ const fn with(setting: &'static str, lines: &'static [&'static str]) -> Contende
         setting,
         start,
         lines,
+        with_http2: false,
     }
 }
 
@@ -86,19 +87,25 @@ defaults
     timeout server 50000
     {defaults}
 frontend clients
-    bind {address} ssl crt {chain}
+    bind {address} ssl crt {chain}{alpn}
 {rules}    default_backend files
 backend files
-    server nginx {backend}
+    server backend {backend}{protocol}
 ",
         suite = credentials.suite.name(),
         chain = chain.display(),
-        rules = if place.with_rules {
+        alpn = if place.ends.from_http2 {
+            " alpn h2,http/1.1"
+        } else {
+            ""
+        },
+        protocol = if place.ends.to_http2 { " proto h2" } else { "" },
+        rules = if place.ends.with_rules {
             acls()
         } else {
             String::new()
         },
-        backend = place.backend.address(),
+        backend = place.backend,
     );
     let file = place.directory.join("haproxy.cfg");
     fs::write(&file, text).context("cannot write haproxy.cfg")?;

@@ -13,7 +13,7 @@ use crate::http::server::{Server, free_address};
 /// Workers, the access log, lines of `upstream`, and lines beside `proxy_pass`.
 pub(super) const CONTENDERS: &[Contender] = &[
     with("as shipped", &["auto", "off", "", ""]),
-    with("upstream keepalive", &["1", "off", KEEPALIVE, REUSE]),
+    with("upstream keepalive", &["1", "off", KEEPALIVE, REUSE]).with_http2(),
     with(
         "upstream keepalive, not buffered",
         &["1", "off", KEEPALIVE, UNBUFFERED],
@@ -48,6 +48,7 @@ const fn with(setting: &'static str, lines: &'static [&'static str]) -> Contende
         setting,
         start,
         lines,
+        with_http2: false,
     }
 }
 
@@ -60,15 +61,11 @@ fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
     let log = log.replace("DIRECTORY", &directory.display().to_string());
     let ends = Ends {
         address,
-        backend: place.backend.address(),
+        backend: place.backend,
+        from_http2: place.ends.from_http2,
         credentials: place.context.directory.path(),
     };
-    let http = http(
-        &ends,
-        &log,
-        [upstream, location],
-        &locations(place.with_rules),
-    );
+    let http = http(&ends, &log, [upstream, location], &locations(place.ends));
     nginx::write(directory, workers, &http)?;
     Server::start(contender.row, &mut nginx::command(directory), address, true)
         .with_context(|| nginx::errors(directory))
@@ -80,13 +77,20 @@ pub(crate) struct Ends<'a> {
     pub(crate) address: SocketAddr,
     /// Whom it asks.
     pub(crate) backend: SocketAddr,
+    /// Whether clients may speak HTTP/2.
+    pub(crate) from_http2: bool,
     /// Where its certificate is.
     pub(crate) credentials: &'a Path,
 }
 
 /// The `http` block of the settings at which a large body costs least, without a log.
 pub(crate) fn large_buffers(ends: &Ends<'_>) -> String {
-    http(ends, "off", [KEEPALIVE, LARGE], &locations(false))
+    http(
+        ends,
+        "off",
+        [KEEPALIVE, LARGE],
+        &locations(super::Ends::PLAIN),
+    )
 }
 
 fn http(ends: &Ends<'_>, log: &str, [upstream, location]: [&str; 2], locations: &str) -> String {
@@ -97,20 +101,24 @@ fn http(ends: &Ends<'_>, log: &str, [upstream, location]: [&str; 2], locations: 
     upstream files {{ server {backend}; {upstream} }}
     {location}
     server {{
-        listen {address} ssl backlog=4096;
+        listen {address} ssl{http2} backlog=4096;
         {tls}
         {locations}
     }}",
         backend = ends.backend,
         address = ends.address,
+        http2 = if ends.from_http2 { " http2" } else { "" },
         tls = nginx::tls(ends.credentials),
     )
 }
 
 /// The rules as locations: the most exact decides.
-fn locations(with_rules: bool) -> String {
+fn locations(does: super::Ends) -> String {
     const PASS: &str = "proxy_pass http://files;";
-    if !with_rules {
+    if does.to_http2 {
+        return "location / { grpc_pass grpc://files; }".to_owned();
+    }
+    if !does.with_rules {
         return format!("location / {{ {PASS} }}");
     }
     let mut text = String::from(

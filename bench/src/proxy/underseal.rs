@@ -11,9 +11,13 @@ use crate::http::server::{Server, free_address};
 /// The setting that has the defaults, but for the log: nobody keeps one.
 pub(super) const STOCK: &str = "as shipped";
 
+/// The older binary, if one was named, with the same.
+pub(super) const BEFORE: &str = "before";
+
 /// Options behind the others.
 pub(super) const CONTENDERS: &[Contender] = &[
-    with(STOCK, &["--access-log", "off"]),
+    with(STOCK, &["--access-log", "off"]).with_http2(),
+    with(BEFORE, &["--access-log", "off"]).with_http2(),
     with("access log", &["--access-log", "access.log"]),
 ];
 
@@ -23,19 +27,24 @@ const fn with(setting: &'static str, lines: &'static [&'static str]) -> Contende
         setting,
         start,
         lines,
+        with_http2: false,
     }
 }
 
 fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
+    let binary = match (contender.setting, place.context.before()) {
+        (BEFORE, Some(before)) => before.to_owned(),
+        _ => place.context.underseal()?,
+    };
     let address = free_address()?;
     let credentials = place.context.directory.path();
     let errors = place.directory.join("proxy.err");
-    let mut command = Command::new(fs::canonicalize(place.context.underseal()?)?);
+    let mut command = Command::new(fs::canonicalize(binary)?);
     command
         .current_dir(place.directory)
         .arg("proxy")
         .args(["--listen", &address.to_string()])
-        .args(["--to", &place.backend.address().to_string()])
+        .args(["--to", &place.backend.to_string()])
         .arg("--cert")
         .arg(credentials.join("cert.pem"))
         .arg("--key")
@@ -45,7 +54,10 @@ fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(&errors).context("cannot create a log")?);
-    if place.with_rules {
+    if place.ends.to_http2 {
+        command.args(["--to-protocol", "h2"]);
+    }
+    if place.ends.with_rules {
         let policies = place.directory.join("policies.yaml");
         fs::write(&policies, rules::policies()).context("cannot write policies.yaml")?;
         command.arg("--policy").arg(policies);

@@ -1,8 +1,10 @@
 //! Several workers with a socket each, and a hook that picks who has which client.
 
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
+use openssl::ssl::SslStream;
 use socket2::{Domain, Socket, Type};
 use underseal_dtls::{DtlsListener, Error, Event, ListenerConfig};
 use underseal_record::ContentType;
@@ -12,7 +14,7 @@ use underseal_testkit::PATIENCE;
 use super::addresses::{ids, keys};
 use super::paths::parts;
 use super::{Echo, Told, exchange};
-use crate::{certificates, server_context, socket_to};
+use crate::{SUITES, certificates, client, server_context, socket_to};
 
 pub(super) fn shared(address: SocketAddr) -> UdpSocket {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
@@ -93,6 +95,67 @@ fn a_new_association_is_the_pickeds_and_stays_so() {
         for _ in of_worker {
             while !matches!(worker.next(), Told::Ended(Error::ClosedByPeer)) {}
         }
+    }
+}
+
+/// A client's socket that reads no more than it may.
+#[derive(Debug)]
+struct Allowed {
+    socket: UdpSocket,
+    reads: usize,
+}
+
+impl Read for Allowed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let reads = self.reads.checked_sub(1);
+        self.reads = reads.ok_or(io::ErrorKind::WouldBlock)?;
+        self.socket.recv(buffer)
+    }
+}
+
+impl Write for Allowed {
+    fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
+        self.socket.send(datagram)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A client's handshake up to where the server waits for its second flight.
+fn half_done(server: &Echo, socket: UdpSocket) -> SslStream<Allowed> {
+    let mut ssl = client(&server.certificates, SUITES[0]);
+    ssl.set_connect_state();
+    // The request for a cookie.
+    let mut stream = SslStream::new(ssl, Allowed { socket, reads: 1 }).unwrap();
+    assert!(stream.do_handshake().is_err(), "it may read no more");
+    stream.get_ref().socket.peek(&mut [0; 1]).unwrap();
+    stream.get_mut().reads = usize::MAX;
+    stream
+}
+
+/// Which is so for as many clients as the kernel gives to the other worker: half of them.
+#[test]
+fn a_client_that_ends_its_association_during_its_next_handshake_keeps_its_worker() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (picked, mut other) = pair(&runtime, |_, _| 0);
+    runtime.spawn(async move { while other.recv(&mut []).await.is_ok() {} });
+    for round in 0..10 {
+        let socket = socket_to(picked.address);
+        let again = socket.try_clone().unwrap();
+        let before = picked.connect_by(socket);
+        picked.established();
+        let mut next = half_done(&picked, again);
+        before.close();
+        assert!(matches!(picked.next(), Told::Ended(Error::ClosedByPeer)));
+        next.do_handshake().unwrap();
+        picked.established();
+        next.write_all(&[round]).unwrap();
+        let mut answer = [0; 100];
+        assert_eq!(next.read(&mut answer).unwrap(), 1);
+        assert_eq!(answer[0], round);
+        assert!(matches!(picked.next(), Told::Datagram(..)));
     }
 }
 

@@ -83,6 +83,11 @@ fn drain<S: Datagrams>(stream: &mut SslStream<HandshakeIo<S>>) -> Vec<Vec<u8>> {
 /// may seal in its epoch.
 pub(crate) fn take_apart(ssl: &SslRef, seen: Seen, unread: Unread) -> Result<HandedOver, Error> {
     let algorithm = check(ssl, &seen)?;
+    // What somebody may have read has to be known, so that it is not received again. Where nobody has, what
+    // strangers send in the peer's name refuses no handshake: data that they displaced is lost.
+    if matches!(unread, Unread::These(_)) && !seen.has_all_received() {
+        return Err(Refusal::TooMuchReceived.into());
+    }
     let [(own, peers), (_, again)] =
         [derive(ssl, algorithm)?, derive(ssl, algorithm)?].map(|keys| match ssl.is_server() {
             true => (keys.server, keys.client),
@@ -116,9 +121,6 @@ fn check(ssl: &SslRef, seen: &Seen) -> Result<Algorithm, Refusal> {
     }
     if seen.is_renegotiated() {
         return Err(Refusal::Renegotiated);
-    }
-    if !seen.has_all_received() {
-        return Err(Refusal::TooMuchReceived);
     }
     let cipher = ssl.current_cipher().ok_or(Refusal::NotFinished)?;
     match cipher.cipher_nid() {

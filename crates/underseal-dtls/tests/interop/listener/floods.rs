@@ -1,6 +1,7 @@
 //! Datagrams that come faster than anybody reads them.
 
 use std::cell::Cell;
+use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use underseal_testkit::PATIENCE;
 
 use super::Echo;
 use super::cookies::{first_hello, proven};
-use super::workers::pair;
+use super::workers::{half_done, pair};
 use crate::{SUITES, certificates, client, server_context, socket_to};
 
 #[tokio::test]
@@ -107,4 +108,28 @@ fn a_worker_reads_its_socket_although_others_have_much_for_it() {
         }
     });
     assert!(slow.counters().verify_requests > 0);
+}
+
+/// Who sends in the name of a client whose handshake is under way keeps it out no longer than he sends.
+#[test]
+fn a_flood_in_the_name_of_a_client_does_not_refuse_its_handshake() {
+    let server = Echo::start(ListenerConfig::default());
+    let socket = socket_to(server.address);
+    let flooding = socket.try_clone().unwrap();
+    let mut client = half_done(&server, socket);
+    let mut forged = vec![23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0];
+    forged.extend([4, 0]);
+    forged.resize(13 + (4 << 8), 7);
+    // More than is kept, in steps that the server's socket takes.
+    for seq in 0..100 {
+        forged[10] = seq;
+        flooding.send(&forged).unwrap();
+        if seq % 10 == 0 {
+            server.counters();
+        }
+    }
+    client.do_handshake().unwrap();
+    server.established();
+    client.write_all(b"hello").unwrap();
+    assert_eq!(client.read(&mut [0; 100]).unwrap(), 5);
 }

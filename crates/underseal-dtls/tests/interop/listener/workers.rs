@@ -100,8 +100,8 @@ fn a_new_association_is_the_pickeds_and_stays_so() {
 
 /// A client's socket that reads no more than it may.
 #[derive(Debug)]
-struct Allowed {
-    socket: UdpSocket,
+pub(super) struct Allowed {
+    pub(super) socket: UdpSocket,
     reads: usize,
 }
 
@@ -124,7 +124,7 @@ impl Write for Allowed {
 }
 
 /// A client's handshake up to where the server waits for its second flight.
-fn half_done(server: &Echo, socket: UdpSocket) -> SslStream<Allowed> {
+pub(super) fn half_done(server: &Echo, socket: UdpSocket) -> SslStream<Allowed> {
     let mut ssl = client(&server.certificates, SUITES[0]);
     ssl.set_connect_state();
     // The request for a cookie.

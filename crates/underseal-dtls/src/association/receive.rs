@@ -141,7 +141,7 @@ impl Association {
                 self.handshake(receive, opened.number, body, send);
             }
             (ContentType::ACK, ProtocolVersion::Tls13) => self.acknowledged(receive, body, send),
-            _ => {}
+            _ => self.dropped(receive, Discard::Malformed, send),
         }
     }
 

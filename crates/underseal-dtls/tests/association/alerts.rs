@@ -1,6 +1,6 @@
 //! Authentic alerts end an association, others do not.
 
-use underseal_dtls::Error;
+use underseal_dtls::{Discard, Error};
 use underseal_record::{AlertDescription, ContentType};
 
 use crate::{recv, socket_and_wire};
@@ -43,6 +43,22 @@ fn a_fatal_alert_ends_the_association_without_an_answer() {
     assert!(matches!(ended, Err(Error::AlertReceived(why)) if why == internal));
     assert!(matches!(socket.send(b"x"), Err(Error::Closed)));
     assert_eq!(socket.counters().sealed, 0);
+}
+
+/// BoGo's SendInvalidRecordType-DTLS.
+#[test]
+fn a_record_of_a_type_that_nobody_knows_is_counted_and_changes_nothing() {
+    let (socket, mut wire) = socket_and_wire();
+    for content_type in [24, 26, 99, 255] {
+        let record = wire.seal(ContentType(content_type), b"what");
+        wire.send(&record);
+    }
+    let data = wire.data("data");
+    wire.send(&data);
+    assert_eq!(recv(&socket).unwrap(), "data");
+    let counters = socket.counters();
+    assert_eq!(counters.dropped(Discard::Malformed), 4);
+    assert_eq!((counters.all_dropped(), counters.sealed), (4, 0));
 }
 
 #[test]

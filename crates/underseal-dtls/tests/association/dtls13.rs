@@ -253,6 +253,34 @@ fn a_key_update_that_asks_for_one_gets_one_behind_its_ack() {
     assert_eq!(answer, key_update(MESSAGE, 0), "it asks for none");
 }
 
+/// A peer that asks for updates without end, and acknowledges none, gets one, again and again.
+#[test]
+fn a_storm_of_key_updates_is_followed_and_has_one_for_an_answer() {
+    let (socket, mut wire) = socket_and_wire();
+    let mut secret = secret(1);
+    let receive = |wire: &mut Wire| loop {
+        let (opened, body) = wire.receive();
+        match opened.content_type {
+            ContentType::HANDSHAKE => assert_eq!(body, key_update(MESSAGE, 0)),
+            _ => return (opened.number.epoch, body),
+        }
+    };
+    for turn in 0..500 {
+        let number = wire.send(ContentType::HANDSHAKE, &key_update(MESSAGE + turn, 1));
+        secret.update().unwrap();
+        wire.sealer.advance(secret.keys()).unwrap();
+        wire.data("data");
+        assert_eq!(recv(&socket).unwrap(), "data");
+        assert_eq!(receive(&mut wire), (3, ack(number)));
+    }
+    socket.send(b"same key").unwrap();
+    assert_eq!(receive(&mut wire), (3, b"same key".to_vec()));
+    let counters = socket.counters();
+    assert_eq!(counters.all_dropped(), 0);
+    // ACKs, the data, and one update with what repeated it.
+    assert_eq!(counters.sealed, 500 + 1 + 1 + counters.flights_resent);
+}
+
 #[test]
 fn other_messages_are_acknowledged_in_their_order() {
     let (socket, mut wire) = socket_and_wire();

@@ -1,6 +1,7 @@
 //! Records of DTLS.
 
 mod bad_input;
+mod bogo;
 mod connection_id;
 mod epochs;
 mod forge;

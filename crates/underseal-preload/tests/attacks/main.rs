@@ -10,6 +10,7 @@ mod records;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -19,11 +20,16 @@ use underseal_testkit::{PATIENCE, Peer};
 use program::program;
 use records::{records_from, text};
 
-fn started(attack: &str) -> (Peer, TcpListener) {
+fn prepared(attack: &str) -> (Command, TcpListener) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let mut command = program();
     command.args([&port.to_string(), attack]);
+    (command, listener)
+}
+
+fn started(attack: &str) -> (Peer, TcpListener) {
+    let (mut command, listener) = prepared(attack);
     (Peer::spawn(&mut command), listener)
 }
 
@@ -144,25 +150,33 @@ fn a_key_ends_with_its_last_record_and_the_program_is_told() {
 
 #[test]
 fn whatever_threads_do_to_numbers_each_wire_has_nothing_but_records_behind_what_was_not_sealed() {
-    let (peer, listener) = started("chaos");
-    listener.set_nonblocking(true).expect("a listener");
-    let peer = thread::spawn(move || peer.finish().successful());
-    let mut readers = Vec::new();
-    while !peer.is_finished() {
-        while let Ok((stream, _)) = listener.accept() {
-            readers.push(thread::spawn(move || is_sealed(&rest_of(stream))));
+    for receives in [false, true] {
+        let (mut command, listener) = prepared("chaos");
+        if receives {
+            command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
         }
-        thread::sleep(Duration::from_millis(1));
+        let peer = Peer::spawn(&mut command);
+        let peer = thread::spawn(move || peer.finish().successful());
+        listener.set_nonblocking(true).expect("a listener");
+        let mut readers = Vec::new();
+        while !peer.is_finished() {
+            while let Ok((stream, _)) = listener.accept() {
+                readers.push(thread::spawn(move || is_sealed(&rest_of(stream))));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        peer.join().expect("it ends well");
+        let sealed = readers.into_iter();
+        let sealed = sealed.filter_map(|reader| reader.join().expect("records").then_some(()));
+        assert!(sealed.count() > 10, "few were sealed");
     }
-    peer.join().expect("it ends well");
-    let sealed = readers.into_iter();
-    let sealed = sealed.filter_map(|reader| reader.join().expect("records").then_some(()));
-    assert!(sealed.count() > 10, "few were sealed");
 }
 
 /// What comes, also of a connection that is reset as something is unread.
 fn rest_of(mut stream: TcpStream) -> Vec<u8> {
     let mut wire = Vec::new();
+    // Whoever opens what it receives finds no record.
+    let _ = stream.write_all(b"no record of TLS");
     stream.set_nonblocking(false).expect("a stream");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let _ = stream.read_to_end(&mut wire);

@@ -400,15 +400,18 @@ static void *make_chaos(void *start_with) {
     while (!chaos_is_over) {
         random = random * 1103515245 + 12345;
         int fd = 30 + (random >> 16) % NUMBERS, other = 30 + (random >> 8) % NUMBERS;
-        char byte;
-        switch ((random >> 24) % 8) {
+        char bytes[100];
+        struct pollfd asked[2] = {{.fd = fd, .events = POLLIN}, {.fd = other, .events = POLLOUT}};
+        switch ((random >> 24) % 10) {
         case 0: {
             int new = socket(AF_INET, SOCK_STREAM, 0);
             struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(chaos_port)};
             struct keys keys = known_keys();
             to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
             if (new < 0 || connect(new, (struct sockaddr *)&to, sizeof to)) break;
-            if (!setsockopt(new, IPPROTO_TCP, TCP_ULP, "tls", 4)) setsockopt(new, SOL_TLS, TX, &keys, sizeof keys);
+            setsockopt(new, IPPROTO_TCP, TCP_ULP, "tls", 4);
+            if (random & 1) setsockopt(new, SOL_TLS, RX, &keys, sizeof keys);
+            setsockopt(new, SOL_TLS, TX, &keys, sizeof keys);
             dup2(new, fd);
             close(new);
             break;
@@ -418,7 +421,9 @@ static void *make_chaos(void *start_with) {
         case 3: close(dup(fd)); break;
         case 4: send(fd, "open", 4, MSG_MORE | MSG_NOSIGNAL | MSG_DONTWAIT); break;
         case 5: shutdown(fd, random % 3); break;
-        case 6: recv(fd, &byte, 1, MSG_DONTWAIT); break;
+        case 6: recv(fd, bytes, random % sizeof bytes, MSG_DONTWAIT | (random & MSG_PEEK)); break;
+        case 7: poll(asked, 2, 0); break;
+        case 8: close_range(fd, fd + random % 3, 0); break;
         default: send(fd, "0123456789", 10, MSG_NOSIGNAL | MSG_DONTWAIT);
         }
     }

@@ -207,15 +207,24 @@ fn a_port_by_name_has_one_number() {
         let ports = ports.iter().flat_map(|port| ["--named-port", *port]);
         shown(&command.into_iter().chain(ports).collect::<Vec<_>>())
     };
-    let text = convert(&["HTTP=8080", "http=8080"]);
+    let text = convert(&["HTTP=8080/tcp", "http=8080/TCP"]);
     assert!(text.contains("ports:\n        - \"8080\"\n"), "{text}");
     for (ports, said, code) in [
-        (&[][..], "give `--named-port http=PORT`", 6),
-        (&["http=8080", "http=80"], "is given with two ports", 2),
-        (&["http"], "expected NAME=PORT[/PROTOCOL]", 2),
-        (&["http=0"], "expected a port from 1 to 65535", 2),
+        (&[][..], "give `--named-port http=PORT/PROTOCOL`", 6),
+        (
+            &["http=8080/tcp", "http=80/tcp"],
+            "is given with two ports",
+            2,
+        ),
+        (&["http"], "expected NAME=PORT/PROTOCOL", 2),
+        (&["http=80"], "expected NAME=PORT/PROTOCOL", 2),
+        (&["http=0/tcp"], "expected a port from 1 to 65535", 2),
         (&["http=80/sctp"], "expected `tcp` or `udp`", 2),
-        (&["http=80", "http=80/udp"], "is given with two ports", 2),
+        (
+            &["http=80/tcp", "http=80/udp"],
+            "is given with two ports",
+            2,
+        ),
     ] {
         let text = convert(ports);
         assert!(text.contains(said), "{text}");

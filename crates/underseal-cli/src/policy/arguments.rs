@@ -71,10 +71,10 @@ fn jwks(text: &str) -> Result<(String, String), String> {
 
 /// A name of a port, whose case does not matter, and the port with its protocol.
 fn named_port(text: &str) -> Result<(String, NamedPort), String> {
-    let (name, port) = text
-        .split_once('=')
-        .ok_or("expected NAME=PORT[/PROTOCOL]")?;
-    let (port, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    const EXPECTED: &str = "expected NAME=PORT/PROTOCOL";
+    let (name, port) = text.split_once('=').ok_or(EXPECTED)?;
+    // None is guessed: what the name is not would be open, or what it is not be denied.
+    let (port, protocol) = port.split_once('/').ok_or(EXPECTED)?;
     let port = port.parse().ok().filter(|port| *port != 0);
     let port = port.ok_or("expected a port from 1 to 65535")?;
     let port = match &*protocol.to_ascii_lowercase() {
@@ -263,7 +263,7 @@ pub(super) struct ConvertArgs {
     #[arg(long, value_name = "BLOCK")]
     pub(super) host_block: Vec<String>,
 
-    /// Port that a policy of Cilium calls by name, `http=8080`, `dns=53/udp`; may be given several times
+    /// Port that a policy of Cilium calls by name, `http=8080/tcp`, `dns=53/udp`; may be given several times
     #[arg(long, value_name = "NAME=PORT", value_parser = named_port)]
     pub(super) named_port: Vec<(String, NamedPort)>,
 

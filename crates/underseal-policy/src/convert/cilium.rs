@@ -140,7 +140,7 @@ impl Conversion<'_> {
             for item in self.reader.list(Some(items)) {
                 let of_item = self.rules(&item, &section, origin);
                 if section.action == Action::Allow {
-                    self.remember(&item, spec(Action::Allow, of_item.clone()));
+                    self.remember(&item, spec(Action::Allow, Vec::new()), &of_item);
                 }
                 rules.extend(of_item);
             }

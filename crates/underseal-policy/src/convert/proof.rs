@@ -11,9 +11,19 @@ use crate::model::{Rule, Spec};
 pub(super) struct Allowing {
     pub(super) place: Place,
     pub(super) path: String,
-    /// Its rules, for its workloads.
+    /// For which workloads, and which way. Its rules are elsewhere.
     pub(super) spec: Spec,
+    pub(super) ports: PortSet,
     pub(super) proof: Proof,
+}
+
+/// The ports that rules are about, whatever carries them: ranges are long, and each item is compared
+/// with many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PortSet {
+    All,
+    /// A bit for each.
+    These(Box<[u64; 1024]>),
 }
 
 /// What an item says of proofs.
@@ -33,7 +43,7 @@ pub(super) fn refuse_unproven(documents: &mut [Document]) {
     let missing = kept.flat_map(|document| {
         let items = document.allowing.iter();
         let items = items.filter(|item| item.proof == Proof::Missing);
-        items.map(|item| (document.name.clone(), item.spec.clone()))
+        items.map(|item| (document.name.clone(), item.clone()))
     });
     let missing: Vec<_> = missing.collect();
     for document in documents {
@@ -41,7 +51,7 @@ pub(super) fn refuse_unproven(documents: &mut [Document]) {
         let required = items.filter(|item| item.proof == Proof::Required);
         let errors = required.filter_map(|item| {
             let mut missing = missing.iter();
-            let (name, _) = missing.find(|(_, other)| is_same(&item.spec, other))?;
+            let (name, _) = missing.find(|(_, other)| is_same(item, other))?;
             Some(LoadError {
                 file: document.file.clone(),
                 place: item.place,
@@ -58,14 +68,40 @@ pub(super) fn refuse_unproven(documents: &mut [Document]) {
 }
 
 /// Whether both may be about one connection.
-fn is_same(one: &Spec, other: &Spec) -> bool {
-    let each = |rule: &Rule| other.rules.iter().any(|other| share_port(rule, other));
-    meet(one, other) && one.rules.iter().any(each)
+fn is_same(one: &Allowing, other: &Allowing) -> bool {
+    meet(&one.spec, &other.spec) && one.ports.meet(&other.ports)
 }
 
-fn share_port(one: &Rule, other: &Rule) -> bool {
-    let (one, other) = (ports(one), ports(other));
-    one.is_empty() || other.is_empty() || one.iter().any(|port| other.contains(port))
+impl PortSet {
+    pub(super) fn of(rules: &[Rule]) -> Self {
+        let mut these = Box::new([0; 1024]);
+        for rule in rules {
+            let ports = ports(rule);
+            if ports.is_empty() {
+                return Self::All;
+            }
+            for port in ports {
+                let Ok(port) = port.parse::<u16>() else {
+                    return Self::All;
+                };
+                these[usize::from(port / 64)] |= 1 << (port % 64);
+            }
+        }
+        Self::These(these)
+    }
+
+    fn meet(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, Self::All) => true,
+            (Self::All, Self::These(these)) | (Self::These(these), Self::All) => {
+                these.iter().any(|bits| *bits != 0)
+            }
+            (Self::These(one), Self::These(other)) => {
+                let mut pairs = one.iter().zip(&**other);
+                pairs.any(|(one, other)| one & other != 0)
+            }
+        }
+    }
 }
 
 /// None for all. What carries them is not looked at.

@@ -328,22 +328,45 @@ fn a_proof_is_asked_of_a_peer_that_another_item_allows_without_one() {
     };
     let all = json!({ "fromEntities": ["all"] });
     let disabled = json!({ "mode": "disabled" });
-    for (one, other, is_asked) in [
-        (required.clone(), all.clone(), true),
-        (required.clone(), json!({ "toPorts": on("80") }), true),
-        (with(&required, "toPorts", on("80")), all.clone(), true),
-        (with(&required, "toPorts", on("81")), all.clone(), false),
+    for (one, other, is_asked, converts) in [
+        (required.clone(), all.clone(), true, false),
+        (
+            required.clone(),
+            json!({ "toPorts": on("80") }),
+            true,
+            false,
+        ),
+        (
+            with(&required, "toPorts", on("80")),
+            all.clone(),
+            true,
+            false,
+        ),
+        (
+            with(&required, "toPorts", on("81")),
+            all.clone(),
+            false,
+            false,
+        ),
+        (
+            with(&required, "toPorts", on("81")),
+            with(&all, "toPorts", on("80")),
+            false,
+            true,
+        ),
         (
             required.clone(),
             with(&all, "authentication", disabled.clone()),
             true,
+            false,
         ),
         (
             required.clone(),
             with(&with(&all, "toPorts", on("80")), "authentication", disabled),
             false,
+            false,
         ),
-        (required, json!({ "fromEntities": ["host"] }), true),
+        (required, json!({ "fromEntities": ["host"] }), true, true),
     ] {
         let policy = json!({
             "apiVersion": "cilium.io/v2",
@@ -354,7 +377,9 @@ fn a_proof_is_asked_of_a_peer_that_another_item_allows_without_one() {
         assert!(cluster::allows(&policy, &own(), Way::In, &pod(80), true));
         let is_allowed = cluster::allows(&policy, &own(), Way::In, &pod(80), false);
         assert_eq!(is_allowed, !is_asked, "{policy}");
-        if let Some(judge) = Judge::new(&policy, own()) {
+        let judge = Judge::new(&policy, own());
+        assert_eq!(judge.is_some(), converts, "{policy}");
+        if let Some(judge) = judge {
             for known in [Known::All, Known::NoIdentity] {
                 judge
                     .judge(Way::In, &pod(80), known)

@@ -90,11 +90,15 @@ fn what_cannot_be_said_of_cilium_s_rules_is_refused_by_name() {
             "protocol: UDP",
             "rules of HTTP for TCP alone",
         ),
-        ("port: '5432'", "port: Dns", "give `--named-port dns=PORT`"),
+        (
+            "port: '5432'",
+            "port: Dns",
+            "give `--named-port dns=PORT/PROTOCOL`",
+        ),
         (
             "port: '5432'",
             "port: 0x50",
-            "give `--named-port 0x50=PORT`",
+            "give `--named-port 0x50=PORT/PROTOCOL`",
         ),
         ("port: '5432'", "port: '+80'", "expected a port"),
         (

@@ -392,3 +392,27 @@ fn a_proof_is_not_lost_where_another_item_asks_for_none() {
         converted(&format!("{proof}---\n{apart}"));
     }
 }
+
+/// Every port of every peer was compared with every other, by its text: a small file took minutes.
+#[test]
+fn long_ranges_are_looked_at_once() {
+    let ranges = |first: u16| {
+        let ranges = (0..8).map(|n| {
+            let first = first + 4096 * n;
+            format!(
+                "{{ port: '{first}', endPort: {}, protocol: TCP }}",
+                first + 4095
+            )
+        });
+        ranges.collect::<Vec<_>>().join(", ")
+    };
+    let (peers, all) = (["{}"; 10].join(", "), ["all"; 10].join(", "));
+    let text = cilium(&format!(
+        "ingress: [{{ fromEndpoints: [{peers}], toPorts: [{{ ports: [{}] }}], \
+         authentication: {{ mode: required }} }}, \
+         {{ fromEntities: [{all}], toPorts: [{{ ports: [{}] }}] }}]",
+        ranges(1),
+        ranges(32_769 - 1),
+    ));
+    has(&refused(&text), "a proof");
+}

@@ -2,9 +2,9 @@
 
 use super::{Direction, Section};
 use crate::convert::Conversion;
-use crate::convert::proof::{Allowing, Proof};
+use crate::convert::proof::{Allowing, PortSet, Proof};
 use crate::load::{Place, Value};
-use crate::model::{Action, Spec};
+use crate::model::{Action, Rule, Spec};
 
 impl Conversion<'_> {
     /// Here peers always have to, where a rule asks who they are.
@@ -30,7 +30,7 @@ impl Conversion<'_> {
     }
 
     /// Remembers an item, whose rules are those of `spec`, for what other items require.
-    pub(super) fn remember(&mut self, item: &Value<'_>, spec: Spec) {
+    pub(super) fn remember(&mut self, item: &Value<'_>, spec: Spec, rules: &[Rule]) {
         let authentication = item.get("authentication");
         let mode = authentication.as_ref().and_then(|value| value.get("mode"));
         let (place, proof) = match mode {
@@ -42,6 +42,7 @@ impl Conversion<'_> {
             place: Place::of(place.node.referenced),
             path: place.path,
             spec,
+            ports: PortSet::of(rules),
             proof,
         });
     }

@@ -143,7 +143,7 @@ impl Conversion<'_> {
                 port.transport()
             ),
             None => format!(
-                "a port by name, whose number is not known: give `--named-port {name}=PORT`"
+                "a port by name, whose number is not known: give `--named-port {name}=PORT/PROTOCOL`"
             ),
         };
         self.reader.fault(value, message);

@@ -46,6 +46,8 @@ impl<'n> Kind<'n> {
             (_, "CiliumNetworkPolicy", _) => Self::Cilium { clusterwide: false },
             (_, "CiliumClusterwideNetworkPolicy", _) => Self::Cilium { clusterwide: true },
             (_, "RequestAuthentication" | "PeerAuthentication", _) => Self::Denies(kind),
+            // Of releases of Istio before 1.6.
+            ("rbac.istio.io" | "authentication.istio.io", ..) => Self::Denies(kind),
             // Of Kubernetes, also its AdminNetworkPolicy, and of others.
             (_, kind, _) if kind.ends_with("NetworkPolicy") => Self::Denies(kind),
             _ => Self::Other(kind),

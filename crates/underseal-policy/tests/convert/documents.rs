@@ -84,10 +84,12 @@ fn lists_are_read_and_other_kinds_passed_over() {
 
 /// What it denies would not be denied here, if it was passed over.
 #[test]
-fn policies_of_kubernetes_that_deny_by_themselves_are_refused() {
+fn policies_of_other_kinds_that_deny_by_themselves_are_refused() {
     for (group, kind) in [
         ("networking.k8s.io/v1", "NetworkPolicy"),
         ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
+        ("rbac.istio.io/v1alpha1", "ClusterRbacConfig"),
+        ("authentication.istio.io/v1alpha1", "MeshPolicy"),
     ] {
         let text = format!(
             "{ALLOW}---\napiVersion: {group}\nkind: {kind}\nmetadata: {{ name: none }}\n\

@@ -162,6 +162,24 @@ fn a_connection_without_http_is_explained() {
 }
 
 #[test]
+fn what_is_not_said_of_a_connection_is_not_known() {
+    let text = shown(&["explain", "names.yaml"]);
+    assert!(text.contains("\nverdict     deny\n"), "{text}");
+    for key in [
+        "connection.sni: evil.test",
+        "source.principals: spiffe://corp/evil",
+    ] {
+        assert!(
+            text.contains(&format!("matches   {key}; is not known\n")),
+            "{text}"
+        );
+    }
+    let said = ["--sni", "a.test", "--from", "spiffe://corp/a"];
+    let text = shown(&[&["explain", "names.yaml"][..], &said].concat());
+    assert!(text.contains("\nverdict     allow\n"), "{text}");
+}
+
+#[test]
 fn datagrams_are_explained() {
     let text = shown(&[
         "explain",
@@ -257,6 +275,17 @@ fn directories_are_read_and_what_else_is_there_is_named() {
     check(
         "policy-check-no-directory.txt",
         &["check", "directory/empty"],
+    );
+    let unread = "note: directory/empty/notes.txt: not read\n";
+    let text = shown(&["explain", "directory"]);
+    assert!(text.contains(unread), "{text}");
+    assert!(text.contains("\nverdict     "), "{text}");
+    // It is one of ours, at its place in the directory.
+    let text = shown(&["convert", "directory"]);
+    assert!(text.contains(unread), "{text}");
+    assert!(
+        text.contains("directory/a.yml:1:1: is not a policy of Istio"),
+        "{text}"
     );
 }
 

@@ -132,6 +132,7 @@ fn what_cannot_be_said_of_cilium_s_rules_is_refused_by_name() {
             "enableDefaultDeny: not supported",
         ),
         ("        http:", "        kafka:", "kafka: not supported"),
+        ("        http:", "        dns:", "dns: not supported"),
         ("'X-My-Header: true'", "'X: a*b'", "no pattern says a `*`"),
         (
             "'k8s:app': service",

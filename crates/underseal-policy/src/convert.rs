@@ -15,7 +15,7 @@ mod regex;
 use std::collections::BTreeSet;
 
 pub use self::document::{Document, Outcome};
-pub use self::options::{ConvertOptions, NamedPort};
+pub use self::options::{ConvertOptions, NamedPort, RemoteIp};
 use self::proof::Allowing;
 use crate::load::{Kind, LoadError, Misread, Place, PolicyFile, Reader, Value, documents};
 use serde::Serialize;

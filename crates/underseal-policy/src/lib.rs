@@ -21,7 +21,8 @@ mod validate;
 pub use asked::{Asked, Keeps};
 pub use connection::{Connection, Fact, Peer, Transport};
 pub use convert::{
-    ConvertOptions, Converted, Document, NamedPort, Note, Outcome, convert, examine, to_yaml,
+    ConvertOptions, Converted, Document, NamedPort, Note, Outcome, RemoteIp, convert, examine,
+    to_yaml,
 };
 pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};

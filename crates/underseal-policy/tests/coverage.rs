@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use underseal_policy::{ConvertOptions, Document, NamedPort, Outcome, PolicyFile, examine};
+use underseal_policy::{
+    ConvertOptions, Document, NamedPort, Outcome, PolicyFile, RemoteIp, examine,
+};
 
 /// The documents of the files of the corpus named `kind`, and of a directory that `variable` names.
 fn documents(kind: &str, variable: &str) -> Vec<Document> {
@@ -66,7 +68,7 @@ fn options() -> ConvertOptions {
         cluster_blocks: vec!["10.0.0.0/8".to_owned()],
         host_blocks: vec!["192.0.2.1".to_owned()],
         named_ports: named_ports.collect(),
-        no_trusted_proxies: true,
+        remote_ip: RemoteIp::Peer,
         ..ConvertOptions::default()
     }
 }

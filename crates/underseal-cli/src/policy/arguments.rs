@@ -271,6 +271,11 @@ pub(super) struct ConvertArgs {
     #[arg(long)]
     pub(super) no_trusted_proxies: bool,
 
+    /// Istio trusts the proxies that `underseal proxy --trusted-proxies` does, and no client comes past
+    /// them or has an address among theirs: Istio's remote addresses are those that they tell
+    #[arg(long, conflicts_with = "no_trusted_proxies")]
+    pub(super) trusted_proxies: bool,
+
     /// File with the keys that Istio fetches from an address, `URL=FILE`; may be given several times
     #[arg(long, value_name = "URL=FILE", value_parser = jwks)]
     pub(super) jwks: Vec<(String, String)>,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use underseal_policy::{
-    ConvertOptions, Document, LoadError, NamedPort, Note, Outcome, PolicyFile, convert, examine,
+    ConvertOptions, Document, LoadError, NamedPort, Note, Outcome, PolicyFile, RemoteIp, convert,
+    examine,
 };
 
 use super::arguments::{ConvertArgs, Format};
@@ -53,9 +54,17 @@ fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
         cluster_blocks: args.cluster_block.clone(),
         host_blocks: args.host_block.clone(),
         named_ports,
-        no_trusted_proxies: args.no_trusted_proxies,
+        remote_ip: remote_ip(args),
         jwks: args.jwks.iter().cloned().collect(),
     })
+}
+
+fn remote_ip(args: &ConvertArgs) -> RemoteIp {
+    match (args.no_trusted_proxies, args.trusted_proxies) {
+        (true, _) => RemoteIp::Peer,
+        (_, true) => RemoteIp::Told,
+        _ => RemoteIp::Unknown,
+    }
 }
 
 fn report(

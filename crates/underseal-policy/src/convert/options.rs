@@ -22,9 +22,8 @@ pub struct ConvertOptions {
     /// The ports that policies of Cilium call by name, in lower case: those of the containers that are
     /// asked.
     pub named_ports: BTreeMap<String, NamedPort>,
-    /// Whether no proxy stands in front: then Istio's `remoteIpBlocks` and `remote.ip` are of whoever
-    /// connects.
-    pub no_trusted_proxies: bool,
+    /// Whose addresses Istio's `remoteIpBlocks` and `remote.ip` are.
+    pub remote_ip: RemoteIp,
     /// Files with the keys of issuers, by the address that Istio fetches them from, or by the issuer
     /// that it would ask.
     pub jwks: BTreeMap<String, String>,
@@ -37,6 +36,30 @@ pub enum NamedPort {
     Tcp(u16),
     /// Declared with `protocol: UDP`.
     Udp(u16),
+}
+
+/// Whose addresses Istio's `remoteIpBlocks` and `remote.ip` are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RemoteIp {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// Of whoever connects: no proxy stands in front.
+    Peer,
+    /// Of whom trusted proxies take requests from. They are the same proxies there and here, no client
+    /// has an address among theirs, and none comes past them.
+    Told,
+}
+
+impl RemoteIp {
+    /// The key of a condition that is about them.
+    pub(super) const fn key(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown => None,
+            Self::Peer => Some("source.ip"),
+            Self::Told => Some("source.remoteIp"),
+        }
+    }
 }
 
 impl NamedPort {
@@ -65,7 +88,7 @@ impl Default for ConvertOptions {
             cluster_blocks: Vec::new(),
             host_blocks: Vec::new(),
             named_ports: BTreeMap::new(),
-            no_trusted_proxies: false,
+            remote_ip: RemoteIp::Unknown,
             jwks: BTreeMap::new(),
         }
     }

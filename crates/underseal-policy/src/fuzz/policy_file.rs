@@ -2,8 +2,8 @@
 
 use crate::model::Direction;
 use crate::{
-    Connection, ConvertOptions, Converted, Labels, Loaded, Matcher, NamedPort, PolicyFile, convert,
-    load_all,
+    Connection, ConvertOptions, Converted, Labels, Loaded, Matcher, NamedPort, PolicyFile,
+    RemoteIp, convert, load_all,
 };
 
 /// Loads and converts arbitrary text: what loads can be compiled, decided by, and written down and
@@ -67,7 +67,7 @@ fn all_given() -> ConvertOptions {
         cluster_blocks: vec!["10.0.0.0/8".to_owned()],
         host_blocks: vec!["192.0.2.1".to_owned()],
         named_ports: [("http".to_owned(), NamedPort::Tcp(8080))].into(),
-        no_trusted_proxies: true,
+        remote_ip: RemoteIp::Told,
         ..ConvertOptions::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Who somebody is: names of trust domains, accounts, addresses.
 
-use underseal_policy::{ConvertOptions, convert};
+use underseal_policy::model::Direction;
+use underseal_policy::{Connection, ConvertOptions, Matcher, RemoteIp, Verdict, convert};
 
 use crate::{ALLOW, converted, file, has, options, refused, refused_with};
 
@@ -67,17 +68,53 @@ fn remote_addresses_are_known_where_no_proxy_stands_in_front() {
         "ipBlocks: [10.1.2.3/8], remoteIpBlocks: ['::1']",
     );
     has(&refused(&text), "not supported: remoteIpBlocks");
+    for (remote_ip, key) in [
+        (RemoteIp::Peer, "source.ip"),
+        (RemoteIp::Told, "source.remoteIp"),
+    ] {
+        let options = ConvertOptions {
+            remote_ip,
+            ..options()
+        };
+        let converted = convert(&[file(&text)], &options).expect("converts");
+        let rule = &converted.policies[0].spec.rules[0];
+        assert_eq!(rule.from[0].source.ip_blocks, ["10.0.0.0/8"]);
+        assert_eq!(
+            (&*rule.when[0].key, &rule.when[0].values[..]),
+            (key, &["::1".to_owned()][..])
+        );
+    }
+}
+
+#[test]
+fn whom_trusted_proxies_tell_is_another_than_who_connects() {
+    let source = "source: { ipBlocks: [10.0.0.0/8], notRemoteIpBlocks: [198.51.100.9] }";
+    let remote = "when: [{ key: remote.ip, values: [198.51.100.0/24] }]";
+    let text = ALLOW.replace(
+        "source: { namespaces: [x] } }]",
+        &format!("{source} }}], {remote}"),
+    );
     let options = ConvertOptions {
-        no_trusted_proxies: true,
+        remote_ip: RemoteIp::Told,
         ..options()
     };
     let converted = convert(&[file(&text)], &options).expect("converts");
-    let rule = &converted.policies[0].spec.rules[0];
-    assert_eq!(rule.from[0].source.ip_blocks, ["10.0.0.0/8"]);
-    assert_eq!(
-        (&*rule.when[0].key, &rule.when[0].values[..]),
-        ("source.ip", &["::1".to_owned()][..])
-    );
+    let labels = [("io.kubernetes.pod.namespace".to_owned(), "shop".to_owned())].into();
+    let matcher = Matcher::new(&converted.policies, &labels, Direction::Ingress).expect("valid");
+    for (proxy, told, expected) in [
+        ("10.0.0.1", Some("198.51.100.7"), Verdict::Allow),
+        ("10.0.0.1", Some("198.51.100.9"), Verdict::Deny),
+        ("10.0.0.1", Some("203.0.113.1"), Verdict::Deny),
+        ("10.0.0.1", None, Verdict::Deny),
+        ("192.0.2.7", Some("198.51.100.7"), Verdict::Deny),
+    ] {
+        let ip = |text: &str| text.parse().expect("an address");
+        let mut connection = Connection::default();
+        connection.source.ip = Some(ip(proxy));
+        connection.remote_ip = told.map(ip);
+        let verdict = matcher.decide(&connection, None).verdict;
+        assert_eq!(verdict, expected, "{proxy} {told:?}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use underseal_http::{ReadOptions, Scratch, http1};
 use underseal_policy::model::Direction;
 use underseal_policy::{
     Claims, Connection, ConvertOptions, Document, Fact, Labels, Matcher, Outcome, Peer, PolicyFile,
-    Token, Transport, Verdict, examine,
+    RemoteIp, Token, Transport, Verdict, examine,
 };
 
 const NAMESPACE: &str = "given";
@@ -30,7 +30,7 @@ fn options() -> ConvertOptions {
         namespace: Some(NAMESPACE.to_owned()),
         trust_domain: Some("corp".to_owned()),
         trust_domain_aliases: vec!["old".to_owned()],
-        no_trusted_proxies: true,
+        remote_ip: RemoteIp::Peer,
         ..ConvertOptions::default()
     }
 }

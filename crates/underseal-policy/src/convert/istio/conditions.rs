@@ -10,9 +10,6 @@ use crate::load::Value;
 use crate::model::{Action, Condition};
 use crate::pattern::Pattern;
 
-/// Keys of Istio that are called otherwise here.
-const RENAMED: [(&str, &str); 1] = [("remote.ip", "source.ip")];
-
 impl Conversion<'_> {
     pub(super) fn istio_condition(
         &mut self,
@@ -29,8 +26,10 @@ impl Conversion<'_> {
                 .fault(value, "has neither `values` nor `notValues`");
         }
         let written = self.reader.text(&key_value);
-        let renamed = RENAMED.iter().find(|(there, _)| *there == written);
-        let called = renamed.map_or(&*written, |(_, here)| here);
+        let called = match &*written {
+            "remote.ip" => self.options.remote_ip.key().unwrap_or(&written),
+            written => written,
+        };
         let key = match self.check_key(&written).and_then(|()| Key::parse(called)) {
             Ok(key) => key,
             Err(message) => {
@@ -82,6 +81,7 @@ impl Conversion<'_> {
         let own = [
             "destination.principal",
             "request.query",
+            "source.remoteIp",
             "source.labels",
             "destination.labels",
         ];

@@ -59,7 +59,7 @@ impl Conversion<'_> {
             namespaces,
             not_namespaces,
             ip_blocks,
-            mut not_ip_blocks,
+            not_ip_blocks,
             remote_blocks,
             not_remote_blocks,
             accounts,
@@ -67,16 +67,11 @@ impl Conversion<'_> {
             domains,
             not_domains,
         ] = lists;
-        not_ip_blocks.extend(not_remote_blocks);
-        let remote_is_more = !ip_blocks.is_empty();
-        let (ip_blocks, more_blocks) = match remote_is_more {
-            true => (ip_blocks, remote_blocks),
-            false => (remote_blocks, Vec::new()),
-        };
+        let remote = self.options.remote_ip.key().unwrap_or_default();
         let more = [
             ("source.serviceAccount", accounts, not_accounts),
             ("source.trustDomain", domains, not_domains),
-            ("source.ip", more_blocks, Vec::new()),
+            (remote, remote_blocks, not_remote_blocks),
         ];
         let when = more.into_iter().map(|(key, values, not_values)| Condition {
             key: key.to_owned(),
@@ -142,10 +137,11 @@ impl Conversion<'_> {
     /// Whether `key` is not about an address that other proxies told, or that is whoever connects.
     pub(super) fn knows_remote(&self, key: &str) -> bool {
         let is_remote = key.contains("emoteIp") || key == "remote.ip";
-        !is_remote || self.options.no_trusted_proxies
+        !is_remote || self.options.remote_ip.key().is_some()
     }
 }
 
 /// What it takes to know the address behind a proxy.
 pub(super) const REMOTE: &str = "who is behind a proxy is not known; where none stands in front, \
-                                 give `--no-trusted-proxies`";
+                                 give `--no-trusted-proxies`, and where this proxy trusts the same \
+                                 ones, `--trusted-proxies`";

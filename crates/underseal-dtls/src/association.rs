@@ -376,6 +376,12 @@ impl Association {
         receive.end.map(|end| Err(end.into()))
     }
 
+    /// Keeps payloads for a reader that the handshake's library has opened.
+    #[cfg(feature = "boring")]
+    pub(crate) fn hold(&self, payloads: Vec<Vec<u8>>) {
+        self.receive().held.extend(payloads);
+    }
+
     /// The end that the peer has made of it, or that forgers have.
     #[cfg(all(feature = "openssl", feature = "tokio"))]
     pub(crate) fn ended(&self) -> Option<Error> {

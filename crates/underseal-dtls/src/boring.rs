@@ -10,6 +10,6 @@ mod handover;
 mod handshake;
 mod secrets;
 
-pub(crate) use handover::take_over;
+pub(crate) use handover::{take_over, take_over_read};
 pub(crate) use handshake::{Role, TICK, drive, stream};
 pub use secrets::{keep_secrets, prepare};

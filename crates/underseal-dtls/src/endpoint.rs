@@ -157,8 +157,8 @@ impl<S: Datagrams> Endpoint<S> {
             });
     }
 
-    /// Takes a datagram that was received before, and whose payloads somebody has: they open no more, and what else is
-    /// in it is done.
+    /// Takes a datagram that was received before, and whose payloads the handshake's library has opened: they open no more,
+    /// and what else is in it is done.
     #[cfg(feature = "boring")]
     pub(crate) fn was_read(&self, datagram: &mut [u8]) {
         let len = datagram.len();

@@ -2,15 +2,17 @@
 //! that it logged, and the datagrams that were seen. Its record numbers are encrypted, so that what was
 //! sent has to be opened, too.
 
+use std::ops::Range;
+
 use underseal_record::dtls::{
     Discard, EpochSecret, KeyUpdates, Opened, Opener, RecordNumber, ReplayWindow, Sealer,
-    has_unified_header, messages,
+    has_unified_header, message_parts, messages,
 };
 use underseal_record::{Algorithm, ContentType};
 use zeroize::Zeroizing;
 
 use crate::Error;
-use crate::handshake_io::Seen;
+use crate::handshake_io::{Arrived, Seen};
 use crate::parts::Engines;
 use crate::post_handshake::{Flight, Unsettled};
 use crate::refusal::Refusal;
@@ -45,11 +47,18 @@ pub(crate) struct HandedOver {
     pub(crate) engines: Engines,
     /// What the peer may lack.
     pub(crate) flight: Flight,
-    /// Datagrams that came before their time: for the association.
+    /// Datagrams whose records the library did not open: for the association.
     pub(crate) early: Vec<Vec<u8>>,
-    /// Datagrams that came when the handshake was over. Whoever read them from the library has their data; what else is in
-    /// them is for the association.
+    /// Datagrams whose records it did. Their data somebody has, or it is asked for the rest; what else is in them is for the
+    /// association.
     pub(crate) late: Vec<Vec<u8>>,
+}
+
+/// Who may have received data through the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    Nobody,
+    Caller,
 }
 
 /// Takes a handshake apart in which this side `is_server` or not. The caller has dropped it: nobody else may seal in
@@ -60,12 +69,15 @@ pub(crate) fn take_apart(
     peers: &Secrets,
     is_server: bool,
     seen: &Seen,
+    reader: Reader,
 ) -> Result<HandedOver, Error> {
-    if !seen.has_all_sent() {
+    // What was read and not kept cannot be marked, and might be received a second time.
+    let is_known = seen.has_all_received() || reader == Reader::Nobody;
+    if !seen.has_all_sent() || !is_known {
         return Err(Refusal::TooMuchReceived.into());
     }
     let sent = Sent::read(algorithm, own, seen)?;
-    let received = Received::read(algorithm, peers, seen, &sent)?;
+    let received = Received::read(algorithm, peers, seen)?;
     if !received.is_whole {
         return Err(Refusal::TooMuchReceived.into());
     }
@@ -78,15 +90,13 @@ pub(crate) fn take_apart(
         sent.next_message(),
         received.next_message,
     );
-    let flight = match is_server {
-        // A client's Finished says that it has the server's.
-        true => sent.flight(APPLICATION, None),
-        false => {
-            let mut keys = own.handshake(algorithm)?.keys();
-            keys.skip_to(sent.next_seq(HANDSHAKE))?;
-            sent.flight(HANDSHAKE, Some(Sealer::new(keys)))
-        }
+    let flight = sent.unacknowledged(algorithm, own, is_server)?;
+    let opened_from = match (reader, is_server) {
+        (Reader::Nobody, _) => seen.received.len(),
+        (Reader::Caller, true) => received.completed_by,
+        (Reader::Caller, false) => sent.completed_by(seen),
     };
+    let (early, late) = received.unopened(seen, opened_from);
     Ok(HandedOver {
         engines: Engines {
             sealer: Sealer::new(keys),
@@ -96,8 +106,8 @@ pub(crate) fn take_apart(
             flight: Vec::new(),
         },
         flight,
-        early: received.early,
-        late: received.late,
+        early,
+        late,
     })
 }
 
@@ -135,6 +145,17 @@ impl Sent {
         })
     }
 
+    /// The place of the datagram that a client has answered with its Finished: it had the end of the server's flight, and the
+    /// client opens data from then on.
+    fn completed_by(&self, seen: &Seen) -> usize {
+        let is_before = |arrived: &Arrived| match self.until_finished {
+            Some(until) => arrived.sent_before < until,
+            None => true,
+        };
+        let before = seen.received.iter().take_while(|one| is_before(one));
+        before.count().saturating_sub(1)
+    }
+
     /// The number behind the last one used in `epoch`.
     fn next_seq(&self, epoch: u16) -> u64 {
         let numbers = self.records.iter().map(|(number, ..)| number);
@@ -149,6 +170,22 @@ impl Sent {
             .map(|(_, number)| number.saturating_add(1))
             .max()
             .unwrap_or(0)
+    }
+
+    /// What the peer may lack: a client's last flight, a server's tickets.
+    fn unacknowledged(
+        &self,
+        algorithm: Algorithm,
+        own: &Secrets,
+        is_server: bool,
+    ) -> Result<Flight, Error> {
+        if is_server {
+            // A client's Finished says that it has the server's.
+            return Ok(self.flight(APPLICATION, None));
+        }
+        let mut keys = own.handshake(algorithm)?.keys();
+        keys.skip_to(self.next_seq(HANDSHAKE))?;
+        Ok(self.flight(HANDSHAKE, Some(Sealer::new(keys))))
     }
 
     /// Messages that were sent in `epoch`, for repeating them.
@@ -177,55 +214,101 @@ struct Received {
     /// Whether the message that ends the handshake is among it: what others have sent in the peer's name may have taken
     /// the place of earlier ones, of which nothing has to be known.
     is_whole: bool,
-    early: Vec<Vec<u8>>,
-    late: Vec<Vec<u8>>,
+    /// The place of the last datagram that had something new of the handshake. Where all is kept, a server has then opened
+    /// the whole flight, in whatever order it came, and opens data from then on.
+    completed_by: usize,
+    /// The places of datagrams with other records than those of the handshake.
+    others: Vec<usize>,
 }
 
 impl Received {
-    fn read(
-        algorithm: Algorithm,
-        peers: &Secrets,
-        seen: &Seen,
-        sent: &Sent,
-    ) -> Result<Self, Error> {
+    fn read(algorithm: Algorithm, peers: &Secrets, seen: &Seen) -> Result<Self, Error> {
         let keys = peers.handshake(algorithm)?.keys();
-        let mut opener = Opener::new(keys, ReplayWindow::default());
-        let (mut next_message, mut is_whole) = (0, false);
-        let (mut early, mut late) = (Vec::new(), Vec::new());
-        for arrived in &seen.received {
-            let datagram = &arrived.datagram;
-            // A side whose handshake is over receives no more of itself: somebody has read from it.
-            let until = sent.until_finished;
-            let is_over = is_whole && until.is_some_and(|until| arrived.sent_before >= until);
-            let mut is_early = false;
-            each_record(&mut opener, datagram, |outcome, body| {
-                match outcome {
-                    Ok(opened) if opened.content_type == ContentType::HANDSHAKE => {
-                        for (_, number) in messages(body) {
-                            next_message = next_message.max(number.saturating_add(1));
-                        }
-                        is_whole |= has_finished(body);
-                    }
-                    // No data of the handshake's epoch, and nothing that was not authentic.
-                    Ok(_) | Err(Discard::Replayed | Discard::Forged) => {}
-                    Err(_) => is_early = true,
-                }
-                Ok(())
-            })?;
-            match (is_early, is_over) {
-                (true, false) => early.push(datagram.clone()),
-                (true, true) => late.push(datagram.clone()),
-                (false, _) => {}
-            }
+        let mut received = Self {
+            opener: Opener::new(keys, ReplayWindow::default()),
+            next_message: 0,
+            is_whole: false,
+            completed_by: 0,
+            others: Vec::new(),
+        };
+        let mut coverage = Coverage::default();
+        for (place, arrived) in seen.received.iter().enumerate() {
+            received.read_datagram(place, &arrived.datagram, &mut coverage)?;
         }
-        opener.advance(peers.application(algorithm)?.keys())?;
-        Ok(Self {
-            opener,
-            next_message,
-            is_whole,
-            early,
-            late,
-        })
+        let keys = peers.application(algorithm)?.keys();
+        received.opener.advance(keys)?;
+        Ok(received)
+    }
+
+    fn read_datagram(
+        &mut self,
+        place: usize,
+        datagram: &[u8],
+        coverage: &mut Coverage,
+    ) -> Result<(), Refusal> {
+        let (mut is_new, mut has_others) = (false, false);
+        each_record(&mut self.opener, datagram, |outcome, body| {
+            match outcome {
+                Ok(opened) if opened.content_type == ContentType::HANDSHAKE => {
+                    for (number, bytes) in message_parts(body) {
+                        self.next_message = self.next_message.max(number.saturating_add(1));
+                        is_new |= coverage.add(number, bytes);
+                    }
+                    self.is_whole |= has_finished(body);
+                }
+                // No data of the handshake's epoch, and nothing that was not authentic.
+                Ok(_) | Err(Discard::Replayed | Discard::Forged) => {}
+                Err(_) => has_others = true,
+            }
+            Ok(())
+        })?;
+        if is_new {
+            self.completed_by = place;
+        }
+        if has_others {
+            self.others.push(place);
+        }
+        Ok(())
+    }
+
+    /// The datagrams with other records, those before the place `opened_from` and the others.
+    fn unopened(&self, seen: &Seen, opened_from: usize) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let others = |wanted: &dyn Fn(usize) -> bool| {
+            let places = self.others.iter().filter(|place| wanted(**place));
+            places
+                .map(|place| seen.received[*place].datagram.clone())
+                .collect()
+        };
+        let early = others(&|place| place < opened_from);
+        (early, others(&|place| place >= opened_from))
+    }
+}
+
+/// Which parts of the messages of a handshake have come.
+#[derive(Default)]
+struct Coverage(Vec<(u16, Range<usize>)>);
+
+impl Coverage {
+    /// Whether `bytes` of the message have not all come before.
+    fn add(&mut self, message: u16, bytes: Range<usize>) -> bool {
+        // An empty message has a place, too.
+        let bytes = bytes.start..bytes.end.max(bytes.start + 1);
+        let mut known_until = bytes.start;
+        while known_until < bytes.end
+            && let Some(end) = self.known_at(message, known_until)
+        {
+            known_until = end;
+        }
+        let is_new = known_until < bytes.end;
+        self.0.push((message, bytes));
+        is_new
+    }
+
+    /// Until where what has come of the message goes on from `at`, if that has come.
+    fn known_at(&self, message: u16, at: usize) -> Option<usize> {
+        let known = self.0.iter();
+        let at_it = known.filter(|(number, known)| *number == message && known.contains(&at));
+        at_it.map(|(_, known)| known.end).max()
     }
 }
 

@@ -84,7 +84,7 @@ impl<S: Datagrams> HandshakeIo<S> {
     }
 
     /// From now on nothing is read from the socket.
-    #[cfg(feature = "openssl")]
+    #[cfg(any(feature = "boring", feature = "openssl"))]
     pub(crate) fn stop_receiving(&mut self) {
         self.has_stopped = true;
     }
@@ -180,8 +180,8 @@ impl Seen {
 
     /// Whether everything was kept that was received, forged or not.
     #[cfg_attr(
-        not(feature = "openssl"),
-        expect(dead_code, reason = "only a hand-over of DTLS 1.2 asks")
+        not(any(feature = "boring", feature = "openssl", test)),
+        expect(dead_code, reason = "only a hand-over asks")
     )]
     pub(crate) fn has_all_received(&self) -> bool {
         !self.received_more

@@ -14,8 +14,8 @@ pub enum Refusal {
     /// Another handshake was made on top of the first, or the keys were updated.
     #[error("keys were changed after the handshake")]
     Renegotiated,
-    /// The library holds data that the application has not read, of OpenSSL's the rest of a payload: whole
-    /// ones are taken over.
+    /// The library holds the rest of a payload whose beginning the application has read: whole ones are taken
+    /// over.
     #[error("data was received that was not read")]
     UnreadData,
     /// More came or went during the handshake than is kept: which records that were is not known.

@@ -49,7 +49,7 @@ pub use discard::Discard;
 pub use key_update::{ACK_LEN, Handled, KEY_UPDATE_LEN, KeyUpdates, acknowledged_numbers};
 pub use keys::EpochKeys;
 pub use master_secret::{KeyPair, MasterSecret};
-pub use message::messages;
+pub use message::{message_parts, messages};
 pub use number::{RecordNumber, protected_version, record_numbers, shift_plaintext_numbers};
 pub use open::{Opened, Opener, Taken};
 pub use seal::Sealer;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use boring::ssl::{Ssl, SslStream};
 
 use super::DtlsSocket;
-use crate::boring::{Role, TICK, drive, stream, take_over};
+use crate::boring::{Role, TICK, drive, stream, take_over, take_over_read};
 use crate::{Error, HandshakeIo};
 
 impl DtlsSocket {
@@ -31,17 +31,17 @@ impl DtlsSocket {
         Self::boring_handshake(ssl, socket, timeout, Role::Server)
     }
 
-    /// Takes over a handshake that the caller made, with DTLS 1.3, before it read or wrote application data.
-    /// It was [prepared](crate::boring::prepare) before it began. The handshake object is gone afterwards, so that
-    /// nobody but the socket seals in its epochs. What the peer may lack of the handshake is repeated until it
-    /// is acknowledged, while somebody sends or receives.
+    /// Takes over a handshake that the caller made, with DTLS 1.3. It was [prepared](crate::boring::prepare) before it
+    /// began. The handshake object is gone afterwards, so that nobody but the socket seals in its epochs. Data that
+    /// came before the handshake was over, or that nobody has read from the object, is what the socket receives first.
+    /// What the peer may lack of the handshake is repeated until it is acknowledged, while somebody sends or receives.
     ///
     /// # Errors
     ///
     /// [`Error::Handover`] says what is in the way. The handshake is lost then.
     pub fn from_boring(stream: SslStream<HandshakeIo<UdpSocket>>) -> Result<Self, Error> {
         Ok(Self {
-            endpoint: take_over(stream)?,
+            endpoint: take_over_read(stream)?,
         })
     }
 
@@ -62,6 +62,8 @@ impl DtlsSocket {
         }
         let socket = stream.get_ref().socket();
         socket.set_read_timeout(read_timeout)?;
-        Self::from_boring(stream)
+        Ok(Self {
+            endpoint: take_over(stream)?,
+        })
     }
 }

@@ -8,16 +8,52 @@ use crate::association::Association;
 use crate::counters::Tally;
 use crate::datagrams::Datagrams;
 use crate::endpoint::Endpoint;
-use crate::handover13::{HandedOver, take_apart};
+use crate::handover13::{HandedOver, Reader, take_apart};
 use crate::{ConnectionIds, Error, HandshakeIo, Refusal};
 
-/// Takes the handshake apart, or says why it cannot be taken over.
+/// Most bytes of the plaintext of a record.
+const MAX_PLAINTEXT: usize = 1 << 14;
+
+/// Takes a handshake apart that nobody has read from, or says why it cannot be taken over.
 pub(crate) fn take_over<S: Datagrams>(
+    stream: SslStream<HandshakeIo<S>>,
+) -> Result<Endpoint<S>, Error> {
+    let algorithm = check(stream.ssl())?;
+    let (socket, handed_over) = take_over_with(stream, algorithm, Reader::Nobody)?;
+    Ok(go_on(socket, handed_over, Vec::new()))
+}
+
+/// As [`take_over`], of a handshake that its caller may have read from.
+pub(crate) fn take_over_read<S: Datagrams>(
     mut stream: SslStream<HandshakeIo<S>>,
 ) -> Result<Endpoint<S>, Error> {
+    let algorithm = check(stream.ssl())?;
+    // Whoever has the beginning of a payload would miss the rest.
+    if stream.ssl().pending() > 0 {
+        return Err(Refusal::UnreadData.into());
+    }
+    let unread = drain(&mut stream);
+    let (socket, handed_over) = take_over_with(stream, algorithm, Reader::Caller)?;
+    Ok(go_on(socket, handed_over, unread))
+}
+
+/// All that BoringSSL has of the last datagram and nobody has read, without what the socket has.
+fn drain<S: Datagrams>(stream: &mut SslStream<HandshakeIo<S>>) -> Vec<Vec<u8>> {
+    stream.get_mut().stop_receiving();
+    let (mut unread, mut buffer) = (Vec::new(), vec![0; MAX_PLAINTEXT]);
+    while let Ok(len) = stream.ssl_read(&mut buffer) {
+        unread.push(buffer[..len].to_vec());
+    }
+    unread
+}
+
+fn take_over_with<S: Datagrams>(
+    mut stream: SslStream<HandshakeIo<S>>,
+    algorithm: Algorithm,
+    reader: Reader,
+) -> Result<(S, HandedOver), Error> {
     let seen = stream.get_mut().take_seen();
     let ssl = stream.ssl();
-    let algorithm = check(ssl)?;
     let (is_server, logged) = (ssl.is_server(), take_secrets(ssl));
     let logged = logged.ok_or(Refusal::NoSecrets)?;
     let socket = stream.get_ref().share();
@@ -26,12 +62,13 @@ pub(crate) fn take_over<S: Datagrams>(
         true => (&logged.server, &logged.client),
         false => (&logged.client, &logged.server),
     };
-    let handed_over = take_apart(algorithm, own, peers, is_server, &seen)?;
+    let handed_over = take_apart(algorithm, own, peers, is_server, &seen, reader)?;
     let socket = Arc::into_inner(socket).expect("the stream was its only other owner");
-    Ok(go_on(socket, handed_over))
+    Ok((socket, handed_over))
 }
 
-fn go_on<S: Datagrams>(socket: S, handed_over: HandedOver) -> Endpoint<S> {
+/// The association of a handshake; `unread` was opened by BoringSSL, and nobody has it.
+fn go_on<S: Datagrams>(socket: S, handed_over: HandedOver, unread: Vec<Vec<u8>>) -> Endpoint<S> {
     let HandedOver {
         engines,
         flight,
@@ -48,6 +85,7 @@ fn go_on<S: Datagrams>(socket: S, handed_over: HandedOver) -> Endpoint<S> {
     for mut datagram in late {
         endpoint.was_read(&mut datagram);
     }
+    endpoint.association().hold(unread);
     endpoint
 }
 
@@ -57,9 +95,6 @@ fn check(ssl: &SslRef) -> Result<Algorithm, Refusal> {
     }
     if ssl.version2() != Some(SslVersion::DTLS1_3) {
         return Err(Refusal::Version(ssl.version_str().to_owned()));
-    }
-    if ssl.pending() > 0 {
-        return Err(Refusal::UnreadData);
     }
     let cipher = ssl.current_cipher().ok_or(Refusal::NotFinished)?;
     match cipher.standard_name() {

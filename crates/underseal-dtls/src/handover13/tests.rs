@@ -63,8 +63,15 @@ fn client_seen() -> Seen {
 }
 
 fn client() -> HandedOver {
-    take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &client_seen())
-        .expect("everything is there")
+    client_apart(&client_seen(), Reader::Caller).expect("everything is there")
+}
+
+fn client_apart(seen: &Seen, reader: Reader) -> Result<HandedOver, Error> {
+    take_apart(ALGORITHM, &secrets(0), &secrets(1), false, seen, reader)
+}
+
+fn server_apart(seen: &Seen, reader: Reader) -> Result<HandedOver, Error> {
+    take_apart(ALGORITHM, &secrets(1), &secrets(0), true, seen, reader)
 }
 
 /// What a server has seen: its own flight, the client's Finished, and two tickets of its own.
@@ -128,7 +135,7 @@ fn a_client_repeats_its_finished_under_the_handshakes_key_and_new_numbers() {
 
 #[test]
 fn a_server_repeats_its_tickets_and_not_what_the_clients_finished_has_acknowledged() {
-    let handed_over = take_apart(ALGORITHM, &secrets(1), &secrets(0), true, &server_seen());
+    let handed_over = server_apart(&server_seen(), Reader::Caller);
     let repeated = repeated(handed_over.expect("everything is there"), 1);
     let number = |seq| RecordNumber {
         epoch: APPLICATION,
@@ -184,33 +191,35 @@ fn what_the_handshake_opened_is_not_opened_again() {
     }
 }
 
-/// Data that came when this side had not sent its Finished was read by nobody; data that came later was.
+/// Data that came before the end of the server's flight was opened by nobody; data that came later was.
 #[test]
 fn what_came_before_its_time_is_kept_and_what_came_later_was_read() {
     let mut server = Sealer::new(keys(1, APPLICATION));
     let mut data = |text: &[u8]| sealed(&mut server, ContentType::APPLICATION_DATA, text);
-    let (early, late) = (data(b"early"), data(b"late"));
+    let (early, behind, late) = (data(b"early"), data(b"behind"), data(b"late"));
     let (mut seen, handshake) = (Seen::default(), client_seen());
-    let received = handshake.received.iter();
-    received.for_each(|one| seen.received(&one.datagram));
     seen.received(&early);
+    let flight = [&handshake.received[0].datagram[..], &behind].concat();
+    seen.received(&flight);
     handshake.sent.iter().for_each(|one| seen.sent(one));
     seen.received(&late);
-    let handed_over = take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &seen);
-    let handed_over = handed_over.expect("everything is there");
-    assert_eq!(handed_over.early, [early]);
-    assert_eq!(handed_over.late, [late]);
+    let handed_over = client_apart(&seen, Reader::Caller).expect("everything is there");
+    assert_eq!(handed_over.early, std::slice::from_ref(&early));
+    assert_eq!(handed_over.late, [flight.clone(), late.clone()]);
+    let handed_over = client_apart(&seen, Reader::Nobody).expect("everything is there");
+    assert_eq!(handed_over.early, [early, flight, late]);
+    assert!(handed_over.late.is_empty());
 }
 
 /// A server's handshake is over with the datagram that has the client's Finished, where data may stand behind it.
 #[test]
-fn data_with_a_clients_finished_is_kept_and_what_came_behind_it_was_read() {
+fn what_stands_behind_a_clients_finished_was_opened() {
     let mut client = Sealer::new(keys(0, HANDSHAKE));
     let finished = message(FINISHED, 1);
     let mut with_finished = sealed(&mut client, ContentType::HANDSHAKE, &finished);
     let mut client = Sealer::new(keys(0, APPLICATION));
     let mut data = |text: &[u8]| sealed(&mut client, ContentType::APPLICATION_DATA, text);
-    with_finished.extend(data(b"early"));
+    with_finished.extend(data(b"behind"));
     let late = data(b"late");
     let mut server = Sealer::new(keys(1, HANDSHAKE));
     let mut seen = Seen::default();
@@ -218,9 +227,45 @@ fn data_with_a_clients_finished_is_kept_and_what_came_behind_it_was_read() {
     seen.sent(&sealed(&mut server, ContentType::HANDSHAKE, &finished));
     seen.received(&with_finished);
     seen.received(&late);
-    let handed_over = take_apart(ALGORITHM, &secrets(1), &secrets(0), true, &seen);
-    let handed_over = handed_over.expect("everything is there");
-    assert_eq!(handed_over.early, [with_finished]);
+    let handed_over = server_apart(&seen, Reader::Caller).expect("everything is there");
+    assert!(handed_over.early.is_empty());
+    assert_eq!(handed_over.late, [with_finished.clone(), late.clone()]);
+    let handed_over = server_apart(&seen, Reader::Nobody).expect("everything is there");
+    assert_eq!(handed_over.early, [with_finished, late]);
+}
+
+/// A part of a message of eight bytes.
+fn part(message_type: u8, seq: u8, bytes: Range<u8>) -> Vec<u8> {
+    let mut part = vec![message_type, 0, 0, 8, 0, seq, 0, 0, bytes.start];
+    part.extend([0, 0, bytes.end - bytes.start]);
+    part.extend(bytes);
+    part
+}
+
+/// The end of the client's flight may overtake its beginning, whose repetition may be cut in other places.
+#[test]
+fn what_came_before_the_whole_of_a_clients_flight_is_kept() {
+    const CERTIFICATE: u8 = 11;
+    let mut client = Sealer::new(keys(0, HANDSHAKE));
+    let mut handshake = |body: &[u8]| sealed(&mut client, ContentType::HANDSHAKE, body);
+    let mut sealer = Sealer::new(keys(0, APPLICATION));
+    let mut data = |text: &[u8]| sealed(&mut sealer, ContentType::APPLICATION_DATA, text);
+    let (early, overtaken, late) = (data(b"early"), data(b"overtaken"), data(b"late"));
+    let mut seen = Seen::default();
+    for datagram in [
+        handshake(&message(FINISHED, 2)),
+        early.clone(),
+        handshake(&part(CERTIFICATE, 1, 0..3)),
+        handshake(&part(CERTIFICATE, 1, 6..8)),
+        overtaken.clone(),
+        handshake(&part(CERTIFICATE, 1, 2..7)),
+        late.clone(),
+        handshake(&part(CERTIFICATE, 1, 1..8)),
+    ] {
+        seen.received(&datagram);
+    }
+    let handed_over = server_apart(&seen, Reader::Caller).expect("everything is there");
+    assert_eq!(handed_over.early, [early, overtaken]);
     assert_eq!(handed_over.late, [late]);
 }
 
@@ -233,7 +278,7 @@ fn keys_that_were_updated_are_refused() {
     secret.update().expect("there is a next epoch");
     let data = ContentType::APPLICATION_DATA;
     seen.sent(&sealed(&mut Sealer::new(secret.keys()), data, b"later"));
-    let refused = take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &seen);
+    let refused = client_apart(&seen, Reader::Nobody);
     assert!(matches!(
         refused,
         Err(Error::Handover(Refusal::Renegotiated))
@@ -255,15 +300,30 @@ fn what_others_send_in_the_peers_name_refuses_no_handshake() {
     let received = handshake.received.iter();
     received.for_each(|one| seen.received(&one.datagram));
     handshake.sent.iter().for_each(|one| seen.sent(one));
-    let handed_over = take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &seen);
+    let handed_over = client_apart(&seen, Reader::Nobody);
     assert_eq!(repeated(handed_over.expect("it is there"), 0).len(), 1);
+}
+
+/// Whoever has read much has read what was not kept, and others can repeat it, the Finished included.
+#[test]
+fn a_finished_that_comes_again_makes_no_hand_over_of_what_was_not_kept() {
+    let mut seen = server_seen();
+    let finished = seen.received[0].datagram.clone();
+    add_garbage(&mut seen);
+    seen.received(&finished);
+    let refused = server_apart(&seen, Reader::Caller);
+    assert!(matches!(
+        refused,
+        Err(Error::Handover(Refusal::TooMuchReceived))
+    ));
+    server_apart(&seen, Reader::Nobody).expect("nobody has read anything");
 }
 
 #[test]
 fn a_handshake_whose_end_was_not_kept_is_refused() {
     let mut seen = client_seen();
     add_garbage(&mut seen);
-    let refused = take_apart(ALGORITHM, &secrets(0), &secrets(1), false, &seen);
+    let refused = client_apart(&seen, Reader::Nobody);
     assert!(matches!(
         refused,
         Err(Error::Handover(Refusal::TooMuchReceived))

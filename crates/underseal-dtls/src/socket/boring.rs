@@ -7,7 +7,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::DtlsSocket;
-use crate::boring::{Role, TICK, stream, take_over};
+use crate::boring::{Role, TICK, stream, take_over, take_over_read};
 use crate::{Error, HandshakeIo};
 
 impl DtlsSocket {
@@ -44,7 +44,7 @@ impl DtlsSocket {
     ///
     /// The same.
     pub fn from_boring(stream: SslStream<HandshakeIo<UdpSocket>>) -> Result<Self, Error> {
-        Ok(Self::of(take_over(stream)?))
+        Ok(Self::of(take_over_read(stream)?))
     }
 
     async fn boring_handshake(
@@ -58,7 +58,7 @@ impl DtlsSocket {
             Ok(finished) => finished?,
             Err(_) => return Err(Error::HandshakeTimedOut),
         }
-        Self::from_boring(stream)
+        Ok(Self::of(take_over(stream)?))
     }
 }
 

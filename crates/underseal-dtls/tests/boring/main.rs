@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic, as tests do")]
 
 mod differential;
+mod early;
 mod handover;
 mod lost;
 mod native;

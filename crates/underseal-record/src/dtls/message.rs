@@ -1,5 +1,7 @@
 //! The header of a handshake message in a record: RFC 9147 section 5.2.
 
+use core::ops::Range;
+
 /// Bytes of a header.
 const HEADER_LEN: usize = 12;
 
@@ -18,11 +20,19 @@ pub(super) struct Fragment<'a> {
 /// The types and numbers of the handshake messages that the body of a record has fragments of, up to the first
 /// that is incomplete: what another library sent and received before a hand-over is followed with it.
 pub fn messages(body: &[u8]) -> impl Iterator<Item = (u8, u16)> + '_ {
-    let mut rest = body;
+    fragments(body).map(|fragment| (fragment.message_type, fragment.seq))
+}
+
+/// The numbers of the same messages, and which bytes of each the record has.
+pub fn message_parts(body: &[u8]) -> impl Iterator<Item = (u16, Range<usize>)> + '_ {
+    fragments(body).map(|fragment| (fragment.seq, fragment.offset..fragment.end()))
+}
+
+fn fragments(mut rest: &[u8]) -> impl Iterator<Item = Fragment<'_>> {
     core::iter::from_fn(move || {
         let (fragment, after) = Fragment::first(rest)?;
         rest = after;
-        Some((fragment.message_type, fragment.seq))
+        Some(fragment)
     })
 }
 

@@ -83,7 +83,7 @@ impl Header {
         if first & FIXED_BIT == 0 {
             return Err(NotProtected::FixedBit);
         }
-        let number_at = 1 + id_len;
+        let number_at = id_len.saturating_add(1);
         if datagram.len() <= number_at {
             return Err(NotProtected::Truncated);
         }
@@ -224,6 +224,34 @@ mod tests {
             let parsed = Header::parse(&datagram[..short], 0);
             assert_eq!(parsed, Err(NotProtected::Truncated), "{short} bytes");
         }
+    }
+
+    #[test]
+    fn connection_ids_of_any_length_are_passed_over() {
+        for len in [0, 1, 20] {
+            let id = vec![9; len];
+            let short = [&[0x40][..], &id, &[1, 2, 3, 4]].concat();
+            let header = Header::parse(&short, len).unwrap();
+            assert_eq!(
+                (header.destination, header.number_at),
+                (1..1 + len, 1 + len)
+            );
+            let end = &short[..1 + len];
+            assert_eq!(Header::parse(end, len), Err(NotProtected::Truncated));
+            let rest = [&[len as u8][..], &id, &[len as u8], &id, &[2, 1, 2]].concat();
+            let header = Header::parse(&long(0x20, 1, &rest), 8).unwrap();
+            assert_eq!(
+                (header.destination, header.number_at),
+                (6..6 + len, 8 + 2 * len)
+            );
+        }
+        // Either ID of a long header; and what no datagram is long enough for.
+        for (rest, len) in [(&[21; 60][..], 21), (&[0, 255, 0, 0], 255)] {
+            let parsed = Header::parse(&long(0x20, 1, rest), 8);
+            assert_eq!(parsed, Err(NotProtected::ConnectionIdTooLong(len)));
+        }
+        let short = Header::parse(&[0x40; 60], usize::MAX);
+        assert_eq!(short, Err(NotProtected::Truncated));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::no_rekey::can_rekey;
 use crate::splices::pipe;
 
 /// More than the sockets of both ends hold, by [`little_room`].
-const MUCH: usize = 2_000_000;
+pub(crate) const MUCH: usize = 2_000_000;
 
 /// A type that TLS does not use.
 const OTHER: u8 = 99;

@@ -314,6 +314,9 @@ macro_rules! of_tls13 {
                 as_many_key_updates_as_are_allowed_are_followed
                 a_storm_of_key_updates_ends_the_connection
             }
+            moving {
+                a_key_update_that_waits_moves_along_or_is_to_be_flushed
+            }
             lingering {
                 a_peer_that_updates_its_key_all_the_time_is_let_go
             }

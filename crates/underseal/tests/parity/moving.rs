@@ -5,12 +5,14 @@ use std::thread;
 
 use underseal::message::{Direction, Filter, Message, Peer, Verdict};
 use underseal::record::{AlertDescription, ContentType};
-use underseal::{Engine, Error, Parts, Refusal, blocking};
-use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
+use underseal::{Engine, Error, KeyUpdateRequest, Parts, Refusal, blocking};
+use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
 use crate::bad_records::{HEADERS, WAIT};
 use crate::case::Case;
 use crate::connect::{Client, Server, pattern, sockets};
+use crate::counts::{MUCH, little_room};
+use crate::no_rekey::can_rekey;
 
 pub(crate) fn again(stream: Server) -> Server {
     Server::from_parts(stream.into_parts().unwrap()).unwrap()
@@ -167,6 +169,47 @@ pub(crate) fn an_open_record_moves_along_or_is_to_be_flushed(case: Case) {
     stream.flush().unwrap();
     again(stream).shutdown().unwrap();
     assert_eq!(peer.receive_data(), (b"open".to_vec(), true));
+}
+
+/// The socket is full, and the peer has to be told of the next key before anything else.
+pub(crate) fn a_key_update_that_waits_moves_along_or_is_to_be_flushed(case: Case) {
+    if !can_rekey(case, &[underseal::Direction::Tx]) {
+        return;
+    }
+    let (mut stream, mut peer) = case.server();
+    little_room(stream.get_ref().0, peer.io());
+    stream.get_ref().0.set_nonblocking(true).unwrap();
+    let (data, mut taken) = (pattern(MUCH), 0);
+    while let Ok(n) = stream.write(&data[taken..]) {
+        taken += n;
+    }
+    stream.key_update(KeyUpdateRequest::NotRequested).unwrap();
+    stream.get_ref().0.set_nonblocking(false).unwrap();
+    let parts = match (stream.into_parts(), case.engines.tx) {
+        (Err(Error::Unsupported { .. }), Engine::Kernel) => return,
+        (parts, Engine::User) => parts.unwrap(),
+        _ => panic!("the kernel cannot seal it later"),
+    };
+    let mut stream = Server::from_parts(parts).unwrap();
+    let peer = thread::spawn(move || {
+        let (mut received, mut updates) = (Vec::new(), 0);
+        loop {
+            match peer.receive().unwrap() {
+                (APPLICATION_DATA, data) => received.extend(data),
+                (HANDSHAKE, message) if message == key_update(0) => {
+                    peer.update_rx();
+                    updates += 1;
+                }
+                (HANDSHAKE, _) => {}
+                (ALERT, _) => return (received, updates),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    stream.write_all(b"behind it").unwrap();
+    stream.shutdown().unwrap();
+    let expected = [&data[..taken], b"behind it"].concat();
+    assert!(peer.join().unwrap() == (expected, 1));
 }
 
 pub(crate) fn a_record_of_another_type_keeps_a_stream_together(case: Case) {

@@ -182,6 +182,8 @@ impl Known {
     /// Forgets everything, and gives back the connection with who watches it.
     fn clear(&mut self) -> Option<(Arc<Socket>, Watches)> {
         self.slot.kind.store(PLAIN, Ordering::Release);
+        // What a signal handler has closed is gone, if another file has come in its place.
+        self.slot.is_closing.store(false, Ordering::Release);
         self.slot.looked_at.store(0, Ordering::Relaxed);
         let entry = std::mem::take(&mut *self.entry);
         entry.socket.map(|socket| (socket, entry.watches))
@@ -233,6 +235,10 @@ pub(crate) fn find(fd: c_int) -> Option<Found> {
         _ => {}
     }
     let known = Known::of(slot);
+    // Where keys were refused while this waited for the guard, it never became a connection's.
+    if slot.kind.load(Ordering::Acquire) == PLAIN {
+        return None;
+    }
     if !known.is_intact(fd) {
         // Closed in a way that this library does not see, and perhaps another file's by now. Not in
         // a process that only borrows the memory: its descriptors are its own.
@@ -285,11 +291,18 @@ pub(crate) fn close_later(fd: c_int) -> bool {
 
 /// Closes what signal handlers have closed in the midst of a call.
 pub(crate) fn close_due() {
-    for (fd, slot) in slots() {
-        if slot.is_closing.swap(false, Ordering::AcqRel) {
-            Known::of(slot).end();
-            let _ = sys::close(fd);
+    let is_due = |slot: &Slot| slot.is_closing.load(Ordering::Acquire);
+    for (fd, slot) in slots().filter(|(_, slot)| is_due(slot)) {
+        let mut known = Known::of(slot);
+        if !is_due(slot) {
+            // Another thread has closed it, or put another file there.
+            continue;
         }
+        // While it is due nobody else closes it, and behind the guard nobody else replaces it.
+        let _ = sys::close(fd);
+        let before = known.clear();
+        drop(known);
+        leave(before);
     }
 }
 

@@ -87,6 +87,11 @@ unsafe extern "C-unwind" fn fclose(file: *mut libc::FILE) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     process::adopt();
+    if flags & libc::CLOSE_RANGE_UNSHARE as c_int != 0 && table::is_in_use() && !process::is_guest()
+    {
+        // One thread would have numbers of its own, and what is known is of those of all threads.
+        return returned(Err(Errno::INVAL)) as c_int;
+    }
     if first > last || process::is_guest() {
         table::look_again();
         // SAFETY: the arguments are the program's; what is private is closed by exec too.
@@ -149,13 +154,31 @@ fn bounded(fd: c_uint) -> c_int {
 unsafe extern "C-unwind" fn closefrom(first: c_int) {
     let first = first.max(0);
     // SAFETY: the argument is the program's.
-    if unsafe { close_range(first as c_uint, c_uint::MAX, 0) } != 0 {
-        // Kernels before 5.9, and filters that do not know the call.
+    if unsafe { close_range(first as c_uint, c_uint::MAX, 0) } == 0 {
+        return;
+    }
+    // Kernels before 5.9, and filters that do not know the call.
+    if close_listed(first).is_err() {
+        // Nobody says which there are. If that is for want of a number, those that it may have are few.
         for fd in first..most_numbers() {
             // SAFETY: as above.
             let _ = unsafe { close(fd) };
         }
+        let _ = close_listed(first);
     }
+}
+
+/// Closes the numbers from `first` on that the process has: it may be allowed a thousand million, and have some
+/// above what it is allowed now.
+fn close_listed(first: c_int) -> std::io::Result<()> {
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    let entries = std::fs::read_dir("/proc/self/fd")?;
+    let numbers: Vec<c_int> = entries.filter_map(|entry| number(entry.ok()?)).collect();
+    for fd in numbers.into_iter().filter(|fd| *fd >= first) {
+        // SAFETY: the program has asked for it.
+        let _ = unsafe { close(fd) };
+    }
+    Ok(())
 }
 
 /// How many numbers the process may have.

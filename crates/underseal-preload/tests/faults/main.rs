@@ -234,6 +234,12 @@ fn a_signal_handler_that_interrupts_the_library_can_close_connections() {
 }
 
 #[test]
+fn numbers_above_the_limit_are_closed_where_a_filter_forbids_close_range() {
+    let (wire, _) = Case::of("closefrom", "").end();
+    assert_eq!(text(&wire), "firstlast");
+}
+
+#[test]
 fn thousands_of_connections_seal_each_for_itself_and_leave_nothing_behind() {
     const MOST: u64 = 10_000;
     let mut limit = getrlimit(Resource::Nofile);

@@ -222,12 +222,12 @@ static int in_an_empty_root(int port, const char *place) {
     return fd;
 }
 
-// From here on no thread can be made.
-static void forbid_threads(void) {
+// From here on neither call can be made.
+static void forbid(int one, int other) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, one, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, other, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -238,7 +238,7 @@ static void forbid_threads(void) {
 
 // What is held where there are threads goes out at once where there are none.
 static void without_threads(int fd) {
-    forbid_threads();
+    forbid(SYS_clone, SYS_clone3);
     int file = memfd_create("file", 0);
     say(file, "file");
     for (int i = 0; i < 3; i++) {
@@ -251,6 +251,20 @@ static void without_threads(int fd) {
         expect(send(fd, "open", 4, MSG_MORE) == 4, "what more follows");
     }
     tell("waits");
+}
+
+// Where a filter forbids close_range, numbers are closed one by one: also those above the limit, and in no more
+// steps than there are numbers.
+static void close_under_a_filter(int fd) {
+    struct rlimit low;
+    expect(getrlimit(RLIMIT_NOFILE, &low) == 0, "getrlimit");
+    int high = low.rlim_cur - 1;
+    expect(dup2(0, high) == high, "a high number");
+    low.rlim_cur = fd + 64;
+    expect(setrlimit(RLIMIT_NOFILE, &low) == 0, "setrlimit");
+    forbid(SYS_close_range, SYS_close_range);
+    closefrom(fd + 1);
+    expect(fcntl(high, F_GETFD) == -1 && errno == EBADF, "it is closed");
 }
 
 // From here on no memory can be had, but what there is. Returns what gives it back.
@@ -651,6 +665,8 @@ int main(int argc, char **argv) {
         return 0;
     } else if (!strcmp(fault, "closed-by-a-handler")) {
         closed_by_a_handler(fd, atoi(argv[3]));
+    } else if (!strcmp(fault, "closefrom")) {
+        close_under_a_filter(fd);
     } else if (!strcmp(fault, "killed")) {
         talk_for_ever(fd);
     } else if (!strcmp(fault, "shrinks")) {

@@ -350,6 +350,7 @@ static void number_that_stays(int fd) {
     expect(fcntl(fd, F_DUPFD, past) == -1 && errno == EINVAL, "F_DUPFD past the limit");
     expect(fcntl(fd, F_DUPFD_CLOEXEC, past) == -1 && errno == EINVAL, "F_DUPFD past the limit");
     expect(close_range(3, ~0U, 0x40000000) == -1 && errno == EINVAL, "close_range with another flag");
+    expect(close_range(3, ~0U, CLOSE_RANGE_UNSHARE) == -1 && errno == EINVAL, "numbers of one thread");
     say(fd, "ed");
     int other = dup(fd);
     struct rlimit low = {other + 1, limit.rlim_max};

@@ -64,7 +64,14 @@ pub(crate) fn check() -> Result<()> {
         shell::run(test)?;
     }
     // AES-128-CCM, which no other build of the tests has.
-    let mut test = test::cargo_test(&["--package", "underseal-record", "--features", "ccm"]);
+    let packages = [
+        "--package",
+        "underseal-record",
+        "--package",
+        "underseal-quic",
+    ];
+    let mut test = test::cargo_test(&packages);
+    test.args(["--features", "underseal-record/ccm,underseal-quic/ccm"]);
     test.args(["--lib", "--test", "quic"]);
     shell::run(test)?;
     for (features, library) in LEFT_OUT {

@@ -14,3 +14,19 @@ pub(crate) fn algorithm(suite: CipherSuite) -> Option<Algorithm> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "ccm", any(feature = "ring", feature = "aws-lc-rs")))]
+mod tests {
+    use rustls::quic::Algorithm as _;
+
+    use super::*;
+    use crate::keys::Packets;
+
+    #[test]
+    fn packets_of_a_suite_with_aes_128_ccm_are_ours() {
+        let algorithm = algorithm(CipherSuite::TLS13_AES_128_CCM_SHA256);
+        assert_eq!(algorithm, Some(Algorithm::Aes128Ccm));
+        assert_eq!(Packets(Algorithm::Aes128Ccm).aead_key_len(), 16);
+    }
+}

@@ -40,7 +40,7 @@ pub(super) fn written(name: &str) -> Result<Option<PathBuf>, Failure> {
         .and_then(|file| match is_loadable(&file) {
             true => Ok(Some(file)),
             false => Err(io::Error::other(
-                "the dynamic linker takes no colons and blanks",
+                "the dynamic linker takes no colons, blanks and dollar signs",
             )),
         })
         .map_err(|error| {

@@ -48,8 +48,30 @@ pub(crate) fn find() -> Result<PathBuf, Failure> {
     })
 }
 
-/// The dynamic linker takes a list with colons and blanks between its paths.
+/// The dynamic linker takes a list with colons and blanks between its paths, and puts other text where a dollar sign
+/// stands (`$ORIGIN`).
 pub(super) fn is_loadable(library: &Path) -> bool {
     let text = library.to_str().unwrap_or(" ");
-    library.is_absolute() && library.is_file() && !text.contains([':', ' '])
+    library.is_absolute() && library.is_file() && !text.contains([':', ' ', '$'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_the_dynamic_linker_would_read_as_another_is_none() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (name, is_good) in [
+            ("good.so", true),
+            ("a b.so", false),
+            ("a:b.so", false),
+            ("$LIB.so", false),
+        ] {
+            let path = directory.path().join(name);
+            std::fs::write(&path, "").expect("a file");
+            assert_eq!(is_loadable(&path), is_good, "{name}");
+        }
+        assert!(!is_loadable(Path::new("good.so")), "a relative one");
+    }
 }

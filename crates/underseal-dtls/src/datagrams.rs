@@ -53,9 +53,23 @@ fn is_readable_by(socket: &UdpSocket, due: Instant) -> io::Result<bool> {
     }
 }
 
+/// Makes a call that sends, and waits as long as the socket is full.
+#[cfg(all(feature = "openssl", feature = "tokio"))]
+pub(crate) fn send_patiently(
+    socket: impl AsFd,
+    mut send: impl FnMut() -> rustix::io::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        match send() {
+            Err(Errno::AGAIN) => wait_writable(&socket)?,
+            sent => return Ok(sent?),
+        }
+    }
+}
+
 /// Waits until a socket that is full takes datagrams again.
 #[cfg(all(feature = "openssl", feature = "tokio"))]
-pub(crate) fn wait_writable(socket: impl AsFd) -> io::Result<()> {
+fn wait_writable(socket: impl AsFd) -> io::Result<()> {
     let mut polled = [PollFd::new(&socket, PollFlags::OUT)];
     match poll(&mut polled, None) {
         // Whoever waits tries again, and is told then.
@@ -254,20 +268,45 @@ pub(crate) mod scripted {
 #[cfg(all(feature = "openssl", feature = "tokio"))]
 mod tests {
     use std::os::unix::net::UnixDatagram;
+    use std::sync::mpsc;
     use std::thread;
+    use std::time::Duration;
+
+    use rustix::net::{SendFlags, send};
 
     use super::*;
 
     #[test]
-    fn whoever_waits_for_a_full_socket_goes_on_when_it_has_room() {
+    fn whoever_sends_through_a_full_socket_waits_until_it_has_room() {
         let (near, far) = UnixDatagram::pair().expect("there are descriptors");
         near.set_nonblocking(true).expect("it is a socket");
         while near.send(&[7; 1000]).is_ok() {}
+        let (tell, tries) = mpsc::channel();
         thread::scope(|scope| {
-            scope.spawn(|| while far.recv(&mut [0; 1000]).is_ok_and(|len| len > 1) {});
-            while near.send(b"x").is_err() {
-                wait_writable(&near).expect("the socket can be waited for");
-            }
+            let sending = scope.spawn(|| {
+                send_patiently(&near, || {
+                    tell.send(()).expect("the test counts");
+                    send(&near, b"x", SendFlags::empty())
+                })
+            });
+            tries.recv().expect("it is tried");
+            // Long enough for another try that would find it full.
+            thread::sleep(Duration::from_millis(50));
+            let early = tries.try_recv();
+            while far.recv(&mut [0; 1000]).is_ok_and(|len| len > 1) {}
+            assert!(early.is_err());
+            let sent = sending.join().expect("it has not panicked");
+            assert_eq!(sent.expect("the socket can be waited for"), 1);
         });
+        assert_eq!(tries.try_iter().count(), 1);
+    }
+
+    #[test]
+    fn whoever_sends_patiently_is_told_of_errors() {
+        let (near, far) = UnixDatagram::pair().expect("there are descriptors");
+        drop(far);
+        let sent = send_patiently(&near, || send(&near, b"x", SendFlags::empty()));
+        let errno = sent.as_ref().err().and_then(Errno::from_io_error);
+        assert_eq!(errno, Some(Errno::CONNREFUSED));
     }
 }

@@ -199,12 +199,9 @@ impl DtlsPeer {
     fn transmit_patiently(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
         let segment = u16::try_from(segment).map_err(|_| Errno::MSGSIZE)?;
         let socket = &*self.0.socket;
-        loop {
-            match send_train_to(socket, sealed, segment, &self.path()) {
-                Err(Errno::AGAIN) => datagrams::wait_writable(socket)?,
-                sent => return Ok(sent?),
-            }
-        }
+        datagrams::send_patiently(socket, || {
+            send_train_to(socket, sealed, segment, &self.path())
+        })
     }
 
     /// Sends sealed datagrams of `segment` bytes, the last one with what is left.

@@ -10,8 +10,11 @@ use crate::{DtlsAcceptor, Error, Event, ListenerConfig};
 /// [`DtlsListener`](crate::DtlsListener) for programs without a runtime: one thread receives, any may send by
 /// [`DtlsPeer::blocking_send`](crate::DtlsPeer::blocking_send).
 ///
-/// It has a runtime of its own, which starts no thread and runs while this is called. It is not for tasks of another
-/// one, where waiting would stop them all.
+/// It has a runtime of its own, which starts no thread and runs while [`recv`](Self::recv) or
+/// [`recv_timeout`](Self::recv_timeout) is called. Those, and dropping it, panic in a task of another runtime, where
+/// tokio lets nobody wait; `spawn_blocking` has threads where it may be. A task that awaits
+/// [`DtlsPeer::send`](crate::DtlsPeer::send) while the socket is full goes on only while a thread receives, because this
+/// runtime alone learns that there is room: threads send by `blocking_send`, which asks the system itself.
 pub struct DtlsListener {
     listener: crate::DtlsListener,
     /// Declared after the listener, whose socket it watches.
@@ -58,6 +61,10 @@ impl DtlsListener {
     /// # Errors
     ///
     /// The same.
+    ///
+    /// # Panics
+    ///
+    /// In a task of a runtime of tokio.
     pub fn recv(&mut self, buffer: &mut [u8]) -> Result<Event, Error> {
         self.runtime.block_on(self.listener.recv(buffer))
     }
@@ -67,6 +74,10 @@ impl DtlsListener {
     /// # Errors
     ///
     /// The same.
+    ///
+    /// # Panics
+    ///
+    /// As [`recv`](Self::recv).
     pub fn recv_timeout(
         &mut self,
         buffer: &mut [u8],

@@ -61,25 +61,12 @@ pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: Soc
     let started = Instant::now();
     session.logged = log::describe(&session, None);
     let log = |seen: &Glimpse<'_>, answered: Answered| {
-        let mut line = worker.process.buffers.take();
-        let protocol = log::http1(answered.minor_version);
-        worker
-            .process
-            .clock
-            .with_now(|_, time| log::begin(&mut line, time, &session, protocol));
-        log::seen(&mut line, seen);
-        log::unjudged(&mut line);
-        let outcome = Outcome {
-            status: answered.status,
-            bytes_out: answered.length,
-            is_own: true,
-            duration: started.elapsed(),
-            error: answered.error,
-            ..Outcome::default()
-        };
-        worker
-            .process
-            .conclude(line, Some(metrics::Protocol::Http1), &outcome);
+        log_plain(
+            &worker,
+            (&session, started),
+            (seen, answered),
+            log::unjudged,
+        );
     };
     let date = || worker.process.clock.with_now(|date, _| date.to_owned());
     let patience = (&deadline, worker.process.timeouts().header);
@@ -302,25 +289,40 @@ async fn answer_in_plain(
 ) {
     let started = Instant::now();
     session.logged = log::describe(session, None);
-    let log = |seen: &Glimpse<'_>| {
-        let mut line = worker.process.buffers.take();
-        worker
-            .process
-            .clock
-            .with_now(|_, time| log::begin(&mut line, time, session, "http/1.1"));
-        log::seen(&mut line, seen);
-        log::refused(&mut line);
-        let outcome = Outcome {
-            status: Some(400),
-            duration: started.elapsed(),
+    let log = |seen: &Glimpse<'_>, answered: Answered| {
+        let answered = Answered {
             error: Some("plain-http"),
-            ..Outcome::default()
+            ..answered
         };
-        worker
-            .process
-            .conclude(line, Some(metrics::Protocol::Http1), &outcome);
+        log_plain(worker, (session, started), (seen, answered), log::refused);
     };
     plain_http::answer(deadline, tcp, log).await;
+}
+
+/// Logs a request that came without TLS and goes nowhere; `verdict` says what was decided.
+fn log_plain(
+    worker: &Worker,
+    (session, started): (&Session, Instant),
+    (seen, answered): (&Glimpse<'_>, Answered),
+    verdict: fn(&mut Vec<u8>),
+) {
+    let process = &worker.process;
+    let mut line = process.buffers.take();
+    let protocol = log::http1(seen.minor_version);
+    process
+        .clock
+        .with_now(|_, time| log::begin(&mut line, time, session, protocol));
+    log::seen(&mut line, seen);
+    verdict(&mut line);
+    let outcome = Outcome {
+        status: answered.status,
+        bytes_out: answered.length,
+        is_own: true,
+        duration: started.elapsed(),
+        error: answered.error,
+        ..Outcome::default()
+    };
+    process.conclude(line, Some(metrics::Protocol::Http1), &outcome);
 }
 
 #[cfg(test)]

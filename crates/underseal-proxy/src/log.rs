@@ -56,6 +56,7 @@ pub(crate) fn asked(line: &mut Vec<u8>, method: &[u8], path: &[u8], host: &[u8])
         method: Some(method),
         target: Some(path),
         host: Some(host),
+        ..Glimpse::default()
     };
     seen(line, &asked);
 }

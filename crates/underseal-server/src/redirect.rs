@@ -26,9 +26,7 @@ pub struct Answered {
     pub status: Option<u16>,
     /// Bytes of its body.
     pub length: u64,
-    /// What was asked by: the minor version of HTTP/1; `None` if that was not read.
-    pub minor_version: Option<u8>,
-    /// Why it leads nowhere, for the log.
+    /// Why it is an error, for the log.
     pub error: Option<&'static str>,
 }
 
@@ -37,7 +35,6 @@ struct Answer {
     status: u16,
     bytes: Vec<u8>,
     length: u64,
-    minor_version: Option<u8>,
     error: Option<&'static str>,
 }
 
@@ -47,7 +44,6 @@ impl Answered {
         Self {
             status: None,
             length: 0,
-            minor_version: None,
             error: Some(why),
         }
     }
@@ -88,7 +84,6 @@ pub async fn answer(
     let answered = Answered {
         status: is_sent.then_some(answer.status),
         length: if is_sent { answer.length } else { 0 },
-        minor_version: answer.minor_version,
         error: answer.error,
     };
     log(&http1::glimpse(&bytes), answered);
@@ -121,10 +116,7 @@ fn read(
 fn lead(head: &Head<'_>, port: u16, date: &str) -> Answer {
     let Some(location) = location(head, port) else {
         let refusal = Refusal::Target;
-        return Answer {
-            minor_version: Some(head.minor_version()),
-            ..refuse(refusal.status(), refusal.name(), date)
-        };
+        return refuse(refusal.status(), refusal.name(), date);
     };
     // Who speaks HTTP/1.0 need not know that methods can stay.
     let (status, reason) = match head.minor_version() {
@@ -132,10 +124,7 @@ fn lead(head: &Head<'_>, port: u16, date: &str) -> Answer {
         _ => (308, "Permanent Redirect"),
     };
     let with_body = head.request().method() != b"HEAD";
-    Answer {
-        minor_version: Some(head.minor_version()),
-        ..write((status, reason), Some(&location), with_body, date)
-    }
+    write((status, reason), Some(&location), with_body, date)
 }
 
 /// The same over TLS; `None` for CONNECT, of which there is none.
@@ -201,7 +190,6 @@ fn write(
         status,
         bytes,
         length: length as u64,
-        minor_version: None,
         error: None,
     }
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use super::log::{self, Outcome};
 use super::plain_http;
 use super::stream::TlsStream;
-use super::transfer::{self, Cut, Sender};
+use super::transfer::{self, Cut, Sender, Transferred};
 use super::worker::{Prepared, Worker};
 use underseal_http::origin::{Inbox, Refused};
 use underseal_server::access_log::line::{self, Client, Ending};
@@ -160,7 +160,8 @@ impl Connection {
             let mut prepared = match poll_fn(|cx| self.poll_request(cx)).await {
                 Ok(prepared) => prepared,
                 Err(NoRequest::Refused(refused)) => {
-                    self.worker.prepare(&self.session, Err(refused))
+                    let seen = self.inbox.glimpse();
+                    self.worker.prepare(&self.session, Err((refused, seen)))
                 }
                 Err(NoRequest::End(end)) => return end,
             };
@@ -256,29 +257,30 @@ impl Connection {
             stream: &mut self.stream,
             registration: &self.registration,
         };
-        let (bytes, cut) = transfer::send(&mut sender, &self.deadline, stall, out, reply).await;
-        self.log(prepared, bytes, cut.as_ref().err());
+        let transferred = transfer::send(&mut sender, &self.deadline, stall, out, reply).await;
+        self.log(prepared, &transferred);
         let reply = &prepared.reply;
         self.discard = reply.discard;
-        match cut {
-            Err(_) => Some(End::Abort),
-            Ok(()) if reply.keep_alive => None,
-            Ok(()) => Some(End::Close),
+        match transferred.cut {
+            Some(_) => Some(End::Abort),
+            None if reply.keep_alive => None,
+            None => Some(End::Close),
         }
     }
 
     /// Completes the log line, and gives the buffers back.
-    fn log(&self, prepared: &mut Prepared, bytes: u64, cut: Option<&Cut>) {
+    fn log(&self, prepared: &mut Prepared, transferred: &Transferred) {
+        let cut = transferred.cut.as_ref();
         if let Some(Cut::FileShrank) = cut {
             tracing::warn!("a file shrank while it was sent to {}", self.session.remote);
         }
         let why = cut.map(ToString::to_string);
         let outcome = Outcome {
             ending: Ending {
-                status: Some(prepared.reply.status),
+                status: transferred.has_begun.then_some(prepared.reply.status),
                 // Thrown away behind the answer.
                 bytes_in: prepared.reply.discard,
-                bytes_out: bytes,
+                bytes_out: transferred.bytes,
                 duration: prepared.started.elapsed(),
             },
             error: why.as_deref().or(prepared.reply.error),

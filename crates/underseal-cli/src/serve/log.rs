@@ -8,8 +8,6 @@ use underseal_server::access_log::line::{self, Ending};
 /// The part of a line that the request decides.
 #[derive(Default)]
 pub(crate) struct Asked<'a> {
-    /// `None` where its head could not be read.
-    pub(crate) minor_version: Option<u8>,
     pub(crate) seen: Glimpse<'a>,
     pub(crate) user_agent: Option<&'a [u8]>,
 }
@@ -18,10 +16,10 @@ impl<'a> Asked<'a> {
     /// What a request that was read asks for.
     pub(crate) fn by(request: &Request<'a>) -> Self {
         Self {
-            minor_version: Some(request.minor_version),
             seen: Glimpse {
                 method: Some(request.method.as_bytes()),
                 target: Some(request.target.as_bytes()),
+                minor_version: Some(request.minor_version),
                 host: request.host,
             },
             user_agent: request.user_agent,
@@ -48,7 +46,7 @@ pub(crate) fn begin(
     if log.is_off() {
         return;
     }
-    line::begin(line, time, described, line::http1(asked.minor_version));
+    line::begin(line, time, described, line::http1(asked.seen.minor_version));
     line::seen(line, &asked.seen);
     line::bytes(line, "user_agent", asked.user_agent);
 }

@@ -22,19 +22,9 @@ pub(crate) async fn answer(
     remote: SocketAddr,
 ) {
     let started = Instant::now();
-    let log = |seen: &Glimpse<'_>| {
+    let log = |seen: &Glimpse<'_>, answered: Answered| {
         tracing::info!("{remote}: {WHY}");
-        let asked = Asked {
-            seen: *seen,
-            ..Asked::default()
-        };
-        let ending = Ending {
-            status: Some(400),
-            duration: started.elapsed(),
-            ..Ending::default()
-        };
-        let error = Some(WHY);
-        worker.log_line(remote, &asked, &Outcome { ending, error });
+        log(worker, (remote, started), (seen, answered));
     };
     plain_http::answer(deadline, tcp, log).await;
 }
@@ -44,21 +34,28 @@ pub(crate) async fn redirect(worker: Rc<Worker>, tcp: TcpStream, remote: SocketA
     let deadline = worker.deadlines.add();
     let started = Instant::now();
     let log = |seen: &Glimpse<'_>, answered: Answered| {
-        let asked = Asked {
-            minor_version: answered.minor_version,
-            seen: *seen,
-            user_agent: None,
-        };
-        let ending = Ending {
-            status: answered.status,
-            bytes_in: 0,
-            bytes_out: answered.length,
-            duration: started.elapsed(),
-        };
-        let error = answered.error;
-        worker.log_line(remote, &asked, &Outcome { ending, error });
+        log(&worker, (remote, started), (seen, answered));
     };
     let date = || worker.clock.with_now(|date, _| date.to_owned());
     let patience = (&deadline, worker.timeouts.header);
     redirect::answer(patience, tcp, worker.port, date, log).await;
+}
+
+fn log(
+    worker: &Worker,
+    (remote, started): (SocketAddr, Instant),
+    (seen, answered): (&Glimpse<'_>, Answered),
+) {
+    let asked = Asked {
+        seen: *seen,
+        user_agent: None,
+    };
+    let ending = Ending {
+        status: answered.status,
+        bytes_in: 0,
+        bytes_out: answered.length,
+        duration: started.elapsed(),
+    };
+    let error = answered.error;
+    worker.log_line(remote, &asked, &Outcome { ending, error });
 }

@@ -86,9 +86,21 @@ impl Sender<'_> {
     }
 }
 
-/// Bytes of body that were sent, also by a call that failed or was given up.
+/// What came of an answer.
+pub(crate) struct Transferred {
+    /// Whether TLS took its head.
+    pub(crate) has_begun: bool,
+    /// Bytes of body that were sent.
+    pub(crate) bytes: u64,
+    /// Why the rest was not.
+    pub(crate) cut: Option<Cut>,
+}
+
+/// What was sent of it, also by a call that failed or was given up.
 #[derive(Default)]
 struct Sent {
+    has_begun: bool,
+    /// Bytes of body.
     before: u64,
     /// What of the file is being sent, and where it began.
     piece: Range<u64>,
@@ -111,35 +123,44 @@ impl Sent {
     }
 }
 
-/// Sends `out`, then the rest of `reply`. Gives the bytes of body that were sent: for a transfer
-/// that was cut, without those that `out` begins with.
+/// Sends `out`, then the rest of `reply`. The bytes of body of a transfer that was cut are without
+/// those in `out`.
 pub(crate) async fn send(
     sender: &mut Sender<'_>,
     deadline: &Deadline,
     stall: Duration,
     out: &[u8],
     reply: &Reply,
-) -> (u64, Result<(), Cut>) {
+) -> Transferred {
     let mut sent = Sent::default();
     let transferred = match &reply.rest {
-        Rest::Nothing => deadline.while_moving(stall, pin!(write(sender, out))).await,
+        Rest::Nothing => {
+            deadline
+                .while_moving(stall, pin!(write(sender, out, &mut sent)))
+                .await
+        }
         // Boxed so that connections which never send a large file do not carry its state.
         rest => {
             let mut transfer = Box::pin(transfer(sender, out, rest, &mut sent));
             deadline.while_moving(stall, transfer.as_mut()).await
         }
     };
-    let result = match transferred {
-        Ok(result) => result,
-        Err(Stop::TimedOut) => Err(Cut::Stalled),
-        Err(Stop::Closing | Stop::Ending) => Err(Cut::ServerEnded),
+    let cut = match transferred {
+        Ok(result) => result.err(),
+        Err(Stop::TimedOut) => Some(Cut::Stalled),
+        Err(Stop::Closing | Stop::Ending) => Some(Cut::ServerEnded),
     };
-    let inline = if result.is_ok() { reply.inline_body } else { 0 };
-    (sent.total() + inline, result)
+    let inline = if cut.is_none() { reply.inline_body } else { 0 };
+    Transferred {
+        has_begun: sent.has_begun,
+        bytes: sent.total() + inline,
+        cut,
+    }
 }
 
-async fn write(sender: &mut Sender<'_>, out: &[u8]) -> Result<(), Cut> {
+async fn write(sender: &mut Sender<'_>, out: &[u8], sent: &mut Sent) -> Result<(), Cut> {
     sender.write_all(out).await?;
+    sent.has_begun = true;
     Ok(sender.stream.flush().await?)
 }
 
@@ -150,6 +171,7 @@ async fn transfer(
     sent: &mut Sent,
 ) -> Result<(), Cut> {
     sender.write_all(out).await?;
+    sent.has_begun = true;
     match rest {
         Rest::Nothing => {}
         Rest::File { file, range } => sender.send_range(file, range, sent).await?,

@@ -21,6 +21,7 @@ use super::open_files::OpenFiles;
 use super::plain_http;
 use super::site::Site;
 use super::stream::TlsAcceptor;
+use underseal_http::http1::Glimpse;
 use underseal_http::origin::{Refused, Request};
 use underseal_server::access_log::line::{self, Client};
 use underseal_server::access_log::{AccessLog, Sink};
@@ -133,19 +134,25 @@ impl Worker {
     pub(crate) fn prepare(
         &self,
         session: &Session,
-        request: Result<&Request<'_>, Refused>,
+        request: Result<&Request<'_>, (Refused, Glimpse<'_>)>,
     ) -> Prepared {
         let started = Instant::now();
         let (mut out, mut line) = (self.buffers.take(), self.buffers.take());
         let reply = self.clock.with_now(|date, time| {
-            let asked = request.ok().map(Asked::by).unwrap_or_default();
+            let asked = match request {
+                Ok(request) => Asked::by(request),
+                Err((_, seen)) => Asked {
+                    seen,
+                    user_agent: None,
+                },
+            };
             log::begin(&self.log, &mut line, (time, &session.logged), &asked);
             match request {
                 Ok(request) => {
                     let may_persist = !self.deadlines.closing();
                     answer::answer(&self.files, date, may_persist, request, &mut out)
                 }
-                Err(refused) => answer::refuse(refused, date, &mut out),
+                Err((refused, _)) => answer::refuse(refused, date, &mut out),
             }
         });
         Prepared {

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::backend::Backend;
+use crate::client::reset;
 use crate::harness::{Proxy, Start};
 
 #[test]
@@ -352,13 +353,44 @@ fn a_request_behind_the_last_one_does_not_cost_an_answer_that_is_read_late() {
 #[test]
 fn plain_http_on_the_tls_port_is_told_so() {
     let proxy = Proxy::start(Backend::echo().address);
+    for (request, path, protocol) in [
+        (
+            "GET /plain HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/plain",
+            "http/1.1",
+        ),
+        ("GET /old HTTP/1.0\r\n\r\n", "/old", "http/1.0"),
+        (
+            "HEAD /head HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/head",
+            "http/1.1",
+        ),
+    ] {
+        let text = crate::redirect::ask(proxy.address, request);
+        assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
+        let (_, body) = text.split_once("\r\n\r\n").expect("a whole head");
+        assert_eq!(body.is_empty(), path == "/head", "{text}");
+        let line = proxy.logged_path(path);
+        assert_eq!(line["error"], "plain-http");
+        assert_eq!(
+            (&line["status"], &line["protocol"], &line["bytes_out"]),
+            (&400.into(), &protocol.into(), &body.len().into())
+        );
+    }
+}
+
+#[test]
+fn plain_http_whose_client_has_gone_is_not_said_to_be_answered() {
+    let proxy = Proxy::start(Backend::echo().address);
     let mut tcp = proxy.tcp();
-    tcp.write_all(b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n")
-        .expect("send");
-    let mut text = String::new();
-    tcp.read_to_string(&mut text).expect("an answer");
-    assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
-    assert_eq!(proxy.logged_path("/plain")["error"], "plain-http");
+    proxy.while_stopped(|| {
+        tcp.write_all(b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n")
+            .expect("send");
+        reset(tcp);
+    });
+    let line = proxy.logged_path("/plain");
+    assert!(line["status"].is_null(), "{line}");
+    assert_eq!(line["bytes_out"], 0);
 }
 
 #[test]

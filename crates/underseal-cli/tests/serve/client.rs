@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -28,6 +29,12 @@ pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
     tcp.set_write_timeout(Some(PATIENCE))
         .expect("set a timeout");
     tcp
+}
+
+/// Ends a connection by a reset.
+pub(crate) fn reset(tcp: TcpStream) {
+    let linger = socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
+    linger.expect("an option");
 }
 
 impl Client {

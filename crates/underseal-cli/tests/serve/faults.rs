@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
 
-use crate::client::tcp;
+use crate::client::{reset, tcp};
 use crate::harness::Server;
 
 const MIB: u64 = 1024 * 1024;
@@ -25,14 +25,40 @@ fn plain_http_is_answered_in_words() {
         "{answer}"
     );
     assert!(answer.contains("This is an HTTPS port"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a whole head");
     let line = server.logged(|line| line["status"] == 400);
     assert_eq!(
-        (&line["method"], &line["path"]),
-        (&"GET".into(), &"/x?y".into())
+        (&line["method"], &line["path"], &line["bytes_out"]),
+        (&"GET".into(), &"/x?y".into(), &body.len().into())
     );
     assert_eq!(line["error"], "plain HTTP on the HTTPS port");
     assert!(line["tls"].is_null());
     server.peer.wait_for("plain HTTP on the HTTPS port");
+}
+
+#[test]
+fn a_client_that_has_gone_is_not_said_to_be_answered() {
+    let server = Server::start();
+    server.write("f", "content");
+    let mut plain = tcp(server.address);
+    let mut client = server.client();
+    client.get("/f");
+    assert_eq!(client.response().status, 200);
+    server.while_stopped(|| {
+        plain
+            .write_all(b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n")
+            .expect("send");
+        reset(plain);
+        client.get("/f?gone");
+        reset(client.tcp().try_clone().expect("the same"));
+        drop(client);
+    });
+    for path in ["/plain", "/f?gone"] {
+        let line = server.logged(|line| line["path"] == path);
+        assert!(line["status"].is_null(), "{line}");
+        assert_eq!(line["bytes_out"], 0);
+        assert!(!line["error"].is_null(), "{line}");
+    }
 }
 
 #[test]
@@ -149,10 +175,8 @@ fn header_floods_are_refused() {
         assert_eq!(client.response().status, status, "{}", &head[..20]);
     }
     let line = server.logged(|line| line["status"] == 414);
-    assert!(
-        line["method"].is_null() && line["error"].is_string(),
-        "{line}"
-    );
+    assert_eq!(line["method"], "GET");
+    assert!(line["error"].is_string(), "{line}");
 }
 
 #[test]

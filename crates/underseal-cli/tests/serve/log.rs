@@ -46,6 +46,45 @@ fn a_line_says_who_asked_for_what_and_how_it_went() {
 }
 
 #[test]
+fn what_was_refused_is_logged_as_it_seems_to_stand_there() {
+    let server = Server::with(&["--header-timeout", "0.5"]);
+    let long = format!("/long{}", "x".repeat(9000));
+    for (head, status, path, protocol) in [
+        (
+            "GET /lengths HTTP/1.0\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            400,
+            "/lengths",
+            "http/1.0",
+        ),
+        (
+            "GET /hosts HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n",
+            400,
+            "/hosts",
+            "http/1.1",
+        ),
+        (
+            &format!("GET {long} HTTP/1.1\r\nHost: h\r\n\r\n"),
+            414,
+            &long[..2048],
+            "http/1.1",
+        ),
+        (
+            "GET /late HTTP/1.1\r\nHost: h\r\nX: ",
+            408,
+            "/late",
+            "http/1.1",
+        ),
+    ] {
+        assert_eq!(server.status(head), status);
+        let line = server.logged(|line| line["path"] == path);
+        assert_eq!(
+            (&line["method"], &line["host"], &line["protocol"]),
+            (&"GET".into(), &"h".into(), &protocol.into())
+        );
+    }
+}
+
+#[test]
 fn the_log_may_go_to_a_file_or_nowhere() {
     let log = tempfile::NamedTempFile::new().expect("a file");
     let server = Server::with(&["--access-log", log.path().to_str().expect("UTF-8")]);

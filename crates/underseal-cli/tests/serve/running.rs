@@ -71,6 +71,26 @@ impl Running {
         }
     }
 
+    /// Runs `act` while the process stands still, so that it finds all of what was done at once.
+    pub(crate) fn while_stopped(&self, act: impl FnOnce()) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.peer.id());
+        let stands_still = || {
+            let tasks = std::fs::read_dir(&tasks).expect("a process");
+            let mut stats = tasks.map(|task| task.expect("a thread").path().join("stat"));
+            stats.all(|stat| std::fs::read_to_string(stat).is_ok_and(|text| text.contains(") T ")))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !stands_still() {
+            assert!(Instant::now() < deadline, "it runs on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        act();
+        // The kernel hands over what was sent a little later where it has much to do.
+        std::thread::sleep(Duration::from_millis(500));
+        self.signal(Signal::CONT);
+    }
+
     /// Sends a signal to it.
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.peer.id()).expect("a process id");

@@ -8,6 +8,8 @@ pub struct Glimpse<'a> {
     pub method: Option<&'a [u8]>,
     /// The second.
     pub target: Option<&'a [u8]>,
+    /// Of HTTP/1, if the third says so.
+    pub minor_version: Option<u8>,
     /// The first Host.
     pub host: Option<&'a [u8]>,
 }
@@ -24,6 +26,11 @@ pub fn glimpse(bytes: &[u8]) -> Glimpse<'_> {
     let target = words
         .next()
         .filter(|word| method.is_some() && !word.is_empty());
+    let minor_version = match words.next() {
+        Some(b"HTTP/1.0") => Some(0),
+        Some(b"HTTP/1.1") => Some(1),
+        _ => None,
+    };
     let fields = lines.take_while(|line| !line.is_empty());
     let mut hosts = fields.filter_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
@@ -34,6 +41,7 @@ pub fn glimpse(bytes: &[u8]) -> Glimpse<'_> {
     Glimpse {
         method,
         target,
+        minor_version,
         host: hosts.next(),
     }
 }
@@ -56,6 +64,11 @@ mod tests {
             told("GET  / HTTP/1.1\nX: y\nhost : a \r\nHost: b\r\n\r\nHost: c"),
             [Some("GET"), None, Some("a")]
         );
+        let version = |text: &str| glimpse(text.as_bytes()).minor_version;
+        assert_eq!(version("GET / HTTP/1.0\r\nX: HTTP/1.1"), Some(0));
+        assert_eq!(version("GET / HTTP/1.1"), Some(1));
+        assert_eq!(version("GET / HTTP/1.12"), None);
+        assert_eq!(version("GET /a b HTTP/1.1\r\n"), None);
         assert_eq!(told("\x16\x03 /\r\n\r\nHost: a"), [None; 3]);
     }
 }

@@ -1,8 +1,9 @@
 //! The start of a request head that has not come to its end yet.
 
 use super::request::{self, Refused, Request};
+use crate::http1::{Glimpse, glimpse};
 
-/// Bytes of an incomplete head. Empty, and without memory of its own, unless a head arrived in
+/// Bytes of an incomplete head, or of one that was refused. Empty, and without memory of its own, unless a head arrived in
 /// pieces: whole heads are read where the stream decrypted them.
 #[derive(Default)]
 pub struct Inbox {
@@ -21,6 +22,11 @@ impl Inbox {
     /// Whether a head has begun.
     pub fn has_begun(&self) -> bool {
         !self.partial.is_empty()
+    }
+
+    /// What a head seems to say that has begun, or was refused.
+    pub fn glimpse(&self) -> Glimpse<'_> {
+        glimpse(&self.partial)
     }
 
     /// Takes `fresh` bytes, and calls `ready` if they complete a head.
@@ -62,10 +68,13 @@ impl Inbox {
                     outcome: Ok(None),
                 }
             }
-            Err(refused) => Advance {
-                used: fresh.len(),
-                outcome: Err(refused),
-            },
+            Err(refused) => {
+                self.partial.extend_from_slice(head);
+                Advance {
+                    used: fresh.len(),
+                    outcome: Err(refused),
+                }
+            }
         }
     }
 
@@ -94,10 +103,13 @@ impl Inbox {
                     outcome: Ok(None),
                 }
             }
-            Err(refused) => Advance {
-                used: fresh.len(),
-                outcome: Err(refused),
-            },
+            Err(refused) => {
+                self.partial = partial;
+                Advance {
+                    used: fresh.len(),
+                    outcome: Err(refused),
+                }
+            }
         }
     }
 }
@@ -141,6 +153,24 @@ mod tests {
         let advance = inbox.advance(b"GET / HTTP/1.0\r\n\r\nmore", |_| ());
         assert_eq!((advance.used, advance.outcome), (18, Ok(Some(()))));
         assert_eq!(inbox.partial.capacity(), 0);
+    }
+
+    #[test]
+    fn what_a_refused_head_seems_to_say_is_still_known() {
+        let head = b"\r\n\n\nGET /a HTTP/1.0\r\nHost: h\r\nHost: i\r\n\r\n";
+        for size in [head.len(), 7] {
+            let mut inbox = Inbox::default();
+            let mut pieces = head.chunks(size);
+            let refused = pieces.find_map(|piece| inbox.advance(piece, |_| ()).outcome.err());
+            assert_eq!(refused.map(|refused| refused.status), Some(400));
+            let seen = Glimpse {
+                method: Some(b"GET"),
+                target: Some(b"/a"),
+                minor_version: Some(0),
+                host: Some(b"h"),
+            };
+            assert_eq!(inbox.glimpse(), seen);
+        }
     }
 
     #[test]

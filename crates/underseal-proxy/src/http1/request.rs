@@ -105,9 +105,11 @@ pub(super) fn failed(process: &Process, prepared: &mut Prepared, fault: Fault) {
 
 fn refuse(process: &Process, session: &Session, fault: Fault, bytes: &[u8]) -> Prepared {
     let mut prepared = Prepared::new(process);
+    let seen = http1::glimpse(bytes);
     process.clock.with_now(|_, time| {
-        log::begin(&mut prepared.line, time, session, log::http1(None));
-        log::seen(&mut prepared.line, &http1::glimpse(bytes));
+        let protocol = log::http1(seen.minor_version);
+        log::begin(&mut prepared.line, time, session, protocol);
+        log::seen(&mut prepared.line, &seen);
         log::refused(&mut prepared.line);
     });
     answer_with(process, &mut prepared, fault);

@@ -104,6 +104,7 @@ fn seen(head: &Parts) -> Glimpse<'_> {
         method: Some(head.method.as_str().as_bytes()),
         target: target.map(|target| target.as_str().as_bytes()),
         host: authority.or_else(host),
+        ..Glimpse::default()
     }
 }
 

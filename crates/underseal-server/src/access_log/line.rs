@@ -121,7 +121,7 @@ mod tests {
         let asked = Glimpse {
             method: Some(b"GET"),
             target: Some(path),
-            host: None,
+            ..Glimpse::default()
         };
         seen(&mut line, &asked);
         let ending = Ending {

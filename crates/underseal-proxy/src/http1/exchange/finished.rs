@@ -121,8 +121,8 @@ impl Exchange<'_> {
 
     pub(super) fn cut(&mut self, error: Option<&'static str>, end: End) -> Finished {
         let status = match self.download {
-            Download::Head => None,
-            Download::Body { status, .. } => Some(status),
+            Download::Body { status, .. } if self.down.has_begun() => Some(status),
+            Download::Head | Download::Body { .. } => None,
         };
         Finished {
             status,

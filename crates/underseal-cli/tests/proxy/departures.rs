@@ -163,34 +163,6 @@ fn a_client_that_leaves_is_noticed_at_once_in_every_phase() {
 }
 
 #[test]
-fn a_client_that_leaves_while_its_spliced_upload_stalls_is_noticed_too() {
-    let backend = Backend::with_small_buffer(|connection| {
-        connection.head();
-        // Nothing of the body is read.
-        thread::sleep(2 * underseal_testkit::PATIENCE);
-    });
-    for options in [&[][..], &["--half-close"]] {
-        let proxy = Start::new(backend.address)
-            .plain()
-            .with(&["--send-timeout", "300", "--response-timeout", "300"])
-            .with(options)
-            .start();
-        let mut tcp = proxy.tcp();
-        let wait = Duration::from_millis(500);
-        tcp.set_write_timeout(Some(wait)).expect("an option");
-        tcp.write_all(b"PUT /stalled HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
-            .expect("send");
-        // Until neither takes any more, and the bytes that come go through a pipe.
-        let piece = vec![b'x'; 1 << 20];
-        while tcp.write_all(&piece).is_ok() {}
-        leave(&tcp, Departure::Reset);
-        drop(tcp);
-        let line = proxy.logged_path("/stalled");
-        assert_eq!(line["error"], "client-cut", "{options:?}");
-    }
-}
-
-#[test]
 fn a_client_of_a_backend_of_http2_is_noticed_too() {
     let (backend, resets) = crate::http2_backends::silent();
     let proxy = Start::new(backend).with(&["--to-protocol", "h2"]).start();

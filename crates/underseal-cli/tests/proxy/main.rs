@@ -43,6 +43,7 @@ mod running;
 mod smuggling;
 mod spellings;
 mod splices;
+mod stalls;
 mod tcp;
 mod tls;
 mod tokens;

@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::io::AsyncWrite as _;
 
 pub(super) use self::finished::Finished;
-use super::departure::{Hangup, Left, poll_ahead};
+use super::departure::{Ahead, Hangup, Left, poll_ahead};
 use super::link::{Far, Link};
 use super::request::Prepared;
 use super::response::{self, Response};
@@ -37,8 +37,7 @@ pub(super) struct Exchange<'a> {
     download: Download,
     interims: Interims,
     turn: TurnDeadline,
-    /// Boxed because few need it.
-    hangup: Option<Box<Hangup>>,
+    hangup: Hangup,
     /// Whether a byte of the response, interim ones included, has come.
     is_touched: bool,
 }
@@ -94,7 +93,7 @@ impl<'a> Exchange<'a> {
             download: Download::Head,
             interims: Interims::default(),
             turn: TurnDeadline::default(),
-            hangup: None,
+            hangup: Hangup::default(),
             is_touched: false,
         };
         exchange.encourage();
@@ -160,14 +159,14 @@ impl<'a> Exchange<'a> {
         // Asked anew each time: what is read last may be what stood before a splice.
         while self.upload != Upload::Going || self.link.may_read_ahead(client) {
             match poll_ahead(cx, client, self.link.chunk(), may_end) {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(Ahead::More)) => {}
+                Poll::Ready(Ok(Ahead::Over)) => break,
                 Poll::Ready(Err(Left)) => return true,
                 Poll::Pending => return false,
             }
         }
         self.link.chunk().settle();
-        let hangup = self.hangup.get_or_insert_default();
-        hangup.poll_left(cx, client, may_end).is_ready()
+        self.hangup.poll_left(cx, client, may_end).is_ready()
     }
 
     fn advance(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {

@@ -437,6 +437,10 @@ static void rare_calls(int fd) {
     char memory[8];
     FILE *stream = fmemopen(memory, sizeof memory, "w");
     expect(fclose(stream) == 0 && errno == 77, "fclose keeps errno");
+    // The library's mark at the number is taken away, by a call that it does not see.
+    struct pollfd ready = {fd, POLLOUT, 0};
+    expect(syscall(SYS_fcntl, fd, F_SETSIG, SIGIO) == 0, "F_SETSIG");
+    expect(poll(&ready, 1, 1000) == 1, "poll");
 }
 
 // More epoll instances than a program has as a rule.

@@ -33,25 +33,11 @@ impl Transmit {
     }
 }
 
-/// Whether a socket says so, of itself or its peer: no file is asked then, whose own error would hide
-/// this one, and leave a direction open that is at its end.
+/// Whether a socket alone says so, of itself or its peer: no file is asked then, whose own error would
+/// hide this one, and leave a direction open that is at its end. Other errors of sockets are those of
+/// files on a network, too.
 pub(super) fn is_of_socket(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::PIPE
-            | Errno::CONNRESET
-            | Errno::CONNABORTED
-            | Errno::CONNREFUSED
-            | Errno::NOTCONN
-            | Errno::SHUTDOWN
-            | Errno::TIMEDOUT
-            | Errno::HOSTUNREACH
-            | Errno::NETUNREACH
-            | Errno::NETDOWN
-            | Errno::PROTO
-            | Errno::BADMSG
-            | Errno::KEYEXPIRED
-    )
+    matches!(errno, Errno::PIPE | Errno::CONNRESET)
 }
 
 /// Whether splice(2) takes nothing out of `pipe`, whatever the socket: it is the end to write to.

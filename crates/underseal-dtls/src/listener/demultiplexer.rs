@@ -92,7 +92,28 @@ impl Demultiplexer {
 
     /// What the application is to be told next; a payload is in `buffer`.
     pub(super) fn next(&mut self, buffer: &mut [u8]) -> Option<Event> {
-        Some(self.pending.pop_front()?.deliver(buffer))
+        loop {
+            match self.pending.pop_front()? {
+                Pending::Event(event) => return Some(event),
+                Pending::Copied(origin, len) => return Some(origin.datagram(len)),
+                Pending::Held(origin, payload) => {
+                    return Some(origin.datagram(copy(&payload, buffer)));
+                }
+                Pending::Early(peer, path, mut record) => {
+                    // What it makes comes before what was pending behind it.
+                    let behind = std::mem::take(&mut self.pending);
+                    self.open_early(&peer, path, &mut record, buffer);
+                    self.pending.extend(behind);
+                }
+            }
+        }
+    }
+
+    /// Opens what came before the end of the handshake, unless the association is over: its end was told.
+    fn open_early(&mut self, peer: &DtlsPeer, path: Path, record: &mut [u8], buffer: &mut [u8]) {
+        if self.table.at(peer.address()) == Some(peer) {
+            self.open(peer, path, record, buffer);
+        }
     }
 
     /// After how long [`tick`](Self::tick) is due, if it is at all.
@@ -305,15 +326,14 @@ impl Demultiplexer {
         let HandedOver {
             parts,
             flight,
-            early,
+            early: records,
         } = finished.handed_over;
         let peer = self.insert(path, parts, ids, flight, Some(finished.hello));
         let established = Established::new(peer.clone(), finished.agreed);
         self.tell(Event::Established(established));
-        for mut record in early {
-            // Behind that event, no payload is copied.
-            self.open(&peer, path, &mut record, &mut []);
-        }
+        // The application attaches its programs when it is told: they judge what is opened later.
+        let early = |record| Pending::Early(peer.clone(), path, record);
+        self.pending.extend(records.into_iter().map(early));
     }
 
     fn fail(&mut self, address: SocketAddr, why: Error) {

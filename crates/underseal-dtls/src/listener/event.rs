@@ -1,9 +1,10 @@
 use std::net::SocketAddr;
 
+use underseal_sys::udp::Path;
+
 use super::DtlsPeer;
 use super::handshake::Agreed;
 use crate::Error;
-use crate::association::copy;
 
 /// What happened behind a listener's socket.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    fn datagram(self, len: usize) -> Event {
+    pub(super) fn datagram(self, len: usize) -> Event {
         Event::Datagram {
             peer: self.peer,
             from: self.from,
@@ -95,15 +96,7 @@ pub(super) enum Pending {
     Copied(Origin, usize),
     /// One for which there was no room there.
     Held(Origin, Vec<u8>),
-}
-
-impl Pending {
-    /// The event, its payload in `buffer`.
-    pub(super) fn deliver(self, buffer: &mut [u8]) -> Event {
-        match self {
-            Self::Event(event) => event,
-            Self::Copied(origin, len) => origin.datagram(len),
-            Self::Held(origin, payload) => origin.datagram(copy(&payload, buffer)),
-        }
-    }
+    /// A record that came before the end of the handshake: it is opened once the application knows of the
+    /// association.
+    Early(DtlsPeer, Path, Vec<u8>),
 }

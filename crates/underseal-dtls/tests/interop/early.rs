@@ -2,34 +2,37 @@
 //! delivered, and first.
 
 use std::io::{Read, Write};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use openssl::ssl::{Ssl, SslStream};
 use underseal_dtls::blocking::DtlsSocket;
-use underseal_dtls::{HandshakeIo, ListenerConfig};
+use underseal_dtls::message::{Filter, Message, Verdict};
+use underseal_dtls::{Error, Event, HandshakeIo, ListenerConfig};
 use underseal_testkit::{Certificates, PATIENCE, Peer, free_port, peers, require_program};
 
 use crate::last_flight::ends_the_handshake;
+use crate::listener::blocking::{established, listener};
 use crate::listener::{Echo, Told};
 use crate::{SUITES, certificates, client, recv, server, server_context, socket_to, sockets};
 
-/// Carries datagrams one way. The first that ends a handshake goes behind the one that follows it, if
-/// `reorders`.
-fn carry(from: &UdpSocket, to: &UdpSocket, mut reorders: bool) {
+/// Carries datagrams one way. The first that ends a handshake goes behind as many that follow it as are to be
+/// `ahead`.
+fn carry(from: &UdpSocket, to: &UdpSocket, mut ahead: usize) {
     let [from, to] = [from, to].map(|socket| socket.try_clone().unwrap());
     thread::spawn(move || {
         let (mut held, mut buffer) = (None, vec![0; 1 << 16]);
         while let Ok(len) = from.recv(&mut buffer) {
             let datagram = &buffer[..len];
-            if reorders && ends_the_handshake(datagram) {
+            if ahead > 0 && held.is_none() && ends_the_handshake(datagram) {
                 held = Some(datagram.to_vec());
-                reorders = false;
                 continue;
             }
-            let after = held.take();
+            ahead -= usize::from(held.is_some());
+            let after = held.take_if(|_| ahead == 0);
             let sent = [Some(datagram), after.as_deref()].into_iter().flatten();
             if sent
                 .map(|datagram| to.send(datagram))
@@ -44,8 +47,8 @@ fn carry(from: &UdpSocket, to: &UdpSocket, mut reorders: bool) {
 /// A client's socket whose datagrams go to `server`, and come back in another order.
 fn towards(server: &UdpSocket) -> UdpSocket {
     let (client, near) = sockets();
-    carry(&near, server, false);
-    carry(server, &near, true);
+    carry(&near, server, 0);
+    carry(server, &near, 1);
     client
 }
 
@@ -83,15 +86,15 @@ fn s_client(certificates: &Certificates, to: &UdpSocket, option: &str, file: &Pa
 
 /// A socket for one client, and the server's behind it. A client that resumes a session sends the last
 /// Finished, and data behind it.
-fn between(reorders: bool) -> (UdpSocket, UdpSocket) {
+fn between(ahead: usize) -> (UdpSocket, UdpSocket) {
     let front = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (behind, server) = sockets();
     let waiting = front.try_clone().unwrap();
     thread::spawn(move || {
         let (_, client) = waiting.peek_from(&mut [0; 1]).unwrap();
         waiting.connect(client).unwrap();
-        carry(&waiting, &behind, reorders);
-        carry(&behind, &waiting, false);
+        carry(&waiting, &behind, ahead);
+        carry(&behind, &waiting, 0);
     });
     (front, server)
 }
@@ -101,8 +104,8 @@ fn a_server_receives_what_s_client_sent_before_its_finished_came() {
     let certificates = certificates();
     let context = server_context(&certificates).build();
     let session = certificates.directory().join("session");
-    for (option, resumes) in [("-sess_out", false), ("-sess_in", true)] {
-        let (front, socket) = between(resumes);
+    for (option, ahead) in [("-sess_out", 0), ("-sess_in", 1)] {
+        let (front, socket) = between(ahead);
         let mut peer = s_client(&certificates, &front, option, &session);
         let server = DtlsSocket::accept(Ssl::new(&context).unwrap(), socket, PATIENCE).unwrap();
         assert_eq!(recv(&server).unwrap(), "early\n");
@@ -116,18 +119,29 @@ fn a_server_receives_what_s_client_sent_before_its_finished_came() {
     }
 }
 
+/// `openssl s_client` of the listener at `address`, with that many datagrams ahead of its Finished.
+fn s_client_of(
+    address: SocketAddr,
+    certificates: &Certificates,
+    option: &str,
+    ahead: usize,
+) -> Peer {
+    let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let behind = socket_to(address);
+    let session = certificates.directory().join("session");
+    let peer = s_client(certificates, &front, option, &session);
+    let (_, client) = front.peek_from(&mut [0; 1]).unwrap();
+    front.connect(client).unwrap();
+    carry(&front, &behind, ahead);
+    carry(&behind, &front, 0);
+    peer
+}
+
 #[test]
 fn a_listener_tells_of_what_came_before_the_finished() {
     let server = Echo::start(ListenerConfig::default());
-    let session = server.certificates.directory().join("session");
-    for (option, resumes) in [("-sess_out", false), ("-sess_in", true)] {
-        let front = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let behind = socket_to(server.address);
-        let mut peer = s_client(&server.certificates, &front, option, &session);
-        let (_, client) = front.peek_from(&mut [0; 1]).unwrap();
-        front.connect(client).unwrap();
-        carry(&front, &behind, resumes);
-        carry(&behind, &front, false);
+    for (option, ahead) in [("-sess_out", 0), ("-sess_in", 1)] {
+        let mut peer = s_client_of(server.address, &server.certificates, option, ahead);
         server.established();
         let told = server.next();
         assert!(
@@ -138,6 +152,49 @@ fn a_listener_tells_of_what_came_before_the_finished() {
         peer.close_stdin();
         assert!(matches!(server.next(), Told::Ended(_)), "{option}");
         peer.finish().successful();
+    }
+}
+
+#[test]
+fn a_program_attached_when_a_listener_tells_of_a_peer_judges_what_came_before_the_finished() {
+    let certificates = certificates();
+    let mut listener = listener(&certificates);
+    let address = listener.get_ref().socket().local_addr().unwrap();
+    let judges = |message: &mut Message<'_>| {
+        message.push(0, b"judged: ").unwrap();
+        Verdict::Pass
+    };
+    let mut buffer = [0; 100];
+    for (option, ahead) in [("-sess_out", 0), ("-sess_in", 1)] {
+        let _client = s_client_of(address, &certificates, option, ahead);
+        let peer = established(&mut listener);
+        peer.attach(Filter::ingress(judges)).unwrap();
+        match listener.recv(&mut buffer).unwrap() {
+            Event::Datagram { len, .. } => assert_eq!(&buffer[..len], b"judged: early\n"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_listener_tells_once_of_an_end_with_more_behind_it_that_came_before_the_finished() {
+    let certificates = certificates();
+    let mut listener = listener(&certificates);
+    let address = listener.get_ref().socket().local_addr().unwrap();
+    let panics = |_: &mut Message<'_>| panic!("the test has it panic");
+    // Data and a close_notify.
+    for (option, ahead) in [("-sess_out", 0), ("-sess_in", 2)] {
+        let mut client = s_client_of(address, &certificates, option, ahead);
+        client.close_stdin();
+        let peer = established(&mut listener);
+        peer.attach(Filter::ingress(panics)).unwrap();
+        let ended = listener.recv(&mut []).unwrap();
+        assert!(
+            matches!(&ended, Event::Ended { why, .. } if matches!(why, Error::Denied(_))),
+            "{ended:?}"
+        );
+        let event = listener.recv_timeout(&mut [], Duration::ZERO).unwrap();
+        assert!(event.is_none(), "{event:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Many associations behind one socket, with clients that others wrote and with such as misbehave.
 
 mod addresses;
-mod blocking;
+pub(crate) mod blocking;
 mod bounds;
 mod clients;
 mod cookies;

@@ -11,7 +11,7 @@ use underseal_testkit::{Certificates, PATIENCE};
 use super::workers::shared;
 use crate::{SUITES, certificates, client, recv, server_context, socket_to};
 
-fn listener(certificates: &Certificates) -> DtlsListener {
+pub(crate) fn listener(certificates: &Certificates) -> DtlsListener {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let context = server_context(certificates);
     DtlsListener::new(socket, context, ListenerConfig::default()).unwrap()
@@ -23,7 +23,7 @@ fn connect(certificates: &Certificates, listener: &DtlsListener) -> thread::Join
     thread::spawn(move || DtlsSocket::connect(ssl, socket, PATIENCE).unwrap())
 }
 
-fn established(listener: &mut DtlsListener) -> DtlsPeer {
+pub(crate) fn established(listener: &mut DtlsListener) -> DtlsPeer {
     match listener.recv(&mut []).unwrap() {
         Event::Established(new) => new.peer,
         other => panic!("{other:?}"),

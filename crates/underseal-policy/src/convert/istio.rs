@@ -8,7 +8,7 @@ mod tokens;
 
 use self::sources::Sender;
 use super::metadata::Metadata;
-use super::{Conversion, NAMESPACE_LABEL};
+use super::{Conversion, NAMESPACE_LABEL, RemoteIp};
 use crate::condition::Key;
 use crate::load::{Fields, Value};
 use crate::model::{
@@ -197,6 +197,11 @@ impl Conversion<'_> {
                            asked of it is decided against the request elsewhere";
             self.note(value, message);
         }
+        if rules.iter().any(asks_told) {
+            let message = "`underseal proxy` has to be given `--trusted-proxies`, with the blocks of those \
+                           proxies that Istio trusts: without it, who is behind a proxy is not known";
+            self.note(value, message);
+        }
         if action == Action::Allow && rules.iter().any(asks_http) {
             let others = rules.iter_mut().filter(|rule| !is_of_http(rule));
             others.for_each(ask_http);
@@ -331,6 +336,12 @@ fn source_asks_http(From { source }: &From) -> bool {
 fn asks_token(rule: &Rule) -> bool {
     let of_token = |when: &Condition| when.key.starts_with("request.auth.");
     rule.from.iter().any(source_asks_http) || rule.when.iter().any(of_token)
+}
+
+/// Whether the rule asks for an address that other proxies tell.
+fn asks_told(rule: &Rule) -> bool {
+    let told = RemoteIp::Told.key();
+    rule.when.iter().any(|when| Some(&*when.key) == told)
 }
 
 fn condition_asks_http(when: &Condition) -> bool {

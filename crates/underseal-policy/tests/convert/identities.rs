@@ -79,6 +79,13 @@ fn remote_addresses_are_known_where_no_proxy_stands_in_front() {
         let converted = convert(&[file(&text)], &options).expect("converts");
         let rule = &converted.policies[0].spec.rules[0];
         assert_eq!(rule.from[0].source.ip_blocks, ["10.0.0.0/8"]);
+        // What has to be in force is noted, once for the rule.
+        let needs = "has to be given `--trusted-proxies`";
+        let needs = converted
+            .notes
+            .iter()
+            .filter(|note| note.message.contains(needs));
+        assert_eq!(needs.count(), usize::from(remote_ip == RemoteIp::Told));
         assert_eq!(
             (&*rule.when[0].key, &rule.when[0].values[..]),
             (key, &["::1".to_owned()][..])

@@ -17,6 +17,7 @@ use underseal_http::http2::{self, Field};
 use underseal_http::proxy_protocol;
 use underseal_http::{Framing, Outgoing, Passage, ReadOptions, Refusal, Scratch, Version};
 
+use super::Unreachable;
 use crate::exchange::Allowed;
 use crate::http1::Fault;
 use crate::parts::Received;
@@ -55,6 +56,10 @@ impl HealthCheck {
 
     /// Notes how a backend answered, and says so where that is news.
     fn note(&self, name: &str, target: usize, answer: Result<StatusCode, Fault>) {
+        if let Err(Fault::Unreachable(Unreachable::Lacking)) = answer {
+            // The backend was not asked.
+            return;
+        }
         let is_well = answer.is_ok_and(|status| status.is_success() || status.is_redirection());
         let was_failing = self.failing[target].swap(!is_well, Ordering::Relaxed);
         match (was_failing, is_well) {
@@ -172,9 +177,11 @@ mod tests {
         let check = HealthCheck::new("/healthz?deep", 2).expect("a path");
         for (answer, fails) in [
             (Ok(StatusCode::OK), false),
+            (Err(Fault::Unreachable(Unreachable::Lacking)), false),
             (Ok(StatusCode::SERVICE_UNAVAILABLE), true),
             (Ok(StatusCode::FOUND), false),
-            (Err(Fault::BackendTimeout), true),
+            (Err(Fault::Unreachable(Unreachable::Refused)), true),
+            (Err(Fault::Unreachable(Unreachable::Lacking)), true),
         ] {
             check.note("b", 1, answer);
             assert_eq!(check.is_failing(1), fails, "{answer:?}");

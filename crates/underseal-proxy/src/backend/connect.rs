@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
@@ -27,6 +28,8 @@ use underseal_server::live::Established;
 pub(crate) enum Unreachable {
     /// None accepts connections.
     Refused,
+    /// This machine has no socket for one, which says nothing of the backend.
+    Lacking,
     /// None accepted in time.
     TimedOut,
     /// TLS failed: its certificate, most likely.
@@ -39,7 +42,7 @@ impl Unreachable {
     /// For logs and metrics.
     pub(crate) const fn word(self) -> &'static str {
         match self {
-            Self::Refused => "backend-refused",
+            Self::Refused | Self::Lacking => "backend-refused",
             Self::TimedOut => "backend-timeout",
             Self::Handshake => "backend-handshake",
             Self::Ended => "proxy-ended",
@@ -49,7 +52,7 @@ impl Unreachable {
     /// What a client is told.
     pub(crate) const fn status(self) -> u16 {
         match self {
-            Self::Refused | Self::Ended => 503,
+            Self::Refused | Self::Lacking | Self::Ended => 503,
             Self::TimedOut => 504,
             Self::Handshake => 502,
         }
@@ -132,7 +135,10 @@ impl Backends {
             Ok(opened) => Ok(target.backend(index, opened)),
             Err((why, error)) => {
                 tracing::debug!("backend {}: {error}", target.address.name);
-                Err(why)
+                match is_ours(&error) {
+                    true => Err(Unreachable::Lacking),
+                    false => Err(why),
+                }
             }
         }
     }
@@ -242,7 +248,7 @@ impl Process {
 
 /// Whether there is no socket to be had, which says nothing of the backend.
 fn is_ours(error: &io::Error) -> bool {
-    // Of addresses: all ports of ours to that backend are taken.
+    // Of addresses: all ports of ours to that backend are taken. See `Failures`.
     let lacking = [
         Errno::MFILE,
         Errno::NFILE,
@@ -252,6 +258,45 @@ fn is_ours(error: &io::Error) -> bool {
         Errno::ADDRNOTAVAIL,
     ];
     Errno::from_io_error(error).is_some_and(|errno| lacking.contains(&errno))
+}
+
+/// Why there is no connection to any address of a backend.
+#[derive(Default)]
+pub(super) struct Failures(Option<io::Error>);
+
+impl Failures {
+    /// Adds what came of `socket`. What is the backend's fault is told before what is not.
+    pub(super) fn add(&mut self, socket: &SocketAddr, error: io::Error) {
+        let is_portless = Errno::from_io_error(&error) == Some(Errno::ADDRNOTAVAIL);
+        let error = match is_portless && !has_source(socket) {
+            true => io::Error::new(error.kind(), "no address of this machine leads there"),
+            false => error,
+        };
+        if self.0.as_ref().is_none_or(is_ours) || !is_ours(&error) {
+            self.0 = Some(error);
+        }
+    }
+
+    /// What is told of a name that stands for nothing, too.
+    pub(super) fn told(self) -> io::Error {
+        self.0
+            .unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+}
+
+/// Whether this machine has an address from which to reach `socket`, as far as it can be told: without
+/// IPv6 there is none for `::1`, and the kernel says of that what it says where ports are lacking. UDP
+/// has ports of its own.
+fn has_source(socket: &SocketAddr) -> bool {
+    let family = match socket {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::CLOEXEC;
+    let Ok(udp) = socket_with(family, SocketType::DGRAM, flags, None) else {
+        return true;
+    };
+    connect(&udp, socket) != Err(Errno::ADDRNOTAVAIL)
 }
 
 /// How long after a full backlog a socket is tried again: nobody tells when there is room.
@@ -273,14 +318,14 @@ async fn connect_path(path: &Path, header: Option<&[u8]>) -> io::Result<UnixStre
 
 /// Connects to the first address that accepts.
 async fn connect_any(sockets: &[SocketAddr]) -> io::Result<TcpStream> {
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut failures = Failures::default();
     for socket in sockets {
         match TcpStream::connect(socket).await {
             Ok(tcp) => return Ok(tcp),
-            Err(error) => failed = error,
+            Err(error) => failures.add(socket, error),
         }
     }
-    Err(failed)
+    Err(failures.told())
 }
 
 #[cfg(test)]
@@ -297,6 +342,25 @@ mod tests {
             assert!(!is_ours(&of(theirs)), "{theirs}");
         }
         // A name that stands for nothing.
-        assert!(!is_ours(&io::ErrorKind::AddrNotAvailable.into()));
+        assert!(!is_ours(&Failures::default().told()));
+    }
+
+    #[test]
+    fn of_several_addresses_the_backends_fault_is_told() {
+        let local: SocketAddr = ([127, 0, 0, 1], 9).into();
+        let told = |errnos: &[Errno]| {
+            let mut failures = Failures::default();
+            for errno in errnos {
+                failures.add(&local, (*errno).into());
+            }
+            Errno::from_io_error(&failures.told())
+        };
+        // There is a way to that address, so it is ports that are lacking.
+        let (lacking, refused) = (Errno::ADDRNOTAVAIL, Errno::CONNREFUSED);
+        assert_eq!(told(&[lacking]), Some(lacking));
+        for both in [[lacking, refused], [refused, lacking]] {
+            assert_eq!(told(&both), Some(refused));
+        }
+        assert_eq!(told(&[Errno::HOSTUNREACH, refused]), Some(refused));
     }
 }

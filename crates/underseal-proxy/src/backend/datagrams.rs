@@ -14,6 +14,7 @@ use underseal_dtls::{DtlsSocket, Error, is_icmp};
 use underseal_server::deadline::Deadline;
 use underseal_server::live::{Established, Registration};
 
+use super::connect::Failures;
 use super::{Backends, Known, Sockets, Target, Unreachable};
 use crate::datagrams::VERSION;
 use crate::exchange::Connected;
@@ -126,7 +127,7 @@ fn ends(socket: &UdpSocket) -> io::Result<(SocketAddr, SocketAddr)> {
 
 /// A socket that hears only the first address that there is a way to.
 async fn connect_any(sockets: &[SocketAddr]) -> io::Result<UdpSocket> {
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut failures = Failures::default();
     for address in sockets {
         let any: SocketAddr = match address {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -138,10 +139,10 @@ async fn connect_any(sockets: &[SocketAddr]) -> io::Result<UdpSocket> {
         };
         match connected.await {
             Ok(socket) => return Ok(socket),
-            Err(error) => failed = error,
+            Err(error) => failures.add(address, error),
         }
     }
-    Err(failed)
+    Err(failures.told())
 }
 
 impl DatagramBackend {

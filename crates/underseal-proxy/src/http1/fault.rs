@@ -74,6 +74,7 @@ mod tests {
         let page = include_str!("../../../../docs/proxy.md");
         let unreachable = [
             Unreachable::Refused,
+            Unreachable::Lacking,
             Unreachable::TimedOut,
             Unreachable::Handshake,
             Unreachable::Ended,

@@ -264,7 +264,7 @@ pub(super) struct ConvertArgs {
     pub(super) host_block: Vec<String>,
 
     /// Port that a policy of Cilium calls by name, `http=8080/tcp`, `dns=53/udp`; may be given several times
-    #[arg(long, value_name = "NAME=PORT", value_parser = named_port)]
+    #[arg(long, value_name = "NAME=PORT/PROTOCOL", value_parser = named_port)]
     pub(super) named_port: Vec<(String, NamedPort)>,
 
     /// No proxy stands in front: Istio's remote addresses are those of whoever connects

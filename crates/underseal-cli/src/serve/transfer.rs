@@ -65,6 +65,22 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// Writes the head, and as much of the body as is `inline` behind it.
+    async fn write_out(&mut self, out: &[u8], inline: u64, sent: &mut Sent) -> Result<(), Cut> {
+        let mut unwritten = out;
+        while !unwritten.is_empty() {
+            let taken = self.stream.write(unwritten).await?;
+            if taken == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            unwritten = &unwritten[taken..];
+            sent.has_begun = true;
+            sent.before = inline.saturating_sub(unwritten.len() as u64);
+        }
+        self.record_counters();
+        Ok(())
+    }
+
     async fn send_range(
         &mut self,
         file: &File,
@@ -88,7 +104,7 @@ impl Sender<'_> {
 
 /// What came of an answer.
 pub(crate) struct Transferred {
-    /// Whether TLS took its head.
+    /// Whether TLS took anything of it.
     pub(crate) has_begun: bool,
     /// Bytes of body that were sent.
     pub(crate) bytes: u64,
@@ -123,8 +139,7 @@ impl Sent {
     }
 }
 
-/// Sends `out`, then the rest of `reply`. The bytes of body of a transfer that was cut are without
-/// those in `out`.
+/// Sends `out`, then the rest of `reply`.
 pub(crate) async fn send(
     sender: &mut Sender<'_>,
     deadline: &Deadline,
@@ -136,12 +151,15 @@ pub(crate) async fn send(
     let transferred = match &reply.rest {
         Rest::Nothing => {
             deadline
-                .while_moving(stall, pin!(write(sender, out, &mut sent)))
+                .while_moving(
+                    stall,
+                    pin!(write(sender, out, reply.inline_body, &mut sent)),
+                )
                 .await
         }
         // Boxed so that connections which never send a large file do not carry its state.
-        rest => {
-            let mut transfer = Box::pin(transfer(sender, out, rest, &mut sent));
+        Rest::File { .. } | Rest::Parts { .. } => {
+            let mut transfer = Box::pin(transfer(sender, out, reply, &mut sent));
             deadline.while_moving(stall, transfer.as_mut()).await
         }
     };
@@ -150,29 +168,31 @@ pub(crate) async fn send(
         Err(Stop::TimedOut) => Some(Cut::Stalled),
         Err(Stop::Closing | Stop::Ending) => Some(Cut::ServerEnded),
     };
-    let inline = if cut.is_none() { reply.inline_body } else { 0 };
     Transferred {
         has_begun: sent.has_begun,
-        bytes: sent.total() + inline,
+        bytes: sent.total(),
         cut,
     }
 }
 
-async fn write(sender: &mut Sender<'_>, out: &[u8], sent: &mut Sent) -> Result<(), Cut> {
-    sender.write_all(out).await?;
-    sent.has_begun = true;
+async fn write(
+    sender: &mut Sender<'_>,
+    out: &[u8],
+    inline: u64,
+    sent: &mut Sent,
+) -> Result<(), Cut> {
+    sender.write_out(out, inline, sent).await?;
     Ok(sender.stream.flush().await?)
 }
 
 async fn transfer(
     sender: &mut Sender<'_>,
     out: &[u8],
-    rest: &Rest,
+    reply: &Reply,
     sent: &mut Sent,
 ) -> Result<(), Cut> {
-    sender.write_all(out).await?;
-    sent.has_begun = true;
-    match rest {
+    sender.write_out(out, reply.inline_body, sent).await?;
+    match &reply.rest {
         Rest::Nothing => {}
         Rest::File { file, range } => sender.send_range(file, range, sent).await?,
         Rest::Parts { file, layout } => {

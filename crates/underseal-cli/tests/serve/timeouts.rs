@@ -65,6 +65,28 @@ fn a_client_that_stops_reading_is_cut() {
 }
 
 #[test]
+fn what_a_client_took_of_a_listing_is_logged() {
+    let server = Server::with(&["--send-timeout", "0.5"]);
+    let long = "x".repeat(200);
+    for number in 0..2000 {
+        server.write(&format!("d/{long}{number}"), "");
+    }
+    let mut client = server.client();
+    client.get("/d/");
+    let whole = client.response().body.len() as u64;
+    // More than any socket takes.
+    client.send(&"GET /d/ HTTP/1.1\r\nHost: h\r\n\r\n".repeat(16));
+    let line = server.logged(|line| !line["error"].is_null());
+    assert_eq!(line["error"], "cut short: client stopped reading");
+    assert_eq!(line["status"], 200);
+    let sent = line["bytes_out"].as_u64().expect("bytes");
+    assert!(sent < whole, "{sent} of {whole}");
+    let (received, _) = client.rest();
+    let received = received.len() as u64 % whole;
+    assert!(sent > 0 || received == 0, "{received}");
+}
+
+#[test]
 fn a_body_that_does_not_come_ends_the_connection() {
     let server = Server::with(&["--header-timeout", "0.5"]);
     let mut client = server.client();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use underseal::mux::{Attached, Closed, Framing};
 use underseal::{Mux, TlsAcceptor, TlsConnector};
@@ -47,6 +48,8 @@ async fn all_is_delivered<S: 'static>(
     attached: Attached<S>,
 ) {
     let mut worker = mux.worker();
+    // What the peer sends on comes when the end has begun: before, it would be one more request.
+    let ending = Notify::new();
     let serve = async {
         let message = recv(&mut worker).await;
         match cause {
@@ -58,6 +61,7 @@ async fn all_is_delivered<S: 'static>(
                 tokio::task::yield_now().await;
             }
         }
+        ending.notify_one();
         message.reply(&vec![7; REPLY]).await.unwrap();
         // Somebody has to look after what is sent later.
         let over = worker.recv();
@@ -70,6 +74,7 @@ async fn all_is_delivered<S: 'static>(
     let ask = async {
         peer.write_all(&frame(b"?")).await.unwrap();
         peer.flush().await.unwrap();
+        ending.notified().await;
         sleep(Duration::from_millis(50)).await;
         let more = match cause {
             // Of a message that may not be so long, and what follows.

@@ -18,8 +18,9 @@ fn many_clients_have_their_own_associations_behind_one_socket() {
         }
     }
     let counters = server.counters();
-    assert_eq!(
-        counters.verify_requests, 20,
+    // A client that waits for a second on a busy machine repeats its hello.
+    assert!(
+        counters.verify_requests >= 20,
         "each was asked for its cookie"
     );
     assert_eq!((counters.handshakes, counters.handshakes_failed), (20, 0));

@@ -75,7 +75,7 @@ fn what_a_client_took_of_a_listing_is_logged() {
     client.get("/d/");
     let whole = client.response().body.len() as u64;
     // More than any socket takes.
-    client.send(&"GET /d/ HTTP/1.1\r\nHost: h\r\n\r\n".repeat(16));
+    client.send("GET /d/ HTTP/1.1\r\nHost: h\r\n\r\n".repeat(16));
     let line = server.logged(|line| !line["error"].is_null());
     assert_eq!(line["error"], "cut short: client stopped reading");
     assert_eq!(line["status"], 200);

@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncWriteExt;
 use tokio::task::{spawn_blocking, yield_now};
 use underseal::record::ContentType;
+use underseal_testkit::poll_once;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
@@ -23,14 +22,6 @@ const DROPPED: usize = 5;
 fn pipe() -> [File; 2] {
     let (reader, writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
     [reader, writer].map(File::from)
-}
-
-/// Polls once, and drops the future.
-fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => Some(done),
-        Poll::Pending => None,
-    }
 }
 
 /// What a stream's own ways of reading give, each polled once.

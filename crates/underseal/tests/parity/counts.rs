@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -20,8 +20,8 @@ use underseal::message::{ByMessage, Denied, Filter, LengthPrefixed, Message, Pee
 use underseal::message::{StreamParser, Verdict, Width};
 use underseal::record::{ContentType, Limits};
 use underseal::{Direction, Error, KeyUpdateRequest};
-use underseal_testkit::PATIENCE;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
+use underseal_testkit::{PATIENCE, poll_once};
 
 use crate::case::Case;
 use crate::connect::{Peer, Server, TokioServer, on_tokio, pattern};
@@ -200,15 +200,6 @@ pub(crate) fn a_full_socket_is_sent_one_key_update(case: Case) {
     assert_eq!(updates, 1);
     assert!(received[..taken] == pattern(MUCH)[..taken]);
     assert_eq!(&received[taken..], b"under the next key");
-}
-
-/// Polls once, and drops the future.
-fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    let polled = pin!(future).poll(&mut Context::from_waker(Waker::noop()));
-    match polled {
-        std::task::Poll::Ready(done) => Some(done),
-        std::task::Poll::Pending => None,
-    }
 }
 
 /// How long a future may take that is then dropped: long enough to take something.

@@ -2,9 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -12,7 +10,7 @@ use tokio::task::yield_now;
 use underseal::record::ContentType;
 use underseal::server::LazyConfigAcceptor;
 use underseal::{TlsAcceptor, TlsConnector};
-use underseal_testkit::{Certificates, KeyType, Suite};
+use underseal_testkit::{Certificates, KeyType, Suite, poll_once};
 
 use crate::pairs::{both, name, pattern, with_tokio_rustls};
 
@@ -26,14 +24,6 @@ const WIDE: usize = 700;
 fn pipe() -> [File; 2] {
     let (reader, writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
     [reader, writer].map(File::from)
-}
-
-/// Polls once, and drops the future.
-fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => Some(done),
-        Poll::Pending => None,
-    }
 }
 
 /// Polls a handshake some times, while its peer goes on, and drops it.

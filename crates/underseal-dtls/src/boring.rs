@@ -11,5 +11,5 @@ mod handshake;
 mod secrets;
 
 pub(crate) use handover::{take_over, take_over_read};
-pub(crate) use handshake::{Role, TICK, drive, stream};
+pub(crate) use handshake::{Role, drive, stream};
 pub use secrets::{keep_secrets, prepare};

@@ -1,7 +1,7 @@
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -44,9 +44,19 @@ fn is_readable_by(socket: &UdpSocket, due: Instant) -> io::Result<bool> {
     let patience = socket
         .read_timeout()?
         .map_or(patience, |limit| limit.min(patience));
-    let patience = Timespec::try_from(patience).map_err(|_| Errno::INVAL)?;
-    let mut polled = [PollFd::new(socket, PollFlags::IN)];
-    match poll(&mut polled, Some(&patience)) {
+    poll_for(socket, PollFlags::IN, Some(patience))
+}
+
+/// Waits until `socket` is as `flags` say, or until `patience` is over or a signal came. Whether it is so.
+pub(crate) fn poll_for(
+    socket: impl AsFd,
+    flags: PollFlags,
+    patience: Option<Duration>,
+) -> io::Result<bool> {
+    let patience = patience.map(Timespec::try_from).transpose();
+    let patience = patience.map_err(|_| Errno::INVAL)?;
+    let mut polled = [PollFd::new(&socket, flags)];
+    match poll(&mut polled, patience.as_ref()) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),
         Err(errno) => Err(errno.into()),
@@ -61,20 +71,12 @@ pub(crate) fn send_patiently(
 ) -> io::Result<usize> {
     loop {
         match send() {
-            Err(Errno::AGAIN) => wait_writable(&socket)?,
+            // Whatever ends the waiting: the next try tells.
+            Err(Errno::AGAIN) => {
+                poll_for(&socket, PollFlags::OUT, None)?;
+            }
             sent => return Ok(sent?),
         }
-    }
-}
-
-/// Waits until a socket that is full takes datagrams again.
-#[cfg(all(feature = "openssl", feature = "tokio"))]
-fn wait_writable(socket: impl AsFd) -> io::Result<()> {
-    let mut polled = [PollFd::new(&socket, PollFlags::OUT)];
-    match poll(&mut polled, None) {
-        // Whoever waits tries again, and is told then.
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -270,7 +272,6 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
 
     use rustix::net::{SendFlags, send};
 

@@ -1,16 +1,12 @@
 //! What handshakes of the `openssl` crate need, whoever waits for them.
 
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use openssl::ssl::{self, ErrorCode, Ssl, SslStream};
 
 use crate::datagrams::Datagrams;
+use crate::drive::WaitsFor;
 use crate::{Error, HandshakeIo};
-
-/// How long is waited for a datagram before OpenSSL is asked whether it is time to repeat a flight:
-/// it keeps that time and tells nobody.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// Most bytes of a datagram of the handshake: what every path takes, IPv6's 1280 without headers.
 pub(crate) const MTU: u32 = 1200;
@@ -23,6 +19,19 @@ pub(crate) fn stream<S: Datagrams>(
     ssl.set_mtu(MTU).map_err(ssl::Error::from)?;
     let io = HandshakeIo::new(socket)?;
     Ok(SslStream::new(ssl, io).map_err(ssl::Error::from)?)
+}
+
+/// Goes on with a handshake as far as the datagrams go that have come. What it waits for, if it is not over.
+pub(crate) fn drive<S: Datagrams>(
+    stream: &mut SslStream<HandshakeIo<S>>,
+) -> Result<Option<WaitsFor>, Error> {
+    stream.get_mut().allow_some();
+    match stream.do_handshake() {
+        Ok(()) => Ok(None),
+        Err(error) if error.code() == ErrorCode::WANT_WRITE => Ok(Some(WaitsFor::Room)),
+        Err(error) if waits(&error) => Ok(Some(stream.get_ref().waits_for())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether `error` says no more than that nothing came yet.

@@ -1,17 +1,22 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
 use underseal_record::ProtocolVersion;
 use underseal_record::dtls::{RecordNumber, protected_version, record_numbers};
 
 use crate::datagrams::{self, Datagrams, is_icmp};
+use crate::drive::WaitsFor;
 
 /// The epoch whose keys one handshake makes.
 pub(crate) const FIRST_EPOCH: u16 = 1;
 /// Bytes of received datagrams that are kept until their records can be told from forged ones (the newest), and
 /// of sent ones that the peer may lack.
 const MAX_KEPT: usize = 1 << 16;
+/// Most datagrams that a library reads in one call. For each record that it drops it reads again, and looks neither at
+/// the clock nor at the flight that may be due.
+const ALLOWANCE: usize = 64;
 
 /// A connected UDP socket as the stream of a handshake: an `SslStream` reads and writes datagrams
 /// through it, and it keeps what the hand-over has to know of them.
@@ -19,12 +24,18 @@ const MAX_KEPT: usize = 1 << 16;
 /// Those are the number of the last record that was sent under the new keys, the received datagrams
 /// with records under the new keys, and the last flight that was sent; of DTLS 1.3, whose numbers are
 /// encrypted, all datagrams with records under keys.
+///
+/// Whoever drives a handshake himself bounds its time himself: a call of `do_handshake` returns when the socket has no
+/// more datagrams, and who sends junk without end keeps it from that. `connect` and `accept` of the sockets of this
+/// crate keep their time.
 #[derive(Debug)]
 pub struct HandshakeIo<S> {
     socket: Arc<S>,
     seen: Seen,
     /// What the socket has is left to whoever comes next.
     has_stopped: bool,
+    /// How many datagrams are still read, and none is waited for; without it, as the socket has them.
+    allowance: Option<usize>,
 }
 
 /// What a handshake has sent and received.
@@ -70,6 +81,7 @@ impl<S: Datagrams> HandshakeIo<S> {
             socket: Arc::new(socket),
             seen: Seen::default(),
             has_stopped: false,
+            allowance: None,
         })
     }
 
@@ -89,6 +101,32 @@ impl<S: Datagrams> HandshakeIo<S> {
         self.has_stopped = true;
     }
 
+    /// Has the next call of the library read what has come, and so much of it alone that its driver keeps the time.
+    pub(crate) fn allow_some(&mut self) {
+        self.allowance = Some(ALLOWANCE);
+    }
+
+    /// What a library waits for that has said that there are no more datagrams.
+    pub(crate) fn waits_for(&self) -> WaitsFor {
+        match self.allowance {
+            Some(0) => WaitsFor::Nothing,
+            _ => WaitsFor::Datagram,
+        }
+    }
+
+    /// Whether a datagram may be read now.
+    fn may_read(&mut self) -> io::Result<bool> {
+        match &mut self.allowance {
+            _ if self.has_stopped => Ok(false),
+            None => Ok(true),
+            Some(0) => Ok(false),
+            Some(left) => {
+                *left -= 1;
+                self.socket.is_readable_by(Instant::now())
+            }
+        }
+    }
+
     pub(crate) fn take_seen(&mut self) -> Seen {
         std::mem::take(&mut self.seen)
     }
@@ -96,7 +134,7 @@ impl<S: Datagrams> HandshakeIo<S> {
 
 impl<S: Datagrams> Read for HandshakeIo<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.has_stopped {
+        if !self.may_read()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         match datagrams::receive(&*self.socket, buffer) {

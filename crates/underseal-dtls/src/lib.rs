@@ -14,6 +14,8 @@ pub mod boring;
 pub mod buffers;
 mod counters;
 mod datagrams;
+#[cfg(any(feature = "boring", feature = "openssl"))]
+mod drive;
 mod endpoint;
 mod error;
 #[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]

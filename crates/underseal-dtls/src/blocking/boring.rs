@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use boring::ssl::{Ssl, SslStream};
 
 use super::DtlsSocket;
-use crate::boring::{Role, TICK, drive, stream, take_over, take_over_read};
+use crate::boring::{Role, drive, stream, take_over, take_over_read};
+use crate::drive::{TICK, wait_blocking};
 use crate::{Error, HandshakeIo};
 
 impl DtlsSocket {
@@ -51,14 +52,14 @@ impl DtlsSocket {
         timeout: Duration,
         role: Role,
     ) -> Result<Self, Error> {
-        let deadline = Instant::now() + timeout;
+        let start = Instant::now();
         let read_timeout = socket.read_timeout()?;
+        // A datagram that the socket announces may be none: its checksum is looked at when it is read.
         socket.set_read_timeout(Some(TICK))?;
         let mut stream = stream(ssl, socket)?;
-        while drive(&mut stream, role)?.is_some() {
-            if Instant::now() >= deadline {
-                return Err(Error::HandshakeTimedOut);
-            }
+        while let Some(waits_for) = drive(&mut stream, role)? {
+            let left = timeout.saturating_sub(start.elapsed());
+            wait_blocking(stream.get_ref().socket(), waits_for, left)?;
         }
         let socket = stream.get_ref().socket();
         socket.set_read_timeout(read_timeout)?;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use openssl::ssl::{Ssl, SslStream};
 
 use super::DtlsSocket;
+use crate::drive::{TICK, wait_blocking};
 use crate::handover::{take_over, take_over_read};
-use crate::handshake::{TICK, stream, waits};
+use crate::handshake::{drive, stream};
 use crate::{Error, HandshakeIo};
 
 impl DtlsSocket {
@@ -47,17 +48,14 @@ impl DtlsSocket {
     }
 
     fn handshake(ssl: Ssl, socket: UdpSocket, timeout: Duration) -> Result<Self, Error> {
-        let deadline = Instant::now() + timeout;
+        let start = Instant::now();
         let read_timeout = socket.read_timeout()?;
+        // A datagram that the socket announces may be none: its checksum is looked at when it is read.
         socket.set_read_timeout(Some(TICK))?;
         let mut stream = stream(ssl, socket)?;
-        while let Err(error) = stream.do_handshake() {
-            if !waits(&error) {
-                return Err(error.into());
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::HandshakeTimedOut);
-            }
+        while let Some(waits_for) = drive(&mut stream)? {
+            let left = timeout.saturating_sub(start.elapsed());
+            wait_blocking(stream.get_ref().socket(), waits_for, left)?;
         }
         let socket = stream.get_ref().socket();
         socket.set_read_timeout(read_timeout)?;

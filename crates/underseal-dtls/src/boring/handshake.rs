@@ -1,17 +1,14 @@
 //! What handshakes of the `boring` crate need, whoever waits for them.
 
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use boring::ssl::{Error as SslError, ErrorCode, Ssl, SslStream};
 use underseal_sys::boring::handle_timeout;
 
 use super::prepare;
 use crate::datagrams::Datagrams;
+use crate::drive::WaitsFor;
 use crate::{Error, HandshakeIo};
-
-/// How long is waited for a datagram before BoringSSL is asked whether it is time to repeat a flight.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// Most bytes of a datagram of the handshake: what every path takes, IPv6's 1280 without headers.
 const MTU: u32 = 1200;
@@ -37,7 +34,8 @@ pub(crate) fn stream<S: Datagrams>(
 pub(crate) fn drive<S: Datagrams>(
     stream: &mut SslStream<HandshakeIo<S>>,
     role: Role,
-) -> Result<Option<ErrorCode>, Error> {
+) -> Result<Option<WaitsFor>, Error> {
+    stream.get_mut().allow_some();
     let driven = match role {
         Role::Client => stream.connect(),
         Role::Server => stream.accept(),
@@ -46,7 +44,10 @@ pub(crate) fn drive<S: Datagrams>(
         Ok(()) => Ok(None),
         Err(error) if waits(&error) => {
             handle_timeout(stream.ssl_mut());
-            Ok(Some(error.code()))
+            Ok(Some(match error.code() {
+                ErrorCode::WANT_WRITE => WaitsFor::Room,
+                _ => stream.get_ref().waits_for(),
+            }))
         }
         Err(error) => Err(Error::BoringHandshake(error)),
     }

@@ -19,8 +19,8 @@ use super::peer::send_once;
 use super::table::Table;
 use super::{DtlsAcceptor, DtlsPeer, ListenerConfig, Unadmitted};
 use crate::association::{Association, Delivered, copy};
+use crate::drive::TICK;
 use crate::handover::HandedOver;
-use crate::handshake::TICK;
 use crate::{ConnectionIds, Error, Parts};
 
 /// Bytes of a record's header, without connection ID.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use boring::ssl::{ErrorCode, Ssl, SslStream};
+use boring::ssl::{Ssl, SslStream};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::DtlsSocket;
-use crate::boring::{Role, TICK, stream, take_over, take_over_read};
+use crate::boring::{Role, stream, take_over, take_over_read};
+use crate::drive::wait;
 use crate::{Error, HandshakeIo};
 
 impl DtlsSocket {
@@ -64,12 +65,7 @@ impl DtlsSocket {
 
 async fn drive(stream: &mut SslStream<HandshakeIo<UdpSocket>>, role: Role) -> Result<(), Error> {
     while let Some(waits_for) = crate::boring::drive(stream, role)? {
-        let socket = stream.get_ref().socket();
-        if waits_for == ErrorCode::WANT_WRITE {
-            socket.writable().await?;
-        } else if let Ok(readable) = timeout(TICK, socket.readable()).await {
-            readable?;
-        }
+        wait(stream.get_ref().socket(), waits_for).await?;
     }
     Ok(())
 }

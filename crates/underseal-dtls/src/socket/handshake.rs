@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use openssl::ssl::{ErrorCode, Ssl, SslRef, SslStream};
+use openssl::ssl::{Ssl, SslRef, SslStream};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::DtlsSocket;
+use crate::drive::wait;
 use crate::handover::{take_over, take_over_read};
-use crate::handshake::{TICK, stream, waits};
+use crate::handshake::{self, stream};
 use crate::{Error, HandshakeIo};
 
 impl DtlsSocket {
@@ -77,16 +78,8 @@ impl DtlsSocket {
 }
 
 async fn drive(stream: &mut SslStream<HandshakeIo<UdpSocket>>) -> Result<(), Error> {
-    while let Err(error) = stream.do_handshake() {
-        if !waits(&error) {
-            return Err(error.into());
-        }
-        let socket = stream.get_ref().socket();
-        if error.code() == ErrorCode::WANT_WRITE {
-            socket.writable().await?;
-        } else if let Ok(readable) = timeout(TICK, socket.readable()).await {
-            readable?;
-        }
+    while let Some(waits_for) = handshake::drive(stream)? {
+        wait(stream.get_ref().socket(), waits_for).await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod early;
 mod gnutls;
 mod handover;
+mod junk;
 mod last_flight;
 mod listener;
 mod mbedtls;

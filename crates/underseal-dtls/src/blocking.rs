@@ -45,7 +45,8 @@ impl DtlsSocket {
         })
     }
 
-    /// Takes the association apart, with what waits for the peer's ACK. Datagrams that were opened and not read yet are lost.
+    /// Takes the association apart, with what waits for the peer's ACK, its end and its programs. Datagrams that were
+    /// opened and not read yet are lost.
     pub fn into_parts(self) -> (UdpSocket, Parts) {
         self.endpoint.into_parts()
     }
@@ -65,8 +66,8 @@ impl DtlsSocket {
     /// Waits for a datagram and copies its payload to `buffer`, as far as it fits; the rest is lost,
     /// as with [`UdpSocket::recv`]. A payload may have no bytes.
     ///
-    /// What does not open is dropped, and waited on. The socket's read timeout bounds that, too, and where several
-    /// threads receive, twice that: the wait for one's turn, and the wait for a datagram.
+    /// What does not open is dropped, and waited on. The socket's read timeout bounds all of that, and where several
+    /// threads receive, the wait for one's turn, too.
     ///
     /// # Errors
     ///
@@ -158,27 +159,30 @@ impl DtlsSocket {
         mut attempt: impl FnMut(&Turn<'_>) -> Option<Result<usize, Error>>,
     ) -> Result<usize, Error> {
         let start = Instant::now();
+        // The socket keeps its read timeout, as long as nothing else was waited for.
+        if let Some(turn) = self.endpoint.turns().now()
+            && let Some(received) = attempt(&turn)
+        {
+            return received;
+        }
+        let timeout = self.socket().read_timeout()?;
+        let until = timeout.and_then(|timeout| start.checked_add(timeout));
         loop {
-            let turn = self.turn(start)?;
+            let turn = self.turn(until)?;
             if let Some(received) = attempt(&turn) {
                 return received;
             }
-            if let Some(timeout) = self.socket().read_timeout()?
-                && start.elapsed() >= timeout
-            {
+            if until.is_some_and(|until| Instant::now() >= until) {
                 return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
             }
         }
     }
 
-    /// Waits for the turn to receive, or until the read timeout, which began at `start`, is over.
-    fn turn(&self, start: Instant) -> Result<Turn<'_>, Error> {
+    /// Waits for the turn to receive.
+    fn turn(&self, until: Option<Instant>) -> Result<Turn<'_>, Error> {
         let turns = self.endpoint.turns();
-        if let Some(turn) = turns.now() {
-            return Ok(turn);
-        }
-        let turn = match self.socket().read_timeout()? {
-            Some(timeout) => turns.within(timeout.saturating_sub(start.elapsed())),
+        let turn = match until {
+            Some(until) => turns.until(until),
             None => Some(turns.next()),
         };
         turn.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock).into())

@@ -103,12 +103,12 @@ impl<S: Datagrams> Endpoint<S> {
     }
 
     /// Receives a datagram, or several of one size; `None` where somebody said something by ICMP, or it was
-    /// time for something else.
-    fn receive(&self, buffer: &mut [u8]) -> Option<Result<Train, Error>> {
+    /// time for something else, or to wait no longer.
+    fn receive(&self, turn: &Turn<'_>, buffer: &mut [u8]) -> Option<Result<Train, Error>> {
         self.association.forget_keys();
         self.keep_up();
-        let is_readable = match self.due() {
-            Some(due) => self.socket.is_readable_by(due),
+        let is_readable = match self.due().into_iter().chain(turn.until()).min() {
+            Some(until) => self.socket.is_readable_by(until),
             None => Ok(true),
         };
         let received = match is_readable {
@@ -126,12 +126,12 @@ impl<S: Datagrams> Endpoint<S> {
     }
 
     /// The next payload; `None` where a datagram was received that has none.
-    pub(crate) fn recv(&self, _turn: &Turn<'_>, buffer: &mut [u8]) -> Option<Result<usize, Error>> {
+    pub(crate) fn recv(&self, turn: &Turn<'_>, buffer: &mut [u8]) -> Option<Result<usize, Error>> {
         if let Some(ready) = self.association.ready(buffer) {
             return Some(ready);
         }
         let mut lent = buffers::lend();
-        let train = match self.receive(&mut lent)? {
+        let train = match self.receive(turn, &mut lent)? {
             Ok(train) => train,
             Err(error) => return Some(Err(error)),
         };
@@ -169,7 +169,7 @@ impl<S: Datagrams> Endpoint<S> {
     /// As [`recv`](Self::recv), all payloads of a train at once.
     pub(crate) fn recv_batch(
         &self,
-        _turn: &Turn<'_>,
+        turn: &Turn<'_>,
         batch: &mut Batch,
     ) -> Option<Result<usize, Error>> {
         batch.clear();
@@ -183,7 +183,7 @@ impl<S: Datagrams> Endpoint<S> {
         if !batch.is_empty() {
             return Some(Ok(batch.len()));
         }
-        let train = match self.receive(batch.all())? {
+        let train = match self.receive(turn, batch.all())? {
             Ok(train) => train,
             Err(error) => return Some(Err(error)),
         };
@@ -192,8 +192,9 @@ impl<S: Datagrams> Endpoint<S> {
         let place = |delivered: Delivered<'_>, held: &mut VecDeque<Vec<u8>>| {
             let payload = delivered.payload;
             match delivered.start {
+                // Nothing overtakes what a program has changed.
                 Some(start) => payloads.push(start..start + payload.len()),
-                None => held.push_back(payload.to_vec()),
+                _ => held.push_back(payload.to_vec()),
             }
         };
         self.association
@@ -300,6 +301,21 @@ mod tests {
             let received = [(); 3].map(|()| recv(&far));
             assert_eq!(received, payloads);
         }
+    }
+
+    #[test]
+    fn whoever_waits_no_longer_is_told_what_there_is_and_nothing_else() {
+        let (near, far) = pair(&[], &[]);
+        let patience = Some(std::time::Duration::from_secs(5));
+        let socket = rustix::net::sockopt::Timeout::Recv;
+        rustix::net::sockopt::set_socket_timeout(&near.socket, socket, patience)
+            .expect("it is a socket");
+        let now = || near.turns().until(Instant::now()).expect("nobody has it");
+        let mut buffer = [0; 100];
+        let received = near.recv(&now(), &mut buffer);
+        assert!(received.is_none(), "{received:?}");
+        assert!(matches!(far.send(b"there"), Ok(5)));
+        assert!(matches!(near.recv(&now(), &mut buffer), Some(Ok(5))));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! waits there, and the others for their turn.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
@@ -13,7 +13,11 @@ pub(crate) struct Turns {
 
 /// The right to receive, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn<'t>(&'t Turns);
+pub(crate) struct Turn<'t> {
+    turns: &'t Turns,
+    /// When whoever has it waits no longer, where that is earlier than the socket would say.
+    until: Option<Instant>,
+}
 
 impl Turns {
     /// Waits for the turn of another, who does not wait himself.
@@ -24,27 +28,30 @@ impl Turns {
             taken = passed.unwrap_or_else(PoisonError::into_inner);
         }
         *taken = true;
-        Turn(self)
+        self.turn(None)
     }
 
     /// The turn, if nobody has it.
     pub(crate) fn now(&self) -> Option<Turn<'_>> {
         let mut taken = self.lock();
         let is_free = !std::mem::replace(&mut *taken, true);
-        is_free.then(|| Turn(self))
+        is_free.then(|| self.turn(None))
     }
 
-    /// Waits for the turn as long as `patience`.
-    pub(crate) fn within(&self, patience: Duration) -> Option<Turn<'_>> {
-        let start = Instant::now();
+    /// Waits for the turn, and with it, until then.
+    pub(crate) fn until(&self, until: Instant) -> Option<Turn<'_>> {
         let mut taken = self.lock();
         while *taken {
-            let left = patience.checked_sub(start.elapsed())?;
+            let left = until.checked_duration_since(Instant::now())?;
             let passed = self.passed.wait_timeout(taken, left);
             (taken, _) = passed.unwrap_or_else(PoisonError::into_inner);
         }
         *taken = true;
-        Some(Turn(self))
+        Some(self.turn(Some(until)))
+    }
+
+    fn turn(&self, until: Option<Instant>) -> Turn<'_> {
+        Turn { turns: self, until }
     }
 
     fn lock(&self) -> MutexGuard<'_, bool> {
@@ -52,15 +59,24 @@ impl Turns {
     }
 }
 
+impl Turn<'_> {
+    /// When whoever has it waits no longer, where that is earlier than the socket would say.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *self.0.lock() = false;
-        self.0.passed.notify_one();
+        *self.turns.lock() = false;
+        self.turns.passed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -68,9 +84,10 @@ mod tests {
         let turns = Turns::default();
         let turn = turns.now().expect("nobody has it");
         assert!(turns.now().is_none());
-        assert!(turns.within(Duration::from_millis(5)).is_none());
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert!(turns.until(soon).is_none());
         drop(turn);
-        drop(turns.within(Duration::ZERO).expect("it was passed on"));
+        drop(turns.until(soon).expect("it was passed on"));
         drop(turns.next());
         assert!(turns.now().is_some());
     }

@@ -1,4 +1,6 @@
+use std::io::ErrorKind;
 use std::thread;
+use std::time::Duration;
 
 use underseal_dtls::Error;
 use underseal_dtls::blocking::DtlsSocket;
@@ -99,4 +101,27 @@ fn a_socket_that_is_not_connected_is_refused() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let refused = DtlsSocket::from_parts(socket, parts(0));
     assert!(matches!(refused, Err(Error::Socket(_))));
+}
+
+/// The read timeout began when the call did, and not when it dropped something.
+#[test]
+fn what_does_not_open_does_not_make_a_receive_wait_longer() {
+    let (socket, mut wire) = socket_and_wire();
+    let timeout = Duration::from_secs(1);
+    socket.socket().set_read_timeout(Some(timeout)).unwrap();
+    let (junk, late) = (vec![23; 20], wire.data("late"));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(timeout * 7 / 10);
+            wire.send(&junk);
+            thread::sleep(timeout * 7 / 10);
+            wire.send(&late);
+        });
+        let received = recv(&socket);
+        let is_over = |error: &std::io::Error| error.kind() == ErrorKind::WouldBlock;
+        assert!(
+            matches!(&received, Err(Error::Socket(error)) if is_over(error)),
+            "{received:?}"
+        );
+    });
 }

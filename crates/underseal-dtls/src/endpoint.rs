@@ -193,7 +193,7 @@ impl<S: Datagrams> Endpoint<S> {
             let payload = delivered.payload;
             match delivered.start {
                 // Nothing overtakes what a program has changed.
-                Some(start) => payloads.push(start..start + payload.len()),
+                Some(start) if held.is_empty() => payloads.push(start..start + payload.len()),
                 _ => held.push_back(payload.to_vec()),
             }
         };

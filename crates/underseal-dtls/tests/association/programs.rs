@@ -90,6 +90,26 @@ fn payloads_that_a_program_changed_come_in_batches() {
 }
 
 #[test]
+fn payloads_that_a_program_leaves_do_not_overtake_those_that_it_changes() {
+    let (near, far) = pair();
+    far.set_gro(true).unwrap();
+    let changes_two = |message: &mut Message<'_>| {
+        if message.len() == 3 && message.pull(..).is_ok_and(|text| text == b"two") {
+            message.push(0, b"<").unwrap();
+        }
+        Verdict::Pass
+    };
+    far.attach(Filter::ingress(changes_two)).unwrap();
+    near.send_batch(&["one", "two", "six", "ten"]).unwrap();
+    let (mut batch, mut received) = (Batch::new(), Vec::new());
+    while received.len() < 4 {
+        far.recv_batch(&mut batch).unwrap();
+        received.extend(batch.iter().map(<[u8]>::to_vec));
+    }
+    assert_eq!(received, [&b"one"[..], b"<two", b"six", b"ten"]);
+}
+
+#[test]
 fn what_was_opened_before_a_program_came_is_judged_by_it() {
     let (socket, mut wire) = socket_and_wire();
     let records = ["one", "bad one", "two"].map(|text| wire.data(text));

@@ -17,7 +17,7 @@ use underseal_sys::udp::{MAX_TRAIN, MAX_TRAIN_BYTES};
 
 use crate::alert::CLOSE_NOTIFY;
 use crate::counters::Tally;
-use crate::parts::Engines;
+use crate::parts::{Course, Engines};
 use crate::post_handshake::{Out, PostHandshake};
 use crate::programs::Attached;
 use crate::{ConnectionIds, Counters, Error, Parts};
@@ -71,7 +71,7 @@ pub(crate) struct SealedTrain {
 
 /// How the peer ended the association.
 #[derive(Clone, Copy, Debug)]
-enum End {
+pub(crate) enum End {
     CloseNotify,
     Alert(AlertDescription),
     /// By the program on what is received.
@@ -113,6 +113,7 @@ impl Association {
             key_updates,
             unsettled,
             flight: mut flights,
+            course,
         } = engines;
         flights.extend(flight);
         let post_handshake = key_updates.map(|key_updates| {
@@ -125,16 +126,16 @@ impl Association {
         Self {
             transmit: Mutex::new(Transmit {
                 sealer,
-                program: Attached::default(),
-                is_closed: false,
+                program: course.egress,
+                is_closed: course.is_closed,
             }),
             receive: Mutex::new(Receive {
                 version: opener.version(),
                 opener,
-                program: Attached::default(),
+                program: course.ingress,
                 flight: flights,
                 held: VecDeque::new(),
-                end: None,
+                end: course.end,
             }),
             post_handshake: post_handshake.map(Mutex::new).map(Box::new),
             tally,
@@ -158,14 +159,21 @@ impl Association {
             let post_handshake = post_handshake.into_inner();
             post_handshake.unwrap_or_else(PoisonError::into_inner)
         });
+        let transmit = transmit.unwrap_or_else(PoisonError::into_inner);
         let receive = receive.unwrap_or_else(PoisonError::into_inner);
         let (key_updates, unsettled) = post_handshake.map(PostHandshake::into_parts).unzip();
         Parts::of_engines(Engines {
-            sealer: transmit.unwrap_or_else(PoisonError::into_inner).sealer,
+            sealer: transmit.sealer,
             opener: receive.opener,
             key_updates,
             unsettled: unsettled.unwrap_or_default(),
             flight: receive.flight,
+            course: Course {
+                is_closed: transmit.is_closed,
+                end: receive.end,
+                egress: transmit.program,
+                ingress: receive.program,
+            },
         })
     }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 use crate::handshake_io::{Arrived, Seen};
-use crate::parts::Engines;
+use crate::parts::{Course, Engines};
 use crate::post_handshake::{Flight, Unsettled};
 use crate::refusal::Refusal;
 
@@ -104,6 +104,7 @@ pub(crate) fn take_apart(
             key_updates: Some(key_updates),
             unsettled: Unsettled::default(),
             flight: Vec::new(),
+            course: Course::default(),
         },
         flight,
         early,

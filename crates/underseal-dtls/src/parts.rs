@@ -2,7 +2,9 @@ use std::fmt;
 
 use underseal_record::dtls::{ConnectionId, EpochKeys, KeyUpdates, Opener, ReplayWindow, Sealer};
 
+use crate::association::End;
 use crate::post_handshake::Unsettled;
+use crate::programs::Attached;
 
 /// An association without its socket: for another process, or another engine.
 ///
@@ -12,6 +14,9 @@ use crate::post_handshake::Unsettled;
 /// What the peer has not acknowledged goes with them, and so does what opens records of the epoch before. Neither is in any
 /// field: who takes the fields apart, for another engine, leaves them behind, so that there should be nothing under
 /// way then. A peer whose KeyUpdate was taken and whose ACK was lost is never heard again otherwise.
+///
+/// Neither is how far the association is over, nor are its programs, which go with the parts all the same: what was closed
+/// stays so, and no policy is lost in silence.
 #[non_exhaustive]
 pub struct Parts {
     /// What this side seals with.
@@ -34,6 +39,17 @@ pub(crate) struct Left {
     pub(crate) unsettled: Unsettled,
     /// The handshake's last flight, while the peer may lack it, of DTLS 1.2.
     pub(crate) flight: Vec<Vec<u8>>,
+    pub(crate) course: Course,
+}
+
+/// How far an association is over, and who judges its datagrams.
+#[derive(Debug, Default)]
+pub(crate) struct Course {
+    /// Whether this side sends no more.
+    pub(crate) is_closed: bool,
+    pub(crate) end: Option<End>,
+    pub(crate) egress: Attached,
+    pub(crate) ingress: Attached,
 }
 
 /// An association ready for use.
@@ -44,6 +60,7 @@ pub(crate) struct Engines {
     pub(crate) key_updates: Option<KeyUpdates>,
     pub(crate) unsettled: Unsettled,
     pub(crate) flight: Vec<Vec<u8>>,
+    pub(crate) course: Course,
 }
 
 /// The connection IDs of an association (RFC 9146), as its handshake agreed on them; empty in a direction
@@ -88,6 +105,7 @@ impl Parts {
             key_updates: self.key_updates,
             unsettled: self.left.unsettled,
             flight: self.left.flight,
+            course: self.left.course,
         }
     }
 
@@ -96,6 +114,7 @@ impl Parts {
             previous: engines.opener.take_previous(),
             unsettled: engines.unsettled,
             flight: engines.flight,
+            course: engines.course,
         };
         let (receive, window) = engines.opener.into_parts();
         let parts = Self::new(engines.sealer.into_keys(), receive, window);

@@ -45,7 +45,8 @@ impl DtlsSocket {
         Self { endpoint, armed }
     }
 
-    /// Takes the association apart, with what waits for the peer's ACK. Datagrams that were opened and not read yet are lost.
+    /// Takes the association apart, with what waits for the peer's ACK, its end and its programs. Datagrams that were
+    /// opened and not read yet are lost.
     pub fn into_parts(self) -> (UdpSocket, Parts) {
         self.endpoint.into_parts()
     }

@@ -6,6 +6,7 @@ use underseal_dtls::message::{Denied, Direction, Filter, Message, Peer, Program,
 use underseal_dtls::{Batch, Error};
 
 use crate::blocking::pair;
+use crate::end::moved;
 use crate::{recv, socket_and_wire};
 
 type Seen = Arc<Mutex<Vec<String>>>;
@@ -153,6 +154,27 @@ fn a_program_that_panics_ends_its_direction_alone() {
     ));
     far.send(b"back").unwrap();
     assert_eq!(recv(&near).unwrap(), "back");
+}
+
+#[test]
+fn programs_move_with_their_association() {
+    let (near, far) = pair();
+    let (_, out) = program();
+    let (_, inward) = program();
+    near.attach(Filter::egress(out)).unwrap();
+    far.attach(Filter::ingress(inward)).unwrap();
+    let (near, far) = (moved(near), moved(far));
+    assert!(matches!(near.send(b"bad"), Err(Error::Denied(_))));
+    near.send(b"one").unwrap();
+    assert_eq!(recv(&far).unwrap(), "<<one>>");
+    let panics = |_: &mut Message<'_>| panic!("the test has it panic");
+    far.detach(Direction::Ingress).unwrap();
+    far.attach(Filter::ingress(panics)).unwrap();
+    near.send(b"two").unwrap();
+    assert!(recv(&far).is_err());
+    let far = moved(far);
+    assert!(matches!(recv(&far), Err(Error::Denied(Denied::Panicked))));
+    assert!(far.detach(Direction::Ingress).is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use underseal_record::quic::{
 
 use crate::flows::{ConnectionId, Counters, NotOpened};
 
-/// Both directions of one connection.
+/// Both directions of one connection. Who takes both locks takes the receiving direction's first.
 pub struct Flow {
     send: Mutex<PacketSealer>,
     receive: Mutex<Receive>,
@@ -117,8 +117,9 @@ impl Flow {
         let before = receive.opener.generation();
         let opened = receive.open(packet)?;
         let now = receive.opener.generation();
-        drop(receive);
         if now != before {
+            // Before another thread opens the next packet: what is sent in answer to one under new keys is under new ones
+            // (RFC 9001 section 6.2), and updates are followed one after the other.
             self.sealer().follow(now)?;
         }
         Ok(opened)
@@ -140,5 +141,57 @@ impl fmt::Debug for Flow {
             .field("send_generation", &send)
             .field("receive_generation", &receive)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use underseal_record::{Algorithm, TAG_LEN};
+
+    use super::*;
+
+    fn secret(fill: u8) -> TrafficSecret {
+        TrafficSecret::new(Algorithm::Aes128Gcm, &[fill; 32]).unwrap()
+    }
+
+    fn sealed(by: &mut PacketSealer) -> Vec<u8> {
+        let mut packet = vec![0x43; ConnectionId::NUMBER_AT + 4 + 1 + TAG_LEN];
+        let mut packets = [Outgoing::new(&mut packet, ConnectionId::NUMBER_AT, 0)];
+        by.write_numbers(&mut packets);
+        assert_eq!(by.seal_batch(&mut packets), 1);
+        packet
+    }
+
+    #[test]
+    fn no_packet_under_new_keys_is_given_to_anybody_who_would_answer_under_old_ones() {
+        let flow = Flow::new(Version::V1, secret(1), secret(2));
+        let mut peer = PacketSealer::new(Version::V1, secret(2));
+        peer.follow(1).unwrap();
+        let packets = [(); 2].map(|()| sealed(&mut peer));
+        let (tell, opened) = mpsc::channel();
+        thread::scope(|scope| {
+            // Whoever opens the first of them cannot follow yet.
+            let sealer = flow.sealer();
+            for mut packet in packets {
+                let (flow, tell) = (&flow, tell.clone());
+                scope.spawn(move || tell.send(flow.open(&mut packet)));
+            }
+            let early = opened.recv_timeout(Duration::from_millis(100));
+            let generation = sealer.generation();
+            drop(sealer);
+            assert!(
+                early.is_err(),
+                "{early:?}, and sends in generation {generation}"
+            );
+        });
+        drop(tell);
+        let opened: Vec<_> = opened.iter().map(|opened| opened.is_ok()).collect();
+        assert_eq!(opened, [true, true]);
+        assert_eq!(flow.generations(), (1, 1));
     }
 }

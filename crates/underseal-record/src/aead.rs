@@ -115,6 +115,32 @@ impl AeadKey {
         }
     }
 
+    /// Overwrites the key where it lies, with what follows from one of zeros.
+    pub(crate) fn erase(&mut self) {
+        #[cfg(any(feature = "ring", feature = "aws-lc-rs", feature = "ccm"))]
+        const ZEROS: [u8; 32] = [0; 32];
+        match self {
+            #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+            Self::Absent => {}
+            #[cfg(feature = "ring")]
+            Self::Ring(key) => {
+                let algorithm = key.algorithm();
+                let zeros = &ZEROS[..algorithm.key_len()];
+                let zeros = ring::aead::UnboundKey::new(algorithm, zeros).expect(LENGTH);
+                **key = ring::aead::LessSafeKey::new(zeros);
+            }
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs(key) => {
+                let algorithm = key.algorithm();
+                let zeros = &ZEROS[..algorithm.key_len()];
+                let zeros = aws_lc_rs::aead::UnboundKey::new(algorithm, zeros).expect(LENGTH);
+                *key = aws_lc_rs::aead::LessSafeKey::new(zeros);
+            }
+            #[cfg(feature = "ccm")]
+            Self::Ccm(key, _) => **key = ccm::CcmKey::new(&ZEROS[..Algorithm::Aes128Ccm.key_len()]),
+        }
+    }
+
     fn is_chacha20(&self) -> bool {
         match self {
             #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]

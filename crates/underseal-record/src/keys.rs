@@ -125,6 +125,12 @@ impl TrafficKeys {
         }
     }
 
+    /// Overwrites key and IV.
+    pub(crate) fn erase(&mut self) {
+        self.forget_key();
+        self.iv.zeroize();
+    }
+
     /// Has the key again that `secret` derives, if these are keys of it.
     pub(crate) fn recall_key(&mut self, secret: &TrafficSecret) {
         if self.key.is_some() {
@@ -145,8 +151,7 @@ impl TrafficKeys {
 
 impl Drop for TrafficKeys {
     fn drop(&mut self) {
-        self.forget_key();
-        self.iv.zeroize();
+        self.erase();
     }
 }
 

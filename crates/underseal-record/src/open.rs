@@ -91,6 +91,13 @@ impl Opener {
         self.keys = keys;
     }
 
+    /// See [`crate::Sealer::erase`]. Every further call fails as behind a record that did not open.
+    pub fn erase(&mut self) {
+        self.poisoned = true;
+        self.keys.erase();
+        self.key.erase();
+    }
+
     /// See [`crate::Sealer::forget_key`].
     pub fn forget_key(&mut self) {
         self.keys.forget_key();

@@ -76,6 +76,14 @@ impl Sealer {
         self.keys = keys;
     }
 
+    /// Overwrites the keys where they lie, and what follows from them: for a copy of them that fork(2) has made, whose
+    /// process must not have what its parent goes on with. Every further call fails as past the limit.
+    pub fn erase(&mut self) {
+        self.limits = self.limits.lowered_to(Limits { soft: 0, hard: 0 });
+        self.keys.erase();
+        self.key.erase();
+    }
+
     /// Lets go of the key itself, of which the AEAD library has what it needs: an idle connection then
     /// holds the secret alone. Until [`recall_key`](Self::recall_key), the [`keys`](Self::keys) and those
     /// of [`into_keys`](Self::into_keys) have none.

@@ -162,6 +162,11 @@ impl Receive {
         Ok(())
     }
 
+    /// Overwrites the keys where they lie; nothing else is touched, and nothing opened from here on.
+    pub fn erase_keys(&mut self) {
+        self.opener.erase();
+    }
+
     /// How many bytes a call waits for, if there is room for as many: `SO_RCVLOWAT`.
     pub fn low_water(&self) -> usize {
         self.low_water

@@ -122,6 +122,11 @@ impl Transmit {
         Ok(())
     }
 
+    /// Overwrites the keys where they lie; nothing else is touched, and nothing sealed from here on.
+    pub fn erase_keys(&mut self) {
+        self.sealer.erase();
+    }
+
     /// Most plaintext of a record: `TLS_TX_MAX_PAYLOAD_LEN`.
     pub fn max_payload(&self) -> usize {
         self.sealer.max_plaintext()

@@ -1,6 +1,8 @@
 //! Keys have one owner and are never printed.
 
-use underseal_record::{Algorithm, Backend, ProtocolVersion, TrafficKeys, TrafficSecret};
+use underseal_record::{
+    Algorithm, Backend, ContentType, Error, ProtocolVersion, TrafficKeys, TrafficSecret,
+};
 
 use crate::direction::Direction;
 
@@ -44,6 +46,28 @@ fn keys_come_back_as_they_were_given() {
                 assert_eq!(keys.seq().0, 9);
                 assert_eq!(keys.version(), direction.version);
                 assert_eq!(keys.algorithm(), direction.algorithm);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_direction_whose_keys_are_erased_protects_nothing_and_opens_nothing() {
+    let data = ContentType::APPLICATION_DATA;
+    for direction in Direction::all() {
+        for backend in Backend::ALL {
+            let mut sealer = direction.sealer(backend);
+            let mut record = vec![0; sealer.record_len(4)];
+            sealer.seal(data, b"text", &mut record).expect("a record");
+            sealer.erase();
+            let refused = sealer.seal(data, b"text", &mut record.clone());
+            assert_eq!(refused, Err(Error::ConfidentialityLimit));
+            let mut opener = direction.opener(backend);
+            opener.erase();
+            assert_eq!(opener.open_in_place(&mut record), Err(Error::Poisoned));
+            for keys in [sealer.keys(), opener.keys()] {
+                assert_eq!(keys.dangerous_key(), b"");
+                assert_eq!(keys.dangerous_iv(), &[0; 12]);
             }
         }
     }

@@ -4,14 +4,6 @@
 #include <sched.h>
 #include <spawn.h>
 
-#define MARKER "MARKER-of-plaintext"
-#define LEN (sizeof MARKER - 1)
-
-static void reap(pid_t pid) {
-    int status;
-    if (waitpid(pid, &status, 0) != pid || status != 0) die("child");
-}
-
 // Calls with addresses that are not there, and lengths that are wrong: an error each, never a signal. What some of them
 // are, as addresses: nothing, the first page, the last, and a page that is taken away.
 static char *bad[4];

@@ -1,4 +1,4 @@
-//! The program in C that a test of this name has, `program.c` beside its `main.rs`.
+//! The program in C that a test of this name has: what lies beside its `main.rs`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,6 +9,14 @@ use underseal_testkit::{Peer, require_program};
 use crate::library::under_the_library;
 
 const NAME: &str = env!("CARGO_CRATE_NAME");
+
+fn sources(directory: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("a directory");
+    let files = entries.map(|entry| entry.expect("a file").path());
+    files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
+        .collect()
+}
 
 /// The program, compiled once.
 fn compiled() -> &'static PathBuf {
@@ -21,7 +29,7 @@ fn compiled() -> &'static PathBuf {
         // Addresses that it knows to be bad are the point; what it defines itself the library is to find.
         compiler.args(["-O1", "-w", "-pthread", "-rdynamic"]);
         compiler.args(["-I", &format!("{tests}/harness"), "-o"]);
-        compiler.arg(&new).arg(format!("{tests}/{NAME}/program.c"));
+        compiler.arg(&new).args(sources(&format!("{tests}/{NAME}")));
         Peer::spawn(&mut compiler).finish().successful();
         std::fs::rename(&new, &program).expect("a program");
         program

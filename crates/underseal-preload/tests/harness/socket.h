@@ -99,6 +99,16 @@ static void alert(int fd) {
     expect(send_record(fd, 21, (char[]){1, 0}, 2) == 2, "an alert is taken whole");
 }
 
+// What must not be seen.
+#define MARKER "MARKER-of-plaintext"
+#define LEN (sizeof MARKER - 1)
+
+// Waits for a child that has to end well.
+static void reap(pid_t pid) {
+    int status;
+    if (waitpid(pid, &status, 0) != pid || status != 0) die("child");
+}
+
 static void nonblocking(int fd, int yes) {
     expect(fcntl(fd, F_SETFL, yes ? O_NONBLOCK : 0) == 0, "O_NONBLOCK");
 }

@@ -1,0 +1,53 @@
+//! Calls that wait, and what ends a wait.
+
+use super::*;
+
+#[test]
+fn a_signal_stops_a_call_where_the_program_has_asked_for_it_and_loses_nothing() {
+    let much: String = "0123456789abcde".chars().cycle().take(8 << 20).collect();
+    for fault in ["interrupted", "restarted"] {
+        let case = Case::of(fault, "");
+        case.peer.wait_for("beats");
+        let sent = text(&case.end().0);
+        assert!(sent == format!("first{much}last"), "{fault}: they differ");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_wait() {
+    assert_eq!(plaintext_after("interrupted-waits"), "firstlast");
+}
+
+#[test]
+fn whether_a_call_waits_is_the_files_to_say_from_one_call_to_the_next() {
+    let mut case = Case::of("toggled", "");
+    case.go_on("full");
+    let (wire, said) = case.end();
+    let sent: usize = said
+        .trim()
+        .rsplit('\n')
+        .next()
+        .and_then(|sent| sent.parse().ok())
+        .expect("a number");
+    assert_eq!(text(&wire).len(), "first".len() + sent + "last".len());
+}
+
+#[test]
+fn arrays_that_cannot_be_written_are_errors() {
+    assert_eq!(plaintext_after("arrays"), "firstlast");
+}
+
+#[test]
+fn select_says_how_much_time_is_left() {
+    assert_eq!(plaintext_after("time-left"), "firstlast");
+}
+
+#[test]
+fn calls_that_few_programs_make_find_the_connection() {
+    assert_eq!(plaintext_after("rare-calls"), "firstpwritev2last");
+}
+
+#[test]
+fn as_many_epoll_instances_as_a_program_has_go_on_watching() {
+    assert_eq!(plaintext_after("watched-often"), "firstlast");
+}

@@ -1,0 +1,81 @@
+// Other processes and threads with a connection.
+#include "tests.h"
+#include <spawn.h>
+
+static void execute(int fd, const char *more) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fd, 1);
+        execl("/bin/echo", "echo", MARKER, NULL);
+        _exit(7);
+    }
+    waitpid(pid, NULL, 0);
+}
+
+static void become_another_program(int fd, const char *more) {
+    expect(fcntl(fd, F_SETFD, 0) == 0 && dup2(fd, 1) == 1, "dup2");
+    execl("/bin/echo", "echo", MARKER, NULL);
+}
+
+static void spawn(int fd, const char *more) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fd, 1);
+    char *arguments[] = {"echo", MARKER, NULL};
+    pid_t pid;
+    if (posix_spawn(&pid, "/bin/echo", &actions, NULL, arguments, environ)) die("spawn");
+    waitpid(pid, NULL, 0);
+}
+
+// The child has nothing to write with, and closes its number.
+static void is_the_parents(int fd, pid_t pid) {
+    if (pid == 0) {
+        expect(write(fd, MARKER, LEN) == -1 && errno == EBADFD, "the child cannot write");
+        expect(close(fd) == 0, "the child can close");
+        _exit(0);
+    }
+    reap(pid);
+    say(fd, "parent");
+}
+
+static void fork_it(int fd, const char *more) {
+    is_the_parents(fd, fork());
+}
+
+static void fork_unseen(int fd, const char *more) {
+    is_the_parents(fd, syscall(SYS_fork));
+}
+
+static void fork_in_this_memory(int fd, const char *more) {
+    int epoll = epoll_create1(0);
+    pid_t pid = vfork();
+    if (pid == 0) {
+        close(fd);
+        dup2(epoll, 120);
+        _exit(0);
+    }
+    reap(pid);
+    say(fd, "parent");
+}
+
+static void *write_often(void *fd) {
+    for (int i = 0; i < 500; i++) say(*(int *)fd, MARKER);
+    return NULL;
+}
+
+static void write_by_threads(int fd, const char *more) {
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, write_often, &fd);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+}
+
+const struct test processes[] = {
+    {"exec", .run = execute},
+    {"exec-self", .run = become_another_program},
+    {"posix_spawn", .run = spawn},
+    {"fork", .run = fork_it},
+    {"raw-fork", .run = fork_unseen},
+    {"vfork", .run = fork_in_this_memory},
+    {"threads", .run = write_by_threads},
+    {0},
+};

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
@@ -419,10 +420,22 @@ impl Socket {
         outcome
     }
 
-    /// Whether the end of the connection is to throw away what the peer has not taken: `SO_LINGER` of no time.
-    pub(crate) fn is_to_be_reset(&self) -> bool {
+    /// How long the end of the connection is to wait for the peer, if it is to (`SO_LINGER`): no time where it is to
+    /// throw away what the peer has not taken.
+    pub(crate) fn linger(&self) -> Option<Duration> {
         let linger = sys::option::<[c_int; 2]>(self.tcp(), libc::SOL_SOCKET, libc::SO_LINGER);
-        linger.is_ok_and(|[is_on, seconds]| is_on != 0 && seconds == 0)
+        let [is_on, seconds] = linger.ok()?;
+        // The kernel says so of more seconds than a number has.
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        (is_on != 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
+    /// Has it wait so long, to the next whole second; not at all where that is no time.
+    pub(crate) fn set_linger(&self, time: Duration) {
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let seconds = c_int::try_from(seconds).unwrap_or(c_int::MAX);
+        let linger = [c_int::from(seconds > 0), seconds];
+        let _ = sys::set_option(self.tcp(), libc::SOL_SOCKET, libc::SO_LINGER, linger);
     }
 
     /// Whether the connection has no other number.

@@ -17,6 +17,7 @@ use crate::epoll::Watches;
 use crate::process;
 use crate::sys::{self, address, arg};
 
+mod end;
 mod lingering;
 mod open_record;
 
@@ -102,15 +103,18 @@ fn push<T>(list: &mut Vec<T>, last: T) -> bool {
 /// Sends what a number of a connection leaves behind that is closed. If it is the last one, or stays open for that,
 /// nobody watches it from here on, whoever still has it open: this thread, or a call of the program's. Where no thread
 /// can be had what is left is lost, as is what is left when the process ends, or the program wants the connection reset.
+/// Where the program has asked for that (`SO_LINGER`), the last close waits for it.
 pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
     let _ = socket.try_end_record();
-    if socket.owed() != Some(0) {
+    let is_sent = socket.owed() == Some(0);
+    if !is_sent {
         watches.end(socket.tcp());
-        if !(socket.is_last() && socket.is_to_be_reset()) {
-            linger(Lingering::new(socket, false));
-            return;
-        }
-        abandon(&socket);
+    }
+    // Most often nothing waits, and the kernel does what `SO_LINGER` says when this closes the TCP socket.
+    let is_ours = is_sent && Arc::strong_count(&socket) == 1;
+    if !(is_ours || end::as_asked(&socket) || is_sent) {
+        linger(Lingering::new(socket, false));
+        return;
     }
     // Where nobody else has it open it is closed with this, and watched by nobody then.
     if let Err(shared) = Arc::try_unwrap(socket)
@@ -120,12 +124,12 @@ pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
     }
 }
 
-/// Gives up what is still to be sent of a connection.
-fn abandon(socket: &Arc<Socket>) {
-    let take_out = || waiting().as_mut()?.take_out(socket);
-    while let Some(lingering) = take_out() {
-        lingering.give_up();
-    }
+/// Has the thread look at a connection no more.
+fn take_out(socket: &Arc<Socket>) {
+    while waiting()
+        .as_mut()
+        .is_some_and(|waiting| waiting.take_out(socket))
+    {}
 }
 
 /// Sees to it that what a call has sealed and counted as sent goes out where the socket is full: its program may wait
@@ -151,6 +155,7 @@ fn linger(lingering: Lingering) -> bool {
     });
     if let Some(oldest) = given_up {
         oldest.give_up();
+        Lingering::close(oldest);
     }
     is_taken
 }
@@ -307,18 +312,18 @@ fn run() {
         let now = Instant::now();
         lingering.iter().flatten().for_each(|one| one.go_on(now));
         let mut waiting = waiting();
-        let Some(rest) = waiting.as_mut().and_then(|waiting| waiting.rest(now)) else {
+        let rest = waiting.as_mut().and_then(|waiting| waiting.rest(now));
+        if rest.is_none() {
             *waiting = None;
-            return;
-        };
+        }
         let woken = WOKEN.load(Ordering::Relaxed);
         drop(waiting);
-        // Those that are over are closed here, which may take as long as `SO_LINGER` says.
-        drop(lingering);
-        if rest > TICK {
-            sleep_unless_woken(rest, woken);
-        } else {
-            tick();
+        // Those that are over are closed here.
+        lingering.into_iter().flatten().for_each(Lingering::close);
+        match rest {
+            None => return,
+            Some(rest) if rest > TICK => sleep_unless_woken(rest, woken),
+            Some(_) => tick(),
         }
     }
 }
@@ -356,11 +361,12 @@ impl Waiting {
         Some(rest)
     }
 
-    /// Takes out one that is of this socket.
-    fn take_out(&mut self, socket: &Arc<Socket>) -> Option<Arc<Lingering>> {
+    /// Takes out one that is of this socket, which somebody else has; says whether there was one.
+    fn take_out(&mut self, socket: &Arc<Socket>) -> bool {
         let mut all = self.lingering.iter();
-        let index = all.position(|lingering| lingering.is_of(socket))?;
-        Some(self.lingering.swap_remove(index))
+        let index = all.position(|lingering| lingering.is_of(socket));
+        let taken = index.map(|index| self.lingering.swap_remove(index));
+        taken.is_some()
     }
 
     /// Takes out the connection whose peer has taken nothing for the longest time where there are too many for another:
@@ -377,14 +383,14 @@ impl Waiting {
 }
 
 fn tick() {
-    let tick = timespec(TICK);
+    let tick = sys::timespec(TICK);
     // SAFETY: the kernel reads a time that is ours.
     let _ = unsafe { sys::call(libc::SYS_nanosleep, [address(&raw const tick), 0]) };
 }
 
 /// Sleeps, unless something has come since the thread had seen `woken`.
 fn sleep_unless_woken(rest: Duration, woken: u32) {
-    let rest = timespec(rest);
+    let rest = sys::timespec(rest);
     let operation = arg(libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG);
     let arguments = [
         address(WOKEN.as_ptr()),
@@ -401,11 +407,4 @@ fn wake() {
     let operation = arg(libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG);
     // SAFETY: the kernel compares the address alone.
     let _ = unsafe { sys::call(libc::SYS_futex, [address(WOKEN.as_ptr()), operation, 1]) };
-}
-
-fn timespec(time: Duration) -> libc::timespec {
-    libc::timespec {
-        tv_sec: time.as_secs() as i64,
-        tv_nsec: time.subsec_nanos().into(),
-    }
 }

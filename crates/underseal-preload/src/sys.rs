@@ -2,6 +2,7 @@
 //! no cancellation point, and works before any constructor has run.
 
 use std::ffi::{c_int, c_long, c_void};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -197,17 +198,46 @@ pub(crate) fn option<T: Copy + Default>(fd: c_int, level: c_int, name: c_int) ->
     Ok(value)
 }
 
-/// Sets an option of a socket that is a number.
-pub(crate) fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<(), Errno> {
+/// Sets an option of a socket that is a value of `T`.
+pub(crate) fn set_option<T: Copy>(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: T,
+) -> Result<(), Errno> {
     let arguments = [
         arg(fd),
         arg(level),
         arg(name),
         address(&raw const value),
-        size_of::<c_int>(),
+        size_of::<T>(),
     ];
-    // SAFETY: the kernel reads a number that is ours.
+    // SAFETY: the kernel reads a value that is ours, and as long.
     unsafe { call(libc::SYS_setsockopt, arguments) }.map(drop)
+}
+
+pub(crate) fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: time.as_secs() as i64,
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+/// Waits until a socket takes bytes, or has failed, and no longer than `time`.
+///
+/// # Errors
+///
+/// `EINTR` when a signal comes.
+pub(crate) fn wait_for_room(fd: c_int, time: Duration) -> Result<(), Errno> {
+    let mut asked = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    let mut time = timespec(time);
+    let arguments = [address(&raw mut asked), 1, address(&raw mut time), 0];
+    // SAFETY: the kernel writes to an array of one and to a time, which are ours.
+    unsafe { call(libc::SYS_ppoll, arguments) }.map(drop)
 }
 
 pub(crate) fn epoll_ctl(

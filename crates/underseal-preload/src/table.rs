@@ -172,6 +172,20 @@ impl Known {
 
     /// Makes it another connection's.
     pub(crate) fn become_socket(mut self, socket: Arc<Socket>) {
+    /// Closes the number, and ends as [`end`](Self::end). As in the kernel, whoever waits for the connection to end does
+    /// not keep the number.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` where there is none.
+    pub(crate) fn close(mut self, fd: c_int) -> Result<(), Errno> {
+        let before = self.clear();
+        drop(self);
+        let closed = sys::close(fd);
+        leave(before);
+        closed
+    }
+
         let before = self.clear();
         self.entry.socket = Some(socket);
         self.announce();

@@ -52,11 +52,26 @@ unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
     if table::is_private(fd) {
         return returned(Err(Errno::BADF)) as c_int;
     }
-    if forget(fd) == Err(Errno::AGAIN) && table::is_known(fd) && !process::is_guest() {
-        return returned(close_later(fd)) as c_int;
+    let errno = sys::saved_errno();
+    let closed = guarded(|| Ok(close_inside(fd)));
+    sys::set_errno(errno);
+    match closed {
+        Ok(Some(closed)) => returned(closed.map(|()| 0)) as c_int,
+        Err(Errno::AGAIN) if table::is_known(fd) && !process::is_guest() => {
+            returned(close_later(fd)) as c_int
+        }
+        // SAFETY: the argument is the program's.
+        _ => unsafe { real::close(fd) },
     }
-    // SAFETY: the argument is the program's.
-    unsafe { real::close(fd) }
+}
+
+/// Closes a connection's number; of another, forgets what is known of it.
+fn close_inside(fd: c_int) -> Option<Result<(), Errno>> {
+    if !table::is_known(fd) || process::is_guest() {
+        forget_inside(fd);
+        return None;
+    }
+    Known::at(fd).map(|known| known.close(fd))
 }
 
 /// As fclose(3), which closes without close(2).

@@ -110,6 +110,17 @@ impl Lingering {
         self.end(&mut self.progress());
     }
 
+    /// Lets go of one. Where that closes its socket nobody waits for the peer: who was to, by `SO_LINGER`, is gone.
+    pub(super) fn close(this: Arc<Self>) {
+        let socket = Arc::into_inner(this).and_then(|own| Arc::into_inner(own.socket));
+        if let Some(socket) = socket
+            && socket.is_last()
+            && socket.linger().is_some_and(|time| !time.is_zero())
+        {
+            socket.set_linger(Duration::ZERO);
+        }
+    }
+
     fn end(&self, progress: &mut Progress) {
         if self.shuts_down && !progress.is_over {
             let _ = sys::shutdown(self.socket.tcp(), libc::SHUT_WR);

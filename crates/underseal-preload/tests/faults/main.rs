@@ -4,6 +4,7 @@
 mod ends;
 #[path = "../harness/library.rs"]
 mod library;
+mod lingers;
 mod processes;
 #[path = "../harness/program.rs"]
 mod program;

@@ -2,10 +2,10 @@
 // stdin when it may go on.
 #include "tests.h"
 
-extern const struct test ends[], waits[], shortages[], processes[];
+extern const struct test ends[], lingers[], waits[], shortages[], processes[];
 
 int main(int argc, char **argv) {
-    const struct test *all[] = {ends, waits, shortages, processes, NULL};
+    const struct test *all[] = {ends, lingers, waits, shortages, processes, NULL};
     return run_one_of(all, argc, argv);
 }
 

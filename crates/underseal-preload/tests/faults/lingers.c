@@ -1,0 +1,73 @@
+// Connections whose last close is to wait until the peer has all of it (SO_LINGER).
+#include "tests.h"
+#include "signals.h"
+
+// More waits for a full socket than it takes while its peer does not read.
+static void fill_and_ask(int fd, int seconds) {
+    static char block[16384];
+    struct linger asked = {1, seconds};
+    shorten(fd);
+    fill(fd);
+    for (int i = 0; i < 3; i++) expect(send_record(fd, 22, block, sizeof block) > 0, "a ticket is taken");
+    alert(fd);
+    expect(setsockopt(fd, SOL_SOCKET, SO_LINGER, &asked, sizeof asked) == 0, "SO_LINGER");
+}
+
+// Closes it in a way, and looks whether the socket is gone with that.
+static void close_and_wait(int fd, const char *way) {
+    int other = epoll_create1(0);
+    fill_and_ask(fd, 1000);
+    say_step("closing");
+    if (!strcmp(way, "close")) expect(close(fd) == 0, "close");
+    if (!strcmp(way, "dup2")) expect(dup2(other, fd) == fd, "dup2");
+    if (!strcmp(way, "close_range")) expect(close_range(fd, fd, 0) == 0, "close_range");
+    expect(hidden_number() == -1, "the peer has all of it");
+}
+
+static void *close_it(void *fd) {
+    return (void *)(long)close(*(int *)fd);
+}
+
+// A thread waits in close: the number is free meanwhile.
+static void close_and_wait_elsewhere(int fd, const char *more) {
+    pthread_t closer;
+    void *closed;
+    fill_and_ask(fd, 1000);
+    expect(pthread_create(&closer, NULL, close_it, &fd) == 0, "a thread");
+    while (syscall(SYS_fcntl, fd, F_GETFD) != -1) usleep(1000);
+    say_step("closing");
+    expect(pthread_join(closer, &closed) == 0 && closed == NULL, "close");
+    expect(hidden_number() == -1, "the peer has all of it");
+}
+
+// The peer takes nothing for as long as that; what is left goes out behind the close.
+static void close_and_wait_in_vain(int fd, const char *more) {
+    fill_and_ask(fd, 1);
+    expect(close(fd) == 0, "close");
+    expect(hidden_number() != -1, "it still goes out");
+    tell_and_wait("closed");
+}
+
+// A signal comes. Nobody waits for the rest then, and least of all who sees to other connections.
+static void close_and_be_interrupted(int fd, const char *port) {
+    int other = dial_and_start(atoi(port)), hidden = hidden_number();
+    struct sockaddr_in name;
+    socklen_t len = sizeof name;
+    fill_and_ask(fd, 1000);
+    handle(SIGALRM, SA_RESTART);
+    beat(50);
+    expect(close(fd) == 0 && signals > 0, "close");
+    beat(0);
+    say_step("closed");
+    while (syscall(SYS_getsockname, hidden, &name, &len) == 0) usleep(1000);
+    say_more(other, "open");
+    tell_and_wait("gone");
+}
+
+const struct test lingers[] = {
+    {"lingers", .run = close_and_wait, .is_last = 1},
+    {"lingers-elsewhere", .run = close_and_wait_elsewhere, .is_last = 1},
+    {"lingers-in-vain", .run = close_and_wait_in_vain, .is_last = 1},
+    {"lingers-until-a-signal", .run = close_and_be_interrupted, .is_last = 1},
+    {0},
+};

@@ -1,0 +1,84 @@
+//! Connections whose last close is to wait until the peer has all of it (`SO_LINGER`).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+use super::*;
+
+/// A peer that takes little of what it does not read.
+fn started(fault: &str, more: &str) -> Case {
+    let (listener, port) = listener();
+    set_socket_recv_buffer_size(&listener, 4096).expect("a size");
+    Case::at((listener, port), fault, more)
+}
+
+/// That all came, to the last record.
+fn is_complete(wire: &[u8], case: &str) {
+    let records = records(wire);
+    let last = records.last().expect("records");
+    assert!(
+        *last == (ContentType::ALERT, vec![1, 0]),
+        "{case}: it is not the last"
+    );
+}
+
+#[test]
+fn the_last_close_waits_for_the_peer_where_the_program_wants_that() {
+    for way in ["close", "dup2", "close_range"] {
+        let case = started("lingers", way);
+        case.peer.wait_for("closing");
+        is_complete(&case.end().0, way);
+    }
+}
+
+#[test]
+fn a_number_is_free_while_its_close_waits() {
+    let case = started("lingers-elsewhere", "");
+    case.peer.wait_for("closing");
+    is_complete(&case.end().0, "elsewhere");
+}
+
+#[test]
+fn it_waits_no_longer_than_it_is_to_and_the_rest_goes_out_behind_it() {
+    let mut case = started("lingers-in-vain", "");
+    case.peer.wait_for("closed");
+    let mut wire = Vec::new();
+    case.stream.read_to_end(&mut wire).expect("the end");
+    is_complete(&wire, "in vain");
+    case.peer.close_stdin();
+    case.peer.finish().successful();
+}
+
+#[test]
+fn a_signal_ends_that_wait_and_nobody_waits_in_its_place() {
+    let (others, port) = listener();
+    let mut case = started("lingers-until-a-signal", &port);
+    let (mut other, _) = others.accept().expect("a connection");
+    other.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    case.peer.wait_for("closed");
+    let is_gone = AtomicBool::new(false);
+    let mut wire = Vec::new();
+    thread::scope(|scope| {
+        // It takes what the library has left, and leaves the kernel something.
+        scope.spawn(|| {
+            let mut piece = [0; 2048];
+            while !is_gone.load(Ordering::Acquire) {
+                case.stream.read_exact(&mut piece).expect("more of it");
+                wire.extend_from_slice(&piece);
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        case.peer.wait_for("gone");
+        is_gone.store(true, Ordering::Release);
+    });
+    let mut record = [0; 5 + 4 + 1 + 16];
+    other
+        .read_exact(&mut record)
+        .expect("a record that was left open");
+    assert_eq!(text(&record), "open");
+    case.stream.read_to_end(&mut wire).expect("the end");
+    is_complete(&wire, "until a signal");
+    case.peer.close_stdin();
+    case.peer.finish().successful();
+}

@@ -32,6 +32,11 @@ impl Inside {
     }
 }
 
+/// Whether this thread is in the library, as where a signal handler interrupts it.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.get()
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);
@@ -169,7 +174,8 @@ pub(crate) fn guarded<T>(body: impl FnOnce() -> Result<T, Errno>) -> Result<T, E
         return Err(Errno::AGAIN);
     };
     let body = || {
-        process::adopt();
+        // It has come in just now.
+        process::adopt(false);
         body()
     };
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Errno::IO))

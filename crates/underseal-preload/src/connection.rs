@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -12,8 +12,10 @@ use underseal_ulp::{CryptoInfo, Receive, Transmit, cipher, wire_version};
 use crate::listing::Place;
 use crate::{process, sys, table};
 
+mod direction;
 mod tcp;
 
+use direction::{Busy, Direction, Guard, Locked};
 pub(crate) use tcp::{TcpSource, TcpWire};
 
 /// A number that the program does not know, closed on drop if it still is what it was.
@@ -81,34 +83,10 @@ impl Drop for Private {
     }
 }
 
-/// One direction of a connection.
-enum Direction<T> {
-    /// The program has not asked for it: it is TCP's.
-    Plain,
-    Tls(T),
-    /// Another process goes on with it.
-    GivenUp,
-}
-
-impl<T> Direction<T> {
-    /// Who seals or opens.
-    ///
-    /// # Errors
-    ///
-    /// `EBUSY` before there is one, as the kernel has it; `EBADFD` in a process that does not own it.
-    fn tls(&mut self) -> Result<&mut T, Errno> {
-        match self {
-            Self::Plain => Err(Errno::BUSY),
-            Self::Tls(tls) => Ok(tls),
-            Self::GivenUp => Err(Errno::BADFD),
-        }
-    }
-}
-
 /// What all numbers of a connection have in common.
 struct Shared {
-    transmit: Mutex<Direction<Transmit>>,
-    receive: Mutex<Direction<Receive>>,
+    transmit: Locked<Transmit>,
+    receive: Locked<Receive>,
     /// Version and cipher, since the first keys.
     suite: OnceLock<(ProtocolVersion, Algorithm)>,
     /// Whether each direction was asked for, for those who must not wait.
@@ -149,8 +127,8 @@ impl Socket {
         let (_, inode) = private.identity();
         let place = Place::of(inode, private.number());
         let shared = Arc::new(Shared {
-            transmit: Mutex::new(Direction::Plain),
-            receive: Mutex::new(Direction::Plain),
+            transmit: Locked::new(),
+            receive: Locked::new(),
             suite: OnceLock::new(),
             seals: AtomicBool::new(false),
             opens: AtomicBool::new(false),
@@ -163,13 +141,15 @@ impl Socket {
     }
 
     fn of(private: Private, shared: Arc<Shared>, inert: (u64, u64)) -> Arc<Self> {
-        Arc::new_cyclic(|weak| Self {
+        let socket = Arc::new_cyclic(|weak| Self {
             private,
             shared,
             inert,
             weak: Weak::clone(weak),
             is_watched: AtomicBool::new(false),
-        })
+        });
+        table::own(socket.private.number, Arc::as_ptr(&socket));
+        socket
     }
 
     /// The same connection behind another number, as after dup.
@@ -198,21 +178,23 @@ impl Socket {
         // Not the other direction's lock: somebody may wait for the peer in it.
         match which {
             Which::Transmit => {
-                let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
+                let mut transmit = self.shared.transmit.lock()?;
                 if !matches!(*transmit, Direction::Plain) {
-                    return transmit.tls()?.replace_keys(keys);
+                    return transmit.change(|transmit| transmit.tls()?.replace_keys(keys));
                 }
                 self.check_suite(&keys)?;
-                *transmit = Direction::Tls(Transmit::new(keys));
+                let tls = Transmit::new(keys);
+                transmit.change(|transmit| *transmit = Direction::Tls(tls));
                 self.shared.seals.store(true, Ordering::Release);
             }
             Which::Receive => {
-                let mut receive = self.shared.receive.lock().map_err(|_| Errno::IO)?;
+                let mut receive = self.shared.receive.lock()?;
                 if !matches!(*receive, Direction::Plain) {
-                    return receive.tls()?.replace_keys(keys);
+                    return receive.change(|receive| receive.tls()?.replace_keys(keys));
                 }
                 self.check_suite(&keys)?;
-                *receive = Direction::Tls(self.first_receive(keys)?);
+                let tls = self.first_receive(keys)?;
+                receive.change(|receive| *receive = Direction::Tls(tls));
                 self.shared.opens.store(true, Ordering::Release);
             }
         }
@@ -292,10 +274,8 @@ impl Socket {
     ) -> Result<T, Errno> {
         let mut direction = match self.shared.receive.try_lock() {
             Ok(direction) => direction,
-            Err(TryLockError::WouldBlock) if self.is_nonblocking(flags)? => {
-                return Err(Errno::AGAIN);
-            }
-            Err(_) => self.shared.receive.lock().map_err(|_| Errno::IO)?,
+            Err(Busy::Locked) if self.is_nonblocking(flags)? => return Err(Errno::AGAIN),
+            Err(_) => self.shared.receive.lock()?,
         };
         let mut source = TcpSource::new(self.tcp(), flags);
         let outcome = receive(direction.tls()?, &mut source);
@@ -335,7 +315,7 @@ impl Socket {
         flags: c_int,
         send: impl FnOnce(&mut Transmit, &mut TcpWire) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
+        let mut transmit = self.shared.transmit.lock()?;
         if let Some(error) = self.take_untold() {
             return Err(error);
         }
@@ -383,7 +363,7 @@ impl Socket {
         &self,
         with: impl FnOnce(&mut Transmit) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let mut transmit = self.shared.transmit.lock().map_err(|_| Errno::IO)?;
+        let mut transmit = self.shared.transmit.lock()?;
         with(transmit.tls()?)
     }
 
@@ -448,8 +428,8 @@ impl Socket {
     pub(crate) fn owed(&self) -> Option<usize> {
         match self.shared.transmit.try_lock() {
             Ok(mut transmit) => Some(transmit.tls().map_or(0, |transmit| transmit.owed())),
-            Err(TryLockError::WouldBlock) => None,
-            Err(TryLockError::Poisoned(_)) => Some(0),
+            Err(Busy::Locked) => None,
+            Err(Busy::Broken) => Some(0),
         }
     }
 
@@ -461,15 +441,15 @@ impl Socket {
     pub(crate) fn held_record(&self) -> Result<Option<SeqNo>, Errno> {
         match self.shared.transmit.try_lock() {
             Ok(mut transmit) => transmit.tls().map(|transmit| transmit.held_record()),
-            Err(TryLockError::WouldBlock) => Err(Errno::AGAIN),
-            Err(TryLockError::Poisoned(_)) => Err(Errno::IO),
+            Err(Busy::Locked) => Err(Errno::AGAIN),
+            Err(Busy::Broken) => Err(Errno::IO),
         }
     }
 
     /// What `send` says, and what the socket said that it does not say again.
     fn send_with<T>(
         &self,
-        transmit: &mut MutexGuard<'_, Direction<Transmit>>,
+        transmit: &mut Guard<'_, Transmit>,
         flags: c_int,
         send: impl FnOnce(&mut Transmit, &mut TcpWire) -> Result<T, Errno>,
     ) -> (Result<T, Errno>, Option<Errno>) {
@@ -480,14 +460,20 @@ impl Socket {
         (outcome, wire.failed().copied())
     }
 
-    /// Drops what seals and opens, in a process that does not own it: keys and numbers are overwritten. Not if
-    /// a thread that is not here was in it.
-    pub(crate) fn wipe(&self) {
-        if let Ok(mut transmit) = self.shared.transmit.try_lock() {
-            *transmit = Direction::GivenUp;
+    /// Gives up a connection of the process that this one came from by fork: what seals and opens is overwritten, and
+    /// the TCP socket closed, if its number still is its own. Other threads of that process may have been in it, and this
+    /// one too, where it `comes_back`.
+    pub(crate) fn give_up(&self, comes_back: bool) {
+        self.shared.transmit.give_up(comes_back);
+        self.shared.receive.give_up(comes_back);
+        if self.private.is_intact() {
+            let _ = sys::close(self.private.number);
         }
-        if let Ok(mut receive) = self.shared.receive.try_lock() {
-            *receive = Direction::GivenUp;
-        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        table::disown(self.private.number, self);
     }
 }

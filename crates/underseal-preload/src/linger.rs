@@ -278,10 +278,7 @@ fn linger_over_rest(socket: Arc<Socket>, sent: Result<(), Errno>) {
 pub(crate) fn forget() {
     HOLDS.store(false, Ordering::Release);
     match place().try_lock() {
-        Ok(mut waiting) => {
-            let left = waiting.take().unwrap_or_default().lingering;
-            left.iter().for_each(|lingering| lingering.wipe());
-        }
+        Ok(mut waiting) => *waiting = None,
         Err(_) => OTHER.store(Box::into_raw(Box::default()), Ordering::Release),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use rustix::io::Errno;
 
 use crate::sys::{self, arg};
-use crate::{memory, table};
+use crate::{call, memory, table};
 
 /// Bytes of the page.
 const PAGE: usize = 4096;
@@ -117,14 +117,15 @@ pub(crate) fn is_guest() -> bool {
     owner().is_some_and(|owner| owner.load(Ordering::Relaxed) != sys::getpid())
 }
 
-/// Gives up the connections of the process that this one came from.
-pub(crate) fn adopt() {
+/// Gives up the connections of the process that this one came from. `comes_back` is whether this thread is in the midst
+/// of a call on one.
+pub(crate) fn adopt(comes_back: bool) {
     if let Some(owner) = owner()
         && owner.load(Ordering::Relaxed) == 0
     {
         owner.store(sys::getpid(), Ordering::Relaxed);
         // First: locks of the table may be held by threads that are not here.
-        table::give_up();
+        table::give_up(comes_back);
         crate::inert::forget();
         crate::listing::forget();
         crate::linger::forget();
@@ -133,7 +134,7 @@ pub(crate) fn adopt() {
 
 extern "C" fn in_child() {
     let errno = sys::saved_errno();
-    adopt();
+    adopt(call::is_inside());
     sys::set_errno(errno);
 }
 

@@ -55,6 +55,8 @@ struct Slot {
     looked_at: AtomicU64,
     /// Whether a signal handler has closed it in the midst of a call: see [`close_later`].
     is_closing: AtomicBool,
+    /// Of a number that the program does not know: the connection whose TCP socket it is, for as long as it lives.
+    owner: AtomicPtr<Socket>,
     entry: Mutex<Entry>,
 }
 
@@ -170,8 +172,6 @@ impl Known {
         leave(before);
     }
 
-    /// Makes it another connection's.
-    pub(crate) fn become_socket(mut self, socket: Arc<Socket>) {
     /// Closes the number, and ends as [`end`](Self::end). As in the kernel, whoever waits for the connection to end does
     /// not keep the number.
     ///
@@ -186,6 +186,8 @@ impl Known {
         closed
     }
 
+    /// Makes it another connection's.
+    pub(crate) fn become_socket(mut self, socket: Arc<Socket>) {
         let before = self.clear();
         self.entry.socket = Some(socket);
         self.announce();
@@ -298,6 +300,24 @@ pub(crate) fn reveal(fd: c_int, is_lost: &Arc<AtomicBool>) -> bool {
     is_same
 }
 
+/// Notes whose TCP socket a hidden number is. In a process that came by fork no other way leads to a connection for
+/// certain: locks are held, and calls on it go on, by threads that are not there.
+pub(crate) fn own(fd: c_int, socket: *const Socket) {
+    if let Some(slot) = slot(fd) {
+        slot.owner.store(socket.cast_mut(), Ordering::Release);
+    }
+}
+
+/// Ends that, before the connection ends.
+pub(crate) fn disown(fd: c_int, socket: *const Socket) {
+    if let Some(slot) = slot(fd) {
+        let (own, none) = (socket.cast_mut(), null_mut());
+        // Where the number was closed unseen, it may be another's.
+        let order = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = slot.owner.compare_exchange(own, none, order.0, order.1);
+    }
+}
+
 /// Has a number closed by [`close_due`]. Says no where it is to be already.
 pub(crate) fn close_later(fd: c_int) -> bool {
     slot(fd).is_some_and(|slot| !slot.is_closing.swap(true, Ordering::AcqRel))
@@ -370,8 +390,9 @@ fn slots() -> impl Iterator<Item = (c_int, &'static Slot)> {
 }
 
 /// In a process that came by fork: closes what is private, and makes the connections another's. Locks
-/// may be held by threads that are not here, so every chunk is replaced, and the old one leaks.
-pub(crate) fn give_up() {
+/// may be held by threads that are not here, so every chunk is replaced, and the old one leaks. `comes_back` is whether
+/// this thread is in the midst of another call.
+pub(crate) fn give_up(comes_back: bool) {
     for (index, place) in TABLE.iter().enumerate() {
         let old = place.load(Ordering::Acquire);
         // SAFETY: null, or a chunk that is never freed.
@@ -382,22 +403,26 @@ pub(crate) fn give_up() {
         let new = new_chunk();
         for (at, slot) in old.iter().enumerate() {
             let new = new.as_ref().map(|chunk| &chunk[at]);
-            give_up_slot((index * CHUNK + at) as c_int, slot, new);
+            give_up_slot((index * CHUNK + at) as c_int, (slot, new), comes_back);
         }
         place.store(new.map_or(null_mut(), Box::into_raw), Ordering::Release);
     }
 }
 
-fn give_up_slot(fd: c_int, old: &Slot, new: Option<&Slot>) {
+fn give_up_slot(fd: c_int, (old, new): (&Slot, Option<&Slot>), comes_back: bool) {
     let kind = old.kind.load(Ordering::Acquire);
+    // SAFETY: null, or a connection that has not ended, and does not while this thread is the only one.
+    match unsafe { old.owner.load(Ordering::Acquire).as_ref() } {
+        Some(socket) => socket.give_up(comes_back),
+        None if kind == PRIVATE => {
+            let _ = sys::close(fd);
+        }
+        None => {}
+    }
     if kind == PRIVATE {
-        let _ = sys::close(fd);
         return;
     }
     let entry = old.entry.try_lock().ok();
-    if let Some(socket) = entry.as_ref().and_then(|entry| entry.socket.as_ref()) {
-        socket.wipe();
-    }
     let Some(new) = new else {
         return;
     };

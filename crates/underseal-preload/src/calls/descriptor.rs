@@ -8,7 +8,7 @@ use crate::call::{close_later, guarded, on_socket, returned};
 use crate::connection::Socket;
 use crate::sys::{self, arg};
 use crate::table::{self, Known};
-use crate::{process, real};
+use crate::{call, process, real};
 
 /// Forgets what is known of a number that is about to be closed, and sends what waits. Its TCP socket
 /// is closed with the last number of the connection.
@@ -101,7 +101,7 @@ unsafe extern "C-unwind" fn fclose(file: *mut libc::FILE) -> c_int {
 /// As the C library's.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
-    process::adopt();
+    process::adopt(call::is_inside());
     if flags & libc::CLOSE_RANGE_UNSHARE as c_int != 0 && table::is_in_use() && !process::is_guest()
     {
         // One thread would have numbers of its own, and what is known is of those of all threads.

@@ -127,11 +127,6 @@ impl Lingering {
         }
         progress.is_over = true;
     }
-
-    /// In a process that does not own it.
-    pub(super) fn wipe(&self) {
-        self.socket.wipe();
-    }
 }
 
 impl Progress {

@@ -2,6 +2,7 @@
 //! file has them, this end looks at every byte.
 
 mod ends;
+mod keys;
 #[path = "../harness/library.rs"]
 mod library;
 mod lingers;

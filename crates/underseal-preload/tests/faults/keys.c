@@ -1,0 +1,79 @@
+// Keys in a process that came by fork while other threads were in calls on the connection.
+#include "tests.h"
+
+// A key that is nowhere as it is but in the library. The compiler does not know the first byte.
+static volatile unsigned char first = 0x51;
+
+static unsigned char byte_of_key(int i) {
+    return first + 29 * i + (i * i << 3);
+}
+
+static void set_keys(int fd, int direction) {
+    struct keys keys = {.version = 0x0304, .cipher = 51};
+    for (size_t i = 0; i < sizeof keys.key; i++) keys.key[i] = byte_of_key(i);
+    expect(setsockopt(fd, SOL_TLS, direction, &keys, sizeof keys) == 0, "keys");
+    explicit_bzero(&keys, sizeof keys);
+}
+
+static int is_key(const unsigned char *at) {
+    for (int i = 0; i < 16; i++) {
+        if (at[i] != byte_of_key(i)) return 0;
+    }
+    return 1;
+}
+
+// How often it is in this process' memory.
+static int copies(void) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512], mode[5];
+    unsigned long start, end;
+    int found = 0;
+    while (fgets(line, sizeof line, maps)) {
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) != 3 || strcmp(mode, "rw-p")) continue;
+        for (; start + 16 <= end; start++) found += is_key((unsigned char *)start);
+    }
+    fclose(maps);
+    return found;
+}
+
+static void *write_for_ever(void *fd) {
+    static char much[8 << 20];
+    write(*(int *)fd, much, sizeof much);
+    return NULL;
+}
+
+static void *read_for_ever(void *fd) {
+    char byte;
+    read(*(int *)fd, &byte, 1);
+    return NULL;
+}
+
+// One thread is in the midst of a write, another waits for a record; their number may be closed under them.
+static int forked_under_calls(int port, const char *way) {
+    static int fd;
+    pthread_t reader, writer;
+    fd = dial(port);
+    shorten(fd);
+    expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
+    set_keys(fd, TX);
+    set_keys(fd, RX);
+    expect(pthread_create(&reader, NULL, read_for_ever, &fd) == 0, "a thread");
+    expect(pthread_create(&writer, NULL, write_for_ever, &fd) == 0, "a thread");
+    usleep(200000);
+    if (!strcmp(way, "closed")) expect(close(fd) == 0, "close");
+    expect(copies() >= 2, "it is in this process");
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        _exit(copies());
+    }
+    int status;
+    expect(waitpid(child, &status, 0) == child && WIFEXITED(status), "the child ends");
+    printf("%d copies\n", WEXITSTATUS(status));
+    exit(0);
+}
+
+const struct test keys[] = {
+    {"forked-under-calls", .connect = forked_under_calls},
+    {0},
+};

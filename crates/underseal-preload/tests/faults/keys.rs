@@ -1,0 +1,18 @@
+//! Keys in a process that came by fork while other threads were in calls on the connection.
+
+use super::*;
+
+#[test]
+fn a_process_that_came_by_fork_has_no_key_though_threads_of_its_parents_were_in_the_midst_of_calls()
+{
+    for way in ["open", "closed"] {
+        let (listener, port) = listener();
+        let mut command = program();
+        command.args([&port, "forked-under-calls", way]);
+        command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+        let peer = Peer::spawn(&mut command);
+        let _stream = listener.accept().expect("a connection");
+        let said = peer.finish().successful().text();
+        assert_eq!(said.trim(), "0 copies", "{way}");
+    }
+}

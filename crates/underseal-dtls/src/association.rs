@@ -23,6 +23,8 @@ use crate::programs::Attached;
 use crate::{ConnectionIds, Counters, Error, Parts};
 
 pub(crate) use receive::Delivered;
+#[cfg(feature = "openssl")]
+pub(crate) use receive::EarlyRecord;
 
 /// Room for an alert under every protection.
 const ALERT_ROOM: usize = 128;

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use underseal_sys::udp::{self, Train};
 
+#[cfg(feature = "openssl")]
+use crate::association::EarlyRecord;
 use crate::association::{Association, Delivered};
 use crate::datagrams::{self, Datagrams, is_icmp};
 use crate::turn::{Turn, Turns};
@@ -146,8 +148,20 @@ impl<S: Datagrams> Endpoint<S> {
         }
     }
 
+    /// Takes records that the hand-over has opened: their payloads are kept for those who receive.
+    #[cfg(feature = "openssl")]
+    pub(crate) fn take_early(&self, early: Vec<EarlyRecord>) {
+        let answer = &mut |answer: &[u8]| self.answer(answer);
+        for record in early {
+            self.association
+                .take_early(&record, answer, |delivered, held| {
+                    held.push_back(delivered.payload.to_vec());
+                });
+        }
+    }
+
     /// Takes a datagram that was received before: its payloads are kept for those who receive.
-    #[cfg(any(feature = "boring", feature = "openssl"))]
+    #[cfg(feature = "boring")]
     pub(crate) fn arrived(&self, datagram: &mut [u8]) {
         let len = datagram.len();
         let answer = &mut |answer: &[u8]| self.answer(answer);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use openssl::nid::Nid;
 use openssl::ssl::{SslRef, SslStream, SslVersion};
-use underseal_record::dtls::{EpochKeys, KeyPair, MasterSecret, Opener, ReplayWindow};
+use underseal_record::dtls::{
+    EpochKeys, KeyPair, MasterSecret, Opened, Opener, ReplayWindow, numbered_records,
+};
 use underseal_record::{Algorithm, ContentType};
 use zeroize::Zeroizing;
 
-use crate::association::Association;
+use crate::association::{Association, EarlyRecord};
 use crate::datagrams::Datagrams;
 use crate::endpoint::Endpoint;
 use crate::handshake_io::{Arrived, FIRST_EPOCH, Seen};
@@ -23,8 +25,8 @@ pub(crate) struct HandedOver {
     pub(crate) parts: Parts,
     /// What the peer may lack.
     pub(crate) flight: Vec<Vec<u8>>,
-    /// Records that came before their time, which the association is to open before any other.
-    pub(crate) early: Vec<Vec<u8>>,
+    /// What came before its time, in the order in which it was sent: for the association, and before anything else.
+    pub(crate) early: Vec<EarlyRecord>,
 }
 
 /// Data that OpenSSL has received and nobody has read from it.
@@ -62,9 +64,7 @@ fn take_over_with<S: Datagrams>(
     let socket = Arc::into_inner(socket).expect("the stream was its only other owner");
     let association = Association::new(handed_over.parts, handed_over.flight);
     let endpoint = Endpoint::new(socket, association);
-    for mut record in handed_over.early {
-        endpoint.arrived(&mut record);
-    }
+    endpoint.take_early(handed_over.early);
     Ok(endpoint)
 }
 
@@ -88,18 +88,14 @@ pub(crate) fn take_apart(ssl: &SslRef, seen: Seen, unread: Unread) -> Result<Han
     if matches!(unread, Unread::These(_)) && !seen.has_all_received() {
         return Err(Refusal::TooMuchReceived.into());
     }
-    let [(own, peers), (_, again)] =
-        [derive(ssl, algorithm)?, derive(ssl, algorithm)?].map(|keys| match ssl.is_server() {
-            true => (keys.server, keys.client),
-            false => (keys.client, keys.server),
-        });
+    let keys = derive(ssl, algorithm)?;
+    let (own, peers) = match ssl.is_server() {
+        true => (keys.server, keys.client),
+        false => (keys.client, keys.server),
+    };
     let mut send = EpochKeys::new(own, FIRST_EPOCH)?;
     send.skip_to(seen.next_seq())?;
-    let mut received = Received::new(
-        EpochKeys::new(peers, FIRST_EPOCH)?,
-        EpochKeys::new(again, FIRST_EPOCH)?,
-        unread,
-    );
+    let mut received = Received::new(EpochKeys::new(peers, FIRST_EPOCH)?, unread);
     received.read(&seen.received);
     if !received.unread.is_accounted_for() {
         return Err(Refusal::UnreadData.into());
@@ -147,56 +143,46 @@ fn derive(ssl: &SslRef, algorithm: Algorithm) -> Result<KeyPair, Error> {
 
 /// What was received under the new keys.
 struct Received {
-    /// Where what somebody has had is marked, so that it is not opened again.
+    /// Has opened all of it, once: whatever comes of a record, it is opened no more.
     opener: Opener,
-    /// Opens everything once, to see what it is; forged records are told apart here, and leave no mark.
-    looks: Opener,
     unread: Unread,
-    early: Vec<Vec<u8>>,
+    early: Vec<EarlyRecord>,
 }
 
 impl Received {
-    fn new(keys: EpochKeys, again: EpochKeys, unread: Unread) -> Self {
-        let [opener, looks] = [keys, again].map(|keys| Opener::new(keys, ReplayWindow::default()));
+    fn new(keys: EpochKeys, unread: Unread) -> Self {
         Self {
-            opener,
-            looks,
+            opener: Opener::new(keys, ReplayWindow::default()),
             unread,
             early: Vec::new(),
         }
     }
 
+    /// Opens everything in the order in which it was sent. A Finished may have a number far above that of data that came before
+    /// it, because it was sent again: the replay window, which forgets what is so far behind, must not see it first.
     fn read(&mut self, received: &VecDeque<Arrived>) {
-        for Arrived { datagram, .. } in received {
-            let mut copy = datagram.clone();
-            let (mut rest, mut sealed) = (&mut copy[..], &datagram[..]);
-            while !rest.is_empty() {
-                let taken = self.looks.open(rest);
-                let (record, behind) = rest.split_at_mut(taken.len);
-                let (sealed_record, sealed_behind) = sealed.split_at(taken.len);
-                if let Ok(opened) = taken.opened {
-                    self.sort(
-                        opened.content_type,
-                        &record[opened.plaintext],
-                        sealed_record,
-                    );
-                }
-                (rest, sealed) = (behind, sealed_behind);
+        let arrived = received.iter().map(|arrived| &arrived.datagram[..]);
+        let records = arrived.flat_map(numbered_records);
+        let mut records: Vec<_> = records.filter(|(number, _)| number.epoch > 0).collect();
+        records.sort_by_key(|(number, _)| *number);
+        for (_, record) in records {
+            let mut record = record.to_vec();
+            if let Ok(opened) = self.opener.open(&mut record).opened {
+                self.sort(&opened, &record[opened.plaintext.clone()]);
             }
         }
     }
 
-    /// Keeps an authentic record for the association, or marks it.
-    fn sort(&mut self, content_type: ContentType, plaintext: &[u8], sealed: &[u8]) {
-        let is_early = match content_type {
+    /// Keeps for the association what nobody has had of an authentic record.
+    fn sort(&mut self, opened: &Opened, plaintext: &[u8]) {
+        let is_early = match opened.content_type {
             ContentType::APPLICATION_DATA => self.unread.takes(plaintext),
             // OpenSSL has told nobody who did not ask, and an end is told as often as somebody asks.
             ContentType::ALERT => true,
             _ => false,
         };
-        match is_early {
-            true => self.early.push(sealed.to_vec()),
-            false => drop(self.opener.open(&mut sealed.to_vec())),
+        if is_early {
+            self.early.push(EarlyRecord::new(opened, plaintext));
         }
     }
 }
@@ -219,3 +205,7 @@ impl Unread {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use underseal_record::ProtocolVersion;
-use underseal_record::dtls::{RecordNumber, protected_version, record_numbers};
+use underseal_record::dtls::{RecordNumber, numbered_records, protected_version};
 
 use crate::datagrams::{self, Datagrams, is_icmp};
 use crate::drive::WaitsFor;
@@ -180,7 +180,8 @@ impl Seen {
         }
         match protected_version(datagram) {
             Some(ProtocolVersion::Tls12) => {
-                let protected = record_numbers(datagram).filter(|number| number.epoch > 0);
+                let numbers = numbered_records(datagram).map(|(number, _)| number);
+                let protected = numbers.filter(|number| number.epoch > 0);
                 self.last_sent = self.last_sent.into_iter().chain(protected).max();
             }
             Some(ProtocolVersion::Tls13) => {

@@ -50,7 +50,7 @@ pub use key_update::{ACK_LEN, Handled, KEY_UPDATE_LEN, KeyUpdates, acknowledged_
 pub use keys::EpochKeys;
 pub use master_secret::{KeyPair, MasterSecret};
 pub use message::{message_parts, messages};
-pub use number::{RecordNumber, protected_version, record_numbers, shift_plaintext_numbers};
+pub use number::{RecordNumber, numbered_records, protected_version, shift_plaintext_numbers};
 pub use open::{Opened, Opener, Taken};
 pub use seal::Sealer;
 pub use secret::EpochSecret;

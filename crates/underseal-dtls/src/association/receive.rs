@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use underseal_message::Denied;
-use underseal_record::dtls::{Discard, EpochSecret, Opened, RecordNumber};
+#[cfg(feature = "openssl")]
+use underseal_record::dtls::Opened;
+use underseal_record::dtls::{Discard, EpochSecret, RecordNumber};
 use underseal_record::{AlertDescription, ContentType, ProtocolVersion};
 
 use super::{Association, End, Receive, copy};
@@ -25,6 +27,36 @@ pub(crate) struct Delivered<'d> {
         expect(dead_code, reason = "only a listener asks")
     )]
     pub(crate) is_newest: bool,
+}
+
+/// A record that was opened.
+struct Authentic<'d> {
+    content_type: ContentType,
+    number: RecordNumber,
+    body: &'d [u8],
+    /// Where the body starts in its train, if it is in one.
+    start: Option<usize>,
+    is_newest: bool,
+}
+
+/// A record that came before the end of the handshake, and that nobody has had. The hand-over has opened it: its number is marked.
+#[cfg(feature = "openssl")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EarlyRecord {
+    content_type: ContentType,
+    number: RecordNumber,
+    body: Vec<u8>,
+}
+
+#[cfg(feature = "openssl")]
+impl EarlyRecord {
+    pub(crate) fn new(opened: &Opened, body: &[u8]) -> Self {
+        Self {
+            content_type: opened.content_type,
+            number: opened.number,
+            body: body.to_vec(),
+        }
+    }
 }
 
 impl Association {
@@ -63,35 +95,70 @@ impl Association {
                 match taken.opened {
                     Ok(opened) => {
                         let plaintext = at + opened.plaintext.start..at + opened.plaintext.end;
-                        let start = index * segment + plaintext.start;
-                        let body = &datagram[plaintext];
-                        self.tally.opened.one();
-                        match opened.content_type {
-                            ContentType::APPLICATION_DATA if receive.takes_data(&opened) => {
-                                // Whoever sends data has finished the handshake.
-                                receive.flight = Vec::new();
-                                let Some(judged) = self.judge(&mut receive, body) else {
-                                    at += taken.len;
-                                    continue;
-                                };
-                                let is_changed = matches!(judged, Cow::Owned(_));
-                                let delivered = Delivered {
-                                    payload: &judged,
-                                    start: (!is_changed).then_some(start),
-                                    is_newest: Some(opened.number) > newest,
-                                };
-                                deliver(delivered, &mut receive.held);
-                            }
-                            ContentType::APPLICATION_DATA => {
-                                self.dropped(&mut receive, Discard::Malformed, send);
-                            }
-                            _ => self.control(&mut receive, &opened, body, send),
-                        }
+                        let record = Authentic {
+                            content_type: opened.content_type,
+                            number: opened.number,
+                            start: Some(index * segment + plaintext.start),
+                            body: &datagram[plaintext],
+                            is_newest: Some(opened.number) > newest,
+                        };
+                        self.opened(&mut receive, &record, send, &mut deliver);
                     }
                     Err(reason) => self.dropped(&mut receive, reason, send),
                 }
                 at += taken.len;
             }
+        }
+    }
+
+    /// As [`open`](Self::open), with a record that was opened at the hand-over.
+    #[cfg(feature = "openssl")]
+    pub(crate) fn take_early(
+        &self,
+        early: &EarlyRecord,
+        send: &mut dyn FnMut(&[u8]),
+        mut deliver: impl FnMut(Delivered<'_>, &mut VecDeque<Vec<u8>>),
+    ) {
+        let mut receive = self.receive();
+        if receive.end.is_none() {
+            let record = Authentic {
+                content_type: early.content_type,
+                number: early.number,
+                start: None,
+                body: &early.body,
+                is_newest: Some(early.number) >= receive.opener.newest(),
+            };
+            self.opened(&mut receive, &record, send, &mut deliver);
+        }
+    }
+
+    /// What an authentic record does.
+    #[inline]
+    fn opened(
+        &self,
+        receive: &mut Receive,
+        record: &Authentic<'_>,
+        send: &mut dyn FnMut(&[u8]),
+        deliver: &mut impl FnMut(Delivered<'_>, &mut VecDeque<Vec<u8>>),
+    ) {
+        self.tally.opened.one();
+        match record.content_type {
+            ContentType::APPLICATION_DATA if receive.takes_data(record.number) => {
+                // Whoever sends data has finished the handshake.
+                receive.flight = Vec::new();
+                let Some(judged) = self.judge(receive, record.body) else {
+                    return;
+                };
+                let is_changed = matches!(judged, Cow::Owned(_));
+                let delivered = Delivered {
+                    payload: &judged,
+                    start: record.start.filter(|_| !is_changed),
+                    is_newest: record.is_newest,
+                };
+                deliver(delivered, &mut receive.held);
+            }
+            ContentType::APPLICATION_DATA => self.dropped(receive, Discard::Malformed, send),
+            _ => self.control(receive, record, send),
         }
     }
 
@@ -127,18 +194,13 @@ impl Association {
     }
 
     /// What an authentic record that is no data does.
-    fn control(
-        &self,
-        receive: &mut Receive,
-        opened: &Opened,
-        body: &[u8],
-        send: &mut dyn FnMut(&[u8]),
-    ) {
-        match (opened.content_type, receive.version) {
+    fn control(&self, receive: &mut Receive, record: &Authentic<'_>, send: &mut dyn FnMut(&[u8])) {
+        let body = record.body;
+        match (record.content_type, receive.version) {
             (ContentType::ALERT, version) => self.alert(receive, Alert::parse(body, version), send),
             (ContentType::HANDSHAKE, ProtocolVersion::Tls12) => self.repeat(receive, body, send),
             (ContentType::HANDSHAKE, ProtocolVersion::Tls13) => {
-                self.handshake(receive, opened.number, body, send);
+                self.handshake(receive, record.number, body, send);
             }
             (ContentType::ACK, ProtocolVersion::Tls13) => self.acknowledged(receive, body, send),
             _ => self.dropped(receive, Discard::Malformed, send),
@@ -232,8 +294,8 @@ impl Association {
 
 impl Receive {
     /// Whether a record's epoch may have data: that of a handshake may not (RFC 9147 section 6.1).
-    fn takes_data(&self, opened: &Opened) -> bool {
+    fn takes_data(&self, number: RecordNumber) -> bool {
         let first = EpochSecret::FIRST_APPLICATION_EPOCH;
-        self.version == ProtocolVersion::Tls12 || opened.number.epoch >= first
+        self.version == ProtocolVersion::Tls12 || number.epoch >= first
     }
 }

@@ -12,13 +12,13 @@ use underseal_record::dtls::{ClientHello, ConnectionId, CookieKey};
 use underseal_sys::udp::Path;
 
 use super::counters::ListenerTally;
-use super::event::{Established, Event, Origin, Pending};
+use super::event::{self, Established, Event, Pending};
 use super::group::{Member, Steering};
 use super::handshake::{self, Finished, Handshake, Handshakes, HelloTag};
 use super::peer::send_once;
 use super::table::Table;
 use super::{DtlsAcceptor, DtlsPeer, ListenerConfig, Unadmitted};
-use crate::association::{Association, Delivered, copy};
+use crate::association::{Association, EarlyRecord, copy};
 use crate::drive::TICK;
 use crate::handover::HandedOver;
 use crate::{ConnectionIds, Error, Parts};
@@ -99,20 +99,23 @@ impl Demultiplexer {
                 Pending::Held(origin, payload) => {
                     return Some(origin.datagram(copy(&payload, buffer)));
                 }
-                Pending::Early(peer, path, mut record) => {
+                Pending::Early(peer, path, record) => {
                     // What it makes comes before what was pending behind it.
                     let behind = std::mem::take(&mut self.pending);
-                    self.open_early(&peer, path, &mut record, buffer);
+                    self.take_early(&peer, path, &record, buffer);
                     self.pending.extend(behind);
                 }
             }
         }
     }
 
-    /// Opens what came before the end of the handshake, unless the association is over: its end was told.
-    fn open_early(&mut self, peer: &DtlsPeer, path: Path, record: &mut [u8], buffer: &mut [u8]) {
+    /// Takes what came before the end of the handshake, unless the association is over: its end was told.
+    fn take_early(&mut self, peer: &DtlsPeer, path: Path, record: &EarlyRecord, buffer: &mut [u8]) {
         if self.table.at(peer.address()) == Some(peer) {
-            self.open(peer, path, record, buffer);
+            let deliver = event::delivery(&mut self.pending, &self.tally, peer, path, buffer);
+            let answer = &mut |answer: &[u8]| peer.answer(answer);
+            peer.association().take_early(record, answer, deliver);
+            self.end_if_over(peer);
         }
     }
 
@@ -397,32 +400,15 @@ impl Demultiplexer {
 
     /// Opens what came for an association. Only what is authentic leaves a trace.
     fn open(&mut self, peer: &DtlsPeer, path: Path, datagram: &mut [u8], buffer: &mut [u8]) {
-        let (pending, tally) = (&mut self.pending, &self.tally);
-        let deliver = |delivered: Delivered<'_>, _: &mut _| {
-            let Delivered {
-                payload, is_newest, ..
-            } = delivered;
-            let from = path.peer;
-            peer.touch();
-            if is_newest {
-                peer.came_by(path);
-            }
-            if from != peer.address() {
-                tally.moved.one();
-            }
-            let origin = Origin {
-                peer: peer.clone(),
-                from,
-                is_newest,
-            };
-            pending.push_back(match pending.is_empty() {
-                true => Pending::Copied(origin, copy(payload, buffer)),
-                false => Pending::Held(origin, payload.to_vec()),
-            });
-        };
+        let deliver = event::delivery(&mut self.pending, &self.tally, peer, path, buffer);
         let (association, len) = (peer.association(), datagram.len());
         association.open(datagram, len, &mut |answer| peer.answer(answer), deliver);
-        if let Some(why) = association.ended() {
+        self.end_if_over(peer);
+    }
+
+    /// Forgets an association that what came has ended.
+    fn end_if_over(&mut self, peer: &DtlsPeer) {
+        if let Some(why) = peer.association().ended() {
             // Also where it is no record that has ended it, but this side's program: nobody receives for it any more.
             peer.close();
             self.table.remove(peer);

@@ -1,10 +1,13 @@
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use underseal_sys::udp::Path;
 
 use super::DtlsPeer;
+use super::counters::ListenerTally;
 use super::handshake::Agreed;
 use crate::Error;
+use crate::association::{Delivered, EarlyRecord, copy};
 
 /// What happened behind a listener's socket.
 #[derive(Debug)]
@@ -96,7 +99,39 @@ pub(super) enum Pending {
     Copied(Origin, usize),
     /// One for which there was no room there.
     Held(Origin, Vec<u8>),
-    /// A record that came before the end of the handshake: it is opened once the application knows of the
-    /// association.
-    Early(DtlsPeer, Path, Vec<u8>),
+    /// A record that came before the end of the handshake: it is the association's once the application knows of
+    /// that.
+    Early(DtlsPeer, Path, EarlyRecord),
+}
+
+/// What is done with each payload that is opened for `peer`: the first that is pending is copied to `buffer`.
+pub(super) fn delivery<'a>(
+    pending: &'a mut VecDeque<Pending>,
+    tally: &'a ListenerTally,
+    peer: &'a DtlsPeer,
+    path: Path,
+    buffer: &'a mut [u8],
+) -> impl FnMut(Delivered<'_>, &mut VecDeque<Vec<u8>>) + 'a {
+    move |delivered, _| {
+        let Delivered {
+            payload, is_newest, ..
+        } = delivered;
+        let from = path.peer;
+        peer.touch();
+        if is_newest {
+            peer.came_by(path);
+        }
+        if from != peer.address() {
+            tally.moved.one();
+        }
+        let origin = Origin {
+            peer: peer.clone(),
+            from,
+            is_newest,
+        };
+        pending.push_back(match pending.is_empty() {
+            true => Pending::Copied(origin, copy(payload, buffer)),
+            false => Pending::Held(origin, payload.to_vec()),
+        });
+    }
 }

@@ -2,21 +2,24 @@
 //! delivered, and first.
 
 use std::io::{Read, Write};
+use std::iter;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use openssl::ssl::{Ssl, SslStream};
 use underseal_dtls::blocking::DtlsSocket;
 use underseal_dtls::message::{Filter, Message, Verdict};
-use underseal_dtls::{Error, Event, HandshakeIo, ListenerConfig};
+use underseal_dtls::{Discard, Error, Event, HandshakeIo, ListenerConfig};
 use underseal_testkit::{Certificates, PATIENCE, Peer, free_port, peers, require_program};
 
 use crate::last_flight::ends_the_handshake;
 use crate::listener::blocking::{established, listener};
 use crate::listener::{Echo, Told};
+use crate::relay::Relay;
 use crate::{SUITES, certificates, client, recv, server, server_context, socket_to, sockets};
 
 /// Carries datagrams one way. The first that ends a handshake goes behind as many that follow it as are to be
@@ -236,4 +239,43 @@ fn what_somebody_read_from_openssl_is_not_received_again() {
     let socket = DtlsSocket::from_openssl(stream).unwrap();
     assert_eq!(recv(&socket).unwrap(), "early");
     assert_eq!(recv(&socket).unwrap(), "later");
+}
+
+/// OpenSSL sends its Finished again under a new number: behind the data that it has sent meanwhile, of which the first came
+/// and the others were lost.
+#[test]
+fn data_is_received_that_is_older_than_the_window_when_the_finished_comes() {
+    const LOST: usize = 2100;
+    let (early, keeps) = mpsc::channel();
+    let (mut finished, mut kept) = (0, false);
+    let (near, far, relay) = Relay::between(move |datagram| {
+        let is_data = datagram[0] == 23;
+        finished += usize::from(!is_data && ends_the_handshake(datagram));
+        if is_data && !kept {
+            kept = true;
+            early.send(datagram.to_vec()).unwrap();
+            return true;
+        }
+        finished > 1 || (finished == 0 && !is_data)
+    });
+    let certificates = certificates();
+    let mut ssl = server(&certificates);
+    let serving = thread::spawn(move || {
+        ssl.set_accept_state();
+        let mut server = SslStream::new(ssl, HandshakeIo::new(far).unwrap()).unwrap();
+        server.do_handshake().unwrap();
+        for payload in iter::once("early").chain(iter::repeat_n("x", LOST)) {
+            server.write_all(payload.as_bytes()).unwrap();
+        }
+        let mut question = [0; 100];
+        let len = server.read(&mut question).unwrap();
+        server.write_all(&question[..len]).unwrap();
+    });
+    let client = DtlsSocket::connect(client(&certificates, SUITES[0]), near, PATIENCE).unwrap();
+    relay.send_to_client(&keeps.recv().unwrap());
+    client.send(b"later").unwrap();
+    assert_eq!(recv(&client).unwrap(), "early");
+    assert_eq!(recv(&client).unwrap(), "later");
+    assert_eq!(client.counters().dropped(Discard::TooOld), 1);
+    serving.join().unwrap();
 }

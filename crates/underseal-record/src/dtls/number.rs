@@ -30,15 +30,16 @@ impl RecordNumber {
     }
 }
 
-/// The numbers of the records in a DTLS 1.2 datagram without connection IDs, as their headers say
-/// them, up to the first that is incomplete. What another record layer sends and receives before a
+/// The records in a DTLS 1.2 datagram without connection IDs, each with its number as its header says
+/// it, up to the first that is incomplete. What another record layer sends and receives before a
 /// hand-over is followed with it.
-pub fn record_numbers(datagram: &[u8]) -> impl Iterator<Item = RecordNumber> + '_ {
+pub fn numbered_records(datagram: &[u8]) -> impl Iterator<Item = (RecordNumber, &[u8])> {
     let mut rest = datagram;
     core::iter::from_fn(move || {
         let header = v12::Header::parse(rest, 0).ok()?;
-        rest = rest.get(header.record_len..)?;
-        Some(header.number)
+        let (record, after) = rest.split_at_checked(header.record_len)?;
+        rest = after;
+        Some((header.number, record))
     })
 }
 
@@ -94,6 +95,20 @@ mod tests {
         assert_eq!(of(&[&plain, &sealed]), Some(ProtocolVersion::Tls12));
         assert_eq!(of(&[&plain, &unified]), Some(ProtocolVersion::Tls13));
         assert_eq!(of(&[&unified, &sealed]), Some(ProtocolVersion::Tls13));
+    }
+
+    #[test]
+    fn records_are_told_apart_up_to_the_first_that_is_incomplete() {
+        let plain = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 9];
+        let sealed = [23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 7, 0, 2, 9, 9];
+        let number = |epoch, seq| RecordNumber { epoch, seq };
+        let expected = [(number(0, 2), &plain[..]), (number(1, 7), &sealed[..])];
+        let whole = [&plain[..], &sealed].concat();
+        for rest in [&[][..], &plain[..13], &sealed[..14]] {
+            let datagram = [&whole, rest].concat();
+            let records: Vec<_> = numbered_records(&datagram).collect();
+            assert_eq!(records, expected);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::dtls_reference::Reference;
 use crate::dtls::{
     ClientHello, ConnectionId, CookieKey, Discard, EpochKeys, EpochSecret, Opened, Opener,
-    ReplayWindow, Sealer, record_numbers,
+    ReplayWindow, Sealer, numbered_records,
 };
 use crate::{Algorithm, Backend, ContentType, ProtocolVersion, SeqNo, TrafficKeys, TrafficSecret};
 
@@ -15,7 +15,7 @@ pub fn dtls_datagram(data: &[u8]) {
         return;
     };
     assert!(
-        record_numbers(datagram).count() <= datagram.len() / 13,
+        numbered_records(datagram).count() <= datagram.len() / 13,
         "a header is thirteen bytes long"
     );
     let sides = Sides::chosen_by(*choice);

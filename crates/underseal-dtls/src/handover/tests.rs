@@ -1,0 +1,104 @@
+use std::net::UdpSocket;
+
+use proptest::prelude::*;
+use underseal_record::dtls::Sealer;
+use underseal_record::{ProtocolVersion, SeqNo, TrafficKeys};
+
+use super::*;
+use crate::ConnectionIds;
+
+fn keys(side: u8) -> EpochKeys {
+    let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
+    let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0));
+    EpochKeys::new(keys.expect("the key has its length"), FIRST_EPOCH).expect("it has keys")
+}
+
+/// A record of the peer's under this number.
+fn record(seq: u64, content_type: ContentType, plaintext: &[u8]) -> Vec<u8> {
+    let mut keys = keys(1);
+    keys.skip_to(seq).expect("it is used once");
+    let mut sealer = Sealer::new(keys);
+    let mut record = vec![0; plaintext.len() + sealer.overhead()];
+    let len = sealer.seal(content_type, plaintext, &mut record);
+    record.truncate(len.expect("there is room"));
+    record
+}
+
+fn data(seq: u64) -> Vec<u8> {
+    record(seq, ContentType::APPLICATION_DATA, &seq.to_be_bytes())
+}
+
+fn finished(seq: u64) -> Vec<u8> {
+    record(seq, ContentType::HANDSHAKE, &[20; 24])
+}
+
+/// A socket that has taken over a handshake in which these records came, in this order.
+fn handed_over(records: &[Vec<u8>]) -> Endpoint<UdpSocket> {
+    let mut seen = Seen::default();
+    records.iter().for_each(|record| seen.received(record));
+    let mut received = Received::new(keys(1), Unread::All);
+    received.read(&seen.received);
+    let (receive, window) = received.opener.into_parts();
+    let parts = Parts::new(keys(0), receive, window);
+    let (tally, ids) = (Arc::default(), ConnectionIds::default());
+    let association = Association::counted_by(tally, parts.into_engines(), ids, Vec::new());
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    let endpoint = Endpoint::new(socket, association);
+    endpoint.take_early(received.early);
+    endpoint
+}
+
+/// What is there for a reader, until there is an end or nothing.
+fn received(endpoint: &Endpoint<UdpSocket>) -> (Vec<u64>, Option<Error>) {
+    let (mut numbers, mut payload) = (Vec::new(), [0; 8]);
+    loop {
+        match endpoint.association().ready(&mut payload) {
+            Some(Ok(_)) => numbers.push(u64::from_be_bytes(payload)),
+            Some(Err(end)) => return (numbers, Some(end)),
+            None => return (numbers, None),
+        }
+    }
+}
+
+#[test]
+fn data_is_received_that_a_finished_overtook_by_more_than_the_window() {
+    for arrived in [[data(1), finished(9000)], [finished(9000), data(1)]] {
+        let endpoint = handed_over(&arrived);
+        assert!(matches!(received(&endpoint), (numbers, None) if numbers == [1]));
+    }
+}
+
+#[test]
+fn data_is_received_that_its_close_notify_overtook() {
+    let close = record(3, ContentType::ALERT, &[1, 0]);
+    let endpoint = handed_over(&[close, data(1), finished(0), data(2)]);
+    let (numbers, end) = received(&endpoint);
+    assert_eq!(numbers, [1, 2]);
+    assert!(matches!(end, Some(Error::ClosedByPeer)), "{end:?}");
+}
+
+proptest! {
+    /// In whatever order they come, how far apart they are, and how often.
+    #[test]
+    fn each_record_is_received_once(
+        numbers in prop::collection::vec(0_u64..10_000, 1..20),
+        from in any::<prop::sample::Index>(),
+    ) {
+        let again = from.index(numbers.len());
+        let mut arrived: Vec<_> = numbers.iter().map(|number| data(*number)).collect();
+        arrived.extend_from_within(again..);
+        let endpoint = handed_over(&arrived);
+        let mut expected = numbers.clone();
+        expected.sort_unstable();
+        expected.dedup();
+        let (delivered, end) = received(&endpoint);
+        prop_assert!(end.is_none());
+        prop_assert_eq!(delivered, expected);
+        // And not from the wire any more.
+        for record in &mut arrived {
+            let len = record.len();
+            let taken = endpoint.association().take(record, len, &mut [0; 8], &mut |_| {});
+            prop_assert_eq!(taken, None);
+        }
+    }
+}

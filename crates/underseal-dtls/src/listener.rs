@@ -45,6 +45,9 @@ pub use peer::DtlsPeer;
 /// [`recv`](Self::recv) is what drives it: datagrams are received, handshakes go on and silent
 /// associations end while it is called, and wait in the socket otherwise. Nobody holds datagrams for an
 /// application that has no time for them.
+///
+/// Dropping it ends its associations, each with a close_notify, and closes its socket, whoever has a [`DtlsPeer`] still. What
+/// the socket has not given yet is lost, as with every UDP socket.
 pub struct DtlsListener {
     socket: Arc<UdpSocket>,
     demultiplexer: Demultiplexer,
@@ -88,6 +91,9 @@ impl DtlsListener {
     /// made by the worker that was picked, too. So are the datagrams of an association that was added with a connection
     /// ID: they are its worker's, whatever address they come from. `config` is for each worker, and the length of
     /// connection IDs is the same for all.
+    ///
+    /// With a listener that is dropped its socket leaves the group, and the kernel spreads the clients over those that are left,
+    /// unless somebody has a duplicate of the socket's descriptor.
     ///
     /// # Errors
     ///

@@ -386,7 +386,7 @@ impl Demultiplexer {
     ) -> DtlsPeer {
         let records = Arc::clone(&self.tally.records);
         let association = Association::counted_by(records, parts.into_engines(), ids, flight);
-        let (socket, number) = (Arc::clone(&self.socket), self.next_id);
+        let (socket, number) = (Arc::downgrade(&self.socket), self.next_id);
         self.next_id += 1;
         let peer = DtlsPeer::new(association, socket, path, number, ids.receive, hello);
         if let Some(peer) = self.table.insert(peer.clone()) {
@@ -483,5 +483,12 @@ impl Demultiplexer {
 
     fn tell(&mut self, event: Event) {
         self.pending.push_back(Pending::Event(event));
+    }
+}
+
+impl Drop for Demultiplexer {
+    /// Nobody receives for its associations any more: they end, and those who would go on sending are told.
+    fn drop(&mut self) {
+        self.table.peers().for_each(DtlsPeer::close);
     }
 }

@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -21,13 +21,15 @@ use crate::{Error, buffers, datagrams};
 /// goes through here, from any task or thread. What it sends, the listener receives.
 ///
 /// Its clones are the same association. Dropping them ends nothing: the association ends when either
-/// side closes it, or when it has been silent for too long.
+/// side closes it, when it has been silent for too long, or when its listener is dropped.
 #[derive(Clone)]
 pub struct DtlsPeer(Arc<Slot>);
 
 pub(super) struct Slot {
     pub(super) association: Association,
-    socket: Arc<UdpSocket>,
+    /// The listener's, which nobody reads without it: as long as it were open, the kernel would go on to give it clients
+    /// of a group.
+    socket: Weak<UdpSocket>,
     path: Mutex<Path>,
     /// The way that the newest datagram came.
     newest: Mutex<Path>,
@@ -45,7 +47,7 @@ pub(super) struct Slot {
 impl DtlsPeer {
     pub(super) fn new(
         association: Association,
-        socket: Arc<UdpSocket>,
+        socket: Weak<UdpSocket>,
         path: Path,
         id: u64,
         receive_id: ConnectionId,
@@ -109,6 +111,11 @@ impl DtlsPeer {
         }
     }
 
+    /// The socket, for the length of a call.
+    fn socket(&self) -> Result<Arc<UdpSocket>, Error> {
+        self.0.socket.upgrade().ok_or(Error::Closed)
+    }
+
     /// Sends `payload` as one datagram, and returns its length. It waits where the socket is full.
     ///
     /// # Errors
@@ -118,7 +125,7 @@ impl DtlsPeer {
         loop {
             match self.try_send(payload) {
                 Err(Error::Socket(error)) if error.kind() == ErrorKind::WouldBlock => {
-                    self.0.socket.writable().await?;
+                    self.socket()?.writable().await?;
                 }
                 sent => return sent,
             }
@@ -132,9 +139,10 @@ impl DtlsPeer {
     ///
     /// The same.
     pub fn try_send(&self, payload: &[u8]) -> Result<usize, Error> {
+        let socket = self.socket()?;
         let mut buffer = buffers::lend();
         let len = self.0.association.seal(payload, &mut buffer)?;
-        self.transmit(&buffer[..len], len)?;
+        self.transmit(&socket, &buffer[..len], len)?;
         self.sent();
         Ok(payload.len())
     }
@@ -150,7 +158,7 @@ impl DtlsPeer {
         loop {
             match self.try_send_batch(payloads) {
                 Err(Error::Socket(error)) if error.kind() == ErrorKind::WouldBlock => {
-                    self.0.socket.writable().await?;
+                    self.socket()?.writable().await?;
                 }
                 sent => return sent,
             }
@@ -163,7 +171,8 @@ impl DtlsPeer {
     ///
     /// The same.
     pub fn try_send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
-        let transmit = |sealed: &[u8], segment| self.transmit(sealed, segment);
+        let socket = self.socket()?;
+        let transmit = |sealed: &[u8], segment| self.transmit(&socket, sealed, segment);
         let sent = datagrams::send_batch(self.association(), payloads, transmit)?;
         self.sent();
         Ok(sent)
@@ -175,9 +184,10 @@ impl DtlsPeer {
     ///
     /// The same.
     pub fn blocking_send(&self, payload: &[u8]) -> Result<usize, Error> {
+        let socket = self.socket()?;
         let mut buffer = buffers::lend();
         let len = self.0.association.seal(payload, &mut buffer)?;
-        self.transmit_patiently(&buffer[..len], len)?;
+        self.transmit_patiently(&socket, &buffer[..len], len)?;
         self.sent();
         Ok(payload.len())
     }
@@ -188,7 +198,8 @@ impl DtlsPeer {
     ///
     /// The same.
     pub fn blocking_send_batch(&self, payloads: &[impl AsRef<[u8]>]) -> Result<usize, Error> {
-        let transmit = |sealed: &[u8], segment| self.transmit_patiently(sealed, segment);
+        let socket = self.socket()?;
+        let transmit = |sealed: &[u8], segment| self.transmit_patiently(&socket, sealed, segment);
         let sent = datagrams::send_batch(self.association(), payloads, transmit)?;
         self.sent();
         Ok(sent)
@@ -196,18 +207,22 @@ impl DtlsPeer {
 
     /// As [`transmit`](Self::transmit), and waits while the socket is full. tokio is not asked, which learns of that
     /// only while somebody drives it.
-    fn transmit_patiently(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
+    fn transmit_patiently(
+        &self,
+        socket: &UdpSocket,
+        sealed: &[u8],
+        segment: usize,
+    ) -> io::Result<usize> {
         let segment = u16::try_from(segment).map_err(|_| Errno::MSGSIZE)?;
-        let socket = &*self.0.socket;
         datagrams::send_patiently(socket, || {
             send_train_to(socket, sealed, segment, &self.path())
         })
     }
 
     /// Sends sealed datagrams of `segment` bytes, the last one with what is left.
-    fn transmit(&self, sealed: &[u8], segment: usize) -> io::Result<usize> {
+    fn transmit(&self, socket: &UdpSocket, sealed: &[u8], segment: usize) -> io::Result<usize> {
         let segment = u16::try_from(segment).map_err(|_| Errno::MSGSIZE)?;
-        let (socket, path) = (&self.0.socket, self.path());
+        let path = self.path();
         socket.try_io(Interest::WRITABLE, || {
             Ok(send_train_to(socket, sealed, segment, &path)?)
         })
@@ -287,7 +302,9 @@ impl DtlsPeer {
 
     /// Sends what need not arrive.
     pub(super) fn answer(&self, datagram: &[u8]) {
-        send_once(&self.0.socket, datagram, &self.path());
+        if let Ok(socket) = self.socket() {
+            send_once(&*socket, datagram, &self.path());
+        }
     }
 
     /// Data was sent or received.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use openssl::ssl::SslStream;
 use socket2::{Domain, Socket, Type};
+use underseal_dtls::blocking::DtlsSocket;
 use underseal_dtls::{DtlsListener, Error, Event, ListenerConfig};
 use underseal_record::ContentType;
 use underseal_record::dtls::{ClientHello, Sealer};
@@ -14,7 +15,7 @@ use underseal_testkit::PATIENCE;
 use super::addresses::{ids, keys};
 use super::paths::parts;
 use super::{Echo, Told, exchange};
-use crate::{SUITES, certificates, client, server_context, socket_to};
+use crate::{SUITES, certificates, client, recv, server_context, socket_to};
 
 pub(super) fn shared(address: SocketAddr) -> UdpSocket {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
@@ -190,5 +191,42 @@ async fn a_connection_id_finds_its_worker_whatever_socket_its_datagrams_come_to(
             Event::Datagram { from, .. } => assert_eq!(from, client.local_addr().unwrap()),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// Whoever holds a peer of a worker that is gone keeps nobody out: of as many new clients the kernel would give that worker's
+/// socket half.
+#[test]
+fn a_worker_that_is_gone_has_no_new_clients_although_somebody_holds_a_peer_of_it() {
+    let certificates = Arc::new(certificates());
+    let first = shared(([127, 0, 0, 1], 0).into());
+    let second = shared(first.local_addr().unwrap());
+    let context = server_context(&certificates);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let guard = runtime.enter();
+    let sockets = [&first, &second].map(adopt).into();
+    drop(second);
+    let config = ListenerConfig::default();
+    let listeners = DtlsListener::group(sockets, context, &config, |_, _| 1).unwrap();
+    let [left, mut leaves] = <[_; 2]>::try_from(listeners).unwrap();
+    drop(guard);
+    let left = Echo::with(certificates, first, move |_| left);
+    let (address, certificates) = (left.address, Arc::clone(&left.certificates));
+    let connecting = std::thread::spawn(move || {
+        let ssl = client(&certificates, SUITES[0]);
+        DtlsSocket::connect(ssl, socket_to(address), PATIENCE).unwrap()
+    });
+    let established = runtime.block_on(leaves.recv(&mut [])).unwrap();
+    let Event::Established(established) = established else {
+        panic!("{established:?}");
+    };
+    let its_client = connecting.join().unwrap();
+    drop(leaves);
+    // Its clients learn of it, and may begin anew.
+    assert!(matches!(recv(&its_client), Err(Error::ClosedByPeer)));
+    let sent = established.peer.try_send(b"more");
+    assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+    for _ in 0..16 {
+        exchange(&left.connect(), "another worker's");
     }
 }

@@ -166,9 +166,9 @@ impl Demultiplexer {
             return self.open(&peer, path, datagram, buffer);
         }
         let member = self.member.as_ref();
-        match id.and_then(|id| member?.elsewhere_by_id(&id)) {
-            Some(worker) => {
-                self.forward(worker, Steering::Id, path, datagram);
+        match id.and_then(|id| Some((member?.elsewhere_by_id(&id)?, id))) {
+            Some((worker, id)) => {
+                self.forward(worker, Steering::Id(id), path, datagram);
             }
             None => self.tally.unadmitted(Unadmitted::ConnectionId),
         }
@@ -179,7 +179,7 @@ impl Demultiplexer {
         let member = self.member.as_ref();
         match member.and_then(|member| member.elsewhere(path.peer)) {
             Some(worker) => {
-                self.forward(worker, Steering::Route, path, datagram);
+                self.forward(worker, Steering::Route(path.peer), path, datagram);
             }
             None => self.tally.unadmitted(reason),
         }
@@ -239,13 +239,13 @@ impl Demultiplexer {
             return false;
         };
         if let Some(worker) = member.elsewhere(from) {
-            self.forward(worker, Steering::Route, path, datagram);
+            self.forward(worker, Steering::Route(path.peer), path, datagram);
             return true;
         }
         let Some(worker) = member.pick(from, hello) else {
             return false;
         };
-        if !self.forward(worker, Steering::Route, path, datagram) {
+        if !self.forward(worker, Steering::Route(path.peer), path, datagram) {
             // That worker does not know of the client.
             member.give_up(from, worker);
         }

@@ -1,21 +1,25 @@
 //! Several listeners of one address, each with a socket and a worker of its own, and who of them has
 //! which client.
 
+mod room;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use underseal_record::dtls::{ClientHello, ConnectionId};
 use underseal_sys::udp::Path;
+
+use self::room::{Place, Room};
+
+pub(super) use self::room::Steering;
 
 /// Most bytes that wait for a worker, of datagrams whose client was routed to it; more are dropped.
 const ROUTED: usize = 1 << 20;
 /// The same of datagrams that a connection ID alone steers. Whoever has seen the ID sends such in any number and from
 /// any address: they take no place from the others.
 const BY_ID: usize = 1 << 18;
-/// What a datagram is counted with beyond its bytes: its place in the memory, and in the inbox.
-const OVERHEAD: usize = 128;
 
 /// Picks the worker for a new association, by the client's address and its ClientHello.
 pub(super) type Pick = dyn Fn(SocketAddr, &ClientHello<'_>) -> usize + Send + Sync;
@@ -24,16 +28,7 @@ pub(super) type Pick = dyn Fn(SocketAddr, &ClientHello<'_>) -> usize + Send + Sy
 pub(super) struct Steered {
     pub(super) path: Path,
     pub(super) datagram: Vec<u8>,
-    _room: OwnedSemaphorePermit,
-}
-
-/// What steers a datagram to another worker.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Steering {
-    /// The route of its client.
-    Route,
-    /// The connection ID in it.
-    Id,
+    _place: Place,
 }
 
 pub(super) type Inbox = mpsc::UnboundedReceiver<Steered>;
@@ -41,8 +36,8 @@ pub(super) type Inbox = mpsc::UnboundedReceiver<Steered>;
 /// The way to a worker's inbox, which its shares bound.
 struct Outlet {
     sender: mpsc::UnboundedSender<Steered>,
-    routed: Arc<Semaphore>,
-    by_id: Arc<Semaphore>,
+    routed: Arc<Room>,
+    by_id: Arc<Room>,
 }
 
 struct Group {
@@ -82,20 +77,19 @@ impl Outlet {
         let (sender, inbox) = mpsc::unbounded_channel();
         let outlet = Self {
             sender,
-            routed: Arc::new(Semaphore::new(ROUTED)),
-            by_id: Arc::new(Semaphore::new(BY_ID)),
+            routed: Room::new(ROUTED),
+            by_id: Room::new(BY_ID),
         };
         (outlet, inbox)
     }
 
-    /// Room for a datagram of `len` bytes, which is given back when that is dropped.
-    fn room(&self, len: usize, steering: Steering) -> Option<OwnedSemaphorePermit> {
-        let share = match steering {
-            Steering::Route => &self.routed,
-            Steering::Id => &self.by_id,
+    /// A place for a datagram of `len` bytes, if there is room.
+    fn place(&self, steering: Steering, len: usize) -> Option<Place> {
+        let room = match steering {
+            Steering::Route(_) => &self.routed,
+            Steering::Id(_) => &self.by_id,
         };
-        let bytes = u32::try_from(len + OVERHEAD).ok()?;
-        Arc::clone(share).try_acquire_many_owned(bytes).ok()
+        room.place(steering, len)
     }
 }
 
@@ -169,13 +163,13 @@ impl Member {
         datagram: &[u8],
     ) -> bool {
         let outlet = &self.group.outlets[worker];
-        let Some(room) = outlet.room(datagram.len(), steering) else {
+        let Some(place) = outlet.place(steering, datagram.len()) else {
             return false;
         };
         let steered = Steered {
             path,
             datagram: datagram.to_vec(),
-            _room: room,
+            _place: place,
         };
         let is_there = outlet.sender.send(steered).is_ok();
         if !is_there {

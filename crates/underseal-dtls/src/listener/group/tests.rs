@@ -15,32 +15,57 @@ fn fill(member: &Member, steering: Steering, datagram: &[u8]) -> usize {
     (0..).take_while(|_| forward()).count() * datagram.len()
 }
 
+fn id(bytes: &[u8; 8]) -> ConnectionId {
+    ConnectionId::new(bytes).expect("it is short enough")
+}
+
+fn by_id(bytes: &[u8; 8]) -> Steering {
+    Steering::Id(id(bytes))
+}
+
+fn routed(port: u16) -> Steering {
+    Steering::Route(address(port))
+}
+
 /// Whoever has seen a connection ID sends datagrams with it in any number.
 #[test]
 fn what_an_id_alone_steers_takes_no_room_from_clients_that_were_routed() {
     let [(near, _inbox), (_far, mut inbox)] = pair();
     let long = [25; 1 << 16];
-    assert!(fill(&near, Steering::Id, &long) <= BY_ID);
-    assert!(near.forward(1, Steering::Route, address(1).into(), &[22; 1200]));
-    assert!(fill(&near, Steering::Route, &long) <= ROUTED);
+    assert!(fill(&near, by_id(b"of ours!"), &long) <= BY_ID);
+    assert!(near.forward(1, routed(1), address(1).into(), &[22; 1200]));
+    assert!(fill(&near, routed(1), &long) <= ROUTED);
     // What was taken has given its room back.
     while inbox.try_recv().is_ok() {}
-    assert!(fill(&near, Steering::Id, &long) > 0);
-    assert!(near.forward(1, Steering::Route, address(1).into(), &[22; 1200]));
+    assert!(fill(&near, by_id(b"of ours!"), &long) > 0);
+    assert!(near.forward(1, routed(1), address(1).into(), &[22; 1200]));
+}
+
+#[test]
+fn a_flood_for_one_peer_takes_no_room_from_the_others() {
+    let [(near, _inbox), (_far, _its_inbox)] = pair();
+    for (flooded, others) in [
+        (by_id(b"of ours!"), by_id(b"another!")),
+        (routed(1), routed(2)),
+    ] {
+        assert!(fill(&near, flooded, &[25; 1200]) > 0);
+        for _ in 0..10 {
+            assert!(near.forward(1, others, address(9).into(), &[25; 1200]));
+        }
+    }
 }
 
 #[test]
 fn short_datagrams_are_no_way_to_more_memory() {
     let [(near, _inbox), (_far, _its_inbox)] = pair();
-    let bytes = fill(&near, Steering::Route, &[22; 14]);
+    let bytes = fill(&near, routed(1), &[22; 14]);
     assert!(bytes < ROUTED / 8, "{bytes}");
 }
 
 #[test]
 fn what_a_worker_had_is_nobodys_when_it_is_gone() {
     let [(near, _inbox), (far, its_inbox)] = pair();
-    let (id, other) = (*b"of ours!", *b"of mine!");
-    let [id, other] = [id, other].map(|id| ConnectionId::new(&id).expect("it is short enough"));
+    let (id, other) = (id(b"of ours!"), id(b"of mine!"));
     assert!(far.take_id(id) && near.take_id(other));
     far.claim(address(1));
     near.claim(address(2));
@@ -53,7 +78,7 @@ fn what_a_worker_had_is_nobodys_when_it_is_gone() {
     // A datagram may have been on its way there.
     drop(its_inbox);
     near.group.routes_mut().insert(address(1), 1);
-    assert!(!near.forward(1, Steering::Route, address(1).into(), &[22; 14]));
+    assert!(!near.forward(1, routed(1), address(1).into(), &[22; 14]));
     assert_eq!(near.elsewhere(address(1)), None);
 }
 

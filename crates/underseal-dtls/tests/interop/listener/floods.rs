@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use underseal_dtls::{DtlsListener, Event, ListenerConfig, Unadmitted};
+use underseal_dtls::{DtlsListener, Event, ListenerConfig, ListenerCounters, Unadmitted};
 use underseal_testkit::PATIENCE;
 
 use super::Echo;
@@ -45,16 +45,36 @@ async fn a_flood_of_authentic_datagrams_leaves_other_tasks_running() {
     assert!(seen < SENT);
 }
 
-/// A worker that keeps up, and one that nobody drives, to whom every client belongs. Its inbox is full.
+/// A worker that keeps up, and one that nobody drives, to whom every client belongs. Its inbox has no room for any.
 fn overfull(runtime: &Runtime) -> (Echo, DtlsListener) {
     let (quick, slow) = pair(runtime, |_, _| 1);
-    let (client, hello) = client_of(&quick);
+    // Each leaves half of the room that it finds.
+    while flood(&quick) {}
+    (quick, slow)
+}
+
+/// A client sends so many hellos that there is no room for another one; whether there was any.
+fn flood(quick: &Echo) -> bool {
+    let (client, hello) = client_of(quick);
+    let before = quick.counters();
+    let refused = |counters: &ListenerCounters| {
+        counters.unadmitted(Unadmitted::Worker) > before.unadmitted(Unadmitted::Worker)
+    };
+    client.send(&hello).unwrap();
+    // Behind it comes what tells that the hello was looked at.
+    client.send(b"x").unwrap();
+    let looked = |counters: &ListenerCounters| {
+        counters.unadmitted(Unadmitted::Truncated) > before.unadmitted(Unadmitted::Truncated)
+    };
+    if refused(&quick.await_counters(looked)) {
+        return false;
+    }
     let deadline = Instant::now() + PATIENCE;
-    while quick.counters().unadmitted(Unadmitted::Worker) == 0 {
+    while !refused(&quick.counters()) {
         assert!(Instant::now() < deadline);
         client.send(&hello).unwrap();
     }
-    (quick, slow)
+    true
 }
 
 /// A client whose datagrams the kernel gives to `worker`, and its ClientHello with a cookie.
@@ -91,7 +111,8 @@ fn a_client_whose_worker_has_no_room_is_nobodys() {
 #[test]
 fn a_worker_reads_its_socket_although_others_have_much_for_it() {
     let runtime = Runtime::new().unwrap();
-    let (quick, mut slow) = overfull(&runtime);
+    let (quick, mut slow) = pair(&runtime, |_, _| 1);
+    assert!(flood(&quick));
     let hello = first_hello(&quick);
     // As likely as not, each is the slow one's.
     for _ in 0..32 {

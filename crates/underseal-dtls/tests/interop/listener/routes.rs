@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
@@ -10,10 +11,12 @@ use underseal_dtls::blocking::DtlsSocket;
 use underseal_dtls::{
     ConnectionIds, DtlsListener, Error, Event, ListenerConfig, ListenerCounters, Unadmitted,
 };
+use underseal_record::ContentType;
+use underseal_record::dtls::{ConnectionId, Sealer};
 use underseal_testkit::PATIENCE;
 
 use super::Echo;
-use super::addresses::ids;
+use super::addresses::{ids, keys};
 use super::paths::parts;
 use super::workers::{adopt, shared};
 use crate::{SUITES, certificates, client, server_context, socket_to, sockets};
@@ -177,4 +180,41 @@ fn what_a_worker_had_is_another_ones_when_it_is_gone() {
     // Clients that would be picked for it are whose the kernel says.
     let client = workers.first.connect_by(workers.socket);
     super::exchange(&client, "hello");
+}
+
+/// Whoever has seen one connection ID sends datagrams with it in any number, and keeps nobody else's out.
+#[test]
+fn a_flood_with_one_connection_id_leaves_room_for_those_with_others() {
+    let mut workers = Workers::start();
+    let address = workers.socket.local_addr().unwrap();
+    let another = ConnectionIds {
+        receive: ConnectionId::new(b"another!").unwrap(),
+        ..ids()
+    };
+    for ids in [ids(), another] {
+        workers.picked.add(address, parts(0), ids).unwrap();
+    }
+    let mut forged = vec![25, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0];
+    forged.extend(ids().receive.as_bytes());
+    forged.extend([4, 0]);
+    forged.resize(13 + 8 + (4 << 8), 7);
+    let deadline = Instant::now() + PATIENCE;
+    while workers.first.counters().unadmitted(Unadmitted::Worker) == 0 {
+        assert!(Instant::now() < deadline);
+        workers.socket.send(&forged).unwrap();
+    }
+    let mut sealer = Sealer::new(keys(1));
+    sealer.set_connection_id(another.receive);
+    // Longer than what is left where one more of the flood has no room.
+    let payload = [7; 1200];
+    let mut datagram = vec![0; payload.len() + sealer.overhead()];
+    let data = ContentType::APPLICATION_DATA;
+    sealer.seal(data, &payload, &mut datagram).unwrap();
+    workers.socket.send(&datagram).unwrap();
+    let event = workers.next(&mut [0; 1200]);
+    let len = payload.len();
+    assert!(
+        matches!(event, Event::Datagram { len: received, .. } if received == len),
+        "{event:?}"
+    );
 }

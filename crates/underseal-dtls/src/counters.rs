@@ -20,7 +20,8 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Records dropped for this reason.
+    /// Records dropped for this reason; a datagram of which no record was looked at counts once
+    /// ([`Discard::Displaced`], [`Discard::Ended`]).
     pub fn dropped(&self, reason: Discard) -> u64 {
         self.dropped[reason.index()]
     }
@@ -48,7 +49,11 @@ pub(crate) struct Count(AtomicU64);
 
 impl Count {
     pub(crate) fn one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.more(1);
+    }
+
+    fn more(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -59,6 +64,12 @@ impl Count {
 impl Tally {
     pub(crate) fn dropped(&self, reason: Discard) {
         self.dropped[reason.index()].one();
+    }
+
+    /// As many were displaced before the end of their handshake.
+    #[cfg(any(feature = "boring", feature = "openssl"))]
+    pub(crate) fn displaced(&self, count: u64) {
+        self.dropped[Discard::Displaced.index()].more(count);
     }
 
     pub(crate) fn read(&self) -> Counters {

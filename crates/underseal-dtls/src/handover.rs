@@ -1,6 +1,5 @@
 //! From a finished handshake of the `openssl` crate to an association.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use openssl::nid::Nid;
@@ -12,10 +11,11 @@ use underseal_record::{Algorithm, ContentType};
 use zeroize::Zeroizing;
 
 use crate::association::{Association, EarlyRecord};
+use crate::counters::Tally;
 use crate::datagrams::Datagrams;
 use crate::endpoint::Endpoint;
-use crate::handshake_io::{Arrived, FIRST_EPOCH, Seen};
-use crate::{Error, HandshakeIo, Parts, Refusal};
+use crate::handshake_io::{FIRST_EPOCH, Seen};
+use crate::{ConnectionIds, Error, HandshakeIo, Parts, Refusal};
 
 /// Most bytes of the plaintext of a record.
 const MAX_PLAINTEXT: usize = 1 << 14;
@@ -57,12 +57,13 @@ fn take_over_with<S: Datagrams>(
     mut stream: SslStream<HandshakeIo<S>>,
     unread: Unread,
 ) -> Result<Endpoint<S>, Error> {
-    let seen = stream.get_mut().take_seen();
-    let handed_over = take_apart(stream.ssl(), seen, unread)?;
+    let (seen, tally) = (stream.get_mut().take_seen(), Arc::<Tally>::default());
+    let handed_over = take_apart(stream.ssl(), seen, unread, &tally)?;
     let socket = stream.get_ref().share();
     drop(stream);
     let socket = Arc::into_inner(socket).expect("the stream was its only other owner");
-    let association = Association::new(handed_over.parts, handed_over.flight);
+    let (engines, ids) = (handed_over.parts.into_engines(), ConnectionIds::default());
+    let association = Association::counted_by(tally, engines, ids, handed_over.flight);
     let endpoint = Endpoint::new(socket, association);
     endpoint.take_early(handed_over.early);
     Ok(endpoint)
@@ -80,8 +81,13 @@ fn drain<S: Datagrams>(stream: &mut SslStream<HandshakeIo<S>>) -> Vec<Vec<u8>> {
 }
 
 /// What the association is made of that a handshake made. The caller drops the handshake: nobody else
-/// may seal in its epoch.
-pub(crate) fn take_apart(ssl: &SslRef, seen: Seen, unread: Unread) -> Result<HandedOver, Error> {
+/// may seal in its epoch. `tally` counts what is dropped of what came.
+pub(crate) fn take_apart(
+    ssl: &SslRef,
+    seen: Seen,
+    unread: Unread,
+    tally: &Tally,
+) -> Result<HandedOver, Error> {
     let algorithm = check(ssl, &seen)?;
     // What somebody may have read has to be known, so that it is not received again. Where nobody has, what
     // strangers send in the peer's name refuses no handshake: data that they displaced is lost.
@@ -96,7 +102,7 @@ pub(crate) fn take_apart(ssl: &SslRef, seen: Seen, unread: Unread) -> Result<Han
     let mut send = EpochKeys::new(own, FIRST_EPOCH)?;
     send.skip_to(seen.next_seq())?;
     let mut received = Received::new(EpochKeys::new(peers, FIRST_EPOCH)?, unread);
-    received.read(&seen.received);
+    received.read(&seen, tally);
     if !received.unread.is_accounted_for() {
         return Err(Refusal::UnreadData.into());
     }
@@ -160,15 +166,17 @@ impl Received {
 
     /// Opens everything in the order in which it was sent. A Finished may have a number far above that of data that came before
     /// it, because it was sent again: the replay window, which forgets what is so far behind, must not see it first.
-    fn read(&mut self, received: &VecDeque<Arrived>) {
-        let arrived = received.iter().map(|arrived| &arrived.datagram[..]);
+    fn read(&mut self, seen: &Seen, tally: &Tally) {
+        tally.displaced(seen.displaced());
+        let arrived = seen.received.iter().map(|arrived| &arrived.datagram[..]);
         let records = arrived.flat_map(numbered_records);
         let mut records: Vec<_> = records.filter(|(number, _)| number.epoch > 0).collect();
         records.sort_by_key(|(number, _)| *number);
         for (_, record) in records {
             let mut record = record.to_vec();
-            if let Ok(opened) = self.opener.open(&mut record).opened {
-                self.sort(&opened, &record[opened.plaintext.clone()]);
+            match self.opener.open(&mut record).opened {
+                Ok(opened) => self.sort(&opened, &record[opened.plaintext.clone()]),
+                Err(reason) => tally.dropped(reason),
             }
         }
     }

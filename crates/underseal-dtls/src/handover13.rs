@@ -49,6 +49,8 @@ pub(crate) struct HandedOver {
     pub(crate) flight: Flight,
     /// Datagrams whose records the library did not open: for the association.
     pub(crate) early: Vec<Vec<u8>>,
+    /// How many datagrams others have displaced, of which nobody can tell any more what they were.
+    pub(crate) displaced: u64,
     /// Datagrams whose records it did. Their data somebody has, or it is asked for the rest; what else is in them is for the
     /// association.
     pub(crate) late: Vec<Vec<u8>>,
@@ -107,6 +109,7 @@ pub(crate) fn take_apart(
             course: Course::default(),
         },
         flight,
+        displaced: seen.displaced(),
         early,
         late,
     })

@@ -49,8 +49,8 @@ pub(crate) struct Seen {
     /// Datagrams with records of an epoch with keys, the newest of them.
     pub(crate) received: VecDeque<Arrived>,
     received_len: usize,
-    /// Whether there were more, forged or not.
-    received_more: bool,
+    /// How many there were before them, forged or not.
+    displaced: u64,
     /// Datagrams sent since the last one that was received.
     flight: Vec<Vec<u8>>,
     flight_len: usize,
@@ -207,7 +207,7 @@ impl Seen {
             && let Some(oldest) = self.received.pop_front()
         {
             self.received_len -= oldest.datagram.len();
-            self.received_more = true;
+            self.displaced += 1;
         }
     }
 
@@ -223,7 +223,12 @@ impl Seen {
         expect(dead_code, reason = "only a hand-over asks")
     )]
     pub(crate) fn has_all_received(&self) -> bool {
-        !self.received_more
+        self.displaced == 0
+    }
+
+    /// How many received datagrams have given their places to newer ones.
+    pub(crate) fn displaced(&self) -> u64 {
+        self.displaced
     }
 
     /// Whether records were sent under other keys than those of the first handshake.

@@ -89,7 +89,11 @@ impl Association {
         let mut receive = self.receive();
         for (index, datagram) in train.chunks_mut(segment.max(1)).enumerate() {
             let mut at = 0;
-            while at < datagram.len() && receive.end.is_none() {
+            while at < datagram.len() {
+                if receive.end.is_some() {
+                    self.tally.dropped(Discard::Ended);
+                    break;
+                }
                 let newest = receive.opener.newest();
                 let taken = receive.opener.open(&mut datagram[at..]);
                 match taken.opened {
@@ -120,16 +124,17 @@ impl Association {
         mut deliver: impl FnMut(Delivered<'_>, &mut VecDeque<Vec<u8>>),
     ) {
         let mut receive = self.receive();
-        if receive.end.is_none() {
-            let record = Authentic {
-                content_type: early.content_type,
-                number: early.number,
-                start: None,
-                body: &early.body,
-                is_newest: Some(early.number) >= receive.opener.newest(),
-            };
-            self.opened(&mut receive, &record, send, &mut deliver);
+        if receive.end.is_some() {
+            return self.tally.dropped(Discard::Ended);
         }
+        let record = Authentic {
+            content_type: early.content_type,
+            number: early.number,
+            start: None,
+            body: &early.body,
+            is_newest: Some(early.number) >= receive.opener.newest(),
+        };
+        self.opened(&mut receive, &record, send, &mut deliver);
     }
 
     /// What an authentic record does.

@@ -72,10 +72,12 @@ fn go_on<S: Datagrams>(socket: S, handed_over: HandedOver, unread: Vec<Vec<u8>>)
     let HandedOver {
         engines,
         flight,
+        displaced,
         early,
         late,
     } = handed_over;
     let (tally, ids) = (Arc::<Tally>::default(), ConnectionIds::default());
+    tally.displaced(displaced);
     let mut association = Association::counted_by(tally, engines, ids, Vec::new());
     association.resume(flight);
     let endpoint = Endpoint::new(socket, association);

@@ -1,7 +1,7 @@
 use std::net::UdpSocket;
 
 use proptest::prelude::*;
-use underseal_record::dtls::Sealer;
+use underseal_record::dtls::{Discard, Sealer};
 use underseal_record::{ProtocolVersion, SeqNo, TrafficKeys};
 
 use super::*;
@@ -36,12 +36,12 @@ fn finished(seq: u64) -> Vec<u8> {
 fn handed_over(records: &[Vec<u8>]) -> Endpoint<UdpSocket> {
     let mut seen = Seen::default();
     records.iter().for_each(|record| seen.received(record));
-    let mut received = Received::new(keys(1), Unread::All);
-    received.read(&seen.received);
+    let (mut received, tally) = (Received::new(keys(1), Unread::All), Arc::<Tally>::default());
+    received.read(&seen, &tally);
     let (receive, window) = received.opener.into_parts();
     let parts = Parts::new(keys(0), receive, window);
-    let (tally, ids) = (Arc::default(), ConnectionIds::default());
-    let association = Association::counted_by(tally, parts.into_engines(), ids, Vec::new());
+    let (engines, ids) = (parts.into_engines(), ConnectionIds::default());
+    let association = Association::counted_by(tally, engines, ids, Vec::new());
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
     let endpoint = Endpoint::new(socket, association);
     endpoint.take_early(received.early);
@@ -75,6 +75,44 @@ fn data_is_received_that_its_close_notify_overtook() {
     let (numbers, end) = received(&endpoint);
     assert_eq!(numbers, [1, 2]);
     assert!(matches!(end, Some(Error::ClosedByPeer)), "{end:?}");
+}
+
+#[test]
+fn what_is_dropped_of_what_came_early_is_counted_by_its_reason() {
+    let mut forged = data(1);
+    *forged.last_mut().expect("it is not empty") ^= 1;
+    let close = record(5, ContentType::ALERT, &[1, 0]);
+    let arrived = [
+        finished(0),
+        data(2),
+        data(2),
+        forged,
+        data(6),
+        close,
+        data(7),
+    ];
+    let endpoint = handed_over(&arrived);
+    assert_eq!(received(&endpoint).0, [2]);
+    let counters = endpoint.counters();
+    let dropped =
+        [Discard::Replayed, Discard::Forged, Discard::Ended].map(|why| counters.dropped(why));
+    assert_eq!(dropped, [1, 1, 2]);
+    assert_eq!(counters.all_dropped(), 4);
+}
+
+#[test]
+fn what_a_flood_displaces_is_counted() {
+    let mut flood = record(2, ContentType::APPLICATION_DATA, &[7; 1000]);
+    *flood.last_mut().expect("it is not empty") ^= 1;
+    let mut arrived = vec![data(1)];
+    arrived.resize(101, flood);
+    arrived.push(finished(0));
+    let endpoint = handed_over(&arrived);
+    let counters = endpoint.counters();
+    let kept = ((1 << 16) - arrived[101].len()) / arrived[1].len();
+    assert_eq!(counters.dropped(Discard::Forged), kept as u64);
+    let displaced = counters.dropped(Discard::Displaced);
+    assert_eq!(displaced, 101 - kept as u64);
 }
 
 proptest! {

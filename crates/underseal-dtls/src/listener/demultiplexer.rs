@@ -21,7 +21,7 @@ use super::{DtlsAcceptor, DtlsPeer, ListenerConfig, Unadmitted};
 use crate::association::{Association, EarlyRecord, copy};
 use crate::drive::TICK;
 use crate::handover::HandedOver;
-use crate::{ConnectionIds, Error, Parts};
+use crate::{ConnectionIds, Discard, Error, Parts};
 
 /// Bytes of a record's header, without connection ID.
 const HEADER_LEN: usize = 13;
@@ -111,12 +111,13 @@ impl Demultiplexer {
 
     /// Takes what came before the end of the handshake, unless the association is over: its end was told.
     fn take_early(&mut self, peer: &DtlsPeer, path: Path, record: &EarlyRecord, buffer: &mut [u8]) {
-        if self.table.at(peer.address()) == Some(peer) {
-            let deliver = event::delivery(&mut self.pending, &self.tally, peer, path, buffer);
-            let answer = &mut |answer: &[u8]| peer.answer(answer);
-            peer.association().take_early(record, answer, deliver);
-            self.end_if_over(peer);
+        if self.table.at(peer.address()) != Some(peer) {
+            return self.tally.records.dropped(Discard::Ended);
         }
+        let deliver = event::delivery(&mut self.pending, &self.tally, peer, path, buffer);
+        let answer = &mut |answer: &[u8]| peer.answer(answer);
+        peer.association().take_early(record, answer, deliver);
+        self.end_if_over(peer);
     }
 
     /// After how long [`tick`](Self::tick) is due, if it is at all.
@@ -314,8 +315,8 @@ impl Demultiplexer {
         if matches!(driven, Ok(false)) {
             return false;
         }
-        let handshake = self.handshakes.remove(&from);
-        let finished = driven.and_then(|_| handshake.map(|one| one.finish()).transpose());
+        let (handshake, tally) = (self.handshakes.remove(&from), &self.tally.records);
+        let finished = driven.and_then(|_| handshake.map(|one| one.finish(tally)).transpose());
         match finished {
             Ok(Some(finished)) => self.establish(path, finished),
             Ok(None) => {}

@@ -9,6 +9,7 @@ use underseal_sys::udp::Path;
 
 use super::memory_io::MemoryIo;
 use crate::Error;
+use crate::counters::Tally;
 use crate::handover::{HandedOver, Unread, take_apart};
 use crate::handshake::waits;
 
@@ -123,10 +124,10 @@ impl Handshake {
     }
 
     /// Takes a handshake apart that is over.
-    pub(super) fn finish(mut self) -> Result<Finished, Error> {
+    pub(super) fn finish(mut self, tally: &Tally) -> Result<Finished, Error> {
         let seen = self.stream.get_mut().take_seen();
         let ssl = self.stream.ssl();
-        let handed_over = take_apart(ssl, seen, Unread::All)?;
+        let handed_over = take_apart(ssl, seen, Unread::All, tally)?;
         let certificate = ssl.peer_certificate();
         let certificate = certificate.map(|leaf| leaf.to_der()).transpose()?;
         Ok(Finished {

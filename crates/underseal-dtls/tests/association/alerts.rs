@@ -31,6 +31,7 @@ fn data_before_the_close_notify_in_its_datagram_is_delivered_first() {
     assert_eq!(recv(&socket).unwrap(), "one");
     assert_eq!(recv(&socket).unwrap(), "two");
     assert!(matches!(recv(&socket), Err(Error::ClosedByPeer)));
+    assert_eq!(socket.counters().dropped(Discard::Ended), 1);
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use std::thread;
 
 use boring::ssl::{Ssl, SslFiletype, SslStream, SslVerifyMode, SslVersion};
-use underseal_dtls::HandshakeIo;
 use underseal_dtls::blocking::DtlsSocket;
 use underseal_dtls::boring::prepare;
+use underseal_dtls::{Discard, HandshakeIo};
 use underseal_testkit::{Certificates, KeyType, PATIENCE, SERVER_NAME};
 
 use crate::native::Native;
 use crate::relay::{between, between_changing, drop_first, join_first};
-use crate::{certificates, client, client_context, recv, server, server_context, ssl};
+use crate::{certificates, client, client_context, recv, server, server_context, sockets, ssl};
 
 /// Both sides of a handshake in which the client's flight is longer than a datagram.
 fn with_client_certificate() -> (Ssl, Ssl) {
@@ -44,6 +44,22 @@ fn data_that_overtakes_a_part_of_the_clients_flight_is_received() {
     assert_eq!(recv(&ours).unwrap(), "early");
     ours.send(b"answer").unwrap();
     connecting.join().unwrap();
+}
+
+#[test]
+fn what_a_flood_displaces_before_the_end_of_the_handshake_is_counted() {
+    let certificates = certificates();
+    let (near, far) = sockets();
+    // As anybody can send it in the client's name: 64 KiB are kept of it.
+    for _ in 0..70 {
+        near.send(&[0x2f; 1000]).unwrap();
+    }
+    let client = client(&certificates);
+    let connecting = thread::spawn(move || Native::connect(client, near));
+    let ours = DtlsSocket::accept_boring(server(&certificates), far, PATIENCE).unwrap();
+    connecting.join().unwrap().send("hello");
+    assert_eq!(recv(&ours).unwrap(), "hello");
+    assert!(ours.counters().dropped(Discard::Displaced) >= 5);
 }
 
 #[test]

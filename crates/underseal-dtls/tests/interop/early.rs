@@ -198,6 +198,9 @@ fn a_listener_tells_once_of_an_end_with_more_behind_it_that_came_before_the_fini
         );
         let event = listener.recv_timeout(&mut [], Duration::ZERO).unwrap();
         assert!(event.is_none(), "{event:?}");
+        let counters = listener.get_ref().counters();
+        let behind_the_end = u64::from(ahead == 2);
+        assert_eq!(counters.records.dropped(Discard::Ended), behind_the_end);
     }
 }
 

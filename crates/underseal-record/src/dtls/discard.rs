@@ -1,5 +1,8 @@
 /// Why a record was dropped. Whoever forges datagrams learns none of it: there is no answer to any
 /// (RFC 6347 section 4.1.2.7).
+///
+/// An [`Opener`](super::Opener) gives all but the last two, which are for those who keep records that cannot be opened yet, and
+/// who end associations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Discard {
@@ -37,11 +40,17 @@ pub enum Discard {
     /// section 4.5.3).
     #[error("integrity limit reached, the key opens no further record")]
     IntegrityLimit,
+    /// Others took its place before the end of the handshake, when none could be told from forged ones yet.
+    #[error("record was displaced by others before the end of the handshake")]
+    Displaced,
+    /// It came behind the end of its association.
+    #[error("record came behind the end of the association")]
+    Ended,
 }
 
 impl Discard {
     /// How many reasons there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 13;
 
     /// Every reason, in the order of [`Self::index`].
     pub const ALL: [Self; Self::COUNT] = [
@@ -56,6 +65,8 @@ impl Discard {
         Self::Forged,
         Self::Malformed,
         Self::IntegrityLimit,
+        Self::Displaced,
+        Self::Ended,
     ];
 
     /// Its place in [`Self::ALL`]: for arrays of counters.
@@ -78,6 +89,8 @@ impl Discard {
             Self::Forged => "forged",
             Self::Malformed => "malformed",
             Self::IntegrityLimit => "integrity_limit",
+            Self::Displaced => "displaced",
+            Self::Ended => "ended",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use underseal_dtls::{DtlsListener, Event, ListenerConfig, ListenerCounters, Unadmitted};
+use underseal_dtls::{Discard, DtlsListener, Event, ListenerConfig, ListenerCounters, Unadmitted};
 use underseal_testkit::PATIENCE;
 
 use super::Echo;
@@ -151,6 +151,11 @@ fn a_flood_in_the_name_of_a_client_does_not_refuse_its_handshake() {
     }
     client.do_handshake().unwrap();
     server.established();
+    let counters = server.counters().records;
+    let [displaced, forged] =
+        [Discard::Displaced, Discard::Forged].map(|why| counters.dropped(why));
+    assert!(displaced > 0);
+    assert_eq!(displaced + forged, 100);
     client.write_all(b"hello").unwrap();
     assert_eq!(client.read(&mut [0; 100]).unwrap(), 5);
 }

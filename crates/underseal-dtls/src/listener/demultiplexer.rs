@@ -111,7 +111,7 @@ impl Demultiplexer {
 
     /// Takes what came before the end of the handshake, unless the association is over: its end was told.
     fn take_early(&mut self, peer: &DtlsPeer, path: Path, record: &EarlyRecord, buffer: &mut [u8]) {
-        if self.table.at(peer.address()) != Some(peer) {
+        if !self.table.has(peer) {
             return self.tally.records.dropped(Discard::Ended);
         }
         let deliver = event::delivery(&mut self.pending, &self.tally, peer, path, buffer);
@@ -412,8 +412,10 @@ impl Demultiplexer {
         if let Some(why) = peer.association().ended() {
             // Also where it is no record that has ended it, but this side's program: nobody receives for it any more.
             peer.close();
-            self.table.remove(peer);
-            self.end(peer.clone(), why);
+            // Of one that is not here any more the end was told.
+            if self.table.remove(peer) {
+                self.end(peer.clone(), why);
+            }
         }
     }
 

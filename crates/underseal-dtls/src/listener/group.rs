@@ -138,9 +138,12 @@ impl Member {
         *ids.entry(id).or_insert(self.index) == self.index
     }
 
-    /// The connection ID is nobody's any more.
+    /// The connection ID is nobody's any more, if it was this worker's.
     pub(super) fn forget_id(&self, id: &ConnectionId) {
-        self.group.ids_mut().remove(id);
+        let mut ids = self.group.ids_mut();
+        if ids.get(id) == Some(&self.index) {
+            ids.remove(id);
+        }
     }
 
     /// Picks the worker for a client; the other one, if it is not this one. Clients of a worker that is gone are whose

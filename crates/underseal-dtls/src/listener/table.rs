@@ -36,11 +36,25 @@ impl Table {
         }
     }
 
-    pub(super) fn remove(&mut self, peer: &DtlsPeer) {
-        match peer.receive_id().is_empty() {
-            true => self.by_address.remove(&peer.address()),
-            false => self.by_id.remove(peer.receive_id()),
+    /// Whether the association is here, and not another one in its place.
+    pub(super) fn has(&self, peer: &DtlsPeer) -> bool {
+        let there = match peer.receive_id().is_empty() {
+            true => self.at(peer.address()),
+            false => self.with_id(peer.receive_id()),
         };
+        there == Some(peer)
+    }
+
+    /// Removes an association, and none that has taken its place. Returns whether it was here.
+    pub(super) fn remove(&mut self, peer: &DtlsPeer) -> bool {
+        let is_here = self.has(peer);
+        if is_here {
+            match peer.receive_id().is_empty() {
+                true => self.by_address.remove(&peer.address()),
+                false => self.by_id.remove(peer.receive_id()),
+            };
+        }
+        is_here
     }
 
     /// Removes those of which `is_over` says so.
@@ -51,5 +65,48 @@ impl Table {
 
     pub(super) fn peers(&self) -> impl Iterator<Item = &DtlsPeer> {
         self.by_address.values().chain(self.by_id.values())
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]
+mod tests {
+    use std::sync::{Arc, Weak};
+
+    use underseal_record::dtls::{EpochKeys, ReplayWindow};
+    use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
+
+    use super::*;
+    use crate::association::Association;
+    use crate::{ConnectionIds, Parts};
+
+    fn keys(side: u8) -> EpochKeys {
+        let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
+        let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0));
+        EpochKeys::new(keys.expect("the key has its length"), 1).expect("epoch 1 has keys")
+    }
+
+    /// An association at one address, or with one connection ID.
+    fn peer(number: u64, receive: ConnectionId) -> DtlsPeer {
+        let parts = Parts::new(keys(0), keys(1), ReplayWindow::default());
+        let (send, tally) = (ConnectionId::EMPTY, Arc::default());
+        let (engines, ids) = (parts.into_engines(), ConnectionIds { receive, send });
+        let association = Association::counted_by(tally, engines, ids, Vec::new());
+        let path = SocketAddr::from(([192, 0, 2, 1], 9)).into();
+        DtlsPeer::new(association, Weak::new(), path, number, receive, None)
+    }
+
+    #[test]
+    fn an_association_that_is_over_leaves_the_one_that_took_its_place() {
+        let id = ConnectionId::new(b"of ours!").expect("it is short enough");
+        for receive in [ConnectionId::EMPTY, id] {
+            let (mut table, older, newer) = (Table::default(), peer(1, receive), peer(2, receive));
+            table.insert(older.clone());
+            assert_eq!(table.insert(newer.clone()), Some(older.clone()));
+            assert!(!table.remove(&older));
+            assert!(table.has(&newer));
+            assert!(table.remove(&newer));
+            assert_eq!(table.len(), 0);
+        }
     }
 }

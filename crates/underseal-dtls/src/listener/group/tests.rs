@@ -91,4 +91,7 @@ fn a_route_is_removed_by_whose_it_is_alone() {
     assert!(far.has(address(1)));
     far.forget(address(1));
     assert!(!far.has(address(1)));
+    assert!(far.take_id(id(b"of ours!")));
+    near.forget_id(&id(b"of ours!"));
+    assert_eq!(near.elsewhere_by_id(&id(b"of ours!")), Some(1));
 }

@@ -14,11 +14,8 @@ use crate::association::{Association, EarlyRecord};
 use crate::counters::Tally;
 use crate::datagrams::Datagrams;
 use crate::endpoint::Endpoint;
-use crate::handshake_io::{FIRST_EPOCH, Seen};
+use crate::handshake_io::{FIRST_EPOCH, Seen, drain};
 use crate::{ConnectionIds, Error, HandshakeIo, Parts, Refusal};
-
-/// Most bytes of the plaintext of a record.
-const MAX_PLAINTEXT: usize = 1 << 14;
 
 /// What a handshake left.
 pub(crate) struct HandedOver {
@@ -49,7 +46,9 @@ pub(crate) fn take_over_read<S: Datagrams>(
     if !stream.ssl().is_init_finished() {
         return Err(Refusal::NotFinished.into());
     }
-    let unread = drain(&mut stream);
+    stream.get_mut().stop_receiving();
+    // Alerts among it are seen in the records.
+    let unread = drain(|buffer| stream.ssl_read(buffer).ok());
     take_over_with(stream, Unread::These(unread))
 }
 
@@ -67,17 +66,6 @@ fn take_over_with<S: Datagrams>(
     let endpoint = Endpoint::new(socket, association);
     endpoint.take_early(handed_over.early);
     Ok(endpoint)
-}
-
-/// All that OpenSSL has kept for a reader, without what the socket has. Alerts among it are seen in the
-/// records.
-fn drain<S: Datagrams>(stream: &mut SslStream<HandshakeIo<S>>) -> Vec<Vec<u8>> {
-    stream.get_mut().stop_receiving();
-    let (mut unread, mut buffer) = (Vec::new(), vec![0; MAX_PLAINTEXT]);
-    while let Ok(len) = stream.ssl_read(&mut buffer) {
-        unread.push(buffer[..len].to_vec());
-    }
-    unread
 }
 
 /// What the association is made of that a handshake made. The caller drops the handshake: nobody else
@@ -205,7 +193,8 @@ impl Unread {
         place.map(|place| payloads.remove(place)).is_some()
     }
 
-    /// Whether everything was taken: what is left is the rest of a payload whose beginning somebody has.
+    /// Whether everything was taken: what is left is the rest of a payload whose beginning somebody has. OpenSSL does not
+    /// say so itself as BoringSSL does: its `SSL_pending` counts payloads that wait in its queue, too.
     fn is_accounted_for(&self) -> bool {
         match self {
             Self::All => true,

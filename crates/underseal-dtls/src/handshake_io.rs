@@ -3,8 +3,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use underseal_record::ProtocolVersion;
 use underseal_record::dtls::{RecordNumber, numbered_records, protected_version};
+use underseal_record::{MAX_PLAINTEXT, ProtocolVersion};
 
 use crate::datagrams::{self, Datagrams, is_icmp};
 use crate::drive::WaitsFor;
@@ -130,6 +130,17 @@ impl<S: Datagrams> HandshakeIo<S> {
     pub(crate) fn take_seen(&mut self) -> Seen {
         std::mem::take(&mut self.seen)
     }
+}
+
+/// All payloads that a handshake's library has kept for a reader, as `read` gives them: nothing comes from the socket meanwhile
+/// ([`HandshakeIo::stop_receiving`]).
+pub(crate) fn drain(mut read: impl FnMut(&mut [u8]) -> Option<usize>) -> Vec<Vec<u8>> {
+    let mut buffer = vec![0; MAX_PLAINTEXT];
+    std::iter::from_fn(|| {
+        let len = read(&mut buffer)?;
+        Some(buffer[..len].to_vec())
+    })
+    .collect()
 }
 
 impl<S: Datagrams> Read for HandshakeIo<S> {

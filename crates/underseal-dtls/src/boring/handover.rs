@@ -9,10 +9,8 @@ use crate::counters::Tally;
 use crate::datagrams::Datagrams;
 use crate::endpoint::Endpoint;
 use crate::handover13::{HandedOver, Reader, take_apart};
+use crate::handshake_io::drain;
 use crate::{ConnectionIds, Error, HandshakeIo, Refusal};
-
-/// Most bytes of the plaintext of a record.
-const MAX_PLAINTEXT: usize = 1 << 14;
 
 /// Takes a handshake apart that nobody has read from, or says why it cannot be taken over.
 pub(crate) fn take_over<S: Datagrams>(
@@ -32,19 +30,11 @@ pub(crate) fn take_over_read<S: Datagrams>(
     if stream.ssl().pending() > 0 {
         return Err(Refusal::UnreadData.into());
     }
-    let unread = drain(&mut stream);
+    stream.get_mut().stop_receiving();
+    // Of the last datagram: it has no others.
+    let unread = drain(|buffer| stream.ssl_read(buffer).ok());
     let (socket, handed_over) = take_over_with(stream, algorithm, Reader::Caller)?;
     Ok(go_on(socket, handed_over, unread))
-}
-
-/// All that BoringSSL has of the last datagram and nobody has read, without what the socket has.
-fn drain<S: Datagrams>(stream: &mut SslStream<HandshakeIo<S>>) -> Vec<Vec<u8>> {
-    stream.get_mut().stop_receiving();
-    let (mut unread, mut buffer) = (Vec::new(), vec![0; MAX_PLAINTEXT]);
-    while let Ok(len) = stream.ssl_read(&mut buffer) {
-        unread.push(buffer[..len].to_vec());
-    }
-    unread
 }
 
 fn take_over_with<S: Datagrams>(

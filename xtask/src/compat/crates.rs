@@ -45,7 +45,8 @@ pub(super) const CRATES: &[Published] = &[
     ("tiberius", "0.13.0", &["rustls", "tds73", "tokio"]),
     ("tls-listener", "0.11.2", &["rustls-ring", "tokio-net"]),
     ("tokio-postgres-rustls", "0.14.0", &["default"]),
-    ("tokio-rustls-acme", "0.9.1", &[]),
+    // With another crate that asks for `tokio::fs`: it does not do so itself, and compiles with no tokio-rustls without.
+    ("tokio-rustls-acme", "0.9.1", &["axum"]),
     ("tokio-tungstenite", "0.30.0", &["connect", "handshake", "rustls-tls-webpki-roots"]),
     ("tokio-websockets", "0.13.3", &["client", "server", "rustls-webpki-roots", "ring", "rand"]),
     ("tokio-xmpp", "6.0.0", &["starttls", "ring", "webpki-roots"]),

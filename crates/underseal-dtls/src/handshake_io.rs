@@ -14,6 +14,8 @@ pub(crate) const FIRST_EPOCH: u16 = 1;
 /// Bytes of received datagrams that are kept until their records can be told from forged ones (the newest), and
 /// of sent ones that the peer may lack.
 const MAX_KEPT: usize = 1 << 16;
+/// What a received datagram is counted with beyond its bytes: its places in the memory and in the list.
+pub(crate) const OVERHEAD: usize = 128;
 /// Most datagrams that a library reads in one call. For each record that it drops it reads again, and looks neither at
 /// the clock nor at the flight that may be due.
 const ALLOWANCE: usize = 64;
@@ -208,7 +210,7 @@ impl Seen {
     pub(crate) fn received(&mut self, datagram: &[u8]) {
         self.flight_is_over = true;
         if protected_version(datagram).is_some() {
-            self.received_len += datagram.len();
+            self.received_len += datagram.len() + OVERHEAD;
             self.received.push_back(Arrived {
                 datagram: datagram.to_vec(),
                 sent_before: self.sent.len(),
@@ -217,7 +219,7 @@ impl Seen {
         while self.received_len > MAX_KEPT
             && let Some(oldest) = self.received.pop_front()
         {
-            self.received_len -= oldest.datagram.len();
+            self.received_len -= oldest.datagram.len() + OVERHEAD;
             self.displaced += 1;
         }
     }

@@ -12,6 +12,8 @@ pub mod deadline;
 pub mod ethtool;
 pub mod inet_diag;
 pub mod message;
+#[cfg(feature = "openssl")]
+pub mod openssl;
 pub mod probe;
 pub mod stream;
 pub mod tcp;

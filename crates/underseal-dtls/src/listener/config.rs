@@ -9,9 +9,10 @@ pub struct ListenerConfig {
     /// Most associations at once, handshakes included; beyond it, no client gets any further than its cookie.
     /// 65536 by default.
     pub max_associations: usize,
-    /// Most handshakes at once: each has memory of OpenSSL's, tens of kilobytes. Beyond it the oldest of the
-    /// host (of IPv6, the /64) that has most ends as one that was not over in time. 256 by default; with 0,
-    /// none is made.
+    /// Most handshakes at once: each has memory, most of it OpenSSL's, of some 80 kilobytes, and up to 350 where its
+    /// client makes the most of it; a megabyte more where clients are asked for certificates, whose lists may be long.
+    /// Beyond it the oldest of the host (of IPv6, the /64) that has most ends as one that was not over in time. 256 by
+    /// default; with 0, none is made.
     pub max_handshakes: usize,
     /// Longest handshake, from the ClientHello with its cookie on. Ten seconds by default.
     pub handshake_timeout: Duration,

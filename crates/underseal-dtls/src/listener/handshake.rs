@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use openssl::ssl::{NameType, SslStream};
-use underseal_record::dtls::ClientHello;
+use underseal_record::ContentType;
+use underseal_record::dtls::{ClientHello, RecordNumber, numbered_records};
 use underseal_sys::udp::Path;
 
 use super::memory_io::MemoryIo;
@@ -21,7 +22,16 @@ pub(super) struct Handshake {
     /// What tells a ClientHello that is repeated from another.
     hello: HelloTag,
     deadline: Instant,
+    /// How many records OpenSSL is still shown that come before it has their keys.
+    early: usize,
 }
+
+/// Most of them. A client sends its Finished right behind its ChangeCipherSpec, so that it comes early now and then; and
+/// again, after a second, where it is not shown.
+const EARLY: usize = 3;
+
+/// OpenSSL's state behind a client's ChangeCipherSpec, where it waits for the Finished (`ssl/ssl_stat.c`, `TLS_ST_SR_CHANGE`).
+const KEYS_CHANGED: &str = "SSLv3/TLS read change cipher spec";
 
 /// Handshakes under way, by the address of their client.
 pub(super) type Handshakes = HashMap<SocketAddr, Box<Handshake>>;
@@ -88,6 +98,7 @@ impl Handshake {
             path,
             hello,
             deadline,
+            early: EARLY,
         }
     }
 
@@ -111,7 +122,37 @@ impl Handshake {
     ) -> Result<bool, Error> {
         if let Some(datagram) = datagram {
             self.stream.get_mut().arrived(datagram);
+            for (number, record) in numbered_records(datagram) {
+                if self.shows(number, record) {
+                    self.stream.get_mut().show(record);
+                    if self.go_on(send)? {
+                        return Ok(true);
+                    }
+                }
+            }
         }
+        // Because of the time: a flight may be due again.
+        self.go_on(send)
+    }
+
+    /// Whether OpenSSL is shown a record. Of those under keys that it does not have yet it keeps a hundred, each with a
+    /// buffer for the longest there is, and data as well, once it has the keys and until the handshake is over. The
+    /// association has what it needs of them from [`Seen`](crate::handshake_io::Seen).
+    fn shows(&mut self, number: RecordNumber, record: &[u8]) -> bool {
+        let is_message = record.first() == Some(&ContentType::HANDSHAKE.0);
+        if number.epoch == 0 || !is_message {
+            return number.epoch == 0;
+        }
+        if self.stream.ssl().state_string_long() == KEYS_CHANGED {
+            return true;
+        }
+        let left = self.early.checked_sub(1);
+        self.early = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Has OpenSSL take what it is shown.
+    fn go_on(&mut self, send: &mut dyn FnMut(&[u8])) -> Result<bool, Error> {
         let driven = self.stream.do_handshake();
         // An alert, too, where it failed.
         let departing = self.stream.get_mut().take_departing();

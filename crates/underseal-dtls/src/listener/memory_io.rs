@@ -12,7 +12,8 @@ use crate::handshake_io::Seen;
 /// exchange of a cookie than the one that was had.
 #[derive(Debug, Default)]
 pub(super) struct MemoryIo {
-    arrived: Option<Vec<u8>>,
+    /// What is read next.
+    shown: Option<Vec<u8>>,
     /// What is to be sent.
     departing: Vec<Vec<u8>>,
     seen: Seen,
@@ -21,11 +22,16 @@ pub(super) struct MemoryIo {
 }
 
 impl MemoryIo {
-    /// `datagram` is what is read next.
+    /// A datagram came, of which OpenSSL is shown what it may see.
     pub(super) fn arrived(&mut self, datagram: &[u8]) {
-        let mut datagram = datagram.to_vec();
-        shift_plaintext_numbers(&mut datagram, self.inward);
-        self.arrived = Some(datagram);
+        self.seen.received(datagram);
+    }
+
+    /// `record` is what is read next.
+    pub(super) fn show(&mut self, record: &[u8]) {
+        let mut record = record.to_vec();
+        shift_plaintext_numbers(&mut record, self.inward);
+        self.shown = Some(record);
     }
 
     /// What was written since the last call.
@@ -51,10 +57,9 @@ impl MemoryIo {
 
 impl Read for MemoryIo {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let datagram = self.arrived.take().ok_or(ErrorKind::WouldBlock)?;
-        let len = datagram.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&datagram[..len]);
-        self.seen.received(&datagram[..len]);
+        let record = self.shown.take().ok_or(ErrorKind::WouldBlock)?;
+        let len = record.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&record[..len]);
         Ok(len)
     }
 }

@@ -131,14 +131,21 @@ fn a_worker_reads_its_socket_although_others_have_much_for_it() {
     assert!(slow.counters().verify_requests > 0);
 }
 
-/// Who sends in the name of a client whose handshake is under way keeps it out no longer than he sends.
+/// Who sends in the name of a client whose handshake is under way keeps it out no longer than he sends: neither by data
+/// nor by messages of a handshake.
 #[test]
 fn a_flood_in_the_name_of_a_client_does_not_refuse_its_handshake() {
+    for content_type in [23, 22] {
+        flood_the_handshake(content_type);
+    }
+}
+
+fn flood_the_handshake(content_type: u8) {
     let server = Echo::start(ListenerConfig::default());
     let socket = socket_to(server.address);
     let flooding = socket.try_clone().unwrap();
     let mut client = half_done(&server, socket);
-    let mut forged = vec![23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0];
+    let mut forged = vec![content_type, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0];
     forged.extend([4, 0]);
     forged.resize(13 + (4 << 8), 7);
     // More than is kept, in steps that the server's socket takes.

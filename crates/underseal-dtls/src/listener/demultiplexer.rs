@@ -105,7 +105,7 @@ impl Demultiplexer {
                     // What it makes comes before what was pending behind it.
                     let behind = std::mem::take(&mut self.pending);
                     self.take_early(&peer, path, &record, buffer);
-                    self.pending.extend(behind);
+                    event::put_behind(&mut self.pending, behind);
                 }
             }
         }

@@ -135,3 +135,29 @@ pub(super) fn delivery<'a>(
         });
     }
 }
+
+/// Puts what is pending `behind` what was made before it, which is little: the others stay where they are in the memory.
+pub(super) fn put_behind<T>(made: &mut VecDeque<T>, behind: VecDeque<T>) {
+    let pending = made;
+    let made = std::mem::replace(pending, behind);
+    made.into_iter()
+        .rev()
+        .for_each(|one| pending.push_front(one));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A handshake may leave thousands of early records, each of which is made something of.
+    #[test]
+    fn what_is_put_behind_something_is_not_moved() {
+        let mut behind: VecDeque<usize> = (0..1000).collect();
+        let first = behind.pop_front();
+        let place = std::ptr::from_ref(&behind[500]);
+        let mut pending: VecDeque<_> = first.into_iter().collect();
+        put_behind(&mut pending, behind);
+        assert!(pending.iter().copied().eq(0..1000));
+        assert_eq!(std::ptr::from_ref(&pending[501]), place);
+    }
+}

@@ -184,6 +184,8 @@ impl Demultiplexer {
         if !key.verifies(from, period, hello) {
             let cookie = key.cookie(from, period, hello);
             self.tally.verify_requests.one();
+            // It may have grown old on its way from another worker, and the client never come again.
+            self.forget(from);
             return send_once(&self.socket, &hello.hello_verify_request(&cookie), &path);
         }
         let tag = HelloTag::of(hello);
@@ -435,3 +437,6 @@ impl Drop for Demultiplexer {
         self.table.peers().for_each(DtlsPeer::close);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,8 +96,13 @@ impl Outlet {
 impl Group {
     /// Removes the route of a client, if it is to `worker`: another one may have been made meanwhile.
     fn forget(&self, from: SocketAddr, worker: usize) {
+        let is_its = |worker_of: Option<&usize>| worker_of == Some(&worker);
+        // Strangers ask this: none of them keeps the other workers waiting.
+        if !is_its(self.routes().get(&from)) {
+            return;
+        }
         let mut routes = self.routes_mut();
-        if routes.get(&from) == Some(&worker) {
+        if is_its(routes.get(&from)) {
             routes.remove(&from);
         }
     }

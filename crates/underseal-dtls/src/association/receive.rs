@@ -188,11 +188,13 @@ impl Association {
     /// Has the program on what is received judge what was opened without it. What comes behind a payload at
     /// which it ends is dropped, as it is when it is opened.
     pub(super) fn judge_held(&self, receive: &mut Receive) {
-        for payload in std::mem::take(&mut receive.held) {
+        let mut held = std::mem::take(&mut receive.held).into_iter();
+        while let Some(payload) = held.next() {
             let judged = self.judge(receive, &payload).map(Cow::into_owned);
             let is_over = judged.is_none() && receive.program.has_ended();
             receive.held.extend(judged);
             if is_over {
+                held.for_each(|_| self.tally.dropped(Discard::Ended));
                 return;
             }
         }

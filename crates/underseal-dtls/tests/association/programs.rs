@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use underseal_dtls::message::{Denied, Direction, Filter, Message, Peer, Program, Verdict};
-use underseal_dtls::{Batch, Error};
+use underseal_dtls::{Batch, Discard, Error};
 
 use crate::blocking::pair;
 use crate::end::moved;
@@ -126,7 +126,7 @@ fn what_was_opened_before_a_program_came_is_judged_by_it() {
 #[test]
 fn a_program_that_panics_at_what_was_opened_before_it_came_ends_receiving() {
     let (socket, mut wire) = socket_and_wire();
-    let records = ["one", "two"].map(|text| wire.data(text));
+    let records = ["one", "two", "six"].map(|text| wire.data(text));
     wire.send(&records.concat());
     assert_eq!(recv(&socket).unwrap(), "one");
     let panics = |_: &mut Message<'_>| panic!("the test has it panic");
@@ -137,6 +137,7 @@ fn a_program_that_panics_at_what_was_opened_before_it_came_ends_receiving() {
             Err(Error::Denied(Denied::Panicked))
         ));
     }
+    assert_eq!(socket.counters().dropped(Discard::Ended), 1);
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //!   for asynchronous code.
 //! - [`FaultyStream`] and [`RecordEditor`]: wrap either and misbehave, by byte or by TLS record.
 //! - [`RecordPeer`]: the other end of a connection, making its records itself, also wrong ones.
-//! - [`poll_once`]: a future that is dropped half way.
+//! - [`poll_once`] and [`give_up`]: a future that is dropped half way, and what is kept of it.
+//! - [`pipe`]: one of the kernel's, which does not wait.
 //! - [`stack_depth`]: how deep a call goes, which is what has to be overwritten behind it.
 //! - [`over_corpus`]: what is committed for a fuzz target, in every test run.
 //! - [`Peer`]: a foreign program with bounded waits, killed on drop; [`peers`] knows the programs.
@@ -22,6 +23,7 @@ mod memory;
 mod notifications;
 mod peer;
 pub mod peers;
+mod pipes;
 mod polling;
 mod program;
 pub mod record_peer;
@@ -35,7 +37,8 @@ pub use faults::{Faults, FaultyStream};
 pub use memory::{Pipe, pair};
 pub use notifications::notify_of_deliveries;
 pub use peer::{Finished, Peer};
-pub use polling::poll_once;
+pub use pipes::pipe;
+pub use polling::{GivenUp, give_up, poll_once};
 pub use program::{free_port, require_program};
 pub use record_peer::RecordPeer;
 pub use records::{RecordEdit, RecordEditor};

@@ -1,13 +1,11 @@
 //! System calls that a signal interrupts: on a socket with a time limit the kernel does not repeat
 //! them by itself, not even where nobody handles the signal (signal(7)).
 
-use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::process::Command;
 use std::thread;
 
-use rustix::pipe::{PipeFlags, pipe_with};
-use underseal_testkit::Suite;
+use underseal_testkit::{Suite, pipe};
 
 use crate::connect::{Server, in_kernel, pattern};
 use crate::machine::alone;
@@ -19,8 +17,8 @@ fn write(server: &mut Server) {
 }
 
 fn splice(server: &mut Server) {
-    let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
-    File::from(writer).write_all(&pattern(LEN)).unwrap();
+    let (reader, mut writer) = pipe();
+    writer.write_all(&pattern(LEN)).unwrap();
     assert_eq!(server.splice_from(&reader, LEN).unwrap(), LEN);
 }
 

@@ -1,31 +1,12 @@
 //! Futures that are dropped while they wait: nothing of them is kept.
 
-use std::pin::pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Wake, Waker};
-
 use underseal::Mux;
+use underseal_testkit::{GivenUp, give_up};
 
 use crate::bed::{client, frame, framing, recv, send};
 
-struct Quiet;
-
-impl Wake for Quiet {
-    fn wake(self: Arc<Self>) {}
-}
-
-/// Polls a future once, for a task of its own, and drops it.
-fn give_up<F: Future>(future: F) -> Weak<Quiet> {
-    let task = Arc::new(Quiet);
-    let waker = Waker::from(Arc::clone(&task));
-    let mut future = pin!(future);
-    let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-    assert!(polled.is_pending(), "nothing to wait for");
-    Arc::downgrade(&task)
-}
-
-fn kept(tasks: &[Weak<Quiet>]) -> usize {
-    tasks.iter().filter(|task| task.strong_count() > 0).count()
+fn kept(tasks: &[GivenUp]) -> usize {
+    tasks.iter().filter(|task| task.is_kept()).count()
 }
 
 #[tokio::test]

@@ -9,13 +9,13 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::pipe::{PipeFlags, pipe_with};
 use underseal::Error;
 use underseal::record::{AlertDescription, ContentType};
+use underseal_testkit::pipe;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE};
 
 use crate::case::Case;
 use crate::connect::{Peer, Server, pattern};
 use crate::endings::read_to_end;
 use crate::files::file_of;
-use crate::splices::pipe;
 
 /// Asserts what every such fault has in common. `fault` makes the bytes that come after `before`;
 /// a good record and close_notify come after them.

@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io::{Read, Write};
 
-use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncWriteExt;
 use tokio::task::{spawn_blocking, yield_now};
 use underseal::record::ContentType;
-use underseal_testkit::poll_once;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
+use underseal_testkit::{pipe, poll_once};
 
 use crate::case::Case;
 use crate::connect::{TokioServer, on_tokio, pattern};
@@ -18,16 +17,10 @@ use crate::endings::CLOSE_NOTIFY;
 /// How many futures are dropped before the peer reads.
 const DROPPED: usize = 5;
 
-/// A pipe that nobody waits for: its ends to read and to write.
-fn pipe() -> [File; 2] {
-    let (reader, writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
-    [reader, writer].map(File::from)
-}
-
 /// What a stream's own ways of reading give, each polled once.
 struct Reader {
     stream: TokioServer,
-    pipe: [File; 2],
+    pipe: (File, File),
     received: Vec<u8>,
     ended: bool,
 }
@@ -53,7 +46,7 @@ impl Reader {
             }
             None => dropped += 1,
         }
-        let [drain, pipe] = &mut self.pipe;
+        let (drain, pipe) = &mut self.pipe;
         match poll_once(self.stream.splice_to(pipe, 200)) {
             Some(moved) => {
                 let mut bytes = vec![0; moved.unwrap()];
@@ -117,7 +110,7 @@ enum Way {
 struct Writer {
     way: Way,
     stream: TokioServer,
-    pipe: [File; 2],
+    pipe: (File, File),
     /// What lies in the pipe.
     piped: usize,
     taken: usize,
@@ -137,7 +130,7 @@ impl Writer {
     }
 
     fn poll_next(&mut self, data: &[u8]) {
-        let [drain, pipe] = &mut self.pipe;
+        let (drain, pipe) = &mut self.pipe;
         let next = &data[self.taken..data.len().min(self.taken + 3_000)];
         let taken = match self.way {
             Way::WriteMore => poll_once(self.stream.write_more(next)),

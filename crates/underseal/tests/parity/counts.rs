@@ -21,13 +21,12 @@ use underseal::message::{StreamParser, Verdict, Width};
 use underseal::record::{ContentType, Limits};
 use underseal::{Direction, Error, KeyUpdateRequest};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
-use underseal_testkit::{PATIENCE, poll_once};
+use underseal_testkit::{PATIENCE, pipe, poll_once};
 
 use crate::case::Case;
 use crate::connect::{Peer, Server, TokioServer, on_tokio, pattern};
 use crate::files::file_of;
 use crate::no_rekey::can_rekey;
-use crate::splices::pipe;
 
 /// More than the sockets of both ends hold, by [`little_room`].
 pub(crate) const MUCH: usize = 2_000_000;

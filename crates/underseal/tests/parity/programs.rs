@@ -1,15 +1,14 @@
 //! Programs on the plaintext: the same verdicts come to the same bytes on either engine.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use rustix::pipe::{PipeFlags, pipe_with};
 use underseal::Error;
 use underseal::message::{ByMessage, Denied, Direction, Filter, LengthPrefixed, Message, Peer};
 use underseal::message::{Program, StreamParser, Verdict, Width};
 use underseal::record::ContentType;
+use underseal_testkit::pipe;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
 use crate::case::Case;
@@ -225,11 +224,6 @@ pub(crate) fn files_are_judged_or_passed_ahead(case: Case) {
         seen.len()
     );
     assert_eq!(seen[seen.len() - 3..], data[1_000_000..]);
-}
-
-fn pipe() -> (File, File) {
-    let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
-    (reader.into(), writer.into())
 }
 
 pub(crate) fn spliced_bytes_are_judged(case: Case) {

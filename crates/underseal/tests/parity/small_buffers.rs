@@ -9,11 +9,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::AsyncWriteExt;
 use underseal_testkit::PATIENCE;
+use underseal_testkit::pipe;
 
 use crate::case::Case;
 use crate::connect::{Server, on_tokio, pattern};
 use crate::files::file_of;
-use crate::splices::pipe;
 
 /// Less than a record, and a little more than one.
 const SIZES: [usize; 2] = [4_096, 20_000];

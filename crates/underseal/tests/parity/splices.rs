@@ -5,22 +5,16 @@ use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::thread;
 
-use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::record::{AlertDescription, ContentType};
 use underseal::{Direction, Engine, Error};
+use underseal_testkit::pipe;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
 use crate::case::Case;
 use crate::connect::{Server, on_tokio, pattern, sockets};
 use crate::endings::CLOSE_NOTIFY;
 use crate::files::file_of;
-
-/// The reading and the writing end of a pipe that does not wait.
-pub(crate) fn pipe() -> (File, File) {
-    let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
-    (reader.into(), writer.into())
-}
 
 /// What is in the pipe: `len` bytes, and nothing else.
 fn drain(pipe: &mut File, len: usize) -> Vec<u8> {

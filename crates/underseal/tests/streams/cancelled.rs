@@ -1,16 +1,14 @@
 //! Futures that are dropped half way: handshakes, and what a stream has besides tokio's own traits.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
-use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::task::yield_now;
 use underseal::record::ContentType;
 use underseal::server::LazyConfigAcceptor;
 use underseal::{TlsAcceptor, TlsConnector};
-use underseal_testkit::{Certificates, KeyType, Suite, poll_once};
+use underseal_testkit::{Certificates, KeyType, Suite, pipe, poll_once};
 
 use crate::pairs::{both, name, pattern, with_tokio_rustls};
 
@@ -19,12 +17,6 @@ const NARROW: usize = 64;
 
 /// What it holds under an established stream: no record fits, but the tickets do.
 const WIDE: usize = 700;
-
-/// A pipe that nobody waits for: its ends to read and to write.
-fn pipe() -> [File; 2] {
-    let (reader, writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
-    [reader, writer].map(File::from)
-}
 
 /// Polls a handshake some times, while its peer goes on, and drops it.
 async fn give_up_after<T>(polls: usize, handshake: impl Future<Output = T>) {
@@ -102,7 +94,7 @@ async fn a_dropped_reader_has_lost_nothing() {
             peer.shutdown().await.unwrap();
             peer
         });
-        let [mut drain, pipe] = pipe();
+        let (mut drain, pipe) = pipe();
         let (mut received, mut dropped) = (Vec::new(), 0);
         let (mut peeked, mut record) = ([0; 30], [0; 50]);
         loop {
@@ -149,7 +141,7 @@ async fn a_dropped_writer_has_taken_nothing() {
             peer.read_to_end(&mut received).await.unwrap();
             received
         });
-        let [drain, mut pipe] = pipe();
+        let (drain, mut pipe) = pipe();
         let (mut taken, mut dropped) = (0, [0; 2]);
         while taken < data.len() {
             // By turns: what lies in the pipe comes next.

@@ -1,14 +1,13 @@
 //! Records that are short or padded take more room than their bytes: nothing is lost for want of it.
 
-use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::thread;
 
-use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use rustix::pipe::fcntl_setpipe_size;
 use underseal::record::Padding;
 use underseal::{ServerConnection, blocking};
-use underseal_testkit::{Certificates, KeyType, Pipe, RecordPeer, Suite, pair};
+use underseal_testkit::{Certificates, KeyType, Pipe, RecordPeer, Suite, pair, pipe};
 
 use crate::pairs::pattern;
 
@@ -45,9 +44,8 @@ fn all_that_was_taken_out_of_a_pipe_is_sent() {
             let (mut stream, mut peer) = with_records_of(max_fragment_size, suite);
             stream.set_padding(padding).unwrap();
             let peer = thread::spawn(move || peer.receive_data());
-            let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+            let (reader, mut writer) = pipe();
             fcntl_setpipe_size(&writer, PIPE).unwrap();
-            let mut writer = File::from(writer);
             let data = pattern(PIPE);
             writer.write_all(&data).unwrap();
             let mut sent = 0;

@@ -7,6 +7,7 @@
 
 mod blocking;
 mod endings;
+mod given_up;
 mod model;
 mod pairs;
 mod redirects;

@@ -1,7 +1,7 @@
 //! Waits of a thread for a socket that may say ready and do nothing all the same: poll(2) returns at
 //! once as long as the socket has a notification for its owner (`MSG_ERRQUEUE`), and where TCP has
 //! room and no memory. Such a socket is asked less and less often, and not for longer than it would
-//! wait itself.
+//! wait itself: one call has one time for all its waits, whatever they are for.
 
 use std::os::fd::BorrowedFd;
 use std::thread;
@@ -17,10 +17,65 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// A socket that is ready in truth is not kept waiting for longer.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// All the waits of one call. Its time runs from the first of them.
+/// The time of one call, which runs from its first wait.
 #[derive(Default)]
-pub(crate) struct Backoff {
+pub(crate) struct Stopwatch {
     started: Option<Instant>,
+}
+
+impl Stopwatch {
+    /// Has the time run, if it does not yet, and says what is left of `limit`.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when that is nothing.
+    fn left(&mut self, limit: Duration) -> Result<Duration, Errno> {
+        let started = self.started.get_or_insert_with(Instant::now);
+        match limit.saturating_sub(started.elapsed()) {
+            Duration::ZERO => Err(Errno::AGAIN),
+            left => Ok(left),
+        }
+    }
+
+    /// Waits for `time`, whatever happens meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when `limit` is over.
+    pub(crate) fn sleep(&mut self, time: Duration, limit: Duration) -> Result<(), Errno> {
+        thread::sleep(time.min(self.left(limit)?));
+        Ok(())
+    }
+
+    /// Waits until `file` says that it is ready, or has something else to say; returns what.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when `limit` is over.
+    pub(crate) fn wait(
+        &mut self,
+        file: BorrowedFd<'_>,
+        wanted: PollFlags,
+        limit: Duration,
+    ) -> Result<PollFlags, Errno> {
+        let mut polled = [PollFd::from_borrowed_fd(file, wanted)];
+        loop {
+            // More than a thousand years: for ever.
+            let left = Timespec::try_from(self.left(limit)?).ok();
+            match poll(&mut polled, left.as_ref()) {
+                Ok(0) => return Err(Errno::AGAIN),
+                Ok(_) => return Ok(polled[0].revents()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// The waits for one thing that is tried again after each. Begin anew where something was done:
+/// whoever is slow is not one that does nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Backoff {
     /// What the next wait begins with.
     pause: Duration,
 }
@@ -34,6 +89,7 @@ impl Backoff {
     #[doc(alias("SO_RCVTIMEO", "SO_SNDTIMEO"))]
     pub(crate) fn wait_as(
         &mut self,
+        stopwatch: &mut Stopwatch,
         socket: BorrowedFd<'_>,
         timeout: Timeout,
     ) -> Result<PollFlags, Errno> {
@@ -41,54 +97,32 @@ impl Backoff {
             Timeout::Recv => PollFlags::IN,
             Timeout::Send => PollFlags::OUT,
         };
-        let limit = sockopt::socket_timeout(socket, timeout)?;
-        self.wait(socket, wanted, limit.unwrap_or(Duration::MAX))
+        let limit = time_limit(socket, timeout)?;
+        self.wait(stopwatch, socket, wanted, limit)
     }
 
-    /// Waits until the socket says that it is ready, or has something else to say; returns what.
+    /// As [`Stopwatch::wait`], after a pause that is longer each time.
     ///
     /// # Errors
     ///
     /// `EAGAIN` when `limit` is over.
     pub(crate) fn wait(
         &mut self,
+        stopwatch: &mut Stopwatch,
         socket: BorrowedFd<'_>,
         wanted: PollFlags,
         limit: Duration,
     ) -> Result<PollFlags, Errno> {
-        self.sleep(self.pause, limit)?;
+        stopwatch.sleep(self.pause, limit)?;
         self.pause = (self.pause * 2).clamp(SHORTEST, LONGEST);
-        let mut polled = [PollFd::from_borrowed_fd(socket, wanted)];
-        loop {
-            // More than a thousand years: for ever.
-            let left = Timespec::try_from(self.left(limit)).ok();
-            match poll(&mut polled, left.as_ref()) {
-                Ok(0) => return Err(Errno::AGAIN),
-                Ok(_) => return Ok(polled[0].revents()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
+        stopwatch.wait(socket, wanted, limit)
     }
+}
 
-    /// Waits for `time`, whatever the socket says.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN` when `limit` is over.
-    pub(crate) fn sleep(&mut self, time: Duration, limit: Duration) -> Result<(), Errno> {
-        let left = self.left(limit);
-        if left.is_zero() {
-            return Err(Errno::AGAIN);
-        }
-        thread::sleep(time.min(left));
-        Ok(())
-    }
-
-    fn left(&mut self, limit: Duration) -> Duration {
-        let started = self.started.get_or_insert_with(Instant::now);
-        limit.saturating_sub(started.elapsed())
-    }
+/// How long calls on a socket wait.
+pub(crate) fn time_limit(socket: BorrowedFd<'_>, timeout: Timeout) -> Result<Duration, Errno> {
+    let limit = sockopt::socket_timeout(socket, timeout)?;
+    Ok(limit.unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]
@@ -104,10 +138,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let socket = TcpStream::connect(listener.local_addr()?)?;
         socket.set_write_timeout(Some(Duration::from_millis(200)))?;
-        let mut backoff = Backoff::default();
+        let (mut stopwatch, mut backoff) = (Stopwatch::default(), Backoff::default());
         let mut asked = 0;
         let end = loop {
-            match backoff.wait_as(socket.as_fd(), Timeout::Send) {
+            match backoff.wait_as(&mut stopwatch, socket.as_fd(), Timeout::Send) {
                 Ok(ready) => assert!(ready.contains(PollFlags::OUT)),
                 Err(errno) => break errno,
             }
@@ -115,6 +149,24 @@ mod tests {
             assert!(asked < 20, "it is spun on");
         };
         assert_eq!(end, Errno::AGAIN);
+        Ok(())
+    }
+
+    /// It is full at first, and ready when it is waited for again.
+    #[test]
+    fn the_time_of_a_call_is_over_for_whatever_it_waits_for_next() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let socket = TcpStream::connect(listener.local_addr()?)?;
+        let time = Duration::from_millis(50);
+        let mut stopwatch = Stopwatch::default();
+        let nothing = stopwatch.wait(socket.as_fd(), PollFlags::IN, time);
+        assert_eq!(nothing, Err(Errno::AGAIN));
+        let mut wait = |limit| {
+            let mut backoff = Backoff::default();
+            backoff.wait(&mut stopwatch, socket.as_fd(), PollFlags::OUT, limit)
+        };
+        assert_eq!(wait(time), Err(Errno::AGAIN));
+        assert_eq!(wait(Duration::MAX), Ok(PollFlags::OUT));
         Ok(())
     }
 }

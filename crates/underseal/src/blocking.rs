@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use rustix::net::sockopt::Timeout;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use underseal_record::ContentType;
@@ -34,6 +35,20 @@ use crate::{ClientConnection, Error, ServerConnection};
 /// returns; [`shutdown`](Self::shutdown) sends close_notify; dropping a stream sends nothing; zero
 /// bytes read mean close_notify, and a TCP stream that ends without one is an error of kind
 /// `UnexpectedEof`.
+///
+/// # Time limits
+///
+/// They are those of the socket ([`TcpStream::set_read_timeout`], [`TcpStream::set_write_timeout`]):
+/// a call that waits for longer fails with `WouldBlock` if nothing was taken, and can be repeated.
+///
+/// - Where this process seals or opens, each read and write of the stream below has the whole time:
+///   a peer that reads or sends a little now and then has a call last for longer.
+/// - Where the kernel does, one time holds for all that a call waits for. A splice spends it on
+///   its pipe, too, whoever seals or opens.
+/// - A `send_file` goes on for as long as something is taken within the time. In the kernel, which
+///   waits for 64 KiB of a file at a time, and for each record of that in TCP, several such times may
+///   pass before it says that nothing was: with all of TCP's memory used up (`net.ipv4.tcp_mem`), or
+///   a peer that reads next to nothing.
 pub type TlsStream<S, Session> = Established<S, Session, Blocking>;
 
 /// A connection whose calls wait.
@@ -156,7 +171,7 @@ fn complete<S: Read + Write, H: Handshake>(
     mut handshake: H,
     offloads: Offloads,
 ) -> io::Result<TlsStream<S, H::Session>> {
-    if let Err(error) = handshake.drive(&mut Std(&mut io)) {
+    if let Err(error) = handshake.drive(&mut Std::new(&mut io)) {
         if let Some(tcp) = std_tcp_stream(&io).filter(|_| tells_peer(&error)) {
             // One that fails has nothing to read.
             let _ = tcp.shutdown(Shutdown::Write);
@@ -193,7 +208,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// Of the stream below.
     pub fn shutdown(&mut self) -> io::Result<()> {
-        self.connection.close(&mut Std(&mut self.io))
+        self.connection.close(&mut Std::new(&mut self.io))
     }
 
     /// Sends the bytes of `range` of `file`, and returns how many were taken: fewer than asked if
@@ -225,7 +240,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
 
     fn send_range(&mut self, file: &File, range: &mut Range<u64>) -> io::Result<()> {
         while range.start < range.end {
-            let transport = &mut Std(&mut self.io);
+            let transport = &mut Std::new(&mut self.io);
             let rest = range.clone();
             match file::send_batch_blocking(&mut self.connection, transport, file, rest)? {
                 file::Batch::Sent(n) => range.start += n,
@@ -242,7 +257,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     /// As writing.
     #[doc(alias = "MSG_MORE")]
     pub fn write_more(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let transport = &mut Std(&mut self.io);
+        let transport = &mut Std::new(&mut self.io);
         self.connection
             .write_slices(transport, &[IoSlice::new(buf)], true)
     }
@@ -254,33 +269,45 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     /// As reading.
     #[doc(alias = "MSG_PEEK")]
     pub fn peek(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.connection.peek(&mut Std(&mut self.io), out)
+        self.connection.peek(&mut Std::new(&mut self.io), out)
     }
 
-    /// Moves received data into `pipe`, as the tokio streams' `splice_to` does.
+    /// Moves received data into `pipe`, as the tokio streams' `splice_to` does. A pipe that waits is
+    /// waited for while it is full.
     ///
     /// # Errors
     ///
-    /// Those of reading; `WouldBlock` if the pipe is full and does not wait; `EINVAL` if it is none.
+    /// Those of reading; `WouldBlock` if the pipe is full and does not wait, or the
+    /// [time](TlsStream#time-limits) for it is over; `EINVAL` if it is none.
     #[doc(alias = "splice")]
     pub fn splice_to(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
-        let transport = &mut Std(&mut self.io);
-        self.connection
-            .splice_to(transport, pipe.as_fd(), len)
-            .and_then(Spliced::into_result)
+        let pipe = pipe.as_fd();
+        let transport = &mut Std::new(&mut self.io);
+        loop {
+            match self.connection.splice_to(transport, pipe, len)? {
+                Spliced::Moved(n) => return Ok(n),
+                Spliced::PipeNotReady => transport.wait_for_pipe(pipe, Timeout::Recv)?,
+            }
+        }
     }
 
-    /// Sends bytes out of `pipe`, as the tokio streams' `splice_from` does.
+    /// Sends bytes out of `pipe`, as the tokio streams' `splice_from` does. A pipe that waits is
+    /// waited for while it is empty.
     ///
     /// # Errors
     ///
-    /// Those of writing; `WouldBlock` if the pipe is empty and does not wait; `EINVAL` if it is none.
+    /// Those of writing; `WouldBlock` if the pipe is empty and does not wait, or the
+    /// [time](TlsStream#time-limits) for it is over; `EINVAL` if it is none.
     #[doc(alias = "splice")]
     pub fn splice_from(&mut self, pipe: impl AsFd, len: usize) -> io::Result<usize> {
-        let transport = &mut Std(&mut self.io);
-        self.connection
-            .splice_from(transport, pipe.as_fd(), len)
-            .and_then(Spliced::into_result)
+        let pipe = pipe.as_fd();
+        let transport = &mut Std::new(&mut self.io);
+        loop {
+            match self.connection.splice_from(transport, pipe, len)? {
+                Spliced::Moved(n) => return Ok(n),
+                Spliced::PipeNotReady => transport.wait_for_pipe(pipe, Timeout::Send)?,
+            }
+        }
     }
 
     /// Starts a key update, as the tokio streams' `key_update` does.
@@ -290,7 +317,8 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     /// [`crate::Error::Unsupported`] under TLS 1.2; of the stream below, but not `WouldBlock`:
     /// what a stream that does not wait has not taken is sent by the next call that sends.
     pub fn key_update(&mut self, request: KeyUpdateRequest) -> io::Result<()> {
-        self.connection.key_update(&mut Std(&mut self.io), request)
+        self.connection
+            .key_update(&mut Std::new(&mut self.io), request)
     }
 
     /// Sends `payload` in records of another type, as the tokio streams' `send_record` does, and
@@ -314,7 +342,7 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
 
     fn send_payload(&mut self, content_type: ContentType, rest: &mut &[u8]) -> io::Result<()> {
         while !rest.is_empty() {
-            let transport = &mut Std(&mut self.io);
+            let transport = &mut Std::new(&mut self.io);
             let slices = &mut [IoSlice::new(rest)];
             let n = self
                 .connection
@@ -331,7 +359,8 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     ///
     /// As reading.
     pub fn read_record(&mut self, out: &mut [u8]) -> io::Result<Option<(ContentType, usize)>> {
-        self.connection.read_record(&mut Std(&mut self.io), out)
+        self.connection
+            .read_record(&mut Std::new(&mut self.io), out)
     }
 }
 
@@ -353,13 +382,13 @@ impl<Session> TlsStream<TcpStream, Session> {
 
 impl<S: Read + Write, Session> Read for TlsStream<S, Session> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.connection.read(&mut Std(&mut self.io), buf)
+        self.connection.read(&mut Std::new(&mut self.io), buf)
     }
 }
 
 impl<S: Read + Write, Session> BufRead for TlsStream<S, Session> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.connection.fill_buf(&mut Std(&mut self.io))
+        self.connection.fill_buf(&mut Std::new(&mut self.io))
     }
 
     fn consume(&mut self, n: usize) {
@@ -374,10 +403,10 @@ impl<S: Read + Write, Session> Write for TlsStream<S, Session> {
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.connection
-            .write_slices(&mut Std(&mut self.io), bufs, false)
+            .write_slices(&mut Std::new(&mut self.io), bufs, false)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.connection.flush(&mut Std(&mut self.io))
+        self.connection.flush(&mut Std::new(&mut self.io))
     }
 }

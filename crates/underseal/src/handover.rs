@@ -126,7 +126,7 @@ mod tests {
         let peer = thread::spawn(move || RecordPeer::client(far, client));
         let config = prepare_server(&Arc::new(certificates.server_config(suite)));
         let mut handshake = Box::new(ServerHandshake::new(config, Vec::new()).expect("a server"));
-        let driven = handshake.drive(&mut Std(&mut near));
+        let driven = handshake.drive(&mut Std::new(&mut near));
         driven.expect("a handshake");
         drop(peer.join().expect("a client"));
         handshake

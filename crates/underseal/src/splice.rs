@@ -4,61 +4,38 @@ use std::os::fd::BorrowedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::net::sockopt::Timeout;
-use rustix::pipe::{SpliceFlags, splice};
+use rustix::io::{Errno, ioctl_fionread, retry_on_intr};
+use rustix::pipe::{PIPE_BUF, SpliceFlags, splice};
 
-use crate::backoff::Backoff;
 use crate::engine::Spliced;
 
-/// Moves up to `len` bytes out of `pipe` into a socket.
+/// Moves up to `len` bytes out of `pipe` into a socket. The pipe is not waited for; room in the
+/// socket is, if the socket waits: the flag that a splice has is only for the pipe
+/// (`splice_to_socket` in fs/splice.c).
 pub(crate) fn into_socket(
     pipe: BorrowedFd<'_>,
     socket: BorrowedFd<'_>,
     len: usize,
 ) -> Result<Spliced, Errno> {
-    moving(socket, Timeout::Send, |flags| {
-        let moved = splice(pipe, None, socket, None, len, flags);
-        spliced(moved, pipe, PollFlags::IN)
-    })
+    let moved = retry_on_intr(|| splice(pipe, None, socket, None, len, SpliceFlags::NONBLOCK));
+    spliced(moved, pipe, PollFlags::IN)
 }
 
-/// Moves up to `len` bytes out of a socket into `pipe`.
+/// Moves up to `len` bytes out of a socket into `pipe`, and waits for neither: who waits in the
+/// kernel has the pipe locked, so that nobody can read from it or close it.
 pub(crate) fn out_of_socket(
     socket: BorrowedFd<'_>,
     pipe: BorrowedFd<'_>,
     len: usize,
 ) -> Result<Spliced, Errno> {
-    moving(socket, Timeout::Recv, |flags| {
-        let moved = splice(socket, None, pipe, None, len, flags);
-        spliced(moved, pipe, PollFlags::OUT)
-    })
+    let moved = retry_on_intr(|| splice(socket, None, pipe, None, len, SpliceFlags::NONBLOCK));
+    spliced(moved, pipe, PollFlags::OUT)
 }
 
-/// Splices as the socket does: one that does not wait makes the pipe not wait either, and one that
-/// waits does so beside a pipe that does not, which the kernel takes for a wish of both
-/// (`do_splice` in fs/splice.c).
-fn moving(
-    socket: BorrowedFd<'_>,
-    timeout: Timeout,
-    mut call: impl FnMut(SpliceFlags) -> Result<Spliced, Errno>,
-) -> Result<Spliced, Errno> {
-    if !waits(socket)? {
-        return retry_on_intr(|| call(SpliceFlags::NONBLOCK));
-    }
-    let mut backoff = Backoff::default();
-    loop {
-        match retry_on_intr(|| call(SpliceFlags::empty())) {
-            Err(Errno::AGAIN) => backoff.wait_as(socket, timeout)?,
-            result => return result,
-        };
-    }
-}
-
-/// Whether calls on the socket wait.
+/// Whether calls on a socket or a pipe wait.
 #[doc(alias = "O_NONBLOCK")]
-pub(crate) fn waits(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
-    Ok(!fcntl_getfl(socket)?.contains(OFlags::NONBLOCK))
+pub(crate) fn waits(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(!fcntl_getfl(file)?.contains(OFlags::NONBLOCK))
 }
 
 /// `EAGAIN` does not say which of the two was not ready: the pipe is asked.
@@ -84,6 +61,10 @@ pub(crate) fn require_pipe(pipe: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Whether the pipe can be read from or written to, or has something to say about it.
 pub(crate) fn is_ready(pipe: BorrowedFd<'_>, wanted: PollFlags) -> bool {
+    // Of the other end poll(2) has nothing to say; whoever tries to use it learns more.
+    if is_other_end(pipe, wanted) {
+        return true;
+    }
     let mut polled = [PollFd::from_borrowed_fd(pipe, wanted)];
     let at_once = Timespec {
         tv_sec: 0,
@@ -92,10 +73,53 @@ pub(crate) fn is_ready(pipe: BorrowedFd<'_>, wanted: PollFlags) -> bool {
     poll(&mut polled, Some(&at_once)).map_or(true, |ready| ready > 0)
 }
 
+/// Whether this is the end to write to of a pipe that is to be read from, or the other way round.
+pub(crate) fn is_other_end(pipe: BorrowedFd<'_>, wanted: PollFlags) -> bool {
+    let other = match wanted.contains(PollFlags::IN) {
+        true => OFlags::WRONLY,
+        false => OFlags::RDONLY,
+    };
+    fcntl_getfl(pipe).is_ok_and(|flags| flags & OFlags::RWMODE == other)
+}
+
+/// How many of the next `len` bytes are in the pipe: all of them where it does not say, or is at
+/// its end.
+pub(crate) fn at_hand(pipe: BorrowedFd<'_>, len: usize) -> usize {
+    match ioctl_fionread(pipe).map(usize::try_from) {
+        Ok(Ok(n)) if n > 0 => len.min(n),
+        _ => len,
+    }
+}
+
+/// Reads what is in the pipe. `EAGAIN` if there is nothing, also of a pipe that waits: what was read
+/// before would wait with it.
 pub(crate) fn read(pipe: BorrowedFd<'_>, piece: &mut [u8]) -> Result<usize, Errno> {
+    if waits(pipe)? && !is_ready(pipe, PollFlags::IN) {
+        return Err(Errno::AGAIN);
+    }
     retry_on_intr(|| rustix::io::read(pipe, &mut *piece))
 }
 
+/// Writes what the pipe has room for. `EAGAIN` if it has none, also of a pipe that waits: of that
+/// no more is known than that there is room for [`PIPE_BUF`] bytes.
 pub(crate) fn write(pipe: BorrowedFd<'_>, plaintext: &[u8]) -> Result<usize, Errno> {
-    retry_on_intr(|| rustix::io::write(pipe, plaintext))
+    if plaintext.is_empty() || !waits(pipe)? {
+        return retry_on_intr(|| rustix::io::write(pipe, plaintext));
+    }
+    let mut written = 0;
+    for piece in plaintext.chunks(PIPE_BUF) {
+        if !is_ready(pipe, PollFlags::OUT) {
+            break;
+        }
+        match retry_on_intr(|| rustix::io::write(pipe, piece)) {
+            Ok(n) => written += n,
+            Err(errno) if written == 0 => return Err(errno),
+            // The next call fails in the same way.
+            Err(_) => break,
+        }
+    }
+    match written {
+        0 => Err(Errno::AGAIN),
+        written => Ok(written),
+    }
 }

@@ -248,8 +248,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     ///
     /// # Errors
     ///
-    /// Those of reading; `WouldBlock` if the pipe is full: read from it, and call again. Make the
-    /// pipe non-blocking, or the runtime's thread waits for it. `EINVAL` if it is no pipe.
+    /// Those of reading; `WouldBlock` if the pipe is full, also if it is one that waits: read from it,
+    /// and call again. `EINVAL` if it is no pipe.
     ///
     /// # Cancellation
     ///
@@ -281,8 +281,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     ///
     /// # Errors
     ///
-    /// Those of writing; `WouldBlock` if the pipe is empty: wait for it, and call again. Make the
-    /// pipe non-blocking, or the runtime's thread waits for it. `EINVAL` if it is no pipe.
+    /// Those of writing; `WouldBlock` if the pipe is empty, also if it is one that waits: wait for it,
+    /// and call again. `EINVAL` if it is no pipe.
     ///
     /// # Cancellation
     ///

@@ -2,7 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
+use rustix::event::PollFlags;
+use rustix::net::sockopt::Timeout;
 use underseal_message::Direction;
 use underseal_sys::Errno;
 use underseal_sys::stream::std_tcp_socket;
@@ -16,6 +19,7 @@ use {
     underseal_sys::stream::tokio_tcp_stream,
 };
 
+use crate::backoff::{self, Backoff, Stopwatch};
 use crate::engine::Waiting;
 use crate::splice;
 
@@ -53,6 +57,16 @@ pub(crate) trait Transport {
         Ok(false)
     }
 
+    /// Waits as calls on [`socket`](Self::socket) do; returns what it says then. Its time limit is
+    /// one for all that is waited for on behalf of one call.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` where they do not wait, and when the time is over.
+    fn wait_as(&mut self, _backoff: &mut Backoff, _timeout: Timeout) -> Result<PollFlags, Errno> {
+        Err(Errno::AGAIN)
+    }
+
     /// Whether a record that is received may put an error on [`socket`](Self::socket), which a reader has
     /// to be told.
     fn may_get_error(&self) -> bool {
@@ -81,24 +95,62 @@ pub(crate) trait Transport {
     fn wait(&mut self, waiting: &Waiting) -> io::Result<()>;
 }
 
-/// A `std::io` stream. Interrupted calls are repeated.
-pub(crate) struct Std<'a, S>(pub(crate) &'a mut S);
+/// A `std::io` stream, for the length of one call. Interrupted system calls are repeated.
+pub(crate) struct Std<'a, S> {
+    io: &'a mut S,
+    stopwatch: Stopwatch,
+}
+
+impl<'a, S> Std<'a, S> {
+    pub(crate) fn new(io: &'a mut S) -> Self {
+        Self {
+            io,
+            stopwatch: Stopwatch::default(),
+        }
+    }
+
+    /// Waits for a pipe that waits itself, within the time that the socket's own calls have: for room
+    /// in it where they receive, for data where they send. A stream that is no socket waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if the pipe or the socket does not wait, and when the time is over.
+    pub(crate) fn wait_for_pipe(
+        &mut self,
+        pipe: BorrowedFd<'_>,
+        timeout: Timeout,
+    ) -> Result<(), Errno> {
+        let wanted = match timeout {
+            Timeout::Recv => PollFlags::OUT,
+            Timeout::Send => PollFlags::IN,
+        };
+        let limit = match std_tcp_socket(self.io) {
+            Some(socket) if !splice::waits(socket)? => return Err(Errno::AGAIN),
+            Some(socket) => backoff::time_limit(socket, timeout)?,
+            None => Duration::MAX,
+        };
+        if !splice::waits(pipe)? {
+            return Err(Errno::AGAIN);
+        }
+        self.stopwatch.wait(pipe, wanted, limit).map(drop)
+    }
+}
 
 impl<S: Read + Write> Transport for Std<'_, S> {
     fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| self.0.read(buf))
+        uninterrupted(|| self.io.read(buf))
     }
 
     fn send(&mut self, buf: &[u8]) -> io::Result<usize> {
-        uninterrupted(|| self.0.write(buf))
+        uninterrupted(|| self.io.write(buf))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        uninterrupted(|| self.0.flush())
+        uninterrupted(|| self.io.flush())
     }
 
     fn socket(&self) -> Option<BorrowedFd<'_>> {
-        std_tcp_socket(self.0)
+        std_tcp_socket(self.io)
     }
 
     fn when_readable<T>(
@@ -117,6 +169,14 @@ impl<S: Read + Write> Transport for Std<'_, S> {
 
     fn waits(&self) -> Result<bool, Errno> {
         splice::waits(self.socket().ok_or(Errno::NOTSOCK)?)
+    }
+
+    fn wait_as(&mut self, backoff: &mut Backoff, timeout: Timeout) -> Result<PollFlags, Errno> {
+        let socket = std_tcp_socket(self.io).ok_or(Errno::NOTSOCK)?;
+        match splice::waits(socket)? {
+            true => backoff.wait_as(&mut self.stopwatch, socket, timeout),
+            false => Err(Errno::AGAIN),
+        }
     }
 
     fn note(&mut self, waiting: &Waiting, _direction: Direction) {

@@ -22,6 +22,7 @@ use crate::transport::Transport;
 use egress::Egress;
 use ingress::Ingress;
 
+pub(super) use egress::is_would_block;
 pub(crate) use waiting::Waiting;
 #[cfg(feature = "tokio")]
 pub(crate) use waiting::note;

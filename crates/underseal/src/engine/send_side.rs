@@ -10,10 +10,13 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::task::Waker;
 
+use rustix::event::PollFlags;
+use rustix::net::sockopt::Timeout;
 use underseal_message::Direction;
 use underseal_sys::Errno;
 
 use super::{Connection, Receive, Transmit, Waiting, kernel};
+use crate::backoff::Backoff;
 use crate::transport::{Transport, errno};
 
 /// A transport to send by, which leaves to the reader what is the reader's.
@@ -137,6 +140,10 @@ impl<T: Transport> Transport for SendSide<'_, T> {
 
     fn waits(&self) -> Result<bool, Errno> {
         self.below.waits()
+    }
+
+    fn wait_as(&mut self, backoff: &mut Backoff, timeout: Timeout) -> Result<PollFlags, Errno> {
+        self.below.wait_as(backoff, timeout)
     }
 
     fn may_get_error(&self) -> bool {

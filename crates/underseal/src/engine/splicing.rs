@@ -10,10 +10,11 @@ use underseal_sys::tls::Direction;
 
 use super::Engine;
 use super::moving::Occasion;
+use super::programs::is_would_block;
 use super::read::Step;
 use super::{Connection, Receive, Transmit};
 use crate::Error;
-use crate::splice::{is_ready, require_pipe};
+use crate::splice::{self, require_pipe};
 use crate::transport::Transport;
 
 /// What moving bytes between a pipe and a socket came to.
@@ -25,6 +26,7 @@ pub(crate) enum Spliced {
     PipeNotReady,
 }
 
+#[cfg(feature = "tokio")]
 impl Spliced {
     /// A pipe that is not ready as an error: only its owner can wait for it.
     pub(crate) fn into_result(self) -> io::Result<usize> {
@@ -115,12 +117,12 @@ impl Connection {
             Transmit::User(tx) => {
                 let mut pipe_empty = false;
                 let sent = tx.write_with(&mut transport, len as u64, |piece, _| {
-                    let read = crate::splice::read(pipe, piece);
+                    let read = splice::read(pipe, piece);
                     pipe_empty = read == Err(Errno::AGAIN);
                     Ok(read?)
                 });
                 match sent {
-                    Err(_) if pipe_empty => Spliced::PipeNotReady,
+                    Err(error) if pipe_empty && is_would_block(&error) => Spliced::PipeNotReady,
                     sent => Spliced::Moved(sent?),
                 }
             }
@@ -141,12 +143,12 @@ impl Connection {
     ) -> io::Result<Spliced> {
         let mut pipe_empty = false;
         let sent = self.send_judged_once(transport, len, |piece| {
-            let read = crate::splice::read(pipe, piece);
+            let read = splice::read(pipe, piece);
             pipe_empty = read == Err(Errno::AGAIN);
             Ok(read?)
         });
         match sent {
-            Err(_) if pipe_empty => Ok(Spliced::PipeNotReady),
+            Err(error) if pipe_empty && is_would_block(&error) => Ok(Spliced::PipeNotReady),
             sent => sent.map(Spliced::Moved),
         }
     }
@@ -216,16 +218,15 @@ impl Connection {
     fn pour(&mut self, pipe: BorrowedFd<'_>, len: usize) -> io::Result<Spliced> {
         let plaintext = self.rx.plaintext();
         let plaintext = &plaintext[..plaintext.len().min(len)];
-        if !is_ready(pipe, rustix::event::PollFlags::OUT) {
-            self.rx.settle();
-            return Ok(Spliced::PipeNotReady);
-        }
-        match crate::splice::write(pipe, plaintext) {
+        match splice::write(pipe, plaintext) {
             Ok(n) => {
                 self.consume(n);
                 Ok(Spliced::Moved(n))
             }
-            Err(Errno::AGAIN) => Ok(Spliced::PipeNotReady),
+            Err(Errno::AGAIN) => {
+                self.rx.settle();
+                Ok(Spliced::PipeNotReady)
+            }
             Err(errno) => Err(errno.into()),
         }
     }

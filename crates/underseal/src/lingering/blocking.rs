@@ -4,7 +4,7 @@ use rustix::event::PollFlags;
 use underseal_sys::Errno;
 
 use super::{Discard, Linger, TICK};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Stopwatch};
 use crate::engine::Connection;
 
 /// Throws away what `socket` receives, until the peer closes or the limits are used up. `connection`
@@ -14,13 +14,16 @@ pub(crate) fn linger(
     mut connection: Option<&mut Connection>,
     limits: Linger,
 ) {
-    let mut backoff = Backoff::default();
+    let (mut stopwatch, mut backoff) = (Stopwatch::default(), Backoff::default());
     let mut discard = Discard::new(limits.bytes);
     discard.know(connection.as_deref());
     while discard.discard(socket, connection.as_deref_mut()) == Err(Errno::AGAIN) {
         let waited = match discard.is_stuck {
-            true => backoff.sleep(TICK, limits.time),
-            false => backoff.wait(socket, PollFlags::IN, limits.time).map(drop),
+            true => stopwatch.sleep(TICK, limits.time),
+            false => {
+                let ready = backoff.wait(&mut stopwatch, socket, PollFlags::IN, limits.time);
+                ready.map(drop)
+            }
         };
         if waited.is_err() {
             return;

@@ -1,13 +1,13 @@
 //! A kernel that has too little memory for what a socket is to hold.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use underseal::{Error, Offload, Refusal};
-use underseal_testkit::{PATIENCE, Suite};
+use underseal_testkit::{PATIENCE, Suite, pipe};
 
 use crate::connect::{SUITE, Server, USER, accept_over, assert_alive, in_kernel, pattern, sockets};
 use crate::machine::alone;
@@ -44,13 +44,36 @@ fn a_kernel_out_of_memory_loses_no_byte_of_a_blocking_stream() {
     }
 }
 
+/// Sends what there is of the data; returns whether any was taken.
+type Send = fn(&mut Server, &[u8], &mut usize) -> bool;
+
+fn send_file_once(server: &mut Server, data: &[u8], taken: &mut usize) -> bool {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&data[*taken..]).unwrap();
+    count(server.send_file(&file, 0..u64::MAX), taken)
+}
+
+fn splice_once(server: &mut Server, data: &[u8], taken: &mut usize) -> bool {
+    let (reader, mut writer) = pipe();
+    let held = writer.write(&data[*taken..]).unwrap();
+    count(server.splice_from(&reader, held).map(|n| n as u64), taken)
+}
+
 /// poll(2) says that a socket has room, and it takes nothing: it is waited for no longer than the socket
 /// would wait.
 #[test]
 #[ignore = "needs kernel TLS: cargo xtask vm"]
 fn a_kernel_out_of_memory_keeps_a_blocking_stream_no_longer_than_its_time_limit() {
     let machine = alone();
-    for suite in Suite::EACH_VERSION {
+    let ways: [(&str, Send); 3] = [
+        ("write", write_once),
+        ("file", send_file_once),
+        ("splice", splice_once),
+    ];
+    for (suite, (name, send)) in Suite::EACH_VERSION
+        .into_iter()
+        .flat_map(|suite| ways.map(|way| (suite, way)))
+    {
         let (mut server, _peer) = in_kernel(suite);
         let socket = server.get_ref().0;
         socket.set_write_timeout(Some(SHORTAGE)).unwrap();
@@ -60,11 +83,12 @@ fn a_kernel_out_of_memory_keeps_a_blocking_stream_no_longer_than_its_time_limit(
         let (ended, end) = mpsc::channel();
         thread::spawn(move || {
             let mut taken = 0;
-            while write_once(&mut server, &data, &mut taken) {}
+            while send(&mut server, &data, &mut taken) {}
             ended.send(taken < data.len())
         });
-        let is_full = end.recv_timeout(PATIENCE).expect("an end of the wait");
-        assert!(is_full, "the socket took everything");
+        let end = end.recv_timeout(PATIENCE);
+        let is_full = end.unwrap_or_else(|_| panic!("a {name} waits for ever"));
+        assert!(is_full, "the socket took everything by a {name}");
     }
 }
 
@@ -102,9 +126,14 @@ fn a_kernel_out_of_memory_loses_no_byte_of_a_non_blocking_stream() {
 
 /// Writes what the socket takes; whether it took any.
 fn write_once(server: &mut Server, data: &[u8], taken: &mut usize) -> bool {
-    match server.write(&data[*taken..]) {
+    count(server.write(&data[*taken..]).map(|n| n as u64), taken)
+}
+
+/// Counts what was taken, of a call that may have failed for want of room alone; whether it was any.
+fn count(sent: io::Result<u64>, taken: &mut usize) -> bool {
+    match sent {
         Ok(n) => {
-            *taken += n;
+            *taken += usize::try_from(n).unwrap();
             n > 0
         }
         Err(error) => {

@@ -43,6 +43,7 @@ mod small_buffers;
 mod splices;
 mod swaps;
 mod tickets;
+mod waiting_pipes;
 mod wakers;
 mod writing;
 

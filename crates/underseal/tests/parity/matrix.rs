@@ -207,6 +207,14 @@ macro_rules! of_each_version {
                 a_full_pipe_is_not_ready
                 a_tokio_stream_is_relayed
                 what_is_no_pipe_is_not_spliced
+                a_peer_that_left_is_not_taken_for_an_empty_pipe
+            }
+            waiting_pipes {
+                what_a_pipe_held_is_sent_although_no_more_comes
+                a_pipe_gets_what_it_has_room_for
+                a_pipe_that_waits_is_waited_for
+                a_splice_has_the_time_of_its_socket_for_its_pipe
+                a_pipe_can_be_used_while_its_splice_waits
             }
             limits {
                 short_buffers_of_a_pipe_are_counted

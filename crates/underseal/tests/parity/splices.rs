@@ -4,7 +4,10 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::thread;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::sockopt::set_socket_linger;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::record::{AlertDescription, ContentType};
 use underseal::{Direction, Engine, Error};
@@ -12,9 +15,15 @@ use underseal_testkit::pipe;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
 
 use crate::case::Case;
-use crate::connect::{Server, on_tokio, pattern, sockets};
+use crate::connect::{Peer, Server, on_tokio, pattern, sockets};
 use crate::endings::CLOSE_NOTIFY;
 use crate::files::file_of;
+
+/// What a pipe holds.
+const PIPE: usize = 64 * 1024;
+
+/// More than that.
+const MUCH: usize = 1 << 20;
 
 /// What is in the pipe: `len` bytes, and nothing else.
 fn drain(pipe: &mut File, len: usize) -> Vec<u8> {
@@ -287,4 +296,40 @@ pub(crate) fn what_is_no_pipe_is_not_spliced(case: Case) {
     stream.write_all(&data).unwrap();
     stream.shutdown().unwrap();
     assert_eq!(peer.receive_data(), (b"data".to_vec(), true));
+}
+
+/// As much as the pipe held is with a stream whose peer has left when the pipe turns out to be empty.
+pub(crate) fn a_peer_that_left_is_not_taken_for_an_empty_pipe(case: Case) {
+    let (mut stream, mut peer) = case.server();
+    let (reader, mut writer) = pipe();
+    let data = pattern(PIPE);
+    let other = thread::spawn(move || (receive_exactly(&mut peer, PIPE), peer));
+    writer.write_all(&data).unwrap();
+    let mut left = PIPE;
+    while left > 0 {
+        left -= stream.splice_from(&reader, MUCH).unwrap();
+    }
+    stream.flush().unwrap();
+    let (received, mut peer) = other.join().unwrap();
+    assert!(received == data);
+    set_socket_linger(peer.io(), Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    poll(&mut [PollFd::new(stream.get_ref().0, PollFlags::IN)], None).unwrap();
+    writer.write_all(&data).unwrap();
+    let error = stream.splice_from(&reader, MUCH).unwrap_err();
+    let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    assert!(kinds.contains(&error.kind()), "{error}");
+}
+
+/// The next `len` bytes of data.
+fn receive_exactly(peer: &mut Peer, len: usize) -> Vec<u8> {
+    let mut received = Vec::new();
+    while received.len() < len {
+        match peer.receive().unwrap() {
+            (APPLICATION_DATA, data) => received.extend(data),
+            // A ticket.
+            (content_type, _) => assert_eq!(content_type, HANDSHAKE),
+        }
+    }
+    received
 }

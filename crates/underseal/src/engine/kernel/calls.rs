@@ -13,6 +13,9 @@
 //!
 //! So the error is taken before a record is closed, and no call waits in the kernel: what is sent is sent
 //! with [`DONTWAIT`], and of pages, whose calls have no such flag, no more than there is room for.
+//!
+//! A splice is sent so in any case: one that waits in the kernel keeps the pipe locked, so that nobody can
+//! write to it or close it, and waits for each part of its bytes anew.
 
 use std::os::fd::BorrowedFd;
 
@@ -43,12 +46,9 @@ impl Transmit {
         let mut backoff = Backoff::default();
         loop {
             match self.call_once(transport, &mut call) {
-                Err(Errno::AGAIN) if transport.waits()? => {
-                    let socket = transport.socket().ok_or(Errno::NOTSOCK)?;
-                    backoff.wait_as(socket, Timeout::Send)?;
-                }
+                Err(Errno::AGAIN) => transport.wait_as(&mut backoff, Timeout::Send)?,
                 sent => return sent,
-            }
+            };
         }
     }
 
@@ -79,19 +79,16 @@ impl Transmit {
     }
 }
 
-/// Waits until the socket has [`room`], or gets no error any more that a call which waits for room would
-/// take.
+/// Waits until the socket has [`room`], or an error that the next call fails with.
 pub(super) fn wait_for_room(transport: &mut impl Transport) -> Result<(), Errno> {
     let mut backoff = Backoff::default();
-    while transport.may_get_error() {
-        let socket = transport.socket().ok_or(Errno::NOTSOCK)?;
-        let ready = backoff.wait_as(socket, Timeout::Send)?;
+    loop {
+        let ready = transport.wait_as(&mut backoff, Timeout::Send)?;
         if ready.intersects(PollFlags::OUT | PollFlags::HUP) {
-            break;
+            return Ok(());
         }
         transport.leave_error()?;
     }
-    Ok(())
 }
 
 /// The bytes of pages, of `len`, that a socket takes at once after [`wait_for_room`]: poll(2) says so
@@ -133,7 +130,7 @@ mod tests {
         socket.set_nonblocking(false)?;
         socket.set_write_timeout(Some(Duration::from_millis(200)))?;
         let mut rx = Receive::Kernel(kernel::Receive::new(ProtocolVersion::Tls13, None, &[]));
-        let (mut reader, mut below) = (None, Std(&mut socket));
+        let (mut reader, mut below) = (None, Std::new(&mut socket));
         let mut transport = SendSide::new(&mut rx, &mut reader, &mut below);
         assert_eq!(wait_for_room(&mut transport), Err(Errno::AGAIN));
         Ok(())

@@ -4,6 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::BorrowedFd;
 
 use rustix::net::RecvFlags;
+use rustix::net::sockopt::Timeout;
 use underseal_record::{
     ContentType, MAX_PLAINTEXT, PeerMisbehaved as Misbehaved, ProtocolVersion, TrafficSecret,
 };
@@ -13,8 +14,10 @@ use underseal_sys::tls::Direction;
 
 use super::keys;
 use crate::Error;
+use crate::backoff::Backoff;
 use crate::buffers::{self, Residue};
 use crate::engine::{Filled, Record, Spliced};
+use crate::splice;
 use crate::transport::Transport;
 
 /// Plaintext asked of the socket at least, so that small reads do not cost a system call each.
@@ -157,14 +160,18 @@ impl Receive {
         if self.keeps_error() {
             return Ok(None);
         }
-        let spliced =
-            transport.when_readable(|socket| crate::splice::out_of_socket(socket, pipe, len));
-        match spliced {
-            Ok(spliced) => Ok(Some(spliced)),
-            // A control record, a part of a KeyUpdate before it, or a record that does not open:
-            // recvmsg tells which.
-            Err(errno) if does_not_open(errno) => Ok(None),
-            Err(errno) => Err(errno.into()),
+        let mut backoff = Backoff::default();
+        loop {
+            let spliced =
+                transport.when_readable(|socket| splice::out_of_socket(socket, pipe, len));
+            match spliced {
+                Ok(spliced) => return Ok(Some(spliced)),
+                Err(Errno::AGAIN) => transport.wait_as(&mut backoff, Timeout::Recv)?,
+                // A control record, a part of a KeyUpdate before it, or a record that does not open:
+                // recvmsg tells which.
+                Err(errno) if does_not_open(errno) => return Ok(None),
+                Err(errno) => return Err(errno.into()),
+            };
         }
     }
 }

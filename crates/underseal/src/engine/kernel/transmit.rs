@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
+use rustix::event::PollFlags;
 use rustix::io::retry_on_intr;
 use rustix::net::SendFlags;
 use underseal_record::{
@@ -23,6 +24,7 @@ use super::{calls, keys, unpushed};
 use crate::Error;
 use crate::engine::{KeyUpdateRequest, MAX_SLICES, Spliced};
 use crate::offload::Refusal;
+use crate::splice;
 use crate::transport::Transport;
 
 /// Bytes of a file that one system call is asked for at most: as many are kept by a kernel whose
@@ -173,7 +175,8 @@ impl Transmit {
     }
 
     /// Sends up to `len` bytes of `file` from `offset`, out of the page cache. Zero at its end. On
-    /// a blocking socket the call does not return before.
+    /// a blocking socket the call does not return before, unless its time limit is over for a part
+    /// of them: the kernel waits for each anew, as in any sendfile(2).
     #[doc(alias = "sendfile")]
     pub(crate) fn send_file(
         &mut self,
@@ -184,7 +187,9 @@ impl Transmit {
         fill: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let len = len.min(MAX_SENDFILE as u64) as usize;
-        let len = self.ready_for_pages(transport, len)?;
+        // While an error may come.
+        let waits_before = transport.may_get_error() && transport.waits()?;
+        let len = self.ready_for_pages(transport, len, waits_before)?;
         self.departure.suspect();
         let sent = self.call_for_pages(transport, len, |socket| {
             retry_on_intr(|| {
@@ -210,16 +215,25 @@ impl Transmit {
         pipe: BorrowedFd<'_>,
         len: usize,
     ) -> io::Result<Spliced> {
-        let len = self.ready_for_pages(transport, len.min(PIECE))?;
+        let mut len = len.min(PIECE);
+        let waits = transport.waits()?;
+        if waits {
+            // Room is waited for only with something to send.
+            if !splice::is_ready(pipe, PollFlags::IN) {
+                return Ok(Spliced::PipeNotReady);
+            }
+            len = splice::at_hand(pipe, len);
+        }
+        let len = self.ready_for_pages(transport, len, waits)?;
         self.departure.suspect();
         let spliced = self.call_for_pages(transport, len, |socket| {
-            crate::splice::into_socket(pipe, socket, len)
+            splice::into_socket(pipe, socket, len)
         });
         self.open = true;
         match spliced {
             Ok(Spliced::PipeNotReady) => Ok(Spliced::PipeNotReady),
             Ok(Spliced::Moved(n)) => self.checked_pages(Ok(n)).map(Spliced::Moved),
-            Err(errno) if source::is_write_only(pipe) => Err(errno.into()),
+            Err(errno) if splice::is_other_end(pipe, PollFlags::IN) => Err(errno.into()),
             Err(errno) => self.checked_pages(Err(errno)).map(Spliced::Moved),
         }
     }
@@ -325,11 +339,15 @@ impl Transmit {
         })
     }
 
-    /// Sends what is due before `len` bytes of pages; returns how many of them one call may send.
-    fn ready_for_pages(&mut self, transport: &mut impl Transport, len: usize) -> io::Result<usize> {
+    /// Sends what is due before `len` bytes of pages; returns how many of them one call may send. Room
+    /// for them is waited for before a call that would wait in the kernel and must not.
+    fn ready_for_pages(
+        &mut self,
+        transport: &mut impl Transport,
+        len: usize,
+        waits_before: bool,
+    ) -> io::Result<usize> {
         let len = len.min(counting::pages_of(self.ready(transport)?));
-        // A call must not wait for room in the kernel while an error may come.
-        let waits_before = transport.may_get_error() && transport.waits()?;
         let Some(socket) = transport.socket() else {
             return Err(Errno::NOTSOCK.into());
         };

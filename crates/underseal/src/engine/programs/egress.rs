@@ -220,7 +220,7 @@ impl Connection {
     }
 }
 
-fn is_would_block(error: &io::Error) -> bool {
+pub(in crate::engine) fn is_would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 

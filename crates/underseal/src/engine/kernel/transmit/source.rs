@@ -1,9 +1,7 @@
 //! Whose fault it is that the kernel sends nothing of a file or a pipe: theirs costs the connection nothing.
 
 use std::io::{self, IoSlice};
-use std::os::fd::BorrowedFd;
 
-use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use underseal_record::ContentType;
 
@@ -38,11 +36,6 @@ impl Transmit {
 /// files on a network, too.
 pub(super) fn is_of_socket(errno: Errno) -> bool {
     matches!(errno, Errno::PIPE | Errno::CONNRESET)
-}
-
-/// Whether splice(2) takes nothing out of `pipe`, whatever the socket: it is the end to write to.
-pub(super) fn is_write_only(pipe: BorrowedFd<'_>) -> bool {
-    fcntl_getfl(pipe).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::WRONLY)
 }
 
 #[cfg(test)]

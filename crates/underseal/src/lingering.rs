@@ -56,8 +56,12 @@ impl Default for Linger {
     }
 }
 
-/// Bytes thrown away at once.
+/// Bytes that one call throws away.
 const PIECE: usize = 64 * 1024;
+
+/// Bytes thrown away in a row: a peer that sends as fast as they are must not keep anybody from looking
+/// at the clock, or a task from letting others have their turn.
+const MOST: usize = 2 * PIECE;
 
 /// What a record without content counts for, so that a peer cannot send them without end.
 const LEAST: usize = 32;
@@ -67,6 +71,15 @@ const HANDSHAKE_RECORD: usize = 4 * 1024;
 
 /// Time between two looks at a socket that tells of nothing by itself.
 const TICK: Duration = Duration::from_millis(50);
+
+/// What was thrown away.
+#[derive(Debug, PartialEq, Eq)]
+enum Discarded {
+    /// All that came to the end of the stream, or as much as is to be.
+    All,
+    /// [`MOST`] bytes of it, and there may be more.
+    Much,
+}
 
 /// Throws away what a peer still sends.
 ///
@@ -102,20 +115,23 @@ impl Discard {
         &mut self,
         socket: BorrowedFd<'_>,
         mut connection: Option<&mut Connection>,
-    ) -> Result<(), Errno> {
+    ) -> Result<Discarded, Errno> {
+        let least = self.left.saturating_sub(MOST);
         while !self.is_stuck {
-            if self.left == 0 {
-                return Ok(());
+            match self.left {
+                0 => return Ok(Discarded::All),
+                left if left <= least => return Ok(Discarded::Much),
+                _ => {}
             }
             match self.receive(socket, connection.as_deref_mut()) {
                 Ok(true) => {}
-                Ok(false) if ioctl_fionread(socket)? == 0 => return Ok(()),
+                Ok(false) if ioctl_fionread(socket)? == 0 => return Ok(Discarded::All),
                 Err(errno) if !kernel::does_not_open(errno) => return Err(errno),
                 Ok(false) | Err(_) => self.is_stuck = true,
             }
         }
         match is_closed(socket)? {
-            true => Ok(()),
+            true => Ok(Discarded::All),
             false => Err(Errno::AGAIN),
         }
     }
@@ -141,5 +157,34 @@ impl Discard {
             connection.follow(socket, content_type, &lent[..received.len]);
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd as _;
+
+    use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+    use super::*;
+
+    #[test]
+    fn whoever_throws_away_can_look_at_the_clock() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        set_socket_recv_buffer_size(&listener, 8 * MOST)?;
+        let mut peer = TcpStream::connect(listener.local_addr()?)?;
+        let (socket, _) = listener.accept()?;
+        peer.write_all(&[1; MOST + 1])?;
+        drop(peer);
+        while ioctl_fionread(&socket)? <= MOST as u64 {
+            std::thread::yield_now();
+        }
+        let mut discard = Discard::new(usize::MAX);
+        let mut discarded = || discard.discard(socket.as_fd(), None);
+        assert_eq!(discarded(), Ok(Discarded::Much));
+        assert_eq!(discarded(), Ok(Discarded::All));
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use underseal_sys::Errno;
 use underseal_sys::deadline::Deadline;
 
-use super::{Discard, Linger, TICK};
+use super::{Discard, Discarded, Linger, TICK};
 use crate::engine::Connection;
 
 /// Reads and throws away what `tcp` receives until the peer closes, the connection fails, or
@@ -114,7 +114,11 @@ impl Lingering {
             let discard = || Ok(self.discard.discard(tcp.as_fd(), connection)?);
             match tcp.try_io(Interest::READABLE, discard) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                _ => return Poll::Ready(()),
+                Ok(Discarded::Much) => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Ok(Discarded::All) | Err(_) => return Poll::Ready(()),
             }
         }
         self.poll_stuck(tcp, cx)

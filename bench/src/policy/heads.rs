@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 use underseal_http::{ReadOptions, Request, Scratch, http1, http2};
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, Labels, Matcher, Peer, PolicyFile, Verdict, load};
 
 use crate::context::{Context, beside_this_program};
@@ -231,7 +231,7 @@ impl Subject {
             text: &text,
         };
         let policies = load(&[file], &[]).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
-        let matcher = Matcher::new(&policies, &Labels::new(), Direction::Ingress);
+        let matcher = Matcher::new(&policies, &Labels::new(), TrafficDirection::Ingress);
         let matcher = matcher.map_err(|fault| anyhow::anyhow!("{fault:?}"))?;
         let head = thousand::head();
         Ok(Self {

@@ -5,9 +5,11 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use underseal::Offloads;
+use underseal_policy::model::TrafficDirection;
 
 use crate::exit::{Exit, Failure, tolerate_closed_stdout};
 use crate::policy::PolicyArgs;
@@ -243,6 +245,14 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected name=value")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Whether policies judge what a workload receives or what it sends.
+pub(crate) fn traffic_direction() -> impl TypedValueParser<Value = TrafficDirection> {
+    PossibleValuesParser::new(["ingress", "egress"]).map(|name| match &*name {
+        "egress" => TrafficDirection::Egress,
+        _ => TrafficDirection::Ingress,
+    })
 }
 
 /// Writes the completion script of `shell` to stdout.

@@ -10,7 +10,9 @@ use crate::asked::Asked;
 use crate::connection::Connection;
 use crate::decision::{Decision, Match, Reason, Verdict};
 use crate::index::{BLOCK, Index};
-use crate::model::{Action, AuthorizationPolicy, Direction, RequestAuthentication, Selector};
+use crate::model::{
+    Action, AuthorizationPolicy, RequestAuthentication, Selector, TrafficDirection,
+};
 use crate::rule::{self, Checked, Facts, Rule};
 use crate::validate::{Fault, faults};
 
@@ -18,7 +20,7 @@ use crate::validate::{Fault, faults};
 pub type Labels = BTreeMap<String, String>;
 
 /// Whether `policy` judges what the workload with `labels` receives or sends.
-pub fn applies(policy: &AuthorizationPolicy, labels: &Labels, direction: Direction) -> bool {
+pub fn applies(policy: &AuthorizationPolicy, labels: &Labels, direction: TrafficDirection) -> bool {
     selects(policy.spec.selector.as_ref(), labels) && policy.spec.direction == direction
 }
 
@@ -40,7 +42,7 @@ impl RequestAuthentication {
 /// lock and allocates nothing.
 ///
 /// ```
-/// use underseal_policy::model::Direction;
+/// use underseal_policy::model::TrafficDirection;
 /// use underseal_policy::{Connection, Fact, Labels, Matcher, PolicyFile, Verdict, load};
 ///
 /// let text = "
@@ -51,7 +53,7 @@ impl RequestAuthentication {
 ///   rules: [{ from: [{ source: { principals: ['spiffe://corp/ns/shop/sa/web'] } }] }]
 /// ";
 /// let policies = load(&[PolicyFile { name: "p.yaml", text }], &[]).expect("a policy");
-/// let matcher = Matcher::new(&policies, &Labels::new(), Direction::Ingress).expect("valid");
+/// let matcher = Matcher::new(&policies, &Labels::new(), TrafficDirection::Ingress).expect("valid");
 ///
 /// let mut connection = Connection { port: 5432, ..Connection::default() };
 /// assert_eq!(matcher.decide(&connection, None).verdict, Verdict::Deny);
@@ -78,7 +80,7 @@ impl Matcher {
     pub fn new(
         policies: &[AuthorizationPolicy],
         labels: &Labels,
-        direction: Direction,
+        direction: TrafficDirection,
     ) -> Result<Self, Vec<Fault>> {
         let faults: Vec<_> = policies
             .iter()

@@ -78,7 +78,7 @@ pub struct Spec {
     pub selector: Option<Selector>,
     /// Whether it judges what arrives at the workload or what the workload sends
     #[serde(default, skip_serializing_if = "is_default")]
-    pub direction: Direction,
+    pub direction: TrafficDirection,
     /// What becomes of a request that a rule matches
     #[serde(default, skip_serializing_if = "is_default")]
     pub action: Action,
@@ -101,7 +101,7 @@ pub struct Selector {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
 )]
-pub enum Direction {
+pub enum TrafficDirection {
     /// Arrives at the workload
     #[default]
     Ingress,
@@ -135,7 +135,7 @@ impl Action {
     }
 }
 
-impl Direction {
+impl TrafficDirection {
     /// As in the file.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use underseal_http::{ReadOptions, Scratch, http1};
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, Fact, Labels, Matcher, Peer, PolicyFile, Reason, load};
 
 #[global_allocator]
@@ -22,7 +22,8 @@ fn deciding_allocates_nothing() {
         text: &text,
     };
     let policies = load(&[file], &[]).expect("loads");
-    let matcher = Matcher::new(&policies, &Labels::new(), Direction::Ingress).expect("compiles");
+    let matcher =
+        Matcher::new(&policies, &Labels::new(), TrafficDirection::Ingress).expect("compiles");
     let head = thousand::head();
     assert_eq!(head.len(), 600);
     let mut scratch = Scratch::default();

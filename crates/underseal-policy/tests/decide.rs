@@ -4,7 +4,7 @@
 mod requests;
 
 use requests::Sent;
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{
     Connection, Fact, Labels, Matcher, Peer, PolicyFile, Reason, Transport, Verdict, load,
 };
@@ -26,10 +26,10 @@ fn from(principal: Option<&str>) -> Connection<'_> {
 
 /// Policies `p0`, `p1`, … with these specs, for a workload with the label `app: orders`.
 fn matcher(specs: &[&str]) -> Matcher {
-    matcher_for(specs, Direction::Ingress)
+    matcher_for(specs, TrafficDirection::Ingress)
 }
 
-fn matcher_for(specs: &[&str], direction: Direction) -> Matcher {
+fn matcher_for(specs: &[&str], direction: TrafficDirection) -> Matcher {
     let documents = specs.iter().enumerate().map(|(index, spec)| {
         let spec = spec.replace('\n', "\n  ");
         format!(
@@ -78,7 +78,8 @@ fn decided_on(matcher: &Matcher, line: &str) -> String {
 fn deny_comes_first_then_allow_then_the_default() {
     let deny = "action: DENY\nrules: [{ to: [{ operation: { paths: ['/admin*'] } }] }]";
     let allow = "rules: [{ to: [{ operation: { methods: [GET] } }] }]";
-    let none = Matcher::new(&[], &Labels::new(), Direction::Ingress).expect("nothing is valid");
+    let none =
+        Matcher::new(&[], &Labels::new(), TrafficDirection::Ingress).expect("nothing is valid");
     assert_eq!(decided_on(&none, "GET /"), "allow no policy");
     let only_deny = matcher(&[deny]);
     assert_eq!(
@@ -155,8 +156,8 @@ fn only_policies_for_the_workload_and_direction_count() {
         let matcher = matcher_for(&specs, direction);
         matcher.policies().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(names(Direction::Ingress), ["p0"]);
-    assert_eq!(names(Direction::Egress), ["p3"]);
+    assert_eq!(names(TrafficDirection::Ingress), ["p0"]);
+    assert_eq!(names(TrafficDirection::Egress), ["p3"]);
 }
 
 #[test]
@@ -378,7 +379,7 @@ fn a_model_made_by_hand_is_checked_too() {
         ..Spec::default()
     };
     let policy = AuthorizationPolicy::new("p", spec);
-    let faults = Matcher::new(&[policy], &Labels::new(), Direction::Ingress);
+    let faults = Matcher::new(&[policy], &Labels::new(), TrafficDirection::Ingress);
     let faults = faults.expect_err("`a` is no path");
     assert_eq!(faults[0].path, "spec.rules[0].to[0].operation.paths[0]");
 }

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use requests::Sent;
 use underseal_policy::model::{
-    Action, AuthorizationPolicy, Condition, Direction, From, Operation, Rule, Source, Spec, To,
+    Action, AuthorizationPolicy, Condition, From, Operation, Rule, Source, Spec, To,
+    TrafficDirection,
 };
 use underseal_policy::{Connection, Labels, Matcher, Peer, Reason, Verdict};
 
@@ -158,7 +159,7 @@ proptest! {
         port in select(vec![80, 81, 82]),
         is_http in prop::bool::weighted(0.9),
     ) {
-        let matcher = Matcher::new(&policies, &Labels::new(), Direction::Ingress);
+        let matcher = Matcher::new(&policies, &Labels::new(), TrafficDirection::Ingress);
         let matcher = matcher.expect("what is generated is valid");
         let fields: Vec<_> = fields.iter().map(|value| ("X", *value)).collect();
         let mut sent = Sent::new(&format!("{method} {path}"), host, &fields);
@@ -202,7 +203,7 @@ fn compiled(rules: Vec<Rule>) -> Matcher {
         ..Spec::default()
     };
     let policy = AuthorizationPolicy::new("p", spec);
-    Matcher::new(&[policy], &Labels::new(), Direction::Ingress).expect("valid")
+    Matcher::new(&[policy], &Labels::new(), TrafficDirection::Ingress).expect("valid")
 }
 
 /// More rules than one block of the index holds.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use requests::Sent;
-use underseal_policy::model::{Action, AuthorizationPolicy, Direction};
+use underseal_policy::model::{Action, AuthorizationPolicy, TrafficDirection};
 use underseal_policy::{
     Connection, ConvertOptions, Fact, Labels, Matcher, Peer, PolicyFile, Verdict, convert, load,
 };
@@ -39,7 +39,7 @@ fn loaded(name: &str) -> Result<Vec<AuthorizationPolicy>, String> {
 }
 
 /// What judges a workload of the namespace `shop`.
-fn matcher(policies: &[AuthorizationPolicy], direction: Direction) -> Matcher {
+fn matcher(policies: &[AuthorizationPolicy], direction: TrafficDirection) -> Matcher {
     let labels = [("io.kubernetes.pod.namespace", "shop"), ("app", "db")];
     let labels: Labels = labels
         .map(|(label, value)| (label.to_owned(), value.to_owned()))
@@ -48,7 +48,7 @@ fn matcher(policies: &[AuthorizationPolicy], direction: Direction) -> Matcher {
 }
 
 fn ingress(policies: &[AuthorizationPolicy]) -> Matcher {
-    matcher(policies, Direction::Ingress)
+    matcher(policies, TrafficDirection::Ingress)
 }
 
 fn is_allowed(matcher: &Matcher, connection: &Connection<'_>, line: &str, host: &str) -> bool {
@@ -118,7 +118,8 @@ fn a_block_of_addresses_is_never_that_of_a_pod() {
     let policies = converted(name, &in_cluster(&["10.0.0.0/16"])).expect("converts");
     let labels = [("app", "web"), ("io.kubernetes.pod.namespace", "shop")];
     let labels = labels.map(|(label, value)| (label.to_owned(), value.to_owned()));
-    let matcher = Matcher::new(&policies, &labels.into(), Direction::Ingress).expect("valid");
+    let matcher =
+        Matcher::new(&policies, &labels.into(), TrafficDirection::Ingress).expect("valid");
     for (ip, allowed) in [
         ("10.9.0.1", true),
         ("10.0.3.4", false),
@@ -360,86 +361,91 @@ fn who_denies_does_so_to_what_is_not_known() {
     for (name, direction, connection, allowed) in [
         (
             "deny-principal.yaml",
-            Direction::Ingress,
+            TrafficDirection::Ingress,
             from(None, "192.0.2.7"),
             true,
         ),
-        ("deny-principal.yaml", Direction::Ingress, unknown, false),
         (
             "deny-principal.yaml",
-            Direction::Ingress,
+            TrafficDirection::Ingress,
+            unknown,
+            false,
+        ),
+        (
+            "deny-principal.yaml",
+            TrafficDirection::Ingress,
             from(Some("spiffe://corp/ns/batch/sa/other"), "192.0.2.7"),
             false,
         ),
         (
             "deny-sni.yaml",
-            Direction::Ingress,
+            TrafficDirection::Ingress,
             named(Fact::Absent),
             true,
         ),
         (
             "deny-sni.yaml",
-            Direction::Ingress,
+            TrafficDirection::Ingress,
             named(Fact::Is("INTERNAL.example.com.")),
             false,
         ),
         (
             "deny-sni.yaml",
-            Direction::Ingress,
+            TrafficDirection::Ingress,
             named(Fact::Unknown),
             false,
         ),
         (
             "egress-deny-sni.yaml",
-            Direction::Egress,
+            TrafficDirection::Egress,
             named(Fact::Is("localhost")),
             false,
         ),
         (
             "egress-deny-sni.yaml",
-            Direction::Egress,
+            TrafficDirection::Egress,
             named(Fact::Unknown),
             false,
         ),
         (
             "egress-deny-sni.yaml",
-            Direction::Egress,
+            TrafficDirection::Egress,
             named(Fact::Absent),
             true,
         ),
         (
             "egress-deny-sni.yaml",
-            Direction::Ingress,
+            TrafficDirection::Ingress,
             named(Fact::Is("localhost")),
             true,
         ),
         (
             "egress-deny-destination.yaml",
-            Direction::Egress,
+            TrafficDirection::Egress,
             to(Fact::Is("spiffe://corp/ns/evil/sa/a"), 80),
             false,
         ),
         (
             "egress-deny-destination.yaml",
-            Direction::Egress,
+            TrafficDirection::Egress,
             to(Fact::Unknown, 80),
             false,
         ),
         (
             "egress-deny-destination.yaml",
-            Direction::Egress,
+            TrafficDirection::Egress,
             to(Fact::Absent, 80),
             true,
         ),
         (
             "egress-deny-port.yaml",
-            Direction::Egress,
+            TrafficDirection::Egress,
             to(Fact::Unknown, 23_001),
             false,
         ),
         (
             "egress-deny-port.yaml",
-            Direction::Egress,
+            TrafficDirection::Egress,
             to(Fact::Unknown, 23_002),
             true,
         ),

@@ -4,7 +4,7 @@
 mod requests;
 
 use requests::Sent;
-use underseal_policy::model::{Action, Direction};
+use underseal_policy::model::{Action, TrafficDirection};
 use underseal_policy::{Connection, Fact, Labels, Matcher, PolicyFile, Verdict, load, load_all};
 
 /// A policy whose `spec` is `spec`, which begins in line 5.
@@ -77,7 +77,7 @@ rules:
     let spec = &policies[0].spec;
     assert_eq!(
         (spec.action, spec.direction),
-        (Action::Audit, Direction::Egress)
+        (Action::Audit, TrafficDirection::Egress)
     );
     assert_eq!(spec.rules.len(), 2);
     assert_eq!(spec.rules[0].to[0].operation.ports, ["8080", "8443"]);
@@ -96,7 +96,7 @@ fn without_anything_said_it_is_ingress_and_allow() {
     let spec = &load(&[file], &[]).expect("loads")[0].spec;
     assert_eq!(
         (spec.action, spec.direction),
-        (Action::Allow, Direction::Ingress)
+        (Action::Allow, TrafficDirection::Ingress)
     );
     assert!(spec.selector.is_none());
 }
@@ -447,7 +447,7 @@ fn deny(rule: &str) -> Matcher {
         text: &text,
     };
     let policies = load(&[file], &[]).expect("loads");
-    Matcher::new(&policies, &Labels::new(), Direction::Ingress).expect("compiles")
+    Matcher::new(&policies, &Labels::new(), TrafficDirection::Ingress).expect("compiles")
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 use requests::Sent;
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, Fact, Labels, Matcher, Peer, PolicyFile, Verdict, load};
 
 /// ALLOW and DENY policies with one rule.
@@ -23,7 +23,7 @@ fn matchers(rule: &str) -> [Matcher; 2] {
             text: &text,
         };
         let policies = load(&[file], &[]).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
-        Matcher::new(&policies, &Labels::new(), Direction::Ingress).expect("valid")
+        Matcher::new(&policies, &Labels::new(), TrafficDirection::Ingress).expect("valid")
     })
 }
 

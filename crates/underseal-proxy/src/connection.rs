@@ -9,7 +9,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use underseal_http::http1::Glimpse;
 use underseal_policy::Transport;
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 
 use super::log::{self, Outcome};
 use super::metrics::{self, Handshake, Side};
@@ -169,13 +169,13 @@ async fn receive_proxy_header(
 /// ours.
 pub(crate) fn name_ourselves(worker: &Worker, session: &mut Session) {
     match worker.listener.settings.direction {
-        Direction::Ingress => {
+        TrafficDirection::Ingress => {
             let identities = worker.listener.settings.server_identities.as_deref();
             session.destination = identities.map_or_else(Principal::default, |identities| {
                 shown(identities, session.sni.as_deref())
             });
         }
-        Direction::Egress if session.tls.is_none() => {
+        TrafficDirection::Egress if session.tls.is_none() => {
             let own = worker
                 .targets
                 .settings
@@ -184,7 +184,7 @@ pub(crate) fn name_ourselves(worker: &Worker, session: &mut Session) {
                 .map(Identity::pair);
             session.source = Principal::of(own.as_deref().map(|pair| &*pair.cert));
         }
-        Direction::Egress => {}
+        TrafficDirection::Egress => {}
     }
 }
 

@@ -9,7 +9,7 @@ use underseal::TlsAcceptor;
 #[cfg(feature = "dtls")]
 use underseal_dtls::DtlsAcceptor;
 use underseal_http::{self as http, PathForm, ReadOptions};
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_server::certificate::Identities;
 use underseal_server::current::{Current, Latest};
 
@@ -29,7 +29,7 @@ pub struct ListenerSettings {
     /// What is spoken.
     pub protocol: Protocol,
     /// Which policies judge.
-    pub direction: Direction,
+    pub direction: TrafficDirection,
     /// How heads are read; what becomes of parameters in paths, [`Self::path_parameters`] says.
     pub read_options: ReadOptions,
     /// What becomes of `;` in a path; `None` refuses it where the policies that judge ask for paths.
@@ -80,7 +80,7 @@ impl Listener {
     /// Whether the backend's identity is a part of what policies judge: then it has to be known
     /// first.
     pub(crate) fn judges_backend(&self) -> bool {
-        self.settings.direction == Direction::Egress && self.in_force.is_some()
+        self.settings.direction == TrafficDirection::Egress && self.in_force.is_some()
     }
 
     /// How heads are read: what only policies object to, they do when they judge.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderMap;
 use underseal_http::Request;
 use underseal_http::fields::is_ours;
-use underseal_policy::model::{AuthorizationPolicy, Direction};
+use underseal_policy::model::{AuthorizationPolicy, TrafficDirection};
 use underseal_policy::{
     Asked, Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, applies,
     load_all,
@@ -30,7 +30,7 @@ pub struct Policies {
     /// The labels that selectors are compared with.
     pub labels: Labels,
     /// Which policies judge.
-    pub direction: Direction,
+    pub direction: TrafficDirection,
     /// The port, where no HTTP is spoken on it.
     pub tcp_port: Option<u16>,
     /// Whether policies may be there of which none is for this workload.
@@ -270,7 +270,7 @@ pub struct Selected {
     /// Rules on tokens that are, and all.
     pub tokens: (usize, usize),
     /// Which way is judged.
-    pub direction: Direction,
+    pub direction: TrafficDirection,
     /// What selectors are compared with.
     pub labels: Labels,
     /// What lies in directories of policies and is not read.

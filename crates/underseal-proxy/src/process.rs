@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underseal::Direction as Way;
+use underseal::Direction;
 use underseal_http::Scratch;
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;
@@ -95,8 +95,8 @@ impl Process {
 
     /// Counts who seals and opens for a TLS connection.
     pub(crate) fn count_engines(&self, side: Side, engines: underseal::Engines) {
-        self.tally.engine(side, Way::Tx, engines.tx);
-        self.tally.engine(side, Way::Rx, engines.rx);
+        self.tally.engine(side, Direction::Tx, engines.tx);
+        self.tally.engine(side, Direction::Rx, engines.rx);
     }
 
     /// Completes and queues a log line, and counts what it says.
@@ -110,12 +110,15 @@ impl Process {
             let status = outcome.status.unwrap_or_default();
             self.tally.request(protocol, status, outcome.duration);
         }
-        self.tally.bytes(Side::Client, Way::Rx, outcome.bytes_in);
-        self.tally.bytes(Side::Client, Way::Tx, outcome.bytes_out);
+        self.tally
+            .bytes(Side::Client, Direction::Rx, outcome.bytes_in);
+        self.tally
+            .bytes(Side::Client, Direction::Tx, outcome.bytes_out);
         if let Some(backend) = outcome.backend {
-            self.tally.bytes(Side::Backend, Way::Tx, outcome.bytes_in);
+            self.tally
+                .bytes(Side::Backend, Direction::Tx, outcome.bytes_in);
             let received = if outcome.is_own { 0 } else { outcome.bytes_out };
-            self.tally.bytes(Side::Backend, Way::Rx, received);
+            self.tally.bytes(Side::Backend, Direction::Rx, received);
             if let Some(error) = outcome.error.filter(|error| error.starts_with("backend-")) {
                 self.tally.backend_error(backend, log::backend_error(error));
             }

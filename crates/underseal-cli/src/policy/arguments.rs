@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{NamedPort, is_spiffe_id};
 
-use crate::cli::label;
+use crate::cli::{label, traffic_direction};
 use crate::proxy::EncodedSlash;
 
 const NOTES: &str = "\
@@ -209,19 +210,12 @@ pub(super) struct ExplainArgs {
     pub(super) labels: Vec<(String, String)>,
 
     /// Whether the workload receives the request or sends it
-    #[arg(long, value_enum, value_name = "WAY", default_value = "ingress")]
-    pub(super) direction: Way,
+    #[arg(long, value_parser = traffic_direction(), value_name = "WAY", default_value = "ingress")]
+    pub(super) direction: TrafficDirection,
 
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// The direction of a request, as a command line says it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Way {
-    Ingress,
-    Egress,
 }
 
 /// What carries a connection, as a command line says it.

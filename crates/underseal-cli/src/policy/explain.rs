@@ -7,12 +7,12 @@ use underseal_http::fields::is_ours;
 use underseal_http::{
     Outgoing, Passage, ReadOptions, Refusal, Request, Scratch, Upgrade, Version, http1,
 };
-use underseal_policy::model::{AuthorizationPolicy, Direction};
+use underseal_policy::model::{AuthorizationPolicy, TrafficDirection};
 use underseal_policy::{
     Claims, Connection, Explanation, Fact, Keeps, Labels, Matcher, Peer, Token, Transport, applies,
 };
 
-use super::arguments::{Carrier, ExplainArgs, Way};
+use super::arguments::{Carrier, ExplainArgs};
 use super::{Files, check, print};
 use crate::exit::{Exit, Failure};
 use crate::proxy::EncodedSlash;
@@ -50,11 +50,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
         )
     })?;
     let labels: Labels = args.labels.iter().cloned().collect();
-    let direction = match args.direction {
-        Way::Ingress => Direction::Ingress,
-        Way::Egress => Direction::Egress,
-    };
-    let matcher = Matcher::new(&policies, &labels, direction).map_err(|faults| {
+    let matcher = Matcher::new(&policies, &labels, args.direction).map_err(|faults| {
         let fault = faults.first().map_or_else(String::new, ToString::to_string);
         Failure::new(
             Exit::Policy,
@@ -99,7 +95,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
         request,
         connection,
         outcome,
-        others: others(&policies, &labels, direction),
+        others: others(&policies, &labels, args.direction),
     };
     print(&if args.json {
         json::render(&account)
@@ -233,7 +229,7 @@ fn given(option: Option<&str>) -> Fact<'_> {
 fn others<'p>(
     policies: &'p [AuthorizationPolicy],
     labels: &Labels,
-    direction: Direction,
+    direction: TrafficDirection,
 ) -> Vec<&'p str> {
     policies
         .iter()

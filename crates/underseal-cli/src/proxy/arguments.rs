@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use underseal::Offloads;
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_proxy::Block;
 
 use super::endpoint::{Destination, Host, Listen};
-use crate::cli::{label, seconds};
+use crate::cli::{label, seconds, traffic_direction};
 
 const NOTES: &str = "\
 Examples:
@@ -153,8 +153,8 @@ pub(crate) struct ProxyArgs {
     pub(crate) encoded_slash: Option<EncodedSlash>,
 
     /// Which policies judge [default: egress if only the backend has TLS, else ingress]
-    #[arg(long, value_enum, value_name = "WAY", help_heading = "Policy")]
-    pub(crate) direction: Option<Way>,
+    #[arg(long, value_parser = traffic_direction(), value_name = "WAY", help_heading = "Policy")]
+    pub(crate) direction: Option<TrafficDirection>,
 
     /// Require the PROXY protocol from clients, before TLS: v2, or the text form, v1
     #[arg(long, help_heading = "Addresses")]
@@ -379,13 +379,6 @@ impl From<ClientAuth> for underseal_proxy::ClientAuth {
     }
 }
 
-/// The direction of a request, as seen from the workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Way {
-    Ingress,
-    Egress,
-}
-
 impl ProxyArgs {
     /// Whether any backend is spoken to in TLS.
     pub(crate) fn originates(&self) -> bool {
@@ -393,17 +386,13 @@ impl ProxyArgs {
     }
 
     /// The policies that judge. Whoever seals for a workload that does not is on its way out.
-    pub(crate) fn way(&self) -> Direction {
-        let way = self.direction.unwrap_or_else(|| {
+    pub(crate) fn judged_direction(&self) -> TrafficDirection {
+        self.direction.unwrap_or_else(|| {
             if self.originates() && !self.listen.tls {
-                Way::Egress
+                TrafficDirection::Egress
             } else {
-                Way::Ingress
+                TrafficDirection::Ingress
             }
-        });
-        match way {
-            Way::Ingress => Direction::Ingress,
-            Way::Egress => Direction::Egress,
-        }
+        })
     }
 }

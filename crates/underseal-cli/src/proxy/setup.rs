@@ -128,7 +128,7 @@ impl<'a> Setup<'a> {
             in_force: self.policies()?,
             server_identities,
             protocol: args.protocol.into(),
-            direction: args.way(),
+            direction: args.judged_direction(),
             read_options: ReadOptions::default(),
             path_parameters: args.path_parameters.map(Into::into),
             encoded_slash: args.encoded_slash.map(Into::into),
@@ -299,7 +299,7 @@ impl<'a> Setup<'a> {
             Policies {
                 paths: args.policy.clone(),
                 labels: args.label.iter().cloned().collect(),
-                direction: args.way(),
+                direction: args.judged_direction(),
                 tcp_port: (args.protocol != Protocol::Http).then_some(self.address.port()),
                 allow_unselected: args.allow_unselected,
             },

@@ -11,7 +11,7 @@ mod selector;
 use self::selector::{Asks, Requirement};
 use super::{Conversion, Origin};
 use crate::load::{Fields, Value};
-use crate::model::{Action, AuthorizationPolicy, Direction, Rule, Selector, Spec};
+use crate::model::{Action, AuthorizationPolicy, Rule, Selector, Spec, TrafficDirection};
 
 const DNS: &str = "names are not resolved";
 const SELECTORS: &str = "rules about other rules, and labels of nodes, are not known";
@@ -48,7 +48,7 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
 /// A list of rules of a spec, and what it becomes.
 struct Section {
     key: &'static str,
-    direction: Direction,
+    direction: TrafficDirection,
     action: Action,
     suffix: &'static str,
 }
@@ -56,25 +56,25 @@ struct Section {
 const SECTIONS: [Section; 4] = [
     Section {
         key: "ingress",
-        direction: Direction::Ingress,
+        direction: TrafficDirection::Ingress,
         action: Action::Allow,
         suffix: "",
     },
     Section {
         key: "ingressDeny",
-        direction: Direction::Ingress,
+        direction: TrafficDirection::Ingress,
         action: Action::Deny,
         suffix: "/deny",
     },
     Section {
         key: "egress",
-        direction: Direction::Egress,
+        direction: TrafficDirection::Egress,
         action: Action::Allow,
         suffix: "/egress",
     },
     Section {
         key: "egressDeny",
-        direction: Direction::Egress,
+        direction: TrafficDirection::Egress,
         action: Action::Deny,
         suffix: "/egress/deny",
     },
@@ -184,7 +184,7 @@ impl Conversion<'_> {
     /// The rules of one item of a section: peers and ports, each of them with each.
     fn rules(&mut self, item: &Value<'_>, section: &Section, origin: &Origin) -> Vec<Rule> {
         let known = match section.direction {
-            Direction::Ingress => [
+            TrafficDirection::Ingress => [
                 "fromEndpoints",
                 "fromEntities",
                 "fromCIDR",
@@ -192,7 +192,7 @@ impl Conversion<'_> {
                 "toPorts",
                 "authentication",
             ],
-            Direction::Egress => [
+            TrafficDirection::Egress => [
                 "toEndpoints",
                 "toEntities",
                 "toCIDR",

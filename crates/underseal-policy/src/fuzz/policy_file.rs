@@ -1,6 +1,6 @@
 //! Whole files of policies.
 
-use crate::model::Direction;
+use crate::model::TrafficDirection;
 use crate::{
     Connection, ConvertOptions, Converted, Labels, Loaded, Matcher, NamedPort, PolicyFile,
     RemoteIp, convert, load_all,
@@ -19,7 +19,7 @@ pub fn policy_file(data: &[u8]) {
             authentications,
             ..
         } = loaded;
-        for direction in [Direction::Ingress, Direction::Egress] {
+        for direction in [TrafficDirection::Ingress, TrafficDirection::Egress] {
             let matcher = Matcher::new(&policies, &Labels::new(), direction);
             let matcher = matcher.expect("what loads compiles");
             let connection = Connection::default();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::values::{Fields, Reader, Value};
 use crate::model::{
-    API_VERSION, Action, AuthorizationPolicy, Condition, Direction, From, KIND, Operation, Rule,
-    Selector, Source, Spec, To,
+    API_VERSION, Action, AuthorizationPolicy, Condition, From, KIND, Operation, Rule, Selector,
+    Source, Spec, To, TrafficDirection,
 };
 
 impl Reader {
@@ -36,7 +36,8 @@ impl Reader {
 
     pub(crate) fn spec(&mut self, value: &Value<'_>) -> Spec {
         let mut fields = self.mapping(value, &["selector", "direction", "action", "rules"]);
-        let directions = [Direction::Ingress, Direction::Egress].map(|d| (d.as_str(), d));
+        let directions =
+            [TrafficDirection::Ingress, TrafficDirection::Egress].map(|d| (d.as_str(), d));
         let actions = [Action::Allow, Action::Deny, Action::Audit].map(|a| (a.as_str(), a));
         Spec {
             selector: fields.take("selector").map(|value| self.selector(&value)),

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use serde_json::{Value, json};
 use underseal_http::{ReadOptions, Scratch, http1};
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{
     Connection, ConvertOptions, Document, Fact, Labels, Matcher, NamedPort, Outcome, PolicyFile,
     Transport, Verdict, examine,
@@ -76,7 +76,7 @@ impl<'p> Judge<'p> {
         ] {
             labels.insert(label.to_owned(), value.clone());
         }
-        let matchers = [Direction::Ingress, Direction::Egress]
+        let matchers = [TrafficDirection::Ingress, TrafficDirection::Egress]
             .map(|direction| Matcher::new(&document.policies, &labels, direction).expect("valid"));
         (document.outcome != Outcome::Refused).then_some(Self {
             policy,

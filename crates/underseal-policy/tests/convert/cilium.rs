@@ -1,6 +1,6 @@
 //! Cilium's policies.
 
-use underseal_policy::model::{Direction, Source};
+use underseal_policy::model::{Source, TrafficDirection};
 use underseal_policy::{
     Connection, ConvertOptions, Labels, Matcher, NamedPort, Transport, Verdict, convert,
 };
@@ -152,7 +152,8 @@ spec:
     - ports: [{ port: '5684', protocol: tcp }, { port: '5685', protocol: UDP }, { port: '5686' }]
 ";
     let converted = convert(&[file(text)], &options()).expect("converts");
-    let matcher = Matcher::new(&converted.policies, &shop(), Direction::Ingress).expect("valid");
+    let matcher =
+        Matcher::new(&converted.policies, &shop(), TrafficDirection::Ingress).expect("valid");
     let is_allowed = |port, transport| verdict(&matcher, port, transport) == Verdict::Allow;
     let [tcp, udp, unknown] = [Transport::Tcp, Transport::Udp, Transport::Unknown];
     for (port, allowed) in [(5684, vec![tcp]), (5685, vec![udp])] {
@@ -188,7 +189,8 @@ spec:
     let dns = NamedPort::Udp(53);
     options.named_ports.insert("dns".to_owned(), dns);
     let converted = convert(&[file(text)], &options).expect("converts");
-    let matcher = Matcher::new(&converted.policies, &shop(), Direction::Ingress).expect("valid");
+    let matcher =
+        Matcher::new(&converted.policies, &shop(), TrafficDirection::Ingress).expect("valid");
     for (port, transport, expected) in [
         (8080, Transport::Tcp, Verdict::Allow),
         (8080, Transport::Udp, Verdict::Deny),

@@ -1,6 +1,6 @@
 //! Who somebody is: names of trust domains, accounts, addresses.
 
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, ConvertOptions, Matcher, RemoteIp, Verdict, convert};
 
 use crate::{ALLOW, converted, file, has, options, refused, refused_with};
@@ -107,7 +107,8 @@ fn whom_trusted_proxies_tell_is_another_than_who_connects() {
     };
     let converted = convert(&[file(&text)], &options).expect("converts");
     let labels = [("io.kubernetes.pod.namespace".to_owned(), "shop".to_owned())].into();
-    let matcher = Matcher::new(&converted.policies, &labels, Direction::Ingress).expect("valid");
+    let matcher =
+        Matcher::new(&converted.policies, &labels, TrafficDirection::Ingress).expect("valid");
     for (proxy, told, expected) in [
         ("10.0.0.1", Some("198.51.100.7"), Verdict::Allow),
         ("10.0.0.1", Some("198.51.100.9"), Verdict::Deny),

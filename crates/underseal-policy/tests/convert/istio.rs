@@ -1,6 +1,6 @@
 //! Istio's policies.
 
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, ConvertOptions, Labels, Matcher, Verdict, convert};
 
 use crate::requests::Sent;
@@ -65,7 +65,8 @@ fn what_istio_only_tries_is_only_noted() {
 fn verdict(text: &str, host: &str) -> Verdict {
     let converted = convert(&[file(text)], &options()).expect("converts");
     let labels = Labels::from([("io.kubernetes.pod.namespace".to_owned(), "shop".to_owned())]);
-    let matcher = Matcher::new(&converted.policies, &labels, Direction::Ingress).expect("valid");
+    let matcher =
+        Matcher::new(&converted.policies, &labels, TrafficDirection::Ingress).expect("valid");
     let mut sent = Sent::new("GET /", host, &[]);
     let connection = Connection::default();
     matcher.decide(&connection, Some(&sent.request())).verdict

@@ -1,7 +1,7 @@
 //! Documents that could be taken for something wider than they are: what comes out denies what the
 //! original denies, or nothing comes out.
 
-use underseal_policy::model::{Action, Direction};
+use underseal_policy::model::{Action, TrafficDirection};
 use underseal_policy::{Connection, ConvertOptions, Fact, Labels, Matcher, Peer, Verdict, convert};
 
 use crate::requests::Sent;
@@ -28,7 +28,8 @@ fn peer(selector: &str) -> String {
 fn verdict(text: &str, from: &str, labels: &Labels, sent: Option<&mut Sent>) -> Verdict {
     let converted = convert(&[file(text)], &options()).expect("converts");
     let own = Labels::from([("io.kubernetes.pod.namespace".to_owned(), "shop".to_owned())]);
-    let matcher = Matcher::new(&converted.policies, &own, Direction::Ingress).expect("valid");
+    let matcher =
+        Matcher::new(&converted.policies, &own, TrafficDirection::Ingress).expect("valid");
     let connection = Connection {
         source: Peer {
             principal: Fact::Is(from),
@@ -223,7 +224,8 @@ fn whoever_may_be_the_one_that_is_denied_is() {
     };
     let converted = convert(&[file(&deny)], &aliased).expect("converts");
     let own = Labels::from([("io.kubernetes.pod.namespace".to_owned(), "shop".to_owned())]);
-    let matcher = Matcher::new(&converted.policies, &own, Direction::Ingress).expect("valid");
+    let matcher =
+        Matcher::new(&converted.policies, &own, TrafficDirection::Ingress).expect("valid");
     assert!(
         converted
             .policies

@@ -10,7 +10,7 @@ use edges::Change;
 use mesh::{Mesh, Sent, Workload};
 use serde_json::Value;
 use underseal_http::{ReadOptions, Scratch, http1};
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{
     Claims, Connection, ConvertOptions, Document, Fact, Labels, Matcher, Outcome, Peer, PolicyFile,
     RemoteIp, Token, Transport, Verdict, examine,
@@ -123,7 +123,7 @@ fn matcher(document: &Document, workload: &Workload) -> Matcher {
     let mut labels: Labels = workload.labels.iter().cloned().collect();
     let namespace = workload.namespace.clone();
     labels.insert("io.kubernetes.pod.namespace".to_owned(), namespace);
-    Matcher::new(&document.policies, &labels, Direction::Ingress).expect("valid")
+    Matcher::new(&document.policies, &labels, TrafficDirection::Ingress).expect("valid")
 }
 
 /// All values of a policy, by their key: lists of texts, wherever they stand.

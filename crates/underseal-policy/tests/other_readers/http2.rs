@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::Method;
 use underseal_http::{ReadOptions, Refusal, Scratch, http2};
 use underseal_message::Http2;
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, Labels, Matcher, PolicyFile, Verdict, load};
 
 use super::frames::{self, End, Frame};
@@ -150,7 +150,7 @@ static MATCHER: LazyLock<Matcher> = LazyLock::new(|| {
         text: POLICY,
     };
     let policies = load(&[file], &[]).expect("the policy loads");
-    Matcher::new(&policies, &Labels::new(), Direction::Ingress).expect("it compiles")
+    Matcher::new(&policies, &Labels::new(), TrafficDirection::Ingress).expect("it compiles")
 });
 
 /// What rules see of a request: method, path and host.

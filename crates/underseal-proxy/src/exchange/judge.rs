@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use underseal_http::{Outgoing, PathFault, Refusal, Request};
-use underseal_policy::model::Direction;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, Keeps, Peer, Verdict};
 
 use crate::backend::Known;
@@ -240,7 +240,7 @@ impl Listener {
     /// The connection that a request is judged on: the client's, or for egress the one that goes out.
     fn judged<'a>(&self, session: &'a Session, target: Option<&'a Known>) -> Connection<'a> {
         let connection = session.connection();
-        let (Direction::Egress, Some(target)) = (self.settings.direction, target) else {
+        let (TrafficDirection::Egress, Some(target)) = (self.settings.direction, target) else {
             return connection;
         };
         Connection {

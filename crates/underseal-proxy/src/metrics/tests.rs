@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use underseal::{Direction, Engine};
 use underseal_http::Refusal;
-use underseal_policy::model::Direction as Judged;
+use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, Labels, Matcher, PolicyFile, load};
 
 use super::exposition_check::{Exposition, check};
@@ -32,7 +32,7 @@ fn policies(name: &str, port: u16, audited: bool) -> Vec<AuthorizationPolicy> {
 }
 
 fn judge(tally: &Tally, policies: &[AuthorizationPolicy], port: u16) {
-    let matcher = Matcher::new(policies, &Labels::new(), Judged::Ingress).expect("valid");
+    let matcher = Matcher::new(policies, &Labels::new(), TrafficDirection::Ingress).expect("valid");
     let connection = Connection {
         port,
         ..Connection::default()

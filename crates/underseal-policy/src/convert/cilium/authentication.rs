@@ -1,6 +1,6 @@
 //! Whether peers have to prove who they are.
 
-use super::{Direction, Section};
+use super::{Section, TrafficDirection};
 use crate::convert::Conversion;
 use crate::convert::proof::{Allowing, PortSet, Proof};
 use crate::load::{Place, Value};
@@ -49,10 +49,10 @@ impl Conversion<'_> {
 }
 
 /// Whether pods are allowed by their address, or with everybody. The node and the world are no pods.
-fn allows_unproven(item: &Value<'_>, direction: Direction) -> bool {
+fn allows_unproven(item: &Value<'_>, direction: TrafficDirection) -> bool {
     let keys = match direction {
-        Direction::Ingress => ["fromEntities", "fromEndpoints", "fromCIDR", "fromCIDRSet"],
-        Direction::Egress => ["toEntities", "toEndpoints", "toCIDR", "toCIDRSet"],
+        TrafficDirection::Ingress => ["fromEntities", "fromEndpoints", "fromCIDR", "fromCIDRSet"],
+        TrafficDirection::Egress => ["toEntities", "toEndpoints", "toCIDR", "toCIDRSet"],
     };
     let [entities, others @ ..] = keys.map(|key| item.get(key));
     match entities {

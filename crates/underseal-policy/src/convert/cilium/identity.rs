@@ -2,7 +2,7 @@
 //! the others are known where a mesh tells them.
 
 use super::selector::{Asks, Requirement};
-use super::{Direction, Section};
+use super::{Section, TrafficDirection};
 use crate::condition::Key;
 use crate::convert::{Conversion, NAMESPACE_LABEL, Origin};
 use crate::load::Value;
@@ -104,8 +104,8 @@ impl Conversion<'_> {
 
     fn label(&mut self, requirement: &Requirement<'_>, section: &Section) -> Option<Condition> {
         let whose = match section.direction {
-            Direction::Ingress => "source",
-            Direction::Egress => "destination",
+            TrafficDirection::Ingress => "source",
+            TrafficDirection::Egress => "destination",
         };
         let key = format!("{whose}.labels[{}]", requirement.label);
         if let Err(message) = Key::parse(&key) {

@@ -1,7 +1,7 @@
 //! Who may send or be sent to.
 
 use super::identity::Identity;
-use super::{Direction, Rule, Section};
+use super::{Rule, Section, TrafficDirection};
 use crate::convert::block::block;
 use crate::convert::{Conversion, Origin};
 use crate::load::{Fields, Value};
@@ -28,8 +28,10 @@ impl Conversion<'_> {
         origin: &Origin,
     ) -> Option<Vec<Rule>> {
         let keys = match section.direction {
-            Direction::Ingress => ["fromEndpoints", "fromEntities", "fromCIDR", "fromCIDRSet"],
-            Direction::Egress => ["toEndpoints", "toEntities", "toCIDR", "toCIDRSet"],
+            TrafficDirection::Ingress => {
+                ["fromEndpoints", "fromEntities", "fromCIDR", "fromCIDRSet"]
+            }
+            TrafficDirection::Egress => ["toEndpoints", "toEntities", "toCIDR", "toCIDRSet"],
         };
         let [endpoints, entities, blocks, sets] = keys.map(|key| fields.take(key));
         let lists = [&endpoints, &entities, &blocks, &sets];
@@ -165,7 +167,7 @@ fn by_identity(identity: Identity, section: &Section) -> Vec<Rule> {
         labels,
     } = identity;
     let mut rules = match section.direction {
-        Direction::Ingress => vec![
+        TrafficDirection::Ingress => vec![
             from(Source {
                 principals,
                 ..Source::default()
@@ -175,7 +177,7 @@ fn by_identity(identity: Identity, section: &Section) -> Vec<Rule> {
                 ..Source::default()
             }),
         ],
-        Direction::Egress => {
+        TrafficDirection::Egress => {
             const KEY: &str = "destination.principal";
             vec![
                 when(KEY, principals, Vec::new()),
@@ -194,12 +196,12 @@ fn by_identity(identity: Identity, section: &Section) -> Vec<Rule> {
 
 fn by_address(blocks: Blocks, section: &Section) -> Rule {
     match section.direction {
-        Direction::Ingress => from(Source {
+        TrafficDirection::Ingress => from(Source {
             ip_blocks: blocks.inside,
             not_ip_blocks: blocks.outside,
             ..Source::default()
         }),
-        Direction::Egress => when("destination.ip", blocks.inside, blocks.outside),
+        TrafficDirection::Egress => when("destination.ip", blocks.inside, blocks.outside),
     }
 }
 

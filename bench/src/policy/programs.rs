@@ -4,8 +4,8 @@ use std::net::TcpStream;
 
 use underseal::blocking::TlsStream;
 use underseal::message::{
-    ByMessage, Direction, Filter, LengthPrefixed, Message, Peer, Program, StreamParser, Verdict,
-    Width,
+    ByMessage, Filter, LengthPrefixed, Message, MessageDirection, Peer, Program, StreamParser,
+    Verdict, Width,
 };
 use underseal::{ClientConnection, Error};
 
@@ -45,7 +45,7 @@ const READ_BUFFERS: [usize; 2] = [16 << 10, 256 << 10];
 /// When a row fails.
 pub fn send(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
     for write_size in WRITE_SIZES {
-        for row in rows(context, Direction::Egress, round)? {
+        for row in rows(context, MessageDirection::Egress, round)? {
             let total = whole_writes(context.scale.stream_bytes, write_size);
             let tuning = Tuning {
                 write_size,
@@ -68,7 +68,7 @@ pub fn send(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Res
 /// When a row fails.
 pub fn receive(context: &Context, round: u32, samples: &mut Samples) -> anyhow::Result<()> {
     for read_buffer in READ_BUFFERS {
-        for row in rows(context, Direction::Ingress, round)? {
+        for row in rows(context, MessageDirection::Ingress, round)? {
             let total = whole_writes(context.scale.stream_bytes, RECORD);
             let tuning = Tuning {
                 read_buffer,
@@ -85,7 +85,7 @@ pub fn receive(context: &Context, round: u32, samples: &mut Samples) -> anyhow::
 }
 
 /// Attaches a row's program.
-type Attach = fn(&mut ServerStream, Direction) -> Result<(), Error>;
+type Attach = fn(&mut ServerStream, MessageDirection) -> Result<(), Error>;
 
 const PROGRAMS: [(&str, Attach); 6] = [
     (name::NONE, |_, _| Ok(())),
@@ -112,12 +112,12 @@ const PROGRAMS: [(&str, Attach); 6] = [
 
 fn attach(
     stream: &mut ServerStream,
-    direction: Direction,
+    direction: MessageDirection,
     program: impl Program<Peer> + Send + 'static,
 ) -> Result<(), Error> {
     stream.attach(match direction {
-        Direction::Egress => Filter::egress(program),
-        Direction::Ingress => Filter::ingress(program),
+        MessageDirection::Egress => Filter::egress(program),
+        MessageDirection::Ingress => Filter::ingress(program),
     })
 }
 
@@ -143,7 +143,7 @@ fn messages() -> LengthPrefixed {
 
 fn rows(
     context: &Context,
-    direction: Direction,
+    direction: MessageDirection,
     round: u32,
 ) -> anyhow::Result<Vec<Blocking<Judged>>> {
     let wanted = PROGRAMS.into_iter().filter(|(name, _)| context.wants(name));
@@ -163,7 +163,7 @@ fn rows(
 struct Judged {
     name: &'static str,
     underseal: Underseal,
-    direction: Direction,
+    direction: MessageDirection,
     attach: Attach,
 }
 

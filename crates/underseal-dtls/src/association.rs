@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use underseal_message::{Denied, Direction, Filter, Peer, Program};
+use underseal_message::{Denied, Filter, MessageDirection, Peer, Program};
 use underseal_record::dtls::{Opener, Sealer};
 use underseal_record::{AlertDescription, ContentType, ProtocolVersion};
 use underseal_sys::udp::{MAX_TRAIN, MAX_TRAIN_BYTES};
@@ -279,8 +279,8 @@ impl Association {
             false => Err(Error::ProgramAttached(direction)),
         };
         match direction {
-            Direction::Egress => attach(&mut self.transmit().program),
-            Direction::Ingress => {
+            MessageDirection::Egress => attach(&mut self.transmit().program),
+            MessageDirection::Ingress => {
                 let mut receive = self.receive();
                 attach(&mut receive.program)?;
                 self.judge_held(&mut receive);
@@ -290,10 +290,10 @@ impl Association {
     }
 
     /// Takes a program away, if there is one.
-    pub(crate) fn detach(&self, direction: Direction) -> Result<(), Error> {
+    pub(crate) fn detach(&self, direction: MessageDirection) -> Result<(), Error> {
         Ok(match direction {
-            Direction::Egress => self.transmit().program.detach(),
-            Direction::Ingress => self.receive().program.detach(),
+            MessageDirection::Egress => self.transmit().program.detach(),
+            MessageDirection::Ingress => self.receive().program.detach(),
         }?)
     }
 

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
 use std::{fmt, io};
 
-use underseal_message::{Direction, Filter, Peer, Program};
+use underseal_message::{Filter, MessageDirection, Peer, Program};
 
 use crate::association::Association;
 use crate::endpoint::Endpoint;
@@ -124,7 +124,7 @@ impl DtlsSocket {
     /// # Errors
     ///
     /// [`Error::Denied`] if it has ended the direction, which would go on without it.
-    pub fn detach(&self, direction: Direction) -> Result<(), Error> {
+    pub fn detach(&self, direction: MessageDirection) -> Result<(), Error> {
         self.endpoint.association().detach(direction)
     }
 

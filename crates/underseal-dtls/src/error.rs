@@ -1,6 +1,6 @@
 use std::io;
 
-use underseal_message::{Denied, Direction};
+use underseal_message::{Denied, MessageDirection};
 use underseal_record::{AlertDescription, ApiMisuse};
 
 /// Why an association failed, by the party at fault.
@@ -19,7 +19,7 @@ pub enum Error {
     Denied(#[from] Denied),
     /// The direction has a program already.
     #[error("direction has a program already: {0:?}")]
-    ProgramAttached(Direction),
+    ProgramAttached(MessageDirection),
     /// The peer closed the association in order.
     #[error("peer closed the association")]
     ClosedByPeer,

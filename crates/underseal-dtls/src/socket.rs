@@ -10,7 +10,7 @@ use std::pin::pin;
 
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
-use underseal_message::{Direction, Filter, Peer, Program};
+use underseal_message::{Filter, MessageDirection, Peer, Program};
 
 use crate::association::Association;
 use crate::endpoint::Endpoint;
@@ -183,7 +183,7 @@ impl DtlsSocket {
     /// # Errors
     ///
     /// The same.
-    pub fn detach(&self, direction: Direction) -> Result<(), Error> {
+    pub fn detach(&self, direction: MessageDirection) -> Result<(), Error> {
         self.endpoint.association().detach(direction)
     }
 

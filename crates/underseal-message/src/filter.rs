@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::held::Held;
 use crate::message::Wishes;
-use crate::{Denied, Direction, Message, ParseError, Program, Slices, Verdict};
+use crate::{Denied, Message, MessageDirection, ParseError, Program, Slices, Verdict};
 
 mod datagram;
 mod decision;
@@ -67,7 +67,7 @@ pub use offer::Offer;
 #[doc(alias = "sk_psock")]
 pub struct Filter<P, K = usize> {
     program: P,
-    direction: Direction,
+    direction: MessageDirection,
     cork_limit: usize,
     kernel: Option<Kernel>,
     /// Accepted bytes that were not judged, or passed and not taken: the first `covered.left` are
@@ -137,16 +137,16 @@ impl<P: Program<K>, K> Filter<P, K> {
     /// A program on what the owner of a socket sends.
     #[doc(alias = "BPF_SK_MSG_VERDICT")]
     pub fn egress(program: P) -> Self {
-        Self::new(program, Direction::Egress)
+        Self::new(program, MessageDirection::Egress)
     }
 
     /// A program on what the owner of a socket reads.
     #[doc(alias = "BPF_SK_SKB_VERDICT")]
     pub fn ingress(program: P) -> Self {
-        Self::new(program, Direction::Ingress)
+        Self::new(program, MessageDirection::Ingress)
     }
 
-    fn new(program: P, direction: Direction) -> Self {
+    fn new(program: P, direction: MessageDirection) -> Self {
         Self {
             program,
             direction,
@@ -206,7 +206,7 @@ impl<P: Program<K>, K> Filter<P, K> {
     }
 
     /// The direction it is attached to.
-    pub fn direction(&self) -> Direction {
+    pub fn direction(&self) -> MessageDirection {
         self.direction
     }
 

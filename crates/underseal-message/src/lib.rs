@@ -24,7 +24,7 @@ pub use parser::{
 pub use redirect::{Inbox, Notify, Peer, RedirectError};
 pub use slices::Slices;
 pub use sock_map::{MapError, SockHash, SockMap, Update};
-pub use verdict::{Direction, Program, Verdict};
+pub use verdict::{MessageDirection, Program, Verdict};
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::held::Held;
-use crate::{Chunk, Direction};
+use crate::{Chunk, MessageDirection};
 
 /// Told that it is worth to try again. Closures do: one that wakes a task, unparks a thread, or
 /// writes to an eventfd.
@@ -98,17 +98,17 @@ struct Shared {
 }
 
 impl Shared {
-    fn queue(&self, direction: Direction) -> MutexGuard<'_, Queue> {
+    fn queue(&self, direction: MessageDirection) -> MutexGuard<'_, Queue> {
         let queue = match direction {
-            Direction::Egress => &self.egress,
-            Direction::Ingress => &self.ingress,
+            MessageDirection::Egress => &self.egress,
+            MessageDirection::Ingress => &self.ingress,
         };
         // Nothing panics while a queue is locked.
         queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes a queue, and wakes its senders if that left it no more than half full, or closed.
-    fn relieve(&self, direction: Direction, change: impl FnOnce(&mut Queue)) {
+    fn relieve(&self, direction: MessageDirection, change: impl FnOnce(&mut Queue)) {
         let mut queue = self.queue(direction);
         change(&mut queue);
         let waiting = match queue.is_closed || queue.bytes <= self.limit / 2 {
@@ -169,10 +169,10 @@ impl Inbox {
 
     /// The next bytes that the owner has to send (egress) or to read (ingress), the same ones
     /// until they are consumed; empty if there are none now.
-    pub fn chunk(&mut self, direction: Direction) -> &[u8] {
+    pub fn chunk(&mut self, direction: MessageDirection) -> &[u8] {
         let held = match direction {
-            Direction::Egress => &mut self.egress,
-            Direction::Ingress => &mut self.ingress,
+            MessageDirection::Egress => &mut self.egress,
+            MessageDirection::Ingress => &mut self.ingress,
         };
         if held.is_empty()
             && let Some(chunk) = self.shared.queue(direction).chunks.pop_front()
@@ -188,16 +188,16 @@ impl Inbox {
     /// # Panics
     ///
     /// If the chunk is shorter.
-    pub fn consume(&mut self, direction: Direction, len: usize) {
+    pub fn consume(&mut self, direction: MessageDirection, len: usize) {
         match direction {
-            Direction::Egress => self.egress.consume(len),
-            Direction::Ingress => self.ingress.consume(len),
+            MessageDirection::Egress => self.egress.consume(len),
+            MessageDirection::Ingress => self.ingress.consume(len),
         }
         self.shared.relieve(direction, |queue| queue.bytes -= len);
     }
 
     /// Takes nothing more in `direction`. What was accepted is still to be consumed.
-    pub fn close(&mut self, direction: Direction) {
+    pub fn close(&mut self, direction: MessageDirection) {
         self.shared
             .relieve(direction, |queue| queue.is_closed = true);
     }
@@ -205,7 +205,7 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        for direction in [Direction::Egress, Direction::Ingress] {
+        for direction in [MessageDirection::Egress, MessageDirection::Ingress] {
             self.shared.relieve(direction, |queue| {
                 queue.is_closed = true;
                 queue.chunks = VecDeque::new();
@@ -239,7 +239,7 @@ impl Peer {
     /// for good. Nothing was accepted then.
     pub fn send(
         &self,
-        direction: Direction,
+        direction: MessageDirection,
         bytes: Chunk<'_>,
         sender: &Arc<dyn Notify>,
     ) -> Result<usize, RedirectError> {
@@ -267,20 +267,20 @@ impl Peer {
     }
 
     /// Whether the socket takes nothing more in `direction`.
-    pub fn is_closed(&self, direction: Direction) -> bool {
+    pub fn is_closed(&self, direction: MessageDirection) -> bool {
         self.shared.queue(direction).is_closed
     }
 
     /// Bytes that wait there.
-    pub fn waiting(&self, direction: Direction) -> usize {
+    pub fn waiting(&self, direction: MessageDirection) -> usize {
         self.shared.queue(direction).bytes
     }
 }
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let egress = self.waiting(Direction::Egress);
-        let ingress = self.waiting(Direction::Ingress);
+        let egress = self.waiting(MessageDirection::Egress);
+        let ingress = self.waiting(MessageDirection::Ingress);
         f.debug_struct("Peer")
             .field("egress", &egress)
             .field("ingress", &ingress)

@@ -22,14 +22,14 @@ pub enum Verdict<K = usize> {
         /// The key of that socket.
         to: K,
         /// Whether it sends them or reads them.
-        direction: Direction,
+        direction: MessageDirection,
     },
 }
 
 /// A direction of a socket, seen from its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "there are two")]
-pub enum Direction {
+pub enum MessageDirection {
     /// What the owner sends.
     Egress,
     /// What the owner reads.

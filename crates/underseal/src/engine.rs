@@ -300,7 +300,7 @@ impl Connection {
             self.finish_judged(transport)?;
         }
         // Only now: the program may have redirected what it held to its own stream.
-        self.close_inbox(underseal_message::Direction::Egress);
+        self.close_inbox(underseal_message::MessageDirection::Egress);
         self.send_redirected(transport)?;
         self.tx.queue_close_notify();
         Ok(())
@@ -312,8 +312,8 @@ impl Connection {
         self.end = Some(Box::new(End::Failed(error.clone())));
         // Of the record that came at the wrong place; all before it was read.
         self.rx.consume(usize::MAX);
-        self.close_inbox(underseal_message::Direction::Egress);
-        self.close_inbox(underseal_message::Direction::Ingress);
+        self.close_inbox(underseal_message::MessageDirection::Egress);
+        self.close_inbox(underseal_message::MessageDirection::Ingress);
         if let (Receive::Kernel(_), Some(socket)) = (&self.rx, transport.socket()) {
             // It would be what becomes of the alert; the reader is told already.
             kernel::take_error(socket);

@@ -48,10 +48,10 @@ pub enum Error {
     /// The direction has a program: another cannot be attached, nor the stream taken apart, before
     /// it is detached.
     #[error("a program is attached to {0:?}")]
-    ProgramAttached(underseal_message::Direction),
+    ProgramAttached(underseal_message::MessageDirection),
     /// The program of the direction holds data that was not judged, or not sent.
     #[error("the program of {0:?} holds data")]
-    ProgramHoldsData(underseal_message::Direction),
+    ProgramHoldsData(underseal_message::MessageDirection),
     /// The program of the direction may wait for longer messages than its filter holds
     /// ([`crate::message::Filter::cork_limit`]): they would be lost, and what is behind them.
     #[error("messages of {longest} bytes, and a filter that holds {limit}: see Filter::cork_limit")]

@@ -208,7 +208,10 @@ impl<IO, Session, W: Way> Established<IO, Session, W> {
     /// not sent. [`crate::Error::Denied`] if it panicked or ended the stream of what is sent:
     /// that direction is over, and would go on without it. (A receiving direction that is over
     /// stays so.)
-    pub fn detach(&mut self, direction: underseal_message::Direction) -> Result<(), crate::Error> {
+    pub fn detach(
+        &mut self,
+        direction: underseal_message::MessageDirection,
+    ) -> Result<(), crate::Error> {
         self.connection.detach(direction)
     }
 

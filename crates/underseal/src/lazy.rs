@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello};
 use rustls::{InvalidMessage, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
-use underseal_message::Direction;
+use underseal_sys::tls::Direction;
 
 use crate::Error;
 use crate::handshake::{ServerHandshake, prepare_server};
@@ -164,7 +164,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
             cx,
             // One task does both.
             wakers: &mut Wakers::default(),
-            direction: Direction::Ingress,
+            direction: Direction::Rx,
         };
         match into_poll(this.advance(&mut transport)) {
             Poll::Ready(Ok(accepted)) => {

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use underseal_message::Direction;
 use underseal_sys::stream::tokio_tcp_stream;
+use underseal_sys::tls::Direction;
 
 use crate::handover::hand_over;
 #[cfg(feature = "early-data")]
@@ -126,7 +126,7 @@ where
                         cx,
                         // One task does both.
                         wakers: &mut Wakers::default(),
-                        direction: Direction::Egress,
+                        direction: Direction::Tx,
                     };
                     match into_poll(handshake.drive(&mut transport)) {
                         Poll::Pending => {

@@ -13,8 +13,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use underseal_message::Direction;
 use underseal_record::ContentType;
+use underseal_sys::tls::Direction;
 
 use crate::engine::{Connection, KeyUpdateRequest, Spliced};
 use crate::established::{Established, Way, sealed};
@@ -124,7 +124,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         cx: &mut Context<'_>,
         call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        let (connection, mut transport) = self.polled(cx, Direction::Ingress);
+        let (connection, mut transport) = self.polled(cx, Direction::Rx);
         into_poll(call(connection, &mut transport))
     }
 
@@ -135,7 +135,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
         call: impl FnOnce(&mut Connection, &mut Polled<'_, '_, IO>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         ready!(self.poll_established(cx))?;
-        let (connection, mut transport) = self.polled(cx, Direction::Egress);
+        let (connection, mut transport) = self.polled(cx, Direction::Tx);
         into_poll(call(connection, &mut transport))
     }
 

@@ -197,7 +197,7 @@ impl<IO> TlsStream<IO> {
     /// # Errors
     ///
     /// The same.
-    pub fn detach(&mut self, direction: underseal_message::Direction) -> Result<(), Error> {
+    pub fn detach(&mut self, direction: underseal_message::MessageDirection) -> Result<(), Error> {
         either!(self, stream => stream.detach(direction))
     }
 

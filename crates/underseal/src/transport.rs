@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::net::sockopt::Timeout;
-use underseal_message::Direction;
 use underseal_sys::Errno;
 use underseal_sys::stream::std_tcp_socket;
+use underseal_sys::tls::Direction;
 #[cfg(feature = "tokio")]
 use {
     crate::wakers::Wakers,

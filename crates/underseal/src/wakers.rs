@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use underseal_message::Direction;
+use underseal_sys::tls::Direction;
 
 use crate::engine::note;
 
@@ -25,8 +25,8 @@ impl Wakers {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let with_other = match (&self.0, direction) {
-            (Some(both), Direction::Egress) => both.tasks().reader.is_some(),
-            (Some(both), Direction::Ingress) => both.tasks().writer.is_some(),
+            (Some(both), Direction::Tx) => both.tasks().reader.is_some(),
+            (Some(both), Direction::Rx) => both.tasks().writer.is_some(),
             (None, _) => false,
         };
         if let Some(both) = self.0.as_ref().filter(|_| with_other) {
@@ -63,8 +63,8 @@ impl Both {
     fn note(&self, direction: Direction, waker: &Waker) {
         let mut tasks = self.tasks();
         let task = match direction {
-            Direction::Egress => &mut tasks.writer,
-            Direction::Ingress => &mut tasks.reader,
+            Direction::Tx => &mut tasks.writer,
+            Direction::Rx => &mut tasks.reader,
         };
         note(task, waker);
     }
@@ -127,7 +127,7 @@ mod tests {
         let (writer, reader) = (Arc::<Task>::default(), Arc::<Task>::default());
         let (mut wakers, mut stream) = (Wakers::default(), Full::default());
         for rounds in 1..4 {
-            let mut tasks = [(Direction::Egress, &writer), (Direction::Ingress, &reader)];
+            let mut tasks = [(Direction::Tx, &writer), (Direction::Rx, &reader)];
             if rounds == 2 {
                 tasks.reverse();
             }
@@ -145,7 +145,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&task));
         let (mut wakers, mut stream) = (Wakers::default(), Full::default());
         for rounds in 1..4 {
-            stream.poll(&mut wakers, Direction::Egress, &task);
+            stream.poll(&mut wakers, Direction::Tx, &task);
             assert!(
                 stream
                     .0
@@ -162,9 +162,9 @@ mod tests {
         let tasks: [Arc<Task>; 3] = Default::default();
         let [first, second, reader] = &tasks;
         let (mut wakers, mut stream) = (Wakers::default(), Full::default());
-        stream.poll(&mut wakers, Direction::Egress, first);
-        stream.poll(&mut wakers, Direction::Egress, second);
-        stream.poll(&mut wakers, Direction::Ingress, reader);
+        stream.poll(&mut wakers, Direction::Tx, first);
+        stream.poll(&mut wakers, Direction::Tx, second);
+        stream.poll(&mut wakers, Direction::Rx, reader);
         stream.is_ready();
         assert_eq!(tasks.map(|task| task.wakes()), [0, 1, 1]);
     }

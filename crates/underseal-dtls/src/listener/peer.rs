@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use underseal_message::{Direction, Filter, Peer, Program};
+use underseal_message::{Filter, MessageDirection, Peer, Program};
 use underseal_record::dtls::ConnectionId;
 use underseal_sys::udp::{Path, send_train_to};
 
@@ -262,7 +262,7 @@ impl DtlsPeer {
     /// # Errors
     ///
     /// The same.
-    pub fn detach(&self, direction: Direction) -> Result<(), Error> {
+    pub fn detach(&self, direction: MessageDirection) -> Result<(), Error> {
         self.0.association.detach(direction)
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use underseal_dtls::message::{Denied, Direction, Filter, Message, Peer, Program, Verdict};
+use underseal_dtls::message::{Denied, Filter, Message, MessageDirection, Peer, Program, Verdict};
 use underseal_dtls::{Batch, Discard, Error};
 
 use crate::blocking::pair;
@@ -150,7 +150,7 @@ fn a_program_that_panics_ends_its_direction_alone() {
         assert!(matches!(recv(&far), Err(Error::Denied(Denied::Panicked))));
     }
     assert!(matches!(
-        far.detach(Direction::Ingress),
+        far.detach(MessageDirection::Ingress),
         Err(Error::Denied(_))
     ));
     far.send(b"back").unwrap();
@@ -169,13 +169,13 @@ fn programs_move_with_their_association() {
     near.send(b"one").unwrap();
     assert_eq!(recv(&far).unwrap(), "<<one>>");
     let panics = |_: &mut Message<'_>| panic!("the test has it panic");
-    far.detach(Direction::Ingress).unwrap();
+    far.detach(MessageDirection::Ingress).unwrap();
     far.attach(Filter::ingress(panics)).unwrap();
     near.send(b"two").unwrap();
     assert!(recv(&far).is_err());
     let far = moved(far);
     assert!(matches!(recv(&far), Err(Error::Denied(Denied::Panicked))));
-    assert!(far.detach(Direction::Ingress).is_err());
+    assert!(far.detach(MessageDirection::Ingress).is_err());
 }
 
 #[test]
@@ -186,10 +186,10 @@ fn a_direction_has_one_program_at_a_time() {
     near.attach(Filter::egress(one)).unwrap();
     assert!(matches!(
         near.attach(Filter::egress(another)),
-        Err(Error::ProgramAttached(Direction::Egress))
+        Err(Error::ProgramAttached(MessageDirection::Egress))
     ));
-    near.detach(Direction::Egress).unwrap();
-    near.detach(Direction::Ingress).unwrap();
+    near.detach(MessageDirection::Egress).unwrap();
+    near.detach(MessageDirection::Ingress).unwrap();
     near.send(b"bad, and nobody looks").unwrap();
     assert_eq!(recv(&far).unwrap(), "bad, and nobody looks");
 }

@@ -83,7 +83,7 @@ mod tests {
     fn a_redirect_is_refused() {
         let mut filter = filter(|_| Verdict::Redirect {
             to: 3,
-            direction: crate::Direction::Egress,
+            direction: crate::MessageDirection::Egress,
         });
         assert_eq!(filter.judge(b"one"), Err(Denied::Dropped));
     }

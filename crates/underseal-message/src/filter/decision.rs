@@ -1,6 +1,6 @@
 use std::io::IoSlice;
 
-use crate::{Direction, Slices};
+use crate::{MessageDirection, Slices};
 
 /// What the caller has to do with the next bytes.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub enum Decision<'o, K = usize> {
         /// The key of that socket.
         to: &'o K,
         /// Whether it sends them or reads them.
-        direction: Direction,
+        direction: MessageDirection,
         /// The bytes.
         chunk: Chunk<'o>,
     },

@@ -1,6 +1,6 @@
 use super::{Chunk, Decision, Filter};
 use crate::held::Held;
-use crate::{Denied, Direction, Program, Slices, Verdict};
+use crate::{Denied, MessageDirection, Program, Slices, Verdict};
 
 /// What brought the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl<'f, 'a, P: Program<K>, K> Offer<'f, 'a, P, K> {
     }
 
     fn drop_bytes(&mut self, own: usize, offered: usize) {
-        if self.filter.direction == Direction::Ingress {
+        if self.filter.direction == MessageDirection::Ingress {
             self.consume(own + offered);
             return;
         }
@@ -172,7 +172,7 @@ impl<'f, 'a, P: Program<K>, K> Offer<'f, 'a, P, K> {
     }
 
     pub(super) fn note_refusal(&mut self) {
-        if self.filter.direction == Direction::Egress {
+        if self.filter.direction == MessageDirection::Egress {
             let why = self.filter.error.map_or(Denied::Dropped, Denied::Ended);
             self.filter.refusal = Some(why);
             // At the end nobody comes back for the rest.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::IoSlice;
 use std::ops::Range;
 
-use crate::{Decision, Denied, Direction, Filter, Message, Offer, Program, Verdict};
+use crate::{Decision, Denied, Filter, Message, MessageDirection, Offer, Program, Verdict};
 
 /// What the fuzzer has left to say.
 struct Script<'d>(&'d [u8]);
@@ -118,7 +118,7 @@ impl Model<'_> {
             0 => Verdict::Drop,
             1 => Verdict::Redirect {
                 to: choice,
-                direction: Direction::Ingress,
+                direction: MessageDirection::Ingress,
             },
             _ => Verdict::Pass,
         };
@@ -279,9 +279,11 @@ fn write<P: Program<u8>>(
         let accepted = carried.result.unwrap_or(0);
         let is_all = accepted == bytes.len();
         match (filter.direction(), carried.result) {
-            (Direction::Ingress, _) => assert!(is_all, "all that came is accepted"),
-            (Direction::Egress, Ok(_)) => assert!(is_all || carried.refused > 0, "why not all?"),
-            (Direction::Egress, Err(denied)) => assert_eq!(denied, Denied::Dropped),
+            (MessageDirection::Ingress, _) => assert!(is_all, "all that came is accepted"),
+            (MessageDirection::Egress, Ok(_)) => {
+                assert!(is_all || carried.refused > 0, "why not all?");
+            }
+            (MessageDirection::Egress, Err(denied)) => assert_eq!(denied, Denied::Dropped),
         }
         range.start += accepted + carried.refused;
     }

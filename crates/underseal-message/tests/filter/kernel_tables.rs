@@ -5,7 +5,7 @@
 //! e.g. `10>7,3`; `5x4` are four times five. The last word is the end of the stream. Each row is
 //! followed under `kernel_compat`, or says why not.
 
-use underseal_message::{Direction, Filter, KernelCompat, Message, Program, Verdict};
+use underseal_message::{Filter, KernelCompat, Message, MessageDirection, Program, Verdict};
 
 use crate::run::{Outcome, carry_out, text, write};
 
@@ -58,7 +58,7 @@ fn pop(message: &mut Message<'_>, start: usize, len: usize) -> Verdict {
 fn redirect(_: &mut Message<'_>) -> Verdict {
     Verdict::Redirect {
         to: 1,
-        direction: Direction::Egress,
+        direction: MessageDirection::Egress,
     }
 }
 

@@ -1,6 +1,6 @@
 use std::io::IoSlice;
 
-use underseal_message::{Denied, Direction, Filter, Message, Program, Verdict};
+use underseal_message::{Denied, Filter, Message, MessageDirection, Program, Verdict};
 
 use crate::run::{To, carry_out, text, write};
 
@@ -9,7 +9,7 @@ fn to_one(message: &mut Message<'_>) -> Verdict {
     let text = text(message);
     let redirect = Verdict::Redirect {
         to: 1,
-        direction: Direction::Ingress,
+        direction: MessageDirection::Ingress,
     };
     if text.starts_with('+') {
         message.push(1, b"!").expect("1 is in the message");
@@ -25,7 +25,7 @@ fn to_one(message: &mut Message<'_>) -> Verdict {
 fn a_message_goes_to_another_socket_and_counts_as_accepted() {
     let mut filter = Filter::egress(to_one);
     let outcome = write(&mut filter, "1abc");
-    let to = To::Peer(1, Direction::Ingress);
+    let to = To::Peer(1, MessageDirection::Ingress);
     assert_eq!(outcome.result, Ok(4));
     assert_eq!(outcome.chunks, [(to, b"1abc".to_vec())]);
     assert_eq!(write(&mut filter, "+x").chunks, [(to, b"+!x".to_vec())]);
@@ -38,10 +38,10 @@ fn a_redirect_covers_bytes_in_advance() {
         message.apply_bytes(4);
         Verdict::Redirect {
             to: text(message).len(),
-            direction: Direction::Egress,
+            direction: MessageDirection::Egress,
         }
     });
-    let to = |len| To::Peer(len, Direction::Egress);
+    let to = |len| To::Peer(len, MessageDirection::Egress);
     assert_eq!(write(&mut filter, "ab").chunks, [(to(2), b"ab".to_vec())]);
     let outcome = write(&mut filter, "cdefghi");
     let expected = [(to(2), &b"cd"[..]), (to(5), b"efgh"), (to(1), b"i")];

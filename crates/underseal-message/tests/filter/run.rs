@@ -2,13 +2,15 @@
 
 use std::io::IoSlice;
 
-use underseal_message::{Decision, Denied, Direction, Filter, Message, Offer, Program, Verdict};
+use underseal_message::{
+    Decision, Denied, Filter, Message, MessageDirection, Offer, Program, Verdict,
+};
 
 /// Where bytes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum To {
     Own,
-    Peer(usize, Direction),
+    Peer(usize, MessageDirection),
 }
 
 /// What came of one offer.

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use underseal_message::{Direction, Filter, Message, Verdict};
+use underseal_message::{Filter, Message, MessageDirection, Verdict};
 
 use crate::run::{Outcome, To, carry_out, carry_out_up_to};
 
@@ -31,7 +31,7 @@ impl What {
 
 const REDIRECT: Verdict = Verdict::Redirect {
     to: 7,
-    direction: Direction::Ingress,
+    direction: MessageDirection::Ingress,
 };
 
 /// Judges messages of a type, a length and a body by their header.
@@ -65,7 +65,7 @@ fn expected(mut stream: &[u8]) -> Vec<(To, u8)> {
         match What::of(what) {
             What::Pass => out.extend(to(message, To::Own)),
             What::Drop => {}
-            What::Redirect => out.extend(to(message, To::Peer(7, Direction::Ingress))),
+            What::Redirect => out.extend(to(message, To::Peer(7, MessageDirection::Ingress))),
             What::Edit => {
                 let edited = [&message[1..HEADER], PUSHED, &message[HEADER..]].concat();
                 out.extend(to(&edited, To::Own));

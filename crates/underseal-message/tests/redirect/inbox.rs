@@ -2,7 +2,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use underseal_message::Direction::{Egress, Ingress};
+use underseal_message::MessageDirection::{Egress, Ingress};
 use underseal_message::{Inbox, Notify, RedirectError};
 
 /// Counts how often it is notified.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use underseal_message::{Direction, Inbox, Notify, RedirectError};
+use underseal_message::{Inbox, MessageDirection, Notify, RedirectError};
 
 use crate::inbox::{Bell, bell};
 
@@ -49,7 +49,7 @@ proptest! {
         limit in prop_oneof![1..100usize, 1000..10_000usize],
         steps in vec(step(), 0..60),
     ) {
-        let direction = Direction::Ingress;
+        let direction = MessageDirection::Ingress;
         let mut inbox = Inbox::new(limit, bell().1);
         let peer = inbox.peer();
         let mut senders = [sender(), sender(), sender()];

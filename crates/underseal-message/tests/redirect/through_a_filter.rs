@@ -4,7 +4,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use underseal_message::{
-    Decision, Direction, Filter, Inbox, Message, Notify, Peer, Program, SockHash, Update, Verdict,
+    Decision, Filter, Inbox, Message, MessageDirection, Notify, Peer, Program, SockHash, Update,
+    Verdict,
 };
 
 use crate::inbox::bell;
@@ -20,7 +21,7 @@ fn by_key(message: &mut Message<'_>) -> Verdict<u8> {
         b'-' => Verdict::Pass,
         _ => Verdict::Redirect {
             to,
-            direction: Direction::Ingress,
+            direction: MessageDirection::Ingress,
         },
     }
 }
@@ -79,8 +80,8 @@ fn messages_go_where_the_program_says() {
     assert_eq!(write("atwo-elsa333a444a555"), Ok(16 - 4));
     assert_eq!(write("a444"), Err(io::ErrorKind::WouldBlock));
     assert_eq!(ring.rings(), 0);
-    assert_eq!(inbox.chunk(Direction::Ingress), b"atwoa333");
-    inbox.consume(Direction::Ingress, 4);
+    assert_eq!(inbox.chunk(MessageDirection::Ingress), b"atwoa333");
+    inbox.consume(MessageDirection::Ingress, 4);
     assert_eq!(ring.rings(), 1);
     assert_eq!(write("a444"), Ok(4));
     // Nobody has this key.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use underseal_message::{Direction, Inbox, Notify, Peer, RedirectError};
+use underseal_message::{Inbox, MessageDirection, Notify, Peer, RedirectError};
 
 const STREAM: usize = 300_000;
 const LIMIT: usize = 4096;
@@ -22,7 +22,7 @@ fn unpark(thread: Thread) -> Arc<dyn Notify> {
 fn send_blocking(peer: &Peer, bytes: &[u8]) {
     let sender = unpark(thread::current());
     for piece in bytes.chunks(1500) {
-        while let Err(error) = peer.send(Direction::Egress, piece.into(), &sender) {
+        while let Err(error) = peer.send(MessageDirection::Egress, piece.into(), &sender) {
             assert_eq!(error, RedirectError::Full);
             thread::park();
         }
@@ -48,7 +48,7 @@ fn send_polled(peer: &Peer, bytes: &[u8]) {
     let mut sending = pin!(poll_fn(|cx| {
         while let Some(piece) = pieces.peek() {
             *waker.lock().expect("nobody panics with it") = cx.waker().clone();
-            match peer.send(Direction::Egress, (*piece).into(), &sender) {
+            match peer.send(MessageDirection::Egress, (*piece).into(), &sender) {
                 Ok(_) => pieces.next(),
                 Err(RedirectError::Full) => return Poll::Pending,
                 Err(error) => panic!("{error}"),
@@ -69,13 +69,13 @@ fn send_polled(peer: &Peer, bytes: &[u8]) {
 fn receive(mut inbox: Inbox) -> Vec<u8> {
     let mut received = Vec::new();
     while received.len() < STREAM {
-        let chunk = inbox.chunk(Direction::Egress);
+        let chunk = inbox.chunk(MessageDirection::Egress);
         assert!(chunk.len() <= LIMIT, "more than the limit");
         received.extend_from_slice(chunk);
         let len = chunk.len();
         match len {
             0 => thread::park(),
-            _ => inbox.consume(Direction::Egress, len),
+            _ => inbox.consume(MessageDirection::Egress, len),
         }
     }
     received

@@ -35,8 +35,8 @@ impl Connection {
     pub(crate) fn fail_early(&mut self, error: Error) {
         self.is_early = false;
         self.end = Some(Box::new(End::Failed(error)));
-        self.close_inbox(underseal_message::Direction::Egress);
-        self.close_inbox(underseal_message::Direction::Ingress);
+        self.close_inbox(underseal_message::MessageDirection::Egress);
+        self.close_inbox(underseal_message::MessageDirection::Ingress);
         self.wake_reader();
     }
 

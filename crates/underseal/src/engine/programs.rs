@@ -12,8 +12,11 @@ mod waiting;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use underseal_message::{Chunk, Direction, Filter, Inbox, Notify, Peer, Program, RedirectError};
+use underseal_message::{
+    Chunk, Filter, Inbox, MessageDirection, Notify, Peer, Program, RedirectError,
+};
 use underseal_record::ContentType;
+use underseal_sys::tls::Direction;
 
 use super::send_side::SendSide;
 use super::{Connection, Control, Transmit};
@@ -99,15 +102,15 @@ impl Connection {
         }
         let attached = self.programs.get_or_make();
         let is_taken = match direction {
-            Direction::Egress => attached.egress.is_some(),
-            Direction::Ingress => attached.ingress.is_some(),
+            MessageDirection::Egress => attached.egress.is_some(),
+            MessageDirection::Ingress => attached.ingress.is_some(),
         };
         if is_taken {
             return Err(Error::ProgramAttached(direction));
         }
         match direction {
-            Direction::Egress => attached.egress = Some(Egress::new(filter.boxed())),
-            Direction::Ingress => {
+            MessageDirection::Egress => attached.egress = Some(Egress::new(filter.boxed())),
+            MessageDirection::Ingress => {
                 let plaintext = self.rx.plaintext().to_vec();
                 self.rx.consume(plaintext.len());
                 attached.ingress = Some(Ingress::new(filter.boxed(), plaintext));
@@ -117,19 +120,21 @@ impl Connection {
     }
 
     /// Takes the program of `direction` away, unless bytes are kept for it.
-    pub(crate) fn detach(&mut self, direction: Direction) -> Result<(), Error> {
+    pub(crate) fn detach(&mut self, direction: MessageDirection) -> Result<(), Error> {
         let Some(attached) = self.programs.get() else {
             return Ok(());
         };
-        if let (Direction::Egress, Some(egress)) = (direction, &attached.egress)
+        if let (MessageDirection::Egress, Some(egress)) = (direction, &attached.egress)
             && let Some(denied) = egress.ended()
         {
             // Without the program the direction would go on.
             return Err(denied.into());
         }
         let keeps = match direction {
-            Direction::Egress => attached.egress.as_ref().is_some_and(Egress::keeps_anything),
-            Direction::Ingress => {
+            MessageDirection::Egress => {
+                attached.egress.as_ref().is_some_and(Egress::keeps_anything)
+            }
+            MessageDirection::Ingress => {
                 let ingress = attached.ingress.as_ref();
                 ingress.is_some_and(Ingress::keeps_anything)
             }
@@ -138,17 +143,17 @@ impl Connection {
             return Err(Error::ProgramHoldsData(direction));
         }
         match direction {
-            Direction::Egress => attached.egress = None,
-            Direction::Ingress => attached.ingress = None,
+            MessageDirection::Egress => attached.egress = None,
+            MessageDirection::Ingress => attached.ingress = None,
         }
         Ok(())
     }
 
     /// A direction that has a program.
-    pub(crate) fn program_attached(&mut self) -> Option<Direction> {
+    pub(crate) fn program_attached(&mut self) -> Option<MessageDirection> {
         let attached = self.programs.get()?;
-        let egress = attached.egress.as_ref().map(|_| Direction::Egress);
-        egress.or(attached.ingress.as_ref().map(|_| Direction::Ingress))
+        let egress = attached.egress.as_ref().map(|_| MessageDirection::Egress);
+        egress.or(attached.ingress.as_ref().map(|_| MessageDirection::Ingress))
     }
 
     /// Whether bytes are kept for programs, or by them for this connection, that belong to
@@ -161,7 +166,7 @@ impl Connection {
         let ingress = attached.ingress.as_ref().map(Ingress::keeps_anything);
         let inbox = attached.inbox.as_ref().map(|inbox| {
             let peer = inbox.peer();
-            peer.waiting(Direction::Egress) + peer.waiting(Direction::Ingress) > 0
+            peer.waiting(MessageDirection::Egress) + peer.waiting(MessageDirection::Ingress) > 0
         });
         [egress, ingress, inbox].contains(&Some(true))
     }
@@ -173,15 +178,15 @@ impl Connection {
             // It began to wait when there was no inbox, and is woken as if there had been one.
             // It waits for other things, too.
             if let Some(reader) = &self.reader {
-                attached.waiting.note_task(Direction::Ingress, reader);
+                attached.waiting.note_task(Direction::Rx, reader);
             }
             Inbox::new(limit, Arc::clone(&attached.waiting) as _)
         });
         if self.tx.is_closed() && !self.is_early {
-            inbox.close(Direction::Egress);
+            inbox.close(MessageDirection::Egress);
         }
         if self.end.is_some() && !self.is_early {
-            inbox.close(Direction::Ingress);
+            inbox.close(MessageDirection::Ingress);
         }
         inbox.peer()
     }
@@ -206,7 +211,7 @@ impl Connection {
             return;
         };
         if attached.inbox.is_some() {
-            transport.note(&attached.waiting, Direction::Ingress);
+            transport.note(&attached.waiting, Direction::Rx);
             // A failure to send shows again, with its reason, at the next write or flush.
             let sent = self.send_redirected(transport);
             // The socket may have taken a part: the reader sends the rest, too.
@@ -220,17 +225,17 @@ impl Connection {
         let Some(inbox) = self.programs.inbox() else {
             return false;
         };
-        let chunk = inbox.chunk(Direction::Ingress);
+        let chunk = inbox.chunk(MessageDirection::Ingress);
         let len = chunk.len();
         if len > 0 {
             self.rx.put_back(chunk);
-            inbox.consume(Direction::Ingress, len);
+            inbox.consume(MessageDirection::Ingress, len);
         }
         len > 0
     }
 
     /// Takes nothing more that others redirect to this connection.
-    pub(super) fn close_inbox(&mut self, direction: Direction) {
+    pub(super) fn close_inbox(&mut self, direction: MessageDirection) {
         if let Some(inbox) = self.programs.inbox() {
             inbox.close(direction);
         }
@@ -248,9 +253,9 @@ fn send_inbox(
     let mut gone = 0;
     loop {
         if tx.is_closed() {
-            inbox.close(Direction::Egress);
+            inbox.close(MessageDirection::Egress);
         }
-        let chunk = inbox.chunk(Direction::Egress);
+        let chunk = inbox.chunk(MessageDirection::Egress);
         let n = match chunk.len() {
             0 => return Ok(gone),
             len if tx.is_closed() => len,
@@ -262,7 +267,7 @@ fn send_inbox(
                 sent
             }
         };
-        inbox.consume(Direction::Egress, n);
+        inbox.consume(MessageDirection::Egress, n);
         gone += n;
     }
 }
@@ -291,7 +296,7 @@ fn redirect(
     waiting: &Arc<Waiting>,
     waiter: Direction,
     to: &Peer,
-    direction: Direction,
+    direction: MessageDirection,
     chunk: Chunk<'_>,
 ) -> Redirected {
     let sender: Arc<dyn Notify> = Arc::clone(waiting) as _;

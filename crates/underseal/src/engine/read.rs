@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use underseal_message::Direction;
+use underseal_message::MessageDirection;
 use underseal_record::ContentType;
 
 #[cfg(feature = "tokio")]
@@ -296,7 +296,7 @@ impl Connection {
             Filled::Failed(error) => Err(self.fail(transport, error)),
             Filled::Eof => {
                 self.end = Some(Box::new(End::Failed(Error::Truncated)));
-                self.close_inbox(Direction::Ingress);
+                self.close_inbox(MessageDirection::Ingress);
                 Err(Error::Truncated)
             }
         };
@@ -400,7 +400,7 @@ impl Connection {
             }
             Action::CloseNotify => {
                 self.end = Some(Box::new(End::CloseNotify));
-                self.close_inbox(Direction::Ingress);
+                self.close_inbox(MessageDirection::Ingress);
             }
         }
         self.answer(transport);

@@ -12,8 +12,8 @@ use std::task::Waker;
 
 use rustix::event::PollFlags;
 use rustix::net::sockopt::Timeout;
-use underseal_message::Direction;
 use underseal_sys::Errno;
+use underseal_sys::tls::Direction;
 
 use super::{Connection, Receive, Transmit, Waiting, kernel};
 use crate::backoff::Backoff;

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use underseal_message::Direction;
+use underseal_sys::tls::Direction;
 
 use super::Stream;
 use crate::engine::Connection;
@@ -120,7 +120,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
                         cx,
                         // Who reads waits for who writes.
                         wakers: &mut Wakers::default(),
-                        direction: Direction::Egress,
+                        direction: Direction::Tx,
                     };
                     let driven = ready!(into_poll(handshake.drive(&mut transport)));
                     self.establish(driven)?;
@@ -156,7 +156,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
             io: &mut self.io,
             cx,
             wakers: &mut self.way.wakers,
-            direction: Direction::Egress,
+            direction: Direction::Tx,
         };
         let slices = [IoSlice::new(&data[*written..])];
         let connection = &mut self.connection;

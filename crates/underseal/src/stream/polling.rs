@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-use underseal_message::Direction;
+use underseal_sys::tls::Direction;
 
 use super::Stream;
 
@@ -83,7 +83,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> AsyncWrite for Stream<I
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.writing(cx, |connection, transport| connection.close(transport)))?;
-        let (_, mut transport) = this.polled(cx, Direction::Egress);
+        let (_, mut transport) = this.polled(cx, Direction::Tx);
         match ready!(transport.poll_writable(|io, cx| io.poll_shutdown(cx))) {
             // The peer has reset the connection meanwhile: nothing is left to shut down.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),

@@ -8,7 +8,7 @@ use std::thread;
 
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use underseal::message::{
-    Direction as Flow, Filter, Message, Notify, Peer as Target, RedirectError, Verdict,
+    Filter, Message, MessageDirection, Notify, Peer as Target, RedirectError, Verdict,
 };
 use underseal::{Direction, Error, KeyUpdateRequest};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
@@ -97,7 +97,7 @@ impl Writer {
         let bytes = pattern(1, self.taken[1], len.min(SMALL));
         let to = self.stream.redirect_peer(2 * SMALL);
         let notify: Arc<dyn Notify> = Arc::new(Nobody);
-        match to.send(Flow::Egress, bytes.as_slice().into(), &notify) {
+        match to.send(MessageDirection::Egress, bytes.as_slice().into(), &notify) {
             Ok(n) => self.taken[1] += n,
             Err(error) => assert_eq!(error, RedirectError::Full),
         }
@@ -110,7 +110,7 @@ impl Writer {
             self.has_program = true;
             return;
         }
-        match self.stream.detach(Flow::Egress) {
+        match self.stream.detach(MessageDirection::Egress) {
             Ok(()) => self.has_program = false,
             Err(error) => assert!(matches!(error, Error::ProgramHoldsData(_)), "{error}"),
         }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::thread;
 
-use underseal::message::{Direction, Filter, Message, Peer, Verdict};
+use underseal::message::{Filter, Message, MessageDirection, Peer, Verdict};
 use underseal::record::{AlertDescription, ContentType};
 use underseal::{Engine, Error, KeyUpdateRequest, Parts, Refusal, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
@@ -227,7 +227,7 @@ pub(crate) fn who_redirects_to_a_stream_that_moved_finds_it_closed(case: Case) {
     let target = to.redirect_peer(100);
     let all = move |_: &mut Message<'_>| Verdict::Redirect {
         to: target.clone(),
-        direction: Direction::Egress,
+        direction: MessageDirection::Egress,
     };
     from.attach(Filter::egress(all)).unwrap();
     let mut to = again(to);
@@ -237,13 +237,13 @@ pub(crate) fn who_redirects_to_a_stream_that_moved_finds_it_closed(case: Case) {
 }
 
 pub(crate) fn a_stream_with_a_program_is_not_taken_apart(case: Case) {
-    for direction in [Direction::Egress, Direction::Ingress] {
+    for direction in [MessageDirection::Egress, MessageDirection::Ingress] {
         let attached = || {
             let (mut stream, peer) = case.server();
             let passes = |_: &mut Message<'_>| Verdict::<Peer>::Pass;
             match direction {
-                Direction::Egress => stream.attach(Filter::egress(passes)).unwrap(),
-                Direction::Ingress => stream.attach(Filter::ingress(passes)).unwrap(),
+                MessageDirection::Egress => stream.attach(Filter::egress(passes)).unwrap(),
+                MessageDirection::Ingress => stream.attach(Filter::ingress(passes)).unwrap(),
             }
             (stream, peer)
         };

@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use underseal::Error;
-use underseal::message::{Denied, Direction, Filter, Message, Peer as Target, Program, Verdict};
+use underseal::message::{
+    Denied, Filter, Message, MessageDirection, Peer as Target, Program, Verdict,
+};
 use underseal_testkit::PATIENCE;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
 
@@ -24,7 +26,7 @@ const LIMIT: usize = 10_000;
 const LEN: usize = 400_000;
 
 /// A program that redirects everything.
-fn redirect(to: &Target, direction: Direction) -> impl Program<Target> + Send + 'static {
+fn redirect(to: &Target, direction: MessageDirection) -> impl Program<Target> + Send + 'static {
     let to = to.clone();
     move |_: &mut Message<'_>| Verdict::Redirect {
         to: to.clone(),
@@ -39,7 +41,7 @@ fn redirect_at_the_end(to: &Target) -> impl Program<Target> + Send + 'static {
         Ok(()) => Verdict::Pass,
         Err(_) => Verdict::Redirect {
             to: to.clone(),
-            direction: Direction::Egress,
+            direction: MessageDirection::Egress,
         },
     }
 }
@@ -65,7 +67,7 @@ fn receive(peer: &mut Peer, len: usize) -> Vec<u8> {
 pub(crate) fn a_writer_sends_what_it_redirects_to_itself(case: Case) {
     let (mut stream, mut peer) = case.server();
     let to = stream.redirect_peer(LIMIT);
-    let program = redirect(&to, Direction::Egress);
+    let program = redirect(&to, MessageDirection::Egress);
     stream.attach(Filter::egress(program)).unwrap();
     let data = pattern(LEN);
     let peer = thread::spawn(move || (receive(&mut peer, LEN), peer));
@@ -80,7 +82,7 @@ pub(crate) fn a_task_sends_what_it_redirects_to_itself(case: Case) {
     on_tokio(async {
         let (mut stream, mut peer) = case.tokio_server().await;
         let to = stream.redirect_peer(LIMIT);
-        let program = redirect(&to, Direction::Egress);
+        let program = redirect(&to, MessageDirection::Egress);
         stream.attach(Filter::egress(program)).unwrap();
         let data = pattern(LEN);
         let reading = spawn_blocking(move || (receive(&mut peer, LEN), peer));
@@ -110,7 +112,7 @@ fn echo(peer: &mut Peer) {
 pub(crate) fn a_reader_sends_what_it_redirects_to_its_own_peer(case: Case) {
     let (mut stream, mut peer) = case.server();
     let to = stream.redirect_peer(LIMIT);
-    let program = redirect(&to, Direction::Egress);
+    let program = redirect(&to, MessageDirection::Egress);
     stream.attach(Filter::ingress(program)).unwrap();
     let peer = thread::spawn(move || {
         echo(&mut peer);
@@ -122,7 +124,7 @@ pub(crate) fn a_reader_sends_what_it_redirects_to_its_own_peer(case: Case) {
     on_tokio(async {
         let (mut stream, mut peer) = case.tokio_server().await;
         let to = stream.redirect_peer(LIMIT);
-        let program = redirect(&to, Direction::Egress);
+        let program = redirect(&to, MessageDirection::Egress);
         stream.attach(Filter::ingress(program)).unwrap();
         let peer = spawn_blocking(move || {
             echo(&mut peer);
@@ -168,9 +170,9 @@ pub(crate) fn streams_that_redirect_to_each_other_wait_for_nobody(case: Case) {
     let (mut one, one_peer) = case.server();
     let (mut other, other_peer) = case.server();
     let (to_one, to_other) = (one.redirect_peer(LIMIT), other.redirect_peer(LIMIT));
-    let program = redirect(&to_other, Direction::Egress);
+    let program = redirect(&to_other, MessageDirection::Egress);
     one.attach(Filter::ingress(program)).unwrap();
-    let program = redirect(&to_one, Direction::Egress);
+    let program = redirect(&to_one, MessageDirection::Egress);
     other.attach(Filter::ingress(program)).unwrap();
     let peers = [one_peer, other_peer].map(|mut peer| {
         thread::spawn(move || {
@@ -206,7 +208,7 @@ pub(crate) fn streams_that_redirect_to_each_other_wait_for_nobody(case: Case) {
 pub(crate) fn a_thread_does_not_wait_for_itself_to_read(case: Case) {
     let (mut stream, _peer) = case.server();
     let to = stream.redirect_peer(LIMIT);
-    let program = redirect(&to, Direction::Ingress);
+    let program = redirect(&to, MessageDirection::Ingress);
     stream.attach(Filter::egress(program)).unwrap();
     let data = pattern(LEN);
     let (mut taken, mut read) = (0, Vec::new());
@@ -219,7 +221,7 @@ pub(crate) fn a_thread_does_not_wait_for_itself_to_read(case: Case) {
                 was_full += 1;
             }
         }
-        while to.waiting(Direction::Ingress) > 0 {
+        while to.waiting(MessageDirection::Ingress) > 0 {
             let mut piece = [0; LIMIT];
             let n = stream.read(&mut piece).unwrap();
             read.extend_from_slice(&piece[..n]);
@@ -237,7 +239,7 @@ pub(crate) fn a_stream_that_lost_its_peer_is_redirected_nothing(case: Case) {
     let (mut from, _from_peer) = case.server();
     let (mut to, to_peer) = case.server();
     let target = to.redirect_peer(LIMIT);
-    let program = redirect(&target, Direction::Egress);
+    let program = redirect(&target, MessageDirection::Egress);
     from.attach(Filter::egress(program)).unwrap();
     drop(to_peer);
     // The first may go into the socket yet.
@@ -262,7 +264,7 @@ pub(crate) fn a_program_that_panicked_cannot_be_taken_away(case: Case) {
     stream.write_all(b"sent").unwrap();
     stream.write(b"!").unwrap_err();
     for _ in 0..2 {
-        let refused = stream.detach(Direction::Egress).unwrap_err();
+        let refused = stream.detach(MessageDirection::Egress).unwrap_err();
         assert!(matches!(refused, Error::Denied(Denied::Panicked)));
         let error = stream.write(b"unjudged").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);

@@ -4,7 +4,7 @@ use std::io::{BufRead, ErrorKind, Read, Write};
 use std::thread;
 
 use underseal::Error;
-use underseal::message::{ByMessage, Denied, Direction, Filter, LengthPrefixed, Message};
+use underseal::message::{ByMessage, Denied, Filter, LengthPrefixed, Message, MessageDirection};
 use underseal::message::{ParseError, Peer, Program, StreamParser, Verdict, Width};
 use underseal::record::ContentType;
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA};
@@ -172,5 +172,5 @@ pub(crate) fn dns_messages_of_any_length_pass(case: Case) {
     }
     stream.shutdown().unwrap();
     assert!(peer.join().unwrap() == (queries, true));
-    stream.detach(Direction::Ingress).unwrap();
+    stream.detach(MessageDirection::Ingress).unwrap();
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use underseal::Error;
-use underseal::message::{ByMessage, Denied, Direction, Filter, LengthPrefixed, Message, Peer};
+use underseal::message::{
+    ByMessage, Denied, Filter, LengthPrefixed, Message, MessageDirection, Peer,
+};
 use underseal::message::{Program, StreamParser, Verdict, Width};
 use underseal::record::ContentType;
 use underseal_testkit::pipe;
@@ -146,8 +148,11 @@ pub(crate) fn corked_bytes_are_joined(case: Case) {
         assert_eq!(stream.write(write).unwrap(), write.len());
     }
     stream.flush().unwrap();
-    let error = stream.detach(Direction::Egress).unwrap_err();
-    assert!(matches!(error, Error::ProgramHoldsData(Direction::Egress)));
+    let error = stream.detach(MessageDirection::Egress).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::ProgramHoldsData(MessageDirection::Egress)
+    ));
     stream.shutdown().unwrap();
     let expected = [&b"one two three four five "[..], b"six"];
     assert_eq!(receive_records(&mut peer), expected);
@@ -341,9 +346,9 @@ pub(crate) fn data_from_before_the_program_is_judged(case: Case) {
     let again = stream.attach(Filter::ingress(|_: &mut Message<'_>| Verdict::<Peer>::Pass));
     assert!(matches!(
         again,
-        Err(Error::ProgramAttached(Direction::Ingress))
+        Err(Error::ProgramAttached(MessageDirection::Ingress))
     ));
-    stream.detach(Direction::Ingress).unwrap();
+    stream.detach(MessageDirection::Ingress).unwrap();
     peer.send(APPLICATION_DATA, b"X");
     assert_eq!(stream.read(&mut got).unwrap(), 1);
 }
@@ -405,13 +410,13 @@ pub(crate) fn data_is_redirected_to_another_streams_peer(case: Case) {
     let mut redirect = Some(target.clone());
     let all = move |_: &mut Message<'_>| Verdict::Redirect {
         to: target.clone(),
-        direction: Direction::Egress,
+        direction: MessageDirection::Egress,
     };
     from.attach(Filter::ingress(all)).unwrap();
     let first_word = move |message: &mut Message<'_>| match redirect.take() {
         Some(to) => {
             message.apply_bytes(4);
-            let direction = Direction::Egress;
+            let direction = MessageDirection::Egress;
             Verdict::Redirect { to, direction }
         }
         None => Verdict::Pass,
@@ -436,7 +441,7 @@ pub(crate) fn data_is_redirected_to_another_streams_reader(case: Case) {
     let target = to.redirect_peer(1 << 16);
     let all = move |_: &mut Message<'_>| Verdict::Redirect {
         to: target.clone(),
-        direction: Direction::Ingress,
+        direction: MessageDirection::Ingress,
     };
     from.attach(Filter::egress(all)).unwrap();
     from.write_all(b"redirected ").unwrap();
@@ -458,12 +463,12 @@ pub(crate) fn a_stream_with_redirected_data_is_not_taken_apart(case: Case) {
     let target = to.redirect_peer(100);
     let all = move |_: &mut Message<'_>| Verdict::Redirect {
         to: target.clone(),
-        direction: Direction::Ingress,
+        direction: MessageDirection::Ingress,
     };
     from.attach(Filter::egress(all)).unwrap();
     from.write_all(b"redirected").unwrap();
     let refused = to.into_parts().map(drop).unwrap_err();
     assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
-    from.detach(Direction::Egress).unwrap();
+    from.detach(MessageDirection::Egress).unwrap();
     from.into_parts().map(drop).unwrap();
 }

@@ -12,7 +12,7 @@ use tokio::io::{ReadBuf, ReadHalf, WriteHalf, split};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
-use underseal::message::{Direction as Side, Filter, Message, Peer as Target, Verdict};
+use underseal::message::{Filter, Message, MessageDirection, Peer as Target, Verdict};
 use underseal::record::AlertDescription;
 use underseal::{Direction, Engine};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
@@ -269,7 +269,7 @@ pub(crate) fn a_redirect_leaves_a_writer_its_wake_up(case: Case) {
         let to: Target = stream.redirect_peer(10_000);
         let program = move |_: &mut Message<'_>| Verdict::Redirect {
             to: to.clone(),
-            direction: Side::Egress,
+            direction: MessageDirection::Egress,
         };
         other.attach(Filter::egress(program)).unwrap();
         let Waiting {
@@ -333,13 +333,13 @@ pub(crate) fn a_waiting_reader_is_woken_for_the_first_redirect(case: Case) {
             pending.notified().await;
             let to = stream.lock().unwrap().redirect_peer(100);
             let nobody: Arc<dyn underseal::message::Notify> = Arc::new(|| {});
-            to.send(Side::Egress, (&b"sent"[..]).into(), &nobody)
+            to.send(MessageDirection::Egress, (&b"sent"[..]).into(), &nobody)
                 .unwrap();
             let sent = spawn_blocking(move || (receive_data_record(&mut peer), peer));
             // The peer does not wait for ever.
             let (sent, peer) = sent.await.unwrap();
             assert_eq!(sent, b"sent");
-            to.send(Side::Ingress, (&b"read"[..]).into(), &nobody)
+            to.send(MessageDirection::Ingress, (&b"read"[..]).into(), &nobody)
                 .unwrap();
             let read = timeout(PATIENCE, reading).await.unwrap().unwrap();
             assert_eq!(read.unwrap(), b"read");

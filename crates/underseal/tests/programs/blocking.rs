@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use underseal::blocking::{TlsAcceptor, TlsConnector, TlsStream};
-use underseal::message::{Direction, Filter, Message, Verdict};
+use underseal::message::{Filter, Message, MessageDirection, Verdict};
 use underseal::{ClientConnection, ServerConnection};
 
 use crate::pairs::{CONFIGS, name, pattern};
@@ -72,7 +72,7 @@ fn a_thread_blocks_until_the_target_has_room() {
         let target = target.clone();
         move |_: &mut Message<'_>| Verdict::Redirect {
             to: target.clone(),
-            direction: Direction::Ingress,
+            direction: MessageDirection::Ingress,
         }
     };
     from.attach(Filter::egress(program)).unwrap();
@@ -84,7 +84,7 @@ fn a_thread_blocks_until_the_target_has_room() {
     let mut buffer = vec![0; 10_000];
     while got.len() < data.len() {
         // A thread that waits for its own peer is not woken for what is redirected.
-        while target.waiting(Direction::Ingress) == 0 {
+        while target.waiting(MessageDirection::Ingress) == 0 {
             thread::yield_now();
         }
         let n = to.read(&mut buffer).unwrap();
@@ -103,7 +103,7 @@ fn a_thread_that_reads_blocks_until_the_target_has_room() {
         let target = target.clone();
         move |_: &mut Message<'_>| Verdict::Redirect {
             to: target.clone(),
-            direction: Direction::Egress,
+            direction: MessageDirection::Egress,
         }
     };
     from.attach(Filter::ingress(program)).unwrap();

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underseal::Error;
-use underseal::message::{ByMessage, Denied, Direction, Filter, LengthPrefixed, Message};
+use underseal::message::{ByMessage, Denied, Filter, LengthPrefixed, Message, MessageDirection};
 use underseal::message::{ParseError, Peer, Program, StreamParser, Verdict};
 
 use crate::pairs::{pair, pattern, soon};
@@ -79,6 +79,6 @@ async fn nothing_is_redirected_to_a_reader_whose_program_ended_the_stream() {
     server.attach(Filter::ingress(queries_only(10))).unwrap();
     client.write_all(&query(99)).await.unwrap();
     soon(server.read_u8()).await.unwrap_err();
-    assert!(redirects.is_closed(Direction::Ingress));
-    assert!(!redirects.is_closed(Direction::Egress));
+    assert!(redirects.is_closed(MessageDirection::Ingress));
+    assert!(!redirects.is_closed(MessageDirection::Egress));
 }

@@ -2,7 +2,7 @@
 //! the place for the next is kept, and of those that are gone with their stream nothing.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use underseal::message::{Direction, Filter, Message, Peer, Verdict};
+use underseal::message::{Filter, Message, MessageDirection, Peer, Verdict};
 use underseal_testkit::{GivenUp, give_up};
 
 use crate::pairs::{pair, soon};
@@ -14,7 +14,7 @@ fn to(peer: &Peer) -> impl FnMut(&mut Message<'_>) -> Verdict<Peer> + Send + 'st
     let peer = peer.clone();
     move |_| Verdict::Redirect {
         to: peer.clone(),
-        direction: Direction::Ingress,
+        direction: MessageDirection::Ingress,
     }
 }
 
@@ -46,7 +46,7 @@ async fn of_reads_that_were_given_up_the_last_is_kept_until_there_is_room() {
     }
     let mut byte = [0];
     let tasks: Vec<_> = (0..1000).map(|_| give_up(from.read(&mut byte))).collect();
-    assert_eq!(peer.waiting(Direction::Ingress), ROOM, "it is full");
+    assert_eq!(peer.waiting(MessageDirection::Ingress), ROOM, "it is full");
     assert!(kept(&tasks) <= 2, "{}", kept(&tasks));
     soon(target.read_exact(&mut [0; ROOM])).await.unwrap();
     drop(from);

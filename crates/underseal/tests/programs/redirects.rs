@@ -3,13 +3,13 @@
 use std::sync::{Arc, RwLock};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
-use underseal::message::{Direction, Filter, Message, Peer, SockHash, Update, Verdict};
+use underseal::message::{Filter, Message, MessageDirection, Peer, SockHash, Update, Verdict};
 
 use crate::pairs::{Server, pair, pattern, soon};
 
 fn redirect(
     to: Peer,
-    direction: Direction,
+    direction: MessageDirection,
 ) -> impl FnMut(&mut Message<'_>) -> Verdict<Peer> + Send + 'static {
     move |_| Verdict::Redirect {
         to: to.clone(),
@@ -24,8 +24,8 @@ async fn two_streams_that_redirect_to_each_other_are_a_proxy() {
     const LIMIT: usize = 64 * 1024;
     let (mut left, mut client) = pair(10_000).await;
     let (mut right, mut backend) = pair(10_000).await;
-    let to_left = redirect(left.redirect_peer(LIMIT), Direction::Egress);
-    let to_right = redirect(right.redirect_peer(LIMIT), Direction::Egress);
+    let to_left = redirect(left.redirect_peer(LIMIT), MessageDirection::Egress);
+    let to_right = redirect(right.redirect_peer(LIMIT), MessageDirection::Egress);
     left.attach(Filter::ingress(to_right)).unwrap();
     right.attach(Filter::ingress(to_left)).unwrap();
     let relay = |mut stream: Server| async move {
@@ -74,7 +74,7 @@ async fn a_writer_waits_for_a_reader_that_does_not_read() {
     let (mut from, _from_peer) = pair(10_000).await;
     let (mut to, _to_peer) = pair(10_000).await;
     let peer = to.redirect_peer(LIMIT);
-    let program = redirect(peer.clone(), Direction::Ingress);
+    let program = redirect(peer.clone(), MessageDirection::Ingress);
     from.attach(Filter::egress(program)).unwrap();
     let data = pattern(1_000_000);
     let own = data.clone();
@@ -84,7 +84,7 @@ async fn a_writer_waits_for_a_reader_that_does_not_read() {
     });
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert!(!writer.is_finished());
-    let waiting = peer.waiting(Direction::Ingress);
+    let waiting = peer.waiting(MessageDirection::Ingress);
     assert!((1..=LIMIT).contains(&waiting), "{waiting}");
 
     let mut got = vec![0; data.len()];
@@ -99,7 +99,7 @@ async fn a_reader_waits_for_a_target_that_has_no_room() {
     let (mut from, mut from_peer) = pair(10_000).await;
     let (mut to, mut to_peer) = pair(10_000).await;
     let peer = to.redirect_peer(20_000);
-    from.attach(Filter::ingress(redirect(peer, Direction::Egress)))
+    from.attach(Filter::ingress(redirect(peer, MessageDirection::Egress)))
         .unwrap();
     let data = pattern(300_000);
     let own = data.clone();
@@ -143,7 +143,7 @@ async fn a_redirect_to_a_closed_stream_is_refused() {
     let program = move |message: &mut Message<'_>| match message.pull(0..1) {
         Ok(b">") => Verdict::Redirect {
             to: peer.clone(),
-            direction: Direction::Egress,
+            direction: MessageDirection::Egress,
         },
         _ => Verdict::Pass,
     };
@@ -162,12 +162,12 @@ async fn a_redirect_to_a_closed_stream_is_refused() {
 /// As if the target had said so before it ended: what is accepted must be able to arrive.
 #[tokio::test(start_paused = true)]
 async fn a_redirect_to_a_direction_that_had_ended_is_refused() {
-    for direction in [Direction::Egress, Direction::Ingress] {
+    for direction in [MessageDirection::Egress, MessageDirection::Ingress] {
         let (mut from, _from_peer) = pair(10_000).await;
         let (mut to, mut to_peer) = pair(10_000).await;
         match direction {
-            Direction::Egress => to.shutdown().await.unwrap(),
-            Direction::Ingress => {
+            MessageDirection::Egress => to.shutdown().await.unwrap(),
+            MessageDirection::Ingress => {
                 to_peer.shutdown().await.unwrap();
                 assert_eq!(soon(to.read(&mut [0; 1])).await.unwrap(), 0);
             }
@@ -190,7 +190,7 @@ async fn programs_find_streams_in_a_map() {
         match own.read().unwrap().get(&name) {
             Some(to) => Verdict::Redirect {
                 to: Peer::clone(to),
-                direction: Direction::Ingress,
+                direction: MessageDirection::Ingress,
             },
             None => Verdict::Drop,
         }

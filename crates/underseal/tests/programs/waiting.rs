@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use underseal::message::{Direction, Filter, Message, Notify, Peer, Verdict};
+use underseal::message::{Filter, Message, MessageDirection, Notify, Peer, Verdict};
 use underseal::record::ContentType;
 
 use crate::pairs::{pair, pattern, soon};
@@ -20,8 +20,8 @@ async fn a_sleeping_reader_tends_to_what_is_redirected() {
     let program = move |message: &mut Message<'_>| Verdict::Redirect {
         to: peer.clone(),
         direction: match message.pull(0..1) {
-            Ok(b">") => Direction::Egress,
-            _ => Direction::Ingress,
+            Ok(b">") => MessageDirection::Egress,
+            _ => MessageDirection::Ingress,
         },
     };
     from.attach(Filter::egress(program)).unwrap();
@@ -47,7 +47,7 @@ async fn a_reader_sends_what_a_write_left_of_a_redirect() {
     let nobody: Arc<dyn Notify> = Arc::new(|| {});
     let data = pattern(3000);
     let peer = to.redirect_peer(data.len());
-    let sent = peer.send(Direction::Egress, (&data[..]).into(), &nobody);
+    let sent = peer.send(MessageDirection::Egress, (&data[..]).into(), &nobody);
     assert_eq!(sent, Ok(data.len()));
     assert_eq!(to.write(b"own").await.unwrap(), 3);
     assert!(to.pending_bytes() > 1000);

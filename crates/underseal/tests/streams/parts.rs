@@ -7,7 +7,7 @@ use std::thread;
 use proptest::prelude::*;
 use rustls::HandshakeKind;
 use rustls::client::Resumption;
-use underseal::message::{Direction, Filter, Message, Peer, Verdict};
+use underseal::message::{Filter, Message, MessageDirection, Peer, Verdict};
 use underseal::record::{ApiMisuse, Limits, Padding};
 use underseal::{ClientConnection, Error, KeyUpdateRequest, Parts, ServerConnection, blocking};
 use underseal_testkit::record_peer::{ALERT, APPLICATION_DATA, HANDSHAKE, key_update};
@@ -301,12 +301,12 @@ fn a_program_keeps_a_stream_together_until_it_is_detached() {
     type Judge = fn(&mut Message<'_>) -> Verdict<Peer>;
     let programs: [(&str, Judge); 3] = [("passes", passes), ("panics", panics), ("drops", drops)];
     for (name, program) in programs {
-        for direction in [Direction::Egress, Direction::Ingress] {
+        for direction in [MessageDirection::Egress, MessageDirection::Ingress] {
             let attached = || {
                 let (mut stream, mut peer) = with_record_peer(Suite::Tls13Aes128, 1 << 16);
                 match direction {
-                    Direction::Egress => stream.attach(Filter::egress(program)).unwrap(),
-                    Direction::Ingress => stream.attach(Filter::ingress(program)).unwrap(),
+                    MessageDirection::Egress => stream.attach(Filter::egress(program)).unwrap(),
+                    MessageDirection::Ingress => stream.attach(Filter::ingress(program)).unwrap(),
                 }
                 let _ = stream.write(b"judged");
                 peer.send(APPLICATION_DATA, b"judged");
@@ -320,7 +320,7 @@ fn a_program_keeps_a_stream_together_until_it_is_detached() {
             let is_dead = name == "panics";
             let (mut stream, _peer) = attached();
             let detached = stream.detach(direction);
-            let stays = is_dead && direction == Direction::Egress;
+            let stays = is_dead && direction == MessageDirection::Egress;
             assert_eq!(detached.is_err(), stays, "{name} {direction:?}");
             assert_eq!(
                 stream.into_parts().is_err(),

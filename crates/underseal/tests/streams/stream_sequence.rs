@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use underseal::KeyUpdateRequest;
-use underseal::message::Direction;
+use underseal::message::MessageDirection;
 use underseal_testkit::Faults;
 
 use crate::stream_ends::pair;
@@ -77,8 +77,8 @@ impl Sequence<'_> {
             4 | 5 => side.reader.start(Call::Read(len)),
             6 => side.reader.start(Call::FillBuf(len)),
             7 => self.update_key(at, number.is_multiple_of(2)),
-            8 => self.redirect(at, Direction::Egress, len),
-            9 => self.redirect(at, Direction::Ingress, len),
+            8 => self.redirect(at, MessageDirection::Egress, len),
+            9 => self.redirect(at, MessageDirection::Ingress, len),
             10 => side.set_faults(Some(faults(number)), None),
             11 => side.set_faults(None, Some(faults(number))),
             12 => side.reader.call = None,
@@ -106,15 +106,15 @@ impl Sequence<'_> {
     }
 
     /// Others' bytes: to be sent by this end, or to be read here.
-    fn redirect(&mut self, at: usize, direction: Direction, len: usize) {
+    fn redirect(&mut self, at: usize, direction: MessageDirection, len: usize) {
         let (reader, origin) = match direction {
-            Direction::Egress => (1 - at, 0),
-            Direction::Ingress => (at, 1),
+            MessageDirection::Egress => (1 - at, 0),
+            MessageDirection::Ingress => (at, 1),
         };
         let from = self.sides[reader].incoming[origin].taken;
         let taken = self.sides[at].redirect(direction, &pattern(origin as u8, from, len));
         self.sides[reader].incoming[origin].taken += taken;
-        if taken > 0 && direction == Direction::Egress {
+        if taken > 0 && direction == MessageDirection::Egress {
             self.notes[at].redirected = from + taken;
         }
     }

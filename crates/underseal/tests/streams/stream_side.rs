@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-use underseal::message::{Direction, Notify, RedirectError};
+use underseal::message::{MessageDirection, Notify, RedirectError};
 use underseal::{KeyUpdateRequest, TlsStream};
 use underseal_testkit::Faults;
 
@@ -139,7 +139,7 @@ impl Side {
     }
 
     /// Others' bytes: to be sent by this end, or to be read here. Returns how many it takes.
-    pub(crate) fn redirect(&mut self, direction: Direction, bytes: &[u8]) -> usize {
+    pub(crate) fn redirect(&mut self, direction: MessageDirection, bytes: &[u8]) -> usize {
         let sender = &mut self.senders[direction as usize];
         let notify: Arc<dyn Notify> = Arc::clone(&sender.woken) as _;
         let target = self.stream.redirect_peer(INBOX);

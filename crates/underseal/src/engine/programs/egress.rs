@@ -3,7 +3,8 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use underseal_message::{Chunk, Decision, Denied, Direction, Inbox, Offer, Peer, Program};
+use underseal_message::{Chunk, Decision, Denied, Inbox, Offer, Peer, Program};
+use underseal_sys::tls::Direction;
 
 use super::{AnyFilter, Redirected, Waiting, redirect, send_data, send_inbox};
 use crate::Error;
@@ -267,7 +268,7 @@ impl<T: Transport> Out<'_, T> {
                     chunk,
                 } => (to, direction, chunk),
             };
-            let waiter = Direction::Egress;
+            let waiter = Direction::Tx;
             let is_own = self.inbox.as_ref().is_some_and(|inbox| inbox.is_of(to));
             match redirect(self.transport, self.waiting, waiter, to, direction, chunk) {
                 Redirected::Taken(n) => offer.taken(n),

@@ -3,7 +3,8 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use underseal_message::{Decision, Denied, Direction, Offer, Peer, Program};
+use underseal_message::{Decision, Denied, MessageDirection, Offer, Peer, Program};
+use underseal_sys::tls::Direction;
 
 use super::{AnyFilter, Redirected, Waiting, redirect};
 use crate::Error;
@@ -183,7 +184,7 @@ impl Connection {
     fn fail_reading(&mut self, denied: Denied) -> Error {
         let error = Error::from(denied);
         self.end = Some(Box::new(End::Failed(error.clone())));
-        self.close_inbox(Direction::Ingress);
+        self.close_inbox(MessageDirection::Ingress);
         error
     }
 }
@@ -218,7 +219,7 @@ fn carry_out<P: Program<Peer>>(
                 chunk,
             } => (to, direction, chunk),
         };
-        match redirect(transport, waiting, Direction::Ingress, to, direction, chunk) {
+        match redirect(transport, waiting, Direction::Rx, to, direction, chunk) {
             Redirected::Taken(n) => offer.taken(n),
             Redirected::Full => {
                 judged.is_blocked = true;

@@ -3,7 +3,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use underseal_message::{Direction, Notify};
+use underseal_message::Notify;
+use underseal_sys::tls::Direction;
 
 /// The tasks, or the thread, of a connection that wait until a target has room, or until something
 /// is redirected here.
@@ -30,8 +31,8 @@ impl Waiting {
     pub(crate) fn note_task(&self, direction: Direction, waker: &Waker) {
         let mut state = self.state();
         let slot = match direction {
-            Direction::Egress => &mut state.writer,
-            Direction::Ingress => &mut state.reader,
+            Direction::Tx => &mut state.writer,
+            Direction::Rx => &mut state.reader,
         };
         note(slot, waker);
     }

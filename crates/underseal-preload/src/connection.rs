@@ -12,10 +12,10 @@ use underseal_ulp::{CryptoInfo, Receive, Transmit, cipher, wire_version};
 use crate::listing::Place;
 use crate::{process, sys, table};
 
-mod direction;
+mod half;
 mod tcp;
 
-use direction::{Busy, Direction, Guard, Locked};
+use half::{Busy, Guard, Half, Locked};
 pub(crate) use tcp::{TcpSource, TcpWire};
 
 /// A number that the program does not know, closed on drop if it still is what it was.
@@ -104,9 +104,9 @@ struct Shared {
 
 /// The two directions of a TLS socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    Transmit,
-    Receive,
+pub(crate) enum Direction {
+    Tx,
+    Rx,
 }
 
 /// What is behind one number of the program's.
@@ -174,27 +174,27 @@ impl Socket {
     ///
     /// As the kernel: `EINVAL` for another version or cipher than the other direction has; otherwise as for
     /// the keys behind a KeyUpdate.
-    pub(crate) fn set_keys(&self, which: Which, keys: TrafficKeys) -> Result<(), Errno> {
+    pub(crate) fn set_keys(&self, direction: Direction, keys: TrafficKeys) -> Result<(), Errno> {
         // Not the other direction's lock: somebody may wait for the peer in it.
-        match which {
-            Which::Transmit => {
+        match direction {
+            Direction::Tx => {
                 let mut transmit = self.shared.transmit.lock()?;
-                if !matches!(*transmit, Direction::Plain) {
+                if !matches!(*transmit, Half::Plain) {
                     return transmit.change(|transmit| transmit.tls()?.replace_keys(keys));
                 }
                 self.check_suite(&keys)?;
                 let tls = Transmit::new(keys);
-                transmit.change(|transmit| *transmit = Direction::Tls(tls));
+                transmit.change(|transmit| *transmit = Half::Tls(tls));
                 self.shared.seals.store(true, Ordering::Release);
             }
-            Which::Receive => {
+            Direction::Rx => {
                 let mut receive = self.shared.receive.lock()?;
-                if !matches!(*receive, Direction::Plain) {
+                if !matches!(*receive, Half::Plain) {
                     return receive.change(|receive| receive.tls()?.replace_keys(keys));
                 }
                 self.check_suite(&keys)?;
                 let tls = self.first_receive(keys)?;
-                receive.change(|receive| *receive = Direction::Tls(tls));
+                receive.change(|receive| *receive = Half::Tls(tls));
                 self.shared.opens.store(true, Ordering::Release);
             }
         }
@@ -390,7 +390,7 @@ impl Socket {
         send: impl FnOnce(&mut Transmit, &mut TcpWire) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
         let mut transmit = self.shared.transmit.try_lock().map_err(|_| Errno::AGAIN)?;
-        if matches!(*transmit, Direction::Plain) {
+        if matches!(*transmit, Half::Plain) {
             return Ok(());
         }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;

@@ -12,7 +12,7 @@ use rustls::{
 };
 
 use crate::SERVER_NAME;
-use direction::Direction;
+use direction::DirectionalKeys;
 
 /// `alert` records.
 pub const ALERT: u8 = 21;
@@ -36,8 +36,8 @@ pub const fn key_update(request: u8) -> [u8; 5] {
 pub struct RecordPeer<S> {
     io: S,
     version: ProtocolVersion,
-    tx: Direction,
-    rx: Direction,
+    tx: DirectionalKeys,
+    rx: DirectionalKeys,
 }
 
 impl<S: Read + Write> RecordPeer<S> {
@@ -95,8 +95,8 @@ impl<S: Read + Write> RecordPeer<S> {
         Self {
             io,
             version,
-            tx: Direction::new(secrets.tx, tx),
-            rx: Direction::new(secrets.rx, rx),
+            tx: DirectionalKeys::new(secrets.tx, tx),
+            rx: DirectionalKeys::new(secrets.rx, rx),
         }
     }
 

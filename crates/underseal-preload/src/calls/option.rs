@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use underseal_ulp::{Receive, parse};
 
 use crate::call::{guarded, lend, on_socket, returned};
-use crate::connection::{Private, Socket, Which};
+use crate::connection::{Direction, Private, Socket};
 use crate::sys::{self, address, arg};
 use crate::table::{self, Entry, Known};
 use crate::{file, inert, linger, listing, memory, process, real};
@@ -77,10 +77,10 @@ unsafe extern "C-unwind" fn setsockopt(
 }
 
 /// The direction that an option is about; none where programs are to open records by themselves.
-fn direction(name: c_int) -> Option<Which> {
+fn direction(name: c_int) -> Option<Direction> {
     match name {
-        libc::TLS_TX => Some(Which::Transmit),
-        libc::TLS_RX if process::receives() => Some(Which::Receive),
+        libc::TLS_TX => Some(Direction::Tx),
+        libc::TLS_RX if process::receives() => Some(Direction::Rx),
         _ => None,
     }
 }
@@ -128,7 +128,7 @@ fn keys(value: *const c_void, len: socklen_t) -> Result<underseal_record::Traffi
 /// `TLS_TX` or `TLS_RX`, whichever is first: the TCP socket moves to a number that the program does not know, and
 /// the program's number gets the inert socket. Every refusal leaves all as it was.
 fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno> {
-    let which = direction(name).ok_or(Errno::NOPROTOOPT)?;
+    let direction = direction(name).ok_or(Errno::NOPROTOOPT)?;
     let keys = keys(value, len)?;
     process::claim()?;
     // Private numbers that were closed unseen may be given out again.
@@ -147,7 +147,7 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
     known.announce();
     let moment = table::moment();
     let socket = move_socket(fd, known.entry()).inspect_err(|_| known.renounce())?;
-    let set = socket.set_keys(which, keys);
+    let set = socket.set_keys(direction, keys);
     known.put(socket, moment);
     set.map(|()| 0)
 }
@@ -181,9 +181,9 @@ fn set_on_socket(
         (libc::SOL_TLS, _) if hints::is_one(name) => hints::set(socket, name, value, len),
         (libc::SOL_TLS, payload::MAX_PAYLOAD_LEN) => payload::set(socket, value, len),
         (libc::SOL_TLS, _) => {
-            let which = direction(name).ok_or(Errno::NOPROTOOPT)?;
-            socket.set_keys(which, keys(value, len)?)?;
-            if which == Which::Transmit {
+            let direction = direction(name).ok_or(Errno::NOPROTOOPT)?;
+            socket.set_keys(direction, keys(value, len)?)?;
+            if direction == Direction::Tx {
                 // The old keys have sealed what was open.
                 linger::see_to_rest(socket);
             }

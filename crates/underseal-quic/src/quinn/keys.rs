@@ -19,12 +19,12 @@ const SAMPLE_LEN: usize = 16;
 const MAX_NUMBER_LEN: usize = 4;
 
 /// One direction of a connection: what the keys of its packets are made from.
-pub(super) struct Direction {
+pub(super) struct DirectionalSecret {
     secret: TrafficSecret,
     header: Arc<HeaderKey>,
 }
 
-impl Direction {
+impl DirectionalSecret {
     pub(super) fn new(secret: TrafficSecret) -> Self {
         let header = header_key(VERSION, &secret, Backend::preferred(secret.algorithm()));
         let header = Arc::new(header);
@@ -50,7 +50,7 @@ impl Direction {
 }
 
 /// The keys of both directions.
-pub(super) fn keys(directions: &KeyPair<Direction>) -> Keys {
+pub(super) fn keys(directions: &KeyPair<DirectionalSecret>) -> Keys {
     Keys {
         header: KeyPair {
             local: directions.local.header(),
@@ -61,7 +61,9 @@ pub(super) fn keys(directions: &KeyPair<Direction>) -> Keys {
 }
 
 /// Those of the payloads alone.
-pub(super) fn packets(directions: &KeyPair<Direction>) -> KeyPair<Box<dyn crypto::PacketKey>> {
+pub(super) fn packets(
+    directions: &KeyPair<DirectionalSecret>,
+) -> KeyPair<Box<dyn crypto::PacketKey>> {
     KeyPair {
         local: directions.local.packet(),
         remote: directions.remote.packet(),
@@ -83,8 +85,8 @@ pub(super) fn initial(destination: &ConnectionId, side: Side) -> Keys {
     let (client, server) = (secrets.client, secrets.server);
     keys(&of_side(
         side,
-        Direction::new(client),
-        Direction::new(server),
+        DirectionalSecret::new(client),
+        DirectionalSecret::new(server),
     ))
 }
 

@@ -13,14 +13,14 @@ use rustls::quic::{Connection, KeyChange};
 use underseal_record::quic::{Version, retry_tag};
 use underseal_record::{TAG_LEN, TrafficSecret};
 
-use super::keys::{self, Direction};
+use super::keys::{self, DirectionalSecret};
 use super::secrets::{Pair, Secret, Secrets};
 
 pub(super) struct Session {
     connection: Connection,
     secrets: Secrets,
     /// Of 1-RTT packets, once there are keys for them.
-    application: Option<KeyPair<Direction>>,
+    application: Option<KeyPair<DirectionalSecret>>,
     has_handshake_data: bool,
 }
 
@@ -53,13 +53,13 @@ impl Session {
         }
     }
 
-    fn direction(&self, secret: Option<&Secret>) -> Option<Direction> {
+    fn direction(&self, secret: Option<&Secret>) -> Option<DirectionalSecret> {
         let suite = self.connection.negotiated_cipher_suite()?.suite();
         let secret = TrafficSecret::new(crate::suite::algorithm(suite)?, secret?);
-        Some(Direction::new(secret.ok()?))
+        Some(DirectionalSecret::new(secret.ok()?))
     }
 
-    fn directions(&self, secrets: &Pair) -> KeyPair<Direction> {
+    fn directions(&self, secrets: &Pair) -> KeyPair<DirectionalSecret> {
         let [client, server] = [&secrets.client, &secrets.server].map(|secret| {
             let direction = self.direction(secret.as_ref());
             direction.expect(LOGGED)

@@ -7,7 +7,7 @@ use underseal_record::{
     ProtocolVersion, Sealer, SeqNo, TrafficKeys,
 };
 
-use crate::direction::{Direction, Way, Write};
+use crate::direction::{DirectionalKeys, Way, Write};
 
 const DATA: ContentType = ContentType::APPLICATION_DATA;
 
@@ -42,7 +42,7 @@ fn refuses(
 }
 
 fn each_sealer() -> impl Iterator<Item = Sealer> {
-    Direction::all()
+    DirectionalKeys::all()
         .flat_map(|direction| Backend::ALL.map(|backend| direction.clone().at(7).sealer(backend)))
 }
 
@@ -97,7 +97,7 @@ fn seal_in_place_takes_one_record_only() {
 
 #[test]
 fn anything_but_one_record_is_misuse_and_harmless() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         for backend in Backend::ALL {
             let record = Way::Flat
                 .seal(&mut direction.sealer(backend), &Write::data(b"one record"))

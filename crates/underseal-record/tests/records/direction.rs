@@ -13,7 +13,7 @@ pub(crate) const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::Tls12, Proto
 
 /// Keys that can be made into any number of sealers and openers, which product code cannot do.
 #[derive(Clone, Debug)]
-pub(crate) struct Direction {
+pub(crate) struct DirectionalKeys {
     pub(crate) version: ProtocolVersion,
     pub(crate) algorithm: Algorithm,
     pub(crate) key: [u8; 32],
@@ -21,7 +21,7 @@ pub(crate) struct Direction {
     pub(crate) seq: u64,
 }
 
-impl Direction {
+impl DirectionalKeys {
     /// Fixed keys, for tests that look at one rule.
     pub(crate) fn of(version: ProtocolVersion, algorithm: Algorithm) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Direction {
 }
 
 /// Any keys, at a sequence number that leaves room for some thousand records.
-pub(crate) fn any_direction() -> impl Strategy<Value = Direction> {
+pub(crate) fn any_direction() -> impl Strategy<Value = DirectionalKeys> {
     let version = prop::sample::select(VERSIONS.to_vec());
     let algorithm = prop::sample::select(Algorithm::ALL.to_vec());
     let seq = prop_oneof![Just(0), 0..70_000u64, any::<u64>()];
@@ -77,7 +77,7 @@ pub(crate) fn any_direction() -> impl Strategy<Value = Direction> {
         any::<[u8; 12]>(),
         seq,
     )
-        .prop_map(|(version, algorithm, key, iv, seq)| Direction {
+        .prop_map(|(version, algorithm, key, iv, seq)| DirectionalKeys {
             version,
             algorithm,
             key,

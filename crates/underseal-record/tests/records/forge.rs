@@ -4,11 +4,11 @@
 use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use underseal_record::{Algorithm, ContentType, ProtocolVersion};
 
-use crate::direction::Direction;
+use crate::direction::DirectionalKeys;
 
 /// Seals `inner` as it stands (in TLS 1.3 with its type byte and padding) under the sequence
 /// number of `direction`.
-pub(crate) fn forge(direction: &Direction, outer: ContentType, inner: &[u8]) -> Vec<u8> {
+pub(crate) fn forge(direction: &DirectionalKeys, outer: ContentType, inner: &[u8]) -> Vec<u8> {
     let explicit_len = match (direction.version, direction.algorithm) {
         (ProtocolVersion::Tls12, Algorithm::Aes128Gcm | Algorithm::Aes256Gcm) => 8,
         _ => 0,
@@ -35,7 +35,7 @@ pub(crate) fn forge(direction: &Direction, outer: ContentType, inner: &[u8]) -> 
 
 /// A TLS 1.3 record with `inner`, or the TLS 1.2 record of the same content type and plaintext.
 pub(crate) fn forge_typed(
-    direction: &Direction,
+    direction: &DirectionalKeys,
     content_type: ContentType,
     plaintext: &[u8],
     zeros: usize,
@@ -52,7 +52,7 @@ pub(crate) fn forge_typed(
     }
 }
 
-fn seal(direction: &Direction, nonce: [u8; 12], aad: &[u8], inner: &[u8]) -> Vec<u8> {
+fn seal(direction: &DirectionalKeys, nonce: [u8; 12], aad: &[u8], inner: &[u8]) -> Vec<u8> {
     let algorithm = match direction.algorithm {
         Algorithm::Aes128Gcm => &aead::AES_128_GCM,
         Algorithm::Aes256Gcm => &aead::AES_256_GCM,

@@ -5,7 +5,7 @@ use underseal_record::{
     Algorithm, Backend, ContentType, Error, Limits, ProtocolVersion, Sealer, SeqNo,
 };
 
-use crate::direction::Direction;
+use crate::direction::DirectionalKeys;
 
 fn seal_one(sealer: &mut Sealer) -> Result<Vec<u8>, Error> {
     let mut record = vec![0x33; sealer.record_len(4)];
@@ -72,7 +72,7 @@ fn no_limit_is_above_that_of_rustls() {
 
 #[test]
 fn the_soft_limit_asks_and_the_hard_limit_refuses() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         for backend in Backend::ALL {
             let mut sealer = direction.clone().at(10).sealer(backend);
             sealer.lower_limits(Limits { soft: 12, hard: 14 });
@@ -103,7 +103,7 @@ fn the_soft_limit_asks_and_the_hard_limit_refuses() {
 
 #[test]
 fn the_limits_of_the_algorithm_hold_unasked() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         let limits = Limits::of(direction.version, direction.algorithm);
         let mut sealer = direction.at(limits.hard - 1).sealer(Backend::ALL[0]);
         assert!(!sealer.is_exhausted());
@@ -126,7 +126,7 @@ fn limits_are_lowered_and_never_raised() {
     assert_eq!(mixed, Limits { soft: 1, hard: 5 });
 
     let mut sealer =
-        Direction::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm).sealer(Backend::ALL[0]);
+        DirectionalKeys::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm).sealer(Backend::ALL[0]);
     sealer.lower_limits(low);
     sealer.lower_limits(high);
     let sealed = (0..10).filter(|_| seal_one(&mut sealer).is_ok()).count();
@@ -147,7 +147,7 @@ fn the_last_record_carries_a_key_update() {
         assert_eq!(Limits { soft, hard }.before_key_update(), before);
     }
     let mut sealer =
-        Direction::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm).sealer(Backend::ALL[0]);
+        DirectionalKeys::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm).sealer(Backend::ALL[0]);
     sealer.lower_limits(Limits { soft: 9, hard: 2 });
     assert!(!sealer.wants_key_update());
     seal_one(&mut sealer).unwrap();
@@ -156,7 +156,7 @@ fn the_last_record_carries_a_key_update() {
 
 #[test]
 fn new_keys_begin_a_new_count_under_the_same_limits() {
-    let direction = Direction::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm);
+    let direction = DirectionalKeys::of(ProtocolVersion::Tls13, Algorithm::Aes128Gcm);
     let mut sealer = direction.sealer(Backend::ALL[0]);
     sealer.lower_limits(Limits { soft: 1, hard: 2 });
     while seal_one(&mut sealer).is_ok() {}
@@ -170,7 +170,7 @@ fn new_keys_begin_a_new_count_under_the_same_limits() {
 #[test]
 fn the_sequence_number_never_wraps() {
     for version in [ProtocolVersion::Tls12, ProtocolVersion::Tls13] {
-        let direction = Direction::of(version, Algorithm::ChaCha20Poly1305);
+        let direction = DirectionalKeys::of(version, Algorithm::ChaCha20Poly1305);
         let last = direction.clone().at(u64::MAX - 1);
         for backend in Backend::ALL {
             let mut sealer = last.sealer(backend);

@@ -4,7 +4,7 @@ use underseal_record::{
     AlertDescription, Backend, ContentType, Error, Opener, PeerMisbehaved, ProtocolVersion,
 };
 
-use crate::direction::Direction;
+use crate::direction::DirectionalKeys;
 use crate::forge::{forge, forge_typed};
 
 const DATA: ContentType = ContentType::APPLICATION_DATA;
@@ -12,7 +12,7 @@ const DATA: ContentType = ContentType::APPLICATION_DATA;
 /// Opens forged records in order, each under the next sequence number, until one is refused:
 /// how many were opened, and why not the next.
 fn open_all(
-    direction: &Direction,
+    direction: &DirectionalKeys,
     backend: Backend,
     forged: impl IntoIterator<Item = (ContentType, &'static [u8], usize)>,
 ) -> (usize, Option<Error>) {
@@ -28,8 +28,9 @@ fn open_all(
     (opener.seq().0 as usize, None)
 }
 
-fn each() -> impl Iterator<Item = (Direction, Backend)> {
-    Direction::all().flat_map(|direction| Backend::ALL.map(|backend| (direction.clone(), backend)))
+fn each() -> impl Iterator<Item = (DirectionalKeys, Backend)> {
+    DirectionalKeys::all()
+        .flat_map(|direction| Backend::ALL.map(|backend| (direction.clone(), backend)))
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_tls13_record_of_zeros_has_no_content_type() {
 
 #[test]
 fn tls12_may_use_content_type_zero() {
-    for direction in Direction::all().filter(|each| each.version == ProtocolVersion::Tls12) {
+    for direction in DirectionalKeys::all().filter(|each| each.version == ProtocolVersion::Tls12) {
         let mut record = forge(&direction, ContentType(0), b"x");
         let opened = direction
             .opener(Backend::ALL[0])

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use underseal_record::{ContentType, Padding, SeqNo};
 
 use crate::direction::{
-    Direction, Way, Write, any_backend, any_direction, any_padding, any_size_limit, any_way,
+    DirectionalKeys, Way, Write, any_backend, any_direction, any_padding, any_size_limit, any_way,
     any_write, split,
 };
 use crate::receiver::{Output, Receiver, any_output, expected};
@@ -13,7 +13,7 @@ use crate::receiver::{Output, Receiver, any_output, expected};
 /// Everything about the sending end that the receiving end need not know.
 #[derive(Clone, Debug)]
 struct Sender {
-    direction: Direction,
+    direction: DirectionalKeys,
     backend: underseal_record::Backend,
     way: Way,
     padding: Padding,
@@ -114,7 +114,7 @@ proptest! {
         writes in vec(any_write(500), 2),
         backend in any_backend(),
     ) {
-        let new = Direction { key, ..old.clone() }.at(0);
+        let new = DirectionalKeys { key, ..old.clone() }.at(0);
         let mut sealer = old.sealer(backend);
         let mut receiver = Receiver::new(old.opener(backend), Output::InPlace);
         for (write, keys) in writes.iter().zip([None, Some(&new)]) {
@@ -131,7 +131,7 @@ proptest! {
 
 #[test]
 fn a_write_of_nothing_is_one_empty_record() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         for way in Way::ALL {
             for slices in [vec![], vec![vec![], vec![]]] {
                 let write = Write {

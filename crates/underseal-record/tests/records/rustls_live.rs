@@ -5,15 +5,15 @@ use std::io::{Read, Write as _};
 use rustls::ClientConnection;
 use underseal_record::{Backend, ContentType, Padding, ProtocolVersion};
 
-use crate::direction::{Direction, Way, Write};
+use crate::direction::{DirectionalKeys, Way, Write};
 use crate::receiver::{Output, Receiver};
 use crate::rustls_peer::{SUITES, direction, handshake};
 
 /// A rustls client and what its server sends and receives with.
 struct Live {
     client: ClientConnection,
-    tx: Direction,
-    rx: Direction,
+    tx: DirectionalKeys,
+    rx: DirectionalKeys,
 }
 
 fn connections() -> impl Iterator<Item = Live> {

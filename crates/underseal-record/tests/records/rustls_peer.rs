@@ -11,7 +11,7 @@ use rustls::{
 };
 use underseal_record::{Algorithm, ProtocolVersion};
 
-use crate::direction::Direction;
+use crate::direction::DirectionalKeys;
 
 /// One suite for each version and algorithm; the certificate's key is ECDSA.
 pub(crate) const SUITES: [SupportedCipherSuite; 6] = [
@@ -78,7 +78,7 @@ fn receive<Data>(connection: &mut rustls::ConnectionCommon<Data>, mut flight: &[
 pub(crate) fn direction(
     suite: SupportedCipherSuite,
     secrets: &(u64, ConnectionTrafficSecrets),
-) -> Direction {
+) -> DirectionalKeys {
     let version = match suite {
         SupportedCipherSuite::Tls12(_) => ProtocolVersion::Tls12,
         SupportedCipherSuite::Tls13(_) => ProtocolVersion::Tls13,
@@ -87,7 +87,7 @@ pub(crate) fn direction(
     let (algorithm, secret, iv) = parts(secrets);
     let mut key = [0; 32];
     key[..secret.as_ref().len()].copy_from_slice(secret.as_ref());
-    Direction {
+    DirectionalKeys {
         version,
         algorithm,
         key,

@@ -9,12 +9,12 @@ use rustls::crypto::cipher::{InboundOpaqueMessage, OutboundChunks, OutboundPlain
 use rustls::{ContentType as RustlsType, ProtocolVersion as RustlsVersion};
 use underseal_record::{Backend, ContentType, HEADER_LEN, MAX_PLAINTEXT, Padding, ProtocolVersion};
 
-use crate::direction::{Direction, Way, Write, any_backend, any_padding, any_way};
+use crate::direction::{DirectionalKeys, Way, Write, any_backend, any_padding, any_way};
 use crate::receiver::{Output, any_output, open};
 use crate::rustls_peer::{RecordLayer, SUITES, direction, handshake, record_layer};
 
 /// The client's sending direction: its keys for us, its record layer in rustls.
-fn client_to_server() -> impl Iterator<Item = (Direction, RefCell<RecordLayer>)> {
+fn client_to_server() -> impl Iterator<Item = (DirectionalKeys, RefCell<RecordLayer>)> {
     SUITES.into_iter().map(|suite| {
         let (client, server) = handshake(suite);
         let tx = client.dangerous_extract_secrets().unwrap().tx;

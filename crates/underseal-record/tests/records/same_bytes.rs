@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use underseal_record::{Backend, ContentType, MAX_PLAINTEXT, Padding, ProtocolVersion};
 
-use crate::direction::{Direction, Way, Write, any_direction, any_padding, any_write};
+use crate::direction::{DirectionalKeys, Way, Write, any_direction, any_padding, any_write};
 use crate::forge::forge_typed;
 
 proptest! {
@@ -61,7 +61,7 @@ fn zeros(version: ProtocolVersion, padding: Padding, len: usize) -> usize {
 
 #[test]
 fn fully_padded_records_hide_their_length() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         let mut sealer = direction.sealer(Backend::ALL[0]);
         sealer.set_padding(Padding::Full);
         let lens = [0, 1, 1_000, MAX_PLAINTEXT - 1, MAX_PLAINTEXT].map(|len| {
@@ -78,7 +78,7 @@ fn fully_padded_records_hide_their_length() {
 
 #[test]
 fn a_record_takes_no_more_of_a_list_of_slices_than_fits() {
-    let direction = Direction::of(
+    let direction = DirectionalKeys::of(
         ProtocolVersion::Tls13,
         underseal_record::Algorithm::Aes256Gcm,
     );

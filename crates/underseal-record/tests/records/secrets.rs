@@ -4,12 +4,12 @@ use underseal_record::{
     Algorithm, Backend, ContentType, Error, ProtocolVersion, TrafficKeys, TrafficSecret,
 };
 
-use crate::direction::Direction;
+use crate::direction::DirectionalKeys;
 
 /// The whole text is compared, so that a field added later cannot slip a secret in.
 #[test]
 fn debug_output_holds_no_secret() {
-    let direction = Direction::of(ProtocolVersion::Tls13, Algorithm::Aes256Gcm).at(5);
+    let direction = DirectionalKeys::of(ProtocolVersion::Tls13, Algorithm::Aes256Gcm).at(5);
     let keys = "TrafficKeys { version: Tls13, algorithm: Aes256Gcm, seq: 5, .. }";
     assert_eq!(format!("{:?}", direction.keys()), keys);
     let secret = TrafficSecret::new(direction.algorithm, &[0xa5; 48]).unwrap();
@@ -35,7 +35,7 @@ fn debug_output_holds_no_secret() {
 
 #[test]
 fn keys_come_back_as_they_were_given() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         for backend in Backend::ALL {
             let direction = direction.clone().at(9);
             let sealer_keys = direction.sealer(backend).into_keys();
@@ -54,7 +54,7 @@ fn keys_come_back_as_they_were_given() {
 #[test]
 fn a_direction_whose_keys_are_erased_protects_nothing_and_opens_nothing() {
     let data = ContentType::APPLICATION_DATA;
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         for backend in Backend::ALL {
             let mut sealer = direction.sealer(backend);
             let mut record = vec![0; sealer.record_len(4)];

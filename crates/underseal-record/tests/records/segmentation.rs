@@ -4,12 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use underseal_record::{Backend, Deframed, HEADER_LEN, deframe};
 
-use crate::direction::{Direction, Way, Write, any_backend, any_direction, any_write};
+use crate::direction::{DirectionalKeys, Way, Write, any_backend, any_direction, any_write};
 use crate::receiver::{Output, Receiver};
 
 #[test]
 fn every_prefix_of_a_record_says_what_is_missing() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         let mut sealer = direction.sealer(Backend::ALL[0]);
         let record = Way::Flat
             .seal(&mut sealer, &Write::data(b"some bytes"))
@@ -61,7 +61,7 @@ proptest! {
 /// What a reader that follows [`Deframed::Missing`] to the byte does.
 #[test]
 fn reading_exactly_what_is_missing_ends_at_the_record() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         let mut sealer = direction.sealer(Backend::ALL[0]);
         let wire: Vec<u8> = [&b"first"[..], &[0; 5_000]]
             .iter()

@@ -7,14 +7,19 @@ use underseal_record::{
 };
 
 use crate::direction::{
-    Direction, VERSIONS, Way, any_backend, any_direction, any_padding, any_size_limit, any_write,
-    largest_size_limit,
+    DirectionalKeys, VERSIONS, Way, any_backend, any_direction, any_padding, any_size_limit,
+    any_write, largest_size_limit,
 };
 use crate::forge::{forge, forge_typed};
 
 const DATA: ContentType = ContentType::APPLICATION_DATA;
 
-fn open(direction: &Direction, backend: Backend, limit: u16, record: &[u8]) -> Result<(), Error> {
+fn open(
+    direction: &DirectionalKeys,
+    backend: Backend,
+    limit: u16,
+    record: &[u8],
+) -> Result<(), Error> {
     let mut opener = direction.opener(backend);
     opener.set_record_size_limit(limit).unwrap();
     opener.open_in_place(&mut record.to_vec()).map(|_| ())
@@ -67,7 +72,7 @@ proptest! {
 
 #[test]
 fn a_plaintext_of_2_14_bytes_is_the_largest() {
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         for backend in Backend::ALL {
             let mut opener = direction.opener(backend);
             let mut record = forge_typed(&direction, DATA, &[1; MAX_PLAINTEXT], 0);
@@ -85,7 +90,7 @@ fn a_plaintext_of_2_14_bytes_is_the_largest() {
 /// RFC 8446 section 5.4: the encoded TLSInnerPlaintext, padding and all, is 2^14 + 1 at most.
 #[test]
 fn padding_counts_towards_the_limit() {
-    for direction in Direction::all().skip(3) {
+    for direction in DirectionalKeys::all().skip(3) {
         assert_eq!(direction.version, ProtocolVersion::Tls13);
         for (limit, zeros, result) in [
             (100, 94, Ok(())),
@@ -106,7 +111,7 @@ fn padding_counts_towards_the_limit() {
 /// The longest body that deframes, 2^14 + 256, is too long once it is open.
 #[test]
 fn the_longest_body_is_refused_after_it_authenticates() {
-    for direction in Direction::all().skip(3) {
+    for direction in DirectionalKeys::all().skip(3) {
         let inner = vec![23; MAX_PLAINTEXT + 256 - 16];
         let mut record = forge(&direction, DATA, &inner);
         let error = direction
@@ -122,7 +127,7 @@ fn the_longest_body_is_refused_after_it_authenticates() {
 #[test]
 fn limits_out_of_range_are_misuse() {
     for version in VERSIONS {
-        let direction = Direction::of(version, underseal_record::Algorithm::Aes128Gcm);
+        let direction = DirectionalKeys::of(version, underseal_record::Algorithm::Aes128Gcm);
         let most = largest_size_limit(version);
         for (limit, allowed) in [
             (0, false),
@@ -147,7 +152,7 @@ fn limits_out_of_range_are_misuse() {
 /// The owner's own bound and the peer's are both kept, whichever is set first.
 #[test]
 fn the_lower_of_both_bounds_holds() {
-    let direction = Direction::of(
+    let direction = DirectionalKeys::of(
         ProtocolVersion::Tls12,
         underseal_record::Algorithm::Aes128Gcm,
     );

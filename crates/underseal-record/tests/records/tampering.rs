@@ -4,13 +4,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use underseal_record::{Backend, ContentType, Error, PeerMisbehaved, TAG_LEN};
 
-use crate::direction::{Direction, Way, Write, any_backend, any_direction, any_write};
+use crate::direction::{DirectionalKeys, Way, Write, any_backend, any_direction, any_write};
 use crate::receiver::{Output, Receiver, any_output, expected};
 
 /// Feeds `wire` and asserts that exactly the first `good` of `writes` are delivered, and that the
 /// direction is dead then.
 fn stops_after(
-    direction: &Direction,
+    direction: &DirectionalKeys,
     backend: Backend,
     output: Output,
     wire: &[u8],
@@ -41,7 +41,7 @@ fn stops_after(
 }
 
 /// One record for each write.
-fn seal_each(direction: &Direction, backend: Backend, writes: &[Write]) -> Vec<Vec<u8>> {
+fn seal_each(direction: &DirectionalKeys, backend: Backend, writes: &[Write]) -> Vec<Vec<u8>> {
     let mut sealer = direction.sealer(backend);
     writes
         .iter()
@@ -57,7 +57,7 @@ fn filler() -> Vec<u8> {
 #[test]
 fn every_flipped_bit_of_a_record_is_noticed() {
     let writes = [Write::data(b"first"), Write::data(b"second, to be flipped")];
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         for backend in Backend::ALL {
             let records = seal_each(&direction, backend, &writes);
             for bit in 0..records[1].len() * 8 {
@@ -130,7 +130,7 @@ proptest! {
     ) {
         prop_assume!(direction.key != other);
         let ours = seal_each(&direction, backend, &writes);
-        let theirs = Direction { key: other, ..direction.clone() };
+        let theirs = DirectionalKeys { key: other, ..direction.clone() };
         let wire = [&ours[0], &seal_each(&theirs, backend, &writes)[1]].map(Vec::as_slice).concat();
         let error = stops_after(&direction, backend, Output::InPlace, &wire, &writes[..1]);
         prop_assert_eq!(error, PeerMisbehaved::BadRecordMac.into());
@@ -140,7 +140,7 @@ proptest! {
 #[test]
 fn a_record_that_does_not_authenticate_leaves_no_plaintext() {
     let plaintext: Vec<u8> = (0..200u8).map(|i| i.wrapping_mul(91)).collect();
-    for direction in Direction::all() {
+    for direction in DirectionalKeys::all() {
         for backend in Backend::ALL {
             for flip_tag in [false, true] {
                 let write = Write::data(&plaintext);
@@ -171,7 +171,7 @@ fn a_record_that_does_not_authenticate_leaves_no_plaintext() {
 
 #[test]
 fn tls12_content_types_are_authentic() {
-    for direction in Direction::all().take(3) {
+    for direction in DirectionalKeys::all().take(3) {
         let mut record = Way::Flat
             .seal(
                 &mut direction.sealer(Backend::ALL[0]),

@@ -10,7 +10,7 @@ use rustls::ConnectionTrafficSecrets;
 use super::APPLICATION_DATA;
 
 /// Keys of one direction.
-pub(super) struct Direction {
+pub(super) struct DirectionalKeys {
     algorithm: &'static aead::Algorithm,
     key: LessSafeKey,
     iv: [u8; 12],
@@ -20,7 +20,7 @@ pub(super) struct Direction {
     explicit_nonces: HashSet<[u8; 8]>,
 }
 
-impl Direction {
+impl DirectionalKeys {
     pub(super) fn new(
         (seq, secrets): (u64, ConnectionTrafficSecrets),
         secret: Option<Vec<u8>>,
@@ -127,9 +127,9 @@ impl Direction {
     }
 }
 
-impl std::fmt::Debug for Direction {
+impl std::fmt::Debug for DirectionalKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Direction")
+        f.debug_struct("DirectionalKeys")
             .field("seq", &self.seq)
             .finish_non_exhaustive()
     }

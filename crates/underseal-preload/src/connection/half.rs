@@ -1,4 +1,4 @@
-//! One direction of a connection, and its lock.
+//! One half of a connection: who seals, or who opens, and its lock.
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 use rustix::io::Errno;
 use underseal_ulp::{Receive, Transmit};
 
-/// One direction of a connection.
-pub(super) enum Direction<T> {
+/// Who seals, or who opens.
+pub(super) enum Half<T> {
     /// The program has not asked for it: it is TCP's.
     Plain,
     Tls(T),
@@ -17,7 +17,7 @@ pub(super) enum Direction<T> {
     GivenUp,
 }
 
-impl<T> Direction<T> {
+impl<T> Half<T> {
     /// Who seals or opens.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ pub(super) struct Locked<T> {
     lock: Mutex<()>,
     /// Whether who has it is changing the keys.
     is_changing: AtomicBool,
-    direction: UnsafeCell<Direction<T>>,
+    direction: UnsafeCell<Half<T>>,
 }
 
 // SAFETY: the direction is reached by whoever has the lock, one at a time.
@@ -81,7 +81,7 @@ impl<T> Locked<T> {
         Self {
             lock: Mutex::new(()),
             is_changing: AtomicBool::new(false),
-            direction: UnsafeCell::new(Direction::Plain),
+            direction: UnsafeCell::new(Half::Plain),
         }
     }
 
@@ -117,10 +117,10 @@ impl<T: Keys> Locked<T> {
     /// then, and where this thread was in it, and `comes_back` from the signal handler that called fork.
     pub(super) fn give_up(&self, comes_back: bool) {
         if let Ok(mut direction) = self.try_lock() {
-            if let Direction::Tls(tls) = &mut *direction {
+            if let Half::Tls(tls) = &mut *direction {
                 tls.erase_keys();
             }
-            *direction = Direction::GivenUp;
+            *direction = Half::GivenUp;
             return;
         }
         if comes_back || self.is_changing.load(Ordering::Acquire) {
@@ -128,7 +128,7 @@ impl<T: Keys> Locked<T> {
         }
         // SAFETY: whoever has the lock is a thread that is not in this process, and this one is its only thread. The keys
         // are whole, as they are not being changed; nothing else is touched.
-        if let Direction::Tls(tls) = unsafe { &mut *self.direction.get() } {
+        if let Half::Tls(tls) = unsafe { &mut *self.direction.get() } {
             tls.erase_keys();
         }
     }
@@ -136,7 +136,7 @@ impl<T: Keys> Locked<T> {
 
 impl<T> Guard<'_, T> {
     /// Changes the keys.
-    pub(super) fn change<R>(&mut self, change: impl FnOnce(&mut Direction<T>) -> R) -> R {
+    pub(super) fn change<R>(&mut self, change: impl FnOnce(&mut Half<T>) -> R) -> R {
         let locked = self.locked;
         locked.is_changing.store(true, Ordering::Release);
         let changed = change(self);
@@ -146,16 +146,16 @@ impl<T> Guard<'_, T> {
 }
 
 impl<T> Deref for Guard<'_, T> {
-    type Target = Direction<T>;
+    type Target = Half<T>;
 
-    fn deref(&self) -> &Direction<T> {
+    fn deref(&self) -> &Half<T> {
         // SAFETY: who has the guard has the lock.
         unsafe { &*self.locked.direction.get() }
     }
 }
 
 impl<T> DerefMut for Guard<'_, T> {
-    fn deref_mut(&mut self) -> &mut Direction<T> {
+    fn deref_mut(&mut self) -> &mut Half<T> {
         // SAFETY: who has the guard has the lock, and lends it once.
         unsafe { &mut *self.locked.direction.get() }
     }

@@ -22,7 +22,7 @@ use underseal_server::control::Workers;
 use underseal_server::worker::{self, Bounds, Make, Order};
 
 pub(crate) use self::client::VERSION;
-use self::client::{Ended, Facts};
+use self::client::{End, Facts};
 use self::clients::{Clients, Queued};
 use self::front::{Arrival, Client, Front};
 pub use self::tls::{DtlsBackends, DtlsClients, DtlsConnector};
@@ -153,7 +153,7 @@ impl Server {
         let worker = Rc::clone(&self.worker);
         spawn_local(async move {
             let _permit = permit;
-            if client::serve(worker, client, facts, datagrams).await == Ended::Unreached {
+            if client::serve(worker, client, facts, datagrams).await == End::Unreached {
                 served.refuse();
             }
         });

@@ -65,11 +65,11 @@ pub(crate) async fn serve(
         mut client, read, ..
     } = connection;
     match end {
-        Ended::Http2 => {
+        Next::Http2 => {
             client.unread(read);
             Some(client)
         }
-        Ended::End(end) => {
+        Next::Close(end) => {
             close(deadline, client, end).await;
             None
         }
@@ -93,21 +93,21 @@ struct Connection<'a> {
     upstreams: Rc<Upstreams>,
 }
 
-/// How the requests of a connection come to an end.
-enum Ended {
-    End(End),
+/// What follows the requests of a connection.
+enum Next {
+    Close(End),
     Http2,
 }
 
-impl From<End> for Ended {
+impl From<End> for Next {
     fn from(end: End) -> Self {
-        Self::End(end)
+        Self::Close(end)
     }
 }
 
 impl Connection<'_> {
     /// Serves requests until the connection has to end.
-    async fn requests(&mut self) -> Ended {
+    async fn requests(&mut self) -> Next {
         let mut wait = self.worker.process.timeouts().header;
         loop {
             let (phase, timeout) = match self.discard > 0 || !self.read.is_empty() {
@@ -133,7 +133,7 @@ impl Connection<'_> {
     }
 
     /// Waits for a whole head, and prepares what is to be done about it.
-    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, Ended>> {
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, Next>> {
         // Reading goes first: a request that has arrived is answered, shutting down or not.
         if let Poll::Ready(request) = self.poll_head(cx) {
             return Poll::Ready(request);
@@ -144,11 +144,11 @@ impl Connection<'_> {
         }
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, Ended>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, Next>> {
         loop {
             self.throw_away();
             if self.is_first && self.read.bytes().starts_with(PREFACE) {
-                return Poll::Ready(Err(Ended::Http2));
+                return Poll::Ready(Err(Next::Http2));
             }
             if self.may_hold_head() {
                 let bytes = self.read.bytes();
@@ -197,7 +197,7 @@ impl Connection<'_> {
         news.windows(2).any(|pair| pair == b"\n\n") || news.windows(3).any(|end| end == b"\n\r\n")
     }
 
-    fn stopped(&mut self, stop: Stop) -> Result<Prepared, Ended> {
+    fn stopped(&mut self, stop: Stop) -> Result<Prepared, Next> {
         match stop {
             Stop::TimedOut if !self.read.is_empty() && self.discard == 0 => {
                 let prepared =
@@ -206,7 +206,7 @@ impl Connection<'_> {
                 Ok(prepared)
             }
             Stop::TimedOut | Stop::Closing => Err(End::Close.into()),
-            Stop::Ending => Err(End::Abort.into()),
+            Stop::Ended => Err(End::Abort.into()),
         }
     }
 

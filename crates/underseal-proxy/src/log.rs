@@ -9,7 +9,7 @@ use underseal_policy::{Match, Verdict};
 
 use super::policy::Judged;
 use super::session::Session;
-use underseal_server::access_log::line::{self, Client, Ending};
+use underseal_server::access_log::line::{self, Client};
 /// In the place of [`asked`], what was seen of what could not be read; the name of a version.
 pub(crate) use underseal_server::access_log::line::{http1, seen};
 use underseal_server::access_log::{field, text};
@@ -103,13 +103,13 @@ pub(crate) fn unjudged(line: &mut Vec<u8>) {
 
 /// Completes a line.
 pub(crate) fn finish(line: &mut Vec<u8>, outcome: &Outcome<'_>) {
-    let ending = Ending {
+    let answer = line::Outcome {
         status: outcome.status,
         bytes_in: outcome.bytes_in,
         bytes_out: outcome.bytes_out,
         duration: outcome.duration,
     };
-    line::end(line, &ending);
+    line::end(line, &answer);
     field(line, "backend", outcome.backend);
     let engine = outcome.engines.map(|engines| engines.tx.name());
     field(line, "engine", engine);

@@ -43,7 +43,7 @@ pub(crate) async fn pass(
         match deadline.check(cx) {
             None => Poll::Pending,
             Some(Stop::TimedOut) => Poll::Ready(Err("tunnel-silent")),
-            Some(Stop::Closing | Stop::Ending) => Poll::Ready(Err("proxy-ended")),
+            Some(Stop::Closing | Stop::Ended) => Poll::Ready(Err("proxy-ended")),
         }
     });
     let error = ended.await.err();

@@ -20,7 +20,7 @@ pub enum Stop {
     /// The server is shutting down and the connection is idle.
     Closing,
     /// The server ends now.
-    Ending,
+    Ended,
 }
 
 impl fmt::Display for Stop {
@@ -28,7 +28,7 @@ impl fmt::Display for Stop {
         f.write_str(match self {
             Self::TimedOut => "timed out",
             Self::Closing => "server shutting down",
-            Self::Ending => "server ended",
+            Self::Ended => "server ended",
         })
     }
 }
@@ -183,7 +183,7 @@ impl Deadline {
     /// changes.
     pub fn check(&self, cx: &Context<'_>) -> Option<Stop> {
         match self.deadlines.shutdown.get() {
-            Shutdown::All => return Some(Stop::Ending),
+            Shutdown::All => return Some(Stop::Ended),
             Shutdown::Idle if self.state.phase.get() == Phase::Idle => return Some(Stop::Closing),
             _ if self.state.timed_out.get() => return Some(Stop::TimedOut),
             _ => {}
@@ -330,7 +330,7 @@ mod tests {
         assert!(still_busy.is_pending());
         deadlines.end_all();
         assert!(woken(&busy_flag));
-        assert_eq!(poll_once(&mut busy).0, Poll::Ready(Err(Stop::Ending)));
+        assert_eq!(poll_once(&mut busy).0, Poll::Ready(Err(Stop::Ended)));
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub async fn answer(
             _ if bytes.is_empty() => return,
             Err(Stop::TimedOut) => break refuse(408, "client-timeout", &date()),
             Ok(_) => Some("client-cut"),
-            Err(Stop::Closing | Stop::Ending) => Some("proxy-ended"),
+            Err(Stop::Closing | Stop::Ended) => Some("proxy-ended"),
         };
         if let Some(cut) = cut {
             return log(&http1::glimpse(&bytes), Answered::nothing(cut));

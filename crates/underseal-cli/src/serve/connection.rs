@@ -17,10 +17,10 @@ use tokio::net::TcpStream;
 use super::log::{self, Outcome};
 use super::plain_http;
 use super::stream::TlsStream;
-use super::transfer::{self, Cut, Sender, Transferred};
+use super::transfer::{self, Broken, Sender, Transferred};
 use super::worker::{Prepared, Worker};
 use underseal_http::origin::{Inbox, Refused};
-use underseal_server::access_log::line::{self, Client, Ending};
+use underseal_server::access_log::line::{self, Client};
 use underseal_server::closing::{End, close};
 use underseal_server::deadline::{Deadline, Phase, Stop};
 use underseal_server::live::{Established, Registration};
@@ -223,7 +223,7 @@ impl Connection {
                 NoRequest::Refused(Refused::new(408, "request head took too long"))
             }
             Stop::TimedOut | Stop::Closing => NoRequest::End(End::Close),
-            Stop::Ending => NoRequest::End(End::Abort),
+            Stop::Ended => NoRequest::End(End::Abort),
         }
     }
 
@@ -261,7 +261,7 @@ impl Connection {
         self.log(prepared, &transferred);
         let reply = &prepared.reply;
         self.discard = reply.discard;
-        match transferred.cut {
+        match transferred.broken {
             Some(_) => Some(End::Abort),
             None if reply.keep_alive => None,
             None => Some(End::Close),
@@ -270,13 +270,13 @@ impl Connection {
 
     /// Completes the log line, and gives the buffers back.
     fn log(&self, prepared: &mut Prepared, transferred: &Transferred) {
-        let cut = transferred.cut.as_ref();
-        if let Some(Cut::FileShrank) = cut {
+        let broken = transferred.broken.as_ref();
+        if let Some(Broken::FileShrank) = broken {
             tracing::warn!("a file shrank while it was sent to {}", self.session.remote);
         }
-        let why = cut.map(ToString::to_string);
+        let why = broken.map(ToString::to_string);
         let outcome = Outcome {
-            ending: Ending {
+            answer: line::Outcome {
                 status: transferred.has_begun.then_some(prepared.reply.status),
                 // Thrown away behind the answer.
                 bytes_in: prepared.reply.discard,

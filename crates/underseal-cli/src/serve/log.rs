@@ -3,7 +3,7 @@
 use underseal_http::http1::Glimpse;
 use underseal_http::origin::Request;
 use underseal_server::access_log::AccessLog;
-use underseal_server::access_log::line::{self, Ending};
+use underseal_server::access_log::line;
 
 /// The part of a line that the request decides.
 #[derive(Default)]
@@ -30,7 +30,7 @@ impl<'a> Asked<'a> {
 /// The part of a line that is known when the answer has been sent, or not been.
 #[derive(Default)]
 pub(crate) struct Outcome<'a> {
-    pub(crate) ending: Ending,
+    pub(crate) answer: line::Outcome,
     /// Why the answer is an error or was cut short.
     pub(crate) error: Option<&'a str>,
 }
@@ -56,7 +56,7 @@ pub(crate) fn finish(log: &AccessLog, line: &mut Vec<u8>, outcome: &Outcome<'_>)
     if log.is_off() {
         return;
     }
-    line::end(line, &outcome.ending);
+    line::end(line, &outcome.answer);
     line::close(line, outcome.error);
     log.push(line);
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::log::{Asked, Outcome};
 use super::worker::Worker;
 use underseal_http::http1::Glimpse;
-use underseal_server::access_log::line::Ending;
+use underseal_server::access_log::line;
 use underseal_server::deadline::Deadline;
 use underseal_server::plain_http::{self, WHY};
 use underseal_server::redirect::{self, Answered};
@@ -50,12 +50,12 @@ fn log(
         seen: *seen,
         user_agent: None,
     };
-    let ending = Ending {
+    let answer = line::Outcome {
         status: answered.status,
         bytes_in: 0,
         bytes_out: answered.length,
         duration: started.elapsed(),
     };
     let error = answered.error;
-    worker.log_line(remote, &asked, &Outcome { ending, error });
+    worker.log_line(remote, &asked, &Outcome { answer, error });
 }

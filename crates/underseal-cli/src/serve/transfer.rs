@@ -19,29 +19,29 @@ const PIECE: u64 = 1024 * 1024;
 
 /// Why an answer was cut short.
 #[derive(Debug)]
-pub(crate) enum Cut {
+pub(crate) enum Broken {
     /// The client, or the way to it, failed.
     Connection(io::Error),
     /// The client stopped reading for longer than is allowed.
     Stalled,
     /// The server was told to end at once.
-    ServerEnded,
+    Ended,
     /// The file has fewer bytes than it had when the head was written.
     FileShrank,
 }
 
-impl fmt::Display for Cut {
+impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection(error) => write!(f, "cut short: {error}"),
             Self::Stalled => f.write_str("cut short: client stopped reading"),
-            Self::ServerEnded => f.write_str("cut short: server ended"),
+            Self::Ended => f.write_str("cut short: server ended"),
             Self::FileShrank => f.write_str("cut short: file shrank"),
         }
     }
 }
 
-impl From<io::Error> for Cut {
+impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
         Self::Connection(error)
     }
@@ -59,14 +59,14 @@ impl Sender<'_> {
         self.registration.record_counters(counters, engines);
     }
 
-    async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Cut> {
+    async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         self.stream.write_all(bytes).await?;
         self.record_counters();
         Ok(())
     }
 
     /// Writes the head, and as much of the body as is `inline` behind it.
-    async fn write_out(&mut self, out: &[u8], inline: u64, sent: &mut Sent) -> Result<(), Cut> {
+    async fn write_out(&mut self, out: &[u8], inline: u64, sent: &mut Sent) -> Result<(), Broken> {
         let mut unwritten = out;
         while !unwritten.is_empty() {
             let taken = self.stream.write(unwritten).await?;
@@ -86,7 +86,7 @@ impl Sender<'_> {
         file: &File,
         range: &Range<u64>,
         sent: &mut Sent,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), Broken> {
         let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start.saturating_add(PIECE));
@@ -94,7 +94,7 @@ impl Sender<'_> {
             self.stream.send_file(file, &mut sent.piece).await?;
             self.record_counters();
             if !sent.piece.is_empty() {
-                return Err(Cut::FileShrank);
+                return Err(Broken::FileShrank);
             }
             start = end;
         }
@@ -109,7 +109,7 @@ pub(crate) struct Transferred {
     /// Bytes of body that were sent.
     pub(crate) bytes: u64,
     /// Why the rest was not.
-    pub(crate) cut: Option<Cut>,
+    pub(crate) broken: Option<Broken>,
 }
 
 /// What was sent of it, also by a call that failed or was given up.
@@ -163,15 +163,15 @@ pub(crate) async fn send(
             deadline.while_moving(stall, transfer.as_mut()).await
         }
     };
-    let cut = match transferred {
+    let broken = match transferred {
         Ok(result) => result.err(),
-        Err(Stop::TimedOut) => Some(Cut::Stalled),
-        Err(Stop::Closing | Stop::Ending) => Some(Cut::ServerEnded),
+        Err(Stop::TimedOut) => Some(Broken::Stalled),
+        Err(Stop::Closing | Stop::Ended) => Some(Broken::Ended),
     };
     Transferred {
         has_begun: sent.has_begun,
         bytes: sent.total(),
-        cut,
+        broken,
     }
 }
 
@@ -180,7 +180,7 @@ async fn write(
     out: &[u8],
     inline: u64,
     sent: &mut Sent,
-) -> Result<(), Cut> {
+) -> Result<(), Broken> {
     sender.write_out(out, inline, sent).await?;
     Ok(sender.stream.flush().await?)
 }
@@ -190,7 +190,7 @@ async fn transfer(
     out: &[u8],
     reply: &Reply,
     sent: &mut Sent,
-) -> Result<(), Cut> {
+) -> Result<(), Broken> {
     sender.write_out(out, reply.inline_body, sent).await?;
     match &reply.rest {
         Rest::Nothing => {}

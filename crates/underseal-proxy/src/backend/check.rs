@@ -103,7 +103,7 @@ async fn check_one(worker: Rc<Worker>, target: usize) {
                     asked.iter().for_each(Upstream::distrust);
                     Err(Fault::BackendTimeout)
                 }
-                Err(Stop::Closing | Stop::Ending) => return,
+                Err(Stop::Closing | Stop::Ended) => return,
             }
         };
         check.note(name, target, answer);

@@ -113,7 +113,7 @@ impl Backends {
                     process.fail(target, failed);
                     deadline.enter(Phase::Busy, process.timeouts().connect);
                 }
-                Err(Stop::Closing | Stop::Ending) => return Err(Unreachable::Ended),
+                Err(Stop::Closing | Stop::Ended) => return Err(Unreachable::Ended),
             }
             attempt.failed();
         }

@@ -62,7 +62,7 @@ struct Passed {
 
 /// How a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum End {
     /// Its datagrams reached a backend.
     Passed,
     /// It was denied, or had no backend.
@@ -75,12 +75,12 @@ pub(super) async fn serve(
     client: Client,
     facts: Facts,
     datagrams: mpsc::Receiver<Box<[u8]>>,
-) -> Ended {
+) -> End {
     let deadline = worker.process.deadlines.add();
     let _open = worker.process.tally.connection(Side::Client);
     let Some((session, registration)) = open(&worker, &client, facts) else {
         client.close();
-        return Ended::Unreached;
+        return End::Unreached;
     };
     let mut line = worker.process.buffers.take();
     worker
@@ -168,7 +168,7 @@ impl<'a> Passing<'a> {
         datagrams: mpsc::Receiver<Box<[u8]>>,
         line: &mut Vec<u8>,
         outcome: &mut Outcome<'a>,
-    ) -> Ended {
+    ) -> End {
         let worker = self.worker;
         let backends = &worker.targets.backends;
         let judge = |target: Option<&Known>| {
@@ -190,27 +190,27 @@ impl<'a> Passing<'a> {
                 if worker.listener.judges_backend() {
                     log::refused(line);
                 }
-                return Ended::Unreached;
+                return End::Unreached;
             }
             Err(Unreached::Denied(_, backend)) => {
                 outcome.backend = backend.map(|backend| backends.name_of(backend.known.target));
-                return Ended::Unreached;
+                return End::Unreached;
             }
         };
         outcome.backend = Some(backends.name_of(backend.known.target));
         if allowed.to(backend.known.target).is_none() {
-            return Ended::Unreached;
+            return End::Unreached;
         }
         self.deadline
             .enter(Phase::Busy, worker.process.timeouts().idle);
         let idle = worker.process.timeouts().idle;
         let mut passing = pin!(self.pass(&backend, datagrams));
         // To be silent is how clients of UDP leave.
-        if let Err(Stop::Ending) = self.deadline.while_moving(idle, passing.as_mut()).await {
+        if let Err(Stop::Ended) = self.deadline.while_moving(idle, passing.as_mut()).await {
             self.passed.error.set(Some(Unreachable::Ended.word()));
         }
         outcome.error = self.passed.error.get();
-        Ended::Passed
+        End::Passed
     }
 
     /// Passes datagrams until either end has left.

@@ -50,7 +50,7 @@ impl TurnDeadline {
             deadline.enter(Phase::Busy, wait.patience(timeouts));
         }
         Some(match (deadline.check(cx)?, wait) {
-            (Stop::Closing | Stop::Ending, _) => Late::Ended,
+            (Stop::Closing | Stop::Ended, _) => Late::Ended,
             (Stop::TimedOut, Wait::Client) => Late::Client,
             (Stop::TimedOut, _) => Late::Backend,
         })

@@ -1,6 +1,6 @@
 //! One request and its response: the body goes up while the response comes down.
 
-mod finished;
+mod outcome;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use http::StatusCode;
 use tokio::io::AsyncWrite as _;
 
-pub(super) use self::finished::Finished;
+pub(super) use self::outcome::Outcome;
 use super::departure::{Ahead, Hangup, Left, poll_ahead};
 use super::link::{Far, Link};
 use super::request::Prepared;
@@ -134,9 +134,9 @@ impl<'a> Exchange<'a> {
         cx: &mut Context<'_>,
         deadline: &Deadline,
         client: &mut Stream,
-    ) -> Poll<Finished> {
-        if let Some(finished) = self.advance(cx, client) {
-            return Poll::Ready(finished);
+    ) -> Poll<Outcome> {
+        if let Some(outcome) = self.advance(cx, client) {
+            return Poll::Ready(outcome);
         }
         if self.client_left(cx, client) {
             return Poll::Ready(self.cut(Some("client-cut"), End::Abort));
@@ -169,22 +169,22 @@ impl<'a> Exchange<'a> {
         self.hangup.poll_left(cx, client, may_end).is_ready()
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
+    fn advance(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Outcome> {
         if self.upload == Upload::Going {
             match self.link.poll_upload(cx, client) {
                 Poll::Ready(Ok(())) => self.upload = Upload::Done,
                 Poll::Ready(Err(broken)) => {
-                    if let Some(finished) = self.upload_broken(broken) {
-                        return Some(finished);
+                    if let Some(outcome) = self.upload_broken(broken) {
+                        return Some(outcome);
                     }
                 }
                 Poll::Pending => {}
             }
         }
         if self.download == Download::Head
-            && let Some(finished) = self.poll_response(cx, client)
+            && let Some(outcome) = self.poll_response(cx, client)
         {
-            return Some(finished);
+            return Some(outcome);
         }
         let Download::Body { .. } = self.download else {
             return None;
@@ -198,7 +198,7 @@ impl<'a> Exchange<'a> {
 
     /// Reads heads of responses until there is a final one. `None` if that is so, or if there is
     /// nothing to read.
-    fn poll_response(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
+    fn poll_response(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Outcome> {
         loop {
             match self.down.poll_write(cx, client) {
                 Poll::Ready(Ok(())) => {}
@@ -266,7 +266,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// A client that was sent an interim response may wait for it, and nothing else for long.
-    fn flush_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
+    fn flush_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Outcome> {
         let is_due = self.interims.have_come() || self.down.has_begun();
         let flushed = is_due.then(|| Pin::new(client).poll_flush(cx));
         match flushed {
@@ -337,7 +337,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The client is told, and then has the backend to itself.
-    fn upgraded(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Finished> {
+    fn upgraded(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Option<Outcome> {
         // A head of a response fits into any socket that has room at all; what it did not take at
         // once goes first in the tunnel.
         match self.down.poll_write(cx, client) {
@@ -346,11 +346,11 @@ impl<'a> Exchange<'a> {
         }
         let mut first = self.down.unwritten().to_vec();
         first.extend_from_slice(self.down.chunk.bytes());
-        Some(Finished {
+        Some(Outcome {
             status: Some(101),
             end: Some(End::Close),
             tunnel: Some(Chunk::copy_of(&first)),
-            ..Finished::default()
+            ..Outcome::default()
         })
     }
 

@@ -6,14 +6,14 @@ use std::pin::pin;
 use underseal_http::Outgoing;
 
 use super::departure::{Left, unless_left};
-use super::exchange::{Exchange, Finished, Rest};
+use super::exchange::{Exchange, Outcome, Rest};
 use super::link::{Far, Link};
 use super::request::{self, Prepared};
 use super::{Connection, Fault};
 use crate::backend::{Backend, Known, Unreachable};
 use crate::chunk::Chunk;
 use crate::exchange::{self as rules, Allowed, Connected as _, Retry, Unanswered, Unreached};
-use crate::log::Outcome;
+use crate::log;
 use crate::process::Process;
 use crate::tunnel;
 use crate::upstream::{Reached, Sends, Upstream};
@@ -46,7 +46,7 @@ impl From<Left> for NotFound {
 
 /// A request that was sent, and what came of it.
 struct Sent {
-    finished: Finished,
+    outcome: Outcome,
     /// `None` if nothing was sent.
     far: Option<Far>,
     /// All from the start of the body on, if it can be sent once more.
@@ -69,23 +69,23 @@ impl Connection<'_> {
             let body = prepared.body.clone();
             let sent = self.send_once(prepared, outgoing, (retry, again)).await;
             let Sent {
-                finished,
+                outcome,
                 far,
                 start,
             } = match sent {
                 Ok(sent) => sent,
                 Err(NotSent::Answer) => return self.answer(prepared).await,
                 Err(NotSent::ClientLeft) => {
-                    let outcome = Outcome {
+                    let logged = log::Outcome {
                         error: Some("client-cut"),
-                        ..Outcome::default()
+                        ..log::Outcome::default()
                     };
-                    self.log(prepared, outcome);
+                    self.log(prepared, logged);
                     return Some(End::Abort);
                 }
             };
             let is_whole = far.is_none() || start.is_some();
-            if let Some(why) = finished.lost.filter(|_| is_whole)
+            if let Some(why) = outcome.lost.filter(|_| is_whole)
                 && retry.follows(why)
             {
                 again = far.as_ref().map(Far::target);
@@ -94,7 +94,7 @@ impl Connection<'_> {
                 }
                 continue;
             }
-            return self.conclude(prepared, finished, far).await;
+            return self.conclude(prepared, outcome, far).await;
         }
     }
 
@@ -117,9 +117,9 @@ impl Connection<'_> {
         };
         let link = match begun {
             Ok(link) => link,
-            Err(finished) => {
+            Err(outcome) => {
                 return Ok(Sent {
-                    finished,
+                    outcome,
                     far: None,
                     start: None,
                 });
@@ -129,16 +129,16 @@ impl Connection<'_> {
         let keeps = link.may_be_unanswered().is_some_and(may_follow);
         let may_end = self.worker.listener.settings.half_close;
         let mut exchange = Exchange::new(&self.worker.process, may_end, prepared, (link, keeps));
-        let finished = {
+        let outcome = {
             let (deadline, client) = (self.deadline, &mut self.client);
             poll_fn(|cx| exchange.poll(cx, deadline, client)).await
         };
         let (Rest { read, body, start }, far) = exchange.give_back();
         self.read = read;
         prepared.body = body;
-        prepared.bytes_in = finished.bytes_in;
+        prepared.bytes_in = outcome.bytes_in;
         Ok(Sent {
-            finished,
+            outcome,
             far: Some(far),
             start,
         })
@@ -210,9 +210,9 @@ impl Connection<'_> {
         prepared: &Prepared,
         backend: Box<Backend>,
         allowed: Allowed<&Outgoing>,
-    ) -> Result<Link, Finished> {
+    ) -> Result<Link, Outcome> {
         let Some((outgoing, guard)) = allowed.to(backend.known.target) else {
-            return Err(Finished::unanswered(Fault::BackendCut));
+            return Err(Outcome::unanswered(Fault::BackendCut));
         };
         let mut head = self.worker.process.buffers.take();
         head.extend_from_slice(outgoing.head());
@@ -227,7 +227,7 @@ impl Connection<'_> {
         prepared: &Prepared,
         reached: Reached,
         allowed: Allowed<&Outgoing>,
-    ) -> Result<Result<Link, Finished>, NotSent> {
+    ) -> Result<Result<Link, Outcome>, NotSent> {
         let head = (allowed, &rules::scheme(self.session));
         let sends = Sends::body(!prepared.body.is_done());
         let begin = pin!(Upstream::begin(
@@ -246,11 +246,11 @@ impl Connection<'_> {
                 Ok(Link::translated(upstream, body))
             }
             // The connection has ended in the moment that it was to be used.
-            Ok(None) => Err(Finished {
+            Ok(None) => Err(Outcome {
                 lost: Some(Unanswered::Unprocessed),
-                ..Finished::unanswered(Fault::BackendCut)
+                ..Outcome::unanswered(Fault::BackendCut)
             }),
-            Err(fault) => Err(Finished::unanswered(fault)),
+            Err(fault) => Err(Outcome::unanswered(fault)),
         })
     }
 
@@ -258,60 +258,57 @@ impl Connection<'_> {
     async fn conclude(
         &mut self,
         prepared: &mut Prepared,
-        finished: Finished,
+        outcome: Outcome,
         far: Option<Far>,
     ) -> Option<End> {
         let worker = self.worker;
         let timeout = Fault::BackendTimeout;
-        if finished.unanswered == Some(timeout) || finished.error == Some(timeout.word()) {
+        if outcome.unanswered == Some(timeout) || outcome.error == Some(timeout.word()) {
             far.iter().for_each(Far::distrust);
         }
-        if let Some(failure) = finished.unanswered {
+        if let Some(failure) = outcome.unanswered {
             request::failed(&worker.process, prepared, failure);
             return self.answer(prepared).await;
         }
-        let outcome = Outcome {
-            status: finished.status,
-            bytes_in: finished.bytes_in,
-            bytes_out: finished.bytes_out,
-            error: finished.error,
-            ..Outcome::default()
+        let logged = log::Outcome {
+            status: outcome.status,
+            bytes_in: outcome.bytes_in,
+            bytes_out: outcome.bytes_out,
+            error: outcome.error,
+            ..log::Outcome::default()
         };
         let backend = match far {
             Some(Far::Http1(backend)) => backend,
             Some(Far::Translated(far)) => {
-                self.log(prepared, outcome);
-                match finished.error {
+                self.log(prepared, logged);
+                match outcome.error {
                     None => far.upstream.finish(&worker.process, &self.upstreams),
                     Some(_) => far.upstream.abort(),
                 }
-                return finished.end;
+                return outcome.end;
             }
             None => {
-                self.log(prepared, outcome);
-                return finished.end;
+                self.log(prepared, logged);
+                return outcome.end;
             }
         };
-        if let Some(from_backend) = finished.tunnel {
-            return Some(
-                self.tunnel(prepared, outcome, (backend, from_backend))
-                    .await,
-            );
+        if let Some(from_backend) = outcome.tunnel {
+            return Some(self.tunnel(prepared, logged, (backend, from_backend)).await);
         }
-        self.log(prepared, outcome);
-        if finished.keep_backend {
+        self.log(prepared, logged);
+        if outcome.keep_backend {
             self.upstreams.keep(backend);
-        } else if finished.error.is_some() {
+        } else if outcome.error.is_some() {
             backend.stream.abort();
         }
-        finished.end
+        outcome.end
     }
 
     /// Passes bytes both ways until both have ended.
     async fn tunnel(
         &mut self,
         prepared: &mut Prepared,
-        mut outcome: Outcome<'_>,
+        mut logged: log::Outcome<'_>,
         (mut backend, from_backend): (Box<Backend>, Chunk),
     ) -> End {
         let from_client = std::mem::take(&mut self.read);
@@ -321,10 +318,10 @@ impl Connection<'_> {
             (&mut backend.stream, from_backend),
         ))
         .await;
-        outcome.bytes_in = passed.from_client;
-        outcome.bytes_out = passed.to_client;
-        outcome.error = passed.error;
-        self.log(prepared, outcome);
+        logged.bytes_in = passed.from_client;
+        logged.bytes_out = passed.to_client;
+        logged.error = passed.error;
+        self.log(prepared, logged);
         match passed.error {
             None => End::Close,
             Some(_) => {

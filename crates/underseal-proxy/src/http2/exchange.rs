@@ -21,7 +21,7 @@ use crate::exchange::response::Interims;
 use crate::exchange::{Late, TurnDeadline, Wait};
 use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
-use crate::log::{self, Outcome};
+use crate::log;
 use crate::metrics::Protocol;
 use crate::parts::{Parts as _, Pump, Received};
 use crate::upstream::{Event, Lost, Upstream};
@@ -48,8 +48,8 @@ pub(super) async fn serve(
         websocket,
     } = prepared;
     let is_head = head.method == Method::HEAD;
-    let ending = match step {
-        Err(fault) => Ending::failed(&client, &mut respond, fault, is_head),
+    let outcome = match step {
+        Err(fault) => Outcome::failed(&client, &mut respond, fault, is_head),
         Ok(outgoing) => {
             let forwarding = Forwarding {
                 client: &client,
@@ -59,18 +59,18 @@ pub(super) async fn serve(
                 websocket,
             };
             let line = (&mut line, begun);
-            let ending = Box::pin(forwarding.run(&mut respond, body, line)).await;
+            let outcome = Box::pin(forwarding.run(&mut respond, body, line)).await;
             client.worker.process.heads.give(outgoing);
-            ending
+            outcome
         }
     };
-    client.finish(line, started, &ending);
+    client.finish(line, started, &outcome);
     drop(open);
 }
 
 /// How an exchange ended.
 #[derive(Default)]
-pub(super) struct Ending {
+pub(super) struct Outcome {
     pub(super) status: Option<u16>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -79,10 +79,10 @@ pub(super) struct Ending {
     /// Why the answer is our own.
     pub(super) fault: Option<Fault>,
     /// Why it was cut short.
-    pub(super) cut: Option<&'static str>,
+    pub(super) error: Option<&'static str>,
 }
 
-impl Ending {
+impl Outcome {
     /// Sends an answer of our own.
     pub(super) fn answered(
         client: &Client,
@@ -107,7 +107,7 @@ impl Ending {
     }
 }
 
-impl Ending {
+impl Outcome {
     /// Answers in the place of a backend.
     pub(super) fn failed(
         client: &Client,
@@ -135,42 +135,42 @@ pub(super) fn log_refused(client: &Client, refused: Refused) {
         .with_now(|_, time| log::begin(&mut line, time, &client.session, "h2"));
     log::seen(&mut line, &Glimpse::default());
     log::refused(&mut line);
-    let ending = match refused {
+    let outcome = match refused {
         Refused::TooLong => {
             let refusal = Refusal::HeadTooLong;
             worker.process.tally.refused(refusal);
-            Ending {
+            Outcome {
                 status: Some(refusal.status()),
                 is_own: true,
                 fault: Some(Fault::Refused(refusal)),
-                ..Ending::default()
+                ..Outcome::default()
             }
         }
-        Refused::Reset => Ending {
-            cut: Some("stream-refused"),
-            ..Ending::default()
+        Refused::Reset => Outcome {
+            error: Some("stream-refused"),
+            ..Outcome::default()
         },
     };
-    client.finish(line, Instant::now(), &ending);
+    client.finish(line, Instant::now(), &outcome);
 }
 
 impl Client {
     /// Completes the log line of an exchange.
-    fn finish(&self, line: Vec<u8>, started: Instant, ending: &Ending) {
-        let fault = ending.fault.map(|fault| fault.to_string());
-        let outcome = Outcome {
-            status: ending.status,
-            bytes_in: ending.bytes_in,
-            bytes_out: ending.bytes_out,
-            is_own: ending.is_own,
+    fn finish(&self, line: Vec<u8>, started: Instant, outcome: &Outcome) {
+        let fault = outcome.fault.map(|fault| fault.to_string());
+        let logged = log::Outcome {
+            status: outcome.status,
+            bytes_in: outcome.bytes_in,
+            bytes_out: outcome.bytes_out,
+            is_own: outcome.is_own,
             duration: started.elapsed(),
-            backend: ending.backend.as_deref(),
+            backend: outcome.backend.as_deref(),
             engines: self.engines,
-            error: fault.as_deref().or(ending.cut),
+            error: fault.as_deref().or(outcome.error),
         };
         self.worker
             .process
-            .conclude(line, Some(Protocol::Http2), &outcome);
+            .conclude(line, Some(Protocol::Http2), &logged);
     }
 }
 
@@ -199,7 +199,7 @@ impl Stopped {
         respond: &mut SendResponse<Bytes>,
         upstream: &Upstream,
         is_head: bool,
-    ) -> Ending {
+    ) -> Outcome {
         let fault = match self {
             Self::Lost(lost) => lost.fault,
             Self::ClientTimeout => Fault::ClientTimeout,
@@ -211,17 +211,17 @@ impl Stopped {
                 return self.reset(respond);
             }
         };
-        let mut ending = Ending::answered(client, respond, fault.status(), is_head);
-        ending.fault = Some(fault);
-        ending
+        let mut outcome = Outcome::answered(client, respond, fault.status(), is_head);
+        outcome.fault = Some(fault);
+        outcome
     }
 
     /// Ends the client's stream without an answer.
-    pub(super) fn reset(self, respond: &mut SendResponse<Bytes>) -> Ending {
+    pub(super) fn reset(self, respond: &mut SendResponse<Bytes>) -> Outcome {
         respond.send_reset(self.reason());
-        Ending {
-            cut: Some(self.word()),
-            ..Ending::default()
+        Outcome {
+            error: Some(self.word()),
+            ..Outcome::default()
         }
     }
 
@@ -301,28 +301,28 @@ impl<'a> Exchange<'a> {
     }
 
     /// Passes the response on, to its end.
-    pub(super) async fn body(mut self, head: Response<()>, is_head: bool) -> Ending {
+    pub(super) async fn body(mut self, head: Response<()>, is_head: bool) -> Outcome {
         let worker = &self.client.worker;
         let name = worker.targets.backends.name_of(self.upstream.target());
-        let mut ending = Ending {
+        let mut outcome = Outcome {
             backend: Some(name.into()),
-            ..Ending::default()
+            ..Outcome::default()
         };
         let status = head.status();
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let is_whole = is_head || bodiless || self.upstream.is_at_end();
         let Ok(sink) = self.respond.send_response(head, is_whole) else {
-            ending.cut = Some(Stopped::ClientCut.word());
-            return ending;
+            outcome.error = Some(Stopped::ClientCut.word());
+            return outcome;
         };
-        ending.status = Some(status.as_u16());
+        outcome.status = Some(status.as_u16());
         let stopped = match is_whole {
             true => None,
             false => self.pass(Pump::new(sink)).await.err(),
         };
-        ending.bytes_in = self.upstream.passed();
-        ending.bytes_out = self.down.as_ref().map_or(0, |down| down.passed);
-        ending.cut = stopped.map(Stopped::word);
+        outcome.bytes_in = self.upstream.passed();
+        outcome.bytes_out = self.down.as_ref().map_or(0, |down| down.passed);
+        outcome.error = stopped.map(Stopped::word);
         match stopped {
             // Whoever has the whole response sends the rest in vain: with this exchange the client's
             // stream goes, and it is told so by RST_STREAM(NO_ERROR) (RFC 9113 section 8.1).
@@ -337,7 +337,7 @@ impl<'a> Exchange<'a> {
                 self.upstream.abort();
             }
         }
-        ending
+        outcome
     }
 
     /// Passes the body on. Whatever keeps it from its end resets the client's stream, so that it

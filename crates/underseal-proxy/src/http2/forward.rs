@@ -9,7 +9,7 @@ use h2::server::SendResponse;
 use underseal_http::Outgoing;
 
 use super::Client;
-use super::exchange::{Ending, Exchange, Stopped};
+use super::exchange::{Exchange, Outcome, Stopped};
 use super::kept::Kept;
 use crate::backend::{Known, Unreachable};
 use crate::exchange::{self as rules, Allowed, Denied, Retry, Unanswered, Unreached};
@@ -36,7 +36,7 @@ impl Forwarding<'_> {
         respond: &mut SendResponse<Bytes>,
         body: Option<Received>,
         (line, begun): (&mut Vec<u8>, usize),
-    ) -> Ending {
+    ) -> Outcome {
         let Self {
             client,
             deadline,
@@ -54,12 +54,12 @@ impl Forwarding<'_> {
             let sent = pin!(self.send(sends, (&mut *line, begun), again));
             let upstream = match unless_reset((&mut *respond, body.as_ref()), sent).await {
                 Ok(upstream) => upstream,
-                Err(NotSent::Denied) => return Ending::answered(client, respond, 403, is_head),
+                Err(NotSent::Denied) => return Outcome::answered(client, respond, 403, is_head),
                 Err(NotSent::ClientLeft) => return Stopped::ClientCut.reset(respond),
                 // The next one is a new one.
                 Err(NotSent::Ended(_)) if retry.follows(Unanswered::Unprocessed) => continue,
                 Err(NotSent::Ended(fault) | NotSent::Fault(fault)) => {
-                    return Ending::failed(client, respond, fault, is_head);
+                    return Outcome::failed(client, respond, fault, is_head);
                 }
             };
             let target = upstream.target();
@@ -81,11 +81,11 @@ impl Forwarding<'_> {
                 continue;
             }
             let upstream = exchange.upstream;
-            let mut ending = stopped.unanswered(client, respond, &upstream, is_head);
-            ending.bytes_in = upstream.passed();
-            ending.backend = Some(client.worker.targets.backends.name_of(target).into());
+            let mut outcome = stopped.unanswered(client, respond, &upstream, is_head);
+            outcome.bytes_in = upstream.passed();
+            outcome.backend = Some(client.worker.targets.backends.name_of(target).into());
             upstream.abort();
-            return ending;
+            return outcome;
         }
     }
 

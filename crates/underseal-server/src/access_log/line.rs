@@ -26,7 +26,7 @@ pub struct Client<'a> {
 
 /// What is known when the answer was sent, or was not.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ending {
+pub struct Outcome {
     /// What the client was answered; `None` if it was not, or if no HTTP is spoken.
     pub status: Option<u16>,
     /// Bytes from the client.
@@ -81,8 +81,8 @@ pub fn bytes(line: &mut Vec<u8>, name: &str, value: Option<&[u8]>) {
 }
 
 /// Adds how it ended.
-pub fn end(line: &mut Vec<u8>, ending: &Ending) {
-    match ending.status {
+pub fn end(line: &mut Vec<u8>, outcome: &Outcome) {
+    match outcome.status {
         Some(status) => {
             let _ = write!(line, ",\"status\":{status}");
         }
@@ -91,9 +91,9 @@ pub fn end(line: &mut Vec<u8>, ending: &Ending) {
     let _ = write!(
         line,
         ",\"bytes_in\":{},\"bytes_out\":{},\"duration_us\":{}",
-        ending.bytes_in,
-        ending.bytes_out,
-        ending.duration.as_micros()
+        outcome.bytes_in,
+        outcome.bytes_out,
+        outcome.duration.as_micros()
     );
 }
 
@@ -124,13 +124,13 @@ mod tests {
             ..Glimpse::default()
         };
         seen(&mut line, &asked);
-        let ending = Ending {
+        let outcome = Outcome {
             status,
             bytes_in: 3,
             bytes_out: 5,
             duration: Duration::from_micros(12),
         };
-        end(&mut line, &ending);
+        end(&mut line, &outcome);
         close(&mut line, None);
         String::from_utf8(line).expect("UTF-8")
     }

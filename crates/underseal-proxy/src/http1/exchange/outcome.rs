@@ -12,7 +12,7 @@ use underseal_server::closing::End;
 
 /// What came of an exchange.
 #[derive(Default)]
-pub(crate) struct Finished {
+pub(crate) struct Outcome {
     pub(crate) status: Option<u16>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Finished {
     pub(crate) lost: Option<Unanswered>,
 }
 
-impl Finished {
+impl Outcome {
     pub(crate) fn unanswered(fault: Fault) -> Self {
         Self {
             unanswered: Some(fault),
@@ -38,7 +38,7 @@ impl Finished {
 }
 
 impl Exchange<'_> {
-    pub(super) fn upload_broken(&mut self, broken: Broken) -> Option<Finished> {
+    pub(super) fn upload_broken(&mut self, broken: Broken) -> Option<Outcome> {
         tracing::debug!("request: {broken}");
         match broken {
             // It may have responded, and closed: with "413 Content Too Large", for one.
@@ -52,7 +52,7 @@ impl Exchange<'_> {
         }
     }
 
-    pub(super) fn download_broken(&mut self, broken: &Broken) -> Finished {
+    pub(super) fn download_broken(&mut self, broken: &Broken) -> Outcome {
         tracing::debug!("response: {broken}");
         let fault = match broken {
             Broken::Framing(_) => Some(Fault::BackendResponse(ResponseRefusal::Chunk)),
@@ -60,9 +60,9 @@ impl Exchange<'_> {
             Broken::Sink(_) => None,
         };
         if let Some(fault) = fault.filter(|_| !self.down.has_begun()) {
-            return Finished {
+            return Outcome {
                 bytes_in: self.link.passed(),
-                ..Finished::unanswered(fault)
+                ..Outcome::unanswered(fault)
             };
         }
         let word = match broken {
@@ -73,7 +73,7 @@ impl Exchange<'_> {
     }
 
     /// The response came to its end.
-    pub(super) fn complete(&mut self) -> Finished {
+    pub(super) fn complete(&mut self) -> Outcome {
         let Download::Body {
             status,
             keep_backend,
@@ -83,7 +83,7 @@ impl Exchange<'_> {
             return self.cut(Some("backend-cut"), End::Abort);
         };
         let is_read = self.link.is_read();
-        Finished {
+        Outcome {
             status: Some(status),
             bytes_in: self.link.passed(),
             bytes_out: self.down.passed,
@@ -91,27 +91,27 @@ impl Exchange<'_> {
             end: (!keep_client || !is_read).then_some(End::Close),
             // More than was announced belongs to nobody's request.
             keep_backend: keep_backend && self.down.chunk.is_empty(),
-            ..Finished::default()
+            ..Outcome::default()
         }
     }
 
     /// There is no response.
-    pub(super) fn lost(&mut self, lost: Lost) -> Finished {
-        let finished = self.fail(lost.fault);
+    pub(super) fn lost(&mut self, lost: Lost) -> Outcome {
+        let outcome = self.fail(lost.fault);
         // Whom we cannot answer any more has read a part of something else.
-        let has_begun = self.is_touched || finished.unanswered.is_none();
-        Finished {
+        let has_begun = self.is_touched || outcome.unanswered.is_none();
+        Outcome {
             lost: Some(lost.once_begun(has_begun).why),
-            ..finished
+            ..outcome
         }
     }
 
     /// Ends the exchange with an answer of our own, if the client has not had the backend's.
-    fn fail(&mut self, fault: Fault) -> Finished {
+    fn fail(&mut self, fault: Fault) -> Outcome {
         match self.download {
-            Download::Head if self.down.unwritten().is_empty() => Finished {
+            Download::Head if self.down.unwritten().is_empty() => Outcome {
                 bytes_in: self.link.passed(),
-                ..Finished::unanswered(fault)
+                ..Outcome::unanswered(fault)
             },
             // An interim response stands half written before it, or, whatever was wrong with the
             // request, its response was cut short.
@@ -119,22 +119,22 @@ impl Exchange<'_> {
         }
     }
 
-    pub(super) fn cut(&mut self, error: Option<&'static str>, end: End) -> Finished {
+    pub(super) fn cut(&mut self, error: Option<&'static str>, end: End) -> Outcome {
         let status = match self.download {
             Download::Body { status, .. } if self.down.has_begun() => Some(status),
             Download::Head | Download::Body { .. } => None,
         };
-        Finished {
+        Outcome {
             status,
             bytes_in: self.link.passed(),
             bytes_out: self.down.passed,
             error,
             end: Some(end),
-            ..Finished::default()
+            ..Outcome::default()
         }
     }
 
-    pub(super) fn late(&mut self, late: Late) -> Finished {
+    pub(super) fn late(&mut self, late: Late) -> Outcome {
         match late {
             Late::Client => self.fail(Fault::ClientTimeout),
             Late::Backend => self.fail(Fault::BackendTimeout),

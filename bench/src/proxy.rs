@@ -72,7 +72,7 @@ pub const SUITE: Suite = Suite {
 struct Contender {
     row: &'static str,
     setting: &'static str,
-    start: fn(&Place<'_>, &Self) -> anyhow::Result<Server>,
+    start: fn(&Setup<'_>, &Self) -> anyhow::Result<Server>,
     /// Whatever the settings are to this kind of proxy.
     lines: &'static [&'static str],
     /// Whether it is measured where somebody speaks HTTP/2, too: large buffers and logs are not.
@@ -133,7 +133,7 @@ impl Ends {
 }
 
 /// What a proxy is started with.
-struct Place<'a> {
+struct Setup<'a> {
     context: &'a Context,
     /// Where its files go.
     directory: &'a Path,
@@ -272,7 +272,7 @@ fn each_proxy(
         let backend = Backend::start(context, ends)?;
         for contender in wanted {
             let directory = tempfile::tempdir_in(context.directory.path())?;
-            let place = Place {
+            let setup = Setup {
                 context,
                 directory: directory.path(),
                 backend: backend.address(),
@@ -280,7 +280,7 @@ fn each_proxy(
             };
             let name = || format!("{}, {}", contender.row, contender.setting);
             pin_to(context.cores.measured)?;
-            let proxy = (contender.start)(&place, contender).with_context(name)?;
+            let proxy = (contender.start)(&setup, contender).with_context(name)?;
             pin_to(context.cores.peer)?;
             proves_itself(context, &proxy, ends.with_rules).with_context(name)?;
             measure(contender, &proxy).with_context(name)?;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use super::{Contender, Place, name, rules};
+use super::{Contender, Setup, name, rules};
 use crate::http::server::{Server, free_address};
 
 /// The setting that has Debian's defaults, but for the log: nobody keeps one.
@@ -64,10 +64,10 @@ pub(crate) fn check_installed() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
+fn start(setup: &Setup<'_>, contender: &Contender) -> anyhow::Result<Server> {
     let address = free_address()?;
-    let credentials = &place.context.credentials;
-    let chain = place.directory.join("chain.pem");
+    let credentials = &setup.context.credentials;
+    let chain = setup.directory.join("chain.pem");
     let pem = format!("{}{}", credentials.certificate_pem, credentials.key_pem);
     fs::write(&chain, pem).context("cannot write chain.pem")?;
     let [global, defaults] = contender.lines else {
@@ -94,28 +94,28 @@ backend files
 ",
         suite = credentials.suite.name(),
         chain = chain.display(),
-        alpn = if place.ends.from_http2 {
+        alpn = if setup.ends.from_http2 {
             " alpn h2,http/1.1"
         } else {
             ""
         },
-        protocol = if place.ends.to_http2 { " proto h2" } else { "" },
-        rules = if place.ends.with_rules {
+        protocol = if setup.ends.to_http2 { " proto h2" } else { "" },
+        rules = if setup.ends.with_rules {
             acls()
         } else {
             String::new()
         },
-        backend = place.backend,
+        backend = setup.backend,
     );
-    let file = place.directory.join("haproxy.cfg");
+    let file = setup.directory.join("haproxy.cfg");
     fs::write(&file, text).context("cannot write haproxy.cfg")?;
-    let errors = place.directory.join("haproxy.err");
+    let errors = setup.directory.join("haproxy.err");
     let mut command = Command::new("haproxy");
     command
         .arg("-db")
         .arg("-f")
         .arg(&file)
-        .stdout(File::create(place.directory.join("haproxy.log"))?)
+        .stdout(File::create(setup.directory.join("haproxy.log"))?)
         .stderr(File::create(&errors)?);
     Server::start(contender.row, &mut command, address, true)
         .with_context(|| fs::read_to_string(&errors).unwrap_or_default())

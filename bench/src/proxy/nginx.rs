@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::{Contender, Place, name, rules};
+use super::{Contender, Setup, name, rules};
 use crate::http::nginx;
 use crate::http::server::{Server, free_address};
 
@@ -52,20 +52,20 @@ const fn with(setting: &'static str, lines: &'static [&'static str]) -> Contende
     }
 }
 
-fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
+fn start(setup: &Setup<'_>, contender: &Contender) -> anyhow::Result<Server> {
     let address = free_address()?;
-    let directory = place.directory;
+    let directory = setup.directory;
     let [workers, log, upstream, location] = contender.lines else {
         bail!("a contender has workers, a log, and lines of two blocks");
     };
     let log = log.replace("DIRECTORY", &directory.display().to_string());
     let ends = Ends {
         address,
-        backend: place.backend,
-        from_http2: place.ends.from_http2,
-        credentials: place.context.directory.path(),
+        backend: setup.backend,
+        from_http2: setup.ends.from_http2,
+        credentials: setup.context.directory.path(),
     };
-    let http = http(&ends, &log, [upstream, location], &locations(place.ends));
+    let http = http(&ends, &log, [upstream, location], &locations(setup.ends));
     nginx::write(directory, workers, &http)?;
     Server::start(contender.row, &mut nginx::command(directory), address, true)
         .with_context(|| nginx::errors(directory))

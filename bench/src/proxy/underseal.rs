@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 
-use super::{Contender, Place, name, rules};
+use super::{Contender, Setup, name, rules};
 use crate::http::server::{Server, free_address};
 
 /// The setting that has the defaults, but for the log: nobody keeps one.
@@ -31,20 +31,20 @@ const fn with(setting: &'static str, lines: &'static [&'static str]) -> Contende
     }
 }
 
-fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
-    let binary = match (contender.setting, place.context.before()) {
+fn start(setup: &Setup<'_>, contender: &Contender) -> anyhow::Result<Server> {
+    let binary = match (contender.setting, setup.context.before()) {
         (BEFORE, Some(before)) => before.to_owned(),
-        _ => place.context.underseal()?,
+        _ => setup.context.underseal()?,
     };
     let address = free_address()?;
-    let credentials = place.context.directory.path();
-    let errors = place.directory.join("proxy.err");
+    let credentials = setup.context.directory.path();
+    let errors = setup.directory.join("proxy.err");
     let mut command = Command::new(fs::canonicalize(binary)?);
     command
-        .current_dir(place.directory)
+        .current_dir(setup.directory)
         .arg("proxy")
         .args(["--listen", &address.to_string()])
-        .args(["--to", &place.backend.to_string()])
+        .args(["--to", &setup.backend.to_string()])
         .arg("--cert")
         .arg(credentials.join("cert.pem"))
         .arg("--key")
@@ -54,11 +54,11 @@ fn start(place: &Place<'_>, contender: &Contender) -> anyhow::Result<Server> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(&errors).context("cannot create a log")?);
-    if place.ends.to_http2 {
+    if setup.ends.to_http2 {
         command.args(["--to-protocol", "h2"]);
     }
-    if place.ends.with_rules {
-        let policies = place.directory.join("policies.yaml");
+    if setup.ends.with_rules {
+        let policies = setup.directory.join("policies.yaml");
         fs::write(&policies, rules::policies()).context("cannot write policies.yaml")?;
         command.arg("--policy").arg(policies);
     }

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 pub use self::document::{Document, Outcome};
 pub use self::options::{ConvertOptions, NamedPort, RemoteIp};
 use self::proof::Allowing;
-use crate::load::{Kind, LoadError, Misread, Place, PolicyFile, Reader, Value, documents};
+use crate::load::{Kind, LoadError, Location, Misread, PolicyFile, Reader, Value, documents};
 use serde::Serialize;
 
 use crate::model::{AuthorizationPolicy, RequestAuthentication, Selector, Spec};
@@ -44,7 +44,7 @@ pub struct Note {
     /// [`PolicyFile::name`].
     pub file: String,
     /// Where the original stands.
-    pub place: Place,
+    pub location: Location,
     /// What it is called there.
     pub path: String,
     /// What the difference is. One line.
@@ -74,7 +74,7 @@ pub fn convert(
     let is_empty = errors.is_empty() && says_nothing;
     if let (true, Some(file)) = (is_empty, files.first()) {
         let message = "there is no policy in this file, nor in any other".to_owned();
-        errors.extend(Document::unread(file.name, Place::START, message).errors);
+        errors.extend(Document::unread(file.name, Location::START, message).errors);
     }
     if errors.is_empty() {
         Ok(converted)
@@ -90,7 +90,9 @@ pub fn examine(files: &[PolicyFile<'_>], options: &ConvertOptions) -> Vec<Docume
     for file in files {
         let before = examined.len();
         match documents(file.text) {
-            Err((place, message)) => examined.push(Document::unread(file.name, place, message)),
+            Err((location, message)) => {
+                examined.push(Document::unread(file.name, location, message));
+            }
             Ok(documents) => {
                 for document in &documents {
                     examine_value(
@@ -104,7 +106,7 @@ pub fn examine(files: &[PolicyFile<'_>], options: &ConvertOptions) -> Vec<Docume
         }
         if examined.len() == before {
             let message = "there is no policy in this file".to_owned();
-            examined.push(Document::unread(file.name, Place::START, message));
+            examined.push(Document::unread(file.name, Location::START, message));
         }
     }
     refuse_twins(&mut examined);
@@ -130,13 +132,13 @@ fn examine_value(
         }
         return;
     }
-    let place = Place::of(value.node.referenced);
+    let location = Location::of(value.node.referenced);
     let mut conversion = Conversion {
         reader: Reader::default(),
         options,
         narrowed: Vec::new(),
         notes: Vec::new(),
-        name: (String::new(), place),
+        name: (String::new(), location),
         authentications: Vec::new(),
         allowing: Vec::new(),
     };
@@ -147,12 +149,12 @@ fn examine_value(
     if found.is_empty() {
         let left = policies.iter().flat_map(|policy| faults(policy, &[]));
         found.extend(left.map(|fault| Misread {
-            place,
+            location,
             path: value.path.clone(),
             message: fault.to_string(),
         }));
     }
-    found.sort_by_key(|fault| fault.place);
+    found.sort_by_key(|fault| fault.location);
     let outcome = match (is_policy, conversion.narrowed.is_empty()) {
         (false, _) => Outcome::PassedOver,
         (true, true) => Outcome::Exact,
@@ -162,7 +164,7 @@ fn examine_value(
     let kind = value.get("kind").and_then(|kind| kind.as_text());
     examined.push(Document {
         file: file.to_owned(),
-        place,
+        location,
         kind: kind.unwrap_or_default().to_owned(),
         name: conversion.name.0,
         outcome,
@@ -170,7 +172,7 @@ fn examine_value(
         authentications: conversion.authentications,
         notes: notes.map(|note| note.note(file)).collect(),
         errors: found.into_iter().map(|fault| fault.error(file)).collect(),
-        name_place: conversion.name.1,
+        name_location: conversion.name.1,
         allowing: conversion.allowing,
     });
 }
@@ -191,7 +193,7 @@ fn refuse_twins(documents: &mut [Document]) {
         let twin = twins.next().map(|(_, name)| name.clone());
         if let Some(name) = twin {
             let fault = Misread {
-                place: document.name_place,
+                location: document.name_location,
                 path: "metadata.name".to_owned(),
                 message: format!("there is another `{name}`"),
             };
@@ -236,7 +238,7 @@ struct Conversion<'o> {
     /// What else an operator should know.
     notes: Vec<Misread>,
     /// The full name, and where it stands.
-    name: (String, Place),
+    name: (String, Location),
     /// Which tokens are believed.
     authentications: Vec<RequestAuthentication>,
     /// What items of Cilium's say of proofs.

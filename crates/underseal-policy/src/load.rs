@@ -28,14 +28,14 @@ pub struct PolicyFile<'a> {
 
 /// Where something stands in a file, counted from one, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Location {
     /// The line.
     pub line: u64,
     /// The character in the line.
     pub column: u64,
 }
 
-impl Place {
+impl Location {
     pub(crate) const START: Self = Self { line: 1, column: 1 };
 
     pub(crate) fn of(location: serde_saphyr::Location) -> Self {
@@ -52,7 +52,7 @@ pub struct LoadError {
     /// [`PolicyFile::name`].
     pub file: String,
     /// Where in it.
-    pub place: Place,
+    pub location: Location,
     /// What stands there, as in `spec.rules[0].from`; empty where no document can be read.
     pub path: String,
     /// What is wrong with it, and what to write instead where that is known. One line.
@@ -61,7 +61,7 @@ pub struct LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { line, column } = self.place;
+        let Location { line, column } = self.location;
         write!(f, "{}:{line}:{column}: ", self.file)?;
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
@@ -141,7 +141,7 @@ pub fn load_all(files: &[PolicyFile<'_>], tcp_ports: &[u16]) -> Result<Loaded, V
     if let (true, Some(note)) = (errors.is_empty(), other) {
         errors.push(LoadError {
             file: note.file.clone(),
-            place: Place::START,
+            location: Location::START,
             path: String::new(),
             message: "there is no policy in this file, nor in any other".to_owned(),
         });
@@ -173,13 +173,13 @@ impl<'a> File<'a> {
         };
         let documents = match documents(file.text) {
             Ok(documents) => documents,
-            Err((place, message)) => {
-                read.error(place, "", message);
+            Err((location, message)) => {
+                read.error(location, "", message);
                 return read;
             }
         };
         if documents.is_empty() {
-            read.error(Place::START, "", "there is no policy in this file");
+            read.error(Location::START, "", "there is no policy in this file");
         }
         for document in &documents {
             read.value(&Value::document(document), tcp_ports, names);
@@ -213,28 +213,28 @@ impl<'a> File<'a> {
     fn policy(&mut self, value: &Value<'_>, tcp_ports: &[u16], names: &mut BTreeSet<String>) {
         let mut reader = Reader::default();
         let policy = reader.policy(value);
-        let places = reader.places;
+        let locations = reader.locations;
         let before = self.errors.len();
         let errors = reader.faults.into_iter();
         self.errors
             .extend(errors.map(|fault| fault.error(self.name)));
         // A leaf that is wrong is worth reporting even where a key beside it is unknown.
         for fault in faults(&policy, tcp_ports) {
-            self.fault(value, &places, fault);
+            self.fault(value, &locations, fault);
         }
         let name = &policy.metadata.name;
         if !name.is_empty() && !names.insert(name.clone()) {
             let fault = Fault::new("metadata.name", format!("there is another `{name}`"));
-            self.fault(value, &places, fault);
+            self.fault(value, &locations, fault);
         }
-        self.errors[before..].sort_by_key(|error| error.place);
+        self.errors[before..].sort_by_key(|error| error.location);
         self.policies.push(policy);
     }
 
     fn authentication(&mut self, value: &Value<'_>, names: &mut BTreeSet<String>) {
         let mut reader = Reader::default();
         let says = reader.authentication(value);
-        let places = reader.places;
+        let locations = reader.locations;
         let errors = reader.faults.into_iter();
         self.errors
             .extend(errors.map(|fault| fault.error(self.name)));
@@ -242,7 +242,7 @@ impl<'a> File<'a> {
         // Names are of a kind; none of a policy has a space in it.
         if !name.is_empty() && !names.insert(format!("tokens {name}")) {
             let fault = Fault::new("metadata.name", format!("there is another `{name}`"));
-            self.fault(value, &places, fault);
+            self.fault(value, &locations, fault);
         }
         self.authentications.push(Authentication {
             file: self.name.to_owned(),
@@ -250,19 +250,19 @@ impl<'a> File<'a> {
         });
     }
 
-    fn error(&mut self, place: Place, path: &str, message: impl Into<String>) {
+    fn error(&mut self, location: Location, path: &str, message: impl Into<String>) {
         self.errors.push(LoadError {
             file: self.name.to_owned(),
-            place,
+            location,
             path: path.to_owned(),
             message: message.into(),
         });
     }
 
-    fn fault(&mut self, value: &Value<'_>, places: &HashMap<String, Place>, fault: Fault) {
+    fn fault(&mut self, value: &Value<'_>, locations: &HashMap<String, Location>, fault: Fault) {
         let path = value.path_to(&fault.path);
         // What a fault is about was read from the file, so it has a place.
-        let place = places.get(&path).copied().unwrap_or(Place::START);
-        self.error(place, &path, fault.message);
+        let location = locations.get(&path).copied().unwrap_or(Location::START);
+        self.error(location, &path, fault.message);
     }
 }

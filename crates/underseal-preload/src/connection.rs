@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
 use underseal_ulp::{CryptoInfo, Receive, Transmit, cipher, wire_version};
 
-use crate::listing::Place;
+use crate::listing::Registration;
 use crate::{process, sys, table};
 
 mod half;
@@ -99,7 +99,7 @@ struct Shared {
     /// Whether the program has ended the sending direction, and something still goes out before the end.
     is_shut_down: AtomicBool,
     /// Where `underseal conns` reads of it.
-    place: Option<Place>,
+    registration: Option<Registration>,
 }
 
 /// The two directions of a TLS socket.
@@ -125,7 +125,7 @@ impl Socket {
     /// A connection of which no direction is TLS yet.
     pub(crate) fn new(private: Private, inert: (u64, u64)) -> Arc<Self> {
         let (_, inode) = private.identity();
-        let place = Place::of(inode, private.number());
+        let registration = Registration::of(inode, private.number());
         let shared = Arc::new(Shared {
             transmit: Locked::new(),
             receive: Locked::new(),
@@ -135,7 +135,7 @@ impl Socket {
             hints: AtomicU8::new(0),
             untold: AtomicI32::new(0),
             is_shut_down: AtomicBool::new(false),
-            place,
+            registration,
         });
         Self::of(private, shared, inert)
     }
@@ -204,15 +204,17 @@ impl Socket {
 
     /// Lists what it is now.
     fn describe(&self) {
-        if let (Some(place), Some((version, algorithm))) = (self.place(), self.shared.suite.get()) {
+        if let (Some(registration), Some((version, algorithm))) =
+            (self.registration(), self.shared.suite.get())
+        {
             let directions = (self.seals(), self.opens());
-            place.describe(wire_version(*version), cipher(*algorithm), directions);
+            registration.describe(wire_version(*version), cipher(*algorithm), directions);
         }
     }
 
     /// Where it is listed, if it is.
-    pub(crate) fn place(&self) -> Option<&Place> {
-        self.shared.place.as_ref()
+    pub(crate) fn registration(&self) -> Option<&Registration> {
+        self.shared.registration.as_ref()
     }
 
     /// Whether a direction may start with these keys: the first one says what both are.

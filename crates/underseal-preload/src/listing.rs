@@ -102,7 +102,7 @@ fn map(file: c_int) -> Result<*mut Entry, Errno> {
 }
 
 /// The place of one connection, given back on drop.
-pub(crate) struct Place {
+pub(crate) struct Registration {
     entries: *mut Entry,
     index: usize,
 }
@@ -140,9 +140,9 @@ fn has_memory(index: usize, entry: &Entry) -> bool {
 }
 
 // SAFETY: it stands for numbers that any thread may change at once.
-unsafe impl Send for Place {}
+unsafe impl Send for Registration {}
 // SAFETY: as above.
-unsafe impl Sync for Place {}
+unsafe impl Sync for Registration {}
 
 /// Lists a socket that has no keys yet.
 fn fill(entry: &Entry, inode: u64) {
@@ -153,7 +153,7 @@ fn fill(entry: &Entry, inode: u64) {
     entry[INODE].store(inode, Ordering::Release);
 }
 
-impl Place {
+impl Registration {
     /// A place for a socket, near to `hint`; nothing where there is no list, or no place in it.
     pub(crate) fn of(inode: u64, hint: c_int) -> Option<Self> {
         let entries = ENTRIES_OF_THIS.load(Ordering::Acquire);
@@ -199,7 +199,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         if let Some(entry) = entry(self.entries, self.index) {
             entry[INODE].store(0, Ordering::Release);

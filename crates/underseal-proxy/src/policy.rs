@@ -199,7 +199,7 @@ impl Policies {
             tracing::warn!(
                 "policy: {}:{}: {}",
                 note.file,
-                note.place.line,
+                note.location.line,
                 note.message
             );
         }

@@ -3,7 +3,7 @@
 
 mod cache;
 mod keys;
-mod places;
+mod locations;
 mod signature;
 
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(crate) use self::cache::Cache;
 use self::cache::Entry;
 use self::keys::Key;
 pub(crate) use self::keys::Unusable;
-use self::places::Place;
+use self::locations::Location;
 
 /// How long a token may be, in bytes: longer than any that a head of the default size has beside
 /// its other fields.
@@ -39,7 +39,7 @@ pub(crate) struct BadToken;
 pub(crate) struct Tokens {
     rules: Vec<Rule>,
     /// Where tokens of any rule stand.
-    places: Vec<Place>,
+    locations: Vec<Location>,
     /// Told from those before and after it: what others verified is not believed.
     generation: u64,
 }
@@ -50,8 +50,8 @@ struct Rule {
     /// `None` for any.
     issuer: Option<String>,
     keys: Vec<Key>,
-    /// Those of [`Tokens::places`] where its tokens stand.
-    places: Vec<usize>,
+    /// Those of [`Tokens::locations`] where its tokens stand.
+    locations: Vec<usize>,
     /// Without the algorithms, which are a key's.
     validation: Validation,
     spaced: Vec<String>,
@@ -103,8 +103,8 @@ impl Tokens {
     /// What policies and these ask of requests.
     pub(crate) fn asked(&self, matcher: &Matcher) -> Asked {
         let mut asked = matcher.asked().clone();
-        for place in &self.places {
-            if let Some(name) = place.field() {
+        for location in &self.locations {
+            if let Some(name) = location.field() {
                 asked.add_field(name.as_bytes());
             }
         }
@@ -112,23 +112,23 @@ impl Tokens {
     }
 
     fn add(&mut self, file: &str, rule: &JwtRule) -> Result<(), Unusable> {
-        let places = Place::all(rule).into_iter();
-        let places = places.map(|place| self.place(place)).collect();
+        let locations = Location::all(rule).into_iter();
+        let locations = locations.map(|location| self.location(location)).collect();
         self.rules.push(Rule {
             issuer: rule.issuer.clone(),
             keys: keys::of(file, rule)?,
-            places,
+            locations,
             validation: validation(rule),
             spaced: rule.space_delimited_claims.clone(),
         });
         Ok(())
     }
 
-    fn place(&mut self, place: Place) -> usize {
-        let known = self.places.iter().position(|known| *known == place);
+    fn location(&mut self, location: Location) -> usize {
+        let known = self.locations.iter().position(|known| *known == location);
         known.unwrap_or_else(|| {
-            self.places.push(place);
-            self.places.len() - 1
+            self.locations.push(location);
+            self.locations.len() - 1
         })
     }
 
@@ -142,8 +142,8 @@ impl Tokens {
             return Ok(Found::Unknown);
         }
         let mut found = None;
-        for (index, place) in self.places.iter().enumerate() {
-            place.each(request, |token| match found {
+        for (index, location) in self.locations.iter().enumerate() {
+            location.each(request, |token| match found {
                 None => {
                     found = Some((index, token));
                     Ok(())
@@ -153,13 +153,13 @@ impl Tokens {
         }
         match found {
             None => Ok(Found::Absent),
-            Some((place, token)) => self.verify(place, &token, now(), cache).map(Found::Is),
+            Some((location, token)) => self.verify(location, &token, now(), cache).map(Found::Is),
         }
     }
 
     fn verify(
         &self,
-        place: usize,
+        location: usize,
         token: &[u8],
         now: u64,
         cache: &mut Cache,
@@ -168,12 +168,12 @@ impl Tokens {
             return Err(BadToken);
         }
         cache.belong_to(self.generation);
-        if let Some(claims) = cache.get(token, place, now) {
+        if let Some(claims) = cache.get(token, location, now) {
             return Ok(claims);
         }
         let mut rules = self.rules.iter();
         let payload = rules.find_map(|rule| {
-            let is_there = rule.places.contains(&place);
+            let is_there = rule.locations.contains(&location);
             is_there.then(|| rule.verify(token)).flatten()
         });
         let (payload, spaced) = payload.ok_or(BadToken)?;
@@ -182,7 +182,7 @@ impl Tokens {
         cache.put(
             token,
             Entry {
-                place,
+                location,
                 // A number of seconds, which fits; later than any is never.
                 expires: expires
                     .map_or(u64::MAX, |seconds| (seconds as u64).saturating_add(LEEWAY)),

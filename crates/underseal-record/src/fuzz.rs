@@ -3,7 +3,7 @@
 //! Each panics where an invariant is broken, whatever the bytes.
 
 use crate::{
-    Algorithm, Backend, ContentType, Deframed, Error, Opened, Opener, Padding, Place,
+    Algorithm, Backend, ContentType, Deframed, Error, Opened, Opener, Padding, PlaintextIn,
     ProtocolVersion, Sealer, SeqNo, TrafficKeys, deframe,
 };
 
@@ -164,11 +164,11 @@ impl Keys {
         }
         let Opened {
             content_type,
-            place,
+            plaintext,
         } = result?;
-        let plaintext = match place {
-            Place::Record(range) => record[range].to_vec(),
-            Place::Out(len) => out[..len].to_vec(),
+        let plaintext = match plaintext {
+            PlaintextIn::Record(range) => record[range].to_vec(),
+            PlaintextIn::Out(len) => out[..len].to_vec(),
         };
         Ok((content_type, plaintext))
     }

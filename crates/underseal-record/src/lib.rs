@@ -29,7 +29,7 @@ pub use deframe::{Deframed, RecordHeader, deframe};
 pub use error::{ApiMisuse, Error, PeerMisbehaved};
 pub use keys::{SeqNo, TrafficKeys};
 pub use limits::Limits;
-pub use open::{Opened, Opener, Place};
+pub use open::{Opened, Opener, PlaintextIn};
 pub use padding::Padding;
 pub use seal::{Sealed, Sealer};
 pub use secret::TrafficSecret;

@@ -32,13 +32,13 @@ pub struct Opened {
     /// What the record carries; never change_cipher_spec.
     pub content_type: ContentType,
     /// Where its plaintext lies.
-    pub place: Place,
+    pub plaintext: PlaintextIn,
 }
 
 /// Where a record's plaintext lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "who reads must know each")]
-pub enum Place {
+pub enum PlaintextIn {
     /// In this range of the record that was given to open.
     Record(Range<usize>),
     /// In the first bytes of the output.
@@ -234,17 +234,17 @@ impl Opener {
         let inner = if in_out { &out[..len] } else { &body[..len] };
         let (content_type, len) = self.inner_type(header, inner)?;
         self.check_plaintext(content_type, len)?;
-        let place = if in_out {
-            Place::Out(len)
+        let plaintext = if in_out {
+            PlaintextIn::Out(len)
         } else if let Some(out) = out.get_mut(..len).filter(|out| !out.is_empty()) {
             out.copy_from_slice(&body[..len]);
-            Place::Out(len)
+            PlaintextIn::Out(len)
         } else {
-            Place::Record(prefix..prefix + len)
+            PlaintextIn::Record(prefix..prefix + len)
         };
         Ok(Opened {
             content_type,
-            place,
+            plaintext,
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use rustix::io::Errno;
 use underseal_record::{
-    ContentType, HEADER_LEN, MAX_PLAINTEXT, Opener, PeerMisbehaved, Place, ProtocolVersion,
+    ContentType, HEADER_LEN, MAX_PLAINTEXT, Opener, PeerMisbehaved, PlaintextIn, ProtocolVersion,
     RecordHeader, TAG_LEN, TrafficKeys,
 };
 
@@ -413,7 +413,7 @@ impl Receive {
         let mut record = std::mem::replace(&mut self.arriving, next);
         let opened = self.opener.open_in_place(&mut record);
         let opened = opened.map_err(|error| self.fail(error))?;
-        let Place::Record(place) = opened.place else {
+        let PlaintextIn::Record(place) = opened.plaintext else {
             unreachable!("it was opened in place");
         };
         let record = Kept::new(opened.content_type, record, place);

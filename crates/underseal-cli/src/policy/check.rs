@@ -57,8 +57,8 @@ pub(super) fn text(error: &LoadError) -> String {
 fn json(error: &LoadError) -> String {
     let object = serde_json::json!({
         "file": error.file,
-        "line": error.place.line,
-        "column": error.place.column,
+        "line": error.location.line,
+        "column": error.location.column,
         "path": error.path,
         "message": error.message,
     });

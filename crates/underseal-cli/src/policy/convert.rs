@@ -98,7 +98,7 @@ fn refused(errors: usize) -> Failure {
 }
 
 pub(super) fn note(note: &Note) -> String {
-    let (line, column) = (note.place.line, note.place.column);
+    let (line, column) = (note.location.line, note.location.column);
     let path = if note.path.is_empty() {
         String::new()
     } else {
@@ -112,11 +112,14 @@ pub(super) fn note(note: &Note) -> String {
 
 fn text(document: &Document) -> String {
     let Document {
-        file, place, kind, ..
+        file,
+        location,
+        kind,
+        ..
     } = document;
     let what = [kind, &*document.name].join(" ");
     let outcome = document.outcome.as_str();
-    let mut text = format!("{outcome:<11} {file}:{}: {}\n", place.line, what.trim());
+    let mut text = format!("{outcome:<11} {file}:{}: {}\n", location.line, what.trim());
     let errors = document.errors.iter().map(LoadError::to_string);
     let notes = document
         .notes
@@ -129,22 +132,22 @@ fn text(document: &Document) -> String {
 }
 
 fn json(document: &Document) -> String {
-    let reason = |place: underseal_policy::Place, path: &str, message: &str| {
+    let reason = |location: underseal_policy::Location, path: &str, message: &str| {
         serde_json::json!({
-            "line": place.line,
-            "column": place.column,
+            "line": location.line,
+            "column": location.column,
             "path": path,
             "message": message,
         })
     };
     let errors = document.errors.iter();
-    let errors = errors.map(|error| reason(error.place, &error.path, &error.message));
+    let errors = errors.map(|error| reason(error.location, &error.path, &error.message));
     let notes = document.notes.iter();
-    let notes = notes.map(|note| reason(note.place, &note.path, &note.message));
+    let notes = notes.map(|note| reason(note.location, &note.path, &note.message));
     let object = serde_json::json!({
         "file": document.file,
-        "line": document.place.line,
-        "column": document.place.column,
+        "line": document.location.line,
+        "column": document.location.column,
         "kind": document.kind,
         "name": document.name,
         "outcome": document.outcome.as_str(),

@@ -21,7 +21,7 @@ pub(super) fn refuse_both(documents: &mut [Document]) {
             let message = "not supported: Istio allows something for the same workloads, and there \
                            both have to allow: convert one of them, and say the other by hand";
             let fault = Misread {
-                place: document.place,
+                location: document.location,
                 path: String::new(),
                 message: message.to_owned(),
             };

@@ -2,7 +2,7 @@
 
 use super::proof::Allowing;
 use super::{Note, written};
-use crate::load::{LoadError, Loaded, Place, PolicyFile, load_all};
+use crate::load::{LoadError, Loaded, Location, PolicyFile, load_all};
 use crate::model::{AuthorizationPolicy, RequestAuthentication};
 
 /// What came of one document.
@@ -11,7 +11,7 @@ pub struct Document {
     /// [`PolicyFile::name`].
     pub file: String,
     /// Where it begins.
-    pub place: Place,
+    pub location: Location,
     /// Its `kind`, if it has one.
     pub kind: String,
     /// Its namespace and name, as far as it has them.
@@ -27,7 +27,7 @@ pub struct Document {
     /// Why it was refused.
     pub errors: Vec<LoadError>,
     /// Where its name stands.
-    pub(super) name_place: Place,
+    pub(super) name_location: Location,
     /// What its items of Cilium's say of proofs.
     pub(super) allowing: Vec<Allowing>,
 }
@@ -59,16 +59,16 @@ impl Outcome {
 
 impl Document {
     /// What nothing can be read of.
-    pub(super) fn unread(file: &str, place: Place, message: String) -> Self {
+    pub(super) fn unread(file: &str, location: Location, message: String) -> Self {
         let error = LoadError {
             file: file.to_owned(),
-            place,
+            location,
             path: String::new(),
             message,
         };
         Self {
             file: file.to_owned(),
-            place,
+            location,
             kind: String::new(),
             name: String::new(),
             outcome: Outcome::Refused,
@@ -76,7 +76,7 @@ impl Document {
             authentications: Vec::new(),
             notes: Vec::new(),
             errors: vec![error],
-            name_place: place,
+            name_location: location,
             allowing: Vec::new(),
         }
     }
@@ -113,7 +113,7 @@ impl Document {
     fn fail(&mut self, message: String) {
         let error = LoadError {
             file: self.file.clone(),
-            place: self.place,
+            location: self.location,
             path: String::new(),
             message,
         };

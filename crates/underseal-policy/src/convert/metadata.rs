@@ -2,7 +2,7 @@
 //! what it means.
 
 use super::{Conversion, Origin};
-use crate::load::{Fields, Kind, Place, Value};
+use crate::load::{Fields, Kind, Location, Value};
 
 /// The metadata of a policy.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Conversion<'_> {
         let mut fields = self.reader.any_mapping(&metadata);
         if let Some(name) = self.reader.required(&metadata, &mut fields, "name") {
             read.origin.name = self.reader.text(&name);
-            self.name.1 = Place::of(name.node.referenced);
+            self.name.1 = Location::of(name.node.referenced);
         }
         let namespace = fields.take("namespace");
         let namespace = namespace.map(|namespace| self.reader.text(&namespace));

@@ -3,13 +3,13 @@
 
 use super::Document;
 use super::both::meet;
-use crate::load::{LoadError, Place};
+use crate::load::{LoadError, Location};
 use crate::model::{Rule, Spec};
 
 /// An item that allows something, as far as it matters to proofs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Allowing {
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) path: String,
     /// For which workloads, and which way. Its rules are elsewhere.
     pub(super) spec: Spec,
@@ -54,7 +54,7 @@ pub(super) fn refuse_unproven(documents: &mut [Document]) {
             let (name, _) = missing.find(|(_, other)| is_same(item, other))?;
             Some(LoadError {
                 file: document.file.clone(),
-                place: item.place,
+                location: item.location,
                 path: item.path.clone(),
                 message: format!(
                     "not supported: a proof, where `{name}` allows the same peers without one: \

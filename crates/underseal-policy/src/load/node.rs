@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{MergeKeyPolicy, Spanned};
 
-use crate::load::Place;
+use crate::load::Location;
 
 /// A value of any kind.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ const MAX_TEXT: usize = 64 * 1024 * 1024;
 /// # Errors
 /// Where the YAML is not well-formed, has a key twice, or would grow beyond the library's budget
 /// (depth, aliases). Nothing after that place can be read.
-pub(crate) fn documents(text: &str) -> Result<Vec<Spanned<Node>>, (Place, String)> {
+pub(crate) fn documents(text: &str) -> Result<Vec<Spanned<Node>>, (Location, String)> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         strict_booleans: true,
@@ -69,8 +69,8 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Spanned<Node>>, (Place, String
     };
     let mut documents: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|error| {
-            let place = error.location().map_or(Place::START, Place::of);
-            (place, message(&error))
+            let location = error.location().map_or(Location::START, Location::of);
+            (location, message(&error))
         })?;
     documents.iter_mut().for_each(|node| as_written(node, text));
     Ok(documents)

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde_saphyr::Spanned;
 
 use super::suggestion::suggestion;
-use super::{LoadError, Node, Note, Place};
+use super::{LoadError, Location, Node, Note};
 
 /// Something that is no policy, or no part of one.
 #[derive(Debug)]
 pub(crate) struct Misread {
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) path: String,
     pub(crate) message: String,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Misread {
 impl Misread {
     pub(crate) fn new(value: &Value<'_>, message: impl Into<String>) -> Self {
         Self {
-            place: Place::of(value.node.referenced),
+            location: Location::of(value.node.referenced),
             path: value.path.clone(),
             message: message.into(),
         }
@@ -27,7 +27,7 @@ impl Misread {
     pub(crate) fn error(self, file: &str) -> LoadError {
         LoadError {
             file: file.to_owned(),
-            place: self.place,
+            location: self.location,
             path: self.path,
             message: self.message,
         }
@@ -36,7 +36,7 @@ impl Misread {
     pub(crate) fn note(self, file: &str) -> Note {
         Note {
             file: file.to_owned(),
-            place: self.place,
+            location: self.location,
             path: self.path,
             message: self.message,
         }
@@ -50,7 +50,7 @@ pub(crate) struct Reader {
     pub(crate) foreign: &'static [(&'static str, &'static str)],
     pub(crate) faults: Vec<Misread>,
     /// Where each value that was read stands.
-    pub(crate) places: HashMap<String, Place>,
+    pub(crate) locations: HashMap<String, Location>,
 }
 
 /// A value and what it is called from the document's start.
@@ -231,13 +231,13 @@ impl Reader {
             .into_iter()
             .partition(|(key, _)| known.contains(key));
         for (key, value) in unknown {
-            let place = self.places[&value.path];
+            let location = self.locations[&value.path];
             let foreign = self.foreign.iter().find(|(foreign, _)| *foreign == key);
             let message = match foreign {
                 Some((key, why)) => format!("not supported: {key}: {why}"),
                 None => suggestion(key, known),
             };
-            self.fault_at(place, &value.path, message);
+            self.fault_at(location, &value.path, message);
         }
         Fields(good.into_iter().collect())
     }
@@ -263,25 +263,26 @@ impl Reader {
         let mut read = Vec::new();
         for (key, node) in entries {
             let path = value.path_to(&key.value);
-            self.places.insert(path.clone(), Place::of(key.referenced));
+            self.locations
+                .insert(path.clone(), Location::of(key.referenced));
             read.push((&*key.value, Value { path, node }));
         }
         read
     }
 
     fn note(&mut self, value: &Value<'_>) {
-        let place = Place::of(value.node.referenced);
-        self.places.insert(value.path.clone(), place);
+        let location = Location::of(value.node.referenced);
+        self.locations.insert(value.path.clone(), location);
     }
 
     /// A fault of a value is reported where the value stands, not its key.
     pub(crate) fn fault(&mut self, value: &Value<'_>, message: impl Into<String>) {
-        self.fault_at(Place::of(value.node.referenced), &value.path, message);
+        self.fault_at(Location::of(value.node.referenced), &value.path, message);
     }
 
-    fn fault_at(&mut self, place: Place, path: &str, message: impl Into<String>) {
+    fn fault_at(&mut self, location: Location, path: &str, message: impl Into<String>) {
         self.faults.push(Misread {
-            place,
+            location,
             path: path.to_owned(),
             message: message.into(),
         });

@@ -66,8 +66,8 @@ pub(super) fn send_data(
 
 /// Lists that data was sent.
 fn count(socket: &Socket, bytes: usize) {
-    if let Some(place) = socket.place() {
-        place.sent(bytes);
+    if let Some(registration) = socket.registration() {
+        registration.sent(bytes);
     }
 }
 

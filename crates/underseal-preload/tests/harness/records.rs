@@ -1,7 +1,7 @@
 //! The records that a program of these tests sends, whose keys they all know.
 
 use underseal_record::{
-    Algorithm, ContentType, Opener, Place, ProtocolVersion, SeqNo, TrafficKeys,
+    Algorithm, ContentType, Opener, PlaintextIn, ProtocolVersion, SeqNo, TrafficKeys,
 };
 
 /// The plaintext of a wire, all of it data.
@@ -39,7 +39,7 @@ pub(crate) fn records_from(mut wire: &[u8], first: SeqNo) -> Vec<(ContentType, V
         let opened = opener
             .open_in_place(&mut record)
             .expect("a record that is due");
-        let Place::Record(place) = opened.place else {
+        let PlaintextIn::Record(place) = opened.plaintext else {
             panic!("opened in place");
         };
         records.push((opened.content_type, record[place].to_vec()));

@@ -55,9 +55,9 @@ pub(super) fn poll_ahead(
 
 /// Tells of a client whose bytes nobody reads.
 #[derive(Default)]
-pub(super) struct Hangup(Option<Watch>);
+pub(super) struct Hangup(Option<Detector>);
 
-enum Watch {
+enum Detector {
     /// Ends when the client has left. It has the client's socket once more: whoever goes on with the body
     /// has to find the readiness of the first one as it was.
     Told(Pin<Box<dyn Future<Output = ()>>>),
@@ -78,9 +78,9 @@ impl Hangup {
         let Some(tcp) = client.tcp() else {
             return Poll::Pending;
         };
-        match self.0.get_or_insert_with(|| Watch::over(tcp, may_end)) {
-            Watch::Told(left) => left.as_mut().poll(cx).map(|()| Left),
-            Watch::Asked(times) => loop {
+        match self.0.get_or_insert_with(|| Detector::over(tcp, may_end)) {
+            Detector::Told(left) => left.as_mut().poll(cx).map(|()| Left),
+            Detector::Asked(times) => loop {
                 ready!(times.poll_tick(cx));
                 if has_left(tcp, may_end) {
                     return Poll::Ready(Left);
@@ -90,7 +90,7 @@ impl Hangup {
     }
 }
 
-impl Watch {
+impl Detector {
     fn over(tcp: &TcpStream, may_end: bool) -> Self {
         match copy(tcp) {
             Ok(socket) => Self::Told(Box::pin(left(socket, may_end))),
@@ -186,7 +186,7 @@ mod tests {
         for may_end in [false, true] {
             for is_asked in [false, true] {
                 let (client, mut far) = connected().await;
-                let mut hangup = Hangup(is_asked.then(|| Watch::Asked(interval(PERIOD))));
+                let mut hangup = Hangup(is_asked.then(|| Detector::Asked(interval(PERIOD))));
                 far.write_all(b"unread").await.expect("send");
                 let left = poll_fn(|cx| Poll::Ready(hangup.poll_left(cx, &client, may_end)));
                 assert!(left.await.is_pending());

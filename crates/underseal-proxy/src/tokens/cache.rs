@@ -17,15 +17,15 @@ const OVERHEAD: usize = 128;
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// Where it stood.
-    pub(super) place: usize,
+    pub(super) location: usize,
     /// The second from which it is not believed.
     pub(super) expires: u64,
     pub(super) claims: Rc<Claims>,
 }
 
 impl Entry {
-    fn claims_at(&self, place: usize) -> Option<Rc<Claims>> {
-        (self.place == place).then(|| Rc::clone(&self.claims))
+    fn claims_at(&self, location: usize) -> Option<Rc<Claims>> {
+        (self.location == location).then(|| Rc::clone(&self.claims))
     }
 }
 
@@ -50,9 +50,9 @@ impl Cache {
         }
     }
 
-    pub(super) fn get(&mut self, token: &[u8], place: usize, now: u64) -> Option<Rc<Claims>> {
+    pub(super) fn get(&mut self, token: &[u8], location: usize, now: u64) -> Option<Rc<Claims>> {
         match self.young.get(token) {
-            Some(entry) if now < entry.expires => return entry.claims_at(place),
+            Some(entry) if now < entry.expires => return entry.claims_at(location),
             Some(_) => {
                 self.young.remove(token);
                 return None;
@@ -60,7 +60,7 @@ impl Cache {
             None => {}
         }
         let (token, entry) = self.old.remove_entry(token)?;
-        let claims = entry.claims_at(place).filter(|_| now < entry.expires)?;
+        let claims = entry.claims_at(location).filter(|_| now < entry.expires)?;
         self.keep(token, entry);
         Some(claims)
     }

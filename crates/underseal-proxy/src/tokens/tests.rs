@@ -315,7 +315,7 @@ fn keys_that_verify_nothing_are_an_error() {
 /// A token that the cache holds, and says whether it still does.
 fn entry(expires: u64) -> Entry {
     Entry {
-        place: 0,
+        location: 0,
         expires,
         claims: Rc::default(),
     }

@@ -37,12 +37,12 @@ thread_local! {
 impl Secrets {
     /// Calls `drive` and keeps what the handshake that it drives tells meanwhile.
     pub(super) fn watch<T>(&mut self, drive: impl FnOnce() -> T) -> T {
-        let watch = Watch {
+        let scope = SecretsScope {
             before: SEEN.replace(Some(mem::take(self))),
         };
         let driven = drive();
         *self = SEEN.take().unwrap_or_default();
-        drop(watch);
+        drop(scope);
         driven
     }
 
@@ -60,11 +60,11 @@ impl Secrets {
 
 /// While a handshake is driven. One may be driven inside of another, by what an application has the
 /// other call; and one that panics leaves no secrets to the thread.
-struct Watch {
+struct SecretsScope {
     before: Option<Secrets>,
 }
 
-impl Drop for Watch {
+impl Drop for SecretsScope {
     fn drop(&mut self) {
         let before = self.before.take();
         // A thread that is shutting down has none.

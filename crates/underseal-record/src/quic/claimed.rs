@@ -36,8 +36,8 @@ impl<'p, 'a> Claimed<'p, 'a> {
             let mut samples = [[0; SAMPLE_LEN]; GROUP];
             for (one, sample) in group.iter_mut().zip(&mut samples) {
                 if one.outcome.is_none() {
-                    let place = Place::of(one);
-                    let made = place.seal_payload(&self.packet, one.packet);
+                    let layout = Layout::of(one);
+                    let made = layout.seal_payload(&self.packet, one.packet);
                     one.outcome = Some(made.map(|made| *sample = made));
                 }
             }
@@ -71,13 +71,13 @@ pub(crate) fn payload_at(packet: &[u8], number_at: usize) -> Option<usize> {
 }
 
 /// Where things are in a packet that was checked.
-pub(crate) struct Place {
+pub(crate) struct Layout {
     pub(crate) number_at: usize,
     pub(crate) payload_at: usize,
     pub(crate) number: u64,
 }
 
-impl Place {
+impl Layout {
     #[inline]
     fn of(one: &Outgoing<'_>) -> Self {
         Self {

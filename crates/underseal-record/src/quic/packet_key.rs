@@ -4,7 +4,7 @@ use zeroize::Zeroize;
 
 use crate::aead::AeadKey;
 use crate::nonce::path_nonce;
-use crate::quic::claimed::{Place, payload_at};
+use crate::quic::claimed::{Layout, payload_at};
 use crate::quic::header_key::apply;
 use crate::quic::{HeaderKey, Refused};
 use crate::{
@@ -117,12 +117,12 @@ impl PacketKey {
         number_at: usize,
         number: u64,
     ) -> Result<(), Refused> {
-        let place = Place {
+        let layout = Layout {
             number_at,
             payload_at: payload_at(packet, number_at).ok_or(Refused::TooShort)?,
             number,
         };
-        let sample = place.seal_payload(self, packet)?;
+        let sample = layout.seal_payload(self, packet)?;
         apply(&header.mask(&sample), packet, number_at);
         Ok(())
     }

@@ -1,7 +1,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::quic::claimed::{Claimed, Place, payload_at};
+use crate::quic::claimed::{Claimed, Layout, payload_at};
 use crate::quic::header_key::{apply, number_len, truncated_number};
 use crate::quic::number::lowest;
 use crate::quic::secrets::{self, Expanded};
@@ -156,12 +156,12 @@ impl PacketSealer {
         number: u64,
     ) -> Result<(), Refused> {
         let payload_at = self.take(packet, number_at, number)?;
-        let place = Place {
+        let layout = Layout {
             number_at,
             payload_at,
             number,
         };
-        let sample = place.seal_payload(&self.packet, packet)?;
+        let sample = layout.seal_payload(&self.packet, packet)?;
         apply(&self.header.mask(&sample), packet, number_at);
         Ok(())
     }

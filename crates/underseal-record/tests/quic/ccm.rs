@@ -33,7 +33,7 @@ mod built_in {
         Dropped, PacketOpener, PacketSealer, Refused, Version, confidentiality_limits,
         integrity_limit,
     };
-    use underseal_record::{Backend, ContentType, Limits, Opener, Place, Sealer};
+    use underseal_record::{Backend, ContentType, Limits, Opener, PlaintextIn, Sealer};
 
     use super::*;
     use crate::packets::{NUMBER_AT, hex, pair, sealed, short};
@@ -127,8 +127,8 @@ mod built_in {
                 .unwrap()
                 .written;
             let opened = opener.open_in_place(&mut wire[..len]).unwrap();
-            let Place::Record(place) = opened.place else {
-                panic!("{:?}", opened.place);
+            let PlaintextIn::Record(place) = opened.plaintext else {
+                panic!("{:?}", opened.plaintext);
             };
             assert_eq!(wire[place], *b"hello");
         }

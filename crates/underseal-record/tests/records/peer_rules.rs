@@ -172,7 +172,7 @@ fn padding_is_removed_and_zeros_of_the_plaintext_stay() {
                 .open_into(&mut record, &mut out)
                 .unwrap();
             assert_eq!(opened.content_type, DATA);
-            assert_eq!(opened.place, underseal_record::Place::Out(3));
+            assert_eq!(opened.plaintext, underseal_record::PlaintextIn::Out(3));
             assert_eq!(out[..3], [1, 0, 0]);
         }
     }
@@ -193,6 +193,9 @@ fn tls12_explicit_nonces_are_taken_from_the_record() {
             .opener(backend)
             .open_in_place(&mut record)
             .unwrap();
-        assert_eq!(opened.place, underseal_record::Place::Record(13..28));
+        assert_eq!(
+            opened.plaintext,
+            underseal_record::PlaintextIn::Record(13..28)
+        );
     }
 }

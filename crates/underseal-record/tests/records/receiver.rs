@@ -1,7 +1,7 @@
 //! A receiving end that keeps what it was given and stops for good at the first error.
 
 use proptest::prelude::*;
-use underseal_record::{ContentType, Deframed, Error, Opened, Opener, Place};
+use underseal_record::{ContentType, Deframed, Error, Opened, Opener, PlaintextIn};
 
 use crate::direction::Write;
 
@@ -77,17 +77,17 @@ pub(crate) fn open(
     };
     let Opened {
         content_type,
-        place,
+        plaintext,
     } = opened;
-    let plaintext = match place {
-        Place::Record(range) => {
+    let plaintext = match plaintext {
+        PlaintextIn::Record(range) => {
             assert!(
                 range.len() > out.len() || range.is_empty(),
                 "it fits in out"
             );
             &record[range]
         }
-        Place::Out(len) => &out[..len],
+        PlaintextIn::Out(len) => &out[..len],
     };
     Ok((content_type, plaintext.to_vec()))
 }

@@ -2,7 +2,7 @@
 //! twice or out of place does not open.
 
 use underseal_record::{
-    Algorithm, MAX_PLAINTEXT, Opener, Place, ProtocolVersion, SeqNo, TrafficKeys,
+    Algorithm, MAX_PLAINTEXT, Opener, PlaintextIn, ProtocolVersion, SeqNo, TrafficKeys,
 };
 
 use super::*;
@@ -73,7 +73,7 @@ fn open(opener: &mut Opener, mut bytes: &[u8]) -> (Vec<(u8, Vec<u8>)>, usize) {
         }
         let mut record = bytes[..len].to_vec();
         let opened = opener.open_in_place(&mut record).unwrap();
-        let Place::Record(place) = opened.place else {
+        let PlaintextIn::Record(place) = opened.plaintext else {
             panic!("opened in place");
         };
         records.push((opened.content_type.0, record[place].to_vec()));

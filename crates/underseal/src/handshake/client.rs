@@ -11,7 +11,7 @@ use rustls::unbuffered::{ConnectionState, TransmitTlsData, UnbufferedStatus};
 use super::ech;
 use super::keys::{algorithm, check_provider};
 use super::prepared::Prepared;
-use super::secrets::{KeepsSecrets, Seen, Watch};
+use super::secrets::{KeepsSecrets, SecretsScope, Seen};
 use super::server::{agreed, common_state};
 use super::{Flight, Handshake, Tickets, Unbuffered};
 #[cfg(feature = "early-data")]
@@ -178,7 +178,7 @@ impl Handshake for ClientHandshake {
     type Session = ClientConnection;
 
     fn drive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        let _watch = Watch::begin();
+        let _scope = SecretsScope::begin();
         let early = &mut self.early;
         let result = self
             .flight

@@ -60,18 +60,18 @@ pub(crate) struct Secrets {
 /// While a handshake is driven. What it told and nobody collected, because it panics, ends with it:
 /// the thread keeps no secrets, and the next handshake does not take them for its own. What an outer
 /// handshake has told, of which this one is made by a hook, is kept for it meanwhile.
-pub(super) struct Watch {
+pub(super) struct SecretsScope {
     outer: Seen,
 }
 
-impl Watch {
+impl SecretsScope {
     pub(super) fn begin() -> Self {
         let outer = SEEN.take();
         Self { outer }
     }
 }
 
-impl Drop for Watch {
+impl Drop for SecretsScope {
     fn drop(&mut self) {
         let outer = std::mem::take(&mut self.outer);
         // A thread that is shutting down has none.

@@ -13,7 +13,7 @@ use super::keys::{algorithm, check_provider};
 use super::prepared::Prepared;
 use super::rejected::RejectedEarlyData;
 use super::resumption::{self, Resumption};
-use super::secrets::{KeepsSecrets, Seen, Watch};
+use super::secrets::{KeepsSecrets, SecretsScope, Seen};
 use super::{Flight, Handshake, Tickets, Unbuffered};
 use crate::exporter::Exporter;
 use crate::handover::{Established, Finished};
@@ -160,7 +160,7 @@ impl Handshake for ServerHandshake {
     type Session = ServerConnection;
 
     fn drive(&mut self, transport: &mut impl Transport) -> io::Result<()> {
-        let _watch = Watch::begin();
+        let _scope = SecretsScope::begin();
         let early_data = &mut self.early_data;
         self.resumption.enter();
         let outer_name = SERVER_NAME.take();

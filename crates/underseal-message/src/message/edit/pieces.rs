@@ -9,7 +9,7 @@ use std::ops::{self, Range};
 
 mod splay;
 
-use splay::Place;
+use splay::Position;
 
 /// Where a piece is among the nodes.
 pub(super) type Index = u32;
@@ -205,7 +205,7 @@ impl Pieces {
     /// Brings the piece that has byte `at` to the root; past the end, the last. Returns where in
     /// it the byte is.
     fn find_root(&mut self, at: u32) -> u32 {
-        if let Place::Root(within) = self.place(self.root, at) {
+        if let Position::Root(within) = self.place(self.root, at) {
             return within;
         }
         let (root, within) = self.splay(self.root, at);

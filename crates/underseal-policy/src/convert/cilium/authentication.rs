@@ -3,7 +3,7 @@
 use super::{Section, TrafficDirection};
 use crate::convert::Conversion;
 use crate::convert::proof::{Allowing, PortSet, Proof};
-use crate::load::{Place, Value};
+use crate::load::{Location, Value};
 use crate::model::{Action, Rule, Spec};
 
 impl Conversion<'_> {
@@ -39,7 +39,7 @@ impl Conversion<'_> {
             _ => return,
         };
         self.allowing.push(Allowing {
-            place: Place::of(place.node.referenced),
+            location: Location::of(place.node.referenced),
             path: place.path,
             spec,
             ports: PortSet::of(rules),

@@ -66,8 +66,8 @@ fn receive(
 
 /// Lists that something was received.
 fn count(socket: &Socket, bytes: usize) {
-    if let Some(place) = socket.place() {
-        place.received(bytes);
+    if let Some(registration) = socket.registration() {
+        registration.received(bytes);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::io;
 
 use underseal_record::{
-    ContentType, Deframed, HEADER_LEN, MAX_PLAINTEXT, MAX_RECORD, Opener, Place, ProtocolVersion,
-    TrafficSecret,
+    ContentType, Deframed, HEADER_LEN, MAX_PLAINTEXT, MAX_RECORD, Opener, PlaintextIn,
+    ProtocolVersion, TrafficSecret,
 };
 
 use crate::Error;
@@ -146,12 +146,12 @@ impl Receive {
         let record = &mut ciphertext[..len];
         let opened = self.opener.open_into(record, out)?;
         let data = opened.content_type == ContentType::APPLICATION_DATA;
-        match opened.place {
-            Place::Out(n) if data => {
+        match opened.plaintext {
+            PlaintextIn::Out(n) if data => {
                 self.residue.advance(len);
                 Ok(Some(Record::Data(n)))
             }
-            Place::Record(range) if data => {
+            PlaintextIn::Record(range) if data => {
                 let n = range.len().min(out.len());
                 out[..n].copy_from_slice(&record[range.start..range.start + n]);
                 self.residue.advance(range.start);
@@ -162,8 +162,8 @@ impl Receive {
             }
             place => {
                 let payload = match place {
-                    Place::Out(n) => out[..n].to_vec(),
-                    Place::Record(range) => record[range].to_vec(),
+                    PlaintextIn::Out(n) => out[..n].to_vec(),
+                    PlaintextIn::Record(range) => record[range].to_vec(),
                 };
                 self.residue.advance(len);
                 Ok(Some(Record::Control(opened.content_type, payload)))

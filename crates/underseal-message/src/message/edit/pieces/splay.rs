@@ -5,7 +5,7 @@
 use super::{Index, LEFT, NONE, Pieces, RIGHT};
 
 /// Where a byte of a tree is.
-pub(super) enum Place {
+pub(super) enum Position {
     /// In the piece at the root, behind so many of its bytes.
     Root(u32),
     /// In the tree of this child, behind so many of its bytes.
@@ -14,13 +14,13 @@ pub(super) enum Place {
 
 impl Pieces {
     /// Where byte `at` of a tree is. What lies past the end is in the last piece.
-    pub(super) fn place(&self, tree: Index, at: u32) -> Place {
+    pub(super) fn place(&self, tree: Index, at: u32) -> Position {
         let root = &self[tree];
         let end = root.end();
         match at {
-            _ if at < root.left_len => Place::Child(LEFT, at),
-            _ if at < end || root.children[RIGHT] == NONE => Place::Root(at - root.left_len),
-            _ => Place::Child(RIGHT, at - end),
+            _ if at < root.left_len => Position::Child(LEFT, at),
+            _ if at < end || root.children[RIGHT] == NONE => Position::Root(at - root.left_len),
+            _ => Position::Child(RIGHT, at - end),
         }
     }
 
@@ -32,12 +32,12 @@ impl Pieces {
         let mut place = self.place(root, at);
         let within = loop {
             let (side, at) = match place {
-                Place::Root(within) => break within,
-                Place::Child(side, at) => (side, at),
+                Position::Root(within) => break within,
+                Position::Child(side, at) => (side, at),
             };
             let child = self[root].children[side];
             place = self.place(child, at);
-            if let Place::Child(then, at) = place
+            if let Position::Child(then, at) = place
                 && then == side
             {
                 self.rotate(root, side);

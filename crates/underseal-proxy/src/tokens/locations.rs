@@ -9,7 +9,7 @@ use super::BadToken;
 
 /// A part of a request whose value is a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// `Authorization: Bearer` (RFC 6750 section 2.1).
     Bearer,
     Field {
@@ -21,8 +21,8 @@ pub(super) enum Place {
     Cookie(String),
 }
 
-impl Place {
-    /// The places of an issuer's tokens.
+impl Location {
+    /// The locations of an issuer's tokens.
     pub(super) fn all(rule: &JwtRule) -> Vec<Self> {
         let fields = rule.from_headers.iter().map(|header| {
             let is_bearer = header.name.eq_ignore_ascii_case("authorization")

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use underseal_proxy::{Metrics, Worker, keep_resolving};
+use underseal_proxy::{Metrics, Service, Worker, keep_resolving};
 use underseal_server::access_log::Sink;
 use underseal_server::admin::{self, Admin};
 use underseal_server::control::{self, Reloadable};
@@ -40,8 +40,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
     let (sockets, address) = Sockets::bind(args, count)?;
     let metrics = Metrics::new(count);
     let mut setup = Setup::new(args, (address, reserve), offloads, Arc::clone(&metrics));
-    let settings = setup.settings(Arc::clone(&log))?;
-    if let Err(error) = keep_resolving(&settings.targets.backends) {
+    let (settings, service) = setup.settings(Arc::clone(&log))?;
+    if let Err(error) = keep_resolving(&service.backends) {
         tracing::warn!("names of backends are not looked up again: {error}");
     }
     let admin = args
@@ -55,7 +55,10 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
         connections: Some(Arc::new(Semaphore::new(args.max_connections as usize))),
     };
     let tables: Vec<_> = registry.tables().cloned().collect();
-    let make = move |index: usize| Worker::new(settings.clone(), index, Arc::clone(&tables[index]));
+    let make = move |index: usize| {
+        let service = Service::new(Arc::clone(&service));
+        Worker::new(settings.clone(), service, index, Arc::clone(&tables[index]))
+    };
     let redirected = sockets.redirected();
     let workers = sockets.serve(&bounds, make)?;
     let mut banner = setup.banner(count);

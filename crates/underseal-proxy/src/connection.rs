@@ -11,10 +11,12 @@ use underseal_http::http1::Glimpse;
 use underseal_policy::Transport;
 use underseal_policy::model::TrafficDirection;
 
+use super::listener::Listener;
 use super::log::{self, Outcome};
 use super::metrics::{self, Handshake, Side};
 use super::principal::Principal;
 use super::protocol::Protocol;
+use super::service::Service;
 use super::session::Session;
 use super::stream::{Io, Stream};
 use super::worker::Worker;
@@ -30,18 +32,22 @@ use underseal_server::redirect::{self, Answered};
 pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr) {
     let deadline = worker.process.deadlines.add();
     // Boxed because handshakes are large and over soon, and idle connections are many.
-    let Some((stream, session)) = Box::pin(open(&worker, &deadline, tcp, remote)).await else {
+    let opened = Box::pin(open(&worker, &deadline, tcp, remote)).await;
+    let Some((stream, session, service)) = opened else {
         return;
     };
     match (worker.listener.settings.protocol, stream.alpn()) {
-        (Protocol::Tcp, _) => Box::pin(tcp::serve(&worker, &deadline, stream, &session)).await,
+        (Protocol::Tcp, _) => {
+            Box::pin(tcp::serve((&worker, &service), &deadline, stream, &session)).await;
+        }
         (Protocol::Http, Some(b"h2")) => {
-            Box::pin(http2::serve(worker, deadline, stream, session)).await;
+            Box::pin(http2::serve((worker, service), deadline, stream, session)).await;
         }
         (Protocol::Http, _) => {
             // A client may say that it speaks HTTP/2 with its first bytes.
-            if let Some(stream) = http1::serve(&worker, &deadline, stream, &session).await {
-                Box::pin(http2::serve(worker, deadline, stream, session)).await;
+            let ends = (&*worker, &*service);
+            if let Some(stream) = http1::serve(ends, &deadline, stream, &session).await {
+                Box::pin(http2::serve((worker, service), deadline, stream, session)).await;
             }
         }
     }
@@ -114,7 +120,7 @@ async fn open(
     deadline: &Deadline,
     mut tcp: TcpStream,
     remote: SocketAddr,
-) -> Option<(Stream, Session)> {
+) -> Option<(Stream, Session, Rc<Service>)> {
     let mut session = begin(&tcp, remote);
     if worker.listener.settings.accept_proxy {
         receive_proxy_header(worker, deadline, &mut tcp, &mut session).await?;
@@ -128,10 +134,11 @@ async fn open(
             worker.process.tally.connection(Side::Client),
         )
     };
-    name_ourselves(worker, &mut session);
+    let service = worker.service_of(&session)?;
+    name_ourselves(&worker.listener, &service, &mut session);
     session.logged = log::describe(&session, session.proven());
     session.forwarded = session.describe_forwarded(worker.listener.settings.forwarded);
-    Some((stream, session))
+    Some((stream, session, service))
 }
 
 /// The addresses that the client speaks for. One that does not say whom gets nothing.
@@ -167,21 +174,17 @@ async fn receive_proxy_header(
 
 /// Who the other end is, and who we are in its place: the workload behind us has no identity but
 /// ours.
-pub(crate) fn name_ourselves(worker: &Worker, session: &mut Session) {
-    match worker.listener.settings.direction {
+pub(crate) fn name_ourselves(listener: &Listener, service: &Service, session: &mut Session) {
+    match listener.settings.direction {
         TrafficDirection::Ingress => {
-            let identities = worker.listener.settings.server_identities.as_deref();
+            let identities = listener.settings.server_identities.as_deref();
             session.destination = identities.map_or_else(Principal::default, |identities| {
                 shown(identities, session.sni.as_deref())
             });
         }
         TrafficDirection::Egress if session.tls.is_none() => {
-            let own = worker
-                .targets
-                .settings
-                .client_identity
-                .as_deref()
-                .map(Identity::pair);
+            let own = service.settings.client_identity.as_deref();
+            let own = own.map(Identity::pair);
             session.source = Principal::of(own.as_deref().map(|pair| &*pair.cert));
         }
         TrafficDirection::Egress => {}

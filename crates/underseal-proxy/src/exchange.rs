@@ -23,6 +23,7 @@ pub(crate) use self::reach::{Connected, Unreached, reach};
 pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
 use crate::forwarded::{FIELD, Forwarded, Told, spelled};
 use crate::listener::Listener;
+use crate::service::Service;
 use crate::session::Session;
 use crate::worker::Worker;
 
@@ -37,12 +38,12 @@ pub(crate) struct Incoming<'a> {
 
 /// Writes down what goes on of `request`, which is not CONNECT.
 pub(crate) fn write_down(
-    worker: &Worker,
+    (worker, service): (&Worker, &Service),
     session: &Session,
     request: &Request<'_>,
     incoming: Incoming<'_>,
 ) -> Outgoing {
-    let version = worker.targets.to_version();
+    let version = service.to_version();
     let told = worker.listener.told(session, request);
     let ours = told
         .as_ref()
@@ -53,7 +54,7 @@ pub(crate) fn write_down(
             Version::Http2 => Upgrade::None,
         },
         path: worker.listener.path_form(),
-        host: worker.targets.settings.host.as_ref(),
+        host: service.settings.host.as_ref(),
         client: told.map_or_else(|| session.ip(), |told| told.client),
         ours: ours.as_deref().unwrap_or(&session.forwarded),
         ..Passage::new(version, incoming.framing)

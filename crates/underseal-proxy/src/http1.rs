@@ -29,6 +29,7 @@ use super::connection::close;
 use super::flow::{Body, Flow};
 use super::log::Outcome;
 use super::metrics::Protocol;
+use super::service::Service;
 use super::session::Session;
 use super::stream::Stream;
 use super::upstream::Upstreams;
@@ -44,13 +45,14 @@ const MAX_DISCARD: u64 = 64 * 1024;
 
 /// Serves a client's connection until it ends; gives it back if HTTP/2 is spoken on it after all.
 pub(crate) async fn serve(
-    worker: &Rc<Worker>,
+    (worker, service): (&Worker, &Service),
     deadline: &Deadline,
     client: Stream,
     session: &Session,
 ) -> Option<Stream> {
     let mut connection = Connection {
         worker,
+        service,
         deadline,
         session,
         client,
@@ -58,7 +60,7 @@ pub(crate) async fn serve(
         searched: 0,
         discard: 0,
         is_first: true,
-        upstreams: worker.targets.upstreams_of(session),
+        upstreams: service.upstreams_of(session),
     };
     let end = connection.requests().await;
     let Connection {
@@ -77,7 +79,9 @@ pub(crate) async fn serve(
 }
 
 struct Connection<'a> {
-    worker: &'a Rc<Worker>,
+    worker: &'a Worker,
+    /// What it comes to.
+    service: &'a Service,
     deadline: &'a Deadline,
     session: &'a Session,
     client: Stream,
@@ -152,7 +156,8 @@ impl Connection<'_> {
             }
             if self.may_hold_head() {
                 let bytes = self.read.bytes();
-                if let Some((prepared, used)) = request::prepare(self.worker, self.session, bytes) {
+                let ends = (self.worker, self.service);
+                if let Some((prepared, used)) = request::prepare(ends, self.session, bytes) {
                     self.read.consume(used);
                     self.searched = 0;
                     return Poll::Ready(Ok(prepared));
@@ -289,7 +294,7 @@ impl Connection<'_> {
             engines: self.client.engines(),
             backend: prepared
                 .backend
-                .map(|backend| self.worker.targets.backends.name_of(backend)),
+                .map(|backend| self.service.backends.name_of(backend)),
             ..outcome
         };
         self.worker

@@ -39,6 +39,7 @@ use self::flood::{Flooded, Guarded};
 use self::gathered::Gathered;
 pub(crate) use self::request::written;
 use self::unseen::Unseen;
+use super::service::Service;
 use super::session::Session;
 use super::stream::Stream;
 use super::upstream::Upstreams;
@@ -53,6 +54,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What the streams of a client's connection share.
 struct Client {
     worker: Rc<Worker>,
+    /// What it comes to.
+    service: Rc<Service>,
     session: Session,
     engines: Option<Engines>,
     /// The connections that its requests go out on.
@@ -63,7 +66,7 @@ struct Client {
 /// handshake if ALPN chose `h2`, and for a client that began with the connection preface: the bytes
 /// of it that were read already come out of `stream` again.
 pub(crate) async fn serve(
-    worker: Rc<Worker>,
+    (worker, service): (Rc<Worker>, Rc<Service>),
     deadline: Deadline,
     stream: Stream,
     session: Session,
@@ -73,7 +76,7 @@ pub(crate) async fn serve(
     let stream = Gathered::of_client(stream);
     let unseen = Unseen::default();
     let guarded = Guarded::new(stream.clone(), flooded.clone(), unseen.clone());
-    let has_websocket = worker.targets.to_version() == Version::Http11;
+    let has_websocket = service.to_version() == Version::Http11;
     let builder = limits::server(
         worker.listener.settings.read_options.max_head,
         has_websocket,
@@ -95,8 +98,9 @@ pub(crate) async fn serve(
         stream,
         presence: Presence::new(deadline, Rc::clone(&active)),
         client: Rc::new(Client {
-            upstreams: worker.targets.upstreams_of(&session),
+            upstreams: service.upstreams_of(&session),
             worker,
+            service,
             session,
             engines,
         }),

@@ -8,7 +8,7 @@ use super::forwarded::{FIELD, Forwarded, spelled};
 use super::principal::Principal;
 
 /// A connection of a client.
-pub(crate) struct Session {
+pub struct Session {
     /// The client, as the PROXY protocol says if that is required.
     pub(crate) remote: SocketAddr,
     /// Where it connected to, as the PROXY protocol says if that is required.
@@ -33,6 +33,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Where the client connected to; `None` if who speaks for it does not tell.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.is_told.then_some(self.local)
+    }
+
+    /// The server name that it asked for in its handshake.
+    pub fn server_name(&self) -> Option<&str> {
+        self.sni.as_deref()
+    }
+
     /// The connection as policies see it.
     pub(crate) fn connection(&self) -> Connection<'_> {
         let told = |address: SocketAddr| self.is_told.then(|| address.ip().to_canonical());

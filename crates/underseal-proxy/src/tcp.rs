@@ -7,6 +7,7 @@ use super::chunk::Chunk;
 use super::connection::close;
 use super::exchange::{Allowed, Denied, Unreached, reach};
 use super::log::{self, Outcome};
+use super::service::Service;
 use super::session::Session;
 use super::stream::Stream;
 use super::tunnel;
@@ -17,7 +18,7 @@ use underseal_server::deadline::Deadline;
 
 /// Serves a client's connection, until it ends.
 pub(crate) async fn serve(
-    worker: &Worker,
+    (worker, service): (&Worker, &Service),
     deadline: &Deadline,
     mut client: Stream,
     session: &Session,
@@ -33,6 +34,7 @@ pub(crate) async fn serve(
     let end = {
         let mut connection = Tcp {
             worker,
+            service,
             deadline,
             session,
         };
@@ -46,6 +48,7 @@ pub(crate) async fn serve(
 
 struct Tcp<'a> {
     worker: &'a Worker,
+    service: &'a Service,
     deadline: &'a Deadline,
     session: &'a Session,
 }
@@ -58,8 +61,8 @@ impl<'a> Tcp<'a> {
         line: &mut Vec<u8>,
         outcome: &mut Outcome<'a>,
     ) -> End {
-        let backends = &self.worker.targets.backends;
-        let header = self.worker.targets.proxy_header(self.session);
+        let backends = &self.service.backends;
+        let header = self.service.proxy_header(self.session);
         let judge = |target: Option<&Known>| self.judge(line, target);
         let connect = async || {
             let first = backends.pick();

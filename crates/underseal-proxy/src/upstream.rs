@@ -27,7 +27,7 @@ use crate::http2::written;
 use crate::parts::{Part, Parts};
 use crate::process::Process;
 use crate::protocol::ToProtocol;
-use crate::targets::Targets;
+use crate::service::Service;
 use crate::websocket;
 use underseal_server::deadline::Deadline;
 
@@ -97,11 +97,11 @@ impl Upstreams {
     /// To which backend one is to be made.
     pub(crate) fn at_hand(
         &self,
-        targets: &Targets,
+        service: &Service,
         again: Option<usize>,
     ) -> Result<Reached, usize> {
-        let index = again.unwrap_or_else(|| targets.backends.pick());
-        let found = match (targets.settings.to_protocol, again) {
+        let index = again.unwrap_or_else(|| service.backends.pick());
+        let found = match (service.settings.to_protocol, again) {
             (ToProtocol::Http1, None) => self.idle[index].take().map(Reached::Http1),
             (ToProtocol::Http1, Some(_)) => None,
             (ToProtocol::H2, _) => self.multiplexed[index].usable().map(Reached::Http2),
@@ -115,16 +115,16 @@ impl Upstreams {
     /// Why there is none.
     pub(crate) async fn reach(
         &self,
-        (process, targets): (&Process, &Targets),
+        (process, service): (&Process, &Service),
         deadline: &Deadline,
         index: usize,
     ) -> Result<Reached, Unreachable> {
-        if targets.settings.to_protocol == ToProtocol::H2 {
-            let connection = self.connection((process, targets), deadline, index).await?;
+        if service.settings.to_protocol == ToProtocol::H2 {
+            let connection = self.connection((process, service), deadline, index).await?;
             return Ok(Reached::Http2(connection));
         }
         let header = self.header.as_deref();
-        let backend = targets.backends.connect(process, deadline, index, header);
+        let backend = service.backends.connect(process, deadline, index, header);
         Ok(Reached::Http1(backend.await?))
     }
 
@@ -135,23 +135,23 @@ impl Upstreams {
     /// Why there is none.
     pub(crate) async fn reach_only(
         &self,
-        (process, targets): (&Process, &Targets),
+        (process, service): (&Process, &Service),
         deadline: &Deadline,
         index: usize,
         header: Option<&[u8]>,
     ) -> Result<Reached, Unreachable> {
-        let is_shared = targets.settings.to_protocol == ToProtocol::H2;
+        let is_shared = service.settings.to_protocol == ToProtocol::H2;
         if is_shared && let Some(connection) = self.multiplexed[index].usable() {
             return Ok(Reached::Http2(connection));
         }
-        let backend = targets
+        let backend = service
             .backends
             .connect_only(process, index, header)
             .await?;
         if !is_shared {
             return Ok(Reached::Http1(backend));
         }
-        let connection = self.share((process, targets), deadline, backend).await?;
+        let connection = self.share((process, service), deadline, backend).await?;
         Ok(Reached::Http2(connection))
     }
 

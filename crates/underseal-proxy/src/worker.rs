@@ -14,17 +14,17 @@ use super::backend::keep_checking;
 use super::connection;
 use super::listener::{Listener, ListenerSettings};
 use super::process::{Process, ProcessSettings};
-use super::targets::{TargetSettings, Targets};
+use super::service::Service;
+use super::session::Session;
+use super::targets::Targets;
 
-/// What every worker is given.
+/// What every worker is given, beside where clients come to.
 #[derive(Clone)]
 pub struct Settings {
     /// What is no matter of clients or of targets.
     pub process: ProcessSettings,
     /// Who is heard, and judged by what.
     pub listener: Arc<ListenerSettings>,
-    /// Where requests and connections go on to.
-    pub targets: Arc<TargetSettings>,
 }
 
 /// One of each on a thread. Below `connection` and the faces for clients, what needs one of them
@@ -32,30 +32,51 @@ pub struct Settings {
 pub struct Worker {
     pub(crate) process: Process,
     pub(crate) listener: Listener,
-    pub(crate) targets: Targets,
+    targets: Box<dyn Targets>,
     /// Whether it does what one worker does for all.
     is_first: bool,
 }
 
 impl Worker {
-    /// The worker of number `index`, made on its own thread; `connections` is its own table.
+    /// The worker of number `index`, made on its own thread, as its `targets` are; `connections` is its own
+    /// table.
     ///
     /// # Panics
     /// If [`ProcessSettings::metrics`] are of fewer workers.
-    pub fn new(settings: Settings, index: usize, connections: Arc<Table>) -> Rc<Self> {
+    pub fn new(
+        settings: Settings,
+        targets: impl Targets + 'static,
+        index: usize,
+        connections: Arc<Table>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             process: Process::new(&settings.process, index, connections),
             listener: Listener::new(settings.listener),
-            targets: Targets::new(settings.targets),
+            targets: Box::new(targets),
             is_first: index == 0,
         })
+    }
+
+    /// The service that a client comes to, if it comes to any.
+    pub(crate) fn service_of(&self, session: &Session) -> Option<Rc<Service>> {
+        let service = self.targets.of(session);
+        if service.is_none() {
+            tracing::info!(
+                "no connection with {}: it comes to no service",
+                session.remote
+            );
+        }
+        service
     }
 }
 
 impl Accept for Worker {
     fn start(self: Rc<Self>) {
         if self.is_first {
-            keep_checking(&self);
+            let services = self.targets.all();
+            services
+                .iter()
+                .for_each(|service| keep_checking(&self, service));
         }
     }
 
@@ -78,7 +99,10 @@ impl Accept for Worker {
     }
 
     fn tick(&self) {
-        self.targets.sweep();
+        self.targets
+            .all()
+            .iter()
+            .for_each(|service| service.sweep());
         self.process.log.flush();
     }
 }

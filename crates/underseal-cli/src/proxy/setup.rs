@@ -14,8 +14,8 @@ use underseal_http::host::Named;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
 use underseal_proxy::{
-    Address, At, HealthCheck, ListenerSettings, Metrics, Name, ProcessSettings, Settings,
-    TargetSettings, Timeouts, TrustedProxies,
+    Address, At, HealthCheck, ListenerSettings, Metrics, Name, ProcessSettings, ServiceSettings,
+    Settings, Timeouts, TrustedProxies,
 };
 use underseal_server::access_log::Sink;
 use underseal_server::certificate::{Identities, Identity, Paths};
@@ -77,11 +77,14 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// What every worker is given.
+    /// What every worker is given, and the service that all clients come to.
     ///
     /// # Errors
     /// What cannot be read or used, each with its exit code.
-    pub(super) fn settings(&mut self, log: Arc<Sink>) -> Result<Settings, Failure> {
+    pub(super) fn settings(
+        &mut self,
+        log: Arc<Sink>,
+    ) -> Result<(Settings, Arc<ServiceSettings>), Failure> {
         let args = self.args;
         self.check_alpn()?;
         if args.protocol == Protocol::Dtls {
@@ -94,15 +97,16 @@ impl<'a> Setup<'a> {
         let given = given.collect::<Result<Vec<_>, _>>()?;
         let client_given = given.first().cloned();
         let listener = self.listener_settings(given)?;
-        Ok(Settings {
+        let settings = Settings {
             process: ProcessSettings {
                 log,
                 timeouts: timeouts(args),
                 metrics: Arc::clone(&self.metrics),
             },
             listener: Arc::new(listener),
-            targets: Arc::new(self.target_settings(backends, client_given)?),
-        })
+        };
+        let service = self.service_settings(backends, client_given)?;
+        Ok((settings, Arc::new(service)))
     }
 
     fn listener_settings(
@@ -146,11 +150,11 @@ impl<'a> Setup<'a> {
         })
     }
 
-    fn target_settings(
+    fn service_settings(
         &mut self,
         backends: Vec<Address>,
         client_given: Option<Arc<Identity>>,
-    ) -> Result<TargetSettings, Failure> {
+    ) -> Result<ServiceSettings, Failure> {
         let args = self.args;
         let own_client = args.to_cert.iter().zip(&args.to_key).next();
         let own_client = own_client.map(|files| self.identity(paths(files)));
@@ -164,7 +168,7 @@ impl<'a> Setup<'a> {
         } else {
             None
         };
-        Ok(TargetSettings {
+        Ok(ServiceSettings {
             health_check: self.health_check(backends.len())?,
             backends,
             connector,

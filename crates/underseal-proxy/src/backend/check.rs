@@ -21,6 +21,7 @@ use super::Unreachable;
 use crate::exchange::Allowed;
 use crate::http1::Fault;
 use crate::parts::Received;
+use crate::service::Service;
 use crate::upstream::{Event, Sends, Upstream};
 use crate::worker::Worker;
 use underseal_server::deadline::{Phase, Stop};
@@ -73,28 +74,29 @@ impl HealthCheck {
     }
 }
 
-/// Has tasks ask the backends until the worker ends.
-pub(crate) fn keep_checking(worker: &Rc<Worker>) {
-    let Some(check) = &worker.targets.settings.health_check else {
+/// Has tasks ask a service's backends until the worker ends.
+pub(crate) fn keep_checking(worker: &Rc<Worker>, service: &Rc<Service>) {
+    let Some(check) = &service.settings.health_check else {
         return;
     };
     for target in 0..check.failing.len() {
-        spawn_local(check_one(Rc::clone(worker), target));
+        let ends = (Rc::clone(worker), Rc::clone(service));
+        spawn_local(check_one(ends, target));
     }
 }
 
-async fn check_one(worker: Rc<Worker>, target: usize) {
-    let Some(check) = &worker.targets.settings.health_check else {
+async fn check_one((worker, service): (Rc<Worker>, Rc<Service>), target: usize) {
+    let Some(check) = &service.settings.health_check else {
         return;
     };
-    let name = worker.targets.backends.name_of(target);
+    let name = service.backends.name_of(target);
     while !worker.process.deadlines.closing() {
         let answer = {
             // A shutdown does not wait for it.
             let deadline = worker.process.deadlines.add();
             deadline.enter(Phase::Idle, PATIENCE);
             let mut asked = None;
-            let asking = ask(&worker, check, target, &mut asked);
+            let asking = ask((&worker, &service), check, target, &mut asked);
             let answer = deadline.until(pin!(asking)).await;
             match answer {
                 Ok(answer) => answer,
@@ -113,27 +115,25 @@ async fn check_one(worker: Rc<Worker>, target: usize) {
 
 /// Asks a backend once; the request is left in `asked`.
 async fn ask(
-    worker: &Rc<Worker>,
+    (worker, service): (&Worker, &Service),
     check: &HealthCheck,
     target: usize,
     asked: &mut Option<Upstream>,
 ) -> Result<StatusCode, Fault> {
     let deadline = worker.process.deadlines.add();
     let mut header = Vec::new();
-    if worker.targets.settings.send_proxy {
+    if service.settings.send_proxy {
         // It speaks for nobody.
         proxy_protocol::write(None, &mut header);
     }
-    let header = worker.targets.settings.send_proxy.then_some(&*header);
-    let version = worker.targets.to_version();
-    let host = worker.targets.backends.host_of(target);
+    let header = service.settings.send_proxy.then_some(&*header);
+    let version = service.to_version();
+    let host = service.backends.host_of(target);
     let outgoing = written(&check.path, host, version).map_err(Fault::Refused)?;
-    let reached = worker.targets.upstreams.reach_only(
-        (&worker.process, &worker.targets),
-        &deadline,
-        target,
-        header,
-    );
+    let reached =
+        service
+            .upstreams
+            .reach_only((&worker.process, service), &deadline, target, header);
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
     let begun = Upstream::begin(&worker.process, &deadline, reached, head, Sends::Nothing).await?;

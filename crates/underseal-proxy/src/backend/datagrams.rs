@@ -21,7 +21,7 @@ use crate::exchange::Connected;
 use crate::metrics::{Handshake, Open, Side};
 use crate::principal::Principal;
 use crate::process::Process;
-use crate::targets::Targets;
+use crate::service::Service;
 
 /// A socket to a backend.
 pub(crate) struct DatagramBackend {
@@ -53,11 +53,11 @@ impl Backends {
     pub(crate) async fn connect_datagrams(
         &self,
         process: &Process,
-        targets: &Targets,
+        service: &Service,
         deadline: &Deadline,
     ) -> Result<DatagramBackend, Unreachable> {
         let first = self.pick();
-        let open = async |target: &Target| open(process, targets, target).await;
+        let open = async |target: &Target| open(process, service, target).await;
         let (index, opened) = self.connect_by(process, deadline, first, open).await?;
         let (socket, address, principal, registration) = opened;
         Ok(DatagramBackend {
@@ -76,7 +76,7 @@ impl Backends {
 
 async fn open(
     process: &Process,
-    targets: &Targets,
+    service: &Service,
     target: &Target,
 ) -> Result<Opened, (Unreachable, io::Error)> {
     let refused = |error| (Unreachable::Refused, error);
@@ -86,11 +86,11 @@ async fn open(
         Sockets::Path(_) => Vec::new(),
     };
     let socket = connect_any(&sockets).await.map_err(refused)?;
-    if targets.settings.reserve.is_reached_by(&socket) {
+    if service.settings.reserve.is_reached_by(&socket) {
         return Err(refused(Errno::MFILE.into()));
     }
     let (local, address) = ends(&socket).map_err(refused)?;
-    let (Some(name), Some(connector)) = (&target.address.tls, &targets.dtls_connector) else {
+    let (Some(name), Some(connector)) = (&target.address.tls, &service.dtls_connector) else {
         return Ok((Socket::Plain(socket), address, None, None));
     };
     let connector = Arc::clone(&connector.get());

@@ -20,6 +20,7 @@ use crate::exchange::{Unreached, reach};
 use crate::log::{self, Outcome};
 use crate::metrics::{Handshake, Side};
 use crate::principal::Principal;
+use crate::service::Service;
 use crate::session::Session;
 use crate::worker::Worker;
 
@@ -78,7 +79,7 @@ pub(super) async fn serve(
 ) -> End {
     let deadline = worker.process.deadlines.add();
     let _open = worker.process.tally.connection(Side::Client);
-    let Some((session, registration)) = open(&worker, &client, facts) else {
+    let Some((session, service, registration)) = open(&worker, &client, facts) else {
         client.close();
         return End::Unreached;
     };
@@ -91,6 +92,7 @@ pub(super) async fn serve(
     let started = Instant::now();
     let passing = Passing {
         worker: &worker,
+        service: &service,
         deadline: &deadline,
         client: &client,
         session: &session,
@@ -108,7 +110,11 @@ pub(super) async fn serve(
 }
 
 /// What policies, the log and `conns` know of a client; `None` for one that is refused.
-fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Option<Registration>)> {
+fn open(
+    worker: &Worker,
+    client: &Client,
+    facts: Facts,
+) -> Option<(Session, Rc<Service>, Option<Registration>)> {
     let remote = client.address();
     let mut session = Session {
         remote,
@@ -139,7 +145,8 @@ fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Opti
             .tally
             .handshake(Side::Client, Handshake::Complete);
     }
-    name_ourselves(worker, &mut session);
+    let service = worker.service_of(&session)?;
+    name_ourselves(&worker.listener, &service, &mut session);
     session.logged = log::describe(&session, session.proven());
     let registration = facts.is_sealed.then(|| {
         worker.process.connections.add(Established {
@@ -149,11 +156,12 @@ fn open(worker: &Worker, client: &Client, facts: Facts) -> Option<(Session, Opti
             suite: session.suite,
         })
     });
-    Some((session, registration))
+    Some((session, service, registration))
 }
 
 struct Passing<'a> {
     worker: &'a Worker,
+    service: &'a Service,
     deadline: &'a Deadline,
     client: &'a Client,
     session: &'a Session,
@@ -170,7 +178,7 @@ impl<'a> Passing<'a> {
         outcome: &mut Outcome<'a>,
     ) -> End {
         let worker = self.worker;
-        let backends = &worker.targets.backends;
+        let backends = &self.service.backends;
         let judge = |target: Option<&Known>| {
             worker
                 .listener
@@ -180,7 +188,7 @@ impl<'a> Passing<'a> {
         };
         let connect = async || {
             backends
-                .connect_datagrams(&worker.process, &worker.targets, self.deadline)
+                .connect_datagrams(&worker.process, self.service, self.deadline)
                 .await
         };
         let (backend, allowed) = match reach(&worker.listener, judge, connect).await {

@@ -186,15 +186,13 @@ impl Connection<'_> {
 
     /// A connection to a backend: a new one, to that one, if it is to be tried `again`.
     async fn backend(&mut self, again: Option<usize>) -> Result<Reached, NotFound> {
-        let index = match self.upstreams.at_hand(&self.worker.targets, again) {
+        let index = match self.upstreams.at_hand(self.service, again) {
             Ok(reached) => return Ok(reached),
             Err(index) => index,
         };
-        let reach = self.upstreams.reach(
-            (&self.worker.process, &self.worker.targets),
-            self.deadline,
-            index,
-        );
+        let reach =
+            self.upstreams
+                .reach((&self.worker.process, self.service), self.deadline, index);
         let may_end = self.worker.listener.settings.half_close;
         let client = (&mut self.client, &mut self.read);
         // Boxed because it is rare and large.

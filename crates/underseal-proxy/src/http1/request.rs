@@ -12,6 +12,7 @@ use crate::exchange::{Denied, Incoming, write_down};
 use crate::flow::Body;
 use crate::log;
 use crate::process::Process;
+use crate::service::Service;
 use crate::session::Session;
 use crate::websocket;
 use crate::worker::Worker;
@@ -62,7 +63,7 @@ pub(super) enum Step {
 /// Reads a head that `bytes` may begin with, and prepares what is to be done about it; says how many
 /// bytes were used. `None` if it is not whole.
 pub(super) fn prepare(
-    worker: &Worker,
+    (worker, service): (&Worker, &Service),
     session: &Session,
     bytes: &[u8],
 ) -> Option<(Prepared, usize)> {
@@ -70,7 +71,7 @@ pub(super) fn prepare(
     let mut options = worker.listener.read_options();
     options.local = Some(session.local);
     match http1::read(bytes, &options, &mut scratch) {
-        Ok(head) => head.map(|head| (prepare_head(worker, session, &head), head.len())),
+        Ok(head) => head.map(|head| (prepare_head((worker, service), session, &head), head.len())),
         Err(refusal) => {
             let refused = refuse(&worker.process, session, Fault::Refused(refusal), bytes);
             Some((refused, bytes.len()))
@@ -116,7 +117,11 @@ fn refuse(process: &Process, session: &Session, fault: Fault, bytes: &[u8]) -> P
     prepared
 }
 
-fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared {
+fn prepare_head(
+    (worker, service): (&Worker, &Service),
+    session: &Session,
+    head: &Head<'_>,
+) -> Prepared {
     let request = head.request();
     let mut prepared = Prepared::new(&worker.process);
     prepared.note(&worker.process, head);
@@ -142,7 +147,7 @@ fn prepare_head(worker: &Worker, session: &Session, head: &Head<'_>) -> Prepared
             None => Upgrade::None,
         },
     };
-    prepared.outgoing = write_down(worker, session, &request, incoming);
+    prepared.outgoing = write_down((worker, service), session, &request, incoming);
     prepared
 }
 

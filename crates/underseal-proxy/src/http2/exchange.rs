@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let (head, body) = request.into_parts();
     let body = (!body.is_end_stream()).then(|| Received::from(body));
     let deadline = client.worker.process.deadlines.add();
-    let prepared = request::prepare(&client.worker, &client.session, &head, body.is_none());
+    let prepared = request::prepare(&client, &head, body.is_none());
     let Prepared {
         started,
         mut line,
@@ -302,8 +302,8 @@ impl<'a> Exchange<'a> {
 
     /// Passes the response on, to its end.
     pub(super) async fn body(mut self, head: Response<()>, is_head: bool) -> Outcome {
-        let worker = &self.client.worker;
-        let name = worker.targets.backends.name_of(self.upstream.target());
+        let backends = &self.client.service.backends;
+        let name = backends.name_of(self.upstream.target());
         let mut outcome = Outcome {
             backend: Some(name.into()),
             ..Outcome::default()
@@ -329,7 +329,7 @@ impl<'a> Exchange<'a> {
             None if !self.upstream.is_sent() => self.upstream.abort(),
             None => self
                 .upstream
-                .finish(&worker.process, &self.client.upstreams),
+                .finish(&self.client.worker.process, &self.client.upstreams),
             Some(stopped) => {
                 if let Stopped::BackendTimeout = stopped {
                     self.upstream.distrust();

@@ -83,7 +83,7 @@ impl Forwarding<'_> {
             let upstream = exchange.upstream;
             let mut outcome = stopped.unanswered(client, respond, &upstream, is_head);
             outcome.bytes_in = upstream.passed();
-            outcome.backend = Some(client.worker.targets.backends.name_of(target).into());
+            outcome.backend = Some(client.service.backends.name_of(target).into());
             upstream.abort();
             return outcome;
         }
@@ -110,7 +110,7 @@ impl Forwarding<'_> {
         (line, begun): (&mut Vec<u8>, usize),
         again: Option<usize>,
     ) -> Result<(Reached, Allowed<&Outgoing>), NotSent> {
-        let worker = &self.client.worker;
+        let (worker, service) = (&self.client.worker, &*self.client.service);
         let session = &self.client.session;
         let judge = |target: Option<&Known>| {
             rules::judge(
@@ -122,12 +122,11 @@ impl Forwarding<'_> {
             )
         };
         let upstreams = &self.client.upstreams;
-        let connect = async || match upstreams.at_hand(&worker.targets, again) {
+        let connect = async || match upstreams.at_hand(service, again) {
             Ok(reached) => Ok(reached),
             // Boxed because it is rare and large.
             Err(index) => {
-                Box::pin(upstreams.reach((&worker.process, &worker.targets), self.deadline, index))
-                    .await
+                Box::pin(upstreams.reach((&worker.process, service), self.deadline, index)).await
             }
         };
         match rules::reach(&worker.listener, judge, connect).await {

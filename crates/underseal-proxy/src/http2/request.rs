@@ -11,12 +11,13 @@ use underseal_http::http1::Glimpse;
 use underseal_http::http2::{self, Field};
 use underseal_http::{Framing, Outgoing, Refusal, Request, Upgrade, Version};
 
+use super::Client;
 use crate::exchange::{self, Incoming, write_down};
 use crate::http1::Fault;
 use crate::log;
+use crate::service::Service;
 use crate::session::Session;
 use crate::websocket;
-use crate::worker::Worker;
 
 /// A request, and what is to be done about it.
 pub(super) struct Prepared {
@@ -31,7 +32,8 @@ pub(super) struct Prepared {
 }
 
 /// Reads a request, which is at its end already if it `is_bare`.
-pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare: bool) -> Prepared {
+pub(super) fn prepare(client: &Client, head: &Parts, is_bare: bool) -> Prepared {
+    let (worker, service, session) = (&*client.worker, &*client.service, &client.session);
     let started = Instant::now();
     let mut line = worker.process.buffers.take();
     worker
@@ -45,14 +47,14 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
     let mut websocket = None;
     let step = match http2::read(&fields, &worker.listener.read_options(), &mut scratch) {
         Ok(request) if request.method() == b"CONNECT" => {
-            websocket = switch(worker, head, &request);
+            websocket = switch(service, head, &request);
             match &websocket {
                 Some(key) => {
                     let incoming = Incoming {
                         framing: Framing::Empty,
                         upgrade: Upgrade::WebSocket(key.as_str()),
                     };
-                    Ok(write_down(worker, session, &request, incoming))
+                    Ok(write_down((worker, service), session, &request, incoming))
                 }
                 None => {
                     let path = request.path().unwrap_or_default();
@@ -66,7 +68,7 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
                 framing: framing(&request, is_bare),
                 upgrade: Upgrade::None,
             };
-            Ok(write_down(worker, session, &request, incoming))
+            Ok(write_down((worker, service), session, &request, incoming))
         }
         Err(refusal) => {
             log::seen(&mut line, &seen(head));
@@ -86,9 +88,9 @@ pub(super) fn prepare(worker: &Worker, session: &Session, head: &Parts, is_bare:
 }
 
 /// The key that a CONNECT goes on with if it asks for WebSocket (RFC 8441), and a backend may be asked.
-fn switch(worker: &Worker, head: &Parts, request: &Request<'_>) -> Option<websocket::Key> {
+fn switch(service: &Service, head: &Parts, request: &Request<'_>) -> Option<websocket::Key> {
     let protocol = head.extensions.get::<Protocol>()?;
-    let is_so = protocol.as_str() == "websocket" && worker.targets.to_version() == Version::Http11;
+    let is_so = protocol.as_str() == "websocket" && service.to_version() == Version::Http11;
     websocket::Key::for_http2(request).filter(|_| is_so && request.path().is_some())
 }
 

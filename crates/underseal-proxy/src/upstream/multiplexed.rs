@@ -23,7 +23,7 @@ use crate::http2::gathered::Gathered;
 use crate::http2::limits;
 use crate::parts::{Part, Parts, Pump};
 use crate::process::Process;
-use crate::targets::Targets;
+use crate::service::Service;
 use underseal_server::deadline::{Deadline, Phase};
 
 /// How long a connection without streams is kept.
@@ -242,20 +242,20 @@ impl Upstreams {
     /// Why there is none.
     pub(super) async fn connection(
         &self,
-        (process, targets): (&Process, &Targets),
+        (process, service): (&Process, &Service),
         deadline: &Deadline,
         first: usize,
     ) -> Result<Rc<Connection>, Unreachable> {
-        let (index, _alone) = match self.turn((process, targets), deadline, first).await? {
+        let (index, _alone) = match self.turn((process, service), deadline, first).await? {
             Turn::Shared(connection) => return Ok(connection),
             Turn::Alone(index, alone) => (index, alone),
         };
         let header = self.header.as_deref();
-        let backend = targets
+        let backend = service
             .backends
             .connect(process, deadline, index, header)
             .await?;
-        self.share((process, targets), deadline, backend).await
+        self.share((process, service), deadline, backend).await
     }
 
     /// Begins to speak HTTP/2 on a connection, which others may then use too.
@@ -264,11 +264,11 @@ impl Upstreams {
     /// Why it is not spoken.
     pub(super) async fn share(
         &self,
-        (process, targets): (&Process, &Targets),
+        (process, service): (&Process, &Service),
         deadline: &Deadline,
         backend: Box<Backend>,
     ) -> Result<Rc<Connection>, Unreachable> {
-        let connection = handshake((process, targets), deadline, *backend).await?;
+        let connection = handshake((process, service), deadline, *backend).await?;
         let shared = &self.multiplexed[connection.known.target];
         shared.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
@@ -277,12 +277,12 @@ impl Upstreams {
     /// A connection to the backend `index` that takes another stream, or the right to make one.
     async fn turn(
         &self,
-        (process, targets): (&Process, &Targets),
+        (process, service): (&Process, &Service),
         deadline: &Deadline,
         mut index: usize,
     ) -> Result<Turn<'_>, Unreachable> {
         // Who is before us may try each backend, and then begins to speak HTTP/2.
-        let tries = u32::try_from(targets.backends.count()).unwrap_or(u32::MAX);
+        let tries = u32::try_from(service.backends.count()).unwrap_or(u32::MAX);
         let patience = process.timeouts().connect;
         let patience = patience.saturating_mul(tries.saturating_add(1));
         loop {
@@ -298,7 +298,7 @@ impl Upstreams {
             }
             // The one before us may have found that this backend takes no connection, and have
             // made one to another.
-            let picked = targets.backends.pick_over(index);
+            let picked = service.backends.pick_over(index);
             if picked == index {
                 return Ok(Turn::Alone(index, alone));
             }
@@ -320,11 +320,11 @@ fn timed_out(_: underseal_server::deadline::Stop) -> Unreachable {
 
 /// Begins to speak HTTP/2 on a connection, and has a task go on with it.
 async fn handshake(
-    (process, targets): (&Process, &Targets),
+    (process, service): (&Process, &Service),
     deadline: &Deadline,
     backend: Backend,
 ) -> Result<Rc<Connection>, Unreachable> {
-    let name = targets.backends.name_of(backend.known.target);
+    let name = service.backends.name_of(backend.known.target);
     if backend.stream.is_tls() && backend.stream.alpn() != Some(b"h2") {
         tracing::warn!("backend {name} does not speak HTTP/2");
         return Err(Unreachable::Handshake);

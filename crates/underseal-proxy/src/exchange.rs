@@ -23,9 +23,9 @@ pub(crate) use self::reach::{Connected, Unreached, reach};
 pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
 use crate::forwarded::{FIELD, Forwarded, Told, spelled};
 use crate::listener::Listener;
+use crate::process::Process;
 use crate::service::Service;
 use crate::session::Session;
-use crate::worker::Worker;
 
 /// How a request came in.
 #[derive(Clone, Copy, Debug)]
@@ -38,28 +38,26 @@ pub(crate) struct Incoming<'a> {
 
 /// Writes down what goes on of `request`, which is not CONNECT.
 pub(crate) fn write_down(
-    (worker, service): (&Worker, &Service),
+    (process, listener, service): (&Process, &Listener, &Service),
     session: &Session,
     request: &Request<'_>,
     incoming: Incoming<'_>,
 ) -> Outgoing {
     let version = service.to_version();
-    let told = worker.listener.told(session, request);
-    let ours = told
-        .as_ref()
-        .map(|told| worker.listener.forward(session, told));
+    let told = listener.told(session, request);
+    let ours = told.as_ref().map(|told| listener.forward(session, told));
     let passage = Passage {
         upgrade: match version {
             Version::Http11 => incoming.upgrade,
             Version::Http2 => Upgrade::None,
         },
-        path: worker.listener.path_form(),
+        path: listener.path_form(),
         host: service.settings.host.as_ref(),
         client: told.map_or_else(|| session.ip(), |told| told.client),
         ours: ours.as_deref().unwrap_or(&session.forwarded),
         ..Passage::new(version, incoming.framing)
     };
-    let mut outgoing = worker.process.heads.take();
+    let mut outgoing = process.heads.take();
     outgoing.write(request, &passage);
     outgoing
 }

@@ -156,7 +156,8 @@ impl Connection<'_> {
             }
             if self.may_hold_head() {
                 let bytes = self.read.bytes();
-                let ends = (self.worker, self.service);
+                let (process, listener) = (&self.worker.process, &self.worker.listener);
+                let ends = (process, listener, self.service);
                 if let Some((prepared, used)) = request::prepare(ends, self.session, bytes) {
                     self.read.consume(used);
                     self.searched = 0;

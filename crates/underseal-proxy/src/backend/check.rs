@@ -21,6 +21,7 @@ use super::Unreachable;
 use crate::exchange::Allowed;
 use crate::http1::Fault;
 use crate::parts::Received;
+use crate::process::Process;
 use crate::service::Service;
 use crate::upstream::{Event, Sends, Upstream};
 use crate::worker::Worker;
@@ -96,7 +97,7 @@ async fn check_one((worker, service): (Rc<Worker>, Rc<Service>), target: usize) 
             let deadline = worker.process.deadlines.add();
             deadline.enter(Phase::Idle, PATIENCE);
             let mut asked = None;
-            let asking = ask((&worker, &service), check, target, &mut asked);
+            let asking = ask((&worker.process, &service), check, target, &mut asked);
             let answer = deadline.until(pin!(asking)).await;
             match answer {
                 Ok(answer) => answer,
@@ -115,12 +116,12 @@ async fn check_one((worker, service): (Rc<Worker>, Rc<Service>), target: usize) 
 
 /// Asks a backend once; the request is left in `asked`.
 async fn ask(
-    (worker, service): (&Worker, &Service),
+    (process, service): (&Process, &Service),
     check: &HealthCheck,
     target: usize,
     asked: &mut Option<Upstream>,
 ) -> Result<StatusCode, Fault> {
-    let deadline = worker.process.deadlines.add();
+    let deadline = process.deadlines.add();
     let mut header = Vec::new();
     if service.settings.send_proxy {
         // It speaks for nobody.
@@ -130,13 +131,12 @@ async fn ask(
     let version = service.to_version();
     let host = service.backends.host_of(target);
     let outgoing = written(&check.path, host, version).map_err(Fault::Refused)?;
-    let reached =
-        service
-            .upstreams
-            .reach_only((&worker.process, service), &deadline, target, header);
+    let reached = service
+        .upstreams
+        .reach_only((process, service), &deadline, target, header);
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
-    let begun = Upstream::begin(&worker.process, &deadline, reached, head, Sends::Nothing).await?;
+    let begun = Upstream::begin(process, &deadline, reached, head, Sends::Nothing).await?;
     let upstream = asked.insert(begun.ok_or(Fault::BackendCut)?);
     poll_fn(|cx| {
         // It has no body, so that nothing about it can be wrong.

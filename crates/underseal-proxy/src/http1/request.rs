@@ -10,12 +10,12 @@ use super::{Fault, MAX_DISCARD};
 use crate::backend::Unreachable;
 use crate::exchange::{Denied, Incoming, write_down};
 use crate::flow::Body;
+use crate::listener::Listener;
 use crate::log;
 use crate::process::Process;
 use crate::service::Service;
 use crate::session::Session;
 use crate::websocket;
-use crate::worker::Worker;
 use underseal_http::fields::Options;
 
 /// A request, and what is to be done about it.
@@ -63,17 +63,20 @@ pub(super) enum Step {
 /// Reads a head that `bytes` may begin with, and prepares what is to be done about it; says how many
 /// bytes were used. `None` if it is not whole.
 pub(super) fn prepare(
-    (worker, service): (&Worker, &Service),
+    (process, listener, service): (&Process, &Listener, &Service),
     session: &Session,
     bytes: &[u8],
 ) -> Option<(Prepared, usize)> {
-    let mut scratch = worker.process.scratch.borrow_mut();
-    let mut options = worker.listener.read_options();
+    let mut scratch = process.scratch.borrow_mut();
+    let mut options = listener.read_options();
     options.local = Some(session.local);
     match http1::read(bytes, &options, &mut scratch) {
-        Ok(head) => head.map(|head| (prepare_head((worker, service), session, &head), head.len())),
+        Ok(head) => {
+            let ends = (process, listener, service);
+            head.map(|head| (prepare_head(ends, session, &head), head.len()))
+        }
         Err(refusal) => {
-            let refused = refuse(&worker.process, session, Fault::Refused(refusal), bytes);
+            let refused = refuse(process, session, Fault::Refused(refusal), bytes);
             Some((refused, bytes.len()))
         }
     }
@@ -118,17 +121,16 @@ fn refuse(process: &Process, session: &Session, fault: Fault, bytes: &[u8]) -> P
 }
 
 fn prepare_head(
-    (worker, service): (&Worker, &Service),
+    (process, listener, service): (&Process, &Listener, &Service),
     session: &Session,
     head: &Head<'_>,
 ) -> Prepared {
     let request = head.request();
-    let mut prepared = Prepared::new(&worker.process);
-    prepared.note(&worker.process, head);
+    let mut prepared = Prepared::new(process);
+    prepared.note(process, head);
     let version = log::http1(Some(head.minor_version()));
     let line = &mut prepared.line;
-    worker
-        .process
+    process
         .clock
         .with_now(|_, time| log::begin(line, time, session, version));
     prepared.begun = line.len();
@@ -136,7 +138,7 @@ fn prepare_head(
         log::asked(line, request.method(), head.target(), request.host());
         log::refused(line);
         prepared.persist = false;
-        answer_with(&worker.process, &mut prepared, Fault::Connect);
+        answer_with(process, &mut prepared, Fault::Connect);
         return prepared;
     }
     prepared.websocket = websocket::Key::of(head);
@@ -147,7 +149,7 @@ fn prepare_head(
             None => Upgrade::None,
         },
     };
-    prepared.outgoing = write_down((worker, service), session, &request, incoming);
+    prepared.outgoing = write_down((process, listener, service), session, &request, incoming);
     prepared
 }
 

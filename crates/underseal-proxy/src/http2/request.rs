@@ -33,19 +33,19 @@ pub(super) struct Prepared {
 
 /// Reads a request, which is at its end already if it `is_bare`.
 pub(super) fn prepare(client: &Client, head: &Parts, is_bare: bool) -> Prepared {
-    let (worker, service, session) = (&*client.worker, &*client.service, &client.session);
+    let (session, service) = (&client.session, &*client.service);
+    let (process, listener) = (&client.worker.process, &client.worker.listener);
     let started = Instant::now();
-    let mut line = worker.process.buffers.take();
-    worker
-        .process
+    let mut line = process.buffers.take();
+    process
         .clock
         .with_now(|_, time| log::begin(&mut line, time, session, "h2"));
     let begun = line.len();
     let scheme = scheme_of(session, head);
     let fields = fields(head, &scheme);
-    let mut scratch = worker.process.scratch.borrow_mut();
+    let mut scratch = process.scratch.borrow_mut();
     let mut websocket = None;
-    let step = match http2::read(&fields, &worker.listener.read_options(), &mut scratch) {
+    let step = match http2::read(&fields, &listener.read_options(), &mut scratch) {
         Ok(request) if request.method() == b"CONNECT" => {
             websocket = switch(service, head, &request);
             match &websocket {
@@ -54,7 +54,12 @@ pub(super) fn prepare(client: &Client, head: &Parts, is_bare: bool) -> Prepared 
                         framing: Framing::Empty,
                         upgrade: Upgrade::WebSocket(key.as_str()),
                     };
-                    Ok(write_down((worker, service), session, &request, incoming))
+                    Ok(write_down(
+                        (process, listener, service),
+                        session,
+                        &request,
+                        incoming,
+                    ))
                 }
                 None => {
                     let path = request.path().unwrap_or_default();
@@ -68,7 +73,12 @@ pub(super) fn prepare(client: &Client, head: &Parts, is_bare: bool) -> Prepared 
                 framing: framing(&request, is_bare),
                 upgrade: Upgrade::None,
             };
-            Ok(write_down((worker, service), session, &request, incoming))
+            Ok(write_down(
+                (process, listener, service),
+                session,
+                &request,
+                incoming,
+            ))
         }
         Err(refusal) => {
             log::seen(&mut line, &seen(head));

@@ -1,9 +1,12 @@
 //! The bench program; `cargo xtask bench` builds and starts it.
 
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use underseal_bench::context::Options;
+use underseal_bench::report::picture;
 use underseal_bench::{datagrams, floods, mux, policy, preload, proxy, suite, tunables, vm};
 
 #[derive(Parser)]
@@ -31,6 +34,8 @@ enum Suite {
     Datagrams(Options),
     /// Guest instructions per MB; runs inside of the VM that `cargo xtask bench vm` boots
     Vm(vm::Options),
+    /// Draws the picture in the README, from the runs that are kept; run from the repository's root
+    Picture,
     /// One side of a transfer in the VM
     #[command(hide = true)]
     Side(vm::side::Options),
@@ -57,6 +62,7 @@ fn run() -> anyhow::Result<()> {
         Suite::Floods(options) => run_suite(&floods::SUITE, &options),
         Suite::Datagrams(options) => run_suite(&datagrams::SUITE, &options),
         Suite::Mux(options) => mux::run(&options),
+        Suite::Picture => Ok(fs::write(picture::FILE, picture::draw(Path::new("."))?)?),
         Suite::Vm(options) => vm::run(&options),
         Suite::Side(options) => vm::side::run(&options),
         Suite::VmSummary(options) => vm::report::run(&options),

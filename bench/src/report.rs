@@ -7,6 +7,7 @@ use crate::suite::Suite;
 
 pub mod compare;
 pub mod figures;
+pub mod picture;
 pub mod tables;
 
 /// The summary of a run: the machine, the figures to reach, and a table per measure.

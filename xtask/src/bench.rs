@@ -69,6 +69,8 @@ enum Suite {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Draws the picture in the README from the runs that are kept
+    Picture,
     /// Guest instructions per MB, in a VM that counts them: the kernel engine, the user engine,
     /// rustls, and OpenSSL with and without its own kernel TLS
     Vm(vm::Args),
@@ -88,6 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Suite::Preload { options } => preload(options),
         Suite::Floods { options } => measure("floods", &[], options),
         Suite::Datagrams { options } => measure("datagrams", &[], options),
+        Suite::Picture => measure("picture", &[], &[]),
         Suite::Vm(args) => vm::run(args),
     }
 }

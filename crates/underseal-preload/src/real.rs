@@ -4,8 +4,8 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libc::{
-    epoll_event, fd_set, mmsghdr, mode_t, msghdr, nfds_t, off_t, pollfd, size_t, sockaddr,
-    socklen_t, ssize_t, timespec, timeval,
+    clockid_t, epoll_event, fd_set, mmsghdr, mode_t, msghdr, nfds_t, off_t, pollfd, size_t,
+    sockaddr, socklen_t, ssize_t, timespec, timeval,
 };
 
 use crate::sys;
@@ -100,6 +100,14 @@ real! {
     c"openat64" fn openat64(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
     c"pipe" fn pipe(fds: *mut c_int) -> c_int;
     c"pipe2" fn pipe2(fds: *mut c_int, flags: c_int) -> c_int;
+    c"creat" fn creat(path: *const c_char, mode: mode_t) -> c_int;
+    c"creat64" fn creat64(path: *const c_char, mode: mode_t) -> c_int;
+    c"socketpair" fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut c_int) -> c_int;
+    c"epoll_create" fn epoll_create(size: c_int) -> c_int;
+    c"epoll_create1" fn epoll_create1(flags: c_int) -> c_int;
+    c"eventfd" fn eventfd(value: c_uint, flags: c_int) -> c_int;
+    c"memfd_create" fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
+    c"timerfd_create" fn timerfd_create(clock: clockid_t, flags: c_int) -> c_int;
     c"close" fn close(fd: c_int) -> c_int;
     c"close_range" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int;
     c"dup" fn dup(fd: c_int) -> c_int;

@@ -1,9 +1,9 @@
 //! Calls that make a number. One of them may give a number anew that a connection had and that was closed
 //! unseen.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_uint};
 
-use libc::{mode_t, sockaddr, socklen_t};
+use libc::{clockid_t, mode_t, sockaddr, socklen_t};
 
 use crate::{real, table};
 
@@ -35,4 +35,12 @@ makers! {
     fn openat64(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t);
     fn pipe(fds: *mut c_int);
     fn pipe2(fds: *mut c_int, flags: c_int);
+    fn creat(path: *const c_char, mode: mode_t);
+    fn creat64(path: *const c_char, mode: mode_t);
+    fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut c_int);
+    fn epoll_create(size: c_int);
+    fn epoll_create1(flags: c_int);
+    fn eventfd(value: c_uint, flags: c_int);
+    fn memfd_create(name: *const c_char, flags: c_uint);
+    fn timerfd_create(clock: clockid_t, flags: c_int);
 }

@@ -219,7 +219,10 @@ fn note_duplicate(fd: c_int, other: c_int) -> c_int {
         return other;
     }
     let errno = sys::saved_errno();
+    table::look_again();
     let _ = guarded(|| {
+        // A connection that had the number, and was closed unseen, is forgotten before anything is noted.
+        let _ = table::find(other);
         for number in [fd, other] {
             if let Some(mut known) = Known::made_at(number) {
                 known.entry().is_duplicated = true;

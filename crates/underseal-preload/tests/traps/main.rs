@@ -181,6 +181,22 @@ fn a_number_that_comes_again_is_another_connections() {
 }
 
 #[test]
+fn a_number_that_comes_again_as_a_file_is_sealed_no_more() {
+    for call in [
+        "dup",
+        "fcntl",
+        "cloexec",
+        "creat",
+        "eventfd",
+        "memfd_create",
+        "socketpair",
+    ] {
+        let wire = fall_into(&format!("raw-close-{call}"));
+        assert_eq!(text(&wire.first), "first", "{call}");
+    }
+}
+
+#[test]
 fn a_hidden_number_that_is_closed_unseen_is_no_other_connections() {
     let wire = fall_into("raw-close_range");
     assert_eq!(text(&wire.first), "first");

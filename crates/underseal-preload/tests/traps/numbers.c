@@ -1,6 +1,9 @@
 // Numbers of a connection that come, go and come again.
 #include "tests.h"
 
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
 static void duplicate(int fd, const char *more) {
     int other = dup(fd);
     expect(other >= 0 && write(other, "dup", 3) == 3, "dup");
@@ -82,6 +85,36 @@ static void close_unseen(int fd, const char *port) {
     is_another(fd, port);
 }
 
+// Each call that makes a number gives this one anew, for a file that takes eight bytes: none of them is sealed.
+static void close_unseen_and_make(int fd, int (*make)(int file)) {
+    char path[] = "/tmp/underseal-XXXXXX";
+    int file = mkstemp(path);
+    expect(file > fd && unlink(path) == 0, "a file");
+    syscall(SYS_close, fd);
+    expect(make(file) == fd, "the number comes again");
+    expect(write(fd, "\1\0\0\0\0\0\0", 8) == 8, "write to what it is now");
+}
+
+static int by_dup(int file) { return dup(file); }
+static int by_fcntl(int file) { return fcntl(file, F_DUPFD, 0); }
+static int by_fcntl_cloexec(int file) { return fcntl(file, F_DUPFD_CLOEXEC, 0); }
+static int by_creat(int file) { (void)file; return creat("/dev/null", 0600); }
+static int by_eventfd(int file) { (void)file; return eventfd(0, 0); }
+static int by_memfd_create(int file) { (void)file; return memfd_create("trap", 0); }
+static int by_socketpair(int file) {
+    int ends[2];
+    (void)file;
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 ? ends[0] : -1;
+}
+
+static void dup_unseen(int fd, const char *port) { (void)port; close_unseen_and_make(fd, by_dup); }
+static void fcntl_unseen(int fd, const char *port) { (void)port; close_unseen_and_make(fd, by_fcntl); }
+static void cloexec_unseen(int fd, const char *port) { (void)port; close_unseen_and_make(fd, by_fcntl_cloexec); }
+static void creat_unseen(int fd, const char *port) { (void)port; close_unseen_and_make(fd, by_creat); }
+static void eventfd_unseen(int fd, const char *port) { (void)port; close_unseen_and_make(fd, by_eventfd); }
+static void memfd_unseen(int fd, const char *port) { (void)port; close_unseen_and_make(fd, by_memfd_create); }
+static void socketpair_unseen(int fd, const char *port) { (void)port; close_unseen_and_make(fd, by_socketpair); }
+
 static void close_hidden_ones_unseen(int fd, const char *port) {
     expect(syscall(SYS_close_range, 1000, ~0U, 0) == 0, "numbers that it does not know");
     int other = dial(atoi(port));
@@ -121,6 +154,13 @@ const struct test numbers[] = {
     {"dup-to", .run = number_that_changes},
     {"fclose", .run = close_a_file, .is_last = 1},
     {"raw-close", .run = close_unseen, .is_last = 1},
+    {"raw-close-dup", .run = dup_unseen, .is_last = 1},
+    {"raw-close-fcntl", .run = fcntl_unseen, .is_last = 1},
+    {"raw-close-cloexec", .run = cloexec_unseen, .is_last = 1},
+    {"raw-close-creat", .run = creat_unseen, .is_last = 1},
+    {"raw-close-eventfd", .run = eventfd_unseen, .is_last = 1},
+    {"raw-close-memfd_create", .run = memfd_unseen, .is_last = 1},
+    {"raw-close-socketpair", .run = socketpair_unseen, .is_last = 1},
     {"raw-close_range", .run = close_hidden_ones_unseen, .is_last = 1},
     {"close_range", .run = close_a_range, .is_last = 1},
     {"closefrom", .run = close_from, .is_last = 1},

@@ -64,8 +64,13 @@ pub(crate) async fn serve(
     };
     let end = connection.requests().await;
     let Connection {
-        mut client, read, ..
+        mut client,
+        read,
+        upstreams,
+        ..
     } = connection;
+    // Backends are told before the client is heard out, which takes a while: what speaks for it ends.
+    drop(upstreams);
     match end {
         Next::Http2 => {
             client.unread(read);

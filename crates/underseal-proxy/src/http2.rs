@@ -115,10 +115,12 @@ pub(crate) async fn serve(
         connection,
         stream,
         presence,
+        client,
         ..
     } = serving;
-    // It has the only other handle.
-    drop(connection);
+    // It has the only other handle of the stream. Its streams end with it, and what speaks for the client
+    // with them: backends are told before the client is heard out, which takes a while.
+    drop((connection, client));
     if end == End::Said
         && let Some(mut stream) = stream.into_stream()
     {

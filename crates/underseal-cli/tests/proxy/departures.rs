@@ -2,18 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
 
-use tokio::io::AsyncReadExt as _;
-
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start, close_notify};
-use crate::http2::runtime;
-use crate::judged::Version;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
 
@@ -228,45 +223,4 @@ fn a_listener_that_nobody_listens_to_accepts_nothing() {
     let wait = Duration::from_millis(100);
     TcpListener::bind(hole.address).expect_err("taken");
     TcpStream::connect_timeout(&hole.address, wait).expect_err("no connection");
-}
-
-/// A server of HTTP/2 behind the PROXY protocol, which tells of each connection that has ended.
-fn told_by_proxy() -> (SocketAddr, Receiver<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        for tcp in listener.incoming() {
-            let tcp = tcp.expect("a connection");
-            tcp.set_nonblocking(true).expect("an option");
-            runtime().block_on(async {
-                let mut tcp = tokio::net::TcpStream::from_std(tcp).expect("a stream");
-                let mut header = [0; 28];
-                tcp.read_exact(&mut header).await.expect("a header");
-                let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
-                while let Some(Ok((_, mut respond))) = connection.accept().await {
-                    let answer = http::Response::new(());
-                    respond.send_response(answer, true).expect("send");
-                }
-            });
-            // The test may be over.
-            let _ = tell.send(());
-        }
-    });
-    (address, told)
-}
-
-/// One that others share is kept for a minute.
-#[test]
-fn a_connection_that_speaks_for_one_client_ends_with_it() {
-    for client in Version::BOTH {
-        let (backend, told) = told_by_proxy();
-        let proxy = Start::new(backend)
-            .plain()
-            .with(&["--send-proxy", "--to-protocol", "h2"])
-            .start();
-        assert_eq!(client.get(proxy.address, &[]), 200, "{client:?}");
-        let ended = told.recv_timeout(underseal_testkit::PATIENCE);
-        ended.unwrap_or_else(|_| panic!("{client:?} is spoken for"));
-    }
 }

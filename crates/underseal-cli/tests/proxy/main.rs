@@ -49,4 +49,5 @@ mod tls;
 mod tokens;
 mod unix;
 mod upgrade;
+mod upstream_ends;
 mod websocket_http2;

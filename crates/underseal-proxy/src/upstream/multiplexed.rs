@@ -91,7 +91,7 @@ impl Connection {
 
     /// Whether nobody can use it again, and nobody does.
     fn is_abandoned(&self) -> bool {
-        self.is_left.get() && self.active.count() == 0
+        (self.is_left.get() || self.is_closed.get()) && self.active.count() == 0
     }
 
     /// Who is at its other end.

@@ -5,6 +5,7 @@
 mod chunks;
 mod fields;
 mod glimpse;
+pub(crate) mod lengths;
 mod lines;
 mod response;
 mod target;
@@ -110,15 +111,13 @@ pub fn read<'a>(
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => {
             lines::check(seen)?;
-            return match memchr::memchr(b'\n', seen) {
-                _ if bytes.len() < max_head => Ok(None),
-                None => Err(Refusal::TargetTooLong),
-                Some(_) => Err(Refusal::HeadTooLong),
-            };
+            lengths::check_part(seen, max_head, max_head)?;
+            return Ok(None);
         }
         Err(error) => return Err(lines::name(error, seen)),
     };
     lines::check(&seen[..len])?;
+    lengths::check_line(&seen[..len], max_head)?;
     let room = &mut *scratch.0;
     let mut noted = Noted::default();
     for (header, span) in parsed.headers.iter().zip(&mut room.spans) {

@@ -2,6 +2,7 @@
 
 use crate::head::{MAX_FIELDS, ReadOptions, Scratch};
 use crate::host::Authority;
+use crate::http1::lengths::MAX_METHOD;
 use crate::http1::{Target, content_length, split_query};
 use crate::path::normalise;
 use crate::refusal::Refusal;
@@ -109,6 +110,9 @@ impl<'a> Pseudo<'a> {
         read.method = method.ok_or(Refusal::PseudoField)?;
         if read.method.is_empty() || !read.method.iter().all(is_token) {
             return Err(Refusal::Method);
+        }
+        if read.method.len() > MAX_METHOD {
+            return Err(Refusal::MethodTooLong);
         }
         Ok((read, regular))
     }

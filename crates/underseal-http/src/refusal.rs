@@ -33,6 +33,8 @@ pub enum Refusal {
     Version,
     /// A method that is no token.
     Method,
+    /// A method that is longer than any.
+    MethodTooLong,
     /// A registered method, or one that a policy names, in another case: the same to some programs.
     MethodCase,
     /// A field name that some programs cannot tell from one that a policy asks for, as `x_role` from
@@ -86,6 +88,7 @@ impl Refusal {
             Self::RequestLine => "request-line",
             Self::Version => "version",
             Self::Method => "method",
+            Self::MethodTooLong => "method-too-long",
             Self::MethodCase => "method-case",
             Self::FieldAlias => "field-alias",
             Self::Target => "target",
@@ -110,7 +113,7 @@ impl Refusal {
             Self::TargetTooLong | Self::Path(PathFault::TooLong) => 414,
             Self::HeadTooLong | Self::TooManyFields => 431,
             Self::Version => 505,
-            Self::TransferEncoding => 501,
+            Self::MethodTooLong | Self::TransferEncoding => 501,
             _ => 400,
         }
     }
@@ -140,6 +143,7 @@ impl fmt::Display for Refusal {
             Self::RequestLine => "the request line is none",
             Self::Version => "the version is neither HTTP/1.1 nor HTTP/1.0",
             Self::Method => "the method is none",
+            Self::MethodTooLong => "the method is longer than any",
             Self::MethodCase => "the method is one in another case",
             Self::FieldAlias => "a field name can be taken for one that policies ask for",
             Self::Target => "the request target is none for this method",

@@ -27,6 +27,30 @@ fn a_long_uri_is_answered_414() {
     assert_eq!(backend.heads().len(), 2);
 }
 
+/// RFC 9112 section 3: it is none that anybody implements, however long the whole head is.
+#[test]
+fn a_long_method_is_answered_501() {
+    for backend in Version::BOTH {
+        let address = match backend {
+            Version::Http1 => Backend::echo().address,
+            Version::Http2 => h2_backend(),
+        };
+        let proxy = Start::new(address).plain().with(backend.options()).start();
+        for client in Version::BOTH {
+            for (length, status) in [(64, 200), (65, 501), (9_000, 501)] {
+                let method = "M".repeat(length);
+                let answered = client.send(proxy.address, &method, b"");
+                assert_eq!(answered, status, "{client:?} {backend:?} {length}");
+            }
+        }
+        // Longer than a whole head may be; HTTP/2 says so of the list of its fields, not of one.
+        let method = "M".repeat(40_000);
+        assert_eq!(Version::Http1.send(proxy.address, &method, b""), 501);
+        assert_eq!(Version::Http2.send(proxy.address, &method, b""), 431);
+        proxy.logged(|line| line["error"] == "refused:method-too-long");
+    }
+}
+
 #[test]
 fn one_empty_line_before_a_request_is_ignored() {
     for version in Version::BOTH {

@@ -168,6 +168,11 @@ fn header_floods_are_refused() {
             414,
         ),
         (format!("GET /{}", "a".repeat(200_000)), 414),
+        (
+            format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "A".repeat(9_000)),
+            501,
+        ),
+        ("A".repeat(200_000), 501),
     ] {
         let mut client = server.client();
         // The server may have stopped reading before all of it is sent.

@@ -89,6 +89,9 @@ fn reasons(parsed: &httparse::Request<'_, '_>, text: &[u8]) -> Vec<Refusal> {
     if named("connection").iter().any(|value| names_framing(value)) {
         reasons.push(Refusal::Connection);
     }
+    if parsed.method.is_some_and(|method| method.len() > 64) {
+        reasons.push(Refusal::MethodTooLong);
+    }
     match *named("host") {
         [] => reasons.push(Refusal::NoHost),
         [host] => reasons.extend(target_reasons(parsed, host)),

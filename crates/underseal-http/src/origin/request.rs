@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use super::content_coding;
+use crate::http1::lengths::{self, MAX_METHOD};
+use crate::refusal::Refusal;
 
 /// Longest head, request line included, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
 /// Longest request target, in bytes.
 const MAX_TARGET: usize = 8 * 1024;
 /// Longest request line, in bytes.
-const MAX_LINE: usize = MAX_TARGET + 64;
+const MAX_LINE: usize = MAX_METHOD + MAX_TARGET + "  HTTP/1.1\r\n".len();
 /// Most header fields.
 const MAX_FIELDS: usize = 100;
 
@@ -91,7 +93,8 @@ impl<'a> Request<'a> {
     fn from_parsed(parsed: &httparse::Request<'_, 'a>) -> Result<Self, Refused> {
         let target = parsed.path.unwrap_or("");
         if target.len() > MAX_TARGET {
-            return Err(Refused::new(414, "request target over 8 KiB"));
+            let status = Refusal::TargetTooLong.status();
+            return Err(Refused::new(status, "request target over 8 KiB"));
         }
         let minor_version = parsed.version.unwrap_or(1);
         let mut request = Self {
@@ -235,19 +238,21 @@ fn content_length(value: &[u8]) -> Result<u64, Refused> {
 
 /// Decides whether an incomplete head may still grow.
 pub(super) fn may_grow(bytes: &[u8]) -> Result<(), Refused> {
-    check_line(bytes)?;
-    if bytes.len() >= MAX_HEAD {
-        return Err(Refused::new(431, "request head over 32 KiB"));
-    }
-    Ok(())
+    lengths::check_part(bytes, MAX_LINE, MAX_HEAD).map_err(too_long)
 }
 
 /// Refuses a request line that is too long, in a head that is complete as in one that is not.
 fn check_line(bytes: &[u8]) -> Result<(), Refused> {
-    match bytes.get(..MAX_LINE) {
-        Some(line) if !line.contains(&b'\n') => Err(Refused::new(414, "request line over 8 KiB")),
-        _ => Ok(()),
-    }
+    lengths::check_line(bytes, MAX_LINE).map_err(too_long)
+}
+
+fn too_long(refusal: Refusal) -> Refused {
+    let why = match refusal {
+        Refusal::MethodTooLong => "method over 64 bytes",
+        Refusal::TargetTooLong => "request line over 8 KiB",
+        _ => "request head over 32 KiB",
+    };
+    Refused::new(refusal.status(), why)
 }
 
 /// `HTTP/2.0` asks for a version that is not here; `HTTP/x` asks for nothing.

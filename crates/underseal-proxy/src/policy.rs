@@ -47,6 +47,7 @@ pub struct Loaded {
     keys: Mutex<Vec<PathBuf>>,
     /// What was found first.
     selected: Selected,
+    first: Stamp,
 }
 
 /// What judges requests: replaced together.
@@ -86,6 +87,8 @@ struct Compiled {
     selected: Selected,
     policies: Vec<AuthorizationPolicy>,
     keys: Vec<PathBuf>,
+    /// All these files, as they were before they were read.
+    stamp: Stamp,
 }
 
 /// What was decided, as logs and metrics say it.
@@ -136,6 +139,7 @@ impl Loaded {
         metrics.set_policies(&compiled.policies);
         Ok(Self {
             selected: compiled.selected,
+            first: compiled.stamp,
             policies,
             metrics,
             current: Current::new(compiled.in_force),
@@ -159,10 +163,14 @@ impl Reload for Loaded {
         "policy"
     }
 
+    fn first(&self) -> &Stamp {
+        &self.first
+    }
+
     fn stamp(&self) -> Stamp {
         let found = files::find(&self.policies.paths).unwrap_or_default();
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        Stamp::of(found.files.iter().chain(&*keys).map(|file| &**file))
+        stamp(&found.files).and(stamp(&keys))
     }
 
     fn reload(&self) -> Result<Option<String>, ReloadError> {
@@ -179,6 +187,7 @@ impl Reload for Loaded {
 impl Policies {
     fn compile(&self) -> Result<Compiled, Error> {
         let files::Found { files, unread } = files::find(&self.paths)?;
+        let read_first = stamp(&files);
         let texts = files.iter().map(|file| read(file));
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
         let names: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
@@ -205,6 +214,7 @@ impl Policies {
         }
         let selected = self.select(&loaded, unread)?;
         let keys = tokens::files(&loaded);
+        let stamp = read_first.and(stamp(&keys));
         let tokens =
             Tokens::compile(&loaded, &self.labels).map_err(|Unusable(why)| wrong(why, 1))?;
         let policies = loaded.policies;
@@ -222,6 +232,7 @@ impl Policies {
             selected,
             policies,
             keys,
+            stamp,
         })
     }
 }
@@ -299,6 +310,10 @@ impl fmt::Display for Selected {
             .collect();
         write!(f, "label {}", labels.join(", "))
     }
+}
+
+fn stamp(files: &[PathBuf]) -> Stamp {
+    Stamp::of(files.iter().map(|file| &**file))
 }
 
 fn read(file: &Path) -> Result<String, Error> {

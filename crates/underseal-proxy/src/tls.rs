@@ -52,6 +52,7 @@ pub struct Backends {
 pub struct Configured<C, T> {
     from: C,
     what: &'static str,
+    first: Stamp,
     current: Arc<Current<T>>,
 }
 
@@ -73,10 +74,12 @@ impl<T, C: Configure<T>> Configured<C, T> {
     /// # Errors
     /// As [`Configure::make`].
     pub fn new(what: &'static str, from: C) -> Result<Arc<Self>, Error> {
+        let first = Stamp::of(from.files());
         let current = Current::new(from.make()?);
         Ok(Arc::new(Self {
             from,
             what,
+            first,
             current,
         }))
     }
@@ -90,6 +93,10 @@ impl<T, C: Configure<T>> Configured<C, T> {
 impl<T, C: Configure<T>> Reload for Configured<C, T> {
     fn what(&self) -> &'static str {
         self.what
+    }
+
+    fn first(&self) -> &Stamp {
+        &self.first
     }
 
     fn stamp(&self) -> Stamp {

@@ -34,6 +34,7 @@ pub struct Paths {
 pub struct Identity {
     paths: Paths,
     provider: Arc<CryptoProvider>,
+    first: Stamp,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -54,6 +55,22 @@ impl Stamp {
         };
         Self(files.into_iter().map(of).collect())
     }
+
+    /// The files of both.
+    #[must_use]
+    pub fn and(self, others: Self) -> Self {
+        Self(
+            self.0
+                .zip(others.0)
+                .map(|(own, others)| [own, others].concat()),
+        )
+    }
+}
+
+impl Paths {
+    fn stamp(&self) -> Stamp {
+        Stamp::of([&*self.certificate, &*self.key])
+    }
 }
 
 impl Identity {
@@ -62,10 +79,12 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`], with the file at fault named.
     pub fn load(paths: Paths, provider: Arc<CryptoProvider>) -> Result<Self, IdentityError> {
+        let first = paths.stamp();
         let pair = read_pair(&paths, &provider)?;
         Ok(Self {
             paths,
             provider,
+            first,
             current: RwLock::new(Arc::new(pair)),
         })
     }
@@ -87,8 +106,12 @@ impl Reload for Identity {
         "certificate"
     }
 
+    fn first(&self) -> &Stamp {
+        &self.first
+    }
+
     fn stamp(&self) -> Stamp {
-        Stamp::of([&*self.paths.certificate, &*self.paths.key])
+        self.paths.stamp()
     }
 
     fn reload(&self) -> Result<Option<String>, ReloadError> {
@@ -204,6 +227,7 @@ mod tests {
         let paths = write_pair(dir.path());
         let identity = Identity::load(paths.clone(), provider()).expect("load");
         let (first, stamp) = (identity.fingerprint(), identity.stamp());
+        assert!(*identity.first() == stamp);
 
         std::fs::write(&paths.key, "nonsense").expect("write");
         assert!(identity.stamp() != stamp);

@@ -34,6 +34,10 @@ pub trait Reload {
     /// What it is, as messages name it.
     fn what(&self) -> &'static str;
 
+    /// The files as they were before they were loaded for the first time: what is written meanwhile, or
+    /// before anybody watches, is a change too.
+    fn first(&self) -> &Stamp;
+
     /// The files as they are now.
     fn stamp(&self) -> Stamp;
 
@@ -111,7 +115,7 @@ async fn serve(
     let mut files: Vec<_> = reloadable
         .files
         .iter()
-        .map(|file| Watched::new(&**file, reloadable))
+        .map(|file| Watched::new(&**file, &reloadable.observer))
         .collect();
     let mut poll = interval(RELOAD_POLL);
     loop {
@@ -170,13 +174,12 @@ struct Watched<'a> {
 }
 
 impl<'a> Watched<'a> {
-    fn new(files: &'a dyn Reload, reloadable: &'a Reloadable) -> Self {
-        let stamp = files.stamp();
+    fn new(files: &'a dyn Reload, observer: &'a dyn Fn(&'static str, bool)) -> Self {
         Self {
             files,
-            observer: &reloadable.observer,
-            loaded: stamp.clone(),
-            seen: stamp,
+            observer,
+            loaded: files.first().clone(),
+            seen: files.first().clone(),
         }
     }
 
@@ -203,6 +206,61 @@ impl<'a> Watched<'a> {
                 let why = without_error_numbers(error.to_string());
                 tracing::warn!("the old {what} stays: {why}");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A file that was loaded once, and how often it was loaded again.
+    struct File {
+        path: PathBuf,
+        first: Stamp,
+        reloads: Cell<u32>,
+    }
+
+    impl Reload for File {
+        fn what(&self) -> &'static str {
+            "file"
+        }
+
+        fn first(&self) -> &Stamp {
+            &self.first
+        }
+
+        fn stamp(&self) -> Stamp {
+            Stamp::of([&*self.path])
+        }
+
+        fn reload(&self) -> Result<Option<String>, ReloadError> {
+            self.reloads.set(self.reloads.get() + 1);
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn what_is_written_before_anybody_watches_is_loaded_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        fs::write(&path, "old").expect("write");
+        let file = File {
+            first: Stamp::of([&*path]),
+            path,
+            reloads: Cell::default(),
+        };
+        fs::write(&file.path, "newer").expect("write");
+        let mut watched = Watched::new(&file, &|_, _| ());
+        watched.reload_if_changed();
+        assert_eq!(file.reloads.get(), 0, "it may be written still");
+        for _ in 0..3 {
+            watched.reload_if_changed();
+            assert_eq!(file.reloads.get(), 1);
         }
     }
 }

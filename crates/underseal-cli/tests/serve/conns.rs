@@ -1,31 +1,74 @@
-//! `underseal conns` beside running servers.
+//! `underseal conns` beside running servers, and beside others of this machine, which are no test's business.
 
-use std::fs::{self, Permissions};
+use std::cell::RefCell;
+use std::fs::{self, File, Permissions};
 use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, fstat, memfd_create};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use underseal_testkit::{Finished, PATIENCE, Peer, Suite};
+use underseal_ulp::listing::{ENTRY, INODE, Listed, NAME, SUITE};
 
 use crate::client::Client;
 use crate::harness::Server;
 use crate::running::underseal;
 
-/// A runtime directory of a test's own, which no other test's servers are in.
+/// A runtime directory of a test's own, which no other test's servers are in. Programs under `underseal run`
+/// are listed wherever they are, so a test looks at its own servers.
 struct Machine {
     parent: TempDir,
+    /// The servers that were started.
+    pids: RefCell<Vec<u32>>,
+}
+
+/// A connection that this process lists as a program under `underseal run` does.
+struct Stranger {
+    _list: File,
+    _ends: [TcpStream; 2],
+}
+
+impl Stranger {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let near = TcpStream::connect(address).expect("a connection");
+        let (far, _) = listener.accept().expect("a connection");
+        let mut entry = [0; ENTRY];
+        for (word, value) in [
+            (INODE, fstat(&near).expect("a socket").st_ino),
+            (SUITE, Listed::suite(0x0304, 51, true, true)),
+        ] {
+            entry[word * 8..][..8].copy_from_slice(&value.to_ne_bytes());
+        }
+        let list = memfd_create(NAME, MemfdFlags::CLOEXEC).expect("a file in memory");
+        let list = File::from(list);
+        list.write_all_at(&entry, 0).expect("an entry");
+        Self {
+            _list: list,
+            _ends: [near, far],
+        }
+    }
 }
 
 impl Machine {
+    /// With a stranger on it.
     fn new() -> Self {
-        let parent = tempfile::tempdir().expect("a directory");
-        Self { parent }
+        static STRANGER: OnceLock<Stranger> = OnceLock::new();
+        STRANGER.get_or_init(Stranger::new);
+        Self {
+            parent: tempfile::tempdir().expect("a directory"),
+            pids: RefCell::default(),
+        }
     }
 
     fn runtime(&self) -> PathBuf {
@@ -39,7 +82,9 @@ impl Machine {
     fn serve_with(&self, options: &[&str]) -> Server {
         let mut command = underseal();
         command.env("UNDERSEAL_RUNTIME_DIR", self.runtime());
-        Server::from_command(command, options)
+        let server = Server::from_command(command, options);
+        self.pids.borrow_mut().push(server.peer.id());
+        server
     }
 
     fn conns(&self, options: &[&str]) -> Finished {
@@ -50,9 +95,16 @@ impl Machine {
 
     fn rows(&self, options: &[&str]) -> Vec<Value> {
         let listed = self.conns(&[&["--json"], options].concat()).successful();
+        self.own_rows(listed)
+    }
+
+    /// What was listed of the test's own servers.
+    fn own_rows(&self, listed: Finished) -> Vec<Value> {
         let lines = String::from_utf8(listed.stdout).expect("UTF-8");
         let parse = |line| serde_json::from_str(line).expect("JSON");
-        lines.lines().map(parse).collect()
+        let rows = lines.lines().map(parse);
+        rows.filter(|row| self.pids.borrow().contains(&pid(row)))
+            .collect()
     }
 
     /// Lists again until `enough`: a server counts what it sent after its client has it.
@@ -254,7 +306,7 @@ fn a_directory_that_others_may_write_to_is_not_used() {
         .peer
         .wait_for("`underseal conns` cannot see this process");
     get(&mut server.client(), "/f");
-    let listed = machine.conns(&[]).successful();
+    let listed = machine.conns(&["--pid", &server.peer.id().to_string()]);
     assert!(
         listed.stderr.contains("no underseal process answers"),
         "{}",
@@ -265,7 +317,8 @@ fn a_directory_that_others_may_write_to_is_not_used() {
 #[test]
 fn with_nothing_to_list_it_says_what_to_do() {
     let machine = Machine::new();
-    let listed = machine.conns(&[]).successful();
+    let listed = machine.conns(&["--pid", "1"]);
+    assert_eq!(listed.status.code(), Some(1));
     assert!(listed.stdout.is_empty());
     let looked_in = machine.runtime().display().to_string();
     assert!(listed.stderr.contains(&looked_in), "{}", listed.stderr);
@@ -278,11 +331,14 @@ fn with_nothing_to_list_it_says_what_to_do() {
     );
 
     let server = machine.serve();
-    let listed = machine.conns(&["--all"]).successful();
-    assert!(listed.stdout.is_empty());
-    assert_eq!(listed.stderr, "one underseal process, no connection\n");
     let own = server.peer.id().to_string();
-    machine.conns(&["--pid", &own]).successful();
+    for all in [&["--all"][..], &[]] {
+        let listed = machine
+            .conns(&[all, &["--pid", &own]].concat())
+            .successful();
+        assert!(listed.stdout.is_empty());
+        assert_eq!(listed.stderr, "one underseal process, no connection\n");
+    }
 
     let missing = machine.conns(&["--pid", &own, "--pid", "1"]);
     assert_eq!(missing.status.code(), Some(1));
@@ -296,7 +352,8 @@ fn a_table_has_a_line_per_connection() {
     let server = machine.serve();
     let clients = [server.client(), server.client()];
     machine.rows_when(|rows| rows.len() == 2);
-    let table = machine.conns(&[]).successful().text();
+    let own = server.peer.id().to_string();
+    let table = machine.conns(&["--pid", &own]).successful().text();
     assert_eq!(table.lines().count(), 3, "{table}");
     assert!(
         table.starts_with("PID") || table.trim_start().starts_with("PID"),
@@ -316,16 +373,13 @@ fn a_process_that_talks_nonsense_is_reported_and_the_rest_is_listed() {
     machine.pretend("1.sock", "{\"pid\":\"\u{1b}[2J\"}\n");
     let listed = machine.conns(&["--json"]);
     assert_eq!(listed.status.code(), Some(1));
-    assert_eq!(
-        listed.stdout.iter().filter(|&&byte| byte == b'\n').count(),
-        1
-    );
     assert!(
         listed.stderr.contains("error: the list is not complete: "),
         "{}",
         listed.stderr
     );
     assert!(!listed.stderr.contains('\u{1b}'));
+    assert_eq!(machine.own_rows(listed).len(), 1);
 }
 
 /// A download by sendfile(2), small answers beside it, and what `conns` makes of the sockets.

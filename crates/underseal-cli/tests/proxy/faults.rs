@@ -384,9 +384,11 @@ fn plain_http_whose_client_has_gone_is_not_said_to_be_answered() {
     let proxy = Proxy::start(Backend::echo().address);
     let mut tcp = proxy.tcp();
     proxy.while_stopped(|| {
+        let address = tcp.local_addr().expect("an address");
         tcp.write_all(b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n")
             .expect("send");
         reset(tcp);
+        vec![address]
     });
     let line = proxy.logged_path("/plain");
     assert!(line["status"].is_null(), "{line}");

@@ -45,6 +45,7 @@ fn a_client_that_has_gone_is_not_said_to_be_answered() {
     client.get("/f");
     assert_eq!(client.response().status, 200);
     server.while_stopped(|| {
+        let addresses = [&plain, client.tcp()].map(|tcp| tcp.local_addr().expect("an address"));
         plain
             .write_all(b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n")
             .expect("send");
@@ -52,6 +53,7 @@ fn a_client_that_has_gone_is_not_said_to_be_answered() {
         client.get("/f?gone");
         reset(client.tcp().try_clone().expect("the same"));
         drop(client);
+        addresses.into()
     });
     for path in ["/plain", "/f?gone"] {
         let line = server.logged(|line| line["path"] == path);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use underseal_sys::inet_diag;
 use underseal_testkit::{Certificates, Finished, PATIENCE, Peer, Suite, peers};
 
 use crate::client::Client;
@@ -71,23 +72,24 @@ impl Running {
         }
     }
 
-    /// Runs `act` while the process stands still, so that it finds all of what was done at once.
-    pub(crate) fn while_stopped(&self, act: impl FnOnce()) {
+    /// Runs `act` while the process stands still, so that it finds all of what was done at once: `act` resets
+    /// the clients whose addresses it gives.
+    pub(crate) fn while_stopped(&self, act: impl FnOnce() -> Vec<SocketAddr>) {
         self.signal(Signal::STOP);
         let tasks = format!("/proc/{}/task", self.peer.id());
-        let stands_still = || {
+        wait_until("it runs on", || {
             let tasks = std::fs::read_dir(&tasks).expect("a process");
             let mut stats = tasks.map(|task| task.expect("a thread").path().join("stat"));
             stats.all(|stat| std::fs::read_to_string(stat).is_ok_and(|text| text.contains(") T ")))
-        };
-        let deadline = Instant::now() + PATIENCE;
-        while !stands_still() {
-            assert!(Instant::now() < deadline, "it runs on");
-            std::thread::sleep(Duration::from_millis(1));
+        });
+        for client in act() {
+            wait_until("no reset", || {
+                // Where there is none, the kernel tells of the listener.
+                let found = inet_diag::tcp_socket(self.address, client);
+                let found = found.expect("the kernel answers");
+                found.is_none_or(|found| found.peer != client)
+            });
         }
-        act();
-        // The kernel hands over what was sent a little later where it has much to do.
-        std::thread::sleep(Duration::from_millis(500));
         self.signal(Signal::CONT);
     }
 
@@ -96,6 +98,14 @@ impl Running {
         let id = i32::try_from(self.peer.id()).expect("a process id");
         let pid = Pid::from_raw(id).expect("not zero");
         kill_process(pid, signal).expect("it takes signals");
+    }
+}
+
+fn wait_until(otherwise: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{otherwise}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

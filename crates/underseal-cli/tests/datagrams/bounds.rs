@@ -205,6 +205,7 @@ fn a_plain_client_that_was_denied_is_not_judged_for_each_datagram() {
         assert!(Instant::now() < deadline, "each is judged");
     }
     proxy.logged(|line| line["verdict"] == "deny");
+    crate::metrics_page::check(&proxy.admin("/metrics"), "dtls");
 }
 
 #[test]

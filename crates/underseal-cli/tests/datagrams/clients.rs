@@ -41,6 +41,7 @@ fn clients_reach_a_udp_service_each_by_a_socket_of_its_own() {
     ] {
         assert!(metrics.contains(expected), "{expected} in {metrics}");
     }
+    crate::metrics_page::check(&metrics, "dtls");
 }
 
 #[test]

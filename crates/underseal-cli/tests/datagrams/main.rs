@@ -6,6 +6,8 @@ mod client;
 #[path = "../proxy/harness.rs"]
 #[allow(dead_code, reason = "the tests of proxy use the rest of it")]
 mod harness;
+#[path = "../proxy/metrics_page.rs"]
+mod metrics_page;
 #[path = "../serve/running.rs"]
 #[allow(dead_code, reason = "the tests of serve use the rest of it")]
 mod running;

@@ -114,6 +114,7 @@ fn the_admin_port_tells_what_happened() {
             "{series} is not in {metrics}"
         );
     }
+    crate::metrics_page::check(&metrics, "http");
     assert!(proxy.admin("/healthz").starts_with("HTTP/1.1 200 "));
     assert!(proxy.admin("/readyz").starts_with("HTTP/1.1 200 "));
 }

@@ -26,6 +26,7 @@ mod issuer;
 mod judged;
 mod limits;
 mod log;
+mod metrics_page;
 mod named;
 mod nghttp2;
 mod paths;

@@ -187,11 +187,14 @@ fn a_backend_with_two_identities_is_none_that_was_proved() {
                 values: ['spiffe://corp/a'] }] }] }";
     let proxy = Start::new(format!("tls:localhost:{}", backend.port()))
         .plain()
-        .with(&["--to-ca", &ca])
+        .with(&["--to-ca", &ca, "--admin", "127.0.0.1:0"])
         .policy(spec)
         .start();
     let mut tcp = proxy.tcp();
     assert_ne!(crate::tls::plain_get(&mut tcp, "/egress"), 200);
     let line = proxy.logged_path("/egress");
     assert!(line["backend"].is_null(), "{line}");
+    let metrics = proxy.admin("/metrics");
+    let series = "underseal_handshakes_total{side=\"backend\",result=\"complete\"} 0\n";
+    assert!(metrics.contains(series), "{metrics}");
 }

@@ -53,6 +53,7 @@ fn a_denied_connection_is_closed_cleanly_and_reaches_nobody() {
     let proxy = Start::new(backend.address)
         .mutual()
         .with(&["--protocol", "tcp", "--client-auth", "optional"])
+        .with(&["--admin", "127.0.0.1:0"])
         .policy(&spec)
         .start();
     let mut stranger = proxy.client();
@@ -65,6 +66,16 @@ fn a_denied_connection_is_closed_cleanly_and_reaches_nobody() {
     let mut byte = [0];
     known.read_body(&mut byte);
     assert_eq!(&byte, b"x");
+    // What is answered in plain HTTP is counted as a request.
+    let answer = crate::redirect::ask(proxy.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    proxy.logged(|line| line["error"] == "plain-http");
+    let metrics = proxy.admin("/metrics");
+    assert!(
+        metrics.contains("underseal_requests_total{protocol=\"http1\",code=\"400\"} 1\n"),
+        "{metrics}"
+    );
+    crate::metrics_page::check(&metrics, "tcp");
 }
 
 #[test]

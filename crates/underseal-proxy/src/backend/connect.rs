@@ -178,21 +178,22 @@ impl Backends {
             return Ok((stream, Some(address), None));
         };
         let connect = connector.get().connect(name.clone(), tcp);
-        let stream = Box::pin(connect).await.map_err(|error| {
+        let failed = |error: io::Error| {
             process.tally.handshake(Side::Backend, Handshake::Failed);
             (Unreachable::Handshake, error)
-        })?;
-        process.tally.handshake(Side::Backend, Handshake::Complete);
-        process.count_engines(Side::Backend, stream.engines());
+        };
+        let stream = Box::pin(connect).await.map_err(failed)?;
         let (tcp, tls) = stream.get_ref();
         let principal = match Principal::of(tls.peer_certificates()) {
             Principal::Absent => None,
             Principal::Is(id) => Some(Rc::from(id)),
             Principal::Unclear => {
                 let error = "several SPIFFE IDs in its certificate, or one that is none";
-                return Err((Unreachable::Handshake, io::Error::other(error)));
+                return Err(failed(io::Error::other(error)));
             }
         };
+        process.tally.handshake(Side::Backend, Handshake::Complete);
+        process.count_engines(Side::Backend, stream.engines());
         let registration = tcp.local_addr().and_then(|local| {
             let peer = tcp.peer_addr()?;
             Ok(process.connections.add(Established {

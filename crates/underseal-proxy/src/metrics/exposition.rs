@@ -41,7 +41,7 @@ impl Metrics {
     fn encode_requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut family = Family::new(
             "underseal_requests",
-            "Requests that came to an end; the code is 0 where the client got no answer",
+            "Requests of HTTP that came to an end; the code is 0 where the client got no answer",
         );
         for protocol in Protocol::ALL {
             let mut codes = BTreeMap::<u16, u64>::new();
@@ -87,12 +87,13 @@ impl Metrics {
     fn encode_decisions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut decisions = Family::new(
             "underseal_policy_decisions",
-            "Requests and connections that were judged, by the rule that decided; \
-             without one, the default did",
+            "Requests, connections and clients of datagrams that were judged, by the rule that \
+             decided; without one, the default did",
         );
         let mut audits = Family::new(
             "underseal_policy_audits",
-            "Requests and connections that a rule of an AUDIT policy matched first",
+            "Requests, connections and clients of datagrams that a rule of an AUDIT policy \
+             matched first",
         );
         let default = |verdict: &str| {
             let none = || Value::from("");
@@ -137,15 +138,18 @@ impl Metrics {
 
     fn encode_connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         const DIRECTIONS: [(Direction, &str); 2] = [(Direction::Rx, "rx"), (Direction::Tx, "tx")];
-        let mut bytes = Family::new("underseal_bytes", "Bytes of plaintext that passed");
+        let mut bytes = Family::new(
+            "underseal_bytes",
+            "Bytes of bodies, tunnels and datagrams that passed, in plaintext",
+        );
         let mut spliced = Family::new(
             "underseal_spliced_bytes",
             "Bytes of underseal_bytes that the kernel moved without a copy into this process",
         );
-        let mut handshakes = Family::new("underseal_handshakes", "TLS handshakes");
+        let mut handshakes = Family::new("underseal_handshakes", "Handshakes of TLS and DTLS");
         let mut engines = Family::new(
             "underseal_connections_by_engine",
-            "TLS connections, by what seals or opens their records after the handshake",
+            "Connections of TLS over TCP, by what seals or opens their records after the handshake",
         );
         let mut open = Vec::new();
         for side in Side::ALL {
@@ -175,7 +179,9 @@ impl Metrics {
         spliced.encode(encoder)?;
         handshakes.encode(encoder)?;
         engines.encode(encoder)?;
-        encode_gauge(encoder, "underseal_connections", "Open connections", &open)
+        let help =
+            "Open connections; a client of datagrams, and its socket to a backend, is one, too";
+        encode_gauge(encoder, "underseal_connections", help, &open)
     }
 
     fn encode_datagrams(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -187,7 +193,8 @@ impl Metrics {
         requests.add([("side", Side::Client.as_str().into())], count);
         let mut dropped = Family::new(
             "underseal_dropped_datagrams",
-            "Datagrams that are nobody's, did not open, or found no room",
+            "Datagrams that are nobody's, did not open, found no room, or came of a client that was \
+             refused",
         );
         let mut reasons = BTreeMap::new();
         for cells in &self.tallies {
@@ -205,11 +212,11 @@ impl Metrics {
     fn encode_failures(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut refused = Family::new(
             "underseal_refused_requests",
-            "Requests that could be read in two ways, or not at all",
+            "Requests of HTTP that could be read in two ways, or not at all, or had a bad token",
         );
         let mut errors = Family::new(
             "underseal_backend_errors",
-            "Failures of backends, by the backend's address",
+            "Failures of backends, by what the command line calls them",
         );
         let (mut reasons, mut kinds) = (BTreeMap::new(), BTreeMap::new());
         for cells in &self.tallies {

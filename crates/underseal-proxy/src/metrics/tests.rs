@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use underseal::{Direction, Engine};
@@ -229,4 +230,66 @@ fn reloads_and_hostile_labels_are_told() {
     assert_eq!((reloads("done"), reloads("failed")), (Some(1.0), Some(2.0)));
     let series = r#"underseal_backend_errors_total{backend="a\"b\\c\nd",kind="refused"}"#;
     assert_eq!(told.value(series), Some(1.0));
+}
+
+type Names<'t> = BTreeSet<&'t str>;
+
+/// What is quoted in each cell of the rows that the operators' page has of metrics.
+fn documented() -> Vec<Vec<Vec<&'static str>>> {
+    let page = include_str!("../../../../docs/proxy.md");
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| `underseal_"));
+    let quoted = |cell: &'static str| cell.split('`').skip(1).step_by(2).collect();
+    rows.map(|row| row.split('|').skip(1).map(quoted).collect())
+        .collect()
+}
+
+/// The labels of each metric that has a series, and those that have none.
+fn labelled(text: &str) -> BTreeMap<String, Option<Names<'_>>> {
+    let mut all = BTreeMap::new();
+    let mut last = String::new();
+    for line in text.lines() {
+        if let Some(described) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = described.split_once(' ').expect("a type");
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            last = format!("{name}{suffix}");
+            all.insert(last.clone(), None);
+        } else if !line.starts_with('#') {
+            let labels = line.split(['{', '}']).nth(1).unwrap_or_default();
+            let names = labels
+                .split(',')
+                .filter_map(|label| Some(label.split_once('=')?.0));
+            let names: Names<'_> = names.filter(|name| *name != "le").collect();
+            all.insert(last.clone(), Some(names));
+        }
+    }
+    all
+}
+
+#[test]
+fn the_operators_page_knows_every_metric_and_its_labels() {
+    let metrics = Metrics::new(1);
+    let tally = metrics.tally(0);
+    let policies = policies("web", 80, true);
+    metrics.set_policies(&policies);
+    judge(&tally, &policies, 80);
+    tally.request(Protocol::Http1, 200, Duration::ZERO);
+    tally.refused(Refusal::BothLengths);
+    tally.backend_error("127.0.0.1:80", "refused");
+    metrics.reloaded("policy", Reload::Done);
+    #[cfg(feature = "dtls")]
+    tally.datagram_dropped("queue");
+    let text = Arc::clone(&metrics).expose().expect("text");
+    let told = labelled(&text);
+    let rows = documented();
+    let known: BTreeMap<_, Names<'_>> = rows
+        .iter()
+        .map(|cells| (cells[0][0], cells[1].iter().copied().collect()))
+        .collect();
+    assert!(told.keys().eq(known.keys()), "{:?}", told.keys());
+    for (name, labels) in told {
+        let Some(labels) = labels else { continue };
+        assert_eq!(labels, known[&*name], "{name}");
+    }
 }

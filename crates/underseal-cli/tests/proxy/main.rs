@@ -16,6 +16,7 @@ mod harness;
 mod health_checks;
 mod http2;
 mod http2_backends;
+mod http2_drains;
 mod http2_floods;
 mod http2_heads;
 mod http2_pieces;

@@ -16,6 +16,10 @@ const CLIENT_WINDOW: u32 = 1024 * 1024;
 /// Most streams on a connection to a backend; beyond them another connection is made.
 pub(crate) const BACKEND_STREAMS: usize = 100;
 
+/// The same before the backend has said how many it takes: more might be refused, and that more often than a
+/// request is sent once more.
+const UNTOLD_BACKEND_STREAMS: usize = 1;
+
 /// Bytes of a backend's responses that are read ahead: of one, and of all of them. Clients share
 /// the connection, so there is room for all of it: one that reads nothing holds up nobody else.
 const BACKEND_STREAM_WINDOW: u32 = 128 * 1024;
@@ -78,7 +82,7 @@ pub(crate) fn client() -> client::Builder {
     let mut builder = client::Builder::new();
     builder
         .enable_push(false)
-        .initial_max_send_streams(BACKEND_STREAMS)
+        .initial_max_send_streams(UNTOLD_BACKEND_STREAMS)
         .initial_window_size(BACKEND_STREAM_WINDOW)
         .initial_connection_window_size(BACKEND_WINDOW)
         .max_frame_size(MAX_FRAME)

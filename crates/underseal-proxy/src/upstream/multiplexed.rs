@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,7 +68,8 @@ impl Shared {
     pub(super) fn usable(&self) -> Option<Rc<Connection>> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| !connection.is_closed.get());
-        connections.iter().find(|known| known.has_room()).cloned()
+        let usable = |known: &&Rc<Connection>| known.has_room() && known.lets_begin();
+        connections.iter().find(usable).cloned()
     }
 }
 
@@ -87,6 +88,17 @@ impl Connection {
     fn has_room(&self) -> bool {
         let most = self.sender.current_max_send_streams();
         self.active.count() < most.min(limits::BACKEND_STREAMS)
+    }
+
+    /// Whether the backend lets streams begin: it may have said that it does not (GOAWAY) while others go on.
+    /// To try it in vain would count as a try of the request's.
+    fn lets_begin(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = self.sender.clone().poll_ready(&mut cx);
+        if let Poll::Ready(Err(_)) = ready {
+            self.is_closed.set(true);
+        }
+        !self.is_closed.get()
     }
 
     /// Whether nobody can use it again, and nobody does.

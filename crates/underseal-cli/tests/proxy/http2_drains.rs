@@ -1,0 +1,383 @@
+//! Backends of HTTP/2 that end connections in order, refuse streams, reset those that are complete, or say
+//! late that one is: what others reported of proxies before such.
+
+use std::future::Future;
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{Request, Response};
+use hyper::body::Bytes;
+use tokio::sync::Notify;
+use underseal_testkit::PATIENCE;
+
+use crate::harness::{Proxy, Start};
+use crate::http2::{frame, runtime};
+use crate::http2_backends::http2_server;
+use crate::judged::Version;
+
+fn proxy(backend: SocketAddr) -> Proxy {
+    Start::new(backend)
+        .plain()
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .start()
+}
+
+/// A server of HTTP/2 whose connections are served by `serve`, all on one thread.
+fn server<F>(serve: impl Fn(tokio::net::TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    listener.set_nonblocking(true).expect("an option");
+    thread::spawn(move || {
+        let tasks = tokio::task::LocalSet::new();
+        tasks.block_on(&runtime(), async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            while let Ok((tcp, _)) = listener.accept().await {
+                tokio::task::spawn_local(serve(tcp));
+            }
+        });
+    });
+    address
+}
+
+/// Reads a request to its end, and answers how long it was.
+async fn measure(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let mut body = request.into_body();
+    let mut length = 0;
+    while let Some(Ok(data)) = body.data().await {
+        length += data.len();
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+    let status = if length == LONG { 200 } else { 400 };
+    let answer = Response::builder().status(status).body(());
+    // The proxy may have gone.
+    let _ = respond.send_response(answer.expect("an answer"), true);
+}
+
+/// More than the windows of a stream and of a connection have room for.
+const LONG: usize = 1 << 20;
+
+/// A GOAWAY stops neither the streams below it nor their windows (socketry/async-http#245,
+/// igrigorik/http-2#193), and costs no later request anything.
+#[test]
+fn an_upload_goes_on_while_its_connection_ends_in_order() {
+    let backend = server(|tcp| async move {
+        let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+        while let Some(Ok((request, respond))) = connection.accept().await {
+            connection.graceful_shutdown();
+            tokio::task::spawn_local(measure(request, respond));
+        }
+    });
+    for client in Version::BOTH {
+        let proxy = proxy(backend);
+        let body = vec![b'x'; LONG];
+        for _ in 0..5 {
+            let status = client.send(proxy.address, "POST", &body);
+            assert_eq!(status, 200, "{client:?}");
+        }
+    }
+}
+
+const SETTINGS: u8 = 4;
+const HEADERS: u8 = 1;
+const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+const END_STREAM: u8 = 1;
+const STATUS_200: &[u8] = &[0x88];
+
+/// Connections of a backend that are to end together: each, and its last stream.
+#[derive(Default)]
+struct Draining(Mutex<Vec<(TcpStream, u32)>>);
+
+/// How many streams there are before they do: on more connections than a request is sent once more.
+const STREAMS: u32 = 8;
+
+fn answer(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, STATUS_200)
+}
+
+/// Reads what comes on a connection of HTTP/2, with these SETTINGS of ours, and tells of each stream that
+/// begins.
+fn read_frames(
+    mut tcp: TcpStream,
+    settings: &[u8],
+    begun: impl Fn(u32) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut from = BufReader::new(tcp.try_clone()?);
+    from.read_exact(&mut [0; "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()])?;
+    tcp.write_all(&frame(SETTINGS, 0, 0, settings))?;
+    loop {
+        let mut head = [0; 9];
+        from.read_exact(&mut head)?;
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let (length, stream) = (u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes(stream));
+        io::copy(&mut (&mut from).take(length.into()), &mut io::sink())?;
+        match kind {
+            SETTINGS if flags & ACK == 0 => tcp.write_all(&frame(SETTINGS, ACK, 0, b""))?,
+            HEADERS => begun(stream)?,
+            _ => {}
+        }
+    }
+}
+
+/// Accepts connections for as long as the test runs; either end of one may be gone at any time.
+fn accept(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let serve = Arc::clone(&serve);
+            thread::spawn(move || serve(tcp.expect("a connection")));
+        }
+    });
+    address
+}
+
+impl Draining {
+    /// Serves a connection of two streams at once; `begun` is called for each.
+    fn serve(&self, tcp: TcpStream, begun: impl Fn()) -> io::Result<()> {
+        const MAX_CONCURRENT_STREAMS: u8 = 3;
+        let index = {
+            let mut connections = self.0.lock().expect("no panic");
+            connections.push((tcp.try_clone()?, 0));
+            connections.len() - 1
+        };
+        read_frames(tcp, &[0, MAX_CONCURRENT_STREAMS, 0, 0, 0, 2], |stream| {
+            self.0.lock().expect("no panic")[index].1 = stream;
+            begun();
+            Ok(())
+        })
+    }
+
+    /// Answers the last stream of each connection, on which nothing more is to begin; how many that are.
+    fn drain(&self) -> usize {
+        let mut connections = self.0.lock().expect("no panic");
+        for (tcp, stream) in &mut *connections {
+            let [.., last] = stream.to_be_bytes();
+            let goaway = frame(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0]);
+            tcp.write_all(&[answer(*stream), goaway].concat())
+                .expect("send");
+        }
+        connections.len()
+    }
+
+    /// Answers the first stream of each, which is what is left.
+    fn finish(&self) {
+        for (tcp, _) in &mut *self.0.lock().expect("no panic") {
+            // It may have had no other, and have ended.
+            let _ = tcp.write_all(&answer(1));
+        }
+    }
+}
+
+/// Whoever lets nothing more begin is not asked (envoyproxy/envoy#7715): each in vain would count as a try.
+#[test]
+fn a_request_is_not_lost_among_connections_that_end_in_order() {
+    for client in Version::BOTH {
+        let draining = Arc::<Draining>::default();
+        let (tell, told) = channel();
+        let serving = Arc::clone(&draining);
+        let proxy = proxy(accept(move |tcp| {
+            serving.serve(tcp, || {
+                // The test may be over.
+                let _ = tell.send(());
+            })
+        }));
+        let address = proxy.address;
+        let ask = |method| thread::spawn(move || client.send(address, method, b""));
+        let begun = || told.recv_timeout(PATIENCE).expect("a stream");
+        let mut asked = Vec::new();
+        for _ in 0..STREAMS {
+            asked.push(ask("GET"));
+            begun();
+        }
+        let drained = draining.drain();
+        assert!(drained > 3, "{drained} connections");
+        proxy.peer.wait_for_nth(drained, "\"status\":200");
+        asked.push(ask("POST"));
+        begun();
+        draining.finish();
+        let statuses = asked
+            .into_iter()
+            .map(|asked| asked.join().expect("a status"));
+        assert!(statuses.eq([200; STREAMS as usize + 1]), "{client:?}");
+    }
+}
+
+/// It may say so after streams have begun (hyperium/hyper#2197, golang/go#39389).
+#[test]
+fn no_request_is_lost_to_a_backend_that_takes_one_stream_at_once() {
+    const AT_ONCE: usize = 24;
+    let backend = server(|tcp| async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut builder = h2::server::Builder::new();
+        builder.max_concurrent_streams(1);
+        let handshake = builder.handshake::<_, Bytes>(tcp);
+        let mut connection = handshake.await.expect("HTTP/2");
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                let _ = respond.send_response(Response::new(()), true);
+            });
+        }
+    });
+    for client in Version::BOTH {
+        let proxy = proxy(backend);
+        let all = Barrier::new(AT_ONCE);
+        let statuses: Vec<u16> = thread::scope(|scope| {
+            let ask = || {
+                all.wait();
+                client.get(proxy.address, &[])
+            };
+            let asking: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(ask)).collect();
+            let asked = asking.into_iter().map(|asked| asked.join());
+            asked.map(|status| status.expect("a status")).collect()
+        });
+        assert_eq!(statuses, [200; AT_ONCE], "{client:?}");
+    }
+}
+
+/// Less than is read ahead of a stream.
+const ANSWER: usize = 100_000;
+
+/// Answers without looking at the request's body, of which it says by RST_STREAM(NO_ERROR) that it is not
+/// needed (RFC 9113 section 8.1); the answer `is_whole` by then, or not.
+fn hasty(is_whole: bool) -> SocketAddr {
+    const DATA: u8 = 0;
+    const RST_STREAM: u8 = 3;
+    accept(move |tcp| {
+        let to = tcp.try_clone()?;
+        read_frames(tcp, &[], |stream| {
+            let mut answer = frame(HEADERS, END_HEADERS, stream, STATUS_200);
+            let piece = frame(DATA, 0, stream, &[b'x'; ANSWER / 10]);
+            answer.extend(piece.repeat(10));
+            if is_whole {
+                answer.extend(frame(DATA, END_STREAM, stream, b""));
+            }
+            answer.extend(frame(RST_STREAM, 0, stream, &[0; 4]));
+            (&to).write_all(&answer)
+        })
+    })
+}
+
+/// How much of a response comes, and whether it looks whole, to a client that is in no hurry and still
+/// sends.
+fn slowly(client: Version, address: SocketAddr) -> (usize, bool) {
+    match client {
+        Version::Http1 => {
+            let mut tcp = crate::client::tcp(address);
+            tcp.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+                .expect("send");
+            tcp.write_all(&[b'x'; 1000]).expect("send");
+            thread::sleep(Duration::from_millis(200));
+            let mut text = Vec::new();
+            // What is cut off may end by a reset.
+            let _ = tcp.read_to_end(&mut text);
+            let count = text.iter().filter(|byte| **byte == b'x').count();
+            (count, text.ends_with(b"\r\n0\r\n\r\n"))
+        }
+        Version::Http2 => runtime().block_on(async {
+            let tcp = tokio::net::TcpStream::connect(address).await;
+            let (sender, connection) = h2::client::handshake(tcp.expect("connect"))
+                .await
+                .expect("HTTP/2");
+            tokio::spawn(connection);
+            let mut sender = sender.ready().await.expect("ready");
+            let request = Request::post("http://a/").body(());
+            let request = request.expect("a request");
+            let (response, mut sink) = sender.send_request(request, false).expect("send");
+            sink.send_data("some".into(), false).expect("send");
+            let Ok(response) = response.await else {
+                return (0, false);
+            };
+            let mut body = response.into_body();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let mut count = 0;
+            loop {
+                match tokio::time::timeout(PATIENCE, body.data()).await {
+                    Ok(Some(Ok(data))) => {
+                        count += data.len();
+                        let _ = body.flow_control().release_capacity(data.len());
+                    }
+                    Ok(Some(Err(_))) => return (count, false),
+                    Ok(None) => return (count, true),
+                    Err(_) => panic!("it neither ends nor goes on"),
+                }
+            }
+        }),
+    }
+}
+
+/// h2o/h2o#3566, connectrpc/connect-es#1751.
+#[test]
+fn a_reset_without_an_error_cuts_off_what_is_not_whole_and_nothing_else() {
+    for client in Version::BOTH {
+        for is_whole in [true, false] {
+            let proxy = proxy(hasty(is_whole));
+            let (count, looks_whole) = slowly(client, proxy.address);
+            assert_eq!(looks_whole, is_whole, "{client:?}, {count} bytes");
+            assert!(count == ANSWER || !is_whole, "{client:?}, {count} bytes");
+        }
+    }
+}
+
+/// The last bytes do not wait for an end that comes in a frame of its own (haproxy/haproxy#3447).
+#[test]
+fn all_that_was_announced_arrives_before_its_end() {
+    let has_arrived = Arc::new(Notify::new());
+    let told = Arc::clone(&has_arrived);
+    let backend = http2_server(move |_, mut respond| {
+        let told = Arc::clone(&told);
+        async move {
+            let head = Response::builder().header("content-length", 5).body(());
+            let head = head.expect("a head");
+            let mut sink = respond.send_response(head, false).expect("a stream");
+            sink.send_data("hello".into(), false).expect("a stream");
+            told.notified().await;
+            sink.send_data("".into(), true).expect("a stream");
+        }
+    });
+    let proxy = proxy(backend);
+    let mut tcp = proxy.tcp();
+    for _ in 0..2 {
+        tcp.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .expect("send");
+        let mut text = Vec::new();
+        while !text.ends_with(b"\r\n\r\nhello") {
+            let mut byte = [0];
+            tcp.read_exact(&mut byte).expect("all of it");
+            text.extend(byte);
+        }
+        has_arrived.notify_one();
+    }
+    runtime().block_on(async {
+        let tcp = tokio::net::TcpStream::connect(proxy.address).await;
+        let (mut sender, connection) = h2::client::handshake(tcp.expect("connect"))
+            .await
+            .expect("HTTP/2");
+        tokio::spawn(connection);
+        let request = Request::get("http://a/").body(()).expect("a request");
+        let (response, _) = sender.send_request(request, true).expect("send");
+        let mut body = response.await.expect("a head").into_body();
+        let data = tokio::time::timeout(PATIENCE, body.data()).await;
+        let data = data.expect("in time").expect("data").expect("no reset");
+        assert_eq!(data, "hello");
+        has_arrived.notify_one();
+        let end = async {
+            while let Some(data) = body.data().await {
+                assert_eq!(data.expect("no reset"), "");
+            }
+        };
+        tokio::time::timeout(PATIENCE, end).await.expect("in time");
+    });
+}

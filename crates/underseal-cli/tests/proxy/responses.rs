@@ -144,6 +144,29 @@ fn interim_responses_reach_every_client_from_every_backend() {
     }
 }
 
+/// haproxy/haproxy#2836, nginx/nginx#1427: what has no body does not say how one is framed.
+#[test]
+fn responses_that_never_have_a_body_say_nothing_of_its_framing() {
+    const FRAMED: [&str; 2] = ["Content-Length: 2", "Transfer-Encoding: chunked"];
+    for framing in FRAMED {
+        let answer = format!(
+            "HTTP/1.1 103 Early Hints\r\n{framing}\r\n\r\nHTTP/1.1 204 None\r\n{framing}\r\n\r\n"
+        );
+        let proxy = proxy(Backend::answering(answer).address, Version::Http1);
+        for method in ["GET", "HEAD"] {
+            let mut tcp = proxy.tcp();
+            let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            tcp.write_all(request.as_bytes()).expect("send");
+            let mut text = String::new();
+            tcp.read_to_string(&mut text).expect("a response");
+            let lines = text.lines().filter(|line| line.starts_with("HTTP/1.1 "));
+            assert_eq!(lines.count(), 2, "{text}");
+            let is_framed = FRAMED.iter().any(|framing| text.contains(framing));
+            assert!(!is_framed, "{method} {framing}: {text}");
+        }
+    }
+}
+
 /// A response, and what the log says of it.
 const AMBIGUOUS: &[(&str, &str)] = &[
     (

@@ -73,7 +73,11 @@ fn write(
     for (name, value) in head.fields() {
         let is_named = || options.names_fields && head.is_named_by_connection(name);
         let passes = match kind(name) {
-            Kind::TransferEncoding => matches!(body, Body::Chunked(_)) || prepared.is_head,
+            Kind::TransferEncoding => {
+                // What never has a body says nothing of its coding (RFC 9112 section 6.1).
+                let may_have_body = !matches!(status, 100..200 | 204);
+                matches!(body, Body::Chunked(_)) || prepared.is_head && may_have_body
+            }
             Kind::Upgrade => status == 101 || status == 426,
             _ => passes(name, status, is_named),
         };

@@ -1,5 +1,5 @@
-//! Backends of HTTP/2 that end connections in order, refuse streams, reset those that are complete, or say
-//! late that one is: what others reported of proxies before such.
+//! Ends in HTTP/2: of connections, in order and by either side, and of streams, refused, reset when they are
+//! complete, or said to be so late. What others reported of their proxies.
 
 use std::future::Future;
 use std::io::{self, BufReader, Read as _, Write as _};
@@ -13,9 +13,11 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Request, Response};
 use hyper::body::Bytes;
+use rustix::process::Signal;
 use tokio::sync::Notify;
 use underseal_testkit::PATIENCE;
 
+use crate::backend::Backend;
 use crate::harness::{Proxy, Start};
 use crate::http2::{frame, runtime};
 use crate::http2_backends::http2_server;
@@ -48,15 +50,23 @@ where
     address
 }
 
-/// Reads a request to its end, and answers how long it was.
-async fn measure(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-    let mut body = request.into_body();
+/// How long a body is, once it has come to its end.
+async fn count(mut body: RecvStream) -> Result<usize, h2::Error> {
     let mut length = 0;
-    while let Some(Ok(data)) = body.data().await {
+    while let Some(data) = body.data().await {
+        let data = data?;
         length += data.len();
         let _ = body.flow_control().release_capacity(data.len());
     }
-    let status = if length == LONG { 200 } else { 400 };
+    Ok(length)
+}
+
+/// Reads a request to its end, and answers whether it has the length that it should have.
+async fn measure(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let is_whole = count(request.into_body())
+        .await
+        .is_ok_and(|length| length == LONG);
+    let status = if is_whole { 200 } else { 400 };
     let answer = Response::builder().status(status).body(());
     // The proxy may have gone.
     let _ = respond.send_response(answer.expect("an answer"), true);
@@ -380,4 +390,50 @@ fn all_that_was_announced_arrives_before_its_end() {
         };
         tokio::time::timeout(PATIENCE, end).await.expect("in time");
     });
+}
+
+/// What runs is finished when it is the proxy that ends connections (haproxy/haproxy#3209).
+#[test]
+fn large_responses_are_finished_while_the_proxy_ends() {
+    const AT_ONCE: usize = 8;
+    let large = vec![b'x'; LONG];
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LONG}\r\n\r\n");
+    let whole = [head.as_bytes(), &large].concat();
+    for backend in Version::BOTH {
+        let (whole, large) = (whole.clone(), Bytes::from(large.clone()));
+        let address = match backend {
+            Version::Http1 => Backend::answering_heads(whole).address,
+            Version::Http2 => http2_server(move |_, mut respond| {
+                let large = large.clone();
+                async move {
+                    let sink = respond.send_response(Response::new(()), false);
+                    sink.and_then(|mut sink| sink.send_data(large, true))
+                        .expect("a stream");
+                }
+            }),
+        };
+        let start = Start::new(address).plain().with(backend.options());
+        let proxy = start.start();
+        runtime().block_on(async {
+            let tcp = tokio::net::TcpStream::connect(proxy.address).await;
+            let (sender, connection) = h2::client::handshake(tcp.expect("connect"))
+                .await
+                .expect("HTTP/2");
+            tokio::spawn(connection);
+            let mut bodies = Vec::new();
+            for _ in 0..AT_ONCE {
+                let mut sender = sender.clone().ready().await.expect("ready");
+                let request = Request::get("http://a/").body(()).expect("a request");
+                let (response, _) = sender.send_request(request, true).expect("send");
+                bodies.push(response.await.expect("a head").into_body());
+            }
+            proxy.signal(Signal::TERM);
+            proxy.peer.wait_for("shutting down");
+            let reading = bodies.into_iter().map(|body| tokio::spawn(count(body)));
+            for counted in reading.collect::<Vec<_>>() {
+                let counted = counted.await.expect("no panic").expect("an end");
+                assert_eq!(counted, LONG, "{backend:?}");
+            }
+        });
+    }
 }

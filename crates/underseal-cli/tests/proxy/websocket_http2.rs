@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response};
@@ -75,20 +76,30 @@ fn request(fields: &[(&str, &str)]) -> Request<()> {
 
 type Asked = Result<(Response<RecvStream>, SendStream<Bytes>), h2::Error>;
 
-async fn ask(address: SocketAddr, request: Request<()>) -> Asked {
+/// A connection on which WebSocket is offered.
+async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>, h2::Error> {
     let tcp = TcpStream::connect(address).await.expect("connect");
     let (sender, connection) = h2::client::handshake(tcp).await?;
     tokio::spawn(connection);
-    let mut sender = sender.ready().await?;
+    let sender = sender.ready().await?;
     // Its SETTINGS have to be here.
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !sender.is_extended_connect_protocol_enabled() {
         assert!(tokio::time::Instant::now() < deadline, "it is not offered");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    Ok(sender)
+}
+
+async fn ask_on(sender: &SendRequest<Bytes>, request: Request<()>) -> Asked {
+    let mut sender = sender.clone().ready().await?;
     let (response, sink) = sender.send_request(request, false)?;
     let response = timeout(PATIENCE, response).await.expect("in time")?;
     Ok((response, sink))
+}
+
+async fn ask(address: SocketAddr, request: Request<()>) -> Asked {
+    ask_on(&connect(address).await?, request).await
 }
 
 const RIGHT: &[(&str, &str)] = &[
@@ -154,6 +165,28 @@ fn a_websocket_of_http2_passes_both_ways_under_a_policy() {
     );
     assert_eq!(line["bytes_out"], "firstonetwobye".len());
     assert!(line["error"].is_null(), "{line}");
+}
+
+/// envoyproxy/envoy#38645: those behind the first of a connection did not.
+#[test]
+fn several_open_on_one_connection_beside_other_requests() {
+    let proxy = Start::new(switching().address).plain().start();
+    runtime().block_on(async {
+        let sender = connect(proxy.address).await.expect("a connection");
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            let (response, sink) = ask_on(&sender, request(RIGHT)).await.expect("a tunnel");
+            assert_eq!(response.status(), 200);
+            open.push((response.into_body(), sink));
+        }
+        for (number, (body, sink)) in open.iter_mut().enumerate() {
+            let message = number.to_string();
+            sink.send_data(message.clone().into(), true)
+                .expect("a stream");
+            let expected = format!("first{message}bye");
+            assert_eq!(rest(body).await.expect("an end"), expected.as_bytes());
+        }
+    });
 }
 
 /// What is sent early is kept until the backend has gone over: it could be taken for a request.

@@ -3,12 +3,15 @@
 //! Each worker has connections of its own, so that no lock is taken and no other thread woken; those
 //! that are kept for the next request, [`Upstreams`](crate::upstream::Upstreams) has.
 
+mod addresses;
 mod check;
 mod connect;
 #[cfg(feature = "dtls")]
 mod datagrams;
 mod health;
 mod names;
+#[cfg(test)]
+mod testing;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -68,6 +71,8 @@ struct Target {
     /// The server name that TLS asks for (RFC 6066 section 3): none for an address.
     sni: Option<Rc<str>>,
     sockets: Sockets,
+    /// The address that accepted the last connection.
+    accepted: Cell<Option<SocketAddr>>,
     health: Health,
 }
 
@@ -113,6 +118,7 @@ impl Backends {
                 At::Name(name) => Sockets::Addresses(Latest::of(&name.sockets)),
                 At::Path(path) => Sockets::Path(Arc::clone(path)),
             },
+            accepted: Cell::new(None),
             health: Health::default(),
         };
         Self {

@@ -146,7 +146,7 @@ impl Upstreams {
         }
         let backend = service
             .backends
-            .connect_only(process, index, header)
+            .connect_only(process, (index, header), async |backend| Ok(backend))
             .await?;
         if !is_shared {
             return Ok(Reached::Http1(backend));

@@ -11,9 +11,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::sleep;
 
+use super::addresses::connect_any;
 use super::{Backend, Backends, Known, Sockets, Target};
 use crate::log;
 use crate::metrics::{Handshake, Side};
@@ -72,13 +73,28 @@ impl Backends {
         first: usize,
         header: Option<&[u8]>,
     ) -> Result<Box<Backend>, Unreachable> {
-        let open = async |target: &Target| self.open(process, target, header).await;
-        let (index, opened) = self.connect_by(process, deadline, first, open).await?;
-        Ok(self.targets[index].backend(index, opened))
+        let begin = async |backend| Ok(backend);
+        self.connect_and(process, deadline, (first, header), begin)
+            .await
     }
 
-    /// Tries one backend after the other by `open`, until one of them succeeds: which it is, and what came
-    /// of it.
+    /// The same, where no connection is one before `begin` has spoken on it.
+    ///
+    /// # Errors
+    /// What the last of them did.
+    pub(crate) async fn connect_and<T>(
+        &self,
+        process: &Process,
+        deadline: &Deadline,
+        (first, header): (usize, Option<&[u8]>),
+        begin: impl AsyncFn(Box<Backend>) -> io::Result<T>,
+    ) -> Result<T, Unreachable> {
+        let open = async |index| self.open_and(process, (index, header), &begin).await;
+        self.connect_by(process, deadline, first, open).await
+    }
+
+    /// Tries one backend after the other by `open`, until one of them succeeds: what came of it. Each has
+    /// the whole of `--connect-timeout`: a slow one is not to be another's fault.
     ///
     /// # Errors
     /// What the last of them did.
@@ -87,17 +103,17 @@ impl Backends {
         process: &Process,
         deadline: &Deadline,
         first: usize,
-        open: impl AsyncFn(&Target) -> Result<T, (Unreachable, io::Error)>,
-    ) -> Result<(usize, T), Unreachable> {
-        deadline.enter(Phase::Busy, process.timeouts().connect);
+        open: impl AsyncFn(usize) -> Result<T, (Unreachable, io::Error)>,
+    ) -> Result<T, Unreachable> {
         let mut failed = Unreachable::Refused;
         for index in self.order(first) {
             let target = &self.targets[index];
             let attempt = target.health.attempt();
-            match deadline.until(pin!(open(target))).await {
+            deadline.enter(Phase::Busy, process.timeouts().connect);
+            match deadline.until(pin!(open(index))).await {
                 Ok(Ok(opened)) => {
                     attempt.succeeded();
-                    return Ok((index, opened));
+                    return Ok(opened);
                 }
                 Ok(Err((why, error))) => {
                     target.say(&error);
@@ -111,7 +127,6 @@ impl Backends {
                     target.say(&"did not accept in time");
                     failed = Unreachable::TimedOut;
                     process.fail(target, failed);
-                    deadline.enter(Phase::Busy, process.timeouts().connect);
                 }
                 Err(Stop::Closing | Stop::Ended) => return Err(Unreachable::Ended),
             }
@@ -120,27 +135,36 @@ impl Backends {
         Err(failed)
     }
 
-    /// Makes a connection to the backend `index` and to no other.
+    /// Makes a connection to the backend `index` and to no other, and has `begin` speak on it.
     ///
     /// # Errors
     /// What it did.
-    pub(crate) async fn connect_only(
+    pub(crate) async fn connect_only<T>(
         &self,
         process: &Process,
-        index: usize,
-        header: Option<&[u8]>,
-    ) -> Result<Box<Backend>, Unreachable> {
-        let target = &self.targets[index];
-        match self.open(process, target, header).await {
-            Ok(opened) => Ok(target.backend(index, opened)),
-            Err((why, error)) => {
-                tracing::debug!("backend {}: {error}", target.address.name);
-                match is_ours(&error) {
-                    true => Err(Unreachable::Lacking),
-                    false => Err(why),
-                }
+        to: (usize, Option<&[u8]>),
+        begin: impl AsyncFn(Box<Backend>) -> io::Result<T>,
+    ) -> Result<T, Unreachable> {
+        let opened = self.open_and(process, to, &begin).await;
+        opened.map_err(|(why, error)| {
+            tracing::debug!("backend {}: {error}", self.name_of(to.0));
+            match is_ours(&error) {
+                true => Unreachable::Lacking,
+                false => why,
             }
-        }
+        })
+    }
+
+    async fn open_and<T>(
+        &self,
+        process: &Process,
+        (index, header): (usize, Option<&[u8]>),
+        begin: &impl AsyncFn(Box<Backend>) -> io::Result<T>,
+    ) -> Result<T, (Unreachable, io::Error)> {
+        let target = &self.targets[index];
+        let opened = self.open(process, target, header).await?;
+        let begun = begin(target.backend(index, opened)).await;
+        begun.map_err(|error| (Unreachable::Handshake, error))
     }
 
     /// All backends, one after the other: the one whose turn it is, the others, and last those that are
@@ -159,7 +183,7 @@ impl Backends {
     ) -> Result<Opened, (Unreachable, io::Error)> {
         let refused = |error| (Unreachable::Refused, error);
         let sockets = match &target.sockets {
-            Sockets::Addresses(sockets) => sockets.get().to_vec(),
+            Sockets::Addresses(sockets) => target.order(sockets.get().to_vec()),
             Sockets::Path(path) => {
                 let unix = connect_path(path, header).await.map_err(refused)?;
                 let open = process.tally.connection(Side::Backend);
@@ -169,6 +193,7 @@ impl Backends {
         let mut tcp = connect_any(&sockets).await.map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
         let address = tcp.peer_addr().map_err(refused)?;
+        target.accepted.set(Some(address));
         if let Some(header) = header {
             tcp.write_all(header).await.map_err(refused)?;
         }
@@ -228,6 +253,16 @@ impl Target {
             },
             reused: false,
         })
+    }
+
+    /// The addresses of a backend, and first the one that accepted the last connection: who comes after
+    /// does not wait for another one that does not answer.
+    pub(super) fn order(&self, mut sockets: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let last = self.accepted.get();
+        if let Some(at) = sockets.iter().position(|socket| Some(*socket) == last) {
+            sockets[..=at].rotate_right(1);
+        }
+        sockets
     }
 
     /// Says what is wrong with a backend: once, while it goes on.
@@ -317,21 +352,12 @@ async fn connect_path(path: &Path, header: Option<&[u8]>) -> io::Result<UnixStre
     Ok(unix)
 }
 
-/// Connects to the first address that accepts.
-async fn connect_any(sockets: &[SocketAddr]) -> io::Result<TcpStream> {
-    let mut failures = Failures::default();
-    for socket in sockets {
-        match TcpStream::connect(socket).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => failures.add(socket, error),
-        }
-    }
-    Err(failures.told())
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::task::yield_now;
+
     use super::*;
+    use crate::backend::testing::{backends, process};
 
     #[test]
     fn what_this_machine_lacks_is_not_the_backends_fault() {
@@ -344,6 +370,29 @@ mod tests {
         }
         // A name that stands for nothing.
         assert!(!is_ours(&Failures::default().told()));
+    }
+
+    #[tokio::test]
+    async fn each_backend_is_waited_for_as_long_as_the_first() {
+        let connect = Duration::from_millis(50);
+        let (process, local) = (process(connect), SocketAddr::from(([127, 0, 0, 1], 9)));
+        let deadline = process.deadlines.add();
+        let one = backends(vec![local]).targets.remove(0).address;
+        let backends = Backends::new(&[one.clone(), one], None, None);
+        let open = async |index| {
+            // Its time begins now, and whether it is over is looked at once it has said something.
+            process.deadlines.sweep();
+            yield_now().await;
+            match index {
+                0 => {
+                    std::thread::sleep(2 * connect);
+                    Err((Unreachable::Refused, io::ErrorKind::ConnectionRefused.into()))
+                }
+                index => Ok(index),
+            }
+        };
+        let opened = backends.connect_by(&process, &deadline, 0, open).await;
+        assert_eq!(opened, Ok(1));
     }
 
     #[test]

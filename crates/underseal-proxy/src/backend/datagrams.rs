@@ -57,20 +57,23 @@ impl Backends {
         deadline: &Deadline,
     ) -> Result<DatagramBackend, Unreachable> {
         let first = self.pick();
-        let open = async |target: &Target| open(process, service, target).await;
-        let (index, opened) = self.connect_by(process, deadline, first, open).await?;
-        let (socket, address, principal, registration) = opened;
-        Ok(DatagramBackend {
-            socket,
-            known: Known {
-                target: index,
-                address: Some(address),
-                principal,
-                sni: self.targets[index].sni.clone(),
-            },
-            registration,
-            _open: process.tally.connection(Side::Backend),
-        })
+        let open = async |index: usize| {
+            let target = &self.targets[index];
+            let opened = open(process, service, target).await?;
+            let (socket, address, principal, registration) = opened;
+            Ok(DatagramBackend {
+                socket,
+                known: Known {
+                    target: index,
+                    address: Some(address),
+                    principal,
+                    sni: target.sni.clone(),
+                },
+                registration,
+                _open: process.tally.connection(Side::Backend),
+            })
+        };
+        self.connect_by(process, deadline, first, open).await
     }
 }
 

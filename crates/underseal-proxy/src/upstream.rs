@@ -7,8 +7,9 @@ mod answer;
 mod http1;
 mod idle;
 mod multiplexed;
+mod queue;
+mod shared;
 
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http::Response;
@@ -18,7 +19,8 @@ use underseal_http::http1::ResponseRefusal;
 
 use self::http1::Http1;
 use self::idle::Idle;
-use self::multiplexed::{Connection, Http2, Shared};
+use self::multiplexed::Http2;
+use self::shared::{Shared, Slot};
 use crate::backend::{Backend, Known, Unreachable};
 use crate::exchange::{Allowed, Connected, Unanswered};
 use crate::flow::Broken;
@@ -45,7 +47,7 @@ pub(crate) struct Upstreams {
 /// A connection to a backend, for one request.
 pub(crate) enum Reached {
     Http1(Box<Backend>),
-    Http2(Rc<Connection>),
+    Http2(Slot),
 }
 
 /// What has come of a response: what goes on of its head.
@@ -104,7 +106,7 @@ impl Upstreams {
         let found = match (service.settings.to_protocol, again) {
             (ToProtocol::Http1, None) => self.idle[index].take().map(Reached::Http1),
             (ToProtocol::Http1, Some(_)) => None,
-            (ToProtocol::H2, _) => self.multiplexed[index].usable().map(Reached::Http2),
+            (ToProtocol::H2, _) => self.multiplexed[index].at_hand().map(Reached::Http2),
         };
         found.ok_or(index)
     }
@@ -120,8 +122,8 @@ impl Upstreams {
         index: usize,
     ) -> Result<Reached, Unreachable> {
         if service.settings.to_protocol == ToProtocol::H2 {
-            let connection = self.connection((process, service), deadline, index).await?;
-            return Ok(Reached::Http2(connection));
+            let slot = self.slot((process, service), deadline, index).await?;
+            return Ok(Reached::Http2(slot));
         }
         let header = self.header.as_deref();
         let backend = service.backends.connect(process, deadline, index, header);
@@ -140,19 +142,14 @@ impl Upstreams {
         index: usize,
         header: Option<&[u8]>,
     ) -> Result<Reached, Unreachable> {
-        let is_shared = service.settings.to_protocol == ToProtocol::H2;
-        if is_shared && let Some(connection) = self.multiplexed[index].usable() {
-            return Ok(Reached::Http2(connection));
+        let to = (index, header);
+        if service.settings.to_protocol == ToProtocol::H2 {
+            let slot = self.slot_only((process, service), deadline, to).await?;
+            return Ok(Reached::Http2(slot));
         }
-        let backend = service
-            .backends
-            .connect_only(process, (index, header), async |backend| Ok(backend))
-            .await?;
-        if !is_shared {
-            return Ok(Reached::Http1(backend));
-        }
-        let connection = self.share((process, service), deadline, backend).await?;
-        Ok(Reached::Http2(connection))
+        let begin = async |backend| Ok(backend);
+        let backend = service.backends.connect_only(process, to, begin);
+        Ok(Reached::Http1(backend.await?))
     }
 
     /// Keeps a connection whose last exchange is complete for the next.
@@ -177,7 +174,7 @@ impl Connected for Reached {
     fn known(&self) -> &Known {
         match self {
             Self::Http1(backend) => &backend.known,
-            Self::Http2(connection) => connection.known(),
+            Self::Http2(slot) => slot.known(),
         }
     }
 }
@@ -228,9 +225,8 @@ impl Upstream {
     ///
     /// # Errors
     /// Why it is not sent.
-    pub(crate) async fn begin(
+    pub(crate) fn begin(
         process: &Process,
-        deadline: &Deadline,
         reached: Reached,
         (allowed, scheme): (Allowed<&Outgoing>, &Scheme),
         sends: Sends,
@@ -242,10 +238,9 @@ impl Upstream {
                 let begun = Http1::new(process, backend, allowed, sends);
                 Ok(Some(Self::Http1(Box::new(begun))))
             }
-            Reached::Http2(connection) => {
+            Reached::Http2(slot) => {
                 let head = allowed.written(|outgoing| written(outgoing, scheme.clone()))?;
-                let has_body = sends == Sends::Body;
-                let begun = connection.send(process, deadline, head, has_body).await?;
+                let begun = slot.begin(head, sends == Sends::Body)?;
                 Ok(begun.map(Self::Http2))
             }
         }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -22,18 +24,33 @@ where
     F: Fn(Request<RecvStream>, SendResponse<Bytes>) -> R + Clone + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
+    limited_server(h2::server::Builder::new(), each).0
+}
+
+/// The same with limits, and how many connections there have been.
+pub(crate) fn limited_server<F, R>(
+    builder: h2::server::Builder,
+    each: F,
+) -> (SocketAddr, Arc<AtomicUsize>)
+where
+    F: Fn(Request<RecvStream>, SendResponse<Bytes>) -> R + Clone + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     listener.set_nonblocking(true).expect("an option");
+    let connections = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&connections);
     thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async move {
             let listener = TcpListener::from_std(listener).expect("a listener");
             loop {
                 let (tcp, _) = listener.accept().await.expect("a connection");
-                let each = each.clone();
+                counted.fetch_add(1, Ordering::SeqCst);
+                let (builder, each) = (builder.clone(), each.clone());
                 tokio::spawn(async move {
-                    let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+                    let mut connection = builder.handshake(tcp).await.expect("HTTP/2");
                     while let Some(Ok((request, respond))) = connection.accept().await {
                         tokio::spawn(each(request, respond));
                     }
@@ -41,7 +58,7 @@ where
             }
         });
     });
-    address
+    (address, connections)
 }
 
 /// A server of HTTP/2 that neither answers nor makes room, and tells how each stream ended.
@@ -168,9 +185,9 @@ const STREAMS: usize = 20;
 /// A server of HTTP/2 that sends small pieces for as long as somebody takes them, and answers `/other`
 /// once `STREAMS` streams have been sent `UNREAD` bytes each, or have ended.
 fn small_pieces() -> SocketAddr {
-    let sent = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let sent = Arc::new(tokio::sync::Semaphore::new(0));
     http2_server(move |request, mut respond| {
-        let sent = std::sync::Arc::clone(&sent);
+        let sent = Arc::clone(&sent);
         async move {
             let answer = http::Response::new(());
             if request.uri().path() == "/other" {
@@ -325,9 +342,9 @@ fn clients_that_leave_downloads_end_nobody_elses_stream() {
 /// somebody asks for it.
 #[test]
 fn responses_that_are_none_end_nobody_elses_stream() {
-    let release = std::sync::Arc::new(tokio::sync::Notify::new());
+    let release = Arc::new(tokio::sync::Notify::new());
     let address = http2_server(move |request, mut respond| {
-        let release = std::sync::Arc::clone(&release);
+        let release = Arc::clone(&release);
         async move {
             let mut answer = http::Response::new(());
             match request.uri().path() {

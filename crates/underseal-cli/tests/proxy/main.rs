@@ -19,6 +19,7 @@ mod http2_backends;
 mod http2_drains;
 mod http2_floods;
 mod http2_heads;
+mod http2_limits;
 mod http2_pieces;
 mod http2_uploads;
 #[path = "../../../underseal-proxy/src/tokens/tests/issuer.rs"]

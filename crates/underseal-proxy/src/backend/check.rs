@@ -136,7 +136,7 @@ async fn ask(
         .reach_only((process, service), &deadline, target, header);
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
-    let begun = Upstream::begin(process, &deadline, reached, head, Sends::Nothing).await?;
+    let begun = Upstream::begin(process, reached, head, Sends::Nothing)?;
     let upstream = asked.insert(begun.ok_or(Fault::BackendCut)?);
     poll_fn(|cx| {
         // It has no body, so that nothing about it can be wrong.

@@ -60,6 +60,16 @@ impl Unreachable {
     }
 }
 
+/// Why a wait for a backend ended.
+impl From<Stop> for Unreachable {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Closing | Stop::Ended => Self::Ended,
+        }
+    }
+}
+
 impl Backends {
     /// Makes a connection to a backend, or if it takes none to the next that does. `header` is what
     /// is sent first, before TLS.
@@ -128,7 +138,7 @@ impl Backends {
                     failed = Unreachable::TimedOut;
                     process.fail(target, failed);
                 }
-                Err(Stop::Closing | Stop::Ended) => return Err(Unreachable::Ended),
+                Err(stop) => return Err(stop.into()),
             }
             attempt.failed();
         }
@@ -386,7 +396,10 @@ mod tests {
             match index {
                 0 => {
                     std::thread::sleep(2 * connect);
-                    Err((Unreachable::Refused, io::ErrorKind::ConnectionRefused.into()))
+                    Err((
+                        Unreachable::Refused,
+                        io::ErrorKind::ConnectionRefused.into(),
+                    ))
                 }
                 index => Ok(index),
             }

@@ -1,7 +1,6 @@
 //! Requests on their way: judged, sent, and sent once more where that is certain to do no harm.
 
 use std::future::poll_fn;
-use std::pin::pin;
 
 use underseal_http::Outgoing;
 
@@ -112,8 +111,7 @@ impl Connection<'_> {
             Reached::Http1(backend) if prepared.minor_version > 0 => {
                 self.begin(prepared, backend, allowed)
             }
-            // Boxed because few have it.
-            reached => Box::pin(self.translate(prepared, reached, allowed)).await?,
+            reached => self.translate(prepared, reached, allowed),
         };
         let link = match begun {
             Ok(link) => link,
@@ -218,27 +216,16 @@ impl Connection<'_> {
         Ok(Link::http1(backend, head, body, guard))
     }
 
-    /// The same in another version than the client's; the client may leave while there is no room for one
-    /// more stream.
-    async fn translate(
+    /// The same in another version than the client's.
+    fn translate(
         &mut self,
         prepared: &Prepared,
         reached: Reached,
         allowed: Allowed<&Outgoing>,
-    ) -> Result<Result<Link, Outcome>, NotSent> {
+    ) -> Result<Link, Outcome> {
         let head = (allowed, &rules::scheme(self.session));
         let sends = Sends::body(!prepared.body.is_done());
-        let begin = pin!(Upstream::begin(
-            &self.worker.process,
-            self.deadline,
-            reached,
-            head,
-            sends
-        ));
-        let client = (&mut self.client, &mut self.read);
-        let begun = unless_left(client, self.worker.listener.settings.half_close, begin).await;
-        let begun = begun.map_err(|Left| NotSent::ClientLeft)?;
-        Ok(match begun {
+        match Upstream::begin(&self.worker.process, reached, head, sends) {
             Ok(Some(upstream)) => {
                 let body = (std::mem::take(&mut self.read), prepared.body.clone());
                 Ok(Link::translated(upstream, body))
@@ -249,7 +236,7 @@ impl Connection<'_> {
                 ..Outcome::unanswered(Fault::BackendCut)
             }),
             Err(fault) => Err(Outcome::unanswered(fault)),
-        })
+        }
     }
 
     /// What follows from how an exchange ended.

@@ -99,7 +99,7 @@ impl Forwarding<'_> {
         let (reached, allowed) = self.reach(line, again).await?;
         let worker = &self.client.worker;
         let head = (allowed, &rules::scheme(&self.client.session));
-        let begun = Upstream::begin(&worker.process, self.deadline, reached, head, sends).await?;
+        let begun = Upstream::begin(&worker.process, reached, head, sends)?;
         // A connection may end in the moment that it is to be used.
         begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))
     }

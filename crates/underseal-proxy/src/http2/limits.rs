@@ -4,6 +4,8 @@
 //! are streams, and what is on its way to it. What it can make the proxy do beyond that is rationed
 //! in [`super::flood`].
 
+use bytes::Bytes;
+use h2::client::SendRequest;
 use h2::{client, server};
 
 /// Most streams of a client at once.
@@ -16,9 +18,12 @@ const CLIENT_WINDOW: u32 = 1024 * 1024;
 /// Most streams on a connection to a backend; beyond them another connection is made.
 pub(crate) const BACKEND_STREAMS: usize = 100;
 
-/// The same before the backend has said how many it takes: more might be refused, and that more often than a
-/// request is sent once more.
-const UNTOLD_BACKEND_STREAMS: usize = 1;
+/// Most connections of a worker to a backend: as many as are kept of HTTP/1.1. Beyond them requests wait.
+pub(crate) const BACKEND_CONNECTIONS: usize = 256;
+
+/// How many streams a backend takes that has not said it. No backend can say that number, which does not fit
+/// into a setting, and the library puts [`usize::MAX`] in its place where there is no limit.
+const NOT_SAID: usize = usize::MAX - 1;
 
 /// Bytes of a backend's responses that are read ahead: of one, and of all of them. Clients share
 /// the connection, so there is room for all of it: one that reads nothing holds up nobody else.
@@ -82,7 +87,7 @@ pub(crate) fn client() -> client::Builder {
     let mut builder = client::Builder::new();
     builder
         .enable_push(false)
-        .initial_max_send_streams(UNTOLD_BACKEND_STREAMS)
+        .initial_max_send_streams(NOT_SAID)
         .initial_window_size(BACKEND_STREAM_WINDOW)
         .initial_connection_window_size(BACKEND_WINDOW)
         .max_frame_size(MAX_FRAME)
@@ -92,4 +97,9 @@ pub(crate) fn client() -> client::Builder {
         .max_local_error_reset_streams(None)
         .data_frame_budget(PIECES_LEFT);
     builder
+}
+
+/// Whether a backend has said what its limits are.
+pub(crate) fn are_known(sender: &SendRequest<Bytes>) -> bool {
+    sender.current_max_send_streams() != NOT_SAID
 }

@@ -18,8 +18,8 @@ use underseal_http::{Framing, Outgoing, Passage, Request, Upgrade, Version};
 
 pub(crate) use self::deadline::{Late, TurnDeadline, Wait};
 pub(crate) use self::heads::Heads;
-pub(crate) use self::judge::{Allowed, Denied, judge, unjudged};
-pub(crate) use self::reach::{Connected, Unreached, reach};
+pub(crate) use self::judge::{Allowed, Denied};
+pub(crate) use self::reach::{Connected, Unreached, reach, reach_for};
 pub(crate) use self::retry::{MAX_KEPT, Retry, Unanswered};
 use crate::forwarded::{FIELD, Forwarded, Told, spelled};
 use crate::listener::Listener;

@@ -1,11 +1,17 @@
 //! What the access log says of answers that are the proxy's own.
 
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::backend::Backend;
+use crate::departures::BlackHole;
 use crate::harness::{Proxy, Start};
+use crate::http2::runtime;
 
 const ONLY_GET: &str = "{ rules: [{ to: [{ operation: { methods: [GET, HEAD] } }] }] }";
 
@@ -155,4 +161,45 @@ fn a_refused_request_is_logged_as_far_as_it_came() {
         (&"GET".into(), &400.into())
     );
     assert!(line["host"].is_string(), "{line}");
+}
+
+/// Where nobody was found to answer, nothing was judged. The line says all the same what was asked for.
+#[test]
+fn a_client_that_leaves_while_a_backend_is_looked_for_has_a_whole_line() {
+    let dead = BlackHole::new();
+    let proxy = Start::new(dead.address)
+        .plain()
+        .with(&["--direction", "egress", "--connect-timeout", "60"])
+        .policy("{ direction: Egress, rules: [{}] }")
+        .start();
+    // Nothing tells that a backend is looked for.
+    let wait = Duration::from_millis(200);
+    let mut tcp = proxy.tcp();
+    tcp.write_all(b"GET /one HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        .expect("send");
+    thread::sleep(wait);
+    drop(tcp);
+    runtime().block_on(async {
+        let tcp = tokio::net::TcpStream::connect(proxy.address).await;
+        let (mut sender, connection) = h2::client::handshake(tcp.expect("connect"))
+            .await
+            .expect("HTTP/2");
+        tokio::spawn(connection);
+        let request = http::Request::get("http://a.test/two").body(());
+        let request = request.expect("a request");
+        let asked = sender.send_request(request, true).expect("send");
+        tokio::time::sleep(wait).await;
+        drop(asked);
+    });
+    let [http1, http2] = ["/one", "/two"].map(|path| {
+        let line = proxy.logged_path(path);
+        assert_eq!(line["error"], "client-cut", "{line}");
+        assert_eq!(
+            (&line["method"], &line["host"]),
+            (&"GET".into(), &"a.test".into())
+        );
+        let fields = line.as_object().expect("fields").keys().cloned();
+        fields.collect::<BTreeSet<_>>()
+    });
+    assert_eq!(http1, http2);
 }

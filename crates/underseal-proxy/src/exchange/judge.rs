@@ -114,7 +114,7 @@ impl Judge for () {
 ///
 /// # Errors
 /// Why it may not be sent.
-pub(crate) fn judge<'o>(
+pub(super) fn judge<'o>(
     (listener, process): (&Listener, &Process),
     session: &Session,
     target: Option<&Known>,
@@ -141,7 +141,7 @@ pub(crate) fn judge<'o>(
 
 /// Says in a log line what was not judged, because nobody is there to answer it; nothing where it was
 /// judged before.
-pub(crate) fn unjudged(
+pub(super) fn unjudged(
     (listener, process): (&Listener, &Process),
     outgoing: &Outgoing,
     (line, begun): (&mut Vec<u8>, usize),

@@ -1,8 +1,12 @@
 //! In which order a backend is found and judged for.
 
-use super::judge::{Allowed, Denied};
+use underseal_http::Outgoing;
+
+use super::judge::{Allowed, Denied, judge, unjudged};
 use crate::backend::{Backend, Known};
 use crate::listener::Listener;
+use crate::process::Process;
+use crate::session::Session;
 
 /// A connection to a backend.
 pub(crate) trait Connected {
@@ -44,4 +48,28 @@ pub(crate) async fn reach<C: Connected, T, E>(
     let allowed = judge(None).map_err(|denied| Unreached::Denied(denied, None))?;
     let connection = connect().await.map_err(Unreached::Nobody)?;
     Ok((connection, allowed))
+}
+
+/// The same for a request, whose log `line` says from `begun` on what it was and what was decided, be there
+/// somebody to answer it or not.
+///
+/// # Errors
+/// Why nothing is sent.
+pub(crate) async fn reach_for<'o, C: Connected, E>(
+    (listener, process): (&Listener, &Process),
+    session: &Session,
+    outgoing: &'o Outgoing,
+    (line, begun): (&mut Vec<u8>, usize),
+    connect: impl AsyncFnMut() -> Result<C, E>,
+) -> Result<(C, Allowed<&'o Outgoing>), Unreached<C, E>> {
+    let parts = (listener, process);
+    let judge = |target: Option<&Known>| {
+        let line = (&mut *line, begun);
+        judge(parts, session, target, outgoing, line)
+    };
+    let reached = reach(listener, judge, connect).await;
+    if let Err(Unreached::Nobody(_)) = reached {
+        unjudged(parts, outgoing, (line, begun));
+    }
+    reached
 }

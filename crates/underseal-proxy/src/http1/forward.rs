@@ -9,7 +9,7 @@ use super::exchange::{Exchange, Outcome, Rest};
 use super::link::{Far, Link};
 use super::request::{self, Prepared};
 use super::{Connection, Fault};
-use crate::backend::{Backend, Known, Unreachable};
+use crate::backend::{Backend, Unreachable};
 use crate::chunk::Chunk;
 use crate::exchange::{self as rules, Allowed, Connected as _, Retry, Unanswered, Unreached};
 use crate::log;
@@ -150,25 +150,12 @@ impl Connection<'_> {
         again: Option<usize>,
     ) -> Result<(Reached, Allowed<&'o Outgoing>), NotSent> {
         let (worker, session) = (self.worker, self.session);
-        let judge = |target: Option<&Known>| {
-            let line = (&mut prepared.line, prepared.begun);
-            rules::judge(
-                (&worker.listener, &worker.process),
-                session,
-                target,
-                outgoing,
-                line,
-            )
-        };
+        let parts = (&worker.listener, &worker.process);
+        let line = (&mut prepared.line, prepared.begun);
         let connect = async || self.backend(again).await;
-        match rules::reach(&worker.listener, judge, connect).await {
+        match rules::reach_for(parts, session, outgoing, line, connect).await {
             Ok(reached) => Ok(reached),
             Err(Unreached::Nobody(not_found)) => {
-                rules::unjudged(
-                    (&worker.listener, &worker.process),
-                    outgoing,
-                    (&mut prepared.line, prepared.begun),
-                );
                 Err(not_sent(&worker.process, prepared, not_found))
             }
             Err(Unreached::Denied(denied, unused)) => {

@@ -1,7 +1,7 @@
 //! Requests on their way: judged, sent, and sent once more where that is certain to do no harm.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use underseal_http::Outgoing;
 use super::Client;
 use super::exchange::{Exchange, Outcome, Stopped};
 use super::kept::Kept;
-use crate::backend::{Known, Unreachable};
+use crate::backend::Unreachable;
 use crate::exchange::{self as rules, Allowed, Denied, Retry, Unanswered, Unreached};
 use crate::http1::Fault;
 use crate::parts::Received;
@@ -51,8 +51,9 @@ impl Forwarding<'_> {
                 Some(key) => Sends::WebSocket(key),
                 None => Sends::body(body.is_some()),
             };
-            let sent = pin!(self.send(sends, (&mut *line, begun), again));
-            let upstream = match unless_reset((&mut *respond, body.as_ref()), sent).await {
+            let waiting = (&mut *respond, body.as_ref());
+            let sent = self.send(waiting, sends, (&mut *line, begun), again);
+            let upstream = match sent.await {
                 Ok(upstream) => upstream,
                 Err(NotSent::Denied) => return Outcome::answered(client, respond, 403, is_head),
                 Err(NotSent::ClientLeft) => return Stopped::ClientCut.reset(respond),
@@ -89,14 +90,15 @@ impl Forwarding<'_> {
         }
     }
 
-    /// Has what goes on judged, and begins to send it to a backend.
+    /// Has what goes on judged, and begins to send it to a backend, if the client waits for that.
     async fn send(
         &self,
+        client: (&mut SendResponse<Bytes>, Option<&Kept>),
         sends: Sends,
         line: (&mut Vec<u8>, usize),
         again: Option<usize>,
     ) -> Result<Upstream, NotSent> {
-        let (reached, allowed) = self.reach(line, again).await?;
+        let (reached, allowed) = self.reach(client, line, again).await?;
         let worker = &self.client.worker;
         let head = (allowed, &rules::scheme(&self.client.session));
         let begun = Upstream::begin(&worker.process, reached, head, sends)?;
@@ -107,38 +109,24 @@ impl Forwarding<'_> {
     /// A connection to a backend, and what may be sent on it.
     async fn reach(
         &self,
-        (line, begun): (&mut Vec<u8>, usize),
+        (respond, body): (&mut SendResponse<Bytes>, Option<&Kept>),
+        line: (&mut Vec<u8>, usize),
         again: Option<usize>,
     ) -> Result<(Reached, Allowed<&Outgoing>), NotSent> {
         let (worker, service) = (&self.client.worker, &*self.client.service);
-        let session = &self.client.session;
-        let judge = |target: Option<&Known>| {
-            rules::judge(
-                (&worker.listener, &worker.process),
-                session,
-                target,
-                self.outgoing,
-                (&mut *line, begun),
-            )
-        };
-        let upstreams = &self.client.upstreams;
+        let (session, upstreams) = (&self.client.session, &self.client.upstreams);
+        let parts = (&worker.listener, &worker.process);
         let connect = async || match upstreams.at_hand(service, again) {
             Ok(reached) => Ok(reached),
-            // Boxed because it is rare and large.
             Err(index) => {
-                Box::pin(upstreams.reach((&worker.process, service), self.deadline, index)).await
+                let reach = upstreams.reach((parts.1, service), self.deadline, index);
+                // Boxed because it is rare and large.
+                unless_reset((&mut *respond, body), Box::pin(reach).as_mut()).await
             }
         };
-        match rules::reach(&worker.listener, judge, connect).await {
+        match rules::reach_for(parts, session, self.outgoing, line, connect).await {
             Ok(reached) => Ok(reached),
-            Err(Unreached::Nobody(unreachable)) => {
-                rules::unjudged(
-                    (&worker.listener, &worker.process),
-                    self.outgoing,
-                    (line, begun),
-                );
-                Err(NotSent::Fault(Fault::Unreachable(unreachable)))
-            }
+            Err(Unreached::Nobody(not_sent)) => Err(not_sent),
             Err(Unreached::Denied(denied, unused)) => {
                 unused
                     .into_iter()
@@ -174,13 +162,13 @@ impl From<Fault> for NotSent {
 ///
 /// # Errors
 /// Those of `future`; [`NotSent::ClientLeft`] if nobody waits any more.
-async fn unless_reset<T, F: Future<Output = Result<T, NotSent>>>(
+async fn unless_reset<T, F: Future<Output = Result<T, Unreachable>>>(
     (respond, body): (&mut SendResponse<Bytes>, Option<&Kept>),
     mut future: Pin<&mut F>,
 ) -> Result<T, NotSent> {
     poll_fn(|cx| {
         if let Poll::Ready(done) = future.as_mut().poll(cx) {
-            return Poll::Ready(done);
+            return Poll::Ready(done.map_err(|why| NotSent::Fault(Fault::Unreachable(why))));
         }
         body.into_iter().for_each(|body| body.hold(cx));
         respond.poll_reset(cx).map(|_| Err(NotSent::ClientLeft))

@@ -59,6 +59,16 @@ impl Chunk {
         }
     }
 
+    /// Takes `n` bytes out, from the one at `at` on.
+    pub(crate) fn cut(&mut self, at: usize, n: usize) {
+        let from = self.start + at;
+        self.allocation.copy_within(from + n..self.end, from);
+        self.end -= n;
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// Reads behind what is there; zero bytes are the end of `source`.
     ///
     /// # Errors
@@ -172,6 +182,16 @@ mod tests {
         assert_eq!(chunk.bytes(), b"bcdef");
         assert_eq!(chunk.allocation.len(), 5);
         chunk.consume(9);
+        assert!(chunk.is_empty() && chunk.allocation.is_empty());
+    }
+
+    #[test]
+    fn bytes_are_cut_out_of_the_middle() {
+        let mut chunk = Chunk::copy_of(b"abcdef");
+        chunk.consume(1);
+        chunk.cut(1, 2);
+        assert_eq!(chunk.bytes(), b"bef");
+        chunk.cut(0, 3);
         assert!(chunk.is_empty() && chunk.allocation.is_empty());
     }
 

@@ -275,7 +275,7 @@ impl Flow {
     /// Finds out what of that which was read can be written; whether there is anything.
     fn clear(&mut self) -> Result<bool, Broken> {
         if self.cleared == 0 && !self.chunk.is_empty() {
-            let taken = self.body.take(self.chunk.bytes(), self.guard.as_ref());
+            let taken = self.body.take(&mut self.chunk, self.guard.as_ref());
             self.cleared = taken.map_err(Broken::Framing)?;
         }
         Ok(self.cleared > 0)

@@ -158,6 +158,33 @@ fn chunks_and_trailers_pass_as_they_are() {
     assert_eq!(client.head().status, 200);
 }
 
+/// They are for the connection on which they come (RFC 9110 section 7.6.1), whatever either end speaks.
+#[test]
+fn trailers_for_the_connection_do_not_pass() {
+    let backend = Backend::new(|connection| {
+        let (_, body) = connection.request().expect("a request");
+        let body = String::from_utf8_lossy(&body).into_owned();
+        connection.send(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n\
+             0\r\nX-Down: 1\r\nUpgrade: h2c\r\nConnection: close\r\n\r\n",
+            body.len()
+        ));
+        connection.head();
+    });
+    let proxy = Proxy::start(backend.address);
+    let mut client = proxy.client();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n\
+         0\r\nConnection: close\r\nX-Up: 1\r\nKeep-Alive: timeout=5\r\n\r\n",
+    );
+    assert_eq!(client.head().status, 200);
+    let passed = "1\r\nx\r\n0\r\nX-Up: 1\r\n\r\n";
+    let passed = format!("{:x}\r\n{passed}\r\n0\r\nX-Down: 1\r\n\r\n", passed.len());
+    let mut body = vec![0; passed.len()];
+    client.read_body(&mut body);
+    assert_eq!(String::from_utf8_lossy(&body), passed);
+}
+
 #[test]
 fn responses_without_a_body_end_with_their_head() {
     for (request, answer, status) in [

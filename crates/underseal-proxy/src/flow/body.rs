@@ -1,8 +1,10 @@
 //! Where a body ends.
 
 use underseal_http::Refusal;
+use underseal_http::fields::may_trail;
 use underseal_http::http1::{Chunks, Piece};
 
+use crate::chunk::Chunk;
 use crate::policy::Guard;
 
 /// What is left of a body, and how its end is known.
@@ -23,27 +25,36 @@ impl Body {
         matches!(self, Self::Done)
     }
 
-    /// How many of `bytes` belong to the body and can be passed on. The others belong to what comes
-    /// after it, or cannot be told yet.
+    /// How many bytes of `chunk` belong to the body and can be passed on. The others belong to what comes
+    /// after it, or cannot be told yet. Trailers that may not be any are taken out.
     ///
     /// # Errors
     /// [`Refusal::Chunk`] where chunks are broken.
-    pub(crate) fn take(&mut self, bytes: &[u8], guard: Option<&Guard>) -> Result<usize, Refusal> {
+    pub(crate) fn take(
+        &mut self,
+        chunk: &mut Chunk,
+        guard: Option<&Guard>,
+    ) -> Result<usize, Refusal> {
+        let Self::Chunked(chunks) = self else {
+            return Ok(self.take_unframed(chunk.bytes().len()));
+        };
+        let taken = take_chunks(chunks, chunk, guard)?;
+        if chunks.has_ended() {
+            *self = Self::Done;
+        }
+        Ok(taken)
+    }
+
+    /// How many of the next `len` bytes belong to the body, if it has no framing of its own.
+    pub(crate) fn take_unframed(&mut self, len: usize) -> usize {
         match self {
-            Self::Done => Ok(0),
-            Self::UntilClose => Ok(bytes.len()),
+            Self::Done | Self::Chunked(_) => 0,
+            Self::UntilClose => len,
             Self::Length(left) => {
-                let taken = (*left).min(bytes.len() as u64);
+                let taken = (*left).min(len as u64);
                 self.pass(taken);
                 // No more than there are.
-                Ok(taken as usize)
-            }
-            Self::Chunked(chunks) => {
-                let taken = take_chunks(chunks, bytes, guard)?;
-                if chunks.has_ended() {
-                    *self = Self::Done;
-                }
-                Ok(taken)
+                taken as usize
             }
         }
     }
@@ -59,20 +70,26 @@ impl Body {
     }
 }
 
-fn take_chunks(chunks: &mut Chunks, bytes: &[u8], guard: Option<&Guard>) -> Result<usize, Refusal> {
+fn take_chunks(
+    chunks: &mut Chunks,
+    chunk: &mut Chunk,
+    guard: Option<&Guard>,
+) -> Result<usize, Refusal> {
     let mut taken = 0;
     loop {
         let in_trailers = chunks.is_in_trailers();
-        match chunks.next(&bytes[taken..])? {
-            Piece::Framing(len) => {
-                let line = &bytes[taken..taken + len];
-                let refuses = |guard: &Guard| guard.refuses(name_of(line));
-                if in_trailers && guard.is_some_and(refuses) {
+        match chunks.next(&chunk.bytes()[taken..])? {
+            Piece::Framing(len) if in_trailers => {
+                let name = name_of(&chunk.bytes()[taken..taken + len]);
+                if guard.is_some_and(|guard| guard.refuses(name)) {
                     return Err(Refusal::Chunk);
                 }
-                taken += len;
+                match may_trail(name) {
+                    true => taken += len,
+                    false => chunk.cut(taken, len),
+                }
             }
-            Piece::Data(len) => taken += len,
+            Piece::Framing(len) | Piece::Data(len) => taken += len,
             Piece::Incomplete | Piece::End => return Ok(taken),
         }
     }
@@ -87,7 +104,7 @@ mod tests {
     use super::*;
 
     fn take(body: &mut Body, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
-        let taken = body.take(bytes, Some(&Guard::new(None)))?;
+        let taken = body.take(&mut Chunk::copy_of(bytes), Some(&Guard::new(None)))?;
         Ok((taken, body.is_done()))
     }
 
@@ -112,7 +129,28 @@ mod tests {
             let mut chunked = Body::Chunked(Chunks::default());
             assert_eq!(take(&mut chunked, bytes.as_bytes()), Err(Refusal::Chunk));
             let mut response = Body::Chunked(Chunks::default());
-            assert_eq!(response.take(bytes.as_bytes(), None), Ok(bytes.len()));
+            let mut chunk = Chunk::copy_of(bytes.as_bytes());
+            assert_eq!(response.take(&mut chunk, None), Ok(bytes.len()));
+        }
+    }
+
+    #[test]
+    fn a_trailer_for_the_connection_does_not_pass() {
+        let body = "1\r\na\r\n0\r\nA: b\r\nConnection: close\r\nkeep-alive: 5\r\nC: d\r\nUpgrade: h2c\r\n\r\n";
+        let kept = "1\r\na\r\n0\r\nA: b\r\nC: d\r\n\r\n";
+        for guard in [None, Some(&Guard::new(None))] {
+            for step in 1..=body.len() {
+                let (mut chunked, mut passed) = (Body::Chunked(Chunks::default()), Vec::new());
+                let mut chunk = Chunk::default();
+                for bytes in format!("{body}GET").as_bytes().chunks(step) {
+                    chunk.append(bytes);
+                    let taken = chunked.take(&mut chunk, guard).expect("well-formed");
+                    passed.extend_from_slice(&chunk.bytes()[..taken]);
+                    chunk.consume(taken);
+                }
+                assert_eq!(String::from_utf8_lossy(&passed), kept, "by {step}");
+                assert_eq!(chunk.bytes(), b"GET", "by {step}");
+            }
         }
     }
 }

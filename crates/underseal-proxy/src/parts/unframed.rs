@@ -109,7 +109,7 @@ impl Unframed {
                 }
                 _ if data.is_some() => break,
                 body => {
-                    let len = body.take(seen, None)?;
+                    let len = body.take_unframed(seen.len());
                     if len == 0 {
                         break;
                     }

@@ -251,6 +251,22 @@ fn a_port_by_name_has_one_number() {
 }
 
 #[test]
+fn an_address_has_one_file_of_keys() {
+    let convert = |other: &str| {
+        let keys = ["--jwks", "https://a.test/jwks=a.json", "--jwks", other];
+        let command = ["convert", "cilium.yaml", "--trust-domain", "cluster.local"];
+        shown(&[&command[..], &keys].concat())
+    };
+    let text = convert("https://a.test/jwks=b.json");
+    let said = "`--jwks https://a.test/jwks` is given with two files";
+    assert!(text.contains(said) && text.ends_with("exit 2\n"), "{text}");
+    for other in ["https://a.test/jwks=a.json", "https://b.test/jwks=b.json"] {
+        let text = convert(other);
+        assert!(text.ends_with("exit 0\n"), "{text}");
+    }
+}
+
+#[test]
 fn what_became_of_each_document_is_reported() {
     let files = [
         "convert",

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use underseal_policy::{
-    ConvertOptions, Document, LoadError, NamedPort, Note, Outcome, PolicyFile, RemoteIp, convert,
-    examine,
+    ConvertOptions, Document, LoadError, Note, Outcome, PolicyFile, RemoteIp, convert, examine,
 };
 
 use super::arguments::{ConvertArgs, Format};
@@ -35,17 +34,22 @@ pub(super) fn run(args: &ConvertArgs) -> Result<(), Failure> {
 /// What the command line says.
 ///
 /// # Errors
-/// [`Exit::Usage`] when a port has two numbers.
+/// [`Exit::Usage`] when a name has two ports, or an address two files.
 fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
-    let named_ports: BTreeMap<_, _> = args.named_port.iter().cloned().collect();
-    let twice = |(name, port): &&(String, NamedPort)| named_ports.get(name) != Some(port);
-    if let Some((name, _)) = args.named_port.iter().find(twice) {
-        return Err(Failure::new(
+    let named_ports = once(&args.named_port).map_err(|name| {
+        Failure::new(
             Exit::Usage,
             format!("`--named-port {name}` is given with two ports"),
             "convert the policies of those workloads apart",
-        ));
-    }
+        )
+    })?;
+    let jwks = once(&args.jwks).map_err(|address| {
+        Failure::new(
+            Exit::Usage,
+            format!("`--jwks {address}` is given with two files"),
+            "name one file, with the keys of both",
+        )
+    })?;
     Ok(ConvertOptions {
         namespace: args.namespace.clone(),
         trust_domain: args.trust_domain.clone(),
@@ -55,8 +59,21 @@ fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
         host_blocks: args.host_block.clone(),
         named_ports,
         remote_ip: remote_ip(args),
-        jwks: args.jwks.iter().cloned().collect(),
+        jwks,
     })
+}
+
+/// What each name is given.
+///
+/// # Errors
+/// A name that is given two things.
+fn once<T: Clone + PartialEq>(given: &[(String, T)]) -> Result<BTreeMap<String, T>, &str> {
+    let last: BTreeMap<_, _> = given.iter().cloned().collect();
+    let twice = |(name, value): &&(String, T)| last.get(name) != Some(value);
+    match given.iter().find(twice) {
+        Some((name, _)) => Err(name),
+        None => Ok(last),
+    }
 }
 
 fn remote_ip(args: &ConvertArgs) -> RemoteIp {

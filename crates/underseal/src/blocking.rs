@@ -219,7 +219,8 @@ impl<S: Read + Write, Session> TlsStream<S, Session> {
     /// of the call: call again with it, and nothing is sent twice.
     ///
     /// Where the kernel seals it is given 4 MiB at a time: as much it may take of a file whose peer has
-    /// left, before that is an error.
+    /// left, before that is an error. What a [time limit](TlsStream#time-limits) then means is the
+    /// kernel's.
     ///
     /// # Errors
     ///

@@ -6,10 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use underseal::{Error, Offload, Refusal};
+use underseal::{Error, Offload, Offloads, Refusal};
 use underseal_testkit::{PATIENCE, Suite, pipe};
 
-use crate::connect::{SUITE, Server, USER, accept_over, assert_alive, in_kernel, pattern, sockets};
+use crate::connect::{
+    Peer, SUITE, Server, USER, accept_over, assert_alive, in_kernel, pattern, sockets,
+};
 use crate::machine::alone;
 
 /// Pages that all TCP sockets of the machine may have: they have more already, so that each gets
@@ -59,6 +61,31 @@ fn splice_once(server: &mut Server, data: &[u8], taken: &mut usize) -> bool {
     count(server.splice_from(&reader, held).map(|n| n as u64), taken)
 }
 
+/// A server that only seals in the kernel: its sendfile may wait there, too.
+fn sealing_in_kernel(suite: Suite) -> (Server, Peer) {
+    let offloads = Offloads {
+        tx: Offload::Kernel,
+        rx: Offload::User,
+    };
+    accept_over(sockets(), suite, offloads).unwrap()
+}
+
+fn ends_within_its_time((mut server, _peer): (Server, Peer), what: &str, send: Send) {
+    let socket = server.get_ref().0;
+    socket.set_write_timeout(Some(SHORTAGE)).unwrap();
+    // More than the peer's socket holds, which takes what it can.
+    let data = vec![7; 8_000_000];
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || {
+        let mut taken = 0;
+        while send(&mut server, &data, &mut taken) {}
+        ended.send(taken < data.len())
+    });
+    let end = end.recv_timeout(PATIENCE);
+    let is_full = end.unwrap_or_else(|_| panic!("a {what} waits for ever"));
+    assert!(is_full, "the socket took everything by a {what}");
+}
+
 /// poll(2) says that a socket has room, and it takes nothing: it is waited for no longer than the socket
 /// would wait.
 #[test]
@@ -70,25 +97,14 @@ fn a_kernel_out_of_memory_keeps_a_blocking_stream_no_longer_than_its_time_limit(
         ("file", send_file_once),
         ("splice", splice_once),
     ];
-    for (suite, (name, send)) in Suite::EACH_VERSION
-        .into_iter()
-        .flat_map(|suite| ways.map(|way| (suite, way)))
-    {
-        let (mut server, _peer) = in_kernel(suite);
-        let socket = server.get_ref().0;
-        socket.set_write_timeout(Some(SHORTAGE)).unwrap();
-        // More than the peer's socket holds, which takes what it can.
-        let data = vec![7; 8_000_000];
-        let _no_pages = machine.set("net/ipv4/tcp_mem", NO_PAGES);
-        let (ended, end) = mpsc::channel();
-        thread::spawn(move || {
-            let mut taken = 0;
-            while send(&mut server, &data, &mut taken) {}
-            ended.send(taken < data.len())
-        });
-        let end = end.recv_timeout(PATIENCE);
-        let is_full = end.unwrap_or_else(|_| panic!("a {name} waits for ever"));
-        assert!(is_full, "the socket took everything by a {name}");
+    for suite in Suite::EACH_VERSION {
+        for (what, send) in ways {
+            for connected in [in_kernel, sealing_in_kernel] {
+                let connected = connected(suite);
+                let _no_pages = machine.set("net/ipv4/tcp_mem", NO_PAGES);
+                ends_within_its_time(connected, what, send);
+            }
+        }
     }
 }
 

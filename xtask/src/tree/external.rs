@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("underseal-quic", &["quinn", "quinn_proto", "rustls"]),
     ("underseal-record", &[]),
     ("underseal-server", &["rustls", "rustls_pki_types", "tokio"]),
-    ("underseal-sys", &["boring", "rustix", "tokio"]),
+    ("underseal-sys", &["boring", "openssl", "rustix", "tokio"]),
     ("underseal-ulp", &["rustix"]),
 ];
 

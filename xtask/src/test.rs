@@ -25,6 +25,8 @@ pub(crate) enum StepName {
     Tree,
     /// Formatting, in every workspace
     Fmt,
+    /// What is published packs: manifests, their files, and the versions that they ask of each other
+    Package,
     /// Clippy on every target of both workspaces, warnings denied
     Clippy,
     /// Documentation with private items, warnings denied
@@ -147,6 +149,7 @@ impl StepName {
         match self {
             Self::Tree => tree::check(),
             Self::Fmt => in_each_workspace(&["fmt", "--check"]),
+            Self::Package => package(),
             Self::Clippy => clippy(),
             Self::Docs => docs(),
             Self::Unit => unit(),
@@ -199,6 +202,20 @@ pub(crate) fn cargo_test(args: &[&str]) -> Command {
     test.args(args);
     test.env("RUST_TEST_THREADS", (2 * cpus).to_string());
     test
+}
+
+/// Packs what is published, each against the others as they are here. What is packed is not compiled once more.
+fn package() -> Result<()> {
+    const UNPUBLISHED: [&str; 4] = [
+        "underseal-bench",
+        "underseal-preload",
+        "underseal-testkit",
+        "xtask",
+    ];
+    let mut package = shell::cargo(&["package", "--workspace", "--locked", "--no-verify"]);
+    package.args(["--allow-dirty", "--quiet"]);
+    package.args(UNPUBLISHED.map(|name| ["--exclude", name]).as_flattened());
+    shell::run(package)
 }
 
 fn clippy() -> Result<()> {

@@ -1,12 +1,14 @@
 //! The repository's own rules, checked on the files git knows.
 
 mod arrows;
+mod dependencies;
 mod external;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::shell;
 
@@ -45,8 +47,13 @@ pub(crate) fn check() -> Result<()> {
         "compat/programs/Cargo.toml",
         "fuzz/Cargo.toml",
     ] {
-        if let Err(error) = lock_file_is_current(manifest) {
-            broken.push(format!("{manifest}: {error:#}"));
+        match metadata(manifest) {
+            // What only the tests of the others build, nobody ships.
+            Ok(metadata) if manifest == "Cargo.toml" => {
+                broken.extend(dependencies::refused(&metadata));
+            }
+            Ok(_) => {}
+            Err(error) => broken.push(format!("{manifest}: {error:#}")),
         }
     }
     if broken.is_empty() {
@@ -58,7 +65,8 @@ pub(crate) fn check() -> Result<()> {
     bail!("{} rules of the repository are broken", broken.len())
 }
 
-fn lock_file_is_current(manifest: &str) -> Result<()> {
+/// What is built for a workspace, by a lock file that is up to date.
+fn metadata(manifest: &str) -> Result<Value> {
     let args = [
         "metadata",
         "--locked",
@@ -67,8 +75,8 @@ fn lock_file_is_current(manifest: &str) -> Result<()> {
         "--manifest-path",
         manifest,
     ];
-    shell::output(shell::cargo(&args)).context("the lock file is not up to date")?;
-    Ok(())
+    let metadata = shell::output(shell::cargo(&args)).context("the lock file is not up to date")?;
+    Ok(serde_json::from_str(&metadata)?)
 }
 
 /// What `file` breaks, one line each, starting with its place.
@@ -103,6 +111,12 @@ fn broken_rules(file: &str, text: &str) -> Vec<String> {
     {
         let upwards = arrows::upwards(room, text).into_iter();
         broken.extend(upwards.map(|other| format!("{file}: {room} must not depend on {other}")));
+        let lacking = lacks_for_publishing(text);
+        broken.extend(
+            lacking
+                .into_iter()
+                .map(|key| format!("{file}: no `{key}`, which its page on crates.io needs")),
+        );
     }
     let has_own_lints = may_say_unsafe(file);
     if file.ends_with("Cargo.toml")
@@ -151,6 +165,24 @@ fn exists_beside(file: &str, link: &str) -> bool {
     directory
         .parent()
         .is_some_and(|directory| directory.join(link).exists())
+}
+
+/// What the manifest of a package that is published must have and has not. `repository` is not among it: there
+/// is no public address yet.
+fn lacks_for_publishing(manifest: &str) -> Vec<&'static str> {
+    const KEYS: [&str; 6] = [
+        "description",
+        "license.workspace",
+        "readme",
+        "keywords",
+        "categories",
+        "[package.metadata.docs.rs]",
+    ];
+    let is_published = !manifest.lines().any(|line| line == "publish = false");
+    let has = |key: &str| manifest.lines().any(|line| line.starts_with(key));
+    KEYS.into_iter()
+        .filter(|key| is_published && !has(key))
+        .collect()
 }
 
 fn inherits_lints(manifest: &str) -> bool {
@@ -203,5 +235,14 @@ mod tests {
         );
         let with = broken_rules("a/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n");
         assert!(with.is_empty(), "{with:?}");
+    }
+
+    #[test]
+    fn a_manifest_says_what_a_published_package_needs() {
+        let manifest = "[package]\ndescription = \"a\"\nlicense.workspace = true\nkeywords = []\n\n\
+                        [package.metadata.docs.rs]\n";
+        assert_eq!(lacks_for_publishing(manifest), ["readme", "categories"]);
+        let unpublished = format!("{manifest}publish = false\n");
+        assert!(lacks_for_publishing(&unpublished).is_empty());
     }
 }

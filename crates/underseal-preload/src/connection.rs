@@ -84,7 +84,9 @@ impl Drop for Private {
 }
 
 /// What all numbers of a connection have in common.
-struct Shared {
+pub(crate) struct Shared {
+    /// Of the TCP socket.
+    identity: (u64, u64),
     transmit: Locked<Transmit>,
     receive: Locked<Receive>,
     /// Version and cipher, since the first keys.
@@ -124,9 +126,10 @@ pub(crate) struct Socket {
 impl Socket {
     /// A connection of which no direction is TLS yet.
     pub(crate) fn new(private: Private, inert: (u64, u64)) -> Arc<Self> {
-        let (_, inode) = private.identity();
-        let registration = Registration::of(inode, private.number());
+        let identity = private.identity();
+        let registration = Registration::of(identity.1, private.number());
         let shared = Arc::new(Shared {
+            identity,
             transmit: Locked::new(),
             receive: Locked::new(),
             suite: OnceLock::new(),
@@ -141,15 +144,14 @@ impl Socket {
     }
 
     fn of(private: Private, shared: Arc<Shared>, inert: (u64, u64)) -> Arc<Self> {
-        let socket = Arc::new_cyclic(|weak| Self {
+        table::own(private.number, Arc::as_ptr(&shared));
+        Arc::new_cyclic(|weak| Self {
             private,
             shared,
             inert,
             weak: Weak::clone(weak),
             is_watched: AtomicBool::new(false),
-        });
-        table::own(socket.private.number, Arc::as_ptr(&socket));
-        socket
+        })
     }
 
     /// The same connection behind another number, as after dup.
@@ -461,21 +463,23 @@ impl Socket {
             .and_then(|transmit| send(transmit, &mut wire));
         (outcome, wire.failed().copied())
     }
+}
 
-    /// Gives up a connection of the process that this one came from by fork: what seals and opens is overwritten, and
-    /// the TCP socket closed, if its number still is its own. Other threads of that process may have been in it, and this
-    /// one too, where it `comes_back`.
-    pub(crate) fn give_up(&self, comes_back: bool) {
-        self.shared.transmit.give_up(comes_back);
-        self.shared.receive.give_up(comes_back);
-        if self.private.is_intact() {
-            let _ = sys::close(self.private.number);
+impl Shared {
+    /// Gives up a connection of the process that this one came from by fork, with one of the numbers that its program
+    /// does not know, if that still is its own: what seals and opens is overwritten. Other threads of that process may
+    /// have been in it, and this one too, where it `comes_back`.
+    pub(crate) fn give_up(&self, number: c_int, comes_back: bool) {
+        self.transmit.give_up(comes_back);
+        self.receive.give_up(comes_back);
+        if sys::identity(number) == Ok(self.identity) {
+            let _ = sys::close(number);
         }
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        table::disown(self.private.number, self);
+        table::disown(self.private.number, Arc::as_ptr(&self.shared));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use crate::connection::Socket;
+use crate::connection::{Shared, Socket};
 use crate::epoll::Watches;
 use crate::{inert, linger, process, sys};
 
@@ -56,7 +56,7 @@ struct Slot {
     /// Whether a signal handler has closed it in the midst of a call: see [`close_later`].
     is_closing: AtomicBool,
     /// Of a number that the program does not know: the connection whose TCP socket it is, for as long as it lives.
-    owner: AtomicPtr<Socket>,
+    owner: AtomicPtr<Shared>,
     entry: Mutex<Entry>,
 }
 
@@ -302,16 +302,16 @@ pub(crate) fn reveal(fd: c_int, is_lost: &Arc<AtomicBool>) -> bool {
 
 /// Notes whose TCP socket a hidden number is. In a process that came by fork no other way leads to a connection for
 /// certain: locks are held, and calls on it go on, by threads that are not there.
-pub(crate) fn own(fd: c_int, socket: *const Socket) {
+pub(crate) fn own(fd: c_int, owner: *const Shared) {
     if let Some(slot) = slot(fd) {
-        slot.owner.store(socket.cast_mut(), Ordering::Release);
+        slot.owner.store(owner.cast_mut(), Ordering::Release);
     }
 }
 
 /// Ends that, before the connection ends.
-pub(crate) fn disown(fd: c_int, socket: *const Socket) {
+pub(crate) fn disown(fd: c_int, owner: *const Shared) {
     if let Some(slot) = slot(fd) {
-        let (own, none) = (socket.cast_mut(), null_mut());
+        let (own, none) = (owner.cast_mut(), null_mut());
         // Where the number was closed unseen, it may be another's.
         let order = (Ordering::AcqRel, Ordering::Relaxed);
         let _ = slot.owner.compare_exchange(own, none, order.0, order.1);
@@ -413,7 +413,7 @@ fn give_up_slot(fd: c_int, (old, new): (&Slot, Option<&Slot>), comes_back: bool)
     let kind = old.kind.load(Ordering::Acquire);
     // SAFETY: null, or a connection that has not ended, and does not while this thread is the only one.
     match unsafe { old.owner.load(Ordering::Acquire).as_ref() } {
-        Some(socket) => socket.give_up(comes_back),
+        Some(connection) => connection.give_up(fd, comes_back),
         None if kind == PRIVATE => {
             let _ = sys::close(fd);
         }

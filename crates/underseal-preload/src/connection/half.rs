@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use rustix::io::Errno;
@@ -138,7 +138,9 @@ impl<T> Guard<'_, T> {
     /// Changes the keys.
     pub(super) fn change<R>(&mut self, change: impl FnOnce(&mut Half<T>) -> R) -> R {
         let locked = self.locked;
-        locked.is_changing.store(true, Ordering::Release);
+        locked.is_changing.store(true, Ordering::Relaxed);
+        // A copy of this process has nothing of the change without that.
+        fence(Ordering::SeqCst);
         let changed = change(self);
         locked.is_changing.store(false, Ordering::Release);
         changed

@@ -1,5 +1,6 @@
 // Keys in a process that came by fork while other threads were in calls on the connection.
 #include "tests.h"
+#include <malloc.h>
 
 // A key that is nowhere as it is but in the library. The compiler does not know the first byte.
 static volatile unsigned char first = 0x51;
@@ -48,7 +49,8 @@ static void *read_for_ever(void *fd) {
     return NULL;
 }
 
-// One thread is in the midst of a write, another waits for a record; their number may be closed under them.
+// One thread is in the midst of a write, another waits for a record; their number may be closed under them, or the C
+// library not see the fork.
 static int forked_under_calls(int port, const char *way) {
     static int fd;
     pthread_t reader, writer;
@@ -62,9 +64,10 @@ static int forked_under_calls(int port, const char *way) {
     usleep(200000);
     if (!strcmp(way, "closed")) expect(close(fd) == 0, "close");
     expect(copies() >= 2, "it is in this process");
-    pid_t child = fork();
+    pid_t child = strcmp(way, "unseen") ? fork() : syscall(SYS_fork);
     if (child == 0) {
         alarm(20);
+        if (!strcmp(way, "unseen")) expect(write(fd, "x", 1) == -1 && errno == EBADFD, "the first call");
         _exit(copies());
     }
     int status;
@@ -73,7 +76,24 @@ static int forked_under_calls(int port, const char *way) {
     exit(0);
 }
 
+// Connections that are closed leave nothing that a child would look at.
+static int forked_behind_connections(int port, const char *more) {
+    int fds[20];
+    mallopt(M_PERTURB, 0x55);
+    // More than the C library keeps as they were.
+    for (int i = 0; i < 20; i++) fds[i] = dial_and_start(port);
+    for (int i = 0; i < 20; i++) expect(close(dup(fds[i])) == 0 && close(fds[i]) == 0, "close");
+    pid_t child = fork();
+    if (child == 0) {
+        expect(write(dial_and_start(port), "child", 5) == 5, "a connection of its own");
+        _exit(0);
+    }
+    reap(child);
+    return -1;
+}
+
 const struct test keys[] = {
+    {"forked-behind-connections", .connect = forked_behind_connections},
     {"forked-under-calls", .connect = forked_under_calls},
     {0},
 };

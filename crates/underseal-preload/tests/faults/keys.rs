@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_process_that_came_by_fork_has_no_key_though_threads_of_its_parents_were_in_the_midst_of_calls()
 {
-    for way in ["open", "closed"] {
+    for way in ["open", "closed", "unseen"] {
         let (listener, port) = listener();
         let mut command = program();
         command.args([&port, "forked-under-calls", way]);
@@ -15,4 +15,20 @@ fn a_process_that_came_by_fork_has_no_key_though_threads_of_its_parents_were_in_
         let said = peer.finish().successful().text();
         assert_eq!(said.trim(), "0 copies", "{way}");
     }
+}
+
+#[test]
+fn a_process_that_came_by_fork_looks_at_no_connection_that_was_closed() {
+    let (listener, port) = listener();
+    let mut command = program();
+    command.args([&port, "forked-behind-connections", ""]);
+    let peer = Peer::spawn(&mut command);
+    // Before the connections are accepted, of which the last may not come.
+    peer.finish().successful();
+    let mut wire = Vec::new();
+    for _ in 0..21 {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        stream.read_to_end(&mut wire).expect("the end");
+    }
+    assert_eq!(text(&wire), "child");
 }

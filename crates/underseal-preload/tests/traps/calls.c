@@ -1,5 +1,8 @@
 // Calls on a connection, with what they may be asked for and what they may not.
 #include "tests.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 
 static int epoll;
 static in_port_t peers_port;
@@ -205,7 +208,38 @@ static void splice_pipes(int fd, const char *more) {
     expect(connect(fd, &none, sizeof none) == -1 && errno == EOPNOTSUPP, "it stays connected");
 }
 
+// From here on the kernel answers so to who asks for TLS, and takes keys.
+static void have_the_kernel_say(int answer) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 5),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_TLS, 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TCP_ULP, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | answer),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
+    expect(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+}
+
+// Says whose socket it is with TLS: the kernel's is still at the program's number.
+static int ask_a_kernel(int port, const char *answer) {
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+    int fd = dial(port);
+    have_the_kernel_say(atoi(answer));
+    expect(start(fd) == 0, "TLS_TX");
+    expect(syscall(SYS_getsockname, fd, &name, &len) == 0, "getsockname");
+    puts(name.ss_family == AF_INET ? "the kernel's" : "the library's");
+    return -1;
+}
+
 const struct test calls[] = {
+    {"whose", .connect = ask_a_kernel},
     {"nothing"},
     {"carried-over", watch, carried_over},
     {"one-shot", .connect = watch_once},

@@ -13,6 +13,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 
+use rustix::io::Errno;
 use underseal_record::ContentType;
 use underseal_testkit::{PATIENCE, Peer};
 
@@ -316,6 +317,26 @@ fn the_head_of_a_response_is_in_the_record_of_its_file_and_goes_out_alone_where_
         .map(|(_, text)| String::from_utf8_lossy(text))
         .collect();
     assert_eq!(records, texts);
+}
+
+#[test]
+fn a_kernel_that_has_tls_keeps_it_unless_the_library_is_to_take_over() {
+    let (none, given) = (Errno::NOENT.raw_os_error(), 0);
+    for (is_always, answer, whose) in [
+        (false, given, "the kernel's"),
+        (true, given, "the library's"),
+        (false, none, "the library's"),
+    ] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let mut command = program();
+        command.args([&port.to_string(), "whose", &answer.to_string()]);
+        if !is_always {
+            command.env_remove("UNDERSEAL_PRELOAD_ALWAYS");
+        }
+        let said = Peer::spawn(&mut command).finish().successful().text();
+        assert_eq!(said.trim(), whose, "always: {is_always}, answer: {answer}");
+    }
 }
 
 #[test]

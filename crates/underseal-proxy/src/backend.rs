@@ -11,7 +11,7 @@ mod datagrams;
 mod health;
 mod names;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::cell::Cell;
 use std::net::SocketAddr;

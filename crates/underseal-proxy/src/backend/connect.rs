@@ -367,7 +367,7 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::*;
-    use crate::backend::testing::{backends, process};
+    use crate::backend::testing::{address, process};
 
     #[test]
     fn what_this_machine_lacks_is_not_the_backends_fault() {
@@ -387,8 +387,8 @@ mod tests {
         let connect = Duration::from_millis(50);
         let (process, local) = (process(connect), SocketAddr::from(([127, 0, 0, 1], 9)));
         let deadline = process.deadlines.add();
-        let one = backends(vec![local]).targets.remove(0).address;
-        let backends = Backends::new(&[one.clone(), one], None, None);
+        let addresses = [address(vec![local]), address(vec![local])];
+        let backends = Backends::new(&addresses, None, None);
         let open = async |index| {
             // Its time begins now, and whether it is over is looked at once it has said something.
             process.deadlines.sweep();

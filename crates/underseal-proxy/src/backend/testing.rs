@@ -10,7 +10,7 @@ use underseal_server::access_log::Sink;
 use underseal_server::current::Current;
 use underseal_server::live::Registry;
 
-use super::{Address, At, Backends, Name};
+use super::{Address, At, Name};
 use crate::metrics::Metrics;
 use crate::process::{Process, ProcessSettings, Timeouts};
 
@@ -41,23 +41,22 @@ impl BlackHole {
     }
 }
 
-/// One backend, in plaintext, that has a name for these addresses.
-pub(super) fn backends(sockets: Vec<SocketAddr>) -> Backends {
+/// A backend, in plaintext, that has a name for these addresses.
+pub(crate) fn address(sockets: Vec<SocketAddr>) -> Address {
     let name = Name {
         host: "a.test".into(),
         port: 0,
         sockets: Current::new(sockets),
     };
-    let address = Address {
+    Address {
         name: "a.test:0".into(),
         at: At::Name(name),
         tls: None,
-    };
-    Backends::new(&[address], None, None)
+    }
 }
 
 /// A worker's part of a process that waits so long for connections, and logs nothing.
-pub(super) fn process(connect: Duration) -> Process {
+pub(crate) fn process(connect: Duration) -> Process {
     let long = Duration::from_secs(60);
     let settings = ProcessSettings {
         log: Sink::open(Path::new("off")).expect("nothing to open"),

@@ -211,3 +211,72 @@ impl Upstreams {
         deadline.until(pin!(turn)).await.map_err(Unreachable::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::task::{LocalSet, spawn_local};
+    #[cfg(feature = "dtls")]
+    use underseal_server::descriptors::Reserve;
+
+    use super::*;
+    use crate::backend::testing::{address, process};
+    use crate::protocol::ToProtocol;
+    use crate::service::ServiceSettings;
+
+    /// A server whose connections take one stream each, and count for as long as they last.
+    async fn serve(listener: TcpListener, accepted: Rc<Cell<usize>>) {
+        while let Ok((tcp, _)) = listener.accept().await {
+            accepted.set(accepted.get() + 1);
+            spawn_local(async move {
+                let mut builder = h2::server::Builder::new();
+                builder.max_concurrent_streams(1);
+                let connection = builder.handshake::<_, bytes::Bytes>(tcp).await;
+                connection.expect("HTTP/2").accept().await.map(drop)
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_backend_has_so_many_connections_and_no_more() {
+        let tasks = LocalSet::new();
+        let test = async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let backend = listener.local_addr().expect("an address");
+            let accepted = Rc::<Cell<usize>>::default();
+            spawn_local(serve(listener, Rc::clone(&accepted)));
+            let service = Service::new(Arc::new(ServiceSettings {
+                backends: vec![address(vec![backend])],
+                health_check: None,
+                connector: None,
+                client_identity: None,
+                to_protocol: ToProtocol::H2,
+                host: None,
+                send_proxy: false,
+                #[cfg(feature = "dtls")]
+                dtls_connector: None,
+                #[cfg(feature = "dtls")]
+                reserve: Reserve::set_up(),
+            }));
+            let process = process(Duration::from_secs(60));
+            let deadline = process.deadlines.add();
+            let slot = || service.upstreams.slot((&process, &service), &deadline, 0);
+            let mut slots = Vec::new();
+            for _ in 0..limits::BACKEND_CONNECTIONS {
+                slots.push(slot().await.expect("a stream"));
+            }
+            let mut waiting = Box::pin(slot());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut waiting).poll(&mut cx).is_pending());
+            slots.pop();
+            slots.push(waiting.await.expect("the one that was given back"));
+            assert_eq!(accepted.get(), limits::BACKEND_CONNECTIONS);
+        };
+        tasks.run_until(test).await;
+    }
+}

@@ -51,6 +51,8 @@ fn configuration(certificates: &Certificates, runtime: &Path, port: u16) -> Stri
                 ssl_certificate_key {key};
                 ssl_protocols TLSv1.2 TLSv1.3;
                 root {root};
+                client_max_body_size 0;
+                dav_methods PUT;
             }}
         }}",
         runtime = runtime.display(),
@@ -103,6 +105,49 @@ fn our_own_client_gets_100_mib_bit_for_bit() {
     nginx.kill();
     let log = fs::read_to_string(runtime.path().join("errors")).expect("a log");
     assert!(log.contains("SSL_sendfile"), "nginx has sealed by itself");
+}
+
+/// Sends the file, under new keys every ten mebibytes where there can be any. Returns the status of the answer.
+fn put(stream: &mut BufReader<Stream>, content: &[u8], updates_keys: bool) -> String {
+    let head = format!(
+        "PUT /uploaded HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+        content.len()
+    );
+    let sender = stream.get_mut();
+    sender
+        .write_all(head.as_bytes())
+        .expect("a server that reads");
+    for piece in content.chunks(10 << 20) {
+        sender.write_all(piece).expect("a server that reads");
+        if updates_keys {
+            let updated = sender.key_update(KeyUpdateRequest::NotRequested);
+            updated.expect("the next keys");
+        }
+    }
+    let mut status = String::new();
+    stream.read_line(&mut status).expect("an answer");
+    status
+}
+
+#[test]
+fn nginx_takes_100_mib_of_our_own_client_bit_for_bit_also_under_new_keys() {
+    let certificates = Certificates::new(KeyType::Ecdsa);
+    let runtime = tempfile::tempdir().expect("a directory");
+    let (mut nginx, address) = nginx(&certificates, runtime.path());
+    let uploaded = certificates.directory().join("uploaded");
+    for (suite, updates_keys) in [
+        (Suite::Tls12Aes128, false),
+        (Suite::Tls13Aes128, false),
+        (Suite::Tls13Aes128, true),
+    ] {
+        let mut stream = connected(&certificates, address, suite);
+        let status = put(&mut stream, content(), updates_keys);
+        assert!(status.starts_with("HTTP/1.1 20"), "{suite:?}: {status}");
+        let taken = fs::read(&uploaded).expect("a file");
+        assert!(taken == content(), "{suite:?}: they differ");
+        fs::remove_file(&uploaded).expect("a file");
+    }
+    nginx.kill();
 }
 
 #[test]

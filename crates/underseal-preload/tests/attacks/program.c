@@ -422,13 +422,30 @@ static void *make_chaos(void *start_with) {
     return NULL;
 }
 
+// Processes that come by fork meanwhile find nothing that is half done.
+static void *fork_meanwhile(void *none) {
+    while (!chaos_is_over) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            char byte;
+            alarm(10);
+            for (int fd = 30; fd < 30 + NUMBERS; fd++) recv(fd, &byte, 1, MSG_DONTWAIT);
+            _exit(0);
+        }
+        reap(pid);
+    }
+    return NULL;
+}
+
 static void chaos(int port) {
-    pthread_t threads[4];
+    pthread_t threads[4], forks;
     chaos_port = port;
     alarm(30);
     for (long i = 0; i < 4; i++) expect(pthread_create(&threads[i], NULL, make_chaos, (void *)(i + 1)) == 0, "a thread");
+    expect(pthread_create(&forks, NULL, fork_meanwhile, NULL) == 0, "a thread");
     sleep(2);
     chaos_is_over = 1;
+    pthread_join(forks, NULL);
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
     for (int fd = 30; fd < 30 + NUMBERS; fd++) close(fd);
     say_step("over");

@@ -1,4 +1,4 @@
-//! What BoringSSL has and the `boring` crate does not show: the timers of DTLS, and key updates.
+//! What BoringSSL has and the `boring` crate does not show: the timers of DTLS, key updates, and ChaCha20 without Poly1305.
 
 use std::time::Duration;
 
@@ -42,4 +42,24 @@ pub fn key_update(ssl: &mut SslRef, request: bool) -> bool {
     // SAFETY: as in `handle_timeout`.
     let taken = unsafe { boring_sys::SSL_key_update(ssl.as_ptr(), request as _) };
     taken == 1
+}
+
+/// The first bytes of a block of ChaCha20 (RFC 8439 section 2.3), as many as a mask of QUIC or DTLS 1.3 may be long.
+#[doc(alias = "CRYPTO_chacha_20")]
+pub fn chacha20_block(key: &[u8; 32], nonce: &[u8; 12], counter: u32) -> [u8; 16] {
+    let (mut block, zeros) = ([0; 16], [0; 16]);
+    let (out, len) = (block.as_mut_ptr(), block.len());
+    // SAFETY: both buffers have `len` bytes, key and nonce as many as it reads; all are borrowed for the length of the
+    // call, which keeps nothing of them.
+    unsafe {
+        boring_sys::CRYPTO_chacha_20(
+            out,
+            zeros.as_ptr(),
+            len,
+            key.as_ptr(),
+            nonce.as_ptr(),
+            counter,
+        );
+    }
+    block
 }

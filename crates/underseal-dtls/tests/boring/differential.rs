@@ -1,4 +1,4 @@
-//! Records and packets as the RFCs have them, put together with BoringSSL's HKDF, AEADs and AES: what is
+//! Records and packets as the RFCs have them, put together with BoringSSL's HKDF, AEADs, AES and ChaCha20: what is
 //! sealed here is the same, and what was changed neither opens.
 
 use boring::aead::{AeadCtx, Algorithm as Aead};
@@ -7,10 +7,11 @@ use boring::hkdf::HkdfSuite;
 use boring::symm::{Cipher, encrypt};
 use proptest::prelude::*;
 use underseal_record::dtls::{EpochKeys, EpochSecret, Opener, ReplayWindow, Sealer};
-use underseal_record::quic::{HeaderKey, PacketOpener, PacketSealer, Version};
+use underseal_record::quic::{PacketOpener, PacketSealer, Version};
 use underseal_record::{
     Algorithm, ContentType, ProtocolVersion, SeqNo, TrafficKeys, TrafficSecret,
 };
+use underseal_sys::boring::chacha20_block;
 
 const TAG_LEN: usize = 16;
 /// The epoch of data in DTLS 1.3.
@@ -91,10 +92,12 @@ impl Case {
         let cipher = match self.algorithm {
             Algorithm::Aes128Gcm => Cipher::aes_128_ecb(),
             Algorithm::Aes256Gcm => Cipher::aes_256_ecb(),
-            // The `boring` crate has no ChaCha20 without Poly1305: of its records only the AEAD is compared.
+            // RFC 9001 section 5.4.4, RFC 9147 section 4.2.3.
             _ => {
-                let key = HeaderKey::new(self.algorithm, key).unwrap();
-                return key.mask(sample.try_into().unwrap()).into();
+                let (counter, nonce) = sample.split_first_chunk().unwrap();
+                let counter = u32::from_le_bytes(*counter);
+                let (key, nonce) = (key.try_into().unwrap(), nonce.try_into().unwrap());
+                return chacha20_block(key, nonce, counter).into();
             }
         };
         encrypt(cipher, key, None, sample).unwrap()
@@ -250,6 +253,18 @@ fn nonce(mut iv: [u8; 12], number: [u8; 8]) -> [u8; 12] {
         *byte ^= of_number;
     }
     iv
+}
+
+/// RFC 8439 section 2.3.2.
+#[test]
+fn boringssls_block_of_chacha20_is_that_of_the_rfc() {
+    let key = std::array::from_fn(|index| index as u8);
+    let nonce = [0, 0, 0, 9, 0, 0, 0, 0x4a, 0, 0, 0, 0];
+    let expected = [
+        0x10, 0xf1, 0xe7, 0xe4, 0xd1, 0x3b, 0x59, 0x15, 0x50, 0x0f, 0xdd, 0x1f, 0xa3, 0x20, 0x71,
+        0xc4,
+    ];
+    assert_eq!(chacha20_block(&key, &nonce, 1), expected);
 }
 
 fn case() -> impl Strategy<Value = Case> {

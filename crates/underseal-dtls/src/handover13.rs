@@ -51,6 +51,8 @@ pub(crate) struct HandedOver {
     pub(crate) early: Vec<Vec<u8>>,
     /// How many datagrams others have displaced, of which nobody can tell any more what they were.
     pub(crate) displaced: u64,
+    /// Why others were dropped that nobody opens any more.
+    pub(crate) dropped: Vec<Discard>,
     /// Datagrams whose records it did. Their data somebody has, or it is asked for the rest; what else is in them is for the
     /// association.
     pub(crate) late: Vec<Vec<u8>>,
@@ -99,6 +101,7 @@ pub(crate) fn take_apart(
         (Reader::Caller, false) => sent.completed_by(seen),
     };
     let (early, late) = received.unopened(seen, opened_from);
+    let dropped = received.dropped;
     Ok(HandedOver {
         engines: Engines {
             sealer: Sealer::new(keys),
@@ -110,6 +113,7 @@ pub(crate) fn take_apart(
         },
         flight,
         displaced: seen.displaced(),
+        dropped,
         early,
         late,
     })
@@ -223,6 +227,8 @@ struct Received {
     completed_by: usize,
     /// The places of datagrams with other records than those of the handshake.
     others: Vec<usize>,
+    /// Why records of the other datagrams were dropped.
+    dropped: Vec<Discard>,
 }
 
 impl Received {
@@ -234,6 +240,7 @@ impl Received {
             is_whole: false,
             completed_by: 0,
             others: Vec::new(),
+            dropped: Vec::new(),
         };
         let mut coverage = Coverage::default();
         for (place, arrived) in seen.received.iter().enumerate() {
@@ -250,7 +257,7 @@ impl Received {
         datagram: &[u8],
         coverage: &mut Coverage,
     ) -> Result<(), Refusal> {
-        let (mut is_new, mut has_others) = (false, false);
+        let (mut is_new, mut has_others, mut dropped) = (false, false, Vec::new());
         each_record(&mut self.opener, datagram, |outcome, body| {
             match outcome {
                 Ok(opened) if opened.content_type == ContentType::HANDSHAKE => {
@@ -260,8 +267,9 @@ impl Received {
                     }
                     self.is_whole |= has_finished(body);
                 }
-                // No data of the handshake's epoch, and nothing that was not authentic.
-                Ok(_) | Err(Discard::Replayed | Discard::Forged) => {}
+                // ACKs and alerts of the handshake: the library has had them.
+                Ok(_) => {}
+                Err(reason @ (Discard::Replayed | Discard::Forged)) => dropped.push(reason),
                 Err(_) => has_others = true,
             }
             Ok(())
@@ -269,8 +277,10 @@ impl Received {
         if is_new {
             self.completed_by = place;
         }
-        if has_others {
-            self.others.push(place);
+        // The association looks at all of such a datagram once more.
+        match has_others {
+            true => self.others.push(place),
+            false => self.dropped.extend(dropped),
         }
         Ok(())
     }

@@ -63,11 +63,13 @@ fn go_on<S: Datagrams>(socket: S, handed_over: HandedOver, unread: Vec<Vec<u8>>)
         engines,
         flight,
         displaced,
+        dropped,
         early,
         late,
     } = handed_over;
     let (tally, ids) = (Arc::<Tally>::default(), ConnectionIds::default());
     tally.displaced(displaced);
+    dropped.iter().for_each(|reason| tally.dropped(*reason));
     let mut association = Association::counted_by(tally, engines, ids, Vec::new());
     association.resume(flight);
     let endpoint = Endpoint::new(socket, association);

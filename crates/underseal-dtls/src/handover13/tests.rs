@@ -287,8 +287,11 @@ fn keys_that_were_updated_are_refused() {
 
 /// As others can send it, who have no keys.
 fn add_garbage(seen: &mut Seen) {
+    let mut garbage = [7; 1000];
+    // A record of the handshake's epoch, with its length.
+    garbage[..5].copy_from_slice(&[0x2e, 0, 9, 3, 0xe3]);
     for _ in 0..100 {
-        seen.received(&[0x2e; 1000]);
+        seen.received(&garbage);
     }
 }
 
@@ -303,6 +306,11 @@ fn what_others_send_in_the_peers_name_refuses_no_handshake() {
     let handed_over = client_apart(&seen, Reader::Nobody).expect("it is there");
     // What is kept has room for 58 datagrams of the hundred, less those of the handshake.
     assert!((42..50).contains(&handed_over.displaced));
+    let forged = handed_over
+        .dropped
+        .iter()
+        .filter(|why| **why == Discard::Forged);
+    assert_eq!(forged.count() as u64, 100 - handed_over.displaced);
     assert_eq!(repeated(handed_over, 0).len(), 1);
 }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt as _;
 use underseal_testkit::PATIENCE;
@@ -135,14 +135,55 @@ fn ends_before_its_client(client: Version, backend: Version) -> bool {
         .with(backend.options())
         .start();
     let _stays = ask_and_stay(&proxy, client);
+    is_seen_without_backend(&proxy)
+}
+
+/// Whether the one client is still there when nothing leads to a backend any more.
+fn is_seen_without_backend(proxy: &Proxy) -> bool {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let [of_client, to_backend] = connections(&proxy);
+        let [of_client, to_backend] = connections(proxy);
         if to_backend == "0" {
             return of_client == "1";
         }
         assert!(Instant::now() < deadline, "{to_backend} to the backend");
     }
+}
+
+/// The same of a request that runs, of a client of HTTP/2 that is told that its connection is over.
+fn request_ends_before_its_client() -> bool {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const ENDS: u8 = 5;
+    let silent = Backend::new(|connection| {
+        connection.head();
+        connection.read(1);
+    });
+    let proxy = Start::new(silent.address)
+        .plain()
+        .with(&["--admin", "127.0.0.1:0"])
+        .start();
+    let mut tcp = proxy.tcp();
+    let request = [
+        &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+        &frame(SETTINGS, 0, 0, b""),
+        &frame(HEADERS, ENDS, 1, &get_head()),
+    ];
+    tcp.write_all(&request.concat()).expect("send");
+    let deadline = Instant::now() + PATIENCE;
+    while silent.heads().is_empty() {
+        assert!(Instant::now() < deadline, "no request");
+        thread::sleep(Duration::from_millis(5));
+    }
+    // Data of no stream is an error of the connection's (RFC 9113 section 6.1).
+    tcp.write_all(&frame(DATA, 0, 0, b"data")).expect("send");
+    is_seen_without_backend(&proxy)
+}
+
+#[test]
+fn requests_of_a_client_that_is_told_to_go_end_before_it_is_heard_out() {
+    assert!((0..5).any(|_| request_ends_before_its_client()));
 }
 
 #[test]

@@ -227,7 +227,6 @@ fn a_request_is_not_lost_among_connections_that_end_in_order() {
 /// It may say so after streams have begun (hyperium/hyper#2197, golang/go#39389).
 #[test]
 fn no_request_is_lost_to_a_backend_that_takes_one_stream_at_once() {
-    const AT_ONCE: usize = 24;
     let backend = server(|tcp| async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut builder = h2::server::Builder::new();
@@ -242,18 +241,39 @@ fn no_request_is_lost_to_a_backend_that_takes_one_stream_at_once() {
         }
     });
     for client in Version::BOTH {
-        let proxy = proxy(backend);
-        let all = Barrier::new(AT_ONCE);
-        let statuses: Vec<u16> = thread::scope(|scope| {
-            let ask = || {
-                all.wait();
-                client.get(proxy.address, &[])
-            };
-            let asking: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(ask)).collect();
-            let asked = asking.into_iter().map(|asked| asked.join());
-            asked.map(|status| status.expect("a status")).collect()
-        });
+        let statuses = ask_at_once(client, &proxy(backend));
         assert_eq!(statuses, [200; AT_ONCE], "{client:?}");
+    }
+}
+
+const AT_ONCE: usize = 24;
+
+fn ask_at_once(client: Version, proxy: &Proxy) -> Vec<u16> {
+    let all = Barrier::new(AT_ONCE);
+    thread::scope(|scope| {
+        let ask = || {
+            all.wait();
+            client.get(proxy.address, &[])
+        };
+        let asking: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(ask)).collect();
+        let asked = asking.into_iter().map(|asked| asked.join());
+        asked.map(|status| status.expect("a status")).collect()
+    })
+}
+
+/// A backend that accepts connections and says nothing on any is tried by one request at a time.
+#[test]
+fn a_backend_without_settings_does_not_get_a_connection_for_each_request() {
+    for client in Version::BOTH {
+        let mute = Backend::new(|connection| while !connection.read(1).is_empty() {});
+        let proxy = Start::new(mute.address)
+            .plain()
+            .with(&["--to-protocol", "h2", "--workers", "1"])
+            .with(&["--connect-timeout", "1"])
+            .start();
+        assert_eq!(ask_at_once(client, &proxy), [504; AT_ONCE], "{client:?}");
+        let made = mute.connections();
+        assert!((1..AT_ONCE / 2).contains(&made), "{client:?}: {made}");
     }
 }
 
@@ -395,7 +415,7 @@ fn all_that_was_announced_arrives_before_its_end() {
 /// What runs is finished when it is the proxy that ends connections (haproxy/haproxy#3209).
 #[test]
 fn large_responses_are_finished_while_the_proxy_ends() {
-    const AT_ONCE: usize = 8;
+    const RUNNING: usize = 8;
     let large = vec![b'x'; LONG];
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LONG}\r\n\r\n");
     let whole = [head.as_bytes(), &large].concat();
@@ -421,7 +441,7 @@ fn large_responses_are_finished_while_the_proxy_ends() {
                 .expect("HTTP/2");
             tokio::spawn(connection);
             let mut bodies = Vec::new();
-            for _ in 0..AT_ONCE {
+            for _ in 0..RUNNING {
                 let mut sender = sender.clone().ready().await.expect("ready");
                 let request = Request::get("http://a/").body(()).expect("a request");
                 let (response, _) = sender.send_request(request, true).expect("send");

@@ -168,6 +168,7 @@ fn a_program_that_replaces_itself_loses_the_connection() {
 fn one_process_owns_a_connection_however_fork_is_called() {
     assert_eq!(plaintext_after("fork"), "firstparentlast");
     assert_eq!(plaintext_after("raw-fork"), "firstparentlast");
+    assert_eq!(plaintext_after("raw-fork-file"), "firstparentlast");
 }
 
 #[test]

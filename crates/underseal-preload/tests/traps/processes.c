@@ -46,6 +46,21 @@ static void fork_unseen(int fd, const char *more) {
     is_the_parents(fd, syscall(SYS_fork));
 }
 
+// The child puts a file of its own at the number of the TCP socket before the library sees it: it is not closed.
+static void fork_unseen_and_take_its_number(int fd, const char *more) {
+    int hidden = hidden_number(), pipe_ends[2];
+    expect(pipe(pipe_ends) == 0, "a pipe");
+    pid_t pid = syscall(SYS_fork);
+    if (pid == 0) {
+        expect(syscall(SYS_dup3, pipe_ends[1], hidden, 0) == hidden, "dup3");
+        expect(write(fd, MARKER, LEN) == -1 && errno == EBADFD, "the child cannot write");
+        expect(syscall(SYS_write, hidden, "x", 1) == 1, "the file is there");
+        _exit(0);
+    }
+    reap(pid);
+    say(fd, "parent");
+}
+
 static void fork_in_this_memory(int fd, const char *more) {
     int epoll = epoll_create1(0);
     pid_t pid = vfork();
@@ -75,6 +90,7 @@ const struct test processes[] = {
     {"posix_spawn", .run = spawn},
     {"fork", .run = fork_it},
     {"raw-fork", .run = fork_unseen},
+    {"raw-fork-file", .run = fork_unseen_and_take_its_number},
     {"vfork", .run = fork_in_this_memory},
     {"threads", .run = write_by_threads},
     {0},

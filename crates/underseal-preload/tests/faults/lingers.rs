@@ -64,8 +64,8 @@ fn a_signal_ends_that_wait_and_nobody_waits_in_its_place() {
         scope.spawn(|| {
             let mut piece = [0; 2048];
             while !is_gone.load(Ordering::Acquire) {
-                case.stream.read_exact(&mut piece).expect("more of it");
-                wire.extend_from_slice(&piece);
+                let read = case.stream.read(&mut piece).expect("more of it");
+                wire.extend_from_slice(&piece[..read]);
                 thread::sleep(Duration::from_millis(2));
             }
         });

@@ -46,8 +46,9 @@ pub use peer::DtlsPeer;
 /// associations end while it is called, and wait in the socket otherwise. Nobody holds datagrams for an
 /// application that has no time for them.
 ///
-/// Dropping it ends its associations, each with a close_notify, and closes its socket, whoever has a [`DtlsPeer`] still. What
-/// the socket has not given yet is lost, as with every UDP socket.
+/// Dropping it ends its associations, each with a close_notify, and closes its socket, whoever has a [`DtlsPeer`] still; only a
+/// [`send`](DtlsPeer::send) that waits for room keeps the socket until it is polled again or dropped. What the socket has not
+/// given yet is lost, as with every UDP socket.
 pub struct DtlsListener {
     socket: Arc<UdpSocket>,
     demultiplexer: Demultiplexer,

@@ -1,4 +1,6 @@
 use std::io::ErrorKind;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
@@ -109,18 +111,25 @@ fn what_does_not_open_does_not_make_a_receive_wait_longer() {
     let (socket, mut wire) = socket_and_wire();
     let timeout = Duration::from_secs(1);
     socket.socket().set_read_timeout(Some(timeout)).unwrap();
-    let (junk, late) = (vec![23; 20], wire.data("late"));
+    let late = wire.data("late");
+    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(timeout * 7 / 10);
-            wire.send(&junk);
-            thread::sleep(timeout * 7 / 10);
+            for _ in 0..100 {
+                if is_over.load(Relaxed) {
+                    return;
+                }
+                wire.send(&[23; 20]);
+                thread::sleep(timeout / 10);
+            }
+            // For who begins to wait anew with each of them.
             wire.send(&late);
         });
         let received = recv(&socket);
-        let is_over = |error: &std::io::Error| error.kind() == ErrorKind::WouldBlock;
+        is_over.store(true, Relaxed);
+        let is_late = |error: &std::io::Error| error.kind() == ErrorKind::WouldBlock;
         assert!(
-            matches!(&received, Err(Error::Socket(error)) if is_over(error)),
+            matches!(&received, Err(Error::Socket(error)) if is_late(error)),
             "{received:?}"
         );
     });

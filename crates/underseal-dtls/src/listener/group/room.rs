@@ -19,7 +19,8 @@ pub(in crate::listener) enum Steering {
 }
 
 /// Bytes of datagrams that wait. No peer has more of them than is left for all others: one whose datagrams come in a flood, its own
-/// or forged, has half of what others leave, and there is room for the next one always.
+/// or forged, has half of what others leave. Each further flood halves that again: after some seven to ten of them, by the limit,
+/// nobody has room until datagrams are taken.
 #[derive(Debug)]
 pub(super) struct Room {
     limit: usize,

@@ -142,6 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_says_how_much_compiles() {
+        let (items, crates) = (items::read().unwrap(), kept().unwrap());
+        let same = items.iter().filter(|item| item.differs.is_none()).count();
+        let compiled = crates.iter().filter(|outcome| outcome.error.is_none());
+        let sentence = format!(
+            "{same} of {} items of its API and {} of {} published crates that depend on it compile",
+            items.len(),
+            compiled.count(),
+            CRATES.len()
+        );
+        let readme = fs::read_to_string(shell::root().join("README.md")).unwrap();
+        let words: Vec<_> = readme.split_whitespace().collect();
+        assert!(words.join(" ").contains(&sentence), "{sentence}");
+    }
+
+    #[test]
     fn what_is_kept_is_of_the_versions_in_the_list() {
         for outcome in kept().unwrap() {
             let listed = CRATES.iter().find(|(name, ..)| *name == outcome.name);

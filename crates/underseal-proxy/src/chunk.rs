@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::mem;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -59,14 +60,20 @@ impl Chunk {
         }
     }
 
-    /// Takes `n` bytes out, from the one at `at` on.
-    pub(crate) fn cut(&mut self, at: usize, n: usize) {
-        let from = self.start + at;
-        self.allocation.copy_within(from + n..self.end, from);
-        self.end -= n;
-        if self.is_empty() {
-            *self = Self::default();
+    /// Goes through the bytes from the first one on, to leave some of them out.
+    pub(crate) fn compact(&mut self) -> Compaction<'_> {
+        Compaction {
+            chunk: self,
+            kept: 0,
+            seen: 0,
         }
+    }
+
+    /// Moves bytes within the allocation.
+    fn shift(&mut self, from: Range<usize>, to: usize) {
+        #[cfg(test)]
+        tests::MOVED.set(tests::MOVED.get() + from.len());
+        self.allocation.copy_within(from, to);
     }
 
     /// Reads behind what is there; zero bytes are the end of `source`.
@@ -141,6 +148,60 @@ impl Chunk {
     }
 }
 
+/// Bytes of a chunk, some of which are left out. However many pieces are, each byte that is kept moves to
+/// its place once, and all close up once in the end: a peer chooses how many there are.
+pub(crate) struct Compaction<'a> {
+    chunk: &'a mut Chunk,
+    /// How many bytes were kept. They are the first ones.
+    kept: usize,
+    /// How many bytes were gone through; what is between the two counts is garbage.
+    seen: usize,
+}
+
+impl Compaction<'_> {
+    /// What has not been gone through.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.chunk.bytes()[self.seen..]
+    }
+
+    /// Goes through the next `n` bytes, and keeps them.
+    pub(crate) fn keep(&mut self, n: usize) {
+        if self.kept != self.seen {
+            let from = self.chunk.start + self.seen;
+            self.chunk
+                .shift(from..from + n, self.chunk.start + self.kept);
+        }
+        self.seen += n;
+        self.kept += n;
+    }
+
+    /// Goes through the next `n` bytes, and leaves them out.
+    pub(crate) fn leave_out(&mut self, n: usize) {
+        self.seen += n;
+    }
+
+    /// Has what was kept and the rest be neighbours, by moving the shorter one, and says how many bytes
+    /// were kept.
+    pub(crate) fn finish(self) -> usize {
+        let Self { chunk, kept, seen } = self;
+        let (start, gap) = (chunk.start, seen - kept);
+        if gap == 0 {
+            return kept;
+        }
+        if kept <= chunk.bytes().len() - seen {
+            chunk.shift(start..start + kept, start + gap);
+            chunk.start += gap;
+        } else {
+            chunk.shift(start + seen..chunk.end, start + kept);
+            chunk.end -= gap;
+        }
+        if chunk.is_empty() {
+            *chunk = Chunk::default();
+        }
+        kept
+    }
+}
+
 impl Drop for Chunk {
     fn drop(&mut self) {
         if self.allocation.len() != LEN {
@@ -163,10 +224,16 @@ fn lend() -> Box<[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
     use std::task::Waker;
 
     use super::*;
+
+    thread_local! {
+        /// Bytes that this thread moved within chunks.
+        pub(crate) static MOVED: Cell<usize> = const { Cell::new(0) };
+    }
 
     fn fill(chunk: &mut Chunk, mut source: &[u8]) -> Poll<io::Result<usize>> {
         let mut cx = Context::from_waker(Waker::noop());
@@ -186,12 +253,26 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_cut_out_of_the_middle() {
-        let mut chunk = Chunk::copy_of(b"abcdef");
+    fn bytes_are_left_out_of_the_middle() {
+        let mut chunk = Chunk::copy_of(b"abcdefgh");
         chunk.consume(1);
-        chunk.cut(1, 2);
-        assert_eq!(chunk.bytes(), b"bef");
-        chunk.cut(0, 3);
+        let mut compaction = chunk.compact();
+        compaction.keep(1);
+        compaction.leave_out(2);
+        assert_eq!(compaction.rest(), b"efgh");
+        compaction.keep(1);
+        compaction.leave_out(1);
+        assert_eq!(compaction.finish(), 2);
+        assert_eq!(chunk.bytes(), b"begh");
+        // The rest may be the shorter one.
+        let mut compaction = chunk.compact();
+        compaction.keep(2);
+        compaction.leave_out(1);
+        assert_eq!(compaction.finish(), 2);
+        assert_eq!(chunk.bytes(), b"beh");
+        let mut compaction = chunk.compact();
+        compaction.leave_out(3);
+        assert_eq!(compaction.finish(), 0);
         assert!(chunk.is_empty() && chunk.allocation.is_empty());
     }
 

@@ -71,8 +71,8 @@ struct Target {
     /// The server name that TLS asks for (RFC 6066 section 3): none for an address.
     sni: Option<Rc<str>>,
     sockets: Sockets,
-    /// The address that accepted the last connection.
-    accepted: Cell<Option<SocketAddr>>,
+    /// The address that the last connection is to. A connection is one once TLS, and HTTP/2, have begun.
+    connected: Cell<Option<SocketAddr>>,
     health: Health,
 }
 
@@ -118,7 +118,7 @@ impl Backends {
                 At::Name(name) => Sockets::Addresses(Latest::of(&name.sockets)),
                 At::Path(path) => Sockets::Path(Arc::clone(path)),
             },
-            accepted: Cell::new(None),
+            connected: Cell::new(None),
             health: Health::default(),
         };
         Self {

@@ -10,10 +10,54 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::Target;
 use super::connect::Failures;
 
 /// How long one address is waited for alone (RFC 8305 section 8: its Connection Attempt Delay).
 const ALONE: Duration = Duration::from_millis(250);
+
+/// A connection that is being made: TCP first, then what is spoken on it. If that fails or is given up, others
+/// do not ask the same address first: another one may do what it does not.
+pub(super) struct Trial<'a> {
+    pub(super) target: &'a Target,
+    /// The one that accepted, from then on.
+    pub(super) address: Option<SocketAddr>,
+}
+
+impl Target {
+    pub(super) fn trial(&self) -> Trial<'_> {
+        Trial {
+            target: self,
+            address: None,
+        }
+    }
+
+    /// The addresses of a backend, and first the one that the last connection is to: who comes after does
+    /// not wait for another one that does not answer.
+    pub(super) fn order(&self, mut sockets: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let last = self.connected.get();
+        if let Some(at) = sockets.iter().position(|socket| Some(*socket) == last) {
+            sockets[..=at].rotate_right(1);
+        }
+        sockets
+    }
+}
+
+impl Trial<'_> {
+    /// Has the address asked first by who comes after.
+    pub(super) fn succeeded(mut self) {
+        self.target.connected.set(self.address.take());
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        let connected = &self.target.connected;
+        if self.address.is_some() && connected.get() == self.address {
+            connected.set(None);
+        }
+    }
+}
 
 /// Attempts that are under way.
 struct Attempts<F> {
@@ -86,10 +130,43 @@ impl<F> Default for Attempts<F> {
 mod tests {
     use std::future::pending;
     use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use rustls::{ClientConfig, RootCertStore};
+    use socket2::{Domain, Socket, Type};
+    use underseal::TlsConnector;
+    use underseal_server::current::{Current, Latest};
 
     use super::*;
-    use crate::backend::Backends;
     use crate::backend::testing::{BlackHole, address, process};
+    use crate::backend::{Backends, Unreachable};
+
+    /// Where a connection is accepted and closed.
+    fn closing() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::spawn(move || listener.accept().map(drop));
+        address
+    }
+
+    /// The address of a socket that does not listen.
+    fn bound(socket: &Socket) -> SocketAddr {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).expect("a port");
+        let address = socket.local_addr().expect("an address");
+        address.as_socket().expect("an address")
+    }
+
+    /// What trusts nobody.
+    fn connector() -> TlsConnector {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("it has them")
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        TlsConnector::from(Arc::new(config))
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_next_address_is_tried_while_one_is_silent() {
@@ -125,5 +202,40 @@ mod tests {
         assert_eq!(made.known.address, Some(live));
         let order = backends.targets[0].order(vec![dead.address, live]);
         assert_eq!(order, [live, dead.address]);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_accepts_and_then_fails_is_not_the_first_for_who_comes_next() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        // For now it refuses.
+        let (good, bad) = (bound(&socket), closing());
+        let mut address = address(vec![good, bad]);
+        address.tls = Some("a.test".try_into().expect("a name"));
+        let connector = Latest::of(&Current::new(connector()));
+        let backends = Backends::new(&[address], Some(connector), None);
+        let process = process(Duration::from_secs(60));
+        let deadline = process.deadlines.add();
+        let made = backends.connect(&process, &deadline, 0, None).await;
+        assert_eq!(made.err(), Some(Unreachable::Handshake));
+        assert_eq!(backends.targets[0].order(vec![good, bad]), [good, bad]);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_falls_silent_is_not_the_first_for_who_comes_next() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let live = listener.local_addr().expect("an address");
+        let other = SocketAddr::from(([127, 0, 0, 2], 9));
+        let backends = Backends::new(&[address(vec![live])], None, None);
+        let process = process(Duration::from_secs(60));
+        let deadline = process.deadlines.add();
+        let made = backends.connect(&process, &deadline, 0, None).await;
+        assert!(made.is_ok());
+        let order = || backends.targets[0].order(vec![other, live]);
+        assert_eq!(order(), [live, other]);
+        let begin = async |_| pending::<io::Result<()>>().await;
+        let silent = backends.connect_and(&process, &deadline, (0, None), begin);
+        let waited = timeout(Duration::from_millis(50), silent).await;
+        assert!(waited.is_err());
+        assert_eq!(order(), [other, live]);
     }
 }

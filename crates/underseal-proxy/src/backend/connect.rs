@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::time::sleep;
 
-use super::addresses::connect_any;
+use super::addresses::{Trial, connect_any};
 use super::{Backend, Backends, Known, Sockets, Target};
 use crate::log;
 use crate::metrics::{Handshake, Side};
@@ -172,9 +172,12 @@ impl Backends {
         begin: &impl AsyncFn(Box<Backend>) -> io::Result<T>,
     ) -> Result<T, (Unreachable, io::Error)> {
         let target = &self.targets[index];
-        let opened = self.open(process, target, header).await?;
+        let mut trial = target.trial();
+        let opened = self.open(process, &mut trial, header).await?;
         let begun = begin(target.backend(index, opened)).await;
-        begun.map_err(|error| (Unreachable::Handshake, error))
+        let begun = begun.map_err(|error| (Unreachable::Handshake, error))?;
+        trial.succeeded();
+        Ok(begun)
     }
 
     /// All backends, one after the other: the one whose turn it is, the others, and last those that are
@@ -188,9 +191,10 @@ impl Backends {
     async fn open(
         &self,
         process: &Process,
-        target: &Target,
+        trial: &mut Trial<'_>,
         header: Option<&[u8]>,
     ) -> Result<Opened, (Unreachable, io::Error)> {
+        let target = trial.target;
         let refused = |error| (Unreachable::Refused, error);
         let sockets = match &target.sockets {
             Sockets::Addresses(sockets) => target.order(sockets.get().to_vec()),
@@ -203,7 +207,7 @@ impl Backends {
         let mut tcp = connect_any(&sockets).await.map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
         let address = tcp.peer_addr().map_err(refused)?;
-        target.accepted.set(Some(address));
+        trial.address = Some(address);
         if let Some(header) = header {
             tcp.write_all(header).await.map_err(refused)?;
         }
@@ -263,16 +267,6 @@ impl Target {
             },
             reused: false,
         })
-    }
-
-    /// The addresses of a backend, and first the one that accepted the last connection: who comes after
-    /// does not wait for another one that does not answer.
-    pub(super) fn order(&self, mut sockets: Vec<SocketAddr>) -> Vec<SocketAddr> {
-        let last = self.accepted.get();
-        if let Some(at) = sockets.iter().position(|socket| Some(*socket) == last) {
-            sockets[..=at].rotate_right(1);
-        }
-        sockets
     }
 
     /// Says what is wrong with a backend: once, while it goes on.

@@ -323,7 +323,7 @@ impl Socket {
         if let Some(error) = self.take_untold() {
             return Err(error);
         }
-        if self.shared.is_shut_down.load(Ordering::Acquire) {
+        if self.is_shut_down() {
             if flags & libc::MSG_NOSIGNAL == 0 {
                 sys::raise(libc::SIGPIPE);
             }
@@ -355,6 +355,11 @@ impl Socket {
     /// Ends the sending direction for the program.
     pub(crate) fn shut_down(&self) {
         self.shared.is_shut_down.store(true, Ordering::Release);
+    }
+
+    /// Whether it has, and something still went out before the end then.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shared.is_shut_down.load(Ordering::Acquire)
     }
 
     /// What getsockopt(2) says of the keys to send with.

@@ -113,8 +113,13 @@ pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
     // Most often nothing waits, and the kernel does what `SO_LINGER` says when this closes the TCP socket.
     let is_ours = is_sent && Arc::strong_count(&socket) == 1;
     if !(is_ours || end::as_asked(&socket) || is_sent) {
-        linger(Lingering::new(socket, false));
+        let shuts_down = socket.is_shut_down();
+        linger(Lingering::new(socket, shuts_down));
         return;
+    }
+    if is_sent && socket.is_shut_down() {
+        // Somebody may be in a call on it for as long as the peer does not see that end.
+        let _ = sys::shutdown(socket.tcp(), libc::SHUT_WR);
     }
     // Where nobody else has it open it is closed with this, and watched by nobody then.
     if let Err(shared) = Arc::try_unwrap(socket)

@@ -20,12 +20,15 @@ pub(super) fn as_asked(socket: &Arc<Socket>) -> bool {
         return false;
     };
     super::take_out(socket);
+    if !is_let_go(socket) {
+        return false;
+    }
     if time.is_zero() {
         // It is reset, with whatever waits.
         return true;
     }
     let until = Instant::now() + time;
-    let is_sent = is_let_go(socket) && send_until(socket, until);
+    let is_sent = send_until(socket, until);
     if is_sent {
         // The kernel waits for the rest when the TCP socket is closed.
         socket.set_linger(until.saturating_duration_since(Instant::now()));

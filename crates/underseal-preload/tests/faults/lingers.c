@@ -64,10 +64,33 @@ static void close_and_be_interrupted(int fd, const char *port) {
     tell_and_wait("gone");
 }
 
+static void *read_one(void *fd) {
+    char byte;
+    return (void *)(long)read(*(int *)fd, &byte, 1);
+}
+
+// The sending direction has an end that waits behind the rest, and a thread is in a call: the close waits for nobody.
+static void close_behind_an_end(int fd, const char *seconds) {
+    pthread_t reader;
+    void *read = NULL;
+    int same = fd;
+    struct linger asked = {1, atoi(seconds)};
+    fill_and_ask(fd, 1000);
+    expect(setsockopt(fd, SOL_SOCKET, SO_LINGER, &asked, sizeof asked) == 0, "SO_LINGER");
+    nonblocking(fd, 0);
+    expect(pthread_create(&reader, NULL, read_one, &same) == 0, "a thread");
+    usleep(200000);
+    expect(shutdown(fd, SHUT_WR) == 0, "shutdown");
+    expect(close(fd) == 0, "close");
+    say_step("closed");
+    expect(pthread_join(reader, &read) == 0 && read == (void *)1L, "the reader gets its byte");
+}
+
 const struct test lingers[] = {
     {"lingers", .run = close_and_wait, .is_last = 1},
     {"lingers-elsewhere", .run = close_and_wait_elsewhere, .is_last = 1},
     {"lingers-in-vain", .run = close_and_wait_in_vain, .is_last = 1},
     {"lingers-until-a-signal", .run = close_and_be_interrupted, .is_last = 1},
+    {"lingers-behind-an-end", .run = close_behind_an_end, .is_last = 1},
     {0},
 };

@@ -82,3 +82,16 @@ fn a_signal_ends_that_wait_and_nobody_waits_in_its_place() {
     case.peer.close_stdin();
     case.peer.finish().successful();
 }
+
+#[test]
+fn an_end_that_waits_behind_the_rest_comes_though_a_close_is_to_linger() {
+    for seconds in ["1000", "0"] {
+        let mut case = started("lingers-behind-an-end", seconds);
+        case.peer.wait_for("closed");
+        let mut wire = Vec::new();
+        case.stream.read_to_end(&mut wire).expect("the end");
+        is_complete(&wire, seconds);
+        case.stream.write_all(b"x").expect("the reader is there");
+        case.peer.finish().successful();
+    }
+}

@@ -103,9 +103,10 @@ fn svg(bars: &[(&str, f64)]) -> String {
             text,
             "<text x=\"{}\" y=\"{baseline}\" text-anchor=\"end\">{label}</text>\n\
              <rect x=\"{LABELS}\" y=\"{top}\" width=\"{width:.0}\" height=\"24\" fill=\"#4477aa\"/>\n\
-             <text x=\"{:.0}\" y=\"{baseline}\">{value:.2}</text>",
+             <text x=\"{:.0}\" y=\"{baseline}\" text-anchor=\"end\" fill=\"#ffffff\">{value:.2}</text>",
             LABELS - 8.0,
-            LABELS + width + 6.0,
+            // Within the bar, where the peer's line does not cross it.
+            LABELS + width - 6.0,
         );
     }
     let peer = LABELS + PEER;

@@ -44,9 +44,9 @@ const WITHOUT_TLS: &str = "without_tls";
 /// In the names of tests in which the kernel neither seals nor opens.
 const USER_ENGINES: &str = "::user_user::";
 
-/// How many tests run at a time in a VM, also in one of a single CPU: many wait for a second in which
-/// nothing happens. With more, tests missed their deadlines.
-const TEST_THREADS: &str = "2";
+/// How many tests run at a time for each CPU of a VM: many wait for a second in which nothing happens.
+/// With more, tests missed their deadlines.
+const TESTS_PER_CPU: usize = 2;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -215,9 +215,11 @@ fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<Log> {
     let place = |suffix: &str| directory().join(format!("{word}{suffix}"));
     let tree = Tree::new(place(".root"), kernel)?;
     let programs = programs(kernel.name(), binaries, args);
+    let cpus = kernel.name().cpus();
+    let test_threads = (TESTS_PER_CPU * cpus).to_string();
     let environment = [
         ("UNDERSEAL_VM_KERNEL", word.as_str()),
-        ("RUST_TEST_THREADS", TEST_THREADS),
+        ("RUST_TEST_THREADS", test_threads.as_str()),
     ];
     tree.add(&programs, &environment)?;
     let machine = Machine {
@@ -226,9 +228,7 @@ fn boot(kernel: &Kernel, binaries: &Binaries, args: &Args) -> Result<Log> {
         initramfs: place(".cpio"),
         log: place(".log"),
         console: place(".console.log"),
-        emulation: Emulation::Fast {
-            cpus: kernel.name().cpus(),
-        },
+        emulation: Emulation::Fast { cpus },
         limit: Duration::from_secs(args.limit),
     };
     tree.pack(&machine.initramfs)?;

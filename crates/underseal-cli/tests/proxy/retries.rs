@@ -246,6 +246,45 @@ fn a_body_in_chunks_is_sent_once_more_as_it_came() {
     }
 }
 
+/// A backend of one connection, which answers one request and is gone by the second.
+fn leaving() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().expect("a connection");
+        drop(listener);
+        let mut read = [0; 4096];
+        assert_ne!(tcp.read(&mut read).expect("a request"), 0);
+        tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .expect("an answer");
+        tcp.read(&mut read)
+    });
+    address
+}
+
+#[test]
+fn a_try_that_reaches_nobody_is_not_told_of_the_backend_of_the_one_before() {
+    for client in Version::BOTH {
+        let backend = leaving();
+        let proxy = Start::new(backend)
+            .plain()
+            .with(&["--workers", "1", "--admin", "127.0.0.1:0"])
+            .start();
+        assert_eq!(client.get(proxy.address, &[]), 200);
+        assert_eq!(client.send(proxy.address, "PUT", b"abc"), 503);
+        let line = proxy.logged(|line| line["status"] == 503);
+        assert!(line["backend"].is_null(), "{client:?} {line}");
+        assert_eq!(line["bytes_in"], 0, "{client:?} {line}");
+        let metrics = proxy.admin("/metrics");
+        let errors = metrics
+            .lines()
+            .filter(|line| line.contains("backend_errors_total{"));
+        let counted =
+            format!("underseal_backend_errors_total{{backend=\"{backend}\",kind=\"refused\"}} 1");
+        assert_eq!(errors.collect::<Vec<_>>(), [counted], "{client:?}");
+    }
+}
+
 /// As much as is kept of a body, and as much as is read ahead behind it, do not fit into one buffer.
 #[test]
 fn what_a_client_sends_behind_a_request_is_still_there_when_that_is_sent_once_more() {

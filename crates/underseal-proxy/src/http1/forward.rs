@@ -105,8 +105,10 @@ impl Connection<'_> {
         outgoing: &Outgoing,
         (retry, again): (Retry, Option<usize>),
     ) -> Result<Sent, NotSent> {
+        // What is said of the try before does not hold for this one, which may reach nobody.
+        (prepared.backend, prepared.bytes_in) = (None, 0);
         let (reached, allowed) = self.reach(prepared, outgoing, again).await?;
-        prepared.backend = Some(reached.known().target);
+        let target = reached.known().target;
         let begun = match reached {
             Reached::Http1(backend) if prepared.minor_version > 0 => {
                 self.begin(prepared, backend, allowed)
@@ -123,6 +125,7 @@ impl Connection<'_> {
                 });
             }
         };
+        prepared.backend = Some(target);
         let may_follow = |why| retry.may_follow(why);
         let keeps = link.may_be_unanswered().is_some_and(may_follow);
         let may_end = self.worker.listener.settings.half_close;

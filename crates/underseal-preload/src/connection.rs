@@ -1,7 +1,7 @@
 //! A socket with TLS_TX or TLS_RX: where its TCP socket is, and what seals and opens for it.
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -121,6 +121,8 @@ pub(crate) struct Socket {
     pub(crate) weak: Weak<Self>,
     /// Whether somebody looks at the record that is open, if one is.
     pub(crate) is_watched: AtomicBool,
+    /// How many of its references are this library's own, and no call's.
+    pub(crate) kept: AtomicUsize,
 }
 
 impl Socket {
@@ -151,6 +153,7 @@ impl Socket {
             inert,
             weak: Weak::clone(weak),
             is_watched: AtomicBool::new(false),
+            kept: AtomicUsize::new(0),
         })
     }
 

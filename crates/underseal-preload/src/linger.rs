@@ -18,9 +18,11 @@ use crate::process;
 use crate::sys::{self, address, arg};
 
 mod end;
+mod kept;
 mod lingering;
 mod open_record;
 
+use kept::Kept;
 use lingering::Lingering;
 use open_record::{OpenRecord, Seen};
 
@@ -114,7 +116,7 @@ pub(crate) fn take(socket: Arc<Socket>, watches: &Watches) {
     let is_ours = is_sent && Arc::strong_count(&socket) == 1;
     if !(is_ours || end::as_asked(&socket) || is_sent) {
         let shuts_down = socket.is_shut_down();
-        linger(Lingering::new(socket, shuts_down));
+        linger(Lingering::new(Kept::new(socket), shuts_down));
         return;
     }
     if is_sent && socket.is_shut_down() {
@@ -144,7 +146,7 @@ pub(crate) fn see_to_rest(socket: &Socket) {
         return;
     }
     let sent = socket.try_flush();
-    if let Some(own) = socket.weak.upgrade() {
+    if let Some(own) = Kept::upgrade(&socket.weak) {
         linger_over_rest(own, sent);
     }
 }
@@ -160,7 +162,6 @@ fn linger(lingering: Lingering) -> bool {
     });
     if let Some(oldest) = given_up {
         oldest.give_up();
-        Lingering::close(oldest);
     }
     is_taken
 }
@@ -170,7 +171,7 @@ fn linger(lingering: Lingering) -> bool {
 pub(crate) fn shut_down(socket: &Socket) -> bool {
     let sent = socket.try_end_record();
     let waits = sent.is_err_and(is_passing) && socket.owed() > Some(0);
-    let Some(own) = socket.weak.upgrade().filter(|_| waits) else {
+    let Some(own) = Kept::upgrade(&socket.weak).filter(|_| waits) else {
         return false;
     };
     let is_taken = linger(Lingering::new(own, true));
@@ -258,14 +259,14 @@ fn release_all() {
         HOLDS.store(false, Ordering::Release);
         std::mem::take(&mut waiting.held)
     });
-    for socket in held.iter().flatten().filter_map(Weak::upgrade) {
+    for socket in held.iter().flatten().filter_map(Kept::upgrade) {
         let sent = socket.try_flush();
         linger_over_rest(socket, sent);
     }
 }
 
 /// Ends the open records of some sockets; the same.
-fn end_open_records(of: impl FnOnce(&mut Waiting) -> Vec<Arc<Socket>>) {
+fn end_open_records(of: impl FnOnce(&mut Waiting) -> Vec<Kept>) {
     let sockets = waiting().as_mut().map(of);
     for socket in sockets.into_iter().flatten() {
         let sent = socket.try_end_record();
@@ -273,7 +274,7 @@ fn end_open_records(of: impl FnOnce(&mut Waiting) -> Vec<Arc<Socket>>) {
     }
 }
 
-fn linger_over_rest(socket: Arc<Socket>, sent: Result<(), Errno>) {
+fn linger_over_rest(socket: Kept, sent: Result<(), Errno>) {
     if sent.is_err_and(is_passing) && socket.owed() != Some(0) {
         linger(Lingering::new(socket, false));
     }
@@ -310,9 +311,8 @@ fn run() {
         // Nobody waits for this thread while it sends: sockets take it at once or not at all.
         release_all();
         end_open_records(Waiting::overdue_records);
-        let lingering = waiting().as_ref().map(|waiting| waiting.lingering.clone());
         let now = Instant::now();
-        lingering.iter().flatten().for_each(|one| one.go_on(now));
+        go_on(now);
         let mut waiting = waiting();
         let rest = waiting.as_mut().and_then(|waiting| waiting.rest(now));
         if rest.is_none() {
@@ -320,8 +320,6 @@ fn run() {
         }
         let woken = WOKEN.load(Ordering::Relaxed);
         drop(waiting);
-        // Those that are over are closed here.
-        lingering.into_iter().flatten().for_each(Lingering::close);
         match rest {
             None => return,
             Some(rest) if rest > TICK => sleep_unless_woken(rest, woken),
@@ -330,15 +328,41 @@ fn run() {
     }
 }
 
+/// Goes on with each, and closes those that are over. It has one at a time: who closes another waits for no more.
+fn go_on(now: Instant) {
+    let mut index = 0;
+    while let Some(one) = lingering(index) {
+        one.go_on(now);
+        match one.is_over() {
+            true => remove(&one),
+            false => index += 1,
+        }
+    }
+}
+
+fn lingering(index: usize) -> Option<Arc<Lingering>> {
+    let waiting = waiting();
+    waiting.as_ref()?.lingering.get(index).cloned()
+}
+
+/// Takes out one that its caller closes, when nobody waits for what waits.
+fn remove(one: &Arc<Lingering>) {
+    if let Some(waiting) = waiting().as_mut() {
+        let all = &mut waiting.lingering;
+        let index = all.iter().position(|other| Arc::ptr_eq(one, other));
+        index.map(|index| all.swap_remove(index));
+    }
+}
+
 impl Waiting {
     /// Those whose record is open, which are looked at no more.
-    fn open_records(&mut self) -> Vec<Arc<Socket>> {
+    fn open_records(&mut self) -> Vec<Kept> {
         let open = self.open.drain(..);
         open.filter_map(|open| open.socket()).collect()
     }
 
     /// Those of them whose record has been open for too long.
-    fn overdue_records(&mut self) -> Vec<Arc<Socket>> {
+    fn overdue_records(&mut self) -> Vec<Kept> {
         let now = Instant::now();
         let mut overdue = Vec::new();
         self.open.retain_mut(|open| match open.look(now) {
@@ -352,7 +376,6 @@ impl Waiting {
     /// How long the thread may rest after a look at `now`; nothing where there is nothing left to see to.
     fn rest(&mut self, now: Instant) -> Option<Duration> {
         self.idle = self.idle.saturating_add(1);
-        self.lingering.retain(|lingering| !lingering.is_over());
         let holds = !self.held.is_empty() || !self.open.is_empty();
         if holds || self.idle < IDLE_TICKS {
             return Some(TICK);

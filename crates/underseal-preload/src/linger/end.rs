@@ -3,7 +3,8 @@
 //! elsewhere or not. Nobody waits for what is left then.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use underseal_ulp::is_passing;
@@ -11,23 +12,27 @@ use underseal_ulp::is_passing;
 use crate::connection::Socket;
 use crate::sys;
 
-/// How often the thread of this library is waited for, which has a connection for a moment only.
+/// Where a call of the program's is seen this often, one look after the other, it is in one: the program may be about to
+/// leave it, and this library about to let go of it.
 const LOOKS: usize = 5;
+
+/// How long this library is waited for, which has a connection for a look only, where the program waits for less.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends it as its program has asked for. Says no where something is left to send, or the program has not asked.
 pub(super) fn as_asked(socket: &Arc<Socket>) -> bool {
     let Some(time) = socket.linger().filter(|_| socket.is_last()) else {
         return false;
     };
-    super::take_out(socket);
-    if !is_let_go(socket) {
+    let now = Instant::now();
+    let until = now + time;
+    if !is_let_go(socket, until.max(now + PATIENCE)) {
         return false;
     }
     if time.is_zero() {
         // It is reset, with whatever waits.
         return true;
     }
-    let until = Instant::now() + time;
     let is_sent = send_until(socket, until);
     if is_sent {
         // The kernel waits for the rest when the TCP socket is closed.
@@ -36,15 +41,21 @@ pub(super) fn as_asked(socket: &Arc<Socket>) -> bool {
     is_sent
 }
 
-/// Whether nobody else has the connection. The kernel has no close wait under another call on its socket.
-fn is_let_go(socket: &Arc<Socket>) -> bool {
-    (0..LOOKS).any(|_| {
-        let is_only = Arc::strong_count(socket) == 1;
-        if !is_only {
-            super::tick();
+/// Whether nobody else has the connection. The kernel has no close wait under another call on its socket; what this
+/// library has is let go within a moment, and waited for.
+fn is_let_go(socket: &Arc<Socket>, until: Instant) -> bool {
+    let mut seen = 0;
+    while Arc::strong_count(socket) > 1 {
+        super::take_out(socket);
+        let kept = socket.kept.load(Ordering::SeqCst);
+        let is_in_a_call = Arc::strong_count(socket) > 1 + kept;
+        seen = if is_in_a_call { seen + 1 } else { 0 };
+        if seen == LOOKS || Instant::now() >= until {
+            return false;
         }
-        is_only
-    })
+        super::tick();
+    }
+    true
 }
 
 /// Sends what waits. Says no where some is left at the end of the time, or when a signal comes.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use underseal_ulp::is_passing;
 
+use super::Kept;
 use crate::connection::Socket;
 use crate::sys;
 
@@ -15,7 +16,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Lingering {
-    socket: Arc<Socket>,
+    socket: Kept,
     /// Whether the sending direction ends behind it.
     shuts_down: bool,
     progress: Mutex<Progress>,
@@ -35,7 +36,7 @@ struct Progress {
 }
 
 impl Lingering {
-    pub(super) fn new(socket: Arc<Socket>, shuts_down: bool) -> Self {
+    pub(super) fn new(socket: Kept, shuts_down: bool) -> Self {
         let now = Instant::now();
         let progress = Progress {
             owed: usize::MAX,
@@ -95,7 +96,7 @@ impl Lingering {
             progress.has_more = false;
         }
         let sent = self.socket.try_end_record();
-        let is_alive = sent.err().is_none_or(is_passing);
+        let is_alive = sent.err().is_none_or(is_passing) && !self.is_reset();
         let owed = self.socket.owed();
         let mut progress = self.progress();
         progress.note(owed, now);
@@ -105,20 +106,15 @@ impl Lingering {
         }
     }
 
+    /// Whether it is to be thrown away (`SO_LINGER`), and the last call on it is over.
+    fn is_reset(&self) -> bool {
+        let is_only = Arc::strong_count(&self.socket) == 1 && self.socket.is_last();
+        is_only && self.socket.linger().is_some_and(|time| time.is_zero())
+    }
+
     /// Gives up what is left.
     pub(super) fn give_up(&self) {
         self.end(&mut self.progress());
-    }
-
-    /// Lets go of one. Where that closes its socket nobody waits for the peer: who was to, by `SO_LINGER`, is gone.
-    pub(super) fn close(this: Arc<Self>) {
-        let socket = Arc::into_inner(this).and_then(|own| Arc::into_inner(own.socket));
-        if let Some(socket) = socket
-            && socket.is_last()
-            && socket.linger().is_some_and(|time| !time.is_zero())
-        {
-            socket.set_linger(Duration::ZERO);
-        }
     }
 
     fn end(&self, progress: &mut Progress) {

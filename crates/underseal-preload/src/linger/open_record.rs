@@ -1,13 +1,14 @@
 //! A record that stays open because its writer has said that more follows (`MSG_MORE`). The kernel keeps it for good,
 //! and a program that nobody answers waits with it; here it is ended once it was left alone for a while.
 
+use std::sync::Weak;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use underseal_record::SeqNo;
 
+use super::Kept;
 use crate::connection::Socket;
 
 /// How long a record stays open that nothing follows: as a segment of TCP's does.
@@ -27,7 +28,7 @@ pub(super) enum Seen {
     /// Nothing is open, or another look sees to it.
     Over,
     /// The record is to be ended, or, where it is, to be sent.
-    Overdue(Arc<Socket>),
+    Overdue(Kept),
 }
 
 impl OpenRecord {
@@ -41,8 +42,8 @@ impl OpenRecord {
         })
     }
 
-    pub(super) fn socket(&self) -> Option<Arc<Socket>> {
-        self.socket.upgrade()
+    pub(super) fn socket(&self) -> Option<Kept> {
+        Kept::upgrade(&self.socket)
     }
 
     pub(super) fn look(&mut self, now: Instant) -> Seen {

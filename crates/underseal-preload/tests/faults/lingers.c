@@ -1,6 +1,9 @@
 // Connections whose last close is to wait until the peer has all of it (SO_LINGER).
 #include "tests.h"
 #include "signals.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 
 // More waits for a full socket than it takes while its peer does not read.
 static void fill_and_ask(int fd, int seconds) {
@@ -86,11 +89,53 @@ static void close_behind_an_end(int fd, const char *seconds) {
     expect(pthread_join(reader, &read) == 0 && read == (void *)1L, "the reader gets its byte");
 }
 
+// Who is asked before a thread of this process may send to the socket.
+static int asked_first;
+static volatile sig_atomic_t library_sends;
+
+// Has all sends of the library's own thread take long.
+static void *slow_down(void *nothing) {
+    struct seccomp_notif asked;
+    for (;;) {
+        memset(&asked, 0, sizeof asked);
+        expect(ioctl(asked_first, SECCOMP_IOCTL_NOTIF_RECV, &asked) == 0, "NOTIF_RECV");
+        struct seccomp_notif_resp answer = {.id = asked.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+        if (asked.pid != (unsigned)getpid()) {
+            library_sends = 1;
+            usleep(200000);
+        }
+        expect(ioctl(asked_first, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0, "NOTIF_SEND");
+    }
+    return NULL;
+}
+
+// The library's own thread is in the midst of a send; the close waits for it, and for the peer.
+static void close_under_the_library(int fd, const char *more) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    pthread_t other;
+    expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
+    asked_first = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    expect(asked_first >= 0, "seccomp");
+    expect(pthread_create(&other, NULL, slow_down, NULL) == 0, "a thread");
+    fill_and_ask(fd, 1000);
+    while (!library_sends) usleep(1000);
+    say_step("closing");
+    expect(close(fd) == 0, "close");
+    expect(hidden_number() == -1, "the peer has all of it");
+}
+
 const struct test lingers[] = {
     {"lingers", .run = close_and_wait, .is_last = 1},
     {"lingers-elsewhere", .run = close_and_wait_elsewhere, .is_last = 1},
     {"lingers-in-vain", .run = close_and_wait_in_vain, .is_last = 1},
     {"lingers-until-a-signal", .run = close_and_be_interrupted, .is_last = 1},
+    {"lingers-under-the-library", .run = close_under_the_library, .is_last = 1},
     {"lingers-behind-an-end", .run = close_behind_an_end, .is_last = 1},
     {0},
 };

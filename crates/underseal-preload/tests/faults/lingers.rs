@@ -40,6 +40,13 @@ fn a_number_is_free_while_its_close_waits() {
 }
 
 #[test]
+fn a_close_waits_though_the_library_is_sending() {
+    let case = started("lingers-under-the-library", "");
+    case.peer.wait_for("closing");
+    is_complete(&case.end().0, "under the library");
+}
+
+#[test]
 fn it_waits_no_longer_than_it_is_to_and_the_rest_goes_out_behind_it() {
     let mut case = started("lingers-in-vain", "");
     case.peer.wait_for("closed");

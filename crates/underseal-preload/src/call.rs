@@ -37,6 +37,11 @@ pub(crate) fn is_inside() -> bool {
     INSIDE.get()
 }
 
+/// Which thread this is, of those of this process; the one that calls fork is the same in the child. Never 0.
+pub(crate) fn thread() -> usize {
+    INSIDE.with(|inside| sys::address(std::ptr::from_ref(inside)))
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);

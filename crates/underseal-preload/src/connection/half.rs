@@ -2,11 +2,13 @@
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use rustix::io::Errno;
 use underseal_ulp::{Receive, Transmit};
+
+use crate::call;
 
 /// Who seals, or who opens.
 pub(super) enum Half<T> {
@@ -54,6 +56,8 @@ impl Keys for Receive {
 /// a thread had it: nobody unlocks it there.
 pub(super) struct Locked<T> {
     lock: Mutex<()>,
+    /// The thread that has it; 0 where none has it, or is about to take it or let go of it.
+    holder: AtomicUsize,
     /// Whether who has it is changing the keys.
     is_changing: AtomicBool,
     direction: UnsafeCell<Half<T>>,
@@ -80,6 +84,7 @@ impl<T> Locked<T> {
     pub(super) fn new() -> Self {
         Self {
             lock: Mutex::new(()),
+            holder: AtomicUsize::new(0),
             is_changing: AtomicBool::new(false),
             direction: UnsafeCell::new(Half::Plain),
         }
@@ -105,6 +110,7 @@ impl<T> Locked<T> {
     }
 
     fn guard<'a>(&'a self, lock: MutexGuard<'a, ()>) -> Guard<'a, T> {
+        self.holder.store(call::thread(), Ordering::Relaxed);
         Guard {
             locked: self,
             _lock: lock,
@@ -116,14 +122,18 @@ impl<T: Keys> Locked<T> {
     /// Overwrites the keys in a process that came by fork. They stay where a thread of its parent was changing them just
     /// then, and where this thread was in it, and `comes_back` from the signal handler that called fork.
     pub(super) fn give_up(&self, comes_back: bool) {
-        if let Ok(mut direction) = self.try_lock() {
-            if let Half::Tls(tls) = &mut *direction {
-                tls.erase_keys();
+        let is_own = match self.try_lock() {
+            Ok(mut direction) => {
+                if let Half::Tls(tls) = &mut *direction {
+                    tls.erase_keys();
+                }
+                *direction = Half::GivenUp;
+                return;
             }
-            *direction = Half::GivenUp;
-            return;
-        }
-        if comes_back || self.is_changing.load(Ordering::Acquire) {
+            Err(Busy::Locked) => comes_back && self.may_be_held_here(),
+            Err(Busy::Broken) => false,
+        };
+        if is_own || self.is_changing.load(Ordering::Acquire) {
             return;
         }
         // SAFETY: whoever has the lock is a thread that is not in this process, and this one is its only thread. The keys
@@ -131,6 +141,18 @@ impl<T: Keys> Locked<T> {
         if let Half::Tls(tls) = unsafe { &mut *self.direction.get() } {
             tls.erase_keys();
         }
+    }
+
+    /// Whether this thread may have it.
+    fn may_be_held_here(&self) -> bool {
+        let holder = self.holder.load(Ordering::Relaxed);
+        holder == 0 || holder == call::thread()
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        self.locked.holder.store(0, Ordering::Relaxed);
     }
 }
 

@@ -76,6 +76,38 @@ static int forked_under_calls(int port, const char *way) {
     exit(0);
 }
 
+// Says how often the key is in a child.
+static void fork_here(int sent) {
+    int status;
+    signal(SIGALRM, SIG_DFL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        _exit(copies());
+    }
+    expect(waitpid(child, &status, 0) == child && WIFEXITED(status), "the child ends");
+    printf("%d copies\n", WEXITSTATUS(status));
+    exit(0);
+}
+
+// A signal handler forks in the midst of a call on a connection, while other threads are in calls on another.
+static int forked_by_a_handler(int port, const char *more) {
+    static int fd;
+    static char much[8 << 20];
+    pthread_t reader, writer;
+    int other = dial_and_start(port);
+    fd = dial(port);
+    shorten(fd);
+    expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
+    set_keys(fd, TX);
+    set_keys(fd, RX);
+    expect(pthread_create(&reader, NULL, read_for_ever, &fd) == 0, "a thread");
+    expect(pthread_create(&writer, NULL, write_for_ever, &fd) == 0, "a thread");
+    signal(SIGALRM, fork_here);
+    alarm(1);
+    for (;;) write(other, much, sizeof much);
+}
+
 // Connections that are closed leave nothing that a child would look at.
 static int forked_behind_connections(int port, const char *more) {
     int fds[20];
@@ -94,6 +126,7 @@ static int forked_behind_connections(int port, const char *more) {
 
 const struct test keys[] = {
     {"forked-behind-connections", .connect = forked_behind_connections},
+    {"forked-by-a-handler", .connect = forked_by_a_handler},
     {"forked-under-calls", .connect = forked_under_calls},
     {0},
 };

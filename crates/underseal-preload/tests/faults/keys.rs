@@ -18,6 +18,18 @@ fn a_process_that_came_by_fork_has_no_key_though_threads_of_its_parents_were_in_
 }
 
 #[test]
+fn a_signal_handler_that_forks_in_a_call_leaves_the_child_no_key_of_another_connection() {
+    let (listener, port) = listener();
+    let mut command = program();
+    command.args([&port, "forked-by-a-handler", ""]);
+    command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+    let peer = Peer::spawn(&mut command);
+    let _streams = [(); 2].map(|()| listener.accept().expect("a connection"));
+    let said = peer.finish().successful().text();
+    assert_eq!(said.trim(), "0 copies");
+}
+
+#[test]
 fn a_process_that_came_by_fork_looks_at_no_connection_that_was_closed() {
     let (listener, port) = listener();
     let mut command = program();

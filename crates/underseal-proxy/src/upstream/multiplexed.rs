@@ -73,16 +73,15 @@ impl Connection {
     /// to try it in vain would count as a try of the request's.
     pub(super) fn lets_begin(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        let has_room = self.has_room();
-        if has_room && let Poll::Ready(Err(_)) = self.sender.clone().poll_ready(&mut cx) {
+        if let Poll::Ready(Err(_)) = self.sender.clone().poll_ready(&mut cx) {
             self.close();
         }
-        has_room && !self.is_closed.get()
+        self.has_room() && !self.is_closed.get()
     }
 
-    /// Whether the backend takes no stream at all.
+    /// Whether the backend takes no stream on it, and has taken none before: one that did may be about to end it.
     pub(super) fn takes_none(&self) -> bool {
-        self.most() == 0
+        self.most() == 0 && !self.was_used.get()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -91,9 +90,10 @@ impl Connection {
 
     /// Has nobody begin a stream on it.
     fn close(&self) {
-        self.is_closed.set(true);
-        // Another one may be made now.
-        self.queue.wake_first();
+        if !self.is_closed.replace(true) {
+            // Another one may be made now.
+            self.queue.wake_first();
+        }
     }
 
     /// Notes that nobody can use it again.
@@ -317,8 +317,8 @@ async fn drive(mut driven: Driven, deadline: Deadline, connection: Rc<Connection
             }
             return Poll::Ready(());
         }
-        // A stream has ended, or the backend takes more of them.
-        if !connection.queue.is_empty() && connection.has_room() {
+        // A stream has ended, or the backend takes more of them, or none any more.
+        if !connection.queue.is_empty() && connection.lets_begin() {
             connection.queue.wake_first();
         }
         let is_over = presence.check(cx, Phase::Idle, KEPT).is_some();

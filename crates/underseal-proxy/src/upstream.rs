@@ -138,13 +138,10 @@ impl Upstreams {
     pub(crate) async fn reach_only(
         &self,
         (process, service): (&Process, &Service),
-        deadline: &Deadline,
-        index: usize,
-        header: Option<&[u8]>,
+        to: (usize, Option<&[u8]>),
     ) -> Result<Reached, Unreachable> {
-        let to = (index, header);
         if service.settings.to_protocol == ToProtocol::H2 {
-            let slot = self.slot_only((process, service), deadline, to).await?;
+            let slot = self.slot_only((process, service), to).await?;
             return Ok(Reached::Http2(slot));
         }
         let begin = async |backend| Ok(backend);

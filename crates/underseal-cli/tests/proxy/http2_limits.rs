@@ -4,13 +4,14 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
 use http::Response;
 use rustix::process::Signal;
 use tokio::sync::Semaphore;
-use underseal_testkit::{Certificates, KeyType};
+use underseal_testkit::{Certificates, KeyType, PATIENCE};
 
 use crate::backend::Backend;
 use crate::departures::BlackHole;
@@ -18,8 +19,10 @@ use crate::harness::{Proxy, Start};
 use crate::http2::{frame, tls_h2_backend};
 use crate::http2_backends::{good_backend, limited_server};
 use crate::judged::Version;
+use crate::running::wait_until;
 use crate::tls::tls_backend;
 
+const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const ACK: u8 = 1;
 
@@ -74,42 +77,78 @@ fn a_backend_that_takes_no_stream_is_not_asked_for_another_connection() {
     let proxy = Start::new(address)
         .plain()
         .with(&["--to-protocol", "h2", "--workers", "1"])
-        .with(&["--connect-timeout", "1", "--health-check", "/"])
+        .with(&["--connect-timeout", "5", "--health-check", "/"])
+        .with(&["--admin", "127.0.0.1:0"])
         .start();
-    for version in Version::BOTH {
-        assert_eq!(ask(&proxy, version, 4), [504; 4], "{version:?}");
-    }
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    thread::scope(|scope| {
+        for version in Version::BOTH {
+            let proxy = &proxy;
+            scope.spawn(move || assert_eq!(ask(proxy, version, 4), [504; 4], "{version:?}"));
+        }
+    });
+    // The health check does not wait for that of the requests.
+    assert!(connections.load(Ordering::SeqCst) <= 2);
     proxy.logged(|line| line["protocol"] == "h2" && line["error"] == "backend-timeout");
+    let told = format!("backend {address}: did not accept in time");
+    proxy.peer.wait_for(&told);
+    let counted =
+        format!("underseal_backend_errors_total{{backend=\"{address}\",kind=\"timeout\"}} 8\n");
+    let metrics = proxy.admin("/metrics");
+    assert!(metrics.contains(&counted), "{metrics}");
 }
 
-/// A backend that at first takes no stream, and one of each connection a while later; it answers.
-fn hesitant() -> SocketAddr {
-    const MAX_CONCURRENT_STREAMS: u8 = 3;
+#[test]
+fn a_request_goes_past_a_backend_that_takes_no_stream() {
+    let (address, _connections) = limited(0, 1);
+    let proxy = Start::new(address)
+        .plain()
+        .with(&["--to", &good_backend().to_string()])
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .with(&["--connect-timeout", "1"])
+        .start();
+    for version in Version::BOTH {
+        assert_eq!(ask(&proxy, version, 4), [200; 4], "{version:?}");
+    }
+}
+
+/// What the proxy sent: a frame, without its payload.
+struct Sent {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+/// A backend that does `each` with its connections, of which it gets the number, and says at first that it
+/// takes so many streams.
+fn by_frames(most: u8, each: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
-    let most = |most: u8| frame(SETTINGS, 0, 0, &[0, MAX_CONCURRENT_STREAMS, 0, 0, 0, most]);
+    let each = Arc::new(each);
     thread::spawn(move || {
-        for tcp in listener.incoming() {
+        for (number, tcp) in listener.incoming().enumerate() {
             let mut tcp = tcp.expect("a connection");
-            let _ = tcp.write_all(&most(0));
-            let raised = tcp.try_clone().expect("a second handle");
-            thread::spawn(move || serve_frames(tcp));
-            thread::spawn(move || {
-                thread::sleep(Duration::from_millis(300));
-                let _ = (&raised).write_all(&most(1));
-            });
+            let _ = tcp.write_all(&takes(most));
+            let each = Arc::clone(&each);
+            thread::spawn(move || each(number, tcp));
         }
     });
     address
 }
 
-/// Answers each request until the connection ends; `None` is that.
-fn serve_frames(mut tcp: TcpStream) -> Option<()> {
-    const HEADERS: u8 = 1;
-    const END_STREAM: u8 = 1;
-    const END_HEADERS: u8 = 4;
-    const STATUS_200: &[u8] = &[0x88];
+/// SETTINGS that allow so many streams.
+fn takes(most: u8) -> Vec<u8> {
+    const MAX_CONCURRENT_STREAMS: u8 = 3;
+    frame(SETTINGS, 0, 0, &[0, MAX_CONCURRENT_STREAMS, 0, 0, 0, most])
+}
+
+/// The end of a connection for streams after `last`.
+fn goaway(last: u8) -> Vec<u8> {
+    const GOAWAY: u8 = 7;
+    frame(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0])
+}
+
+/// Sends what `answer` says to each frame, until the connection ends; `None` is that.
+fn serve_frames(mut tcp: TcpStream, mut answer: impl FnMut(Sent) -> Vec<u8>) -> Option<()> {
     tcp.read_exact(&mut [0; 24]).ok()?;
     loop {
         let mut head = [0; 9];
@@ -117,16 +156,111 @@ fn serve_frames(mut tcp: TcpStream) -> Option<()> {
         let [a, b, c, kind, flags, stream @ ..] = head;
         let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).expect("short");
         tcp.read_exact(&mut vec![0; length]).ok()?;
-        let answer = match kind {
-            SETTINGS if flags & ACK == 0 => frame(SETTINGS, ACK, 0, b""),
-            HEADERS => {
-                let stream = u32::from_be_bytes(stream);
-                frame(HEADERS, END_HEADERS | END_STREAM, stream, STATUS_200)
-            }
-            _ => continue,
+        let stream = u32::from_be_bytes(stream);
+        let sent = Sent {
+            kind,
+            flags,
+            stream,
         };
-        tcp.write_all(&answer).ok()?;
+        tcp.write_all(&answer(sent)).ok()?;
     }
+}
+
+/// What a backend says that answers each request.
+fn well(sent: Sent) -> Vec<u8> {
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    const STATUS_200: &[u8] = &[0x88];
+    match sent.kind {
+        SETTINGS if sent.flags & ACK == 0 => frame(SETTINGS, ACK, 0, b""),
+        HEADERS => frame(HEADERS, END_HEADERS | END_STREAM, sent.stream, STATUS_200),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_connection_that_only_ends_its_streams_holds_nobody_up() {
+    for version in Version::BOTH {
+        let (tell, told) = channel();
+        let address = by_frames(1, move |number, tcp| {
+            let tell = tell.clone();
+            serve_frames(tcp, |sent| match sent.kind {
+                HEADERS if number == 0 => {
+                    tell.send(()).expect("the test goes on");
+                    // The first request's stream stays.
+                    [takes(0), goaway(1)].concat()
+                }
+                _ => well(sent),
+            });
+        });
+        let proxy = Start::new(address)
+            .plain()
+            .with(&["--to-protocol", "h2", "--workers", "1"])
+            .with(&["--connect-timeout", "5"])
+            .start();
+        let mut long = proxy.tcp();
+        long.write_all(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+            .expect("send");
+        told.recv_timeout(PATIENCE).expect("a request");
+        assert_eq!(ask(&proxy, version, 3), [200; 3], "{version:?}");
+    }
+}
+
+#[test]
+fn a_backend_that_ends_connections_without_a_stream_is_not_asked_for_ever() {
+    let connections = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&connections);
+    let address = by_frames(0, move |_, tcp| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        serve_frames(tcp, |sent| match sent.kind {
+            // It has been heard that there are no streams.
+            SETTINGS if sent.flags & ACK != 0 => goaway(0),
+            _ => well(sent),
+        });
+    });
+    let proxy = Start::new(address)
+        .plain()
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .start();
+    for (version, count) in Version::BOTH.into_iter().zip(1..) {
+        assert_eq!(version.get(proxy.address, &[]), 503, "{version:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), count, "{version:?}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_health_check() {
+    let (tell, told) = channel();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let _silent = listener.accept().expect("the check's connection");
+        tell.send(()).expect("the test goes on");
+        for tcp in listener.incoming() {
+            let mut tcp = tcp.expect("a connection");
+            tcp.write_all(&takes(9)).expect("send");
+            thread::spawn(move || serve_frames(tcp, well));
+        }
+    });
+    let proxy = Start::new(address)
+        .plain()
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .with(&["--connect-timeout", "2", "--health-check", "/"])
+        .start();
+    told.recv_timeout(PATIENCE).expect("a check");
+    assert_eq!(ask(&proxy, Version::Http1, 3), [200; 3]);
+}
+
+/// A backend that at first takes no stream, and one of each connection a while later; it answers.
+fn hesitant() -> SocketAddr {
+    by_frames(0, |_, tcp| {
+        let raised = tcp.try_clone().expect("a second handle");
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            let _ = (&raised).write_all(&takes(1));
+        });
+        serve_frames(tcp, well);
+    })
 }
 
 #[test]
@@ -149,7 +283,8 @@ fn the_end_of_the_proxy_is_not_the_backends_fault() {
         let proxy = Start::new(address)
             .plain()
             .with(&["--to-protocol", "h2", "--workers", "1"])
-            .with(&["--connect-timeout", "60"])
+            .with(&["--connect-timeout", "60", "--admin", "127.0.0.1:0"])
+            .policy("{ rules: [{}] }")
             .start();
         let paths = ["/one", "/other"];
         let _clients = paths.map(|path| {
@@ -157,8 +292,11 @@ fn the_end_of_the_proxy_is_not_the_backends_fault() {
             write!(tcp, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("send");
             tcp
         });
-        // Nothing tells that they wait.
-        thread::sleep(Duration::from_millis(500));
+        // What is allowed waits at once.
+        let allowed = "policy=\"orders\",rule=\"0\",action=\"ALLOW\"} 2\n";
+        wait_until("no two requests", || {
+            proxy.admin("/metrics").contains(allowed)
+        });
         proxy.signal(Signal::TERM);
         proxy.peer.wait_for("shutting down");
         proxy.signal(Signal::TERM);

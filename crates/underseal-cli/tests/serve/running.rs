@@ -101,7 +101,7 @@ impl Running {
     }
 }
 
-fn wait_until(otherwise: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(otherwise: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "{otherwise}");

@@ -233,7 +233,7 @@ mod tests {
         let order = || backends.targets[0].order(vec![other, live]);
         assert_eq!(order(), [live, other]);
         let begin = async |_| pending::<io::Result<()>>().await;
-        let silent = backends.connect_and(&process, &deadline, (0, None), begin);
+        let silent = backends.open_and(&process, (0, None), &begin);
         let waited = timeout(Duration::from_millis(50), silent).await;
         assert!(waited.is_err());
         assert_eq!(order(), [other, live]);

@@ -121,7 +121,6 @@ async fn ask(
     target: usize,
     asked: &mut Option<Upstream>,
 ) -> Result<StatusCode, Fault> {
-    let deadline = process.deadlines.add();
     let mut header = Vec::new();
     if service.settings.send_proxy {
         // It speaks for nobody.
@@ -133,7 +132,7 @@ async fn ask(
     let outgoing = written(&check.path, host, version).map_err(Fault::Refused)?;
     let reached = service
         .upstreams
-        .reach_only((process, service), &deadline, target, header);
+        .reach_only((process, service), (target, header));
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
     let begun = Upstream::begin(process, reached, head, Sends::Nothing)?;

@@ -29,7 +29,7 @@ use underseal_server::live::Established;
 pub(crate) enum Unreachable {
     /// None accepts connections.
     Refused,
-    /// This machine has no socket for one, which says nothing of the backend.
+    /// We have no socket for one, or no stream, which says nothing of the backend.
     Lacking,
     /// None accepted in time.
     TimedOut,
@@ -84,21 +84,6 @@ impl Backends {
         header: Option<&[u8]>,
     ) -> Result<Box<Backend>, Unreachable> {
         let begin = async |backend| Ok(backend);
-        self.connect_and(process, deadline, (first, header), begin)
-            .await
-    }
-
-    /// The same, where no connection is one before `begin` has spoken on it.
-    ///
-    /// # Errors
-    /// What the last of them did.
-    pub(crate) async fn connect_and<T>(
-        &self,
-        process: &Process,
-        deadline: &Deadline,
-        (first, header): (usize, Option<&[u8]>),
-        begin: impl AsyncFn(Box<Backend>) -> io::Result<T>,
-    ) -> Result<T, Unreachable> {
         let open = async |index| self.open_and(process, (index, header), &begin).await;
         self.connect_by(process, deadline, first, open).await
     }
@@ -108,7 +93,7 @@ impl Backends {
     ///
     /// # Errors
     /// What the last of them did.
-    pub(super) async fn connect_by<T>(
+    pub(crate) async fn connect_by<T>(
         &self,
         process: &Process,
         deadline: &Deadline,
@@ -125,6 +110,7 @@ impl Backends {
                     attempt.succeeded();
                     return Ok(opened);
                 }
+                Ok(Err((Unreachable::Ended, _))) => return Err(Unreachable::Ended),
                 Ok(Err((why, error))) => {
                     target.say(&error);
                     failed = why;
@@ -165,7 +151,12 @@ impl Backends {
         })
     }
 
-    async fn open_and<T>(
+    /// Makes a connection to the backend `index`, for as long as that takes, which is none before `begin` has
+    /// spoken on it.
+    ///
+    /// # Errors
+    /// What it did.
+    pub(crate) async fn open_and<T>(
         &self,
         process: &Process,
         (index, header): (usize, Option<&[u8]>),

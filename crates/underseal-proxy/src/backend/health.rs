@@ -1,8 +1,8 @@
 //! Which backends are passed over, and for how long.
 //!
-//! One that took no connection is passed over, if there are others; then one request tries it while the
-//! others go on passing it over, and each time it fails they do for longer. One that neither takes nor
-//! refuses a connection is told by how long that lasts, so that only those wait who asked at once.
+//! One that took no connection, or had no stream, is passed over, if there are others; then one request tries
+//! it while the others go on passing it over, and each time it fails they do for longer. One that neither takes
+//! nor refuses a connection is told by how long that lasts, so that only those wait who asked at once.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(super) struct Health {
     since: Cell<Option<Instant>>,
 }
 
-/// An attempt to connect; counted until it is dropped.
+/// An attempt to connect, or to be given a stream; counted until it is dropped.
 pub(super) struct Attempt<'a>(&'a Health);
 
 impl Health {

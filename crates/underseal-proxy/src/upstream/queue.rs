@@ -42,13 +42,6 @@ impl Queue {
             waiting.iter().for_each(Waker::wake_by_ref);
         }
     }
-
-    /// Has all of them look again.
-    pub(super) fn wake_all(&self) {
-        for waiting in self.waiting.borrow().values() {
-            waiting.iter().for_each(Waker::wake_by_ref);
-        }
-    }
 }
 
 impl Ticket<'_> {

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::rc::Rc;
 
 use super::Upstreams;
@@ -14,7 +13,7 @@ use crate::http2::active::Open;
 use crate::http2::limits;
 use crate::process::Process;
 use crate::service::Service;
-use underseal_server::deadline::{Deadline, Phase};
+use underseal_server::deadline::Deadline;
 
 /// The connections to one backend.
 #[derive(Default)]
@@ -64,42 +63,43 @@ impl Shared {
     }
 
     /// Adds a connection, for a stream of whoever made it, if it takes any.
-    fn add(&self, connection: Rc<Connection>) -> Option<Slot> {
-        let slot = Slot::on(&connection);
-        self.connections.borrow_mut().push(connection);
+    fn add(&self, connection: &Rc<Connection>) -> Option<Slot> {
+        let slot = Slot::on(connection);
+        self.connections.borrow_mut().push(Rc::clone(connection));
         slot
     }
 
-    fn turn(&self) -> Option<Turn<'_>> {
+    fn offered(&self) -> Option<Turn<'_>> {
         if let Some(slot) = self.free() {
             return Some(Turn::Begin(slot));
         }
-        self.may_grow().then(|| {
+        let may_grow = !self.is_growing.get() && self.may_have_another();
+        may_grow.then(|| {
             self.is_growing.set(true);
             Turn::Grow(Growth(self))
         })
     }
 
-    /// Whether another connection may be made. Not where the backend takes no stream on one that it has: it
+    /// Whether the backend may have another connection. Not where it takes no stream on one that it has: it
     /// would say the same of the next, and so choose how many we hold.
-    fn may_grow(&self) -> bool {
+    fn may_have_another(&self) -> bool {
         let connections = self.connections.borrow();
         let mut open = connections.iter().filter(|known| !known.is_closed());
         let is_limited = open.clone().count() >= limits::BACKEND_CONNECTIONS;
-        !self.is_growing.get() && !is_limited && !open.any(|known| known.takes_none())
+        !is_limited && !open.any(|known| known.takes_none())
     }
 
-    /// Whether there is nothing to wait for but the end of a stream.
-    fn is_full(&self) -> bool {
-        !self.is_growing.get() && !self.may_grow()
+    /// Waits for a stream, or the right to make a connection.
+    async fn turn(&self) -> Turn<'_> {
+        let ticket = self.queue.join();
+        poll_fn(|cx| ticket.poll(cx, || self.offered())).await
     }
 }
 
 impl Drop for Growth<'_> {
     fn drop(&mut self) {
         self.0.is_growing.set(false);
-        // How long they wait may depend on it.
-        self.0.queue.wake_all();
+        self.0.queue.wake_first();
     }
 }
 
@@ -113,8 +113,20 @@ impl Drop for Shared {
     }
 }
 
+/// Why a connection ended on which no stream was taken.
+fn unused(process: &Process) -> (Unreachable, io::Error) {
+    let why = match process.deadlines.closing() {
+        // Then we end what has no streams.
+        true => Unreachable::Ended,
+        false => Unreachable::Refused,
+    };
+    let error = io::Error::other("ended a connection on which it took no stream");
+    (why, error)
+}
+
 impl Upstreams {
-    /// A stream that can begin, on a connection to the backend `index`, or to another if that takes none.
+    /// A stream that can begin, on a connection to the backend `index`, or to another if that has none. Each
+    /// has `--connect-timeout` for it, be it that others' streams end or that it takes a connection.
     ///
     /// # Errors
     /// Why there is none.
@@ -122,161 +134,73 @@ impl Upstreams {
         &self,
         (process, service): (&Process, &Service),
         deadline: &Deadline,
-        mut index: usize,
+        index: usize,
     ) -> Result<Slot, Unreachable> {
+        let open = async |index| self.slot_of((process, service), index).await;
+        let backends = &service.backends;
+        backends.connect_by(process, deadline, index, open).await
+    }
+
+    /// The same, of the backend `index`, for as long as that takes.
+    async fn slot_of(
+        &self,
+        (process, service): (&Process, &Service),
+        index: usize,
+    ) -> Result<Slot, (Unreachable, io::Error)> {
+        let to = (index, self.header.as_deref());
+        let begin = async |backend| self.begin((process, service), backend).await;
+        let mut made: Option<Rc<Connection>> = None;
         loop {
-            let _growth = match self.turn((process, service), deadline, index).await? {
+            let _growth = match self.multiplexed[index].turn().await {
                 Turn::Begin(slot) => return Ok(slot),
                 Turn::Grow(growth) => growth,
             };
-            // The one before us may have found that this backend takes no connection, and have
-            // made one to another.
-            let picked = service.backends.pick_over(index);
-            if picked == index {
-                let to = (index, self.header.as_deref());
-                let begin = async |backend| self.begin((process, service), backend).await;
-                let connect = service.backends.connect_and(process, deadline, to, begin);
-                let (target, slot) = connect.await?;
-                if let Some(slot) = slot {
-                    return Ok(slot);
-                }
-                index = target;
-            } else {
-                index = picked;
+            if made.is_some_and(|made| made.is_closed()) {
+                // The same would come of the next.
+                return Err(unused(process));
             }
+            let opened = service.backends.open_and(process, to, &begin).await?;
+            let (connection, slot) = opened;
+            if let Some(slot) = slot {
+                return Ok(slot);
+            }
+            made = Some(connection);
         }
     }
 
-    /// The same, on a connection to the backend `index` and to no other.
+    /// A stream on a connection to the backend `index` and to no other, ahead of those who wait for one: on a
+    /// connection of its own, if need be.
     ///
     /// # Errors
     /// Why there is none.
     pub(super) async fn slot_only(
         &self,
         (process, service): (&Process, &Service),
-        deadline: &Deadline,
         to: (usize, Option<&[u8]>),
     ) -> Result<Slot, Unreachable> {
-        loop {
-            let _growth = match self.turn((process, service), deadline, to.0).await? {
-                Turn::Begin(slot) => return Ok(slot),
-                Turn::Grow(growth) => growth,
-            };
-            let begin = async |backend| self.begin((process, service), backend).await;
-            let (_, slot) = service.backends.connect_only(process, to, begin).await?;
-            if let Some(slot) = slot {
-                return Ok(slot);
-            }
+        let shared = &self.multiplexed[to.0];
+        if let Some(slot) = shared.at_hand() {
+            return Ok(slot);
         }
+        if !shared.may_have_another() {
+            return Err(Unreachable::Lacking);
+        }
+        let begin = async |backend| self.begin((process, service), backend).await;
+        let (_, slot) = service.backends.connect_only(process, to, begin).await?;
+        slot.ok_or(Unreachable::Lacking)
     }
 
-    /// Begins to speak HTTP/2 on a connection, which others may then use too: to which backend it is, and a
-    /// stream on it.
+    /// Begins to speak HTTP/2 on a connection, which others may then use too, and a stream on it.
     async fn begin(
         &self,
         (process, service): (&Process, &Service),
         backend: Box<Backend>,
-    ) -> io::Result<(usize, Option<Slot>)> {
+    ) -> io::Result<(Rc<Connection>, Option<Slot>)> {
         let target = backend.known.target;
         let shared = &self.multiplexed[target];
         let name = service.backends.name_of(target);
         let connection = begin(process, backend, (name, &shared.queue)).await?;
-        Ok((target, shared.add(connection)))
-    }
-
-    /// Waits for a stream on a connection to the backend `index`, or the right to make one. Where nobody makes
-    /// one, for no longer than for a connection.
-    async fn turn(
-        &self,
-        (process, service): (&Process, &Service),
-        deadline: &Deadline,
-        index: usize,
-    ) -> Result<Turn<'_>, Unreachable> {
-        let shared = &self.multiplexed[index];
-        let ticket = shared.queue.join();
-        let patience = process.timeouts().connect;
-        // Who makes one may try each backend.
-        let tries = u32::try_from(service.backends.count()).unwrap_or(u32::MAX);
-        let tries = tries.saturating_add(1);
-        deadline.enter(Phase::Busy, patience.saturating_mul(tries));
-        let mut is_full = false;
-        let turn = poll_fn(|cx| {
-            let polled = ticket.poll(cx, || shared.turn());
-            if polled.is_pending() && !is_full && shared.is_full() {
-                is_full = true;
-                deadline.enter(Phase::Busy, patience);
-            }
-            polled
-        });
-        deadline.until(pin!(turn)).await.map_err(Unreachable::from)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::Pin;
-    use std::sync::Arc;
-    use std::task::{Context, Waker};
-    use std::time::Duration;
-
-    use tokio::net::TcpListener;
-    use tokio::task::{LocalSet, spawn_local};
-    #[cfg(feature = "dtls")]
-    use underseal_server::descriptors::Reserve;
-
-    use super::*;
-    use crate::backend::testing::{address, process};
-    use crate::protocol::ToProtocol;
-    use crate::service::ServiceSettings;
-
-    /// A server whose connections take one stream each, and count for as long as they last.
-    async fn serve(listener: TcpListener, accepted: Rc<Cell<usize>>) {
-        while let Ok((tcp, _)) = listener.accept().await {
-            accepted.set(accepted.get() + 1);
-            spawn_local(async move {
-                let mut builder = h2::server::Builder::new();
-                builder.max_concurrent_streams(1);
-                let connection = builder.handshake::<_, bytes::Bytes>(tcp).await;
-                connection.expect("HTTP/2").accept().await.map(drop)
-            });
-        }
-    }
-
-    #[tokio::test]
-    async fn a_backend_has_so_many_connections_and_no_more() {
-        let tasks = LocalSet::new();
-        let test = async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            let backend = listener.local_addr().expect("an address");
-            let accepted = Rc::<Cell<usize>>::default();
-            spawn_local(serve(listener, Rc::clone(&accepted)));
-            let service = Service::new(Arc::new(ServiceSettings {
-                backends: vec![address(vec![backend])],
-                health_check: None,
-                connector: None,
-                client_identity: None,
-                to_protocol: ToProtocol::H2,
-                host: None,
-                send_proxy: false,
-                #[cfg(feature = "dtls")]
-                dtls_connector: None,
-                #[cfg(feature = "dtls")]
-                reserve: Reserve::set_up(),
-            }));
-            let process = process(Duration::from_secs(60));
-            let deadline = process.deadlines.add();
-            let slot = || service.upstreams.slot((&process, &service), &deadline, 0);
-            let mut slots = Vec::new();
-            for _ in 0..limits::BACKEND_CONNECTIONS {
-                slots.push(slot().await.expect("a stream"));
-            }
-            let mut waiting = Box::pin(slot());
-            let mut cx = Context::from_waker(Waker::noop());
-            assert!(Pin::new(&mut waiting).poll(&mut cx).is_pending());
-            slots.pop();
-            slots.push(waiting.await.expect("the one that was given back"));
-            assert_eq!(accepted.get(), limits::BACKEND_CONNECTIONS);
-        };
-        tasks.run_until(test).await;
+        let slot = shared.add(&connection);
+        Ok((connection, slot))
     }
 }

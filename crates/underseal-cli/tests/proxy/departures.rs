@@ -1,5 +1,6 @@
 //! Clients of HTTP/1.1 that leave before they have their response.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -9,6 +10,7 @@ use socket2::SockRef;
 
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start, close_notify};
+use crate::running::wait_until;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
 
@@ -59,6 +61,20 @@ impl BlackHole {
             _listener: listener,
             _queued: queued,
         }
+    }
+
+    /// Waits until somebody tries to connect: the kernel lists the sockets that do.
+    pub(crate) fn wait_for_attempt(&self) {
+        const SYN_SENT: &str = "02";
+        let port = format!(":{:04X}", self.address.port());
+        wait_until("nobody connects", || {
+            let sockets = fs::read_to_string("/proc/net/tcp").expect("the kernel's list");
+            sockets.lines().any(|line| {
+                let mut fields = line.split_whitespace().skip(2);
+                let peer = fields.next().unwrap_or_default();
+                peer.ends_with(&port) && fields.next() == Some(SYN_SENT)
+            })
+        });
     }
 }
 

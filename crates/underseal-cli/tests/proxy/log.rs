@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -172,14 +170,14 @@ fn a_client_that_leaves_while_a_backend_is_looked_for_has_a_whole_line() {
         .with(&["--direction", "egress", "--connect-timeout", "60"])
         .policy("{ direction: Egress, rules: [{}] }")
         .start();
-    // Nothing tells that a backend is looked for.
-    let wait = Duration::from_millis(200);
     let mut tcp = proxy.tcp();
     tcp.write_all(b"GET /one HTTP/1.1\r\nHost: a.test\r\n\r\n")
         .expect("send");
-    thread::sleep(wait);
+    dead.wait_for_attempt();
     drop(tcp);
-    runtime().block_on(async {
+    // The attempt ends with it.
+    proxy.logged_path("/one");
+    let _dead = runtime().block_on(async {
         let tcp = tokio::net::TcpStream::connect(proxy.address).await;
         let (mut sender, connection) = h2::client::handshake(tcp.expect("connect"))
             .await
@@ -188,8 +186,13 @@ fn a_client_that_leaves_while_a_backend_is_looked_for_has_a_whole_line() {
         let request = http::Request::get("http://a.test/two").body(());
         let request = request.expect("a request");
         let asked = sender.send_request(request, true).expect("send");
-        tokio::time::sleep(wait).await;
+        let waiting = tokio::task::spawn_blocking(move || {
+            dead.wait_for_attempt();
+            dead
+        });
+        let dead = waiting.await.expect("an attempt");
         drop(asked);
+        dead
     });
     let [http1, http2] = ["/one", "/two"].map(|path| {
         let line = proxy.logged_path(path);

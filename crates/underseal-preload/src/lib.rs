@@ -12,5 +12,6 @@ mod listing;
 mod memory;
 mod process;
 mod real;
+mod signals;
 mod sys;
 mod table;

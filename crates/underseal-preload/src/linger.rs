@@ -15,6 +15,7 @@ use crate::call::guarded;
 use crate::connection::{Socket, TcpWire};
 use crate::epoll::Watches;
 use crate::process;
+use crate::signals::Held;
 use crate::sys::{self, address, arg};
 
 mod end;
@@ -292,16 +293,8 @@ pub(crate) fn forget() {
 /// Starts the thread, which takes none of the program's signals. Not in a guest: it would be a thread of another
 /// process in this memory.
 fn start() -> bool {
-    // SAFETY: zeros are a set of signals.
-    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
-    let mut before = all;
-    // SAFETY: the set is ours.
-    unsafe { libc::sigfillset(&raw mut all) };
-    // SAFETY: both sets are ours.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+    let _held = Held::all();
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(run);
-    // SAFETY: it was filled in by the call above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, null_mut()) };
     thread.is_ok()
 }
 

@@ -223,23 +223,6 @@ pub(crate) fn timespec(time: Duration) -> libc::timespec {
     }
 }
 
-/// Waits until a socket takes bytes, or has failed, and no longer than `time`.
-///
-/// # Errors
-///
-/// `EINTR` when a signal comes.
-pub(crate) fn wait_for_room(fd: c_int, time: Duration) -> Result<(), Errno> {
-    let mut asked = libc::pollfd {
-        fd,
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    let mut time = timespec(time);
-    let arguments = [address(&raw mut asked), 1, address(&raw mut time), 0];
-    // SAFETY: the kernel writes to an array of one and to a time, which are ours.
-    unsafe { call(libc::SYS_ppoll, arguments) }.map(drop)
-}
-
 pub(crate) fn epoll_ctl(
     epoll: c_int,
     operation: c_int,

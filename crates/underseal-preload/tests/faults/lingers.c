@@ -2,6 +2,7 @@
 #include "tests.h"
 #include "signals.h"
 #include <linux/filter.h>
+#include <linux/net_tstamp.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 
@@ -89,12 +90,13 @@ static void close_behind_an_end(int fd, const char *seconds) {
     expect(pthread_join(reader, &read) == 0 && read == (void *)1L, "the reader gets its byte");
 }
 
-// Who is asked before a thread of this process may send to the socket.
+// Who is asked before a thread of this process may send to a socket.
 static int asked_first;
-static volatile sig_atomic_t library_sends;
+static pthread_t closer;
+static volatile sig_atomic_t library_sends, closer_sends, closes, interrupts;
 
-// Has all sends of the library's own thread take long.
-static void *slow_down(void *nothing) {
+// Lets threads send: the library's own after a while, and the one that closes as it is, or with a signal for it.
+static void *let_send(void *nothing) {
     struct seccomp_notif asked;
     for (;;) {
         memset(&asked, 0, sizeof asked);
@@ -103,14 +105,19 @@ static void *slow_down(void *nothing) {
         if (asked.pid != (unsigned)getpid()) {
             library_sends = 1;
             usleep(200000);
+        } else if (closes && ++closer_sends > 1 && interrupts) {
+            interrupts = 0;
+            pthread_kill(closer, SIGALRM);
+            usleep(50000);
         }
-        expect(ioctl(asked_first, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0, "NOTIF_SEND");
+        // Where a signal has come in between it asks once more.
+        int sent = ioctl(asked_first, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+        expect(sent == 0 || errno == ENOENT, "NOTIF_SEND");
     }
     return NULL;
 }
 
-// The library's own thread is in the midst of a send; the close waits for it, and for the peer.
-static void close_under_the_library(int fd, const char *more) {
+static void ask_before_sends(void) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 0, 1),
@@ -119,15 +126,49 @@ static void close_under_the_library(int fd, const char *more) {
     };
     struct sock_fprog program = {sizeof code / sizeof *code, code};
     pthread_t other;
+    closer = pthread_self();
     expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
     asked_first = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
     expect(asked_first >= 0, "seccomp");
-    expect(pthread_create(&other, NULL, slow_down, NULL) == 0, "a thread");
+    expect(pthread_create(&other, NULL, let_send, NULL) == 0, "a thread");
+}
+
+// The library's own thread is in the midst of a send; the close waits for it, and for the peer.
+static void close_under_the_library(int fd, const char *more) {
+    ask_before_sends();
     fill_and_ask(fd, 1000);
     while (!library_sends) usleep(1000);
     say_step("closing");
     expect(close(fd) == 0, "close");
     expect(hidden_number() == -1, "the peer has all of it");
+}
+
+// A signal comes while the close sends, and not while it waits.
+static void close_and_be_interrupted_between(int fd, const char *more) {
+    ask_before_sends();
+    fill_and_ask(fd, 1000);
+    handle(SIGALRM, SA_RESTART);
+    interrupts = closes = 1;
+    expect(close(fd) == 0 && signals == 1, "close");
+    expect(hidden_number() != -1, "it still goes out");
+    tell_and_wait("closed");
+}
+
+// The socket says that it has failed, as something is left to read of it, and takes nothing.
+static void close_with_a_notification(int fd, const char *more) {
+    int wanted = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+    int hidden = hidden_number();
+    ask_before_sends();
+    expect(syscall(SYS_setsockopt, hidden, SOL_SOCKET, SO_TIMESTAMPING, &wanted, sizeof wanted) == 0,
+           "SO_TIMESTAMPING");
+    fill_and_ask(fd, 1);
+    struct pollfd asked = {.fd = hidden};
+    expect(syscall(SYS_ppoll, &asked, 1, NULL, NULL, 8) == 1 && asked.revents & POLLERR, "something is to be read");
+    closes = 1;
+    expect(close(fd) == 0, "close");
+    expect(hidden_number() != -1, "it still goes out");
+    expect(closer_sends < 100, "it does not send again and again");
+    tell_and_wait("closed");
 }
 
 const struct test lingers[] = {
@@ -136,6 +177,8 @@ const struct test lingers[] = {
     {"lingers-in-vain", .run = close_and_wait_in_vain, .is_last = 1},
     {"lingers-until-a-signal", .run = close_and_be_interrupted, .is_last = 1},
     {"lingers-under-the-library", .run = close_under_the_library, .is_last = 1},
+    {"lingers-but-for-a-signal-between", .run = close_and_be_interrupted_between, .is_last = 1},
+    {"lingers-with-a-notification", .run = close_with_a_notification, .is_last = 1},
     {"lingers-behind-an-end", .run = close_behind_an_end, .is_last = 1},
     {0},
 };

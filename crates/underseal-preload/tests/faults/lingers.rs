@@ -23,6 +23,17 @@ fn is_complete(wire: &[u8], case: &str) {
     );
 }
 
+/// That all comes of a connection whose peer takes nothing before it is closed.
+fn is_complete_behind_the_close(fault: &str) {
+    let mut case = started(fault, "");
+    case.peer.wait_for("closed");
+    let mut wire = Vec::new();
+    case.stream.read_to_end(&mut wire).expect("the end");
+    is_complete(&wire, fault);
+    case.peer.close_stdin();
+    case.peer.finish().successful();
+}
+
 #[test]
 fn the_last_close_waits_for_the_peer_where_the_program_wants_that() {
     for way in ["close", "dup2", "close_range"] {
@@ -48,13 +59,17 @@ fn a_close_waits_though_the_library_is_sending() {
 
 #[test]
 fn it_waits_no_longer_than_it_is_to_and_the_rest_goes_out_behind_it() {
-    let mut case = started("lingers-in-vain", "");
-    case.peer.wait_for("closed");
-    let mut wire = Vec::new();
-    case.stream.read_to_end(&mut wire).expect("the end");
-    is_complete(&wire, "in vain");
-    case.peer.close_stdin();
-    case.peer.finish().successful();
+    is_complete_behind_the_close("lingers-in-vain");
+}
+
+#[test]
+fn it_does_not_send_again_and_again_where_the_socket_says_that_it_failed() {
+    is_complete_behind_the_close("lingers-with-a-notification");
+}
+
+#[test]
+fn a_signal_ends_that_wait_also_where_it_comes_between_waits() {
+    is_complete_behind_the_close("lingers-but-for-a-signal-between");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use underseal_http::http1::{self, Glimpse, Head};
 use underseal_http::{PathOptions, ReadOptions, Refusal, Scratch};
 
-use crate::closing::linger;
+use crate::closing::{Limits, linger};
 use crate::deadline::{Deadline, Phase, Stop};
 
 /// Most bytes of a request's head.
@@ -88,7 +88,7 @@ pub async fn answer(
     };
     log(&http1::glimpse(&bytes), answered);
     if is_sent && matches!(deadline.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
-        linger(deadline, &mut tcp).await;
+        linger(deadline, &mut tcp, Limits::UPLOAD).await;
     }
 }
 

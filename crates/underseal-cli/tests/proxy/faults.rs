@@ -316,6 +316,32 @@ fn a_backend_may_refuse_a_body_before_it_is_sent() {
     assert_eq!(client.response().status, 413);
 }
 
+/// The rest of an upload is read and thrown away, however it comes (RFC 9112 section 9.6).
+#[test]
+fn a_client_whose_upload_is_answered_early_can_send_all_of_it() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let backend = Backend::closing_after(answer);
+    let proxy = Proxy::start(backend.address);
+    for (pieces, length, pause) in [
+        (20, 1 << 20, Duration::ZERO),
+        (10, 64 << 10, Duration::from_millis(300)),
+    ] {
+        let mut client = proxy.client();
+        let whole = pieces * length;
+        client.send(format!(
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {whole}\r\n\r\n"
+        ));
+        for sent in 0..pieces {
+            let piece = client.try_send(vec![b'x'; length]);
+            piece.unwrap_or_else(|error| panic!("{error} after {sent} pieces of {pieces}"));
+            std::thread::sleep(pause);
+        }
+        let response = client.response();
+        assert_eq!((response.status, &*response.text()), (200, "ok"));
+        client.expect_close();
+    }
+}
+
 /// Closing with input unread resets a connection, and what waits to be sent is lost.
 #[test]
 fn a_request_behind_the_last_one_does_not_cost_an_answer_that_is_read_late() {

@@ -150,6 +150,28 @@ fn request_bodies_are_thrown_away_up_to_a_bound() {
     client.expect_close();
 }
 
+/// It is refused at once, and the client may send all of it before it reads that.
+#[test]
+fn a_large_upload_that_is_refused_can_be_sent_to_its_end() {
+    let server = Server::start();
+    server.write("f", "content");
+    let body = vec![b'x'; 20 << 20];
+    for (method, status) in [("POST", 405), ("GET", 413)] {
+        let mut client = server.client();
+        let length = body.len();
+        client.send(format!(
+            "{method} /f HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
+        ));
+        client.send(&body);
+        let refused = client.response();
+        assert_eq!(
+            (refused.status, refused.field("connection")),
+            (status, Some("close"))
+        );
+        client.expect_close();
+    }
+}
+
 #[test]
 fn requests_that_could_be_read_in_two_ways_are_refused() {
     let server = Server::start();

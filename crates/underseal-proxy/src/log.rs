@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use underseal_http::Request;
 use underseal_http::http1::Glimpse;
 use underseal_policy::{Match, Verdict};
 
@@ -50,12 +51,13 @@ pub(crate) fn begin(line: &mut Vec<u8>, time: &str, session: &Session, protocol:
     line::begin(line, time, &session.logged, protocol);
 }
 
-/// What was asked for, as far as it could be read. The path is the one that was judged and went on.
-pub(crate) fn asked(line: &mut Vec<u8>, method: &[u8], path: &[u8], host: &[u8]) {
+/// What was asked for: `target`, the path that was judged and went on, and the host with its port, by
+/// which rules tell it from others.
+pub(crate) fn asked(line: &mut Vec<u8>, request: &Request<'_>, target: &[u8]) {
     let asked = Glimpse {
-        method: Some(method),
-        target: Some(path),
-        host: Some(host),
+        method: Some(request.method()),
+        target: Some(target),
+        host: Some(request.authority()),
         ..Glimpse::default()
     };
     seen(line, &asked);

@@ -161,6 +161,47 @@ fn a_refused_request_is_logged_as_far_as_it_came() {
     assert!(line["host"].is_string(), "{line}");
 }
 
+/// Rules tell `shop.test` from `shop.test:8443`, so a line does.
+#[test]
+fn a_line_says_the_host_with_its_port() {
+    let proxy = Start::new(Backend::echo().address)
+        .policy("{ rules: [{ to: [{ operation: { hosts: ['shop.test:8443'] } }] }] }")
+        .start();
+    for (head, path, host, verdict) in [
+        (
+            "GET /port HTTP/1.1\r\nHost: Shop.test:8443",
+            "/port",
+            "shop.test:8443",
+            "allow",
+        ),
+        (
+            "GET /other HTTP/1.1\r\nHost: shop.test:8444",
+            "/other",
+            "shop.test:8444",
+            "deny",
+        ),
+        (
+            "GET /none HTTP/1.1\r\nHost: shop.test",
+            "/none",
+            "shop.test",
+            "deny",
+        ),
+        (
+            "CONNECT a.test:1 HTTP/1.1\r\nHost: a.test:1",
+            "a.test:1",
+            "a.test:1",
+            "deny",
+        ),
+    ] {
+        proxy.status(&format!("{head}\r\n\r\n"));
+        let line = proxy.logged_path(path);
+        assert_eq!(
+            (&line["host"], &line["verdict"]),
+            (&host.into(), &verdict.into())
+        );
+    }
+}
+
 /// Where nobody was found to answer, nothing was judged. The line says all the same what was asked for.
 #[test]
 fn a_client_that_leaves_while_a_backend_is_looked_for_has_a_whole_line() {

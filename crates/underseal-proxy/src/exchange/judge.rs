@@ -125,15 +125,14 @@ pub(super) fn judge<'o>(
     let request = outgoing.request();
     let allowed = listener.judge(process, session, target, outgoing, |judged| {
         if !process.log.is_off() {
-            let (method, host) = (request.method(), request.host());
-            log::asked(line, method, outgoing.target(), host);
+            log::asked(line, &request, outgoing.target());
             log::judged(line, judged);
         }
     });
     if let Err(Denied::Unasked(_)) = allowed {
         // Without the query, where tokens may stand.
         let path = request.path().unwrap_or_default();
-        log::asked(line, request.method(), path, request.host());
+        log::asked(line, &request, path);
         log::refused(line);
     }
     allowed
@@ -149,7 +148,7 @@ pub(super) fn unjudged(
     if !process.log.is_off() && listener.judges_backend() {
         line.truncate(begun);
         let request = outgoing.request();
-        log::asked(line, request.method(), outgoing.target(), request.host());
+        log::asked(line, &request, outgoing.target());
         log::refused(line);
     }
 }

@@ -135,7 +135,7 @@ fn prepare_head(
         .with_now(|_, time| log::begin(line, time, session, version));
     prepared.begun = line.len();
     if request.path().is_none() {
-        log::asked(line, request.method(), head.target(), request.host());
+        log::asked(line, &request, head.target());
         log::refused(line);
         prepared.persist = false;
         answer_with(process, &mut prepared, Fault::Connect);

@@ -63,7 +63,7 @@ pub(super) fn prepare(client: &Client, head: &Parts, is_bare: bool) -> Prepared 
                 }
                 None => {
                     let path = request.path().unwrap_or_default();
-                    log::asked(&mut line, request.method(), path, request.host());
+                    log::asked(&mut line, &request, path);
                     Err(Fault::Connect)
                 }
             }

@@ -21,7 +21,7 @@ use crate::load::{Kind, LoadError, Location, Misread, PolicyFile, Reader, Value,
 use serde::Serialize;
 
 use crate::model::{AuthorizationPolicy, RequestAuthentication, Selector, Spec};
-use crate::validate::faults;
+use crate::validate::{TcpPorts, faults};
 
 /// The label that a workload must have for the namespace of a policy to be told: as Cilium calls
 /// it. Policies of Kubernetes are for the workloads of their namespace.
@@ -147,7 +147,8 @@ fn examine_value(
     let mut found = conversion.reader.faults;
     // Values were checked where they stand; what is left is about the whole.
     if found.is_empty() {
-        let left = policies.iter().flat_map(|policy| faults(policy, &[]));
+        let left = policies.iter();
+        let left = left.flat_map(|policy| faults(policy, TcpPorts::default()));
         found.extend(left.map(|fault| Misread {
             location,
             path: value.path.clone(),

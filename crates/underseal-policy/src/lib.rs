@@ -26,7 +26,9 @@ pub use convert::{
 };
 pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};
-pub use load::{Authentication, LoadError, Loaded, Location, PolicyFile, load, load_all};
+pub use load::{
+    Authentication, LoadError, Loaded, Location, PolicyFile, load, load_all, load_without_http,
+};
 pub use matcher::{Labels, Matcher, applies};
 pub use pattern::is_spiffe_id;
 pub use schema::json_schema;

@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::convert::Note;
 use crate::model::{AuthorizationPolicy, RequestAuthentication};
-use crate::validate::{Fault, faults};
+use crate::validate::{Fault, TcpPorts, faults};
 pub(crate) use kind::Kind;
 pub(crate) use node::{Node, documents};
 pub(crate) use values::{Fields, Misread, Reader, Value};
@@ -125,11 +125,40 @@ pub struct Authentication {
 /// # Errors
 /// As [`load`]. Policies of Istio and Cilium are errors: they have to be converted.
 pub fn load_all(files: &[PolicyFile<'_>], tcp_ports: &[u16]) -> Result<Loaded, Vec<LoadError>> {
+    let tcp = TcpPorts {
+        ports: tcp_ports,
+        only: false,
+    };
+    load_by(files, &|_| tcp)
+}
+
+/// As [`load_all`], where everything that is judged comes to `ports` and none of it is HTTP: a policy
+/// `is_for` which that is does not load with a rule that asks for HTTP and could be about one of these
+/// ports, by its name or because it names none.
+///
+/// # Errors
+/// As [`load_all`].
+pub fn load_without_http(
+    files: &[PolicyFile<'_>],
+    ports: &[u16],
+    is_for: impl Fn(&AuthorizationPolicy) -> bool,
+) -> Result<Loaded, Vec<LoadError>> {
+    let tcp = TcpPorts { ports, only: true };
+    load_by(files, &|policy| match is_for(policy) {
+        true => tcp,
+        false => TcpPorts::default(),
+    })
+}
+
+/// Which ports there are that speak no HTTP, as far as a policy is concerned.
+type Tcp<'f> = &'f dyn Fn(&AuthorizationPolicy) -> TcpPorts<'f>;
+
+fn load_by(files: &[PolicyFile<'_>], tcp: Tcp<'_>) -> Result<Loaded, Vec<LoadError>> {
     let mut all = Loaded::default();
     let mut errors = Vec::new();
     let mut names = BTreeSet::new();
     for file in files {
-        let read = File::read(file, tcp_ports, &mut names);
+        let read = File::read(file, tcp, &mut names);
         all.policies.extend(read.policies);
         all.authentications.extend(read.authentications);
         all.passed_over.extend(read.passed_over);
@@ -163,7 +192,7 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    fn read(file: &PolicyFile<'a>, tcp_ports: &[u16], names: &mut BTreeSet<String>) -> Self {
+    fn read(file: &PolicyFile<'a>, tcp: Tcp<'_>, names: &mut BTreeSet<String>) -> Self {
         let mut read = Self {
             name: file.name,
             policies: Vec::new(),
@@ -182,17 +211,17 @@ impl<'a> File<'a> {
             read.error(Location::START, "", "there is no policy in this file");
         }
         for document in &documents {
-            read.value(&Value::document(document), tcp_ports, names);
+            read.value(&Value::document(document), tcp, names);
         }
         read
     }
 
-    fn value(&mut self, value: &Value<'_>, tcp_ports: &[u16], names: &mut BTreeSet<String>) {
+    fn value(&mut self, value: &Value<'_>, tcp: Tcp<'_>, names: &mut BTreeSet<String>) {
         let whose = match Kind::of(value) {
-            Kind::Own | Kind::Unknown => return self.policy(value, tcp_ports, names),
+            Kind::Own | Kind::Unknown => return self.policy(value, tcp, names),
             Kind::List(items) => {
                 for item in Reader::default().items(&items) {
-                    self.value(&item, tcp_ports, names);
+                    self.value(&item, tcp, names);
                 }
                 return;
             }
@@ -210,7 +239,7 @@ impl<'a> File<'a> {
         self.errors.push(error);
     }
 
-    fn policy(&mut self, value: &Value<'_>, tcp_ports: &[u16], names: &mut BTreeSet<String>) {
+    fn policy(&mut self, value: &Value<'_>, tcp: Tcp<'_>, names: &mut BTreeSet<String>) {
         let mut reader = Reader::default();
         let policy = reader.policy(value);
         let locations = reader.locations;
@@ -219,7 +248,7 @@ impl<'a> File<'a> {
         self.errors
             .extend(errors.map(|fault| fault.error(self.name)));
         // A leaf that is wrong is worth reporting even where a key beside it is unknown.
-        for fault in faults(&policy, tcp_ports) {
+        for fault in faults(&policy, tcp(&policy)) {
             self.fault(value, &locations, fault);
         }
         let name = &policy.metadata.name;

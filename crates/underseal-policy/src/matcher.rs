@@ -14,7 +14,7 @@ use crate::model::{
     Action, AuthorizationPolicy, RequestAuthentication, Selector, TrafficDirection,
 };
 use crate::rule::{self, Checked, Facts, Rule};
-use crate::validate::{Fault, faults};
+use crate::validate::{Fault, TcpPorts, faults};
 
 /// The labels of a workload.
 pub type Labels = BTreeMap<String, String>;
@@ -84,7 +84,7 @@ impl Matcher {
     ) -> Result<Self, Vec<Fault>> {
         let faults: Vec<_> = policies
             .iter()
-            .flat_map(|policy| faults(policy, &[]))
+            .flat_map(|policy| faults(policy, TcpPorts::default()))
             .collect();
         if !faults.is_empty() {
             return Err(faults);

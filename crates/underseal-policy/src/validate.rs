@@ -2,7 +2,7 @@
 //! ever means something else than it says.
 
 use crate::condition::Key;
-use crate::model::{AuthorizationPolicy, Condition, Operation, Rule, Source};
+use crate::model::{AuthorizationPolicy, Condition, Operation, Rule, Source, To};
 use crate::pattern::{self, Pattern};
 use crate::token::RequestPrincipal;
 
@@ -25,11 +25,19 @@ impl Fault {
     }
 }
 
+/// Ports on which something else than HTTP is spoken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TcpPorts<'a> {
+    pub(crate) ports: &'a [u16],
+    /// Whether what is judged comes to no other ports, so that a rule that names none is about these.
+    pub(crate) only: bool,
+}
+
 /// Everything that is wrong with what `policy` says. A text that is empty was reported when it was
 /// read.
-pub(crate) fn faults(policy: &AuthorizationPolicy, tcp_ports: &[u16]) -> Vec<Fault> {
+pub(crate) fn faults(policy: &AuthorizationPolicy, tcp: TcpPorts<'_>) -> Vec<Fault> {
     let mut checks = Checks {
-        tcp_ports,
+        tcp,
         faults: Vec::new(),
     };
     checks.name(&policy.metadata.name);
@@ -40,7 +48,7 @@ pub(crate) fn faults(policy: &AuthorizationPolicy, tcp_ports: &[u16]) -> Vec<Fau
 }
 
 struct Checks<'a> {
-    tcp_ports: &'a [u16],
+    tcp: TcpPorts<'a>,
     faults: Vec<Fault>,
 }
 
@@ -55,13 +63,17 @@ impl Checks<'_> {
     }
 
     fn rule(&mut self, path: &str, rule: &Rule) {
-        let tcp_port = rule.to.iter().find_map(|to| self.tcp_port(&to.operation));
+        let any = [To::default()];
+        let to = if rule.to.is_empty() { &any } else { &*rule.to };
+        let tcp_port = to.iter().find_map(|to| self.tcp_port(rule, &to.operation));
         for (index, from) in rule.from.iter().enumerate() {
             let path = format!("{path}.from[{index}].source");
             self.source(&path, tcp_port, &from.source);
         }
         for (index, to) in rule.to.iter().enumerate() {
-            self.operation(&format!("{path}.to[{index}].operation"), &to.operation);
+            let tcp_port = self.tcp_port(rule, &to.operation);
+            let path = format!("{path}.to[{index}].operation");
+            self.operation(&path, tcp_port, &to.operation);
         }
         for (index, condition) in rule.when.iter().enumerate() {
             self.condition(&format!("{path}.when[{index}]"), condition, tcp_port);
@@ -81,8 +93,7 @@ impl Checks<'_> {
         self.values(path, "notIpBlocks", &source.not_ip_blocks);
     }
 
-    fn operation(&mut self, path: &str, operation: &Operation) {
-        let tcp_port = self.tcp_port(operation);
+    fn operation(&mut self, path: &str, tcp_port: Option<u16>, operation: &Operation) {
         self.values(path, "ports", &operation.ports);
         self.values(path, "notPorts", &operation.not_ports);
         self.http_values(path, tcp_port, "hosts", &operation.hosts);
@@ -113,10 +124,13 @@ impl Checks<'_> {
         self.checked(path, "notValues", &condition.not_values, value);
     }
 
-    /// A port of `operation` on which no HTTP is spoken.
-    fn tcp_port(&self, operation: &Operation) -> Option<u16> {
-        let mut ports = operation.ports.iter().filter_map(|port| port.parse().ok());
-        ports.find(|port| self.tcp_ports.contains(port))
+    /// A port on which no HTTP is spoken and that `operation`, one of `rule`, is about.
+    fn tcp_port(&self, rule: &Rule, operation: &Operation) -> Option<u16> {
+        let is_about = |port: &u16| match operation.ports.is_empty() {
+            true => self.tcp.only && !has(&operation.not_ports, *port) && lets(rule, *port),
+            false => has(&operation.ports, *port),
+        };
+        self.tcp.ports.iter().copied().find(is_about)
     }
 
     fn http_values(&mut self, path: &str, tcp_port: Option<u16>, key: &str, values: &[String]) {
@@ -145,6 +159,20 @@ impl Checks<'_> {
             }
         }
     }
+}
+
+/// Whether `port` is one of `ports`. What is no port is reported where it stands.
+fn has(ports: &[String], port: u16) -> bool {
+    ports.iter().any(|text| text.parse::<u16>() == Ok(port))
+}
+
+/// Whether `rule` can be about `port` by its conditions.
+fn lets(rule: &Rule, port: u16) -> bool {
+    let of_port = |when: &&Condition| matches!(Key::parse(&when.key), Ok(Key::DestinationPort));
+    rule.when.iter().filter(of_port).all(|when| {
+        let is_named = when.values.is_empty() || has(&when.values, port);
+        is_named && !has(&when.not_values, port)
+    })
 }
 
 /// Whether `text` can be a value of `key`, a key of a source or an operation.

@@ -5,7 +5,9 @@ mod requests;
 
 use requests::Sent;
 use underseal_policy::model::{Action, TrafficDirection};
-use underseal_policy::{Connection, Fact, Labels, Matcher, PolicyFile, Verdict, load, load_all};
+use underseal_policy::{
+    Connection, Fact, Labels, Matcher, PolicyFile, Verdict, load, load_all, load_without_http,
+};
 
 /// A policy whose `spec` is `spec`, which begins in line 5.
 fn with_spec(spec: &str) -> String {
@@ -197,6 +199,66 @@ fn an_http_key_on_a_port_without_http_is_refused() {
              port 5432 does not speak it",
         ]
     );
+}
+
+#[test]
+fn an_http_key_of_a_rule_without_ports_is_refused_where_nothing_else_is_spoken() {
+    let refused = |spec: &str, is_for: bool| {
+        let file = PolicyFile {
+            name: "p.yaml",
+            text: &with_spec(spec),
+        };
+        let loaded = load_without_http(&[file], &[5432], |_| is_for);
+        let errors = loaded.err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for (rule, key) in [
+        ("to: [{ operation: { paths: [/a] } }]", "paths"),
+        ("to: [{ operation: { notMethods: [GET] } }]", "notMethods"),
+        (
+            "to: [{ operation: { notPorts: [1], hosts: [a] } }]",
+            "hosts",
+        ),
+        (
+            "to: [{ operation: { ports: [5432], paths: [/a] } }]",
+            "paths",
+        ),
+        (
+            "from: [{ source: { requestPrincipals: ['*'] } }]",
+            "requestPrincipals",
+        ),
+        (
+            "when: [{ key: 'request.headers[a]', values: [b] }]",
+            "request.headers[a]",
+        ),
+        (
+            "to: [{ operation: { paths: [/a] } }]\n  \
+             when: [{ key: destination.port, values: ['80', '5432'] }]",
+            "paths",
+        ),
+    ] {
+        for action in ["ALLOW", "DENY", "AUDIT"] {
+            let spec = format!("action: {action}\nrules:\n- {rule}");
+            let errors = refused(&spec, true);
+            let expected =
+                format!("`{key}` is known of HTTP only, and port 5432 does not speak it");
+            assert_eq!(errors.len(), 1, "{rule}: {errors:?}");
+            assert!(errors[0].ends_with(&expected), "{rule}: {errors:?}");
+            assert_eq!(refused(&spec, false), [""; 0], "{rule}");
+        }
+    }
+    for rule in [
+        "to: [{ operation: { ports: [80], paths: [/a] } }]",
+        "to: [{ operation: { notPorts: [5432], paths: [/a] } }]",
+        "to: [{ operation: { paths: [/a] } }]\n  \
+         when: [{ key: destination.port, values: ['80'] }]",
+        "to: [{ operation: { paths: [/a] } }]\n  \
+         when: [{ key: destination.port, notValues: ['5432'] }]",
+        "from: [{ source: { ipBlocks: [10.0.0.0/8] } }]",
+    ] {
+        let spec = format!("rules:\n- {rule}");
+        assert_eq!(refused(&spec, true), [""; 0], "{rule}");
+    }
 }
 
 #[test]

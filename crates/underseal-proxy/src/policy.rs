@@ -13,7 +13,7 @@ use underseal_http::fields::is_ours;
 use underseal_policy::model::{AuthorizationPolicy, TrafficDirection};
 use underseal_policy::{
     Asked, Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, applies,
-    load_all,
+    load_without_http,
 };
 
 use super::Error;
@@ -31,8 +31,8 @@ pub struct Policies {
     pub labels: Labels,
     /// Which policies judge.
     pub direction: TrafficDirection,
-    /// The port, where no HTTP is spoken on it.
-    pub tcp_port: Option<u16>,
+    /// The ports that rules are asked about, where no HTTP is spoken on them.
+    pub tcp_ports: Vec<u16>,
     /// Whether policies may be there of which none is for this workload.
     pub allow_unselected: bool,
 }
@@ -196,8 +196,8 @@ impl Policies {
             .zip(&texts)
             .map(|(name, text)| PolicyFile { name, text })
             .collect();
-        let tcp_ports: Vec<_> = self.tcp_port.into_iter().collect();
-        let loaded = load_all(&named, &tcp_ports).map_err(|errors| {
+        let is_for = |policy: &AuthorizationPolicy| self.is_for(policy);
+        let loaded = load_without_http(&named, &self.tcp_ports, is_for).map_err(|errors| {
             let first = errors.first().map(ToString::to_string);
             wrong(first.unwrap_or_default(), errors.len())
         })?;
@@ -238,6 +238,11 @@ impl Policies {
 }
 
 impl Policies {
+    /// Whether a policy is for this workload.
+    fn is_for(&self, policy: &AuthorizationPolicy) -> bool {
+        applies(policy, &self.labels, self.direction)
+    }
+
     /// How many of what was loaded is for this workload.
     ///
     /// # Errors
@@ -248,8 +253,8 @@ impl Policies {
         unread: Vec<PathBuf>,
     ) -> Result<Selected, Error> {
         let (policies, tokens) = (&loaded.policies, &loaded.authentications);
-        let is_for = |policy: &&AuthorizationPolicy| applies(policy, &self.labels, self.direction);
-        let of_policies = (policies.iter().filter(is_for).count(), policies.len());
+        let is_for = policies.iter().filter(|policy| self.is_for(policy));
+        let of_policies = (is_for.count(), policies.len());
         let believed = tokens
             .iter()
             .filter(|token| token.says.applies(&self.labels));

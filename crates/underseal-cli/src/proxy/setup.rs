@@ -11,6 +11,7 @@ use rustls_pki_types::ServerName;
 use underseal::Offloads;
 use underseal_http::ReadOptions;
 use underseal_http::host::Named;
+use underseal_policy::model::TrafficDirection;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
 use underseal_proxy::{
@@ -304,7 +305,7 @@ impl<'a> Setup<'a> {
                 paths: args.policy.clone(),
                 labels: args.label.iter().cloned().collect(),
                 direction: args.judged_direction(),
-                tcp_port: (args.protocol != Protocol::Http).then_some(self.address.port()),
+                tcp_ports: self.tcp_ports(),
                 allow_unselected: args.allow_unselected,
             },
             Arc::clone(&self.metrics),
@@ -318,6 +319,25 @@ impl<'a> Setup<'a> {
         }
         self.reloads.push(loaded);
         Ok(Some(current))
+    }
+
+    /// The ports that rules are asked about, where no HTTP is spoken on them.
+    fn tcp_ports(&self) -> Vec<u16> {
+        let args = self.args;
+        let of_backends = args.to.iter().filter_map(|to| match to {
+            Destination::Host { port, .. } => Some(*port),
+            Destination::Path(_) => None,
+        });
+        let mut ports: Vec<_> = match (args.protocol, args.judged_direction()) {
+            (Protocol::Http, _) => return Vec::new(),
+            (_, TrafficDirection::Egress) => of_backends.collect(),
+            (_, TrafficDirection::Ingress) => Vec::new(),
+        };
+        // A socket in the file system has no port, and what comes to it is no more HTTP for that.
+        if ports.is_empty() {
+            ports.push(self.address.port());
+        }
+        ports
     }
 
     fn address_of(&self, to: &Destination) -> Result<Address, Failure> {

@@ -79,6 +79,45 @@ fn a_denied_connection_is_closed_cleanly_and_reaches_nobody() {
 }
 
 #[test]
+fn a_policy_that_asks_for_http_does_not_load() {
+    let paths = "rules: [{ to: [{ operation: { paths: ['/admin'] } }] }]";
+    let deny = format!("{{ action: DENY, {paths} }}");
+    let egress = format!("{{ direction: Egress, {paths} }}");
+    for (protocol, spec, options) in [
+        ("tcp", &deny, &[][..]),
+        ("dtls", &deny, &[]),
+        ("tcp", &egress, &["--direction", "egress"]),
+    ] {
+        let (said, code) = Start::new("127.0.0.1:9")
+            .with(&["--protocol", protocol])
+            .with(options)
+            .policy(spec)
+            .refused();
+        assert!(
+            said.contains("`paths` is known of HTTP only, and port "),
+            "{said}"
+        );
+        let port = if options.is_empty() {
+            ""
+        } else {
+            "and port 9 "
+        };
+        assert!(said.contains(port), "{said}");
+        assert_eq!(code, Some(6), "{said}");
+    }
+    // One that is for others is for theirs.
+    let proxy = Start::new(parrot().address)
+        .with(&["--protocol", "tcp", "--allow-unselected"])
+        .policy(&format!(
+            "{{ selector: {{ matchLabels: {{ app: web }} }}, {paths} }}"
+        ))
+        .start();
+    proxy
+        .peer
+        .wait_for("policies     0 of 1 policies are for this workload");
+}
+
+#[test]
 fn a_backend_that_is_reset_cuts_the_client_off() {
     let backend = Backend::new(|connection| {
         connection.read(1);

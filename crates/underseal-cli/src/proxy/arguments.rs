@@ -62,15 +62,14 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) alpn: Vec<String>,
 
-    /// Oldest version of TLS, with clients and backends
+    /// Oldest version of TLS, with clients and backends [default: 1.2]
     #[arg(
         long,
         value_enum,
         value_name = "VERSION",
-        default_value = "1.2",
         help_heading = "Certificates"
     )]
-    pub(crate) min_tls: MinTls,
+    pub(crate) min_tls: Option<MinTls>,
 
     /// Certificate chain, PEM: shown to clients, and to a TLS backend that asks; of several, each with its
     /// --key, clients are shown the one that has the name they ask for
@@ -380,6 +379,11 @@ impl From<ClientAuth> for underseal_proxy::ClientAuth {
 }
 
 impl ProxyArgs {
+    /// The oldest version of TLS that is spoken.
+    pub(crate) fn oldest_tls(&self) -> underseal_proxy::MinTls {
+        self.min_tls.unwrap_or(MinTls::Tls12).into()
+    }
+
     /// Whether any backend is spoken to in TLS.
     pub(crate) fn originates(&self) -> bool {
         self.to.iter().any(Destination::is_tls)

@@ -1,6 +1,7 @@
 //! What the command line comes to: certificates, authorities, policies, backends.
 
 mod dtls;
+mod useless;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -88,6 +89,7 @@ impl<'a> Setup<'a> {
     ) -> Result<(Settings, Arc<ServiceSettings>), Failure> {
         let args = self.args;
         self.check_alpn()?;
+        useless::check(args)?;
         if args.protocol == Protocol::Dtls {
             dtls::check(args)?;
         }
@@ -248,7 +250,7 @@ impl<'a> Setup<'a> {
                 Protocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()],
                 Protocol::Tcp | Protocol::Dtls => self.alpn(),
             },
-            min_tls: args.min_tls.into(),
+            min_tls: args.oldest_tls(),
             ca: args
                 .client_ca
                 .clone()
@@ -267,7 +269,7 @@ impl<'a> Setup<'a> {
                 (Protocol::Http, ToProtocol::Http1) => vec![b"http/1.1".to_vec()],
                 (Protocol::Http, ToProtocol::H2) => vec![b"h2".to_vec()],
             },
-            min_tls: args.min_tls.into(),
+            min_tls: args.oldest_tls(),
             ca: args.to_ca.clone(),
         }
     }

@@ -216,6 +216,8 @@ fn options_that_datagrams_have_no_use_for_are_refused() {
         &["--send-proxy"],
         &["--alpn", "coap"],
         &["--health-check", "/"],
+        &["--offload", "user"],
+        &["--host", "keep"],
     ] {
         let (said, code) = start("127.0.0.1:9").with(option).refused();
         assert_eq!(code, Some(2), "{said}");

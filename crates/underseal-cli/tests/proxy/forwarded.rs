@@ -69,7 +69,6 @@ fn backends_are_told_what_the_options_say() {
     for (options, said, expected) in [
         (&[][..], told, Some("127.0.0.1")),
         (&["--forwarded", "off"], told, None),
-        (&["--forwarded", "append"], told, Some("127.0.0.1")),
         (&["--trusted-proxies", "127.0.0.1"], told, Some("192.0.2.1")),
         (
             &["--trusted-proxies", "10.0.0.0/8,127.0.0.0/8"],

@@ -31,6 +31,7 @@ mod log;
 mod metrics_page;
 mod named;
 mod nghttp2;
+mod options;
 mod paths;
 mod policy;
 mod policy_files;

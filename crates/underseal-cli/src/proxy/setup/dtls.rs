@@ -1,5 +1,7 @@
 //! What the command line comes to where datagrams are passed.
 
+use underseal::Offloads;
+
 use super::super::arguments::{MinTls, ProxyArgs};
 use super::super::endpoint::Destination;
 use crate::exit::{Exit, Failure};
@@ -8,7 +10,8 @@ use crate::exit::{Exit, Failure};
 /// If an option is given that datagrams have no use for.
 pub(super) fn check(args: &ProxyArgs) -> Result<(), Failure> {
     let useless = [
-        (args.min_tls == MinTls::Tls13, "--min-tls 1.3"),
+        (args.min_tls == Some(MinTls::Tls13), "--min-tls 1.3"),
+        (args.offload != Offloads::default(), "--offload"),
         (args.cert.len() > 1, "--cert"),
         (args.redirect_http.is_some(), "--redirect-http"),
         (args.to.iter().any(is_path), "--to unix:"),
@@ -19,7 +22,7 @@ pub(super) fn check(args: &ProxyArgs) -> Result<(), Failure> {
         None => Ok(()),
         Some((_, option)) => {
             let message = format!("`{option}` is not for `--protocol dtls`");
-            let hint = "DTLS 1.2 is spoken, with one certificate, and a datagram has no place for a header";
+            let hint = "DTLS 1.2 is spoken, with one certificate and no kernel engine, and a datagram has no place for a header";
             Err(Failure::new(Exit::Usage, message, hint))
         }
     }

@@ -115,6 +115,8 @@ impl Connection {
         orders: Arc<Orders>,
         end: Option<End>,
     ) -> Self {
+        // A peer may send with its last flight, and the handshake has opened that.
+        let rx_bytes = rx.plaintext().len() as u64;
         Self {
             tx,
             rx,
@@ -127,7 +129,7 @@ impl Connection {
             reader: None,
             is_early: false,
             tx_bytes: 0,
-            rx_bytes: 0,
+            rx_bytes,
         }
     }
 

@@ -76,13 +76,17 @@ fn read_to_end<T: Send + 'static>(
             .accept(left)
             .and_then(|mut stream| {
                 let _ = exists.send(());
-                stream.read_to_end(&mut data)
+                let end = stream.read_to_end(&mut data);
+                assert_eq!(stream.counters().rx_bytes, data.len() as u64);
+                end
             }),
         false => blocking::TlsConnector::from(own.1)
             .connect(name(), left)
             .and_then(|mut stream| {
                 let _ = exists.send(());
-                stream.read_to_end(&mut data)
+                let end = stream.read_to_end(&mut data);
+                assert_eq!(stream.counters().rx_bytes, data.len() as u64);
+                end
             }),
     };
     // Only now does the peer go.

@@ -75,6 +75,8 @@ fn print(rows: &[Row], json: bool) -> io::Result<()> {
 /// Why there is nothing to be seen, and what to do about it.
 fn nothing(asked: &Asked) -> String {
     match asked.processes {
+        // Which process there is none of is said elsewhere.
+        0 if asked.others > 0 => String::new(),
         0 => format!(
             "no underseal process answers in {}\nhint: start one with `underseal serve .`; root \
              sees those of every user\n",

@@ -17,6 +17,8 @@ pub(crate) struct Asked {
     pub(crate) rows: Vec<Row>,
     /// How many processes answered.
     pub(crate) processes: usize,
+    /// How many more did that nobody wants to know of.
+    pub(crate) others: usize,
     /// The processes that answered, as far as they have an id here.
     pub(crate) pids: BTreeSet<u32>,
     /// Those that did not, each with the reason.
@@ -81,7 +83,11 @@ impl Asked {
         // Whoever owns a directory can put a link to somebody else's socket into it.
         let strange = answer.uid != owner;
         let unwanted = !wanted.is_empty() && !answer.pid.is_some_and(|pid| wanted.contains(&pid));
-        if strange || unwanted {
+        if strange {
+            return;
+        }
+        if unwanted {
+            self.others += 1;
             return;
         }
         if answer.is_cut {

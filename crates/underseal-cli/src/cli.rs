@@ -116,8 +116,8 @@ pub(crate) enum Command {
     },
     /// Print a man page (roff)
     Man {
-        /// Subcommand to describe; without it, underseal itself
-        command: Option<String>,
+        /// Subcommand to describe, such as `serve`, `policy check` or `policy-check`; without it, underseal itself
+        command: Vec<String>,
     },
 }
 
@@ -265,26 +265,24 @@ pub(crate) fn print_completions(shell: Shell) -> Result<(), Failure> {
     tolerate_closed_stdout(io::stdout().lock().write_all(&script))
 }
 
-/// Writes the man page of underseal, or of one subcommand, to stdout.
+/// Writes the man page of underseal, or of one subcommand, to stdout. Pages are named with hyphens, which
+/// no subcommand has in its own name.
 ///
 /// # Errors
 /// [`Exit::Usage`] when there is no such subcommand.
-pub(crate) fn print_man(subcommand: Option<&str>) -> Result<(), Failure> {
-    let root = Cli::command();
-    let command = match subcommand {
-        None => root,
-        Some(name) => root
-            .find_subcommand(name)
-            .cloned()
-            .map(|found| found.display_name(format!("underseal-{name}")))
-            .ok_or_else(|| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("there is no subcommand `{name}`"),
-                    "`underseal --help` lists the subcommands",
-                )
-            })?,
-    };
+pub(crate) fn print_man(path: &[String]) -> Result<(), Failure> {
+    let mut root = Cli::command();
+    // Subcommands are named after the commands above them.
+    root.build();
+    let mut names = path.iter().flat_map(|words| words.split('-'));
+    let command = names.try_fold(&root, |above, name| above.find_subcommand(name));
+    let command = command.cloned().ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            format!("there is no subcommand `{}`", path.join(" ")),
+            "`underseal --help` lists the subcommands",
+        )
+    })?;
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(command).render(&mut page);
     tolerate_closed_stdout(rendered.and_then(|()| io::stdout().lock().write_all(&page)))

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         cli::Command::Doctor(args) => doctor::run(&args),
         cli::Command::Policy(args) => policy::run(&args),
         cli::Command::Completions { shell } => cli::print_completions(shell),
-        cli::Command::Man { command } => cli::print_man(command.as_deref()),
+        cli::Command::Man { command } => cli::print_man(&command),
     };
     exit::report(outcome)
 }

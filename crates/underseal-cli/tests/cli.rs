@@ -134,6 +134,25 @@ fn man_page_of_doctor_has_its_option_variables_and_exit_codes() {
     }
 }
 
+#[test]
+fn subcommands_of_subcommands_have_man_pages_too() {
+    let page = |arguments: &[&str]| {
+        let man = underseal(&[&["man"], arguments].concat());
+        assert!(man.status.success(), "{arguments:?}");
+        String::from_utf8_lossy(&man.stdout).replace('\\', "")
+    };
+    let check = page(&["policy", "check"]);
+    assert_eq!(page(&["policy-check"]), check);
+    for word in [".TH underseal-policy-check", "policy check", "--tcp-port"] {
+        assert!(check.contains(word), "{word} in {check}");
+    }
+    assert!(page(&["policy"]).contains(".TH underseal-policy 1"));
+    for none in [&["policy", "frobnicate"][..], &["serve-x"], &[""]] {
+        let output = underseal(&[&["man"], none].concat());
+        assert_eq!(output.status.code(), Some(2), "{none:?}");
+    }
+}
+
 /// The words of `text` that are names of environment variables.
 fn variables(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');

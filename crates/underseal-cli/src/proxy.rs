@@ -48,7 +48,9 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<(), Failure> {
         .admin
         .as_deref()
         .map(|address| listener::bind(address, 1));
-    let admin = admin.transpose()?;
+    let admin = admin
+        .transpose()
+        .map_err(|error| Failure::of_listener("--admin", error))?;
     let registry = Arc::new(Registry::new("proxy", count));
     let bounds = Bounds {
         reserve,

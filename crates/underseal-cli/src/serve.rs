@@ -61,7 +61,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let redirect = args.redirect_http.as_deref();
     let redirect = redirect
         .map(|from| listener::bind(from, count))
-        .transpose()?;
+        .transpose()
+        .map_err(|error| Failure::of_listener("--redirect-http", error))?;
     let redirected = redirect.as_ref().map(|(_, from)| *from);
     let given = certificates::pairs(&args.cert, &args.key)?;
     let development = given.is_empty();

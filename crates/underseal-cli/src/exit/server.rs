@@ -9,16 +9,14 @@ use super::{Exit, Failure};
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (exit, hint) = match &error {
+            Error::Address { .. } | Error::Listen { .. } => {
+                return Self::of_listener("--listen", error);
+            }
             Error::AccessLog { .. } => (
                 Exit::Failure,
                 "give a writable path, `-` for stdout, or `off`",
             ),
             Error::Identity(error) => (Exit::Certificate, identity_hint(error)),
-            Error::Address { .. } => (
-                Exit::Listen,
-                "write ADDRESS:PORT, for example `127.0.0.1:8443`, `[::1]:8443` or `0.0.0.0:443`",
-            ),
-            Error::Listen { error, .. } => (Exit::Listen, listen_hint(error)),
             Error::Tls(_) => (Exit::Failure, super::TLS_HINT),
             Error::Workers(_) => (Exit::Failure, "try fewer `--workers`"),
             _ => (
@@ -27,6 +25,21 @@ impl From<Error> for Failure {
             ),
         };
         Self::new(exit, error.to_string(), hint)
+    }
+}
+
+impl Failure {
+    /// What keeps a server from listening where `option` says.
+    pub(crate) fn of_listener(option: &str, error: Error) -> Self {
+        let hint = match &error {
+            Error::Address { .. } => format!(
+                "write `{option} ADDRESS:PORT`, for example `127.0.0.1:8443`, `[::1]:8443` or \
+                 `0.0.0.0:443`"
+            ),
+            Error::Listen { error, .. } => listen_hint(option, error),
+            _ => return error.into(),
+        };
+        Self::new(Exit::Listen, error.to_string(), hint)
     }
 }
 
@@ -62,15 +75,17 @@ fn identity_hint(error: &IdentityError) -> &'static str {
     }
 }
 
-fn listen_hint(error: &io::Error) -> &'static str {
+fn listen_hint(option: &str, error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another server has this port; choose another `--listen`, or port 0 for any free one"
+        io::ErrorKind::AddrInUse => format!(
+            "another server has this port; choose another `{option}`, or port 0 for any free one"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one for `{option}`"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("no interface of this machine has this address; choose another `{option}`")
         }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one"
-        }
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address",
-        _ => "choose another address with `--listen`",
+        _ => format!("choose another address with `{option}`"),
     }
 }

@@ -93,6 +93,7 @@ impl FromStr for Destination {
                 false => Err("expected unix:/PATH, of up to 107 bytes".to_owned()),
             };
         }
+        refuse_url(text)?;
         let (tls, address) = match text.strip_prefix("tls:") {
             Some(address) => (true, address),
             None => (false, text.strip_prefix("plain:").unwrap_or(text)),
@@ -104,6 +105,28 @@ impl FromStr for Destination {
         let host = host.to_owned();
         Ok(Self::Host { tls, host, port })
     }
+}
+
+/// # Errors
+/// If a backend is given as a URL, with what to write in its place.
+fn refuse_url(text: &str) -> Result<(), String> {
+    let lower = text.to_ascii_lowercase();
+    for (scheme, kind, port) in [("https://", "tls:", 443), ("http://", "", 80)] {
+        let Some(rest) = lower.strip_prefix(scheme) else {
+            continue;
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let has_port = split(authority).is_ok();
+        let address = match has_port {
+            true => authority.to_owned(),
+            false => format!("{authority}:{port}"),
+        };
+        return Err(match split(&address) {
+            Ok(_) => format!("a backend is no URL; write `{kind}{address}`"),
+            Err(_) => format!("a backend is no URL; write `{kind}HOST:PORT`"),
+        });
+    }
+    Ok(())
 }
 
 /// Longest path of a socket (unix(7)).
@@ -140,6 +163,23 @@ mod tests {
         assert_eq!((to.is_tls(), &*to.name()), (true, "[::1]:443"));
         let to: Destination = "unix:/run/a b".parse().expect("a path");
         assert_eq!((to.is_tls(), &*to.name()), (false, "unix:/run/a b"));
+    }
+
+    #[test]
+    fn a_url_is_refused_with_what_to_write_instead() {
+        for (url, instead) in [
+            ("https://api.test", "tls:api.test:443"),
+            ("HTTPS://api.test:8443/v1", "tls:api.test:8443"),
+            ("https://[::1]/", "tls:[::1]:443"),
+            ("http://api.test/", "api.test:80"),
+            ("https://", "tls:HOST:PORT"),
+        ] {
+            let refused = url.parse::<Destination>().expect_err(url);
+            assert!(
+                refused.ends_with(&format!("write `{instead}`")),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod dtls;
 mod useless;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -353,9 +353,10 @@ impl<'a> Setup<'a> {
             Destination::Host { tls, host, port } => {
                 let at = Name::resolve(host, *port).map_err(|error| refused(error.to_string()))?;
                 let tls = tls.then(|| ServerName::try_from(self.name_of(host).to_owned()));
-                let tls = tls
-                    .transpose()
-                    .map_err(|error| refused(error.to_string()))?;
+                let tls = tls.transpose().map_err(|error| match &self.args.to_name {
+                    Some(name) => no_name(name, &error),
+                    None => refused(error.to_string()),
+                })?;
                 (At::Name(at), tls)
             }
         };
@@ -444,6 +445,15 @@ impl<'a> Setup<'a> {
         text.push_str(&self.banner);
         text
     }
+}
+
+fn no_name(name: &str, error: &impl fmt::Display) -> Failure {
+    let message = format!(
+        "backends cannot prove the name `{}`: {error}",
+        one_line(name)
+    );
+    let hint = "give `--to-name NAME` with a name of DNS or an address";
+    Failure::new(Exit::Usage, message, hint)
 }
 
 fn timeouts(args: &ProxyArgs) -> Timeouts {

@@ -79,7 +79,9 @@ fn redirect(
         let hint = "give `--redirect-http` with a TLS listener and `--protocol http`";
         return Err(Failure::new(crate::exit::Exit::Usage, message, hint));
     }
-    Ok(Some(listener::bind(from, count)?))
+    let bound = listener::bind(from, count);
+    let bound = bound.map_err(|error| Failure::of_listener("--redirect-http", error))?;
+    Ok(Some(bound))
 }
 
 fn unsupported() -> Failure {

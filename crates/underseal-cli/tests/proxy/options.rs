@@ -3,6 +3,44 @@
 use crate::harness::Start;
 
 #[test]
+fn what_is_wrong_with_an_option_is_said_of_that_option() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    let (http, tls) = ("127.0.0.1:9", "tls:127.0.0.1:9");
+    for (to, options, code, text) in [
+        (http, ["--admin", &*taken], 4, "choose another `--admin`,"),
+        (
+            http,
+            ["--redirect-http", &*taken],
+            4,
+            "choose another `--redirect-http`,",
+        ),
+        (
+            http,
+            ["--admin", "nonsense"],
+            4,
+            "write `--admin ADDRESS:PORT`",
+        ),
+        (
+            tls,
+            ["--to-name", "foo bar"],
+            2,
+            "hint: give `--to-name NAME`",
+        ),
+        (
+            http,
+            ["--to", "https://api.test"],
+            2,
+            "write `tls:api.test:443`",
+        ),
+    ] {
+        let (said, found) = Start::new(to).with(&options).refused();
+        assert_eq!(found, Some(code), "{options:?}: {said}");
+        assert!(said.contains(text), "{options:?}: {said}");
+    }
+}
+
+#[test]
 fn options_that_could_have_no_effect_are_refused() {
     let plain = |to: &str| Start::new(to).plain();
     let tcp = || Start::new("127.0.0.1:9").with(&["--protocol", "tcp"]);

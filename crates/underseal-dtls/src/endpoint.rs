@@ -269,17 +269,11 @@ impl<S: Datagrams> Endpoint<S> {
 #[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]
 mod tests {
     use rustix::io::Errno;
-    use underseal_record::dtls::{EpochKeys, ReplayWindow};
-    use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
+    use underseal_record::dtls::ReplayWindow;
 
     use super::*;
     use crate::datagrams::scripted::Scripted;
-
-    fn keys(side: u8) -> EpochKeys {
-        let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
-        let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0));
-        EpochKeys::new(keys.expect("the key has its length"), 1).expect("epoch 1 has keys")
-    }
+    use crate::testing::keys;
 
     /// Both sides; the socket of the first fails as the scripts say.
     fn pair(

@@ -38,6 +38,9 @@ mod programs;
 mod refusal;
 #[cfg(feature = "tokio")]
 mod socket;
+#[cfg(test)]
+#[cfg(any(feature = "aead-aws-lc-rs", feature = "aead-ring"))]
+mod testing;
 mod turn;
 
 pub use batch::Batch;

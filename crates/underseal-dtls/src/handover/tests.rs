@@ -2,17 +2,11 @@ use std::net::UdpSocket;
 
 use proptest::prelude::*;
 use underseal_record::dtls::{Discard, Sealer};
-use underseal_record::{ProtocolVersion, SeqNo, TrafficKeys};
 
 use super::*;
 use crate::ConnectionIds;
 use crate::handshake_io::OVERHEAD;
-
-fn keys(side: u8) -> EpochKeys {
-    let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
-    let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0));
-    EpochKeys::new(keys.expect("the key has its length"), FIRST_EPOCH).expect("it has keys")
-}
+use crate::testing::keys;
 
 /// A record of the peer's under this number.
 fn record(seq: u64, content_type: ContentType, plaintext: &[u8]) -> Vec<u8> {

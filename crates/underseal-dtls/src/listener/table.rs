@@ -73,18 +73,12 @@ impl Table {
 mod tests {
     use std::sync::{Arc, Weak};
 
-    use underseal_record::dtls::{EpochKeys, ReplayWindow};
-    use underseal_record::{Algorithm, ProtocolVersion, SeqNo, TrafficKeys};
+    use underseal_record::dtls::ReplayWindow;
 
     use super::*;
     use crate::association::Association;
+    use crate::testing::keys;
     use crate::{ConnectionIds, Parts};
-
-    fn keys(side: u8) -> EpochKeys {
-        let (version, algorithm) = (ProtocolVersion::Tls12, Algorithm::Aes128Gcm);
-        let keys = TrafficKeys::new(version, algorithm, &[side; 16], [9; 12], SeqNo(0));
-        EpochKeys::new(keys.expect("the key has its length"), 1).expect("epoch 1 has keys")
-    }
 
     /// An association at one address, or with one connection ID.
     fn peer(number: u64, receive: ConnectionId) -> DtlsPeer {

@@ -49,9 +49,8 @@ static void *read_for_ever(void *fd) {
     return NULL;
 }
 
-// One thread is in the midst of a write, another waits for a record; their number may be closed under them, or the C
-// library not see the fork.
-static int forked_under_calls(int port, const char *way) {
+// A connection on which one thread is in the midst of a write, and another waits for a record.
+static int dial_and_call(int port) {
     static int fd;
     pthread_t reader, writer;
     fd = dial(port);
@@ -61,6 +60,12 @@ static int forked_under_calls(int port, const char *way) {
     set_keys(fd, RX);
     expect(pthread_create(&reader, NULL, read_for_ever, &fd) == 0, "a thread");
     expect(pthread_create(&writer, NULL, write_for_ever, &fd) == 0, "a thread");
+    return fd;
+}
+
+// Their number may be closed under the threads, or the C library not see the fork.
+static int forked_under_calls(int port, const char *way) {
+    int fd = dial_and_call(port);
     usleep(200000);
     if (!strcmp(way, "closed")) expect(close(fd) == 0, "close");
     expect(copies() >= 2, "it is in this process");
@@ -92,17 +97,9 @@ static void fork_here(int sent) {
 
 // A signal handler forks in the midst of a call on a connection, while other threads are in calls on another.
 static int forked_by_a_handler(int port, const char *more) {
-    static int fd;
     static char much[8 << 20];
-    pthread_t reader, writer;
     int other = dial_and_start(port);
-    fd = dial(port);
-    shorten(fd);
-    expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
-    set_keys(fd, TX);
-    set_keys(fd, RX);
-    expect(pthread_create(&reader, NULL, read_for_ever, &fd) == 0, "a thread");
-    expect(pthread_create(&writer, NULL, write_for_ever, &fd) == 0, "a thread");
+    dial_and_call(port);
     signal(SIGALRM, fork_here);
     alarm(1);
     for (;;) write(other, much, sizeof much);

@@ -8,6 +8,7 @@
 //! - [`FaultyStream`] and [`RecordEditor`]: wrap either and misbehave, by byte or by TLS record.
 //! - [`RecordPeer`]: the other end of a connection, making its records itself, also wrong ones.
 //! - [`poll_once`] and [`give_up`]: a future that is dropped half way, and what is kept of it.
+//! - [`BlackHole`]: an address that neither accepts a connection nor refuses it.
 //! - [`pipe`]: one of the kernel's, which does not wait.
 //! - [`stack_depth`]: how deep a call goes, which is what has to be overwritten behind it.
 //! - [`over_corpus`]: what is committed for a fuzz target, in every test run.
@@ -15,6 +16,7 @@
 //!
 //! Everything here panics where a test should fail: a test that cannot run is a failed test.
 
+mod black_hole;
 mod certificates;
 mod configs;
 mod corpus;
@@ -30,6 +32,7 @@ pub mod record_peer;
 mod records;
 mod stack;
 
+pub use black_hole::BlackHole;
 pub use certificates::{CLIENT_ID, CLIENT_NAME, Certificates, KeyType, SERVER_ID, SERVER_NAME};
 pub use configs::Suite;
 pub use corpus::over_corpus;

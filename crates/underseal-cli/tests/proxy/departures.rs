@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
+use underseal_testkit::{BlackHole, PATIENCE};
 
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start, close_notify};
@@ -33,49 +34,18 @@ enum Departure {
     End,
 }
 
-/// A listener whose queue is full: no connection is accepted, nor refused.
-pub(crate) struct BlackHole {
-    pub(crate) address: SocketAddr,
-    _listener: socket2::Socket,
-    _queued: Vec<TcpStream>,
-}
-
-impl BlackHole {
-    pub(crate) fn new() -> Self {
-        let listener = socket2::Socket::new(
-            socket2::Domain::IPV4,
-            socket2::Type::STREAM,
-            Some(socket2::Protocol::TCP),
-        )
-        .expect("a socket");
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        listener.bind(&any.into()).expect("a port");
-        listener.listen(0).expect("listen");
-        let address = listener.local_addr().expect("an address");
-        let address = address.as_socket().expect("an address");
-        let wait = Duration::from_millis(100);
-        let queued = std::iter::from_fn(|| TcpStream::connect_timeout(&address, wait).ok());
-        let queued = queued.take(8).collect();
-        Self {
-            address,
-            _listener: listener,
-            _queued: queued,
-        }
-    }
-
-    /// Waits until somebody tries to connect: the kernel lists the sockets that do.
-    pub(crate) fn wait_for_attempt(&self) {
-        const SYN_SENT: &str = "02";
-        let port = format!(":{:04X}", self.address.port());
-        wait_until("nobody connects", || {
-            let sockets = fs::read_to_string("/proc/net/tcp").expect("the kernel's list");
-            sockets.lines().any(|line| {
-                let mut fields = line.split_whitespace().skip(2);
-                let peer = fields.next().unwrap_or_default();
-                peer.ends_with(&port) && fields.next() == Some(SYN_SENT)
-            })
-        });
-    }
+/// Waits until somebody tries to connect to the address: the kernel lists the sockets that do.
+pub(crate) fn wait_for_attempt(address: SocketAddr) {
+    const SYN_SENT: &str = "02";
+    let port = format!(":{:04X}", address.port());
+    wait_until("nobody connects", || {
+        let sockets = fs::read_to_string("/proc/net/tcp").expect("the kernel's list");
+        sockets.lines().any(|line| {
+            let mut fields = line.split_whitespace().skip(2);
+            let peer = fields.next().unwrap_or_default();
+            peer.ends_with(&port) && fields.next() == Some(SYN_SENT)
+        })
+    });
 }
 
 fn backend(phase: Phase) -> Backend {
@@ -86,7 +56,7 @@ fn backend(phase: Phase) -> Backend {
         match phase {
             Phase::Events => connection.send(HEAD),
             // Nothing of it is read.
-            Phase::Upload => thread::sleep(underseal_testkit::PATIENCE),
+            Phase::Upload => thread::sleep(PATIENCE),
             Phase::Connecting | Phase::Head => {}
         }
         // Until the proxy ends the connection.
@@ -183,7 +153,7 @@ fn a_client_of_a_backend_of_http2_is_noticed_too() {
     leave(client.tcp(), Departure::Reset);
     drop(client);
     assert_eq!(proxy.logged_path("/silent")["error"], "client-cut");
-    let reason = resets.recv_timeout(underseal_testkit::PATIENCE);
+    let reason = resets.recv_timeout(PATIENCE);
     assert_eq!(reason, Ok(h2::Reason::CANCEL));
 }
 

@@ -423,7 +423,7 @@ fn plain_http_whose_client_has_gone_is_not_said_to_be_answered() {
 
 #[test]
 fn while_one_request_waits_for_a_black_hole_the_others_pass_it_over() {
-    let hole = crate::departures::BlackHole::new();
+    let hole = underseal_testkit::BlackHole::new();
     let good = Backend::echo();
     for (backend, version) in [
         (good.address, "http1"),

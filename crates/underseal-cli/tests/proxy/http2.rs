@@ -15,6 +15,7 @@ use underseal_testkit::{Certificates, KeyType, Peer, SERVER_ID, Suite, require_p
 use crate::backend::Backend;
 use crate::client::Client;
 use crate::harness::{Proxy, Start};
+use crate::http2_frames::frame;
 
 const READERS: &str = "
   rules: [{ to: [{ operation: { methods: [GET, POST], paths: ['/v1/*'] } }] }]";
@@ -408,14 +409,6 @@ pub(crate) fn raw(proxy: &Proxy) -> Client {
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     client.send(frame(4, 0, 0, b""));
     client
-}
-
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    let mut frame = vec![len[1], len[2], len[3], kind, flags];
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
 }
 
 /// `GET / https a.test` without an entry in the dynamic table.

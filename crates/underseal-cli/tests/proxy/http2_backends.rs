@@ -1,6 +1,6 @@
 //! Backends of HTTP/2 that do not do what they should.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +16,9 @@ use tokio::runtime;
 use underseal_testkit::PATIENCE;
 
 use crate::harness::Start;
+use crate::http2_frames::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, SETTINGS, STATUS_200, frame, serve_frames,
+};
 use crate::judged::Version;
 
 /// A server of HTTP/2 that does `each` with every stream.
@@ -269,48 +272,23 @@ fn late_pieces() -> SocketAddr {
     address
 }
 
-fn send_late(mut tcp: std::net::TcpStream) -> io::Result<()> {
-    const DATA: u8 = 0;
-    const HEADERS: u8 = 1;
-    const RST_STREAM: u8 = 3;
-    const SETTINGS: u8 = 4;
-    const END_STREAM: u8 = 1;
-    const ACK: u8 = 1;
-    const END_HEADERS: u8 = 4;
-    const STATUS_200: &[u8] = &[0x88];
+fn send_late(mut tcp: std::net::TcpStream) -> Option<()> {
     const FIRST: u32 = 1;
-    let mut from = io::BufReader::new(tcp.try_clone()?);
-    from.read_exact(&mut [0; "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()])?;
-    tcp.write_all(&frame(SETTINGS, 0, 0, b""))?;
+    tcp.write_all(&frame(SETTINGS, 0, 0, b"")).ok()?;
     let mut resets = 0;
-    loop {
-        let mut head = [0; 9];
-        from.read_exact(&mut head)?;
-        let [a, b, c, kind, flags, stream @ ..] = head;
-        let (length, stream) = (u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes(stream));
-        io::copy(&mut (&mut from).take(length.into()), &mut io::sink())?;
-        match kind {
-            SETTINGS if flags & ACK == 0 => tcp.write_all(&frame(SETTINGS, ACK, 0, b""))?,
-            HEADERS => tcp.write_all(&frame(HEADERS, END_HEADERS, stream, STATUS_200))?,
-            RST_STREAM => {
-                tcp.write_all(
-                    &frame(DATA, 0, stream, b"twenty bytes of data").repeat(UNREAD / 20),
-                )?;
-                resets += 1;
-                if resets == STREAMS {
-                    tcp.write_all(&frame(DATA, END_STREAM, FIRST, b"the end"))?;
-                }
+    serve_frames(tcp, |sent| match sent.kind {
+        HEADERS => frame(HEADERS, END_HEADERS, sent.stream, STATUS_200),
+        RST_STREAM => {
+            let piece = frame(DATA, 0, sent.stream, b"twenty bytes of data");
+            let mut late = piece.repeat(UNREAD / 20);
+            resets += 1;
+            if resets == STREAMS {
+                late.extend(frame(DATA, END_STREAM, FIRST, b"the end"));
             }
-            _ => {}
+            late
         }
-    }
-}
-
-/// A frame of HTTP/2 (RFC 9113 section 4.1) with a short payload.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).expect("short");
-    let head = [0, 0, length, kind, flags];
-    [&head, &stream.to_be_bytes()[..], payload].concat()
+        _ => Vec::new(),
+    })
 }
 
 /// What comes on streams that clients have left is nobody's to read, and is not counted as unread for ever.

@@ -2,7 +2,7 @@
 //! complete, or said to be so late. What others reported of their proxies.
 
 use std::future::Future;
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
@@ -19,8 +19,12 @@ use underseal_testkit::PATIENCE;
 
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start};
-use crate::http2::{frame, runtime};
+use crate::http2::runtime;
 use crate::http2_backends::http2_server;
+use crate::http2_frames::{
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SETTINGS, STATUS_200, frame,
+    serve_frames,
+};
 use crate::judged::Version;
 
 fn proxy(backend: SocketAddr) -> Proxy {
@@ -96,14 +100,6 @@ fn an_upload_goes_on_while_its_connection_ends_in_order() {
     }
 }
 
-const SETTINGS: u8 = 4;
-const HEADERS: u8 = 1;
-const GOAWAY: u8 = 7;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-const END_STREAM: u8 = 1;
-const STATUS_200: &[u8] = &[0x88];
-
 /// Connections of a backend that are to end together: each, and its last stream.
 #[derive(Default)]
 struct Draining(Mutex<Vec<(TcpStream, u32)>>);
@@ -115,32 +111,22 @@ fn answer(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, STATUS_200)
 }
 
-/// Reads what comes on a connection of HTTP/2, with these SETTINGS of ours, and tells of each stream that
-/// begins.
-fn read_frames(
+/// Serves a connection of HTTP/2, with these SETTINGS of ours, and sends what `begun` says to each stream
+/// that begins.
+fn serve_streams(
     mut tcp: TcpStream,
     settings: &[u8],
-    begun: impl Fn(u32) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut from = BufReader::new(tcp.try_clone()?);
-    from.read_exact(&mut [0; "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()])?;
-    tcp.write_all(&frame(SETTINGS, 0, 0, settings))?;
-    loop {
-        let mut head = [0; 9];
-        from.read_exact(&mut head)?;
-        let [a, b, c, kind, flags, stream @ ..] = head;
-        let (length, stream) = (u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes(stream));
-        io::copy(&mut (&mut from).take(length.into()), &mut io::sink())?;
-        match kind {
-            SETTINGS if flags & ACK == 0 => tcp.write_all(&frame(SETTINGS, ACK, 0, b""))?,
-            HEADERS => begun(stream)?,
-            _ => {}
-        }
-    }
+    begun: impl Fn(u32) -> Vec<u8>,
+) -> Option<()> {
+    tcp.write_all(&frame(SETTINGS, 0, 0, settings)).ok()?;
+    serve_frames(tcp, |sent| match sent.kind {
+        HEADERS => begun(sent.stream),
+        _ => Vec::new(),
+    })
 }
 
 /// Accepts connections for as long as the test runs; either end of one may be gone at any time.
-fn accept(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
+fn accept(serve: impl Fn(TcpStream) -> Option<()> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let serve = Arc::new(serve);
@@ -155,17 +141,17 @@ fn accept(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -
 
 impl Draining {
     /// Serves a connection of two streams at once; `begun` is called for each.
-    fn serve(&self, tcp: TcpStream, begun: impl Fn()) -> io::Result<()> {
+    fn serve(&self, tcp: TcpStream, begun: impl Fn()) -> Option<()> {
         const MAX_CONCURRENT_STREAMS: u8 = 3;
         let index = {
             let mut connections = self.0.lock().expect("no panic");
-            connections.push((tcp.try_clone()?, 0));
+            connections.push((tcp.try_clone().ok()?, 0));
             connections.len() - 1
         };
-        read_frames(tcp, &[0, MAX_CONCURRENT_STREAMS, 0, 0, 0, 2], |stream| {
+        serve_streams(tcp, &[0, MAX_CONCURRENT_STREAMS, 0, 0, 0, 2], |stream| {
             self.0.lock().expect("no panic")[index].1 = stream;
             begun();
-            Ok(())
+            Vec::new()
         })
     }
 
@@ -283,11 +269,8 @@ const ANSWER: usize = 100_000;
 /// Answers without looking at the request's body, of which it says by RST_STREAM(NO_ERROR) that it is not
 /// needed (RFC 9113 section 8.1); the answer `is_whole` by then, or not.
 fn hasty(is_whole: bool) -> SocketAddr {
-    const DATA: u8 = 0;
-    const RST_STREAM: u8 = 3;
     accept(move |tcp| {
-        let to = tcp.try_clone()?;
-        read_frames(tcp, &[], |stream| {
+        serve_streams(tcp, &[], |stream| {
             let mut answer = frame(HEADERS, END_HEADERS, stream, STATUS_200);
             let piece = frame(DATA, 0, stream, &[b'x'; ANSWER / 10]);
             answer.extend(piece.repeat(10));
@@ -295,7 +278,7 @@ fn hasty(is_whole: bool) -> SocketAddr {
                 answer.extend(frame(DATA, END_STREAM, stream, b""));
             }
             answer.extend(frame(RST_STREAM, 0, stream, &[0; 4]));
-            (&to).write_all(&answer)
+            answer
         })
     })
 }

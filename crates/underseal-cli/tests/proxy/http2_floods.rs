@@ -15,7 +15,8 @@ use underseal_testkit::PATIENCE;
 
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start};
-use crate::http2::{frame, get_head, raw};
+use crate::http2::{get_head, raw};
+use crate::http2_frames::frame;
 
 /// Far below every timeout of the proxy.
 const SOON: Duration = Duration::from_secs(5);

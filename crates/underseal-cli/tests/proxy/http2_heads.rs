@@ -4,11 +4,12 @@ use std::io::{ErrorKind, Write as _};
 
 use serde_json::json;
 
-use crate::http2::{frame, get_head};
+use crate::http2::get_head;
 use crate::http2_floods::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, bystander, connect,
     count, goaway, proxy, read,
 };
+use crate::http2_frames::frame;
 
 /// `:status: 431`: a name of the static table, put into the dynamic one with this value, which is
 /// Huffman-coded (RFC 7541 section 6.2.1, appendices A and B).

@@ -1,6 +1,6 @@
 //! Backends of HTTP/2 that take few streams, or none.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,20 +11,18 @@ use std::time::Duration;
 use http::Response;
 use rustix::process::Signal;
 use tokio::sync::Semaphore;
-use underseal_testkit::{Certificates, KeyType, PATIENCE};
+use underseal_testkit::{BlackHole, Certificates, KeyType, PATIENCE};
 
 use crate::backend::Backend;
-use crate::departures::BlackHole;
 use crate::harness::{Proxy, Start};
-use crate::http2::{frame, tls_h2_backend};
+use crate::http2::tls_h2_backend;
 use crate::http2_backends::{good_backend, limited_server};
+use crate::http2_frames::{
+    ACK, END_HEADERS, END_STREAM, GOAWAY, HEADERS, SETTINGS, STATUS_200, Sent, frame, serve_frames,
+};
 use crate::judged::Version;
 use crate::running::wait_until;
 use crate::tls::tls_backend;
-
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const ACK: u8 = 1;
 
 /// A backend that takes `most` streams of each connection, and answers once there are `all` of them.
 fn limited(most: u32, all: usize) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -111,13 +109,6 @@ fn a_request_goes_past_a_backend_that_takes_no_stream() {
     }
 }
 
-/// What the proxy sent: a frame, without its payload.
-struct Sent {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-}
-
 /// A backend that does `each` with its connections, of which it gets the number, and says at first that it
 /// takes so many streams.
 fn by_frames(most: u8, each: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> SocketAddr {
@@ -143,36 +134,12 @@ fn takes(most: u8) -> Vec<u8> {
 
 /// The end of a connection for streams after `last`.
 fn goaway(last: u8) -> Vec<u8> {
-    const GOAWAY: u8 = 7;
     frame(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0])
-}
-
-/// Sends what `answer` says to each frame, until the connection ends; `None` is that.
-fn serve_frames(mut tcp: TcpStream, mut answer: impl FnMut(Sent) -> Vec<u8>) -> Option<()> {
-    tcp.read_exact(&mut [0; 24]).ok()?;
-    loop {
-        let mut head = [0; 9];
-        tcp.read_exact(&mut head).ok()?;
-        let [a, b, c, kind, flags, stream @ ..] = head;
-        let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).expect("short");
-        tcp.read_exact(&mut vec![0; length]).ok()?;
-        let stream = u32::from_be_bytes(stream);
-        let sent = Sent {
-            kind,
-            flags,
-            stream,
-        };
-        tcp.write_all(&answer(sent)).ok()?;
-    }
 }
 
 /// What a backend says that answers each request.
 fn well(sent: Sent) -> Vec<u8> {
-    const END_STREAM: u8 = 1;
-    const END_HEADERS: u8 = 4;
-    const STATUS_200: &[u8] = &[0x88];
     match sent.kind {
-        SETTINGS if sent.flags & ACK == 0 => frame(SETTINGS, ACK, 0, b""),
         HEADERS => frame(HEADERS, END_HEADERS | END_STREAM, sent.stream, STATUS_200),
         _ => Vec::new(),
     }

@@ -8,9 +8,10 @@ use hyper::body::Bytes;
 
 use crate::backend::Backend;
 use crate::harness::Start;
-use crate::http2::{frame, get_head};
+use crate::http2::get_head;
 use crate::http2_backends::http2_server;
 use crate::http2_floods::{DATA, END_HEADERS, END_STREAM, HEADERS, connect, count, proxy, read};
+use crate::http2_frames::frame;
 use crate::judged::Version;
 
 /// More empty frames than the library takes of a connection, and fewer than a client may send at once.

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use serde_json::Value;
 
 use crate::backend::Backend;
-use crate::departures::BlackHole;
+use crate::departures::wait_for_attempt;
 use crate::harness::{Proxy, Start};
 use crate::http2::runtime;
 
@@ -205,7 +205,7 @@ fn a_line_says_the_host_with_its_port() {
 /// Where nobody was found to answer, nothing was judged. The line says all the same what was asked for.
 #[test]
 fn a_client_that_leaves_while_a_backend_is_looked_for_has_a_whole_line() {
-    let dead = BlackHole::new();
+    let dead = underseal_testkit::BlackHole::new();
     let proxy = Start::new(dead.address)
         .plain()
         .with(&["--direction", "egress", "--connect-timeout", "60"])
@@ -214,7 +214,7 @@ fn a_client_that_leaves_while_a_backend_is_looked_for_has_a_whole_line() {
     let mut tcp = proxy.tcp();
     tcp.write_all(b"GET /one HTTP/1.1\r\nHost: a.test\r\n\r\n")
         .expect("send");
-    dead.wait_for_attempt();
+    wait_for_attempt(dead.address);
     drop(tcp);
     // The attempt ends with it.
     proxy.logged_path("/one");
@@ -228,7 +228,7 @@ fn a_client_that_leaves_while_a_backend_is_looked_for_has_a_whole_line() {
         let request = request.expect("a request");
         let asked = sender.send_request(request, true).expect("send");
         let waiting = tokio::task::spawn_blocking(move || {
-            dead.wait_for_attempt();
+            wait_for_attempt(dead.address);
             dead
         });
         let dead = waiting.await.expect("an attempt");

@@ -18,6 +18,7 @@ mod http2;
 mod http2_backends;
 mod http2_drains;
 mod http2_floods;
+mod http2_frames;
 mod http2_heads;
 mod http2_limits;
 mod http2_pieces;

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::net::TcpStream;
+use underseal_testkit::BlackHole;
 
 use crate::backend::Backend;
-use crate::departures::BlackHole;
 use crate::harness::{Proxy, Start};
 use crate::http2::runtime;
 use crate::http2_backends::http2_server;

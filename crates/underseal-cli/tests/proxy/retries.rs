@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::backend::Backend;
 use crate::harness::Start;
-use crate::http2::frame;
+use crate::http2_frames::frame;
 use crate::judged::Version;
 
 /// What a backend does with a request of its first connection; later ones it answers.

@@ -6,11 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use underseal_testkit::PATIENCE;
+use underseal_testkit::{BlackHole, PATIENCE};
 
 use crate::backend::Backend;
 use crate::client::reset;
-use crate::departures::BlackHole;
 use crate::harness::Start;
 
 /// A backend that reads nothing of a body, and has room for little.

@@ -10,8 +10,9 @@ use tempfile::TempDir;
 use underseal_testkit::PATIENCE;
 
 use crate::harness::{Proxy, Start, close_notify};
-use crate::http2::{frame, get_head};
+use crate::http2::get_head;
 use crate::http2_floods::{ACK, DATA, END_HEADERS, HEADERS, PING, SETTINGS, connect, read};
+use crate::http2_frames::frame;
 use crate::judged::Version;
 
 /// A server at a socket in the file system, which serves each connection by a function.

@@ -11,7 +11,8 @@ use underseal_testkit::PATIENCE;
 
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start};
-use crate::http2::{frame, get_head, runtime};
+use crate::http2::{get_head, runtime};
+use crate::http2_frames::frame;
 use crate::judged::Version;
 
 /// A server of HTTP/2, which tells of each connection that has ended. It `answers`, or waits for ever.

@@ -136,9 +136,10 @@ mod tests {
     use socket2::{Domain, Socket, Type};
     use underseal::TlsConnector;
     use underseal_server::current::{Current, Latest};
+    use underseal_testkit::BlackHole;
 
     use super::*;
-    use crate::backend::testing::{BlackHole, address, process};
+    use crate::backend::testing::{address, process};
     use crate::backend::{Backends, Unreachable};
 
     /// Where a connection is accepted and closed.

@@ -9,6 +9,12 @@ use rustix::pipe::{PIPE_BUF, SpliceFlags, splice};
 
 use crate::engine::Spliced;
 
+/// A look with poll(2), which waits for nothing.
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
 /// Moves up to `len` bytes out of `pipe` into a socket. The pipe is not waited for; room in the
 /// socket is, if the socket waits: the flag that a splice has is only for the pipe
 /// (`splice_to_socket` in fs/splice.c).
@@ -66,11 +72,7 @@ pub(crate) fn is_ready(pipe: BorrowedFd<'_>, wanted: PollFlags) -> bool {
         return true;
     }
     let mut polled = [PollFd::from_borrowed_fd(pipe, wanted)];
-    let at_once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut polled, Some(&at_once)).map_or(true, |ready| ready > 0)
+    poll(&mut polled, Some(&AT_ONCE)).map_or(true, |ready| ready > 0)
 }
 
 /// Whether this is the end to write to of a pipe that is to be read from, or the other way round.
@@ -80,6 +82,13 @@ pub(crate) fn is_other_end(pipe: BorrowedFd<'_>, wanted: PollFlags) -> bool {
         false => OFlags::RDONLY,
     };
     fcntl_getfl(pipe).is_ok_and(|flags| flags & OFlags::RWMODE == other)
+}
+
+/// Whether all of the pipe was read, and nobody is left who could write to it.
+pub(crate) fn is_at_end(pipe: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(pipe, PollFlags::IN)];
+    let is_polled = poll(&mut polled, Some(&AT_ONCE)).is_ok();
+    is_polled && polled[0].revents() == PollFlags::HUP
 }
 
 /// How many of the next `len` bytes are in the pipe: all of them where it does not say, or is at

@@ -105,6 +105,10 @@ impl Connection {
     ) -> io::Result<Spliced> {
         require_pipe(pipe)?;
         self.obey(transport)?;
+        // There is nothing to wait with for room.
+        if transport.waits()? && splice::is_at_end(pipe) {
+            return Ok(Spliced::Moved(0));
+        }
         self.send_redirected(transport)?;
         let Some(len) = self.goes_past(len as u64) else {
             return self.splice_from_judged(transport, pipe, len);

@@ -215,6 +215,7 @@ macro_rules! of_each_version {
                 a_pipe_that_waits_is_waited_for
                 a_splice_has_the_time_of_its_socket_for_its_pipe
                 a_pipe_can_be_used_while_its_splice_waits
+                a_pipe_is_at_its_end_although_the_socket_is_full
             }
             limits {
                 short_buffers_of_a_pipe_are_counted

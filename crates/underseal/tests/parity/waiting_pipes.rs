@@ -152,3 +152,13 @@ pub(crate) fn a_pipe_can_be_used_while_its_splice_waits(case: Case) {
     assert_eq!(received[filled..], *b"firstlater");
     sender.join().unwrap();
 }
+
+/// There is nothing left to wait for room with.
+pub(crate) fn a_pipe_is_at_its_end_although_the_socket_is_full(case: Case) {
+    let (mut stream, _peer) = case.server();
+    let (reader, writer) = waiting_pipe();
+    fill(&mut stream);
+    stream.get_ref().0.set_write_timeout(Some(SHORT)).unwrap();
+    drop(writer);
+    assert_eq!(stream.splice_from(&reader, 100).unwrap(), 0);
+}

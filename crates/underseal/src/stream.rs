@@ -279,6 +279,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, Session: Unpin> Stream<IO, Session> {
     /// Sends up to `len` bytes out of `pipe`, and returns how many; zero at the pipe's end. Where
     /// the kernel seals, no byte passes through this process. `flush` sends what is pending.
     ///
+    /// A pipe in packet mode (`O_DIRECT`, pipe(2)) gives each packet up whole: where this process
+    /// seals, what a packet has beyond `len`, or beyond the room in a record, is lost.
+    ///
     /// # Errors
     ///
     /// Those of writing; `WouldBlock` if the pipe is empty, also if it is one that waits: wait for it,

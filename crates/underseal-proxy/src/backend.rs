@@ -25,9 +25,11 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead as _, ReadBuf};
 use underseal::TlsConnector;
 
+pub(crate) use self::addresses::Trial;
+use self::addresses::Tried;
 pub use self::check::HealthCheck;
 pub(crate) use self::check::keep_checking;
-pub(crate) use self::connect::Unreachable;
+pub(crate) use self::connect::{Failure, Unreachable};
 #[cfg(feature = "dtls")]
 pub(crate) use self::datagrams::{DatagramBackend, word};
 use self::health::Health;
@@ -71,8 +73,7 @@ struct Target {
     /// The server name that TLS asks for (RFC 6066 section 3): none for an address.
     sni: Option<Rc<str>>,
     sockets: Sockets,
-    /// The address that the last connection is to. A connection is one once TLS, and HTTP/2, have begun.
-    connected: Cell<Option<SocketAddr>>,
+    tried: Tried,
     health: Health,
 }
 
@@ -118,7 +119,7 @@ impl Backends {
                 At::Name(name) => Sockets::Addresses(Latest::of(&name.sockets)),
                 At::Path(path) => Sockets::Path(Arc::clone(path)),
             },
-            connected: Cell::new(None),
+            tried: Tried::default(),
             health: Health::default(),
         };
         Self {

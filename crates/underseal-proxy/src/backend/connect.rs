@@ -11,10 +11,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
 
-use super::addresses::{Trial, connect_any};
+use super::addresses::{Dialing, Trial};
 use super::{Backend, Backends, Known, Sockets, Target};
 use crate::log;
 use crate::metrics::{Handshake, Side};
@@ -60,6 +60,9 @@ impl Unreachable {
     }
 }
 
+/// Why there is no connection to a backend, and what it did.
+pub(crate) type Failure = (Unreachable, io::Error);
+
 /// Why a wait for a backend ended.
 impl From<Stop> for Unreachable {
     fn from(stop: Stop) -> Self {
@@ -84,7 +87,7 @@ impl Backends {
         header: Option<&[u8]>,
     ) -> Result<Box<Backend>, Unreachable> {
         let begin = async |backend| Ok(backend);
-        let open = async |index| self.open_and(process, (index, header), &begin).await;
+        let open = async |trial: &Trial<'_>| self.open_and(process, trial, header, &begin).await;
         self.connect_by(process, deadline, first, open).await
     }
 
@@ -98,14 +101,14 @@ impl Backends {
         process: &Process,
         deadline: &Deadline,
         first: usize,
-        open: impl AsyncFn(usize) -> Result<T, (Unreachable, io::Error)>,
+        open: impl AsyncFn(&Trial<'_>) -> Result<T, Failure>,
     ) -> Result<T, Unreachable> {
         let mut failed = Unreachable::Refused;
         for index in self.order(first) {
             let target = &self.targets[index];
-            let attempt = target.health.attempt();
+            let (attempt, trial) = (target.health.attempt(), target.trial(index));
             deadline.enter(Phase::Busy, process.timeouts().connect);
-            match deadline.until(pin!(open(index))).await {
+            match deadline.until(pin!(open(&trial))).await {
                 Ok(Ok(opened)) => {
                     attempt.succeeded();
                     return Ok(opened);
@@ -117,15 +120,15 @@ impl Backends {
                     if is_ours(&error) {
                         continue;
                     }
-                    process.fail(target, why);
                 }
                 Err(Stop::TimedOut) => {
-                    target.say(&"did not accept in time");
+                    trial.failed();
                     failed = Unreachable::TimedOut;
-                    process.fail(target, failed);
+                    target.say(&"did not accept in time");
                 }
                 Err(stop) => return Err(stop.into()),
             }
+            process.fail(target, failed);
             attempt.failed();
         }
         Err(failed)
@@ -138,12 +141,13 @@ impl Backends {
     pub(crate) async fn connect_only<T>(
         &self,
         process: &Process,
-        to: (usize, Option<&[u8]>),
+        (index, header): (usize, Option<&[u8]>),
         begin: impl AsyncFn(Box<Backend>) -> io::Result<T>,
     ) -> Result<T, Unreachable> {
-        let opened = self.open_and(process, to, &begin).await;
+        let trial = Patient(self.targets[index].trial(index));
+        let opened = self.open_and(process, &trial.0, header, &begin).await;
         opened.map_err(|(why, error)| {
-            tracing::debug!("backend {}: {error}", self.name_of(to.0));
+            tracing::debug!("backend {}: {error}", self.name_of(index));
             match is_ours(&error) {
                 true => Unreachable::Lacking,
                 false => why,
@@ -151,24 +155,44 @@ impl Backends {
         })
     }
 
-    /// Makes a connection to the backend `index`, for as long as that takes, which is none before `begin` has
-    /// spoken on it.
+    /// Makes a connection to the backend of `trial`, for as long as that takes, which is none before `begin`
+    /// has spoken on it. Of several addresses the next one is tried where one accepts and does nothing else.
     ///
     /// # Errors
     /// What it did.
     pub(crate) async fn open_and<T>(
         &self,
         process: &Process,
-        (index, header): (usize, Option<&[u8]>),
+        trial: &Trial<'_>,
+        header: Option<&[u8]>,
         begin: &impl AsyncFn(Box<Backend>) -> io::Result<T>,
-    ) -> Result<T, (Unreachable, io::Error)> {
-        let target = &self.targets[index];
-        let mut trial = target.trial();
-        let opened = self.open(process, &mut trial, header).await?;
-        let begun = begin(target.backend(index, opened)).await;
-        let begun = begun.map_err(|error| (Unreachable::Handshake, error))?;
-        trial.succeeded();
-        Ok(begun)
+    ) -> Result<T, Failure> {
+        let target = trial.target;
+        let begin = async |opened| {
+            let begun = begin(target.backend(trial.index(), opened)).await;
+            begun.map_err(|error| (Unreachable::Handshake, error))
+        };
+        let sockets = match &target.sockets {
+            Sockets::Addresses(sockets) => target.order(sockets.get().to_vec()),
+            Sockets::Path(path) => return begin(open_path(process, path, header).await?).await,
+        };
+        let mut dialing = Dialing::new(sockets, TcpStream::connect);
+        let mut failed = None;
+        loop {
+            let accepted = dialing.next().await;
+            let accepted =
+                accepted.map_err(|error| failed.take().unwrap_or_else(|| refused(error)))?;
+            trial.accepted(accepted.0);
+            let begun = async { begin(self.open(process, target, accepted, header).await?).await };
+            match begun.await {
+                Ok(begun) => {
+                    trial.succeeded();
+                    return Ok(begun);
+                }
+                Err(failure) => failed = Some(failure),
+            }
+            trial.failed();
+        }
     }
 
     /// All backends, one after the other: the one whose turn it is, the others, and last those that are
@@ -179,26 +203,15 @@ impl Backends {
         others.into_iter().chain(last)
     }
 
+    /// Speaks TLS, where that is spoken, on a connection to `address`.
     async fn open(
         &self,
         process: &Process,
-        trial: &mut Trial<'_>,
+        target: &Target,
+        (address, mut tcp): (SocketAddr, TcpStream),
         header: Option<&[u8]>,
-    ) -> Result<Opened, (Unreachable, io::Error)> {
-        let target = trial.target;
-        let refused = |error| (Unreachable::Refused, error);
-        let sockets = match &target.sockets {
-            Sockets::Addresses(sockets) => target.order(sockets.get().to_vec()),
-            Sockets::Path(path) => {
-                let unix = connect_path(path, header).await.map_err(refused)?;
-                let open = process.tally.connection(Side::Backend);
-                return Ok((Stream::new(Io::Unix(unix), None, open), None, None));
-            }
-        };
-        let mut tcp = connect_any(&sockets).await.map_err(refused)?;
+    ) -> Result<Opened, Failure> {
         tcp.set_nodelay(true).map_err(refused)?;
-        let address = tcp.peer_addr().map_err(refused)?;
-        trial.address = Some(address);
         if let Some(header) = header {
             tcp.write_all(header).await.map_err(refused)?;
         }
@@ -241,6 +254,20 @@ impl Backends {
             principal,
         ))
     }
+}
+
+/// A trial of somebody who gives it up only where it has lasted long enough.
+struct Patient<'a>(Trial<'a>);
+
+impl Drop for Patient<'_> {
+    fn drop(&mut self) {
+        self.0.failed();
+    }
+}
+
+/// Says of a backend that it takes no connection.
+pub(super) fn refused(error: io::Error) -> Failure {
+    (Unreachable::Refused, error)
 }
 
 /// A connection, where it leads, and the SPIFFE ID that was proved.
@@ -333,7 +360,18 @@ fn has_source(socket: &SocketAddr) -> bool {
 /// How long after a full backlog a socket is tried again: nobody tells when there is room.
 const BACKLOG: Duration = Duration::from_millis(10);
 
-/// Connects to a socket in the file system, and sends `header` first.
+/// A connection to a socket in the file system.
+async fn open_path(
+    process: &Process,
+    path: &Path,
+    header: Option<&[u8]>,
+) -> Result<Opened, Failure> {
+    let unix = connect_path(path, header).await.map_err(refused)?;
+    let open = process.tally.connection(Side::Backend);
+    Ok((Stream::new(Io::Unix(unix), None, open), None, None))
+}
+
+/// Connects to one, and sends `header` first.
 async fn connect_path(path: &Path, header: Option<&[u8]>) -> io::Result<UnixStream> {
     let mut unix = loop {
         match UnixStream::connect(path).await {
@@ -374,11 +412,11 @@ mod tests {
         let deadline = process.deadlines.add();
         let addresses = [address(vec![local]), address(vec![local])];
         let backends = Backends::new(&addresses, None, None);
-        let open = async |index| {
+        let open = async |trial: &Trial<'_>| {
             // Its time begins now, and whether it is over is looked at once it has said something.
             process.deadlines.sweep();
             yield_now().await;
-            match index {
+            match trial.index() {
                 0 => {
                     std::thread::sleep(2 * connect);
                     Err((

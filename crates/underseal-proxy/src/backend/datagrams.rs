@@ -14,7 +14,8 @@ use underseal_dtls::{DtlsSocket, Error, is_icmp};
 use underseal_server::deadline::Deadline;
 use underseal_server::live::{Established, Registration};
 
-use super::connect::Failures;
+use super::addresses::Trial;
+use super::connect::{Failure, Failures, refused};
 use super::{Backends, Known, Sockets, Target, Unreachable};
 use crate::datagrams::VERSION;
 use crate::exchange::Connected;
@@ -57,17 +58,16 @@ impl Backends {
         deadline: &Deadline,
     ) -> Result<DatagramBackend, Unreachable> {
         let first = self.pick();
-        let open = async |index: usize| {
-            let target = &self.targets[index];
-            let opened = open(process, service, target).await?;
+        let open = async |trial: &Trial<'_>| {
+            let opened = open(process, service, trial.target).await?;
             let (socket, address, principal, registration) = opened;
             Ok(DatagramBackend {
                 socket,
                 known: Known {
-                    target: index,
+                    target: trial.index(),
                     address: Some(address),
                     principal,
-                    sni: target.sni.clone(),
+                    sni: trial.target.sni.clone(),
                 },
                 registration,
                 _open: process.tally.connection(Side::Backend),
@@ -77,12 +77,7 @@ impl Backends {
     }
 }
 
-async fn open(
-    process: &Process,
-    service: &Service,
-    target: &Target,
-) -> Result<Opened, (Unreachable, io::Error)> {
-    let refused = |error| (Unreachable::Refused, error);
+async fn open(process: &Process, service: &Service, target: &Target) -> Result<Opened, Failure> {
     let sockets = match &target.sockets {
         Sockets::Addresses(sockets) => sockets.get().to_vec(),
         // No datagrams are sent there.

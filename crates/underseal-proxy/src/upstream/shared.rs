@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::Upstreams;
 use super::multiplexed::{Connection, begin};
 use super::queue::Queue;
-use crate::backend::{Backend, Unreachable};
+use crate::backend::{Backend, Failure, Trial, Unreachable};
 use crate::http2::active::Open;
 use crate::http2::limits;
 use crate::process::Process;
@@ -114,7 +114,7 @@ impl Drop for Shared {
 }
 
 /// Why a connection ended on which no stream was taken.
-fn unused(process: &Process) -> (Unreachable, io::Error) {
+fn unused(process: &Process) -> Failure {
     let why = match process.deadlines.closing() {
         // Then we end what has no streams.
         true => Unreachable::Ended,
@@ -136,18 +136,19 @@ impl Upstreams {
         deadline: &Deadline,
         index: usize,
     ) -> Result<Slot, Unreachable> {
-        let open = async |index| self.slot_of((process, service), index).await;
+        let open = async |trial: &Trial<'_>| self.slot_of((process, service), trial).await;
         let backends = &service.backends;
         backends.connect_by(process, deadline, index, open).await
     }
 
-    /// The same, of the backend `index`, for as long as that takes.
+    /// The same, of the backend of `trial`, for as long as that takes.
     async fn slot_of(
         &self,
         (process, service): (&Process, &Service),
-        index: usize,
-    ) -> Result<Slot, (Unreachable, io::Error)> {
-        let to = (index, self.header.as_deref());
+        trial: &Trial<'_>,
+    ) -> Result<Slot, Failure> {
+        let (index, header) = (trial.index(), self.header.as_deref());
+        let backends = &service.backends;
         let begin = async |backend| self.begin((process, service), backend).await;
         let mut made: Option<Rc<Connection>> = None;
         loop {
@@ -159,7 +160,7 @@ impl Upstreams {
                 // The same would come of the next.
                 return Err(unused(process));
             }
-            let opened = service.backends.open_and(process, to, &begin).await?;
+            let opened = backends.open_and(process, trial, header, &begin).await?;
             let (connection, slot) = opened;
             if let Some(slot) = slot {
                 return Ok(slot);

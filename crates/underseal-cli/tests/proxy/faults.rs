@@ -178,6 +178,9 @@ fn a_backend_that_nobody_is_at_is_said_to_be_unavailable() {
     client.get("/gone");
     assert_eq!(client.response().status, 503);
     assert_eq!(proxy.logged_path("/gone")["error"], "backend-refused");
+    // By the same word as on stderr.
+    let said = format!("backend {address}: backend-refused: Connection refused");
+    proxy.peer.wait_for(&said);
 }
 
 #[test]

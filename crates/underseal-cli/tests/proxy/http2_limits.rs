@@ -87,7 +87,8 @@ fn a_backend_that_takes_no_stream_is_not_asked_for_another_connection() {
     // The health check does not wait for that of the requests.
     assert!(connections.load(Ordering::SeqCst) <= 2);
     proxy.logged(|line| line["protocol"] == "h2" && line["error"] == "backend-timeout");
-    let told = format!("backend {address}: did not accept in time");
+    let why = "gave no connection, or no stream, in time";
+    let told = format!("backend {address}: backend-timeout: {why}");
     proxy.peer.wait_for(&told);
     let counted =
         format!("underseal_backend_errors_total{{backend=\"{address}\",kind=\"timeout\"}} 8\n");

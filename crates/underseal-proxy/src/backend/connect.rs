@@ -115,7 +115,7 @@ impl Backends {
                 }
                 Ok(Err((Unreachable::Ended, _))) => return Err(Unreachable::Ended),
                 Ok(Err((why, error))) => {
-                    target.say(&error);
+                    target.say(why, &error);
                     failed = why;
                     if is_ours(&error) {
                         continue;
@@ -124,7 +124,7 @@ impl Backends {
                 Err(Stop::TimedOut) => {
                     trial.failed();
                     failed = Unreachable::TimedOut;
-                    target.say(&"did not accept in time");
+                    target.say(failed, &"gave no connection, or no stream, in time");
                 }
                 Err(stop) => return Err(stop.into()),
             }
@@ -147,7 +147,7 @@ impl Backends {
         let trial = Patient(self.targets[index].trial(index));
         let opened = self.open_and(process, &trial.0, header, &begin).await;
         opened.map_err(|(why, error)| {
-            tracing::debug!("backend {}: {error}", self.name_of(index));
+            tracing::debug!("backend {}: {}: {error}", self.name_of(index), why.word());
             match is_ours(&error) {
                 true => Unreachable::Lacking,
                 false => why,
@@ -287,12 +287,12 @@ impl Target {
         })
     }
 
-    /// Says what is wrong with a backend: once, while it goes on.
-    fn say(&self, error: &dyn fmt::Display) {
-        let name = &self.address.name;
+    /// Says what is wrong with a backend, after the word that the log has for it: once, while it goes on.
+    fn say(&self, why: Unreachable, error: &dyn fmt::Display) {
+        let (name, word) = (&self.address.name, why.word());
         match self.health.is_failing() {
-            false => tracing::warn!("backend {name}: {error}"),
-            true => tracing::debug!("backend {name}: {error}"),
+            false => tracing::warn!("backend {name}: {word}: {error}"),
+            true => tracing::debug!("backend {name}: {word}: {error}"),
         }
     }
 }

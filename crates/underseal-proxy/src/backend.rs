@@ -169,6 +169,11 @@ impl Backends {
             .unwrap_or(picked)
     }
 
+    /// How often the backend has failed of late.
+    pub(crate) fn failures(&self, index: usize) -> u32 {
+        self.targets[index].health.failures()
+    }
+
     /// Whether others are to be asked first.
     fn is_passed_over(&self, index: usize) -> bool {
         let check = self.check.as_ref();

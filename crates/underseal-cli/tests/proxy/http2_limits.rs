@@ -274,6 +274,47 @@ fn the_end_of_the_proxy_is_not_the_backends_fault() {
     }
 }
 
+/// Who waits behind it learns of that, and does not find it out once more.
+#[test]
+fn one_of_those_who_wait_for_a_backend_finds_out_that_it_fails() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let bad = listener.local_addr().expect("an address");
+    let connections = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&connections);
+    let (fail, failing) = channel();
+    thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let tcp = tcp.expect("a connection");
+            // Until all wait; then it is the end of each connection at once.
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                failing.recv().expect("the test goes on");
+            }
+            drop(tcp);
+        }
+    });
+    let proxy = Start::new(format!("tls:127.0.0.1:{}", bad.port()))
+        .plain()
+        .with(&["--to", &good_backend().to_string()])
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .with(&["--connect-timeout", "60", "--admin", "127.0.0.1:0"])
+        .with(&["--direction", "ingress"])
+        .policy("{ rules: [{}] }")
+        .start();
+    let count = 24;
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&proxy, Version::Http1, count));
+        let allowed = format!("policy=\"orders\",rule=\"0\",action=\"ALLOW\"}} {count}\n");
+        wait_until("not all ask", || proxy.admin("/metrics").contains(&allowed));
+        fail.send(()).expect("it waits");
+        assert_eq!(asking.join().expect("statuses"), vec![200; count]);
+    });
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    let counted =
+        format!("underseal_backend_errors_total{{backend=\"{bad}\",kind=\"handshake\"}} 1\n");
+    let metrics = proxy.admin("/metrics");
+    assert!(metrics.contains(&counted), "{metrics}");
+}
+
 /// Those that do not speak HTTP/2 take no connection for it.
 #[test]
 fn a_backend_that_does_not_speak_http2_is_passed_over() {

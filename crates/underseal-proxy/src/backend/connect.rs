@@ -29,7 +29,8 @@ use underseal_server::live::Established;
 pub(crate) enum Unreachable {
     /// None accepts connections.
     Refused,
-    /// We have no socket for one, or no stream, which says nothing of the backend.
+    /// We have no socket for one, or no stream, or others have just found out that there is none: this says
+    /// nothing of the backend.
     Lacking,
     /// None accepted in time.
     TimedOut,
@@ -117,7 +118,7 @@ impl Backends {
                 Ok(Err((why, error))) => {
                     target.say(why, &error);
                     failed = why;
-                    if is_ours(&error) {
+                    if why == Unreachable::Lacking || is_ours(&error) {
                         continue;
                     }
                 }

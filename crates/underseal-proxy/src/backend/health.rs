@@ -46,6 +46,11 @@ impl Health {
         }
     }
 
+    /// Rounds of attempts that failed since one did not.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.get()
+    }
+
     /// Whether it failed the last time.
     pub(super) fn is_failing(&self) -> bool {
         self.failures.get() > 0

@@ -150,6 +150,7 @@ impl Upstreams {
         let (index, header) = (trial.index(), self.header.as_deref());
         let backends = &service.backends;
         let begin = async |backend| self.begin((process, service), backend).await;
+        let failures = backends.failures(index);
         let mut made: Option<Rc<Connection>> = None;
         loop {
             let _growth = match self.multiplexed[index].turn().await {
@@ -159,6 +160,11 @@ impl Upstreams {
             if made.is_some_and(|made| made.is_closed()) {
                 // The same would come of the next.
                 return Err(unused(process));
+            }
+            if backends.failures(index) > failures && backends.pick_over(index) != index {
+                // Each who waits would find out once more what the first has, one after the other.
+                let error = io::Error::other("passed over: it has just failed");
+                return Err((Unreachable::Lacking, error));
             }
             let opened = backends.open_and(process, trial, header, &begin).await?;
             let (connection, slot) = opened;

@@ -202,11 +202,30 @@ impl Lost {
         }
     }
 
+    /// Nothing was sent: the connection ended in the moment that it was to be used. Of a backend that
+    /// does that again and again the client is told what it is of one that takes no connection.
+    pub(crate) fn ended() -> Self {
+        Self {
+            fault: Fault::Unreachable(Unreachable::Refused),
+            why: Unanswered::Unprocessed,
+        }
+    }
+
     /// No response at all.
     pub(crate) fn unanswered(why: Unanswered) -> Self {
         Self {
             fault: Fault::BackendCut,
             why,
+        }
+    }
+}
+
+/// It cannot be sent, be it once more.
+impl From<Fault> for Lost {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            why: Unanswered::Unknown,
         }
     }
 }
@@ -218,7 +237,7 @@ pub(crate) enum Upstream {
 }
 
 impl Upstream {
-    /// Begins to send a request; `None` if the connection has ended meanwhile, and nothing was sent.
+    /// Begins to send a request.
     ///
     /// # Errors
     /// Why it is not sent.
@@ -227,18 +246,18 @@ impl Upstream {
         reached: Reached,
         (allowed, scheme): (Allowed<&Outgoing>, &Scheme),
         sends: Sends,
-    ) -> Result<Option<Self>, Fault> {
+    ) -> Result<Self, Lost> {
         match reached {
             Reached::Http1(backend) => {
                 let allowed = allowed.to(backend.known.target);
                 let allowed = allowed.ok_or(Fault::BackendCut)?;
                 let begun = Http1::new(process, backend, allowed, sends);
-                Ok(Some(Self::Http1(Box::new(begun))))
+                Ok(Self::Http1(Box::new(begun)))
             }
             Reached::Http2(slot) => {
                 let head = allowed.written(|outgoing| written(outgoing, scheme.clone()))?;
                 let begun = slot.begin(head, sends == Sends::Body)?;
-                Ok(begun.map(Self::Http2))
+                begun.map(Self::Http2).ok_or_else(Lost::ended)
             }
         }
     }

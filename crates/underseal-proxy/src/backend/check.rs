@@ -135,8 +135,8 @@ async fn ask(
         .reach_only((process, service), (target, header));
     let reached = reached.await.map_err(Fault::Unreachable)?;
     let head = (Allowed::own(&outgoing, target), &Scheme::HTTP);
-    let begun = Upstream::begin(process, reached, head, Sends::Nothing)?;
-    let upstream = asked.insert(begun.ok_or(Fault::BackendCut)?);
+    let begun = Upstream::begin(process, reached, head, Sends::Nothing);
+    let upstream = asked.insert(begun.map_err(|lost| lost.fault)?);
     poll_fn(|cx| {
         // It has no body, so that nothing about it can be wrong.
         let _ = upstream.poll_upload(cx, &mut None::<Received>);

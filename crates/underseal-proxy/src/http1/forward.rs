@@ -11,7 +11,7 @@ use super::request::{self, Prepared};
 use super::{Connection, Fault};
 use crate::backend::{Backend, Unreachable};
 use crate::chunk::Chunk;
-use crate::exchange::{self as rules, Allowed, Connected as _, Retry, Unanswered, Unreached};
+use crate::exchange::{self as rules, Allowed, Connected as _, Retry, Unreached};
 use crate::log;
 use crate::process::Process;
 use crate::tunnel;
@@ -216,16 +216,14 @@ impl Connection<'_> {
         let head = (allowed, &rules::scheme(self.session));
         let sends = Sends::body(!prepared.body.is_done());
         match Upstream::begin(&self.worker.process, reached, head, sends) {
-            Ok(Some(upstream)) => {
+            Ok(upstream) => {
                 let body = (std::mem::take(&mut self.read), prepared.body.clone());
                 Ok(Link::translated(upstream, body))
             }
-            // The connection has ended in the moment that it was to be used.
-            Ok(None) => Err(Outcome {
-                lost: Some(Unanswered::Unprocessed),
-                ..Outcome::unanswered(Fault::BackendCut)
+            Err(lost) => Err(Outcome {
+                lost: Some(lost.why),
+                ..Outcome::unanswered(lost.fault)
             }),
-            Err(fault) => Err(Outcome::unanswered(fault)),
         }
     }
 

@@ -12,10 +12,10 @@ use super::Client;
 use super::exchange::{Exchange, Outcome, Stopped};
 use super::kept::Kept;
 use crate::backend::Unreachable;
-use crate::exchange::{self as rules, Allowed, Denied, Retry, Unanswered, Unreached};
+use crate::exchange::{self as rules, Allowed, Denied, Retry, Unreached};
 use crate::http1::Fault;
 use crate::parts::Received;
-use crate::upstream::{Reached, Sends, Upstream};
+use crate::upstream::{Lost, Reached, Sends, Upstream};
 use crate::websocket;
 use underseal_server::deadline::Deadline;
 
@@ -58,8 +58,8 @@ impl Forwarding<'_> {
                 Err(NotSent::Denied) => return Outcome::answered(client, respond, 403, is_head),
                 Err(NotSent::ClientLeft) => return Stopped::ClientCut.reset(respond),
                 // The next one is a new one.
-                Err(NotSent::Ended(_)) if retry.follows(Unanswered::Unprocessed) => continue,
-                Err(NotSent::Ended(fault) | NotSent::Fault(fault)) => {
+                Err(NotSent::Lost(lost)) if retry.follows(lost.why) => continue,
+                Err(NotSent::Lost(Lost { fault, .. }) | NotSent::Fault(fault)) => {
                     return Outcome::failed(client, respond, fault, is_head);
                 }
             };
@@ -101,9 +101,7 @@ impl Forwarding<'_> {
         let (reached, allowed) = self.reach(client, line, again).await?;
         let worker = &self.client.worker;
         let head = (allowed, &rules::scheme(&self.client.session));
-        let begun = Upstream::begin(&worker.process, reached, head, sends)?;
-        // A connection may end in the moment that it is to be used.
-        begun.ok_or(NotSent::Ended(Fault::Unreachable(Unreachable::Refused)))
+        Upstream::begin(&worker.process, reached, head, sends).map_err(NotSent::Lost)
     }
 
     /// A connection to a backend, and what may be sent on it.
@@ -147,15 +145,9 @@ enum NotSent {
     Denied,
     /// The client reset its stream, or its connection ended.
     ClientLeft,
-    /// The connection ended before.
-    Ended(Fault),
+    /// There was a connection, and nothing was sent on it.
+    Lost(Lost),
     Fault(Fault),
-}
-
-impl From<Fault> for NotSent {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
 }
 
 /// Runs `future` as long as the client waits for an answer; what comes of its body meanwhile is held.

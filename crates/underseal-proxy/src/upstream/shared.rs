@@ -211,3 +211,76 @@ impl Upstreams {
         Ok((connection, slot))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::uri::Scheme;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+    use underseal_http::{Framing, Outgoing, Passage, ReadOptions, Scratch, Version, http2};
+
+    use super::*;
+    use crate::backend::Backends;
+    use crate::backend::testing::{address, process};
+    use crate::exchange::{Allowed, Unanswered};
+    use crate::upstream::{Reached, Sends, Upstream};
+
+    fn outgoing() -> Outgoing {
+        let fields: [http2::Field<'_>; 4] = [
+            (b":method", b"GET"),
+            (b":scheme", b"http"),
+            (b":path", b"/"),
+            (b":authority", b"a"),
+        ];
+        let mut scratch = Scratch::default();
+        let request = http2::read(&fields, &ReadOptions::default(), &mut scratch);
+        let passage = Passage::new(Version::Http2, Framing::Empty);
+        let mut outgoing = Outgoing::default();
+        outgoing.write(&request.expect("a request"), &passage);
+        outgoing
+    }
+
+    /// A stream of a connection that has ended since.
+    async fn slot_of_ended(process: &Process) -> Slot {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let (end, told) = oneshot::channel();
+        spawn_local(async move {
+            let (tcp, _) = listener.accept().await.expect("a connection");
+            let connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+            told.await.expect("the test goes on");
+            drop(connection);
+        });
+        let backends = Backends::new(&[address(vec![at])], None, None);
+        let deadline = process.deadlines.add();
+        let backend = backends.connect(process, &deadline, 0, None).await;
+        let backend = backend.expect("a connection");
+        let begun = begin(process, backend, ("a", &Rc::default())).await;
+        let connection = begun.expect("HTTP/2");
+        let slot = Slot::on(&connection).expect("a stream");
+        end.send(()).expect("it waits");
+        while !connection.is_closed() {
+            yield_now().await;
+        }
+        slot
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_in_the_moment_of_its_use_took_no_request() {
+        let process = process(Duration::from_secs(60));
+        let slot = LocalSet::new().run_until(slot_of_ended(&process)).await;
+        let outgoing = outgoing();
+        let request = (Allowed::own(&outgoing, 0), &Scheme::HTTP);
+        let begun = Upstream::begin(&process, Reached::Http2(slot), request, Sends::Nothing);
+        let lost = begun.err().expect("no stream");
+        assert_eq!(lost.why, Unanswered::Unprocessed);
+        // Whatever its client speaks.
+        assert_eq!(
+            (lost.fault.status(), lost.fault.word()),
+            (503, "backend-refused")
+        );
+    }
+}

@@ -10,6 +10,9 @@ use crate::socket_option;
 /// words, then `tcpi_pacing_rate` and `tcpi_max_pacing_rate`.
 const BYTES_ACKED: usize = 8 + 24 * 4 + 2 * 8;
 
+/// `tcpi_bytes_received`, the next one.
+const BYTES_RECEIVED: usize = BYTES_ACKED + 8;
+
 /// Bytes that the peer's kernel has acknowledged since the connection began; its program may not
 /// have read them, but as many wait for that at most as its receive buffer holds.
 ///
@@ -18,14 +21,29 @@ const BYTES_ACKED: usize = 8 + 24 * 4 + 2 * 8;
 /// `ENOPROTOOPT`, `EOPNOTSUPP`: no TCP socket, or a kernel before 4.1.
 #[doc(alias = "TCP_INFO")]
 pub fn bytes_acknowledged(socket: impl AsFd) -> Result<u64, Errno> {
-    let mut info = [0; BYTES_ACKED + 8];
+    counter(socket, BYTES_ACKED)
+}
+
+/// Bytes that have come from the peer since the connection began, be they read or not.
+///
+/// # Errors
+///
+/// `ENOPROTOOPT`, `EOPNOTSUPP`: no TCP socket, or a kernel before 4.1.
+#[doc(alias = "TCP_INFO")]
+pub fn bytes_received(socket: impl AsFd) -> Result<u64, Errno> {
+    counter(socket, BYTES_RECEIVED)
+}
+
+/// The 64 bits of `struct tcp_info` at this offset.
+fn counter(socket: impl AsFd, at: usize) -> Result<u64, Errno> {
+    let mut info = [0; BYTES_RECEIVED + 8];
     let fd = socket.as_fd();
     let len = socket_option::get(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info)?;
-    match info[..len].split_at_checked(BYTES_ACKED) {
-        Some((_, acked)) => acked.try_into().map(u64::from_ne_bytes).ok(),
-        None => None,
-    }
-    .ok_or(Errno::NOPROTOOPT)
+    let bytes = info[..len].get(at..).and_then(<[u8]>::first_chunk);
+    bytes
+        .copied()
+        .map(u64::from_ne_bytes)
+        .ok_or(Errno::NOPROTOOPT)
 }
 
 /// States of `include/net/tcp_states.h`.
@@ -86,9 +104,24 @@ mod tests {
     }
 
     #[test]
+    fn what_came_is_received_before_anybody_reads_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        let before = bytes_received(&far).unwrap();
+        near.write_all(&[1; 1000]).unwrap();
+        while bytes_received(&far) != Ok(before + 1000) {
+            std::thread::yield_now();
+        }
+        far.read_exact(&mut [0; 1000]).unwrap();
+        assert_eq!(bytes_received(&far), Ok(before + 1000));
+    }
+
+    #[test]
     fn other_sockets_have_nothing_acknowledged() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         assert!(bytes_acknowledged(&socket).is_err());
+        assert!(bytes_received(&socket).is_err());
         assert!(is_closed(&socket).is_err());
         assert!(can_send(&socket).is_err());
     }

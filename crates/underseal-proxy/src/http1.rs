@@ -216,7 +216,7 @@ impl Connection<'_> {
                 self.read = Chunk::default();
                 Ok(prepared)
             }
-            Stop::TimedOut | Stop::Closing => Err(End::Close.into()),
+            Stop::TimedOut | Stop::Closing => Err(End::of(self.discard == 0).into()),
             Stop::Ended => Err(End::Abort.into()),
         }
     }
@@ -265,7 +265,7 @@ impl Connection<'_> {
                 }
                 None
             }
-            (true, false) => Some(End::Close),
+            (true, false) => Some(End::of(prepared.body.is_done())),
         }
     }
 

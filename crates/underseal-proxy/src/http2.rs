@@ -45,7 +45,7 @@ use super::stream::Stream;
 use super::upstream::Upstreams;
 use super::worker::Worker;
 use underseal_http::Version;
-use underseal_server::closing::{Limits, linger};
+use underseal_server::closing::{LingerLimits, linger};
 use underseal_server::deadline::{Deadline, Phase, Stop};
 
 /// Longest wait for a client to take what is said last.
@@ -124,7 +124,8 @@ pub(crate) async fn serve(
     if end == End::Said
         && let Some(mut stream) = stream.into_stream()
     {
-        linger(&presence.into_deadline(), &mut stream, Limits::brief()).await;
+        let deadline = presence.into_deadline();
+        linger(&deadline, &mut stream, LingerLimits::brief()).await;
     }
 }
 

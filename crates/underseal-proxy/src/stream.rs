@@ -1,7 +1,6 @@
 //! The streams that requests come in by and go out by: TCP, or TLS of either side.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -181,8 +180,8 @@ impl Stream {
 }
 
 impl Closing for Stream {
-    fn remote(&self) -> Option<SocketAddr> {
-        self.tcp()?.peer_addr().ok()
+    fn tcp(&self) -> Option<&TcpStream> {
+        self.tcp()
     }
 
     async fn linger(&mut self, bytes: usize) {

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use underseal_http::http1::{self, Glimpse};
 
-use super::closing::{Limits, linger};
+use super::closing::{LingerLimits, linger};
 use super::deadline::Deadline;
 use super::redirect::Answered;
 
@@ -37,7 +37,12 @@ pub async fn answer(
     };
     log(&seen, answered);
     if is_sent && matches!(deadline.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
-        linger(deadline, &mut tcp, Limits::UPLOAD).await;
+        let limits = match seen.method {
+            Some(b"GET" | b"HEAD") => LingerLimits::brief(),
+            // What else it may send, nobody reads.
+            _ => LingerLimits::UPLOAD,
+        };
+        linger(deadline, &mut tcp, limits).await;
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use underseal_http::http1::{self, Glimpse, Head};
-use underseal_http::{PathOptions, ReadOptions, Refusal, Scratch};
+use underseal_http::{Framing, PathOptions, ReadOptions, Refusal, Scratch};
 
-use crate::closing::{Limits, linger};
+use crate::closing::{LingerLimits, linger};
 use crate::deadline::{Deadline, Phase, Stop};
 
 /// Most bytes of a request's head.
@@ -36,6 +36,8 @@ struct Answer {
     bytes: Vec<u8>,
     length: u64,
     error: Option<&'static str>,
+    /// How long its client is heard out.
+    limits: LingerLimits,
 }
 
 impl Answered {
@@ -88,7 +90,7 @@ pub async fn answer(
     };
     log(&http1::glimpse(&bytes), answered);
     if is_sent && matches!(deadline.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
-        linger(deadline, &mut tcp, Limits::UPLOAD).await;
+        linger(deadline, &mut tcp, answer.limits).await;
     }
 }
 
@@ -124,7 +126,14 @@ fn lead(head: &Head<'_>, port: u16, date: &str) -> Answer {
         _ => (308, "Permanent Redirect"),
     };
     let with_body = head.request().method() != b"HEAD";
-    write((status, reason), Some(&location), with_body, date)
+    let limits = match head.framing() {
+        Framing::Empty | Framing::Length(0) => LingerLimits::brief(),
+        Framing::Length(_) | Framing::Chunked => LingerLimits::UPLOAD,
+    };
+    Answer {
+        limits,
+        ..write((status, reason), Some(&location), with_body, date)
+    }
 }
 
 /// The same over TLS; `None` for CONNECT, of which there is none.
@@ -150,6 +159,11 @@ fn location(head: &Head<'_>, port: u16) -> Option<Vec<u8>> {
 }
 
 fn refuse(status: u16, error: &'static str, date: &str) -> Answer {
+    let limits = match status {
+        // It was waited for.
+        408 => LingerLimits::brief(),
+        _ => LingerLimits::UPLOAD,
+    };
     let reason = match status {
         408 => "Request Timeout",
         414 => "URI Too Long",
@@ -160,6 +174,7 @@ fn refuse(status: u16, error: &'static str, date: &str) -> Answer {
     };
     Answer {
         error: Some(error),
+        limits,
         ..write((status, reason), None, true, date)
     }
 }
@@ -191,6 +206,7 @@ fn write(
         bytes,
         length: length as u64,
         error: None,
+        limits: LingerLimits::brief(),
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Reply {
     pub(crate) rest: Rest,
     /// Bytes of request body to be read and thrown away before the next request.
     pub(crate) discard: u64,
+    /// Whether all of the request has come, or what is left of it is thrown away before the next one.
+    pub(crate) is_read: bool,
     /// For the log: why the answer is an error, if the status does not say it all.
     pub(crate) error: Option<&'static str>,
 }
@@ -77,6 +79,8 @@ pub(crate) fn refuse(refused: Refused, date: &str, out: &mut Vec<u8>) -> Reply {
         inline_body: body,
         rest: Rest::Nothing,
         discard: 0,
+        // One that was too slow was waited for.
+        is_read: status == 408,
         error: Some(why),
     }
 }
@@ -230,6 +234,7 @@ impl Answer<'_> {
             } else {
                 0
             },
+            is_read: self.keep_alive || self.request.body == 0,
             error: None,
         }
     }

@@ -222,7 +222,7 @@ impl Connection {
             Stop::TimedOut if self.inbox.has_begun() => {
                 NoRequest::Refused(Refused::new(408, "request head took too long"))
             }
-            Stop::TimedOut | Stop::Closing => NoRequest::End(End::Close),
+            Stop::TimedOut | Stop::Closing => NoRequest::End(End::of(self.discard == 0)),
             Stop::Ended => NoRequest::End(End::Abort),
         }
     }
@@ -264,7 +264,7 @@ impl Connection {
         match transferred.broken {
             Some(_) => Some(End::Abort),
             None if reply.keep_alive => None,
-            None => Some(End::Close),
+            None => Some(End::of(reply.is_read)),
         }
     }
 

@@ -6,6 +6,7 @@ mod backend;
 #[path = "../serve/client.rs"]
 #[allow(dead_code, reason = "the tests of serve use the rest of it")]
 mod client;
+mod closing;
 mod deadlines;
 mod departures;
 mod faults;

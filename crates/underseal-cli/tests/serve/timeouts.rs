@@ -44,6 +44,23 @@ fn connections_that_say_nothing_are_closed() {
     client.expect_close();
 }
 
+/// It is heard out for as long as an upload only where it may be in the middle of one.
+#[test]
+fn a_client_that_asks_too_late_is_not_heard_out_for_long() {
+    let server = Server::with(&["--idle-timeout", "0.3"]);
+    let mut client = server.client();
+    client.get("/none");
+    assert_eq!(client.response().status, 404);
+    client.expect_close();
+    let piece = [b'x'; 64 << 10];
+    let mut sent = 0;
+    while client.try_send(piece).is_ok() {
+        sent += piece.len();
+    }
+    // More than that, and than sockets hold.
+    assert!(sent < 64 << 20, "{sent} bytes");
+}
+
 #[test]
 fn a_client_that_stops_reading_is_cut() {
     let server = Server::with(&["--send-timeout", "0.5"]);

@@ -76,7 +76,9 @@ pub(super) fn prepare(
             head.map(|head| (prepare_head(ends, session, &head), head.len()))
         }
         Err(refusal) => {
-            let refused = refuse(process, session, Fault::Refused(refusal), bytes);
+            let mut refused = refuse(process, session, Fault::Refused(refusal), bytes);
+            // Whether there is one, and how long it is, nobody knows.
+            refused.body = Body::UntilClose;
             Some((refused, bytes.len()))
         }
     }

@@ -88,7 +88,7 @@ impl Exchange<'_> {
             bytes_in: self.link.passed(),
             bytes_out: self.down.passed,
             // A client that is still sending is to read the response before it is cut off.
-            end: (!keep_client || !is_read).then_some(End::Close),
+            end: (!keep_client || !is_read).then_some(End::of(is_read)),
             // More than was announced belongs to nobody's request.
             keep_backend: keep_backend && self.down.chunk.is_empty(),
             ..Outcome::default()

@@ -5,6 +5,28 @@ use std::net::TcpStream;
 
 use crate::backend::Backend;
 use crate::harness::Start;
+use crate::http2_backends::early;
+use crate::judged::Version;
+
+/// It is not to send another request on a connection that ends.
+#[test]
+fn a_client_whose_upload_is_answered_early_is_told_that_its_connection_ends() {
+    let http1 = Backend::answering_heads("HTTP/1.1 204 No\r\n\r\n");
+    for (backend, version) in [(http1.address, Version::Http1), (early(), Version::Http2)] {
+        let proxy = Start::new(backend).with(version.options()).start();
+        for (sent, told) in [("", Some("close")), ("abcd", None)] {
+            let mut client = proxy.client();
+            client.send(format!(
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n{sent}"
+            ));
+            let head = client.head();
+            assert_eq!(head.field("connection"), told, "{version:?} {sent}");
+            if told.is_some() {
+                client.expect_close();
+            }
+        }
+    }
+}
 
 /// How much a client sends on a connection that has ended for the proxy, until that takes no more.
 fn sends_on(mut tcp: TcpStream) -> usize {

@@ -316,7 +316,9 @@ fn a_backend_may_refuse_a_body_before_it_is_sent() {
     let proxy = Proxy::start(backend.address);
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc");
-    assert_eq!(client.response().status, 413);
+    let response = client.response();
+    assert_eq!(response.status, 413);
+    assert_eq!(response.field("connection"), Some("close"));
 }
 
 /// The rest of an upload is read and thrown away, however it comes (RFC 9112 section 9.6).
@@ -341,6 +343,7 @@ fn a_client_whose_upload_is_answered_early_can_send_all_of_it() {
         }
         let response = client.response();
         assert_eq!((response.status, &*response.text()), (200, "ok"));
+        assert_eq!(response.field("connection"), Some("close"));
         client.expect_close();
     }
 }

@@ -12,7 +12,7 @@ pub(super) use self::outcome::Outcome;
 use super::departure::{Ahead, Hangup, Left, poll_ahead};
 use super::link::{Far, Link};
 use super::request::Prepared;
-use super::response::{self, Response};
+use super::response::{self, Persist, Response};
 use crate::chunk::Chunk;
 use crate::exchange::response::Interims;
 use crate::exchange::{TurnDeadline, Unanswered, Wait};
@@ -250,11 +250,12 @@ impl<'a> Exchange<'a> {
             Event::Interim(head) => (head, true),
             Event::Final(head) => (head, far.upstream.is_at_end()),
         };
-        let may_persist = !self.process.deadlines.closing();
         let mut out = self.process.buffers.take();
-        let head = (&head, is_at_end);
-        let (response, framer) = response::translated(head, self.prepared, may_persist, &mut out);
-        far.down = framer;
+        let (head, persist) = ((&head, is_at_end), self.persist());
+        let (response, framer) = response::translated(head, self.prepared, persist, &mut out);
+        if let Link::Translated(far) = &mut self.link {
+            far.down = framer;
+        }
         self.touch();
         Poll::Ready(self.pass_head(response, out).map_err(Lost::bad))
     }
@@ -276,14 +277,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn read_head(&mut self) -> Result<Option<Head>, ResponseRefusal> {
-        let may_persist = !self.process.deadlines.closing();
         let mut out = self.process.buffers.take();
-        let read = response::read(
-            self.down.chunk.bytes(),
-            self.prepared,
-            may_persist,
-            &mut out,
-        );
+        let (bytes, persist) = (self.down.chunk.bytes(), self.persist());
+        let read = response::read(bytes, self.prepared, persist, &mut out);
         let response = match read {
             Ok(Some(response)) => response,
             read => {
@@ -293,6 +289,17 @@ impl<'a> Exchange<'a> {
         };
         self.down.chunk.consume(response.len);
         self.pass_head(response, out).map(Some)
+    }
+
+    /// Whether the client's connection may go on behind a response that comes now.
+    fn persist(&self) -> Persist {
+        match self.upload {
+            _ if self.process.deadlines.closing() => Persist::No,
+            _ if self.link.is_read() => Persist::Yes,
+            Upload::Going => Persist::IfRead,
+            // Nobody reads the rest of it.
+            Upload::Refused | Upload::Done => Persist::No,
+        }
     }
 
     /// Has the client be told a head, which is `out`.

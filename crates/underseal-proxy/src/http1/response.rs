@@ -11,6 +11,26 @@ use crate::flow::Body;
 use crate::parts::Framer;
 use crate::websocket;
 
+/// Whether the client's connection may go on behind a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Persist {
+    No,
+    /// If the client sends the rest of its request before it has all of the response.
+    IfRead,
+    Yes,
+}
+
+impl Persist {
+    /// Whether it does behind one that `is_whole` already, or of which more comes.
+    fn holds(self, is_whole: bool) -> bool {
+        match self {
+            Self::No => false,
+            Self::IfRead => !is_whole,
+            Self::Yes => true,
+        }
+    }
+}
+
 /// What the head of a response says.
 #[derive(Debug)]
 pub(super) struct Response {
@@ -45,17 +65,21 @@ pub(super) fn word(refusal: ResponseRefusal) -> &'static str {
 pub(super) fn read(
     bytes: &[u8],
     prepared: &Prepared,
-    may_persist: bool,
+    persist: Persist,
     out: &mut Vec<u8>,
 ) -> Result<Option<Response>, ResponseRefusal> {
-    let written = read_response(bytes, |head| write(head, prepared, may_persist, out))?;
+    let written = read_response(bytes, |head| {
+        let behind = bytes.len() - head.len();
+        write((head, behind), prepared, persist, out)
+    })?;
     written.transpose()
 }
 
+/// `behind` the head are so many bytes.
 fn write(
-    head: &ResponseHead<'_>,
+    (head, behind): (&ResponseHead<'_>, usize),
     prepared: &Prepared,
-    may_persist: bool,
+    persist: Persist,
     out: &mut Vec<u8>,
 ) -> Result<Response, ResponseRefusal> {
     let status = head.status();
@@ -67,7 +91,13 @@ fn write(
     let Delimited { body, persists } =
         Delimited::of(head, prepared.minor_version, prepared.is_head)?;
     let is_interim = status < 200;
-    let keep_client = prepared.persist && may_persist && !matches!(body, Body::UntilClose);
+    let is_whole = match body {
+        Body::Done => true,
+        Body::Length(length) => length <= behind as u64,
+        Body::Chunked(_) | Body::UntilClose => false,
+    };
+    let keep_client =
+        prepared.persist && persist.holds(is_whole) && !matches!(body, Body::UntilClose);
     write_status(out, status, head.reason());
     let options = head.options();
     for (name, value) in head.fields() {
@@ -106,7 +136,7 @@ fn write(
 pub(super) fn translated(
     (head, is_at_end): (&http::Response<()>, bool),
     prepared: &Prepared,
-    may_persist: bool,
+    persist: Persist,
     out: &mut Vec<u8>,
 ) -> (Response, Framer) {
     let status = head.status();
@@ -140,7 +170,7 @@ pub(super) fn translated(
         }
     };
     let ends = framer.as_ref().is_some_and(Framer::ends_by_closing);
-    let keep_client = prepared.persist && may_persist && !ends;
+    let keep_client = prepared.persist && persist.holds(framer.is_none()) && !ends;
     if !is_interim {
         out.extend_from_slice(Keep::of(keep_client, prepared.minor_version).field());
     }

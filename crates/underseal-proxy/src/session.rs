@@ -58,7 +58,8 @@ impl Session {
                 ip: told(self.local).filter(|ip| !ip.is_unspecified()),
                 labels: None,
             },
-            port: self.local.port(),
+            // No port is known to policies as zero.
+            port: self.local().map_or(0, |local| local.port()),
             transport: self.transport,
             sni: self.sni.as_deref().into(),
             // What proxies in front tell, each request tells anew.
@@ -119,9 +120,11 @@ mod tests {
         assert_eq!(session.connection().destination.ip, None);
         session.local = ([192, 0, 2, 2], 5684).into();
         assert!(session.connection().destination.ip.is_some());
+        assert_eq!(session.connection().port, 5684);
         session.is_told = false;
         assert_eq!(session.connection().source.ip, None);
         assert_eq!(session.connection().destination.ip, None);
+        assert_eq!(session.connection().port, 0);
         let said = session.describe_forwarded(Forwarded::Set);
         assert_eq!(said[0], ("X-Forwarded-For", "unknown".into()));
     }

@@ -1,15 +1,13 @@
 //! Where the bytes of a call come from or go to: the program's memory, or a file.
 
-use std::cell::Cell;
 use std::ffi::c_int;
+use std::io::IoSliceMut;
 
 use rustix::io::Errno;
-use underseal_ulp::{Plaintext, Sink};
+use underseal_ulp::{Plaintext, Sink, Stored};
 
 use crate::{memory, sys};
 
-/// Read at once from a file: a few records.
-const PIECE: usize = 64 * 1024;
 const PAGE: usize = 4096;
 
 /// Plaintext of a full record.
@@ -127,71 +125,34 @@ impl Sink for Scattered {
     }
 }
 
-thread_local! {
-    /// Where this thread reads files to: making and zeroing it costs as much as reading a small file.
-    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Has this thread's place for files end with the thread: the C library ends a program that is out of memory when
-/// it is told of that.
-pub(crate) fn prepare() {
-    let _ = ROOM.try_with(|_| ());
-}
-
-/// A file from an offset on, read to page-aligned memory: the kernel's copy to any other takes three to
-/// four times as long.
+/// A file from an offset on.
 pub(crate) struct File {
-    fd: c_int,
-    offset: i64,
-    room: Vec<u8>,
-    start: usize,
+    pub(crate) fd: c_int,
+    pub(crate) offset: i64,
 }
 
-impl File {
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new(fd: c_int, offset: i64, most: usize) -> Result<Self, Errno> {
-        let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
-        let len = most.min(PIECE) + PAGE;
-        if room.len() < len {
-            room = memory::zeros(len)?;
-        }
-        let start = room.as_ptr().align_offset(PAGE).min(PAGE);
-        Ok(Self {
-            fd,
-            offset,
-            room,
-            start,
-        })
+impl Stored for File {
+    fn place(&self, position: usize) -> usize {
+        (self.offset as usize).wrapping_add(position) % PAGE
     }
-}
 
-impl Drop for File {
-    fn drop(&mut self) {
-        let room = std::mem::take(&mut self.room);
-        // Nobody reads files any more on a thread that ends.
-        let _ = ROOM.try_with(|kept| kept.set(room));
-    }
-}
-
-impl Plaintext for File {
-    fn at(&mut self, position: usize, most: usize) -> Result<&[u8], Errno> {
+    fn read(&mut self, position: usize, mut rooms: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
         let offset = i64::try_from(position).map_err(|_| Errno::OVERFLOW)?;
         let offset = self.offset.checked_add(offset).ok_or(Errno::OVERFLOW)?;
-        let room = &mut self.room[self.start..];
-        let most = most.min(PIECE).min(room.len());
         let mut len = 0;
         // A record that is not full in the middle of a file would make more of them.
-        while len < most {
-            match sys::pread(self.fd, &mut room[len..most], offset + len as i64) {
+        while !rooms.is_empty() {
+            match sys::preadv(self.fd, rooms, offset + len as i64) {
                 Ok(0) => break,
-                Ok(read) => len += read,
+                Ok(read) => {
+                    len += read;
+                    IoSliceMut::advance_slices(&mut rooms, read);
+                }
                 Err(Errno::INTR) => {}
                 Err(_) if len > 0 => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok(&room[..len])
+        Ok(len)
     }
 }

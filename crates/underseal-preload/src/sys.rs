@@ -2,6 +2,8 @@
 //! no cancellation point, and works before any constructor has run.
 
 use std::ffi::{c_int, c_long, c_void};
+use std::io::{IoSlice, IoSliceMut};
+use std::ptr::null_mut;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -118,6 +120,22 @@ pub(crate) fn send(fd: c_int, bytes: &[u8], flags: c_int) -> Result<usize, Errno
     }
 }
 
+/// Sends pieces, one behind another.
+pub(crate) fn send_pieces(fd: c_int, pieces: &[IoSlice<'_>], flags: c_int) -> Result<usize, Errno> {
+    let message = libc::msghdr {
+        msg_name: null_mut(),
+        msg_namelen: 0,
+        msg_iov: pieces.as_ptr().cast_mut().cast(),
+        msg_iovlen: pieces.len(),
+        msg_control: null_mut(),
+        msg_controllen: 0,
+        msg_flags: 0,
+    };
+    let arguments = [arg(fd), address(&raw const message), arg(flags)];
+    // SAFETY: slices of that type are what the kernel takes, and it reads as many bytes as each has.
+    unsafe { call(libc::SYS_sendmsg, arguments) }
+}
+
 pub(crate) fn receive(fd: c_int, buffer: &mut [u8], flags: c_int) -> Result<usize, Errno> {
     let (pointer, len) = (buffer.as_mut_ptr(), buffer.len());
     // SAFETY: the kernel writes at most `len` bytes at the address of a slice that is as long.
@@ -141,16 +159,12 @@ pub(crate) fn read(fd: c_int, buffer: &mut [u8]) -> Result<usize, Errno> {
     unsafe { call(libc::SYS_read, [arg(fd), address(pointer), len]) }
 }
 
-/// Reads at `offset` without moving the descriptor's position.
-pub(crate) fn pread(fd: c_int, buffer: &mut [u8], offset: i64) -> Result<usize, Errno> {
-    let (pointer, len) = (buffer.as_mut_ptr(), buffer.len());
-    // SAFETY: the kernel writes at most `len` bytes at the address of a slice that is as long.
-    unsafe {
-        call(
-            libc::SYS_pread64,
-            [arg(fd), address(pointer), len, offset as usize],
-        )
-    }
+/// Reads at `offset`, to several places, without moving the descriptor's position.
+pub(crate) fn preadv(fd: c_int, rooms: &mut [IoSliceMut<'_>], offset: i64) -> Result<usize, Errno> {
+    let (pointer, count) = (rooms.as_mut_ptr(), rooms.len());
+    let arguments = [arg(fd), address(pointer), count, offset as usize, 0];
+    // SAFETY: slices of that type are what the kernel takes, and each says how many bytes may be written to it.
+    unsafe { call(libc::SYS_preadv, arguments) }
 }
 
 pub(crate) fn lseek(fd: c_int, offset: i64, whence: c_int) -> Result<i64, Errno> {
@@ -229,7 +243,7 @@ pub(crate) fn epoll_ctl(
     fd: c_int,
     event: Option<&mut libc::epoll_event>,
 ) -> Result<(), Errno> {
-    let event = event.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    let event = event.map_or(null_mut(), std::ptr::from_mut);
     let arguments = [arg(epoll), arg(operation), arg(fd), address(event)];
     // SAFETY: the kernel reads an event from a reference, or nothing.
     unsafe { call(libc::SYS_epoll_ctl, arguments) }.map(drop)

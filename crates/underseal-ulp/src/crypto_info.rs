@@ -178,6 +178,8 @@ impl std::fmt::Debug for CryptoInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::IoSlice;
+
     use crate::{Lent, Transmit, Wire};
 
     /// A struct whose bytes all differ, with the sequence number 7.
@@ -215,6 +217,10 @@ mod tests {
         fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
             self.0.extend_from_slice(bytes);
             Ok(bytes.len())
+        }
+
+        fn send_pieces(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
+            pieces.iter().map(|piece| self.send(piece)).sum()
         }
     }
 

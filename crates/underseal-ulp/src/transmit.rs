@@ -5,17 +5,20 @@ use std::io::IoSlice;
 use rustix::io::Errno;
 use underseal_record::{ContentType, MAX_RECORD, ProtocolVersion, Sealer, SeqNo, TrafficKeys};
 
-use crate::Plaintext;
 use crate::crypto_info::{self, CryptoInfo, EXPLICIT_LEN};
+use crate::{Plaintext, Stored};
 
 mod held;
+mod layout;
 mod lent;
 mod pending;
+mod seal;
 #[cfg(test)]
 mod tests;
 
 use held::Held;
 pub use lent::Lent;
+use lent::PIECES;
 use pending::Pending;
 
 /// Plaintext of the smallest batch and of the largest.
@@ -33,6 +36,13 @@ pub trait Wire {
     ///
     /// `EAGAIN` for a full socket, otherwise what is to be told to the caller.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno>;
+
+    /// As [`send`](Self::send), of several pieces, one behind another.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    fn send_pieces(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno>;
 
     /// About how many bytes it would take at once, where that is known.
     fn room(&mut self) -> Option<usize> {
@@ -183,7 +193,33 @@ impl Transmit {
         wire: &mut impl Wire,
         lent: &mut Lent,
     ) -> Result<usize, Errno> {
-        let sent = self.send_records(data, len, wire, lent);
+        let sent = self.send_records(len, wire, lent, seal::of_memory(data));
+        self.end(len, sent, wire)
+    }
+
+    /// As [`send`](Self::send), of what is read to where it is sealed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_stored(
+        &mut self,
+        data: &mut impl Stored,
+        len: usize,
+        wire: &mut impl Wire,
+        lent: &mut Lent,
+    ) -> Result<usize, Errno> {
+        let sent = self.send_records(len, wire, lent, seal::of_file(data));
+        self.end(len, sent, wire)
+    }
+
+    /// Ends a call that sends: nothing follows in the record that is open.
+    fn end(
+        &mut self,
+        len: usize,
+        sent: Result<(), Errno>,
+        wire: &mut impl Wire,
+    ) -> Result<usize, Errno> {
         let sent = sent.and_then(|()| match self.end_record(wire) {
             // Nothing followed what was held; its writer was told that it is sent.
             Err(error) if is_passing(error) => Ok(()),
@@ -207,7 +243,7 @@ impl Transmit {
         lent: &mut Lent,
     ) -> Result<usize, Errno> {
         let end = self.end_of_full_records(len);
-        let sent = self.send_records(data, end, wire, lent);
+        let sent = self.send_records(end, wire, lent, seal::of_memory(data));
         let sent = sent.and_then(|()| self.open_record(data, len));
         self.report(len, sent)
     }
@@ -220,19 +256,21 @@ impl Transmit {
         self.sealed + full.saturating_sub(held)
     }
 
-    /// Sends the bytes up to `end` that are not sealed, behind what was.
+    /// Sends the bytes up to `end` that are not sealed, behind what was. `seal` seals up to so many of them from a
+    /// position on, into what is lent, where on an error is what was sealed before it.
     fn send_records(
         &mut self,
-        data: &mut impl Plaintext,
         end: usize,
         wire: &mut impl Wire,
         lent: &mut Lent,
+        mut seal: impl FnMut(&mut Self, usize, usize, &mut Lent) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
         self.flush_pending(wire)?;
         while self.sealed < end {
             let position = self.sealed;
             let most = self.batch_for(end - position, wire);
-            let sealed = self.seal(data, position, most, lent);
+            lent.clear();
+            let sealed = seal(self, position, most, lent);
             self.sealed += lent.plaintext();
             self.send_batch(wire, lent)?;
             sealed?;
@@ -383,59 +421,17 @@ impl Transmit {
         self.pending.owed() + self.held.bytes().len()
     }
 
-    /// Seals up to `most` bytes of `data` into what is lent. On an error, what was sealed before it is
-    /// there.
-    fn seal(
-        &mut self,
-        data: &mut impl Plaintext,
-        position: usize,
-        most: usize,
-        lent: &mut Lent,
-    ) -> Result<(), Errno> {
-        lent.clear();
-        while lent.plaintext() < most {
-            let wanted = most - lent.plaintext();
-            let mut piece = data.at(position + lent.plaintext(), wanted)?;
-            if piece.is_empty() {
-                break;
-            }
-            if !self.held.is_empty() {
-                let consumed = self.seal_held_with(piece, lent)?;
-                piece = &piece[consumed..];
-            }
-            while !piece.is_empty() {
-                let len = piece.len().min(self.sealer.max_plaintext());
-                let room = lent.room(self.sealer.record_len(len))?;
-                let sealed = self.sealer.seal(ContentType::APPLICATION_DATA, piece, room);
-                let sealed = sealed.map_err(errno_of)?;
-                lent.commit(sealed.consumed, sealed.written);
-                piece = &piece[sealed.consumed..];
-            }
-        }
-        Ok(())
-    }
-
-    /// Seals a record of what is held and what follows it. Returns how much of that went into it.
-    fn seal_held_with(&mut self, piece: &[u8], lent: &mut Lent) -> Result<usize, Errno> {
-        let held = self.held.bytes();
-        let total = (held.len() + piece.len()).min(self.sealer.max_plaintext());
-        let both = [IoSlice::new(held), IoSlice::new(piece)];
-        let room = lent.room(self.sealer.record_len(total))?;
-        let data = ContentType::APPLICATION_DATA;
-        let sealed = self.sealer.seal_vectored(data, &both, room);
-        let sealed = sealed.map_err(errno_of)?;
-        let consumed = sealed.consumed - held.len();
-        lent.commit(consumed, sealed.written);
-        lent.owe();
-        self.held.clear();
-        Ok(consumed)
-    }
-
     /// Sends the batch; what is left of it becomes pending.
     fn send_batch(&mut self, wire: &mut impl Wire, lent: &mut Lent) -> Result<(), Errno> {
         let mut sent = 0;
-        while sent < lent.bytes().len() {
-            match wire.send(&lent.bytes()[sent..]) {
+        while sent < lent.len() {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let count = lent.pieces(sent, &mut pieces);
+            let outcome = match &pieces[..count] {
+                [only] => wire.send(only),
+                pieces => wire.send_pieces(pieces),
+            };
+            match outcome {
                 Ok(taken) => sent += taken,
                 Err(error) => {
                     self.pending.keep(lent, sent);

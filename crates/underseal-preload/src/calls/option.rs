@@ -12,7 +12,7 @@ use crate::call::{guarded, lend, on_socket, returned};
 use crate::connection::{Direction, Private, Socket};
 use crate::sys::{self, address, arg};
 use crate::table::{self, Entry, Known};
-use crate::{file, inert, linger, listing, memory, process, real};
+use crate::{inert, linger, listing, memory, process, real};
 
 mod hints;
 mod payload;
@@ -135,7 +135,6 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
     table::look_again();
     memory::learn();
     lend(|_| ());
-    file::prepare();
     listing::prepare();
     let mut known = Known::made_at(fd).ok_or(Errno::NOMEM)?;
     if known.entry().socket.is_some() {

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_uint, c_void};
 
 use libc::{iovec, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t};
 use rustix::io::Errno;
-use underseal_ulp::Plaintext;
+use underseal_ulp::{Plaintext, Stored};
 
 use super::messages::{self, Done};
 use super::receive::flags_of_message;
@@ -60,6 +60,25 @@ pub(super) fn send_data(
         // An error that comes after something was sent is for the next call to find.
         let _ = linger::watch_open_record(socket, flags);
     }
+    count(socket, sent);
+    Ok(sent)
+}
+
+/// Sends `len` bytes that are in a file.
+pub(super) fn send_stored(
+    socket: &Socket,
+    data: &mut impl Stored,
+    len: usize,
+) -> Result<usize, Errno> {
+    let len = len.min(MOST_BYTES);
+    if len == 0 {
+        return Ok(0);
+    }
+    let sent = lend(|lent| {
+        socket.send(0, |transmit, wire| {
+            transmit.send_stored(data, len, wire, lent)
+        })
+    })?;
     count(socket, sent);
     Ok(sent)
 }

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use libc::{off_t, size_t, ssize_t};
 use rustix::io::Errno;
 
-use super::send::{MOST_BYTES, send_data};
+use super::send::send_stored;
 use crate::call::{on_socket, plainly};
 use crate::connection::Socket;
 use crate::file::File;
@@ -19,7 +19,6 @@ fn send_file(
     count: usize,
 ) -> Result<usize, Errno> {
     head::is_file(socket);
-    let count = count.min(MOST_BYTES);
     let start = match offset.is_null() {
         // What cannot be read twice cannot be sent in part.
         true => sys::lseek(input, 0, libc::SEEK_CUR).map_err(|error| match error {
@@ -32,7 +31,11 @@ fn send_file(
     if start < 0 {
         return Err(Errno::INVAL);
     }
-    let sent = send_data(socket, &mut File::new(input, start, count)?, count, 0)?;
+    let mut file = File {
+        fd: input,
+        offset: start,
+    };
+    let sent = send_stored(socket, &mut file, count)?;
     let end = start + sent as i64;
     match offset.is_null() {
         true => sys::lseek(input, end, libc::SEEK_SET).map(drop)?,

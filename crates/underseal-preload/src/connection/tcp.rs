@@ -1,6 +1,7 @@
 //! The TCP socket of a connection, with the flags of one call.
 
 use std::ffi::c_int;
+use std::io::IoSlice;
 
 use rustix::io::Errno;
 use underseal_ulp::{Source, Wire};
@@ -56,13 +57,20 @@ impl TcpWire {
     pub(super) fn failed(&self) -> Option<&Errno> {
         self.failed.as_ref()
     }
+
+    fn note(&mut self, outcome: Result<usize, Errno>) -> Result<usize, Errno> {
+        self.failed = self.failed.or(once(&outcome));
+        outcome
+    }
 }
 
 impl Wire for TcpWire {
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        let outcome = sys::send(self.fd, bytes, self.flags);
-        self.failed = self.failed.or(once(&outcome));
-        outcome
+        self.note(sys::send(self.fd, bytes, self.flags))
+    }
+
+    fn send_pieces(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        self.note(sys::send_pieces(self.fd, pieces, self.flags))
     }
 
     fn room(&mut self) -> Option<usize> {

@@ -22,6 +22,7 @@ static int can_fail(long number, const long *arguments) {
     switch (number) {
     // With another error the connection is over.
     case SYS_sendto:
+    case SYS_sendmsg:
         return error == ENOMEM || error == ENOBUFS;
     case SYS_socket:
     case SYS_dup:
@@ -31,7 +32,7 @@ static int can_fail(long number, const long *arguments) {
     case SYS_mmap:
     case SYS_ftruncate:
     case SYS_getsockopt:
-    case SYS_pread64:
+    case SYS_preadv:
     case SYS_ppoll:
     case SYS_tee:
     case SYS_process_vm_writev:

@@ -1,18 +1,48 @@
 //! The buffer of a batch, which belongs to a thread and is lent to a connection for one call.
 
+use std::io::{IoSlice, IoSliceMut};
+use std::ops::Range;
+
 use rustix::io::Errno;
 
-/// Where a record ends, and how much plaintext lies in it.
+use super::layout::Place;
+
+/// Most pieces that are given to a socket at once.
+pub(super) const PIECES: usize = 20;
+
+/// Where a record ends in the stream of ciphertext, where it lies, and how much plaintext is in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     pub(super) end: usize,
     pub(super) plaintext: usize,
+    start: usize,
+    len: usize,
 }
 
-/// Room for a batch of records. It grows to what one batch takes, and never holds plaintext.
+impl Record {
+    /// The same record where the first `sent` bytes of the stream are gone.
+    pub(super) fn without(self, sent: usize) -> Self {
+        Self {
+            end: self.end - sent,
+            ..self
+        }
+    }
+
+    /// Where it lies, but for what is in front of `sent` in the stream.
+    fn range_behind(&self, sent: usize) -> Range<usize> {
+        let skipped = sent.saturating_sub(self.end - self.len);
+        self.start + skipped..self.start + self.len
+    }
+}
+
+/// Room for a batch of records, which lie one behind another or where their plaintext was read to. It grows to what
+/// one batch takes. Nothing of it is sent but records.
 #[derive(Debug, Default)]
 pub struct Lent {
     bytes: Vec<u8>,
+    /// Where the last record ends in it.
+    top: usize,
+    /// Ciphertext of all records.
     len: usize,
     records: Vec<Record>,
     plaintext: usize,
@@ -25,6 +55,7 @@ impl Lent {
     pub const fn new() -> Self {
         Self {
             bytes: Vec::new(),
+            top: 0,
             len: 0,
             records: Vec::new(),
             plaintext: 0,
@@ -33,6 +64,7 @@ impl Lent {
     }
 
     pub(super) fn clear(&mut self) {
+        self.top = 0;
         self.len = 0;
         self.plaintext = 0;
         self.owed = 0;
@@ -45,32 +77,70 @@ impl Lent {
     ///
     /// `ENOMEM`: a program that is short of memory goes on with what there is.
     pub(super) fn room(&mut self, len: usize) -> Result<&mut [u8], Errno> {
-        let end = self.len + len;
-        self.records.try_reserve(1).map_err(|_| Errno::NOMEM)?;
-        if self.bytes.len() < end {
-            let before = self.bytes.len();
-            let doubled = end.max(2 * before);
-            let bytes = &mut self.bytes;
-            let larger = match bytes.try_reserve_exact(doubled - before) {
-                Ok(()) => doubled,
-                Err(_) => {
-                    let exact = bytes.try_reserve_exact(end - before);
-                    exact.map_err(|_| Errno::NOMEM)?;
-                    end
-                }
-            };
-            bytes.resize(larger, 0);
+        let end = self.top + len;
+        self.reserve(end, 1)?;
+        Ok(&mut self.bytes[self.top..end])
+    }
+
+    /// Has as many bytes, and where to note so many records more.
+    ///
+    /// # Errors
+    ///
+    /// As [`room`](Self::room).
+    pub(super) fn reserve(&mut self, end: usize, records: usize) -> Result<(), Errno> {
+        let reserved = self.records.try_reserve(records);
+        reserved.map_err(|_| Errno::NOMEM)?;
+        let before = self.bytes.len();
+        if before >= end {
+            return Ok(());
         }
-        Ok(&mut self.bytes[self.len..end])
+        let doubled = end.max(2 * before);
+        let bytes = &mut self.bytes;
+        let larger = match bytes.try_reserve_exact(doubled - before) {
+            Ok(()) => doubled,
+            Err(_) => {
+                let exact = bytes.try_reserve_exact(end - before);
+                exact.map_err(|_| Errno::NOMEM)?;
+                end
+            }
+        };
+        bytes.resize(larger, 0);
+        Ok(())
+    }
+
+    /// The first byte whose address is a multiple of `alignment`.
+    pub(super) fn first_aligned(&self, alignment: usize) -> usize {
+        self.bytes.as_ptr().align_offset(alignment).min(alignment)
+    }
+
+    /// The places that plaintext is read to, in order.
+    pub(super) fn rooms<'a>(&'a mut self, places: &[Place], rooms: &mut [IoSliceMut<'a>]) {
+        let (mut rest, mut at) = (&mut self.bytes[..], 0);
+        for (place, room) in places.iter().zip(rooms) {
+            let (_, behind) = std::mem::take(&mut rest).split_at_mut(place.data - at);
+            let (data, behind) = behind.split_at_mut(place.len);
+            *room = IoSliceMut::new(data);
+            (rest, at) = (behind, place.data + place.len);
+        }
+    }
+
+    /// Everything from `start` on, where a record is to begin.
+    pub(super) fn room_from(&mut self, start: usize) -> &mut [u8] {
+        self.top = start;
+        &mut self.bytes[start..]
     }
 
     /// The record that was written to the room.
     pub(super) fn commit(&mut self, plaintext: usize, written: usize) {
+        let start = self.top;
+        self.top += written;
         self.len += written;
         self.plaintext += plaintext;
         self.records.push(Record {
             end: self.len,
             plaintext,
+            start,
+            len: written,
         });
     }
 
@@ -84,16 +154,47 @@ impl Lent {
         self.owed
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    /// Ciphertext of all records.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
-    /// The bytes from `start` on in the buffer itself, for whoever cannot have a copy.
-    pub(super) fn take_bytes(&mut self, start: usize) -> Vec<u8> {
+    /// What the records are, but for their first `sent` bytes: a piece of each.
+    pub(super) fn behind(&self, sent: usize) -> impl Iterator<Item = &[u8]> {
+        self.ranges(sent).map(|range| &self.bytes[range])
+    }
+
+    fn ranges(&self, sent: usize) -> impl Iterator<Item = Range<usize>> {
+        let records = self.records_behind(sent).iter();
+        records.map(move |record| record.range_behind(sent))
+    }
+
+    /// The same in as few pieces as it lies in, as far as there is room for them. Returns how many there are.
+    pub(super) fn pieces<'a>(&'a self, sent: usize, pieces: &mut [IoSlice<'a>; PIECES]) -> usize {
+        let mut ranges = self.ranges(sent).peekable();
+        let mut count = 0;
+        while count < PIECES
+            && let Some(mut range) = ranges.next()
+        {
+            while let Some(next) = ranges.next_if(|next| next.start == range.end) {
+                range.end = next.end;
+            }
+            pieces[count] = IoSlice::new(&self.bytes[range]);
+            count += 1;
+        }
+        count
+    }
+
+    /// The bytes from `sent` on in the buffer itself, for whoever cannot have a copy.
+    pub(super) fn take_bytes(&mut self, sent: usize) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.truncate(self.len);
-        bytes.drain(..start);
-        self.len = 0;
+        let mut len = 0;
+        for range in self.ranges(sent) {
+            let moved = range.len();
+            bytes.copy_within(range, len);
+            len += moved;
+        }
+        bytes.truncate(len);
         bytes
     }
 

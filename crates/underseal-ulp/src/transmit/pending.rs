@@ -42,14 +42,25 @@ impl Pending {
     /// records are sealed, and cannot be sealed again.
     pub(super) fn keep(&mut self, batch: &mut Lent, sent: usize) {
         self.owed = batch.owed().saturating_sub(sent);
-        for record in batch.records_behind(sent) {
-            self.plaintext += record.plaintext;
+        self.bytes.clear();
+        self.sent = 0;
+        self.len = batch.len() - sent;
+        match self.bytes.try_reserve_exact(self.len) {
+            Ok(()) => {
+                let pieces = batch.behind(sent);
+                pieces.for_each(|piece| self.bytes.extend_from_slice(piece));
+            }
+            // The batch's own buffer is there.
+            Err(_) => self.bytes = batch.take_bytes(sent),
         }
+        self.keep_records(batch, sent);
+    }
+
+    /// The same of the records' ends.
+    fn keep_records(&mut self, batch: &mut Lent, sent: usize) {
         let left = batch.records_behind(sent);
-        let moved = |record: &Record| Record {
-            end: record.end - sent,
-            ..*record
-        };
+        self.plaintext += left.iter().map(|record| record.plaintext).sum::<usize>();
+        let moved = |record: &Record| record.without(sent);
         self.records.clear();
         match self.records.try_reserve(left.len()) {
             Ok(()) => self.records.extend(left.iter().map(moved)),
@@ -59,15 +70,6 @@ impl Pending {
                 all.iter_mut().for_each(|record| *record = moved(record));
                 self.records = all.into();
             }
-        }
-        let left = &batch.bytes()[sent..];
-        self.bytes.clear();
-        self.sent = 0;
-        self.len = left.len();
-        match self.bytes.try_reserve_exact(left.len()) {
-            Ok(()) => self.bytes.extend_from_slice(left),
-            // The batch's own buffer is there.
-            Err(_) => self.bytes = batch.take_bytes(sent),
         }
     }
 

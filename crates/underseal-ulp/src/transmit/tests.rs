@@ -8,6 +8,7 @@ use underseal_record::{
 use super::*;
 
 mod more;
+mod stored;
 
 /// A socket that takes as much as a test says, and then is full.
 #[derive(Default)]
@@ -31,6 +32,11 @@ impl Wire for Socket {
                 Ok(taken)
             }
         }
+    }
+
+    fn send_pieces(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let whole: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        self.send(&whole)
     }
 
     fn room(&mut self) -> Option<usize> {

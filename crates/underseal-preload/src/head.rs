@@ -71,18 +71,19 @@ pub(crate) fn hold_record(
     let is_held =
         holds() && socket.send(0, |transmit, _| transmit.hold_control(content_type, bytes))?;
     if is_held {
-        linger::watch_head(socket)?;
+        linger::watch_head(socket, None)?;
     }
     Ok(is_held)
 }
 
 /// Holds a head, unless the socket has not taken what was before it.
 pub(crate) fn hold(socket: &Socket, bytes: &[u8]) -> Result<bool, Errno> {
-    let is_held = socket.send(0, |transmit, _| {
-        Ok(transmit.pending_len() == 0 && transmit.hold(bytes))
+    let record = socket.send(0, |transmit, _| {
+        let is_held = transmit.pending_len() == 0 && transmit.hold(bytes);
+        Ok(transmit.held_record().filter(|_| is_held))
     })?;
-    if is_held {
-        linger::watch_head(socket)?;
+    if record.is_some() {
+        linger::watch_head(socket, record)?;
     }
-    Ok(is_held)
+    Ok(record.is_some())
 }

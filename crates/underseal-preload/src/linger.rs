@@ -5,10 +5,11 @@
 use std::ffi::c_int;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use underseal_record::SeqNo;
 use underseal_ulp::{Transmit, is_passing};
 
 use crate::call::guarded;
@@ -19,19 +20,22 @@ use crate::signals::Held;
 use crate::sys::{self, address, arg};
 
 mod end;
+mod heads;
 mod kept;
 mod lingering;
 mod open_record;
 
+use heads::{Head, Heads};
 use kept::Kept;
 use lingering::Lingering;
-use open_record::{OpenRecord, Seen};
+use open_record::{OpenRecord, PATIENCE, Seen};
 
-/// How often the thread looks for heads that nothing followed.
+/// The shortest time between two looks of the thread.
 const TICK: Duration = Duration::from_millis(1);
 
-/// After this many looks that found nothing the thread ends.
-const IDLE_TICKS: u32 = 200;
+/// After this many looks behind which nothing had come the thread sleeps for longer, and ends then.
+const IDLE_LOOKS: u32 = 4;
+const LAST_REST: Duration = Duration::from_secs(1);
 
 /// The thread's stack: it does nothing but send.
 const STACK: usize = 128 * 1024;
@@ -40,12 +44,11 @@ const STACK: usize = 128 * 1024;
 #[derive(Default)]
 struct Waiting {
     lingering: Vec<Arc<Lingering>>,
-    /// Sockets that something is, or was, held for.
-    held: Vec<Weak<Socket>>,
+    heads: Heads,
     open: Vec<OpenRecord>,
     idle: u32,
-    /// Whether the thread sleeps for longer than a tick, and is to be woken for what comes.
-    sleeps: bool,
+    /// How long the thread sleeps, unless it is woken for what comes.
+    rest: Duration,
 }
 
 /// Nothing while there is no thread.
@@ -86,12 +89,7 @@ fn add(add: impl FnOnce(&mut Waiting) -> bool) -> bool {
         IS_IMPOSSIBLE.store(!has_started, Ordering::Relaxed);
         *waiting = has_started.then(Waiting::default);
     }
-    waiting.as_mut().is_some_and(|waiting| {
-        if std::mem::take(&mut waiting.sleeps) {
-            wake();
-        }
-        add(waiting)
-    })
+    waiting.as_mut().is_some_and(add)
 }
 
 /// Puts something behind others, if there is memory for it.
@@ -155,6 +153,7 @@ pub(crate) fn see_to_rest(socket: &Socket) {
 fn linger(lingering: Lingering) -> bool {
     let mut given_up = None;
     let is_taken = add(|waiting| {
+        waiting.be_there_within(TICK);
         let mut others = waiting.lingering.iter();
         others.any(|other| other.goes_on_for(&lingering)) || {
             given_up = waiting.make_room();
@@ -182,15 +181,17 @@ pub(crate) fn shut_down(socket: &Socket) -> bool {
     is_taken
 }
 
-/// Sees to it that a head that was held just now is sent within a moment; at once where nobody can.
+/// Sees to it that a head that was held just now, for the start of a `record`, is sent within a moment; at once where
+/// nobody can.
 ///
 /// # Errors
 ///
 /// What the socket said.
-pub(crate) fn watch_head(socket: &Socket) -> Result<(), Errno> {
+pub(crate) fn watch_head(socket: &Socket, record: Option<SeqNo>) -> Result<(), Errno> {
     let is_watched = add(|waiting| {
-        let is_watched = push(&mut waiting.held, Weak::clone(&socket.weak));
+        waiting.be_there_within(waiting.heads.rest());
         waiting.idle = 0;
+        let is_watched = waiting.heads.add(Head::of(socket, record));
         HOLDS.store(is_watched, Ordering::Release);
         is_watched
     });
@@ -209,7 +210,11 @@ pub(crate) fn watch_open_record(socket: &Socket, flags: c_int) -> Result<(), Err
     let Some(open) = OpenRecord::of(socket) else {
         return Ok(());
     };
-    if add(|waiting| push(&mut waiting.open, open)) {
+    let is_watched = add(|waiting| {
+        waiting.be_there_within(PATIENCE);
+        push(&mut waiting.open, open)
+    });
+    if is_watched {
         return Ok(());
     }
     socket.is_watched.store(false, Ordering::SeqCst);
@@ -258,11 +263,32 @@ pub(crate) fn release() {
 fn release_all() {
     let held = waiting().as_mut().map(|waiting| {
         HOLDS.store(false, Ordering::Release);
-        std::mem::take(&mut waiting.held)
+        waiting.heads.take()
     });
-    for socket in held.iter().flatten().filter_map(Kept::upgrade) {
+    for socket in held.iter().flatten().filter_map(Head::socket) {
         let sent = socket.try_flush();
         linger_over_rest(socket, sent);
+    }
+}
+
+/// Sends those heads that nothing has followed since the look before this one.
+fn look_at_heads() {
+    let seen = waiting().as_mut().map(|waiting| {
+        let seen = waiting.heads.look();
+        if waiting.heads.is_empty() {
+            HOLDS.store(false, Ordering::Release);
+        }
+        seen
+    });
+    let mut is_left_alone = false;
+    for socket in seen.iter().flatten().filter_map(Head::held_at) {
+        is_left_alone = true;
+        let sent = socket.try_flush();
+        linger_over_rest(socket, sent);
+    }
+    let has_come = waiting().as_ref().is_some_and(|waiting| waiting.idle == 0);
+    if is_left_alone || has_come {
+        heads::note(is_left_alone);
     }
 }
 
@@ -299,10 +325,10 @@ fn start() -> bool {
 }
 
 fn run() {
-    tick();
+    sleep_unless_woken(TICK, WOKEN.load(Ordering::Relaxed));
     loop {
         // Nobody waits for this thread while it sends: sockets take it at once or not at all.
-        release_all();
+        look_at_heads();
         end_open_records(Waiting::overdue_records);
         let now = Instant::now();
         go_on(now);
@@ -315,8 +341,7 @@ fn run() {
         drop(waiting);
         match rest {
             None => return,
-            Some(rest) if rest > TICK => sleep_unless_woken(rest, woken),
-            Some(_) => tick(),
+            Some(rest) => sleep_unless_woken(rest, woken),
         }
     }
 }
@@ -369,14 +394,26 @@ impl Waiting {
     /// How long the thread may rest after a look at `now`; nothing where there is nothing left to see to.
     fn rest(&mut self, now: Instant) -> Option<Duration> {
         self.idle = self.idle.saturating_add(1);
-        let holds = !self.held.is_empty() || !self.open.is_empty();
-        if holds || self.idle < IDLE_TICKS {
-            return Some(TICK);
+        let heads = match self.idle {
+            _ if !self.heads.is_empty() => Some(self.heads.rest()),
+            ..IDLE_LOOKS => Some(self.heads.rest()),
+            IDLE_LOOKS => Some(LAST_REST),
+            _ => None,
+        };
+        let lingering = self.lingering.iter().map(|lingering| lingering.next());
+        let open = self.open.iter().map(OpenRecord::until);
+        let next = lingering.chain(open).min();
+        let next = next.map(|next| next.saturating_duration_since(now).max(TICK));
+        self.rest = heads.into_iter().chain(next).min()?;
+        Some(self.rest)
+    }
+
+    /// Wakes the thread if it sleeps for longer.
+    fn be_there_within(&mut self, time: Duration) {
+        if self.rest > time {
+            self.rest = Duration::ZERO;
+            wake();
         }
-        let next = self.lingering.iter().map(|lingering| lingering.next());
-        let rest = next.min()?.saturating_duration_since(now).max(TICK);
-        self.sleeps = rest > TICK;
-        Some(rest)
     }
 
     /// Takes out one that is of this socket, which somebody else has; says whether there was one.
@@ -398,12 +435,6 @@ impl Waiting {
         let (oldest, _) = all.min_by_key(|(_, lingering)| lingering.taken())?;
         Some(self.lingering.swap_remove(oldest))
     }
-}
-
-fn tick() {
-    let tick = sys::timespec(TICK);
-    // SAFETY: the kernel reads a time that is ours.
-    let _ = unsafe { sys::call(libc::SYS_nanosleep, [address(&raw const tick), 0]) };
 }
 
 /// Sleeps, unless something has come since the thread had seen `woken`.

@@ -12,7 +12,7 @@ use super::Kept;
 use crate::connection::Socket;
 
 /// How long a record stays open that nothing follows: as a segment of TCP's does.
-const PATIENCE: Duration = Duration::from_millis(200);
+pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 
 pub(super) struct OpenRecord {
     socket: Weak<Socket>,
@@ -40,6 +40,11 @@ impl OpenRecord {
             record: socket.held_record().ok().flatten(),
             until: Instant::now() + PATIENCE,
         })
+    }
+
+    /// When it is to be ended.
+    pub(super) fn until(&self) -> Instant {
+        self.until
     }
 
     pub(super) fn socket(&self) -> Option<Kept> {

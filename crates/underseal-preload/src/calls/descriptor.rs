@@ -27,10 +27,12 @@ fn forget(fd: c_int) -> Result<(), Errno> {
 }
 
 fn forget_inside(fd: c_int) {
-    if process::is_guest() {
-        table::look_again();
-    } else if let Some(known) = used(fd) {
-        known.end();
+    let Some(known) = used(fd) else {
+        return;
+    };
+    match process::is_guest() {
+        true => table::look_again(),
+        false => known.end(),
     }
 }
 

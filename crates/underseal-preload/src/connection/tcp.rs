@@ -41,6 +41,8 @@ fn once<T>(outcome: &Result<T, Errno>) -> Option<Errno> {
 pub(crate) struct TcpWire {
     fd: c_int,
     flags: c_int,
+    /// Whether it took a part the last time.
+    is_full: bool,
     failed: Option<Errno>,
 }
 
@@ -49,6 +51,7 @@ impl TcpWire {
         Self {
             fd,
             flags,
+            is_full: false,
             failed: None,
         }
     }
@@ -56,6 +59,44 @@ impl TcpWire {
     /// What the socket said that it does not say again.
     pub(super) fn failed(&self) -> Option<&Errno> {
         self.failed.as_ref()
+    }
+
+    /// Whether the program lets a call wait for the socket.
+    fn may_wait(&self) -> bool {
+        let nonblocking = libc::O_NONBLOCK as usize;
+        self.flags & libc::MSG_DONTWAIT == 0
+            && sys::fcntl(self.fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & nonblocking == 0)
+    }
+
+    /// Waits until the socket takes one byte, of so many that are to be sent. The kernel tells a signal, or that
+    /// `SO_SNDTIMEO` is over, to nobody of whom it has taken something: who waited with more would wait anew, for a signal
+    /// that has come. The byte leaves with what follows it.
+    fn wait_with(&self, byte: u8, len: usize) -> Result<usize, Errno> {
+        let more_follows = match len {
+            1 => 0,
+            _ => libc::MSG_MORE,
+        };
+        sys::send(self.fd, &[byte], self.flags | more_follows)
+    }
+
+    /// Has `send` give `len` bytes to the socket, the first of which is `first`, by a call with flags.
+    fn send_or_wait(
+        &mut self,
+        len: usize,
+        first: Option<u8>,
+        send: impl FnOnce(c_int, c_int) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        if !std::mem::take(&mut self.is_full) {
+            let taken = send(self.fd, self.flags | libc::MSG_DONTWAIT);
+            if taken != Err(Errno::AGAIN) {
+                self.is_full = taken.is_ok_and(|taken| taken < len);
+                return taken;
+            }
+        }
+        match first {
+            Some(byte) if self.may_wait() => self.wait_with(byte, len),
+            _ => Err(Errno::AGAIN),
+        }
     }
 
     fn note(&mut self, outcome: Result<usize, Errno>) -> Result<usize, Errno> {
@@ -66,11 +107,18 @@ impl TcpWire {
 
 impl Wire for TcpWire {
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        self.note(sys::send(self.fd, bytes, self.flags))
+        let first = bytes.first().copied();
+        let outcome =
+            self.send_or_wait(bytes.len(), first, |fd, flags| sys::send(fd, bytes, flags));
+        self.note(outcome)
     }
 
     fn send_pieces(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
-        self.note(sys::send_pieces(self.fd, pieces, self.flags))
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        let first = pieces.iter().find_map(|piece| piece.first()).copied();
+        let outcome =
+            self.send_or_wait(len, first, |fd, flags| sys::send_pieces(fd, pieces, flags));
+        self.note(outcome)
     }
 
     fn room(&mut self) -> Option<usize> {

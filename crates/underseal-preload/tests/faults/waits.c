@@ -32,6 +32,34 @@ static void restarted(int fd, const char *more) {
     send_interrupted(fd, SA_RESTART);
 }
 
+static pthread_t writer;
+static volatile sig_atomic_t is_asleep;
+
+// Sends one signal, and no more, to the thread that waits for the peer.
+static void *interrupt_once(void *thread) {
+    wait_until_asleep(*(pid_t *)thread);
+    is_asleep = 1;
+    expect(pthread_kill(writer, SIGUSR1) == 0, "a signal");
+    return NULL;
+}
+
+// The peer never reads. The signal comes when a part of what is written is taken.
+static void interrupted_once(int fd, const char *more) {
+    static char much[1 << 20];
+    pthread_t other;
+    pid_t this = gettid();
+    writer = pthread_self();
+    handle(SIGUSR1, 0);
+    shorten(fd);
+    alarm(20);
+    expect(pthread_create(&other, NULL, interrupt_once, &this) == 0, "a thread");
+    ssize_t sent = write(fd, much, sizeof much);
+    expect(sent == -1 ? errno == EINTR : sent < (ssize_t)sizeof much, "the signal stops it");
+    expect(is_asleep && pthread_join(other, NULL) == 0, "it has waited");
+    say_step("stopped");
+    exit(0);
+}
+
 // A signal ends a call that waits for the peer, and one that waits for readiness.
 static void interrupted_waits(int fd, const char *more) {
     char byte;
@@ -156,6 +184,7 @@ static int watched_often(int port, const char *more) {
 const struct test waits[] = {
     {"interrupted", .run = interrupted},
     {"restarted", .run = restarted},
+    {"interrupted-once", .run = interrupted_once},
     {"interrupted-waits", .run = interrupted_waits},
     {"toggled", .run = toggled},
     {"arrays", .run = arrays_to_read},

@@ -14,6 +14,12 @@ fn a_signal_stops_a_call_where_the_program_has_asked_for_it_and_loses_nothing() 
 }
 
 #[test]
+fn one_signal_stops_a_call_of_which_a_part_is_taken() {
+    let case = Case::of("interrupted-once", "");
+    assert_eq!(case.peer.finish().successful().text().trim(), "stopped");
+}
+
+#[test]
 fn a_signal_ends_a_wait() {
     assert_eq!(plaintext_after("interrupted-waits"), "firstlast");
 }

@@ -126,6 +126,21 @@ static void fill(int fd) {
     expect(errno == EAGAIN, "it is full");
 }
 
+// Whether a thread of this process waits for something.
+static int is_asleep_now(pid_t thread) {
+    char path[64], line[512], *state;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
+    FILE *file = fopen(path, "r");
+    expect(file && fgets(line, sizeof line, file) && (state = strrchr(line, ')')), "a thread's state");
+    fclose(file);
+    return state[2] == 'S';
+}
+
+// Waits until it does, and still does a moment later.
+static void wait_until_asleep(pid_t thread) {
+    for (int looks = 0; looks < 5; looks = is_asleep_now(thread) ? looks + 1 : 0) usleep(10000);
+}
+
 // The number of the TCP socket, which the program does not know.
 static int hidden_number(void) {
     struct sockaddr_in name;

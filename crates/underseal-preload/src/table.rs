@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
@@ -36,15 +36,11 @@ pub(crate) struct Entry {
     pub(crate) watches: Watches,
     /// The socket that `TCP_ULP` was set to "tls" of.
     pub(crate) ulp: Option<(u64, u64)>,
-    /// Whether its file has, or may have, another number.
-    pub(crate) is_duplicated: bool,
 }
 
 impl Entry {
-    /// Whether anything is known.
-    pub(crate) fn is_used(&self) -> bool {
-        let has_socket = self.socket.is_some() || self.ulp.is_some();
-        has_socket || self.is_duplicated || !self.watches.is_empty()
+    fn is_used(&self) -> bool {
+        self.socket.is_some() || self.ulp.is_some() || !self.watches.is_empty()
     }
 }
 
@@ -55,6 +51,10 @@ struct Slot {
     looked_at: AtomicU64,
     /// Whether a signal handler has closed it in the midst of a call: see [`close_later`].
     is_closing: AtomicBool,
+    /// Whether its file has, or may have, another number.
+    is_duplicated: AtomicBool,
+    /// How many calls are about to give its file another number.
+    duplicating: AtomicU32,
     /// Of a number that the program does not know: the connection whose TCP socket it is, for as long as it lives.
     owner: AtomicPtr<Shared>,
     entry: Mutex<Entry>,
@@ -106,6 +106,62 @@ fn new_chunk() -> Option<Box<[Slot; CHUNK]>> {
     slots.into_boxed_slice().try_into().ok()
 }
 
+/// Makes a place for what is to be known of a number. Past the table's end there is none, and no connection either.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn make_place(fd: c_int) -> Result<(), Errno> {
+    place_of(fd).map(drop)
+}
+
+fn place_of(fd: c_int) -> Result<Option<&'static Slot>, Errno> {
+    let is_covered = usize::try_from(fd).is_ok_and(|fd| fd < CHUNK * CHUNKS);
+    match made_slot(fd) {
+        None if is_covered => Err(Errno::NOMEM),
+        slot => Ok(slot),
+    }
+}
+
+/// A call is about to give a number's file another number. It says so before it looks whether the number is a
+/// connection's, and who makes it one looks for such calls behind that: one of both sees the other, without a lock,
+/// which a signal handler must not wait for.
+pub(crate) struct Duplicating(Option<&'static Slot>);
+
+impl Duplicating {
+    /// # Errors
+    ///
+    /// `ENOMEM` where it cannot be noted.
+    pub(crate) fn of(fd: c_int) -> Result<Self, Errno> {
+        let slot = place_of(fd)?;
+        if let Some(slot) = slot {
+            slot.duplicating.fetch_add(1, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+        }
+        Ok(Self(slot))
+    }
+
+    /// The file has `other` too.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` where it cannot be noted of that.
+    pub(crate) fn note(&self, other: c_int) -> Result<(), Errno> {
+        for slot in [self.0, place_of(other)?].into_iter().flatten() {
+            slot.is_duplicated.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Duplicating {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0 {
+            slot.duplicating.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
 /// What is known of a number, for as long as the guard lives.
 pub(crate) struct Known {
     slot: &'static Slot,
@@ -132,9 +188,24 @@ impl Known {
         &mut self.entry
     }
 
+    /// Whether anything is known.
+    pub(crate) fn is_used(&self) -> bool {
+        self.slot.kind.load(Ordering::Acquire) != PLAIN
+            || self.slot.is_duplicated.load(Ordering::Acquire)
+            || self.entry.is_used()
+    }
+
+    /// Whether its file has another number, or is about to. Of a number that is announced, this misses no call.
+    pub(crate) fn is_duplicated(&self) -> bool {
+        self.slot.is_duplicated.load(Ordering::SeqCst)
+            || self.slot.duplicating.load(Ordering::SeqCst) > 0
+    }
+
     /// Makes the number a connection's. Calls on it wait for this guard from here on.
     pub(crate) fn announce(&mut self) {
-        self.slot.kind.store(TLS, Ordering::Release);
+        self.slot.kind.store(TLS, Ordering::SeqCst);
+        // See `Duplicating`.
+        fence(Ordering::SeqCst);
     }
 
     /// Whether the number still is what this library put there.
@@ -172,6 +243,17 @@ impl Known {
         leave(before);
     }
 
+    /// The same for a number that is another file's, unseen. Whether that has another number is what is known of it.
+    fn lose(mut self) {
+        let is_duplicated = self.slot.is_duplicated.load(Ordering::Acquire);
+        let before = self.clear();
+        self.slot
+            .is_duplicated
+            .fetch_or(is_duplicated, Ordering::AcqRel);
+        drop(self);
+        leave(before);
+    }
+
     /// Closes the number, and ends as [`end`](Self::end). As in the kernel, whoever waits for the connection to end does
     /// not keep the number.
     ///
@@ -200,6 +282,7 @@ impl Known {
         self.slot.kind.store(PLAIN, Ordering::Release);
         // What a signal handler has closed is gone, if another file has come in its place.
         self.slot.is_closing.store(false, Ordering::Release);
+        self.slot.is_duplicated.store(false, Ordering::Release);
         self.slot.looked_at.store(0, Ordering::Relaxed);
         let entry = std::mem::take(&mut *self.entry);
         entry.socket.map(|socket| (socket, entry.watches))
@@ -261,7 +344,7 @@ pub(crate) fn find(fd: c_int) -> Option<Found> {
         if process::is_guest() {
             return None;
         }
-        known.end();
+        known.lose();
         return None;
     }
     Some(match &known.entry.socket {
@@ -366,7 +449,7 @@ pub(crate) fn used(first: c_int, last: c_int) -> impl Iterator<Item = c_int> {
         let is_used = is_asked
             && match slot.kind.load(Ordering::Acquire) {
                 PRIVATE => false,
-                PLAIN => Known::of(slot).entry.is_used(),
+                PLAIN => Known::of(slot).is_used(),
                 _ => true,
             };
         is_used.then_some(fd)
@@ -426,11 +509,13 @@ fn give_up_slot(fd: c_int, (old, new): (&Slot, Option<&Slot>), comes_back: bool)
     let Some(new) = new else {
         return;
     };
+    let is_duplicated =
+        old.is_duplicated.load(Ordering::Acquire) || old.duplicating.load(Ordering::Acquire) > 0;
+    new.is_duplicated.store(is_duplicated, Ordering::Release);
     let mut known = new.entry.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(old) = &entry {
         known.watches = old.watches.clone();
         known.ulp = old.ulp;
-        known.is_duplicated = old.is_duplicated;
     }
     if kind != PLAIN {
         known.foreign = foreign(fd, entry.as_deref());

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::call::{close_later, guarded, on_socket, returned};
 use crate::connection::Socket;
 use crate::sys::{self, arg};
-use crate::table::{self, Known};
+use crate::table::{self, Duplicating, Known};
 use crate::{call, process, real};
 
 /// Forgets what is known of a number that is about to be closed, and sends what waits. Its TCP socket
@@ -38,9 +38,7 @@ fn forget_inside(fd: c_int) {
 
 /// What is to be forgotten with a number, if anything is.
 fn used(fd: c_int) -> Option<Known> {
-    let mut known = Known::at(fd)?;
-    let is_used = table::is_known(fd) || known.entry().is_used();
-    is_used.then_some(known)
+    Known::at(fd).filter(Known::is_used)
 }
 
 /// As close(2). A signal handler that interrupts this library has a connection closed behind the call that it
@@ -215,23 +213,37 @@ fn duplicate(socket: &Socket, make: impl FnOnce() -> Result<usize, Errno>) -> Re
     Ok(number as usize)
 }
 
-/// Notes that a file has two numbers, if a call made one.
-fn note_duplicate(fd: c_int, other: c_int) -> c_int {
+/// Gives a number's file another number: by `shared` where it is a connection's, by `plain` where it is another's. What
+/// `plain` makes is noted as one of two.
+fn give_another(
+    fd: c_int,
+    shared: impl FnOnce(&Socket) -> Result<usize, Errno>,
+    plain: impl FnOnce() -> c_int,
+) -> c_int {
+    let duplicating = match Duplicating::of(fd) {
+        Ok(duplicating) => duplicating,
+        Err(error) => return returned(Err(error)) as c_int,
+    };
+    if let Some(returned) = on_socket(fd, shared) {
+        return returned as c_int;
+    }
+    let other = plain();
     if other < 0 || other == fd {
         return other;
     }
     let errno = sys::saved_errno();
     table::look_again();
-    let _ = guarded(|| {
+    if table::is_known(other) {
         // A connection that had the number, and was closed unseen, is forgotten before anything is noted.
-        let _ = table::find(other);
-        for number in [fd, other] {
-            if let Some(mut known) = Known::made_at(number) {
-                known.entry().is_duplicated = true;
-            }
-        }
-        Ok(())
-    });
+        let _ = guarded(|| {
+            drop(table::find(other));
+            Ok(())
+        });
+    }
+    if let Err(error) = duplicating.note(other) {
+        let _ = sys::close(other);
+        return returned(Err(error)) as c_int;
+    }
     sys::set_errno(errno);
     other
 }
@@ -247,11 +259,8 @@ unsafe extern "C-unwind" fn dup(fd: c_int) -> c_int {
         // SAFETY: the call takes a number alone.
         duplicate(socket, || unsafe { sys::call(libc::SYS_dup, [arg(fd)]) })
     };
-    match on_socket(fd, shared) {
-        Some(returned) => returned as c_int,
-        // SAFETY: the argument is the program's.
-        None => note_duplicate(fd, unsafe { real::dup(fd) }),
-    }
+    // SAFETY: the argument is the program's.
+    give_another(fd, shared, || unsafe { real::dup(fd) })
 }
 
 /// As dup2(2).
@@ -302,10 +311,11 @@ fn duplicate_to(fd: c_int, to: c_int, flags: c_int, real: impl Fn() -> c_int) ->
         known.become_socket(other);
         Ok(number)
     };
-    match on_socket(fd, shared) {
-        Some(returned) => returned as c_int,
-        None => note_duplicate(fd, replace(to, real)),
+    // Before: what `to` was is gone once the call is made.
+    if let Err(error) = table::make_place(to) {
+        return returned(Err(error)) as c_int;
     }
+    give_another(fd, shared, || replace(to, real))
 }
 
 /// Has `real` give a number another file.
@@ -335,25 +345,17 @@ fn replace(to: c_int, real: impl Fn() -> c_int) -> c_int {
 /// As the C library's.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
-    let is_dup = matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC);
+    // SAFETY: the arguments are the program's; one that it did not pass is passed on as it is.
+    let plain = || unsafe { real::fcntl(fd, command, argument) };
+    if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        let shared = |socket: &Socket| duplicate(socket, || sys::fcntl(fd, command, argument));
+        return give_another(fd, shared, plain);
+    }
     let on_connection = |socket: &Socket| match command {
-        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => {
-            duplicate(socket, || sys::fcntl(fd, command, argument))
-        }
         libc::F_GETFD | libc::F_SETFD => sys::fcntl(fd, command, argument),
         _ => sys::fcntl(socket.tcp(), command, argument),
     };
-    match on_socket(fd, on_connection) {
-        Some(returned) => returned as c_int,
-        None => {
-            // SAFETY: the arguments are the program's; one that it did not pass is passed on as it is.
-            let answer = unsafe { real::fcntl(fd, command, argument) };
-            match is_dup {
-                true => note_duplicate(fd, answer),
-                false => answer,
-            }
-        }
-    }
+    on_socket(fd, on_connection).map_or_else(plain, |returned| returned as c_int)
 }
 
 /// As fcntl(2), where offsets have 64 bits.

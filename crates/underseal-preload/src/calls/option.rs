@@ -11,7 +11,7 @@ use underseal_ulp::{Receive, parse};
 use crate::call::{guarded, lend, on_socket, returned};
 use crate::connection::{Direction, Private, Socket};
 use crate::sys::{self, address, arg};
-use crate::table::{self, Entry, Known};
+use crate::table::{self, Known};
 use crate::{inert, linger, listing, memory, process, real};
 
 mod hints;
@@ -145,21 +145,22 @@ fn start(fd: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result
     // closed behind this call.
     known.announce();
     let moment = table::moment();
-    let socket = move_socket(fd, known.entry()).inspect_err(|_| known.renounce())?;
+    let socket = move_socket(fd, &mut known).inspect_err(|_| known.renounce())?;
     let set = socket.set_keys(direction, keys);
     known.put(socket, moment);
     set.map(|()| 0)
 }
 
 /// Moves the TCP socket, with whoever watches it.
-fn move_socket(fd: c_int, entry: &Entry) -> Result<Arc<Socket>, Errno> {
+fn move_socket(fd: c_int, known: &mut Known) -> Result<Arc<Socket>, Errno> {
     let identity = sys::identity(fd)?;
-    if entry.ulp != Some(identity) {
-        return Err(Errno::NOPROTOOPT);
-    }
-    if entry.is_duplicated {
+    if known.is_duplicated() {
         // Somebody could write past us, by the other number.
         return Err(Errno::OPNOTSUPP);
+    }
+    let entry = known.entry();
+    if entry.ulp != Some(identity) {
+        return Err(Errno::NOPROTOOPT);
     }
     let private = Private::of_file(fd, identity)?;
     entry.watches.carry_over(fd, private.number())?;

@@ -1,15 +1,6 @@
 // Processes that come by fork in a bad moment, and one that ends in any.
 #include "tests.h"
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-
-static volatile sig_atomic_t is_in_the_library, may_go_on;
-
-static void stay_in_the_library(int signal) {
-    is_in_the_library = 1;
-    while (!may_go_on) {}
-}
+#include "trap.h"
 
 static void *start_it(void *fd) {
     return (void *)(start(*(int *)fd) == 0 ? 1L : -1L);
@@ -17,22 +8,12 @@ static void *start_it(void *fd) {
 
 // A thread makes the list of connections, and holds its lock, while another forks; the child has connections too.
 static int forked_under_the_list(int port, const char *other_port) {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof code / sizeof *code, code};
     int fd = dial(port), status;
     pthread_t starter;
     void *started;
-    struct sigaction action = {.sa_handler = stay_in_the_library};
-    expect(sigaction(SIGSYS, &action, NULL) == 0, "sigaction");
-    expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
-    expect(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+    stop_at(SYS_memfd_create);
     expect(pthread_create(&starter, NULL, start_it, &fd) == 0, "a thread");
-    while (!is_in_the_library) usleep(1000);
+    wait_for_the_call();
     pid_t child = fork();
     if (child == 0) {
         alarm(10);

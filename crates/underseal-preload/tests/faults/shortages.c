@@ -115,6 +115,25 @@ static void without_memory(int fd, const char *more) {
     printf("%zd\n", sent);
 }
 
+// A call that would make a number of which nothing can be noted fails.
+static int numbers_without_memory(int port, const char *more) {
+    int fd = dial(port), high = 3000;
+    struct rlimit limit;
+    expect(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    expect(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+    expect(close(dup(0)) == 0, "low numbers are noted");
+    void *last = use_up_memory();
+    int second = dup2(fd, high), second_failed = errno;
+    int third = fcntl(fd, F_DUPFD, high), third_failed = errno;
+    give_back_memory(last);
+    expect(second == -1 && second_failed == ENOMEM, "dup2");
+    expect(third == -1 && third_failed == ENOMEM, "F_DUPFD");
+    expect(fcntl(high, F_GETFD) == -1 && errno == EBADF, "there is no other number");
+    expect(start(fd) == 0, "TLS_TX");
+    return fd;
+}
+
 // Many connections at once: each seals for itself, and leaves nothing behind.
 static int many(int port, const char *more) {
     int count = atoi(more);
@@ -185,6 +204,7 @@ const struct test shortages[] = {
     {"no-threads", .run = without_threads},
     {"closefrom", .run = close_under_a_filter},
     {"no-memory", .run = without_memory},
+    {"no-memory-for-numbers", .connect = numbers_without_memory},
     {"many", .connect = many},
     {"shrinks", .run = send_a_file_that_shrinks},
     {0},

@@ -34,6 +34,12 @@ fn a_program_without_memory_is_told_so_and_lives() {
 }
 
 #[test]
+fn a_number_of_which_nothing_can_be_noted_is_not_made() {
+    let (wire, _) = Case::of("no-memory-for-numbers", "").end();
+    assert_eq!(text(&wire), "firstlast");
+}
+
+#[test]
 fn numbers_above_the_limit_are_closed_where_a_filter_forbids_close_range() {
     let (wire, _) = Case::of("closefrom", "").end();
     assert_eq!(text(&wire), "firstlast");

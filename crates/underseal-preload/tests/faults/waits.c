@@ -32,30 +32,15 @@ static void restarted(int fd, const char *more) {
     send_interrupted(fd, SA_RESTART);
 }
 
-static pthread_t writer;
-static volatile sig_atomic_t is_asleep;
-
-// Sends one signal, and no more, to the thread that waits for the peer.
-static void *interrupt_once(void *thread) {
-    wait_until_asleep(*(pid_t *)thread);
-    is_asleep = 1;
-    expect(pthread_kill(writer, SIGUSR1) == 0, "a signal");
-    return NULL;
-}
-
-// The peer never reads. The signal comes when a part of what is written is taken.
+// The peer never reads. The one signal comes when a part of what is written is taken.
 static void interrupted_once(int fd, const char *more) {
     static char much[1 << 20];
-    pthread_t other;
-    pid_t this = gettid();
-    writer = pthread_self();
-    handle(SIGUSR1, 0);
     shorten(fd);
     alarm(20);
-    expect(pthread_create(&other, NULL, interrupt_once, &this) == 0, "a thread");
+    be_interrupted_once(count);
     ssize_t sent = write(fd, much, sizeof much);
     expect(sent == -1 ? errno == EINTR : sent < (ssize_t)sizeof much, "the signal stops it");
-    expect(is_asleep && pthread_join(other, NULL) == 0, "it has waited");
+    expect(signals == 1, "it is the one");
     say_step("stopped");
     exit(0);
 }

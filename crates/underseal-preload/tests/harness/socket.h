@@ -141,6 +141,24 @@ static void wait_until_asleep(pid_t thread) {
     for (int looks = 0; looks < 5; looks = is_asleep_now(thread) ? looks + 1 : 0) usleep(10000);
 }
 
+static void *interrupt_once(void *thread) {
+    pid_t waiting = *(pid_t *)thread;
+    wait_until_asleep(waiting);
+    expect(syscall(SYS_tgkill, getpid(), waiting, SIGUSR1) == 0, "a signal");
+    return NULL;
+}
+
+// Has `handler` interrupt what this thread waits for next, once.
+static void be_interrupted_once(void (*handler)(int)) {
+    static pid_t this;
+    struct sigaction action = {.sa_handler = handler};
+    pthread_t other;
+    this = gettid();
+    expect(sigaction(SIGUSR1, &action, NULL) == 0, "sigaction");
+    expect(pthread_create(&other, NULL, interrupt_once, &this) == 0, "a thread");
+    expect(pthread_detach(other) == 0, "pthread_detach");
+}
+
 // The number of the TCP socket, which the program does not know.
 static int hidden_number(void) {
     struct sockaddr_in name;

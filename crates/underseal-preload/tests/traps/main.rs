@@ -142,6 +142,12 @@ fn a_file_that_has_two_numbers_already_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_to_have_two_numbers_is_refused_whoever_gives_it_the_other() {
+    assert_eq!(plaintext_after("dup-meanwhile"), "");
+    assert_eq!(plaintext_after("dup-in-handler"), "firstlast");
+}
+
+#[test]
 fn another_program_gets_nothing_to_write_to() {
     assert_eq!(plaintext_after("exec"), "firstlast");
     assert_eq!(plaintext_after("posix_spawn"), "firstlast");

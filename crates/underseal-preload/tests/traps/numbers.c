@@ -1,5 +1,6 @@
 // Numbers of a connection that come, go and come again.
 #include "tests.h"
+#include "trap.h"
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -22,6 +23,38 @@ static int duplicate_before(int port, const char *more) {
     expect(start(fd) == -1, "a file with two numbers is refused");
     close(other);
     return -1;
+}
+
+static void *duplicate_it(void *fd) {
+    return (void *)(long)dup(*(int *)fd);
+}
+
+// A thread is about to give the socket another number.
+static int duplicate_meanwhile(int port, const char *more) {
+    int fd = dial(port);
+    pthread_t other;
+    stop_at(SYS_dup);
+    expect(pthread_create(&other, NULL, duplicate_it, &fd) == 0, "a thread");
+    wait_for_the_call();
+    expect(start(fd) == -1 && errno == EOPNOTSUPP, "a file that is to have two numbers is refused");
+    may_go_on = 1;
+    expect(pthread_join(other, NULL) == 0, "a thread");
+    return -1;
+}
+
+static int plain;
+
+static void duplicate_plain(int signal) {
+    expect(dup(plain) >= 0, "dup is for handlers too");
+}
+
+// A signal handler that interrupts a call on this connection gives another socket another number.
+static void duplicate_in_a_handler(int fd, const char *port) {
+    char byte;
+    plain = dial(atoi(port));
+    be_interrupted_once(duplicate_plain);
+    expect(read(fd, &byte, 1) == -1 && errno == EINTR, "read");
+    expect(start(plain) == -1 && errno == EOPNOTSUPP, "a file with two numbers is refused");
 }
 
 // Calls that are to make this number another file's, and that fail: it stays what it is.
@@ -150,6 +183,8 @@ static void close_in_a_loop(int fd, const char *port) {
 const struct test numbers[] = {
     {"dup", .run = duplicate, .is_last = 1},
     {"dup-before", .connect = duplicate_before},
+    {"dup-meanwhile", .connect = duplicate_meanwhile},
+    {"dup-in-handler", .run = duplicate_in_a_handler},
     {"dup-fails", .run = number_that_stays},
     {"dup-to", .run = number_that_changes},
     {"fclose", .run = close_a_file, .is_last = 1},

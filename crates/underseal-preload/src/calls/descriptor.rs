@@ -220,6 +220,7 @@ fn give_another(
     shared: impl FnOnce(&Socket) -> Result<usize, Errno>,
     plain: impl FnOnce() -> c_int,
 ) -> c_int {
+    process::adopt(call::is_inside());
     let duplicating = match Duplicating::of(fd) {
         Ok(duplicating) => duplicating,
         Err(error) => return returned(Err(error)) as c_int,
@@ -295,6 +296,8 @@ unsafe extern "C-unwind" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
 /// Gives a number's file another number: by `real` where that is no connection's. What the other number was is
 /// forgotten once its file is gone, and not if the kernel refuses.
 fn duplicate_to(fd: c_int, to: c_int, flags: c_int, real: impl Fn() -> c_int) -> c_int {
+    // First: a process that came by fork unseen is nobody's guest.
+    process::adopt(call::is_inside());
     if table::is_private(to) || table::is_private(fd) {
         return returned(Err(Errno::BADF)) as c_int;
     }

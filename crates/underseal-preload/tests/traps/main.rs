@@ -175,6 +175,7 @@ fn one_process_owns_a_connection_however_fork_is_called() {
     assert_eq!(plaintext_after("fork"), "firstparentlast");
     assert_eq!(plaintext_after("raw-fork"), "firstparentlast");
     assert_eq!(plaintext_after("raw-fork-file"), "firstparentlast");
+    assert_eq!(plaintext_after("raw-fork-dup"), "firstparentlast");
 }
 
 #[test]

@@ -61,6 +61,19 @@ static void fork_unseen_and_take_its_number(int fd, const char *more) {
     say(fd, "parent");
 }
 
+// The first call of a child that the library sees gives a socket of its own another number.
+static void fork_unseen_and_duplicate(int fd, const char *port) {
+    pid_t pid = syscall(SYS_fork);
+    if (pid == 0) {
+        int other = dial(atoi(port));
+        expect(dup2(other, 100) == 100, "dup2");
+        expect(start(other) == -1 && errno == EOPNOTSUPP, "a file with two numbers is refused");
+        _exit(0);
+    }
+    reap(pid);
+    say(fd, "parent");
+}
+
 static void fork_in_this_memory(int fd, const char *more) {
     int epoll = epoll_create1(0);
     pid_t pid = vfork();
@@ -91,6 +104,7 @@ const struct test processes[] = {
     {"fork", .run = fork_it},
     {"raw-fork", .run = fork_unseen},
     {"raw-fork-file", .run = fork_unseen_and_take_its_number},
+    {"raw-fork-dup", .run = fork_unseen_and_duplicate},
     {"vfork", .run = fork_in_this_memory},
     {"threads", .run = write_by_threads},
     {0},

@@ -236,7 +236,7 @@ fn send_at_once(socket: &Socket, flags: c_int) -> Result<(), Errno> {
 static DESTRUCTOR: extern "C" fn() = end;
 
 extern "C" fn end() {
-    if !process::is_guest() && process::has_owner() {
+    if process::is_in_use() && !process::is_guest() {
         let _ = guarded(|| {
             release_all();
             end_open_records(Waiting::open_records);

@@ -15,8 +15,11 @@ use crate::{call, memory, table};
 const PAGE: usize = 4096;
 
 /// A page that the kernel fills with zeros in a process that comes by fork, however that is called:
-/// it holds the number of the process that owns the connections.
+/// it holds the number of the process that owns what this library knows.
 static OWNER: AtomicPtr<AtomicI32> = AtomicPtr::new(null_mut());
+
+/// Whether this process, or one that it came from by fork, was ever asked for a connection.
+static IN_USE: AtomicBool = AtomicBool::new(false);
 
 /// One thread makes the page.
 static MAKING: Mutex<()> = Mutex::new(());
@@ -27,12 +30,21 @@ static ALWAYS: AtomicBool = AtomicBool::new(false);
 /// Whether a program may have its records opened, too.
 static RECEIVES: AtomicBool = AtomicBool::new(false);
 
-/// The environment is read when the library is loaded: nginx gives its workers another one.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: extern "C" fn() = read_environment;
+static CONSTRUCTOR: extern "C" fn() = prepare;
 
-extern "C" fn read_environment() {
+/// What is done when the library is loaded.
+extern "C" fn prepare() {
+    read_environment();
+    memory::learn_heap();
+    // A child of vfork is to be known as one before there are connections: what it closes is noted of its parent's
+    // numbers too. Where this fails no connection is made either.
+    let _ = make_page();
+}
+
+/// nginx gives its workers another environment.
+fn read_environment() {
     for (switch, name) in [
         (&ALWAYS, c"UNDERSEAL_PRELOAD_ALWAYS"),
         (&RECEIVES, c"UNDERSEAL_PRELOAD_RECEIVE"),
@@ -41,7 +53,6 @@ extern "C" fn read_environment() {
         let value = unsafe { libc::getenv(name.as_ptr()) };
         switch.store(!value.is_null(), Ordering::Relaxed);
     }
-    memory::learn_heap();
 }
 
 /// Whether connections are taken over where the kernel has TLS too.
@@ -60,6 +71,12 @@ pub(crate) fn receives() -> bool {
 ///
 /// What the kernel says where it cannot tell processes that come by fork.
 pub(crate) fn claim() -> Result<(), Errno> {
+    make_page()?;
+    IN_USE.store(true, Ordering::Release);
+    Ok(())
+}
+
+fn make_page() -> Result<(), Errno> {
     if !OWNER.load(Ordering::Acquire).is_null() {
         return Ok(());
     }
@@ -99,20 +116,20 @@ pub(crate) fn claim() -> Result<(), Errno> {
     Ok(())
 }
 
-/// The process that owns the connections; nobody before there is one.
+/// The process that owns what is known; nothing where that cannot be told.
 fn owner() -> Option<&'static AtomicI32> {
     // SAFETY: null, or a page that is never unmapped.
     unsafe { OWNER.load(Ordering::Acquire).as_ref() }
 }
 
-/// Whether any process has owned connections.
+/// Whether this process, or one that it came from by fork, was ever asked for a connection.
 #[inline]
-pub(crate) fn has_owner() -> bool {
-    !OWNER.load(Ordering::Relaxed).is_null()
+pub(crate) fn is_in_use() -> bool {
+    IN_USE.load(Ordering::Relaxed)
 }
 
 /// Whether this is a process of its own that shares the memory of the owner, as after vfork: its
-/// descriptors are its own, the connections are not.
+/// descriptors are its own, what is known is not.
 pub(crate) fn is_guest() -> bool {
     owner().is_some_and(|owner| owner.load(Ordering::Relaxed) != sys::getpid())
 }
@@ -124,6 +141,9 @@ pub(crate) fn adopt(comes_back: bool) {
         && owner.load(Ordering::Relaxed) == 0
     {
         owner.store(sys::getpid(), Ordering::Relaxed);
+        if !is_in_use() {
+            return;
+        }
         // First: locks of the table may be held by threads that are not here.
         table::give_up(comes_back);
         crate::inert::forget();

@@ -318,7 +318,7 @@ pub(crate) fn moment() -> u64 {
 /// makes a number.
 #[inline]
 pub(crate) fn look_again() {
-    if is_in_use() {
+    if process::is_in_use() {
         MOMENT.fetch_add(1, Ordering::AcqRel);
     }
 }
@@ -454,12 +454,6 @@ pub(crate) fn used(first: c_int, last: c_int) -> impl Iterator<Item = c_int> {
             };
         is_used.then_some(fd)
     })
-}
-
-/// Whether any number was ever a connection's.
-#[inline]
-pub(crate) fn is_in_use() -> bool {
-    process::has_owner()
 }
 
 fn slots() -> impl Iterator<Item = (c_int, &'static Slot)> {

@@ -102,7 +102,7 @@ unsafe extern "C-unwind" fn fclose(file: *mut libc::FILE) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     process::adopt(call::is_inside());
-    if flags & libc::CLOSE_RANGE_UNSHARE as c_int != 0 && table::is_in_use() && !process::is_guest()
+    if flags & libc::CLOSE_RANGE_UNSHARE as c_int != 0 && process::is_in_use() && !process::is_guest()
     {
         // One thread would have numbers of its own, and what is known is of those of all threads.
         return returned(Err(Errno::INVAL)) as c_int;

@@ -10,7 +10,7 @@ use crate::call::{guarded, on_socket, returned};
 use crate::connection::Socket;
 use crate::sys::{self, address, arg};
 use crate::table::{self, Known};
-use crate::{linger, memory, real};
+use crate::{linger, memory, process, real};
 
 mod select;
 mod wait;
@@ -145,7 +145,7 @@ fn note(epoll: c_int, operation: c_int, fd: c_int, event: *const epoll_event) {
 /// `EFAULT`.
 fn has_connections(fds: *const pollfd, count: nfds_t) -> Result<bool, Errno> {
     let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
-    if !table::is_in_use() || count == 0 || count > MOST {
+    if !process::is_in_use() || count == 0 || count > MOST {
         return Ok(false);
     }
     memory::readable(fds, count * size_of::<pollfd>())?;

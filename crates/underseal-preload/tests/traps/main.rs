@@ -139,6 +139,7 @@ fn a_connection_whose_number_becomes_another_files_ends_behind_what_waits() {
 #[test]
 fn a_file_that_has_two_numbers_already_is_refused() {
     assert_eq!(plaintext_after("dup-before"), "");
+    assert_eq!(plaintext_after("dup-before-vfork"), "");
 }
 
 #[test]

@@ -25,6 +25,26 @@ static int duplicate_before(int port, const char *more) {
     return -1;
 }
 
+// Children that borrow this memory close the number, which is theirs to close; this process has both still.
+static int duplicate_before_vfork(int port, const char *more) {
+    int fd = dial(port);
+    expect(dup(fd) >= 0, "dup");
+    pid_t pid = vfork();
+    if (pid == 0) {
+        close(fd);
+        _exit(0);
+    }
+    reap(pid);
+    pid = vfork();
+    if (pid == 0) {
+        close_range(3, ~0U, 0);
+        _exit(0);
+    }
+    reap(pid);
+    expect(start(fd) == -1 && errno == EOPNOTSUPP, "a file with two numbers is refused");
+    return -1;
+}
+
 static void *duplicate_it(void *fd) {
     return (void *)(long)dup(*(int *)fd);
 }
@@ -183,6 +203,7 @@ static void close_in_a_loop(int fd, const char *port) {
 const struct test numbers[] = {
     {"dup", .run = duplicate, .is_last = 1},
     {"dup-before", .connect = duplicate_before},
+    {"dup-before-vfork", .connect = duplicate_before_vfork},
     {"dup-meanwhile", .connect = duplicate_meanwhile},
     {"dup-in-handler", .run = duplicate_in_a_handler},
     {"dup-fails", .run = number_that_stays},

@@ -127,7 +127,7 @@ unsafe extern "C-unwind" fn select(
 ) -> c_int {
     before_waiting();
     let sets = [read, write, except];
-    if table::is_in_use()
+    if process::is_in_use()
         && let Ok(Some(fds)) = asked(count, &sets)
     {
         return kept(|| {
@@ -164,7 +164,7 @@ unsafe extern "C-unwind" fn pselect(
 ) -> c_int {
     before_waiting();
     let sets = [read, write, except];
-    if table::is_in_use()
+    if process::is_in_use()
         && let Ok(Some(fds)) = asked(count, &sets)
     {
         return kept(|| select_with(fds, &sets, &mut own_timeout(timeout)?, signals));

@@ -5,9 +5,11 @@ use std::ffi::c_int;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
+use crate::call::Inside;
 use crate::sys::{self, arg};
 use crate::{call, memory, table};
 
@@ -20,6 +22,12 @@ static OWNER: AtomicPtr<AtomicI32> = AtomicPtr::new(null_mut());
 
 /// Whether this process, or one that it came from by fork, was ever asked for a connection.
 static IN_USE: AtomicBool = AtomicBool::new(false);
+
+/// Stands there while a thread gives up what a process that came by fork has of its parent's.
+const GIVES_UP: i32 = -1;
+
+/// How often the others look whether it has.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// One thread makes the page.
 static MAKING: Mutex<()> = Mutex::new(());
@@ -129,27 +137,51 @@ pub(crate) fn is_in_use() -> bool {
 }
 
 /// Whether this is a process of its own that shares the memory of the owner, as after vfork: its
-/// descriptors are its own, what is known is not.
+/// descriptors are its own, what is known is not. Where nobody owns what is known, or nobody yet, it is no other's.
 pub(crate) fn is_guest() -> bool {
-    owner().is_some_and(|owner| owner.load(Ordering::Relaxed) != sys::getpid())
+    let owner = owner().map_or(0, |owner| owner.load(Ordering::Relaxed));
+    owner > 0 && owner != sys::getpid()
 }
 
-/// Gives up the connections of the process that this one came from. `comes_back` is whether this thread is in the midst
-/// of a call on one.
+/// Gives up the connections of the process that this one came from, or waits until another thread has. `comes_back` is
+/// whether this thread is in the midst of a call on one.
+#[inline]
 pub(crate) fn adopt(comes_back: bool) {
     if let Some(owner) = owner()
-        && owner.load(Ordering::Relaxed) == 0
+        && owner.load(Ordering::Acquire) <= 0
     {
-        owner.store(sys::getpid(), Ordering::Relaxed);
-        if !is_in_use() {
-            return;
-        }
-        // First: locks of the table may be held by threads that are not here.
-        table::give_up(comes_back);
-        crate::inert::forget();
-        crate::listing::forget();
-        crate::linger::forget();
+        become_owner(owner, comes_back);
     }
+}
+
+#[cold]
+fn become_owner(owner: &AtomicI32, comes_back: bool) {
+    // A signal handler that interrupts this does not wait for it.
+    let _inside = Inside::enter();
+    let orders = (Ordering::Acquire, Ordering::Acquire);
+    match owner.compare_exchange(0, GIVES_UP, orders.0, orders.1) {
+        Ok(_) => {
+            if is_in_use() {
+                give_up(comes_back);
+            }
+            owner.store(sys::getpid(), Ordering::Release);
+        }
+        // This thread itself may be at it.
+        Err(_) if comes_back => {}
+        Err(_) => {
+            while owner.load(Ordering::Acquire) == GIVES_UP {
+                sys::pause(LOOK);
+            }
+        }
+    }
+}
+
+fn give_up(comes_back: bool) {
+    // First: locks of the table may be held by threads that are not here.
+    table::give_up(comes_back);
+    crate::inert::forget();
+    crate::listing::forget();
+    crate::linger::forget();
 }
 
 extern "C" fn in_child() {

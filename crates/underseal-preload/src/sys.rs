@@ -95,6 +95,13 @@ pub(crate) fn milliseconds() -> u64 {
     time.tv_sec.unsigned_abs() * 1000 + time.tv_nsec.unsigned_abs() / 1_000_000
 }
 
+/// Sleeps for so long, or until a signal comes.
+pub(crate) fn pause(time: Duration) {
+    let time = timespec(time);
+    // SAFETY: the kernel reads a time that is ours.
+    let _ = unsafe { call(libc::SYS_nanosleep, [address(&raw const time), 0]) };
+}
+
 /// Sends this thread a signal, as the kernel does for a write behind the end.
 pub(crate) fn raise(signal: c_int) {
     // SAFETY: the call takes nothing.

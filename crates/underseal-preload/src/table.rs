@@ -488,7 +488,7 @@ pub(crate) fn give_up(comes_back: bool) {
 
 fn give_up_slot(fd: c_int, (old, new): (&Slot, Option<&Slot>), comes_back: bool) {
     let kind = old.kind.load(Ordering::Acquire);
-    // SAFETY: null, or a connection that has not ended, and does not while this thread is the only one.
+    // SAFETY: null, or a connection that has not ended, and does not while the threads of this process wait for this.
     match unsafe { old.owner.load(Ordering::Acquire).as_ref() } {
         Some(connection) => connection.give_up(fd, comes_back),
         None if kind == PRIVATE => {

@@ -136,8 +136,8 @@ impl<T: Keys> Locked<T> {
         if is_own || self.is_changing.load(Ordering::Acquire) {
             return;
         }
-        // SAFETY: whoever has the lock is a thread that is not in this process, and this one is its only thread. The keys
-        // are whole, as they are not being changed; nothing else is touched.
+        // SAFETY: whoever has the lock is a thread that is not in this process, and the other threads of this one wait for
+        // this. The keys are whole, as they are not being changed; nothing else is touched.
         if let Half::Tls(tls) = unsafe { &mut *self.direction.get() } {
             tls.erase_keys();
         }

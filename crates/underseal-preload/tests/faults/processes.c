@@ -11,7 +11,7 @@ static int forked_under_the_list(int port, const char *other_port) {
     int fd = dial(port), status;
     pthread_t starter;
     void *started;
-    stop_at(SYS_memfd_create);
+    stop_at(SYS_memfd_create, -1);
     expect(pthread_create(&starter, NULL, start_it, &fd) == 0, "a thread");
     wait_for_the_call();
     pid_t child = fork();
@@ -45,6 +45,67 @@ static void forked_under_a_head(int fd, const char *more) {
     }
 }
 
+// At a number that is high, and that the library takes for any.
+static int dial_and_start_at(int port, int number) {
+    int fd = dial(port);
+    expect(syscall(SYS_dup3, fd, number, 0) == number && syscall(SYS_close, fd) == 0, "a high number");
+    expect(start(number) == 0, "TLS_TX");
+    return number;
+}
+
+static volatile pid_t writer;
+static volatile sig_atomic_t has_written;
+
+static void *write_to_the_parents(void *fd) {
+    writer = gettid();
+    int is_refused = write(*(int *)fd, "x", 1) == -1 && errno == EBADFD;
+    has_written = 1;
+    return is_refused ? fd : NULL;
+}
+
+static pthread_t start_writer(int *fd) {
+    pthread_t thread;
+    expect(pthread_create(&thread, NULL, write_to_the_parents, fd) == 0, "a thread");
+    return thread;
+}
+
+static void is_refused(pthread_t thread) {
+    void *refused;
+    expect(pthread_join(thread, &refused) == 0 && refused, "it is the parent's");
+}
+
+// While a thread of a child gives up its parent's connections another comes to one of them.
+static void write_by_two_threads(int fd, int other) {
+    stop_at(SYS_fstat, hidden_number());
+    pthread_t first = start_writer(&fd);
+    wait_for_the_call();
+    writer = 0;
+    pthread_t second = start_writer(&other);
+    while (!has_written && !(writer && is_asleep_now(writer))) usleep(1000);
+    may_go_on = 1;
+    is_refused(first);
+    is_refused(second);
+}
+
+static int forked_unseen_with_threads(int port, const char *other_port) {
+    struct rlimit limit;
+    expect(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    expect(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+    // The child gives up what has lower numbers first.
+    int fd = dial_and_start_at(port, 3000), other = dial_and_start_at(atoi(other_port), 3001);
+    say(other, "other");
+    pid_t child = syscall(SYS_fork);
+    if (child == 0) {
+        alarm(10);
+        write_by_two_threads(fd, other);
+        _exit(0);
+    }
+    reap(child);
+    say(other, "still");
+    return fd;
+}
+
 static void *talk(void *fd) {
     for (;;) say(*(int *)fd, "0123456789");
 }
@@ -64,6 +125,7 @@ static void talk_for_ever(int fd, const char *more) {
 
 const struct test processes[] = {
     {"forked-under-the-list", .connect = forked_under_the_list},
+    {"forked-with-threads", .connect = forked_unseen_with_threads},
     {"forked-under-a-head", .run = forked_under_a_head},
     {"killed", .run = talk_for_ever},
     {0},

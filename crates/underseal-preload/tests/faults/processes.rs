@@ -43,6 +43,17 @@ fn a_child_has_connections_though_a_thread_of_its_parents_was_in_the_list() {
 }
 
 #[test]
+fn no_thread_of_a_child_has_a_connection_of_its_parents_while_another_gives_it_up() {
+    let (other, port) = listener();
+    let case = Case::of("forked-with-threads", &port);
+    let (mut stream, _) = other.accept().expect("a connection");
+    let mut wire = Vec::new();
+    stream.read_to_end(&mut wire).expect("the end");
+    assert_eq!(text(&wire), "otherstill");
+    assert_eq!(text(&case.end().0), "firstlast");
+}
+
+#[test]
 fn a_process_that_came_by_fork_sends_no_head_of_its_parents() {
     let sent = plaintext_after("forked-under-a-head");
     assert_eq!(sent, format!("first{}last", "headfile".repeat(20)));

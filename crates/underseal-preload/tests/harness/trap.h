@@ -10,12 +10,14 @@ static void stay_in_the_call(int signal) {
     while (!may_go_on) usleep(1000);
 }
 
-// From here on who makes that call, of this thread and those that it starts, stays in it until it may go on. The call
-// is not made.
-static void stop_at(int call) {
+// From here on who makes that call of a number (of any, where that is -1), of this thread and those that it starts, stays
+// in it until it may go on. The call is not made.
+static void stop_at(int call, int number) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, number == -1 ? 0 : 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };

@@ -53,7 +53,7 @@ static void *duplicate_it(void *fd) {
 static int duplicate_meanwhile(int port, const char *more) {
     int fd = dial(port);
     pthread_t other;
-    stop_at(SYS_dup);
+    stop_at(SYS_dup, fd);
     expect(pthread_create(&other, NULL, duplicate_it, &fd) == 0, "a thread");
     wait_for_the_call();
     expect(start(fd) == -1 && errno == EOPNOTSUPP, "a file that is to have two numbers is refused");

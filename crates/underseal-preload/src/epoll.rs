@@ -17,12 +17,19 @@ struct Watch {
 /// The epoll instances that watch one number.
 #[derive(Clone, Default)]
 pub(crate) struct Watches {
-    watches: Vec<Watch>,
+    /// Most numbers are watched by one instance, for which no memory is taken or freed: close(2) is for signal
+    /// handlers too.
+    first: Option<Watch>,
+    others: Vec<Watch>,
     /// There are more than there is memory for.
     has_more: bool,
 }
 
 impl Watches {
+    fn all(&self) -> impl Iterator<Item = &Watch> {
+        self.first.iter().chain(&self.others)
+    }
+
     /// Notes what a successful epoll_ctl(2) did.
     pub(crate) fn note(&mut self, epoll: c_int, operation: c_int, event: (u32, u64)) {
         let (events, data) = event;
@@ -31,27 +38,48 @@ impl Watches {
             events,
             data,
         };
-        let known = self.watches.iter().position(|watch| watch.epoll == epoll);
+        let mut all = self.first.iter_mut().chain(&mut self.others);
+        let known = all.find(|watch| watch.epoll == epoll);
         match (operation, known) {
-            (libc::EPOLL_CTL_DEL, Some(index)) => drop(self.watches.swap_remove(index)),
+            (libc::EPOLL_CTL_DEL, Some(_)) => self.remove(epoll),
             (libc::EPOLL_CTL_DEL, None) => {}
-            (_, Some(index)) => self.watches[index] = watch,
-            // Most numbers are watched by one instance.
-            (_, None) => match self.watches.try_reserve_exact(1) {
-                Ok(()) => self.watches.push(watch),
-                Err(_) => self.has_more = true,
-            },
+            (_, Some(known)) => *known = watch,
+            (_, None) => self.add(watch),
         }
+    }
+
+    fn add(&mut self, watch: Watch) {
+        if self.first.is_none() {
+            self.first = Some(watch);
+        } else if self.others.try_reserve_exact(1).is_ok() {
+            self.others.push(watch);
+        } else {
+            self.has_more = true;
+        }
+    }
+
+    fn remove(&mut self, epoll: c_int) {
+        match self.first {
+            Some(first) if first.epoll == epoll => self.first = self.others.pop(),
+            _ => self.others.retain(|watch| watch.epoll != epoll),
+        }
+    }
+
+    /// Forgets all, and frees nothing.
+    pub(crate) fn forget(&mut self) {
+        self.first = None;
+        self.others.clear();
+        self.has_more = false;
     }
 
     /// Whether nobody watches it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.watches.is_empty() && !self.has_more
+        self.first.is_none() && self.others.is_empty() && !self.has_more
     }
 
     /// Has nobody watch `fd` any more, whose program has closed it and which stays open.
     pub(crate) fn end(&self, fd: c_int) {
-        self.watches.iter().for_each(|watch| watch.delete(fd));
+        self.all().for_each(|watch| watch.delete(fd));
     }
 
     /// Watches `to` where `from` was watched. Edges that were not fetched yet come again.
@@ -62,18 +90,17 @@ impl Watches {
     /// then.
     pub(crate) fn carry_over(&self, from: c_int, to: c_int) -> Result<(), Errno> {
         const ONCE: u32 = (libc::EPOLLONESHOT | libc::EPOLLEXCLUSIVE) as u32;
-        let watches = &self.watches;
         // Whether one that fires once has done so cannot be known, and others cannot be changed.
-        if self.has_more || watches.iter().any(|watch| watch.events & ONCE != 0) {
+        if self.has_more || self.all().any(|watch| watch.events & ONCE != 0) {
             return Err(Errno::OPNOTSUPP);
         }
-        for (index, watch) in watches.iter().enumerate() {
+        for (index, watch) in self.all().enumerate() {
             if let Err(error) = watch.add(to) {
-                watches[..index].iter().for_each(|watch| watch.delete(to));
+                self.all().take(index).for_each(|watch| watch.delete(to));
                 return Err(error);
             }
         }
-        for watch in watches {
+        for watch in self.all() {
             let gone = sys::epoll_ctl(watch.epoll, libc::EPOLL_CTL_DEL, from, None);
             if gone.is_err() {
                 // It was watched no more, in a way that this library has not seen.

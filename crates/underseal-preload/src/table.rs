@@ -42,6 +42,22 @@ impl Entry {
     fn is_used(&self) -> bool {
         self.socket.is_some() || self.ulp.is_some() || !self.watches.is_empty()
     }
+
+    /// Forgets everything, and gives back the connection with who watches it. Of a number that has none it frees
+    /// nothing, as a signal handler may close it that interrupts the allocator.
+    fn clear(&mut self) -> Option<(Arc<Socket>, Watches)> {
+        let before = match self.socket.take() {
+            Some(socket) => Some((socket, std::mem::take(&mut self.watches))),
+            None => {
+                self.watches.forget();
+                None
+            }
+        };
+        self.foreign = (0, 0);
+        self.is_lost = None;
+        self.ulp = None;
+        before
+    }
 }
 
 #[derive(Default)]
@@ -284,8 +300,7 @@ impl Known {
         self.slot.is_closing.store(false, Ordering::Release);
         self.slot.is_duplicated.store(false, Ordering::Release);
         self.slot.looked_at.store(0, Ordering::Relaxed);
-        let entry = std::mem::take(&mut *self.entry);
-        entry.socket.map(|socket| (socket, entry.watches))
+        self.entry.clear()
     }
 }
 

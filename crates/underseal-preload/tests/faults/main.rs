@@ -1,6 +1,7 @@
 //! Faults around a connection: signals, ends that come at a bad moment, and what runs out. The program in C beside this
 //! file has them, this end looks at every byte.
 
+mod allocations;
 mod ends;
 mod keys;
 #[path = "../harness/library.rs"]

@@ -2,10 +2,10 @@
 // stdin when it may go on.
 #include "tests.h"
 
-extern const struct test ends[], lingers[], waits[], shortages[], processes[], keys[];
+extern const struct test ends[], lingers[], waits[], shortages[], processes[], keys[], allocations[];
 
 int main(int argc, char **argv) {
-    const struct test *all[] = {ends, lingers, waits, shortages, processes, keys, NULL};
+    const struct test *all[] = {ends, lingers, waits, shortages, processes, keys, allocations, NULL};
     return run_one_of(all, argc, argv);
 }
 

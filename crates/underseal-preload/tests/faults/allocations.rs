@@ -1,0 +1,8 @@
+//! Calls that signal handlers may make.
+
+use super::*;
+
+#[test]
+fn close_of_a_number_that_is_no_connections_frees_nothing() {
+    assert_eq!(plaintext_after("close-watched"), "firstlast");
+}

@@ -101,14 +101,12 @@ unsafe extern "C-unwind" fn fclose(file: *mut libc::FILE) -> c_int {
 /// As the C library's.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
-    process::adopt(call::is_inside());
-    if flags & libc::CLOSE_RANGE_UNSHARE as c_int != 0 && process::is_in_use() && !process::is_guest()
-    {
+    let is_guest = is_guest();
+    if flags & libc::CLOSE_RANGE_UNSHARE as c_int != 0 && process::is_in_use() && !is_guest {
         // One thread would have numbers of its own, and what is known is of those of all threads.
         return returned(Err(Errno::INVAL)) as c_int;
     }
-    if first > last || process::is_guest() {
-        table::look_again();
+    if first > last || is_guest {
         // SAFETY: the arguments are the program's; what is private is closed by exec too.
         return unsafe { real::close_range(first, last, flags) };
     }
@@ -213,6 +211,18 @@ fn duplicate(socket: &Socket, make: impl FnOnce() -> Result<usize, Errno>) -> Re
     Ok(number as usize)
 }
 
+/// Whether this process only borrows the memory: its descriptors are its own, what is known is its owner's. What it
+/// makes of a connection is inert.
+fn is_guest() -> bool {
+    // First: a process that came by fork unseen is nobody's guest.
+    process::adopt(call::is_inside());
+    let is_guest = process::is_guest();
+    if is_guest {
+        table::look_again();
+    }
+    is_guest
+}
+
 /// Gives a number's file another number: by `shared` where it is a connection's, by `plain` where it is another's. What
 /// `plain` makes is noted as one of two.
 fn give_another(
@@ -220,7 +230,9 @@ fn give_another(
     shared: impl FnOnce(&Socket) -> Result<usize, Errno>,
     plain: impl FnOnce() -> c_int,
 ) -> c_int {
-    process::adopt(call::is_inside());
+    if is_guest() && !table::is_private(fd) {
+        return plain();
+    }
     let duplicating = match Duplicating::of(fd) {
         Ok(duplicating) => duplicating,
         Err(error) => return returned(Err(error)) as c_int,
@@ -296,14 +308,11 @@ unsafe extern "C-unwind" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
 /// Gives a number's file another number: by `real` where that is no connection's. What the other number was is
 /// forgotten once its file is gone, and not if the kernel refuses.
 fn duplicate_to(fd: c_int, to: c_int, flags: c_int, real: impl Fn() -> c_int) -> c_int {
-    // First: a process that came by fork unseen is nobody's guest.
-    process::adopt(call::is_inside());
+    let is_guest = is_guest();
     if table::is_private(to) || table::is_private(fd) {
         return returned(Err(Errno::BADF)) as c_int;
     }
-    if process::is_guest() {
-        table::look_again();
-        // Its descriptors are its own, what is known is the owner's: what it gets is inert.
+    if is_guest {
         return real();
     }
     let shared = |socket: &Socket| {

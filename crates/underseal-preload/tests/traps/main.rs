@@ -185,6 +185,11 @@ fn a_child_of_vfork_closes_its_own_numbers() {
 }
 
 #[test]
+fn what_a_child_of_vfork_makes_is_not_its_parents_to_know() {
+    assert_eq!(plaintext_after("vfork-dup"), "firstlast");
+}
+
+#[test]
 fn a_number_that_comes_again_is_another_connections() {
     is_another_connection_after("fclose");
     is_another_connection_after("raw-close");

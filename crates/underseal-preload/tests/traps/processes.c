@@ -86,6 +86,22 @@ static void fork_in_this_memory(int fd, const char *more) {
     say(fd, "parent");
 }
 
+// What a child makes that borrows this memory is not this process' to know.
+static void duplicate_in_this_memory(int fd, const char *more) {
+    int hidden = hidden_number();
+    pid_t pid = vfork();
+    if (pid == 0) {
+        dup(fd);
+        fcntl(fd, F_DUPFD, 0);
+        _exit(0);
+    }
+    reap(pid);
+    for (int number = hidden; number < hidden + 8; number++) {
+        int is_free = syscall(SYS_fcntl, number, F_GETFD) == -1;
+        expect(!is_free || dup2(0, number) == number, "the number is this process'");
+    }
+}
+
 static void *write_often(void *fd) {
     for (int i = 0; i < 500; i++) say(*(int *)fd, MARKER);
     return NULL;
@@ -106,6 +122,7 @@ const struct test processes[] = {
     {"raw-fork-file", .run = fork_unseen_and_take_its_number},
     {"raw-fork-dup", .run = fork_unseen_and_duplicate},
     {"vfork", .run = fork_in_this_memory},
+    {"vfork-dup", .run = duplicate_in_this_memory},
     {"threads", .run = write_by_threads},
     {0},
 };

@@ -4,10 +4,12 @@
 //! other, too: OpenSSL writes each ticket by a call of its own, at a socket that is the kernel's.
 
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use underseal_record::ContentType;
+use underseal_ulp::Transmit;
 
 use crate::connection::Socket;
 use crate::linger;
@@ -58,7 +60,7 @@ fn holds() -> bool {
     IS_FOLLOWED.load(Ordering::Relaxed) && linger::is_possible()
 }
 
-/// Holds records of a type until the next call on the connection, or the next wait.
+/// Holds records of a type until the next call on the connection, or the next wait, for a call with `flags`.
 ///
 /// # Errors
 ///
@@ -67,11 +69,12 @@ pub(crate) fn hold_record(
     socket: &Socket,
     content_type: ContentType,
     bytes: &[u8],
+    flags: c_int,
 ) -> Result<bool, Errno> {
-    let is_held =
-        holds() && socket.send(0, |transmit, _| transmit.hold_control(content_type, bytes))?;
+    let hold = |transmit: &mut Transmit, _: &mut _| transmit.hold_control(content_type, bytes);
+    let is_held = holds() && socket.send(flags, hold)?;
     if is_held {
-        linger::watch_head(socket, None)?;
+        linger::watch_head(socket, None, flags)?;
     }
     Ok(is_held)
 }
@@ -83,7 +86,7 @@ pub(crate) fn hold(socket: &Socket, bytes: &[u8]) -> Result<bool, Errno> {
         Ok(transmit.held_record().filter(|_| is_held))
     })?;
     if record.is_some() {
-        linger::watch_head(socket, record)?;
+        linger::watch_head(socket, record, 0)?;
     }
     Ok(record.is_some())
 }

@@ -181,13 +181,17 @@ pub(crate) fn shut_down(socket: &Socket) -> bool {
     is_taken
 }
 
-/// Sees to it that a head that was held just now, for the start of a `record`, is sent within a moment; at once where
-/// nobody can.
+/// Sees to it that a head that a call with `flags` has just held, for the start of a `record`, is sent within a moment; at
+/// once where nobody can.
 ///
 /// # Errors
 ///
 /// What the socket said.
-pub(crate) fn watch_head(socket: &Socket, record: Option<SeqNo>) -> Result<(), Errno> {
+pub(crate) fn watch_head(
+    socket: &Socket,
+    record: Option<SeqNo>,
+    flags: c_int,
+) -> Result<(), Errno> {
     let is_watched = add(|waiting| {
         waiting.be_there_within(waiting.heads.rest());
         waiting.idle = 0;
@@ -197,7 +201,7 @@ pub(crate) fn watch_head(socket: &Socket, record: Option<SeqNo>) -> Result<(), E
     });
     match is_watched {
         true => Ok(()),
-        false => send_at_once(socket, 0),
+        false => send_at_once(socket, flags),
     }
 }
 

@@ -81,7 +81,7 @@ static void say_more(int fd, const char *text) {
 }
 
 // Sends a record of another type than data. Returns what sendmsg does.
-static ssize_t send_record(int fd, int type, const void *text, size_t len) {
+static ssize_t send_record_with(int fd, int type, const void *text, size_t len, int flags) {
     char control[CMSG_SPACE(1)] = {0};
     struct iovec iov = {(void *)text, len};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
@@ -91,7 +91,11 @@ static ssize_t send_record(int fd, int type, const void *text, size_t len) {
     header->cmsg_type = 1;
     header->cmsg_len = CMSG_LEN(1);
     *CMSG_DATA(header) = type;
-    return sendmsg(fd, &message, 0);
+    return sendmsg(fd, &message, flags);
+}
+
+static ssize_t send_record(int fd, int type, const void *text, size_t len) {
+    return send_record_with(fd, type, text, len, 0);
 }
 
 // Sends close_notify.

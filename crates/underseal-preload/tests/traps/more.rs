@@ -1,4 +1,4 @@
-//! Records that a program leaves open (`MSG_MORE`).
+//! Records that a program leaves open (`MSG_MORE`), or that wait for others.
 
 use super::*;
 
@@ -68,4 +68,23 @@ fn records_are_as_short_as_the_peer_wants_them() {
     let lens: Vec<_> = records.iter().map(|(_, text)| text.len()).collect();
     let expected = ["first", "opened"].map(str::len);
     assert_eq!(lens, [&expected[..], &[100, 100, 50, 4]].concat());
+}
+
+#[test]
+fn records_that_are_held_go_with_the_flags_of_their_call() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = program();
+    command.args([&port.to_string(), "behind-the-end"]);
+    let mut peer = Peer::spawn(&mut command);
+    let (stream, _) = listener.accept().expect("a connection");
+    peer.wait_for("ended");
+    let records = records(&take_all(stream));
+    peer.close_stdin();
+    peer.finish().successful();
+    let last = records.last().expect("records");
+    assert!(
+        *last == (ContentType::ALERT, vec![1, 0]),
+        "it is not the last"
+    );
 }

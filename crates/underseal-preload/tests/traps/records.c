@@ -1,8 +1,8 @@
 // Records that are held, left open, or sealed at a full socket.
 #include "tests.h"
 
-// Sends a file behind a head, several times, then a head alone, and goes on until its stdin ends.
-static void heads(int fd, const char *more) {
+// Sends a file behind a head, several times.
+static void send_heads(int fd) {
     int file = memfd_create("file", 0);
     say(file, "file");
     for (int i = 0; i < 3; i++) {
@@ -10,6 +10,11 @@ static void heads(int fd, const char *more) {
         say(fd, "head");
         expect(sendfile(fd, file, &offset, 4) == 4 && offset == 4, "sendfile");
     }
+}
+
+// Then a head alone, and goes on until its stdin ends.
+static void heads(int fd, const char *more) {
+    send_heads(fd);
     say(fd, "alone");
     tell_and_wait("waits");
 }
@@ -147,6 +152,17 @@ static void fill_and_end(int fd, const char *more) {
     expect(read(fd, text, sizeof text) == 6, "an answer");
 }
 
+// Where heads are held, says more of a handshake behind the end of its direction, and wants no signal.
+static void fill_and_end_and_go_on(int fd, const char *more) {
+    signal(SIGPIPE, SIG_DFL);
+    send_heads(fd);
+    fill_a_small_one(fd);
+    expect(shutdown(fd, SHUT_WR) == 0, "shutdown");
+    ssize_t sent = send_record_with(fd, 22, (char[]){4, 0, 0, 0}, 4, MSG_NOSIGNAL);
+    expect(sent == -1 && errno == EPIPE, "it is the end");
+    tell_and_wait("ended");
+}
+
 // Says goodbye at a full socket, and waits for an answer in splice.
 static void fill_and_splice(int fd, const char *more) {
     int pipe_ends[2];
@@ -170,6 +186,7 @@ const struct test records[] = {
     {"open-shut", .run = open_one_and_end, .is_last = 1},
     {"full-socket", .run = fill_and_close, .is_last = 1},
     {"shutdown", .run = fill_and_end, .is_last = 1},
+    {"behind-the-end", .run = fill_and_end_and_go_on, .is_last = 1},
     {"answer", .run = fill_and_splice, .is_last = 1},
     {0},
 };

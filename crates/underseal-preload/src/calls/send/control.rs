@@ -73,7 +73,9 @@ pub(super) fn send(
         }
         whole.extend_from_slice(piece);
     }
-    if content_type == ContentType::HANDSHAKE && head::hold_record(socket, content_type, &whole)? {
+    if content_type == ContentType::HANDSHAKE
+        && head::hold_record(socket, content_type, &whole, flags)?
+    {
         return Ok(whole.len());
     }
     let sent = socket.send(flags, |transmit, wire| {

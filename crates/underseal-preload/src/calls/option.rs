@@ -47,7 +47,10 @@ unsafe extern "C-unwind" fn setsockopt(
     }
     match (level, name) {
         (libc::SOL_TLS, _) if direction(name).is_some() && has_ulp(fd) => {
-            returned(guarded(|| start(fd, name, value, len))) as c_int
+            let errno = sys::saved_errno();
+            let outcome = guarded(|| start(fd, name, value, len));
+            sys::set_errno(errno);
+            returned(outcome) as c_int
         }
         (libc::SOL_TCP, libc::TCP_ULP) => {
             let errno = sys::saved_errno();

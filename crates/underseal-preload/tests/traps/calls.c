@@ -25,6 +25,18 @@ static int watch_once(int port, const char *more) {
     return -1;
 }
 
+// An instance that watched the socket is gone: what the library finds out by that is not the program's to see.
+static int granted_without_an_error(int port, const char *more) {
+    int fd = dial(port), closed = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+    struct keys keys = known_keys();
+    expect(epoll_ctl(closed, EPOLL_CTL_ADD, fd, &event) == 0 && close(closed) == 0, "epoll_ctl");
+    expect(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0, "TCP_ULP");
+    errno = 77;
+    expect(setsockopt(fd, SOL_TLS, TX, &keys, sizeof keys) == 0 && errno == 77, "errno stays");
+    return fd;
+}
+
 // What a program could ask of its socket before goes on.
 static void carried_over(int fd, const char *more) {
     struct epoll_event event;
@@ -242,6 +254,7 @@ const struct test calls[] = {
     {"whose", .connect = ask_a_kernel},
     {"nothing"},
     {"carried-over", watch, carried_over},
+    {"errno", .connect = granted_without_an_error},
     {"one-shot", .connect = watch_once},
     {"bad-addresses", .run = bad_addresses},
     {"refusals", .connect = refusals},

@@ -237,6 +237,11 @@ fn what_the_program_could_ask_of_its_socket_goes_on() {
 }
 
 #[test]
+fn a_request_that_is_granted_leaves_errno_alone() {
+    assert_eq!(plaintext_after("errno"), "firstlast");
+}
+
+#[test]
 fn bad_addresses_are_errors() {
     assert_eq!(plaintext_after("bad-addresses"), "firstilelast");
 }

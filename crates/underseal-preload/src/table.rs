@@ -11,6 +11,12 @@ use crate::connection::{Shared, Socket};
 use crate::epoll::Watches;
 use crate::{inert, linger, process, sys};
 
+mod duplicating;
+mod give_up;
+
+pub(crate) use duplicating::Duplicating;
+pub(crate) use give_up::give_up;
+
 /// Descriptors of one chunk, and chunks: up to a million descriptors.
 const CHUNK: usize = 1024;
 const CHUNKS: usize = 1024;
@@ -136,45 +142,6 @@ fn place_of(fd: c_int) -> Result<Option<&'static Slot>, Errno> {
     match made_slot(fd) {
         None if is_covered => Err(Errno::NOMEM),
         slot => Ok(slot),
-    }
-}
-
-/// A call is about to give a number's file another number. It says so before it looks whether the number is a
-/// connection's, and who makes it one looks for such calls behind that: one of both sees the other, without a lock,
-/// which a signal handler must not wait for.
-pub(crate) struct Duplicating(Option<&'static Slot>);
-
-impl Duplicating {
-    /// # Errors
-    ///
-    /// `ENOMEM` where it cannot be noted.
-    pub(crate) fn of(fd: c_int) -> Result<Self, Errno> {
-        let slot = place_of(fd)?;
-        if let Some(slot) = slot {
-            slot.duplicating.fetch_add(1, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-        }
-        Ok(Self(slot))
-    }
-
-    /// The file has `other` too.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM` where it cannot be noted of that.
-    pub(crate) fn note(&self, other: c_int) -> Result<(), Errno> {
-        for slot in [self.0, place_of(other)?].into_iter().flatten() {
-            slot.is_duplicated.store(true, Ordering::SeqCst);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Duplicating {
-    fn drop(&mut self) {
-        if let Some(slot) = self.0 {
-            slot.duplicating.fetch_sub(1, Ordering::SeqCst);
-        }
     }
 }
 
@@ -479,65 +446,4 @@ fn slots() -> impl Iterator<Item = (c_int, &'static Slot)> {
         let slots = chunk.into_iter().flatten().enumerate();
         slots.map(move |(at, slot)| ((index * CHUNK + at) as c_int, slot))
     })
-}
-
-/// In a process that came by fork: closes what is private, and makes the connections another's. Locks
-/// may be held by threads that are not here, so every chunk is replaced, and the old one leaks. `comes_back` is whether
-/// this thread is in the midst of another call.
-pub(crate) fn give_up(comes_back: bool) {
-    for (index, place) in TABLE.iter().enumerate() {
-        let old = place.load(Ordering::Acquire);
-        // SAFETY: null, or a chunk that is never freed.
-        let Some(old) = (unsafe { old.as_ref() }) else {
-            continue;
-        };
-        // Where memory ends nothing is known any more: calls find the inert socket.
-        let new = new_chunk();
-        for (at, slot) in old.iter().enumerate() {
-            let new = new.as_ref().map(|chunk| &chunk[at]);
-            give_up_slot((index * CHUNK + at) as c_int, (slot, new), comes_back);
-        }
-        place.store(new.map_or(null_mut(), Box::into_raw), Ordering::Release);
-    }
-}
-
-fn give_up_slot(fd: c_int, (old, new): (&Slot, Option<&Slot>), comes_back: bool) {
-    let kind = old.kind.load(Ordering::Acquire);
-    // SAFETY: null, or a connection that has not ended, and does not while the threads of this process wait for this.
-    match unsafe { old.owner.load(Ordering::Acquire).as_ref() } {
-        Some(connection) => connection.give_up(fd, comes_back),
-        None if kind == PRIVATE => {
-            let _ = sys::close(fd);
-        }
-        None => {}
-    }
-    if kind == PRIVATE {
-        return;
-    }
-    let entry = old.entry.try_lock().ok();
-    let Some(new) = new else {
-        return;
-    };
-    let is_duplicated =
-        old.is_duplicated.load(Ordering::Acquire) || old.duplicating.load(Ordering::Acquire) > 0;
-    new.is_duplicated.store(is_duplicated, Ordering::Release);
-    let mut known = new.entry.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(old) = &entry {
-        known.watches = old.watches.clone();
-        known.ulp = old.ulp;
-    }
-    if kind != PLAIN {
-        known.foreign = foreign(fd, entry.as_deref());
-        new.kind.store(FOREIGN, Ordering::Release);
-    }
-}
-
-/// Which file stands at a number that was a connection's; the one that is there where a thread that is not here was
-/// looking at it.
-fn foreign(fd: c_int, old: Option<&Entry>) -> (u64, u64) {
-    match old.map(|old| (&old.socket, old.foreign)) {
-        Some((Some(socket), _)) => socket.inert,
-        Some((None, foreign)) if foreign != (0, 0) => foreign,
-        _ => sys::identity(fd).unwrap_or_default(),
-    }
 }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::call::Inside;
 use crate::sys::{self, arg};
-use crate::{call, memory, table};
+use crate::{call, memory, real, table};
 
 /// Bytes of the page.
 const PAGE: usize = 4096;
@@ -44,6 +44,7 @@ static CONSTRUCTOR: extern "C" fn() = prepare;
 
 /// What is done when the library is loaded.
 extern "C" fn prepare() {
+    real::find_all();
     read_environment();
     memory::learn_heap();
     // A child of vfork is to be known as one before there are connections: what it closes is noted of its parent's

@@ -10,7 +10,7 @@ use libc::{
 
 use crate::sys;
 
-/// A function of the C library, found when it is first needed: that may be before any constructor ran.
+/// A function of the C library, found when this library is loaded, or when it is first needed: that may be before.
 struct Real {
     name: &'static CStr,
     address: AtomicPtr<c_void>,
@@ -42,14 +42,30 @@ impl Real {
 /// Makes a function of each line that calls the C library's, which must have that signature; -1 with
 /// `ENOSYS` where it has none of the name.
 macro_rules! real {
-    ($($symbol:literal fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty;)*) => {$(
+    ($($symbol:literal fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty;)*) => {
+        /// Finds all of them: it is not for signal handlers and children of vfork, who call them too, to look for one.
+        pub(crate) fn find_all() {
+            for real in [$(&functions::$name),*] {
+                real.find();
+            }
+            // SAFETY: the call takes nothing; what it says of functions that are not there is not the program's to see.
+            unsafe { libc::dlerror() };
+        }
+
+        #[expect(non_upper_case_globals, reason = "they have the functions' names")]
+        mod functions {
+            use super::Real;
+
+            $(pub(super) static $name: Real = Real::new($symbol);)*
+        }
+
+        $(
         /// # Safety
         ///
         /// As the C library's.
         #[inline]
         pub(crate) unsafe fn $name($($arg: $type),*) -> $ret {
-            static REAL: Real = Real::new($symbol);
-            let address = REAL.address();
+            let address = functions::$name.address();
             if address.is_null() {
                 sys::set_errno(libc::ENOSYS);
                 return -1;
@@ -61,7 +77,8 @@ macro_rules! real {
             // SAFETY: the caller answers for the arguments.
             unsafe { function($($arg),*) }
         }
-    )*};
+        )*
+    };
 }
 
 real! {

@@ -7,6 +7,7 @@ mod epoll;
 mod file;
 mod head;
 mod inert;
+mod inherited;
 mod linger;
 mod listing;
 mod memory;

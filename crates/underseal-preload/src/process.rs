@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::call::Inside;
 use crate::sys::{self, arg};
-use crate::{call, memory, real, table};
+use crate::{call, inherited, memory, real, table};
 
 /// Bytes of the page.
 const PAGE: usize = 4096;
@@ -50,6 +50,7 @@ extern "C" fn prepare() {
     // A child of vfork is to be known as one before there are connections: what it closes is noted of its parent's
     // numbers too. Where this fails no connection is made either.
     let _ = make_page();
+    inherited::note();
 }
 
 /// nginx gives its workers another environment.

@@ -192,13 +192,34 @@ pub(crate) fn getpid() -> c_int {
 
 /// Which file a descriptor is: its device and its inode.
 pub(crate) fn identity(fd: c_int) -> Result<(u64, u64), Errno> {
+    let stat = stat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// The same of a socket; nothing of another file.
+pub(crate) fn socket_identity(fd: c_int) -> Option<(u64, u64)> {
+    let stat = stat(fd).ok()?;
+    (stat.st_mode & libc::S_IFMT == libc::S_IFSOCK).then_some((stat.st_dev, stat.st_ino))
+}
+
+fn stat(fd: c_int) -> Result<libc::stat, Errno> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the kernel writes a `stat` to a place that is as large.
     let status = unsafe { call(SYS_FSTAT, [arg(fd), address(stat.as_mut_ptr())]) };
     status?;
     // SAFETY: it was filled in, and any bytes are a `stat`.
-    let stat = unsafe { stat.assume_init() };
-    Ok((stat.st_dev, stat.st_ino))
+    Ok(unsafe { stat.assume_init() })
+}
+
+/// The numbers that this process has.
+///
+/// # Errors
+///
+/// Where nobody says which there are, as without a number for that.
+pub(crate) fn numbers() -> std::io::Result<Vec<c_int>> {
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    let entries = std::fs::read_dir("/proc/self/fd")?;
+    Ok(entries.filter_map(|entry| number(entry.ok()?)).collect())
 }
 
 const SYS_FSTAT: c_long = libc::SYS_fstat;

@@ -184,10 +184,7 @@ unsafe extern "C-unwind" fn closefrom(first: c_int) {
 /// Closes the numbers from `first` on that the process has: it may be allowed a thousand million, and have some
 /// above what it is allowed now.
 fn close_listed(first: c_int) -> std::io::Result<()> {
-    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-    let entries = std::fs::read_dir("/proc/self/fd")?;
-    let numbers: Vec<c_int> = entries.filter_map(|entry| number(entry.ok()?)).collect();
-    for fd in numbers.into_iter().filter(|fd| *fd >= first) {
+    for fd in sys::numbers()?.into_iter().filter(|fd| *fd >= first) {
         // SAFETY: the program has asked for it.
         let _ = unsafe { close(fd) };
     }

@@ -140,6 +140,7 @@ fn a_connection_whose_number_becomes_another_files_ends_behind_what_waits() {
 fn a_file_that_has_two_numbers_already_is_refused() {
     assert_eq!(plaintext_after("dup-before"), "");
     assert_eq!(plaintext_after("dup-before-vfork"), "");
+    assert_eq!(plaintext_after("inherit"), "");
 }
 
 #[test]

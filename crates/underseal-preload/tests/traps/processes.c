@@ -17,6 +17,20 @@ static void become_another_program(int fd, const char *more) {
     execl("/bin/echo", "echo", MARKER, NULL);
 }
 
+// Starts again as a program of inetd's does, with a socket at two numbers.
+static int start_with_two_numbers(int port, const char *more) {
+    char number[16];
+    int fd = dial(port);
+    expect(dup(fd) >= 0 && sprintf(number, "%d", fd) > 0, "dup");
+    execl("/proc/self/exe", "program", "0", "inherited", number, NULL);
+    return -1;
+}
+
+static int ask_for_what_is_inherited(int port, const char *fd) {
+    expect(start(atoi(fd)) == -1 && errno == EOPNOTSUPP, "a file with two numbers is refused");
+    return -1;
+}
+
 static void spawn(int fd, const char *more) {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -116,6 +130,8 @@ static void write_by_threads(int fd, const char *more) {
 const struct test processes[] = {
     {"exec", .run = execute},
     {"exec-self", .run = become_another_program},
+    {"inherit", .connect = start_with_two_numbers},
+    {"inherited", .connect = ask_for_what_is_inherited},
     {"posix_spawn", .run = spawn},
     {"fork", .run = fork_it},
     {"raw-fork", .run = fork_unseen},

@@ -154,6 +154,19 @@ fn has_connections(fds: *const pollfd, count: nfds_t) -> Result<bool, Errno> {
         .any(|index| table::is_known(unsafe { fds.wrapping_add(index).read_unaligned() }.fd)))
 }
 
+/// Whether a number is a connection's by now of which a plain poll(2) says that it is connected to nobody: another thread
+/// has asked for TLS while this one slept.
+fn has_moved(fds: *const pollfd, count: nfds_t, ready: c_int) -> bool {
+    const GONE: i16 = libc::POLLHUP | libc::POLLNVAL;
+    // SAFETY: the kernel has just written to each entry, and any bytes are one.
+    let entry = |index| unsafe { fds.wrapping_add(index).read_unaligned() };
+    ready > 0
+        && process::is_in_use()
+        && (0..count as usize)
+            .map(entry)
+            .any(|entry| entry.revents & GONE != 0 && table::is_known(entry.fd))
+}
+
 /// Polls what a program asks about, and answers it.
 fn poll_array(
     fds: *mut pollfd,
@@ -192,12 +205,11 @@ fn poll_array(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn poll(fds: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
     before_waiting();
-    match has_connections(fds, count) {
-        // SAFETY: the arguments are the program's.
-        Ok(false) => unsafe { real::poll(fds, count, timeout) },
-        Ok(true) => kept(|| poll_array(fds, count, milliseconds(timeout), null_mut())),
-        Err(error) => returned(Err(error)) as c_int,
-    }
+    // SAFETY: the arguments are the program's.
+    let plain = || unsafe { real::poll(fds, count, timeout) };
+    poll_by(plain, fds, count, || {
+        poll_array(fds, count, milliseconds(timeout), null_mut())
+    })
 }
 
 /// As ppoll(2).
@@ -213,10 +225,26 @@ unsafe extern "C-unwind" fn ppoll(
     signals: *const sigset_t,
 ) -> c_int {
     before_waiting();
+    // SAFETY: the arguments are the program's.
+    let plain = || unsafe { real::ppoll(fds, count, timeout, signals) };
+    poll_by(plain, fds, count, || {
+        poll_array(fds, count, own_timeout(timeout)?, signals)
+    })
+}
+
+/// Polls by `plain` where no number is a connection's, or else by `own`.
+fn poll_by(
+    plain: impl FnOnce() -> c_int,
+    fds: *const pollfd,
+    count: nfds_t,
+    own: impl FnOnce() -> Result<usize, Errno>,
+) -> c_int {
     match has_connections(fds, count) {
-        // SAFETY: the arguments are the program's.
-        Ok(false) => unsafe { real::ppoll(fds, count, timeout, signals) },
-        Ok(true) => kept(|| poll_array(fds, count, own_timeout(timeout)?, signals)),
+        Ok(true) => kept(own),
+        Ok(false) => match plain() {
+            ready if has_moved(fds, count, ready) => kept(own),
+            ready => ready,
+        },
         Err(error) => returned(Err(error)) as c_int,
     }
 }

@@ -92,6 +92,32 @@ static void toggled(int fd, const char *more) {
     close(other);
 }
 
+static volatile pid_t poller;
+
+static void *poll_it(void *fd) {
+    struct pollfd asked = {.fd = *(int *)fd, .events = POLLIN};
+    poller = gettid();
+    return poll(&asked, 1, -1) == 1 && asked.revents == POLLIN ? fd : NULL;
+}
+
+// Another thread polls the socket already when it gets TLS.
+static int polled_before(int port, const char *more) {
+    static int fd;
+    char byte;
+    pthread_t thread;
+    void *told;
+    fd = dial(port);
+    alarm(20);
+    expect(pthread_create(&thread, NULL, poll_it, &fd) == 0, "a thread");
+    while (!poller) usleep(1000);
+    wait_until_asleep(poller);
+    expect(start(fd) == 0, "TLS_TX");
+    tell("moved");
+    expect(pthread_join(thread, &told) == 0 && told, "it is readable, and no more");
+    expect(read(fd, &byte, 1) == 1, "what the peer said");
+    return fd;
+}
+
 // Arrays of poll and sets of select that cannot be written are errors, as addresses that cannot be read.
 static void arrays_to_read(int fd, const char *more) {
     struct pollfd *asked = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -172,6 +198,7 @@ const struct test waits[] = {
     {"interrupted-once", .run = interrupted_once},
     {"interrupted-waits", .run = interrupted_waits},
     {"toggled", .run = toggled},
+    {"polled-before", .connect = polled_before},
     {"arrays", .run = arrays_to_read},
     {"time-left", .run = time_that_is_left},
     {"rare-calls", .run = rare_calls},

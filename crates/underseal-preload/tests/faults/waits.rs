@@ -39,6 +39,15 @@ fn whether_a_call_waits_is_the_files_to_say_from_one_call_to_the_next() {
 }
 
 #[test]
+fn a_thread_that_polls_a_socket_when_it_gets_tls_is_told_of_its_peer() {
+    let mut case = Case::of("polled-before", "");
+    case.peer.wait_for("moved");
+    case.stream.write_all(b"x").expect("somebody who reads");
+    case.peer.write("\n");
+    assert_eq!(text(&case.end().0), "firstlast");
+}
+
+#[test]
 fn arrays_that_cannot_be_written_are_errors() {
     assert_eq!(plaintext_after("arrays"), "firstlast");
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::io::IoSliceMut;
+use std::slice;
 
 use rustix::io::Errno;
 use underseal_ulp::{Plaintext, Sink, Stored};
@@ -82,21 +83,36 @@ impl Plaintext for Gathered {
     }
 }
 
-/// Several ranges of the program's memory that are filled, one behind another.
+/// Ranges of the program's memory. For one, which most calls have, no memory is taken.
+pub(crate) enum Pieces {
+    One(libc::iovec),
+    Several(Vec<libc::iovec>),
+}
+
+impl Pieces {
+    fn all(&self) -> &[libc::iovec] {
+        match self {
+            Self::One(piece) => slice::from_ref(piece),
+            Self::Several(pieces) => pieces,
+        }
+    }
+}
+
+/// Ranges of the program's memory that are filled, one behind another.
 pub(crate) struct Scattered {
-    pieces: Vec<libc::iovec>,
+    pieces: Pieces,
     filled: usize,
 }
 
 impl Scattered {
-    pub(crate) fn new(pieces: Vec<libc::iovec>) -> Self {
+    pub(crate) fn new(pieces: Pieces) -> Self {
         Self { pieces, filled: 0 }
     }
 
     /// The places of the next `len` bytes.
     fn places(&self, len: usize) -> impl Iterator<Item = (*mut u8, usize)> {
         let (mut before, mut left) = (0, len);
-        self.pieces.iter().filter_map(move |piece| {
+        self.pieces.all().iter().filter_map(move |piece| {
             let skipped = self.filled.saturating_sub(before).min(piece.iov_len);
             before += piece.iov_len;
             let len = (piece.iov_len - skipped).min(left);

@@ -302,6 +302,8 @@ impl Receive {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        // Before anything is taken that would have to be put there.
+        self.kept.try_reserve(1).map_err(|_| Errno::NOMEM)?;
         if self.has_token {
             // What was peeked at is less visible to poll from here on, until the next record is there.
             source.take(&mut [0], false)?;
@@ -312,7 +314,10 @@ impl Receive {
         }
         let header = self.header()?;
         let len = header.record_len();
+        let mut next = Vec::new();
         if self.will_be_taken_whole(&header, asked, given, sink) {
+            let has_room = next.try_reserve_exact(HEADER_LEN);
+            has_room.map_err(|_| Errno::NOMEM)?;
             if !self.take_up_to(len, len + HEADER_LEN, source, waits)? {
                 return Ok(false);
             }
@@ -320,13 +325,14 @@ impl Receive {
             if !self.take_up_to(len - 1, len - 1, source, waits)? {
                 return Ok(false);
             }
+            self.arriving.try_reserve(1).map_err(|_| Errno::NOMEM)?;
             let Some(last) = source.peek(waits)? else {
                 return Ok(false);
             };
             self.arriving.push(last);
             self.has_token = true;
         }
-        self.open(len).map(|()| true)
+        self.open(len, next).map(|()| true)
     }
 
     /// Takes bytes until there are `len` of the next record, and at most `most`. Says no at the end of the stream.
@@ -339,6 +345,8 @@ impl Receive {
     ) -> Result<bool, Errno> {
         while self.arriving.len() < len {
             let before = self.arriving.len();
+            let has_room = self.arriving.try_reserve(most - before);
+            has_room.map_err(|_| Errno::NOMEM)?;
             self.arriving.resize(most, 0);
             let taken = source.take(&mut self.arriving[before..], waits);
             let count = taken.unwrap_or(0);
@@ -407,9 +415,10 @@ impl Receive {
         TAG_LEN + explicit + usize::from(version == ProtocolVersion::Tls13)
     }
 
-    /// Opens the record of `len` bytes that has arrived.
-    fn open(&mut self, len: usize) -> Result<(), Errno> {
-        let next = self.arriving.split_off(len);
+    /// Opens the record of `len` bytes that has arrived. What is behind it goes to `next`.
+    fn open(&mut self, len: usize, mut next: Vec<u8>) -> Result<(), Errno> {
+        next.extend_from_slice(&self.arriving[len..]);
+        self.arriving.truncate(len);
         let mut record = std::mem::replace(&mut self.arriving, next);
         let opened = self.opener.open_in_place(&mut record);
         let opened = opened.map_err(|error| self.fail(error))?;

@@ -94,6 +94,10 @@ static void without_memory(int fd, const char *more) {
     off_t offset = 0;
     struct pollfd many[64] = {{.fd = fd, .events = POLLOUT}};
     for (int i = 1; i < 64; i++) many[i].fd = -1;
+    struct timeval now = {0};
+    fd_set out;
+    FD_ZERO(&out);
+    FD_SET(fd, &out);
     void *last = use_up_memory();
     ssize_t sent = write(fd, much, sizeof much);
     int failed = errno;
@@ -105,14 +109,31 @@ static void without_memory(int fd, const char *more) {
     int spliced_failed = errno;
     int polled = poll(many, 64, 0);
     int polled_failed = errno;
+    int selected = select(fd + 1, NULL, &out, NULL, &now);
+    int selected_failed = errno;
     give_back_memory(last);
     expect(sent > 0 || failed == ENOMEM, "write");
     expect(file_sent == -1 && file_failed == ENOMEM && offset == 0, "sendfile");
     expect(gathered > 0 || gathered_failed == ENOMEM, "writev");
     expect(spliced == -1 && spliced_failed == ENOMEM, "splice");
     expect(polled == 1 || polled_failed == ENOMEM, "poll");
+    expect(selected == 1 || selected_failed == ENOMEM, "select");
     sent = (sent > 0 ? sent : 0) + (gathered > 0 ? gathered : 0);
     printf("%zd\n", sent);
+}
+
+// A read of what there is not needs no memory.
+static void read_without_memory(int fd, const char *more) {
+    struct keys keys = known_keys();
+    char byte;
+    expect(setsockopt(fd, SOL_TLS, RX, &keys, sizeof keys) == 0, "TLS_RX");
+    nonblocking(fd, 1);
+    void *last = use_up_memory();
+    ssize_t got = read(fd, &byte, 1);
+    int failed = errno;
+    give_back_memory(last);
+    nonblocking(fd, 0);
+    expect(got == -1 && (failed == EAGAIN || failed == ENOMEM), "read");
 }
 
 // A call that would make a number of which nothing can be noted fails.
@@ -204,6 +225,7 @@ const struct test shortages[] = {
     {"no-threads", .run = without_threads},
     {"closefrom", .run = close_under_a_filter},
     {"no-memory", .run = without_memory},
+    {"no-memory-to-read", .run = read_without_memory},
     {"no-memory-for-numbers", .connect = numbers_without_memory},
     {"many", .connect = many},
     {"shrinks", .run = send_a_file_that_shrinks},

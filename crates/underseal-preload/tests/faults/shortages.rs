@@ -34,6 +34,20 @@ fn a_program_without_memory_is_told_so_and_lives() {
 }
 
 #[test]
+fn a_read_takes_no_memory() {
+    let (listener, port) = listener();
+    let mut command = program();
+    command.args([&port, "no-memory-to-read", ""]);
+    command.env("UNDERSEAL_PRELOAD_RECEIVE", "1");
+    let peer = Peer::spawn(&mut command);
+    let (mut stream, _) = listener.accept().expect("a connection");
+    peer.finish().successful();
+    let mut wire = Vec::new();
+    stream.read_to_end(&mut wire).expect("the end");
+    assert_eq!(text(&wire), "firstlast");
+}
+
+#[test]
 fn a_number_of_which_nothing_can_be_noted_is_not_made() {
     let (wire, _) = Case::of("no-memory-for-numbers", "").end();
     assert_eq!(text(&wire), "firstlast");

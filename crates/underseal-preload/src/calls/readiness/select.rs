@@ -41,6 +41,10 @@ fn put(set: *mut fd_set, fd: usize, ready: bool) -> Result<(), Errno> {
 }
 
 /// What the sets ask, as poll is asked; nothing if no connection is among it.
+///
+/// # Errors
+///
+/// `ENOMEM`; of other faults the kernel is to say what they are.
 fn asked(count: c_int, sets: &Sets) -> Result<Option<Vec<pollfd>>, Errno> {
     let count = usize::try_from(count).map_err(|_| Errno::INVAL)?.min(MOST);
     for set in sets.iter().filter(|set| !set.is_null()) {
@@ -58,6 +62,7 @@ fn asked(count: c_int, sets: &Sets) -> Result<Option<Vec<pollfd>>, Errno> {
         if events != 0 {
             let fd = fd as c_int;
             let revents = 0;
+            fds.try_reserve(1).map_err(|_| Errno::NOMEM)?;
             fds.push(pollfd {
                 fd,
                 events,
@@ -125,27 +130,42 @@ unsafe extern "C-unwind" fn select(
     except: *mut fd_set,
     timeout: *mut timeval,
 ) -> c_int {
-    before_waiting();
     let sets = [read, write, except];
-    if process::is_in_use()
-        && let Ok(Some(fds)) = asked(count, &sets)
-    {
-        return kept(|| {
-            let mut left = time_of(timeout)?;
-            let outcome = select_with(fds, &sets, &mut left, null_mut::<c_void>().cast());
-            if let Some(left) = left {
-                let left = timeval {
-                    tv_sec: left.tv_sec,
-                    tv_usec: left.tv_nsec / 1000,
-                };
-                // As in the kernel: a place that cannot be written is not.
-                let _ = memory::put_value(timeout, left);
-            }
-            outcome
-        });
+    let own = |fds| {
+        let mut left = time_of(timeout)?;
+        let outcome = select_with(fds, &sets, &mut left, null_mut::<c_void>().cast());
+        if let Some(left) = left {
+            let left = timeval {
+                tv_sec: left.tv_sec,
+                tv_usec: left.tv_nsec / 1000,
+            };
+            // As in the kernel: a place that cannot be written is not.
+            let _ = memory::put_value(timeout, left);
+        }
+        outcome
+    };
+    select_by(count, &sets, own, || {
+        // SAFETY: the arguments are the program's.
+        unsafe { real::select(count, read, write, except, timeout) }
+    })
+}
+
+/// Selects by `own` where a number is a connection's, or else by `plain`.
+fn select_by(
+    count: c_int,
+    sets: &Sets,
+    own: impl FnOnce(Vec<pollfd>) -> Result<usize, Errno>,
+    plain: impl FnOnce() -> c_int,
+) -> c_int {
+    before_waiting();
+    if !process::is_in_use() {
+        return plain();
     }
-    // SAFETY: the arguments are the program's.
-    unsafe { real::select(count, read, write, except, timeout) }
+    match asked(count, sets) {
+        Ok(Some(fds)) => kept(|| own(fds)),
+        Err(Errno::NOMEM) => returned(Err(Errno::NOMEM)) as c_int,
+        _ => plain(),
+    }
 }
 
 /// As pselect(2).
@@ -162,13 +182,10 @@ unsafe extern "C-unwind" fn pselect(
     timeout: *const timespec,
     signals: *const sigset_t,
 ) -> c_int {
-    before_waiting();
     let sets = [read, write, except];
-    if process::is_in_use()
-        && let Ok(Some(fds)) = asked(count, &sets)
-    {
-        return kept(|| select_with(fds, &sets, &mut own_timeout(timeout)?, signals));
-    }
-    // SAFETY: the arguments are the program's.
-    unsafe { real::pselect(count, read, write, except, timeout, signals) }
+    let own = |fds| select_with(fds, &sets, &mut own_timeout(timeout)?, signals);
+    select_by(count, &sets, own, || {
+        // SAFETY: the arguments are the program's.
+        unsafe { real::pselect(count, read, write, except, timeout, signals) }
+    })
 }

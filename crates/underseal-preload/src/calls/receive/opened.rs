@@ -12,7 +12,7 @@ use crate::call::told;
 use crate::calls::messages::{self, Done};
 use crate::calls::send::{MOST_BYTES, pieces_at};
 use crate::connection::Socket;
-use crate::file::Scattered;
+use crate::file::{Pieces, Scattered};
 use crate::memory;
 
 mod spliced;
@@ -40,7 +40,7 @@ pub(super) fn is_asked(socket: &Socket, flags: c_int) -> bool {
 
 fn receive(
     socket: &Socket,
-    (pieces, len): (Vec<iovec>, usize),
+    (pieces, len): (Pieces, usize),
     flags: c_int,
     takes_types: bool,
 ) -> Result<Received, Errno> {
@@ -81,7 +81,7 @@ pub(super) fn bytes(
         iov_base: buffer,
         iov_len: len,
     };
-    receive(socket, (vec![piece], len), flags, false).map(|received| received.len)
+    receive(socket, (Pieces::One(piece), len), flags, false).map(|received| received.len)
 }
 
 /// As readv(2).
@@ -92,8 +92,8 @@ pub(super) fn pieces(
     flags: c_int,
 ) -> Result<usize, Errno> {
     let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
-    let pieces = pieces_at(pieces, count)?;
-    receive(socket, pieces, flags, false).map(|received| received.len)
+    let (pieces, len) = pieces_at(pieces, count)?;
+    receive(socket, (Pieces::Several(pieces), len), flags, false).map(|received| received.len)
 }
 
 /// As recvfrom(2): a connected socket has no address to say.
@@ -114,12 +114,12 @@ pub(super) fn from(
 pub(super) fn message(socket: &Socket, message: *mut msghdr, flags: c_int) -> Result<usize, Errno> {
     // SAFETY: any bytes are a message header: addresses and lengths.
     let mut header = unsafe { memory::read(message.cast_const()) }?;
-    let pieces = pieces_at(header.msg_iov, header.msg_iovlen)?;
+    let (pieces, len) = pieces_at(header.msg_iov, header.msg_iovlen)?;
     let room = header.msg_controllen.min(TYPE_SPACE);
     let takes_types = room >= TYPE_LEN
         && !header.msg_control.is_null()
         && memory::is_writable(header.msg_control.cast(), room);
-    let received = receive(socket, pieces, flags, takes_types)?;
+    let received = receive(socket, (Pieces::Several(pieces), len), flags, takes_types)?;
     header.msg_namelen = 0;
     header.msg_controllen = 0;
     header.msg_flags = match received.is_end_of_record {

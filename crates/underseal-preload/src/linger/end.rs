@@ -13,9 +13,9 @@ use crate::signals::Held;
 
 use super::TICK;
 
-/// Where a call of the program's is seen this often, one look after the other, it is in one: the program may be about to
-/// leave it, and this library about to let go of it.
-const LOOKS: usize = 5;
+/// Where a call of the program's is seen this often, one look after the other and always the same, it is in one: the
+/// program may be about to leave it, and this library about to let go of it, by a thread that has to wait for a CPU.
+const LOOKS: usize = 50;
 
 /// How long this library is waited for, which has a connection for a look only, where the program waits for less.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -52,12 +52,14 @@ pub(super) fn as_asked(socket: &Arc<Socket>) -> bool {
 /// Whether nobody else has the connection. The kernel has no close wait under another call on its socket; what this
 /// library has is let go within a moment, and waited for.
 fn is_let_go(socket: &Arc<Socket>, until: Instant, signals: &Held) -> bool {
-    let mut seen = 0;
+    let (mut seen, mut before) = (0, (0, 0));
     while Arc::strong_count(socket) > 1 {
         super::take_out(socket);
         let kept = socket.kept.load(Ordering::SeqCst);
-        let is_in_a_call = Arc::strong_count(socket) > 1 + kept;
-        seen = if is_in_a_call { seen + 1 } else { 0 };
+        let all = Arc::strong_count(socket);
+        let is_same = all > 1 + kept && before == (all, kept);
+        seen = if is_same { seen + 1 } else { 0 };
+        before = (all, kept);
         let is_over = seen == LOOKS || Instant::now() >= until;
         if is_over || signals.pause(TICK).is_err() {
             return false;

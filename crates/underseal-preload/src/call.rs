@@ -28,7 +28,8 @@ impl Inside {
     pub(crate) fn enter() -> Option<Self> {
         let is_first = !INSIDE.replace(true);
         compiler_fence(Ordering::SeqCst);
-        is_first.then_some(Self(()))
+        // Not `then_some`, which would make one in any case, and end it.
+        is_first.then(|| Self(()))
     }
 }
 

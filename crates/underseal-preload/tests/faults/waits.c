@@ -32,15 +32,37 @@ static void restarted(int fd, const char *more) {
     send_interrupted(fd, SA_RESTART);
 }
 
-// The peer never reads. The one signal comes when a part of what is written is taken.
-static void interrupted_once(int fd, const char *more) {
-    static char much[1 << 20];
+// The peer never reads, and the one signal comes when a call waits for that. What it writes goes to the socket at once, and
+// is no multiple of what that takes at a time: a part of it is taken then.
+static void write_until_interrupted(int fd, void (*handler)(int)) {
+    static char some[60001];
+    ssize_t sent;
     shorten(fd);
     alarm(20);
-    be_interrupted_once(count);
-    ssize_t sent = write(fd, much, sizeof much);
-    expect(sent == -1 ? errno == EINTR : sent < (ssize_t)sizeof much, "the signal stops it");
+    be_interrupted_once(handler);
+    do sent = write(fd, some, sizeof some);
+    while (sent == sizeof some);
+    expect(sent >= 0 || errno == EINTR, "the signal stops it");
+}
+
+static void interrupted_once(int fd, const char *more) {
+    write_until_interrupted(fd, count);
     expect(signals == 1, "it is the one");
+    say_step("stopped");
+    exit(0);
+}
+
+static int written;
+static volatile sig_atomic_t refusals;
+
+static void write_twice(int signal) {
+    for (int i = 0; i < 2; i++) refusals += write(written, "x", 1) == -1 && errno == EAGAIN;
+}
+
+static void used_by_a_handler(int fd, const char *more) {
+    written = fd;
+    write_until_interrupted(fd, write_twice);
+    expect(refusals == 2, "the handler is refused again and again");
     say_step("stopped");
     exit(0);
 }
@@ -196,6 +218,7 @@ const struct test waits[] = {
     {"interrupted", .run = interrupted},
     {"restarted", .run = restarted},
     {"interrupted-once", .run = interrupted_once},
+    {"used-by-a-handler", .run = used_by_a_handler},
     {"interrupted-waits", .run = interrupted_waits},
     {"toggled", .run = toggled},
     {"polled-before", .connect = polled_before},

@@ -20,6 +20,12 @@ fn one_signal_stops_a_call_of_which_a_part_is_taken() {
 }
 
 #[test]
+fn a_signal_handler_is_refused_whatever_it_calls_and_how_often() {
+    let case = Case::of("used-by-a-handler", "");
+    assert_eq!(case.peer.finish().successful().text().trim(), "stopped");
+}
+
+#[test]
 fn a_signal_ends_a_wait() {
     assert_eq!(plaintext_after("interrupted-waits"), "firstlast");
 }

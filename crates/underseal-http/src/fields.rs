@@ -72,6 +72,13 @@ pub fn is_ours(name: &[u8]) -> bool {
     }
 }
 
+/// Most options that the Connection fields of a head may have: each of them is looked for among all fields.
+const MAX_OPTIONS: u8 = 32;
+
+/// Connection fields have more options than any connection needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyOptions;
+
 /// What Connection fields say, all of them together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -81,21 +88,73 @@ pub struct Options {
     pub keep_alive: bool,
     /// Whether fields are named that would pass if they were not.
     pub names_fields: bool,
+    count: u8,
 }
 
 impl Options {
     /// Adds what one Connection field says.
-    pub fn note(&mut self, value: &[u8]) {
+    ///
+    /// # Errors
+    /// If there are too many options, with those of the fields before.
+    pub fn note(&mut self, value: &[u8]) -> Result<(), TooManyOptions> {
         for option in listed(value) {
+            self.count = self.count.saturating_add(1);
+            if self.count > MAX_OPTIONS {
+                return Err(TooManyOptions);
+            }
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
-            } else if kind(option) == Kind::EndToEnd {
+            } else if may_name(option) {
                 self.names_fields = true;
             }
         }
+        Ok(())
     }
+}
+
+/// Whether a field of this name would pass, in a request or in a response, if Connection did not name it.
+fn may_name(option: &[u8]) -> bool {
+    let is_close = option.eq_ignore_ascii_case(b"close");
+    !is_close && matches!(kind(option), Kind::EndToEnd | Kind::Ours)
+}
+
+/// Which fields of a head its Connection fields name: they are for the connection alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NamedFields(u128);
+
+impl NamedFields {
+    /// Among these `fields`, of which no head has more than 128. The lists are read once, and not for each field:
+    /// both may be as long as the head.
+    pub fn of<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Self {
+        let is_connection = |name: &[u8]| name.eq_ignore_ascii_case(b"connection");
+        let lists = fields.clone().filter(|(name, _)| is_connection(name));
+        let mut named = 0;
+        for option in lists
+            .flat_map(|(_, value)| listed(value))
+            .filter(|option| may_name(option))
+        {
+            for (index, (name, _)) in fields.clone().enumerate() {
+                if name.eq_ignore_ascii_case(option) {
+                    named |= bit(index);
+                }
+            }
+        }
+        Self(named)
+    }
+
+    /// Whether the field at this place is one of them.
+    pub fn has(self, index: usize) -> bool {
+        self.0 & bit(index) != 0
+    }
+}
+
+fn bit(index: usize) -> u128 {
+    let index = u32::try_from(index).ok();
+    index
+        .and_then(|index| 1_u128.checked_shl(index))
+        .unwrap_or(0)
 }
 
 /// The members of a comma-separated list.
@@ -155,9 +214,36 @@ mod tests {
     #[test]
     fn connection_options_add_up() {
         let mut options = Options::default();
-        options.note(b" Keep-Alive,, upgrade");
+        assert_eq!(options.note(b" Keep-Alive,, upgrade"), Ok(()));
         assert!(options.keep_alive && !options.names_fields);
-        options.note(b"close, X-Secret");
+        assert_eq!(options.note(b"close, X-Secret"), Ok(()));
         assert!(options.close && options.names_fields);
+    }
+
+    #[test]
+    fn connection_options_are_few() {
+        let few = "a, ".repeat(usize::from(MAX_OPTIONS) - 1);
+        let mut options = Options::default();
+        assert_eq!(options.note(few.as_bytes()), Ok(()));
+        assert_eq!(options.note(b"b,"), Ok(()));
+        assert_eq!(options.note(b"c"), Err(TooManyOptions));
+    }
+
+    #[test]
+    fn lists_of_named_fields_are_read_once_however_many_fields_there_are() {
+        let mut fields: Vec<(&[u8], &[u8])> = vec![(b"b", b""); 100];
+        fields[3] = (b"Connection", b"x-own, close");
+        fields[4] = (b"X-Own", b"1");
+        fields[5] = (b"connection", b"b");
+        let reads = std::cell::Cell::new(0);
+        let counted = fields.iter().map(|(name, value)| {
+            reads.set(reads.get() + 1);
+            (*name, *value)
+        });
+        let named = NamedFields::of(counted);
+        assert!(named.has(0) && named.has(4) && named.has(99));
+        assert!(!named.has(3) && !named.has(5) && !named.has(100));
+        // Once to find the lists, and once for each of the two names.
+        assert_eq!(reads.get(), 3 * fields.len());
     }
 }

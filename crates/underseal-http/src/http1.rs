@@ -22,6 +22,7 @@ pub use self::response::{
     ResponseFraming, ResponseHead, ResponseRefusal, read_response, response_length,
 };
 pub(crate) use self::target::{Target, path as split_query};
+use crate::fields::Options;
 use crate::head::{Framing, MAX_FIELDS, ReadOptions, Scratch};
 use crate::host::{Authority, MAX_AUTHORITY};
 use crate::path::normalise;
@@ -35,6 +36,7 @@ pub struct Head<'a> {
     target: &'a [u8],
     minor_version: u8,
     framing: Framing,
+    options: Options,
     request: Request<'a>,
 }
 
@@ -63,6 +65,11 @@ impl<'a> Head<'a> {
     /// How its body is delimited.
     pub fn framing(&self) -> Framing {
         self.framing
+    }
+
+    /// What its Connection fields say.
+    pub fn options(&self) -> Options {
+        self.options
     }
 
     /// What rules see of it.
@@ -144,6 +151,7 @@ pub fn read<'a>(
         target: target_text,
         minor_version,
         framing: noted.framing(minor_version)?,
+        options: noted.options(),
         request: Request {
             method,
             path,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::fields::{Kind, Options, kind, listed};
+use crate::fields::{Kind, NamedFields, kind, listed};
 use crate::head::Framing;
 use crate::host::{Named, Normal};
 use crate::request::{Fields, Range, Request, Span, part};
@@ -127,15 +127,11 @@ impl Outgoing {
             Upgrade::WebSocket(key) => Some(key),
             Upgrade::None | Upgrade::AsAsked => None,
         };
-        let mut options = Options::default();
-        for value in request.header(b"connection") {
-            options.note(value);
-        }
+        let named = NamedFields::of(request.fields());
         let mut seen = Seen::default();
-        for (name, value) in request.fields() {
-            let is_named = || options.names_fields && is_named_by_connection(request, name);
+        for (index, (name, value)) in request.fields().enumerate() {
             match kind(name) {
-                Kind::EndToEnd if is_named() || name.eq_ignore_ascii_case(b"host") => {}
+                Kind::EndToEnd if named.has(index) || name.eq_ignore_ascii_case(b"host") => {}
                 Kind::EndToEnd if key.is_some() && name.eq_ignore_ascii_case(WEBSOCKET_KEY) => {}
                 Kind::EndToEnd if name.eq_ignore_ascii_case(b"cookie") => {
                     self.write_cookie(request, name, &mut seen);
@@ -304,11 +300,6 @@ struct Seen {
 
 fn is_trailers(coding: &[u8]) -> bool {
     coding.eq_ignore_ascii_case(b"trailers")
-}
-
-fn is_named_by_connection(request: &Request<'_>, name: &[u8]) -> bool {
-    let mut options = request.header(b"connection").flat_map(listed);
-    options.any(|option| option.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

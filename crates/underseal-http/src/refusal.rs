@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::fields::TooManyOptions;
 use crate::path::PathFault;
 
 /// What makes a request one that two programs may read differently, or none at all: the fault of
@@ -60,7 +61,7 @@ pub enum Refusal {
     Length,
     /// A Transfer-Encoding other than `chunked`, once, in HTTP/1.1.
     TransferEncoding,
-    /// Connection names a field that says how the request is to be read.
+    /// Connection names a field that says how the request is to be read, or has more than 32 options.
     Connection,
     /// A chunk size that is none, or a chunk that does not end where it says.
     Chunk,
@@ -125,6 +126,12 @@ impl From<PathFault> for Refusal {
     }
 }
 
+impl From<TooManyOptions> for Refusal {
+    fn from(TooManyOptions: TooManyOptions) -> Self {
+        Self::Connection
+    }
+}
+
 impl std::error::Error for Refusal {}
 
 impl fmt::Display for Refusal {
@@ -155,7 +162,7 @@ impl fmt::Display for Refusal {
             Self::SeveralLengths => "there are several Content-Lengths",
             Self::Length => "the Content-Length is no number",
             Self::TransferEncoding => "the Transfer-Encoding is not `chunked` alone",
-            Self::Connection => "Connection names a field that is not its own",
+            Self::Connection => "Connection names a field that is not its own, or far too many",
             Self::Chunk => "a chunk is malformed",
             Self::PseudoField => "the pseudo-header fields are not those of a request",
             Self::ConnectionField => "there is a field of a connection",

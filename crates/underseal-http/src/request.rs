@@ -45,7 +45,7 @@ impl<'a> Request<'a> {
     }
 
     /// All field lines, name and value as they were sent, in their order.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
         let fields = self.fields;
         (0..fields.len()).map(move |index| fields.get(index))
     }

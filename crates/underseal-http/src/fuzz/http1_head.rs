@@ -86,7 +86,8 @@ fn reasons(parsed: &httparse::Request<'_, '_>, text: &[u8]) -> Vec<Refusal> {
         &named("transfer-encoding"),
         parsed.version,
     ));
-    if named("connection").iter().any(|value| names_framing(value)) {
+    let options = named("connection").join(&b","[..]);
+    if names_framing(&options) || has_many(&options) {
         reasons.push(Refusal::Connection);
     }
     if parsed.method.is_some_and(|method| method.len() > 64) {
@@ -147,6 +148,15 @@ fn names_framing(value: &[u8]) -> bool {
     let options = value.split(|byte| *byte == b',');
     let mut options = options.map(|option| String::from_utf8_lossy(option).trim().to_owned());
     options.any(|option| ["host", "content-length", "transfer-encoding"].contains(&&*option))
+}
+
+/// Whether there are more options than a connection has.
+fn has_many(value: &[u8]) -> bool {
+    let options = value.split(|byte| *byte == b',');
+    options
+        .filter(|option| !option.trim_ascii().is_empty())
+        .count()
+        > 32
 }
 
 /// Hosts, targets and paths have targets of their own: here they are only told apart.

@@ -1,5 +1,6 @@
 //! The fields that say how a request is to be read.
 
+use crate::fields::{Options, listed};
 use crate::head::Framing;
 use crate::refusal::Refusal;
 use crate::request::{Range, Span};
@@ -11,6 +12,7 @@ pub(super) struct Noted<'a> {
     length: Option<u64>,
     /// Transfer-Encoding; it is `chunked`.
     is_chunked: bool,
+    options: Options,
 }
 
 impl<'a> Noted<'a> {
@@ -31,7 +33,10 @@ impl<'a> Noted<'a> {
                     return Err(Refusal::TransferEncoding);
                 }
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => check_connection(header.value)?,
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                check_connection(header.value)?;
+                self.options.note(header.value)?;
+            }
             _ => {}
         }
         Ok(Span {
@@ -58,6 +63,10 @@ impl<'a> Noted<'a> {
         self.host.ok_or(Refusal::NoHost)
     }
 
+    pub(super) fn options(&self) -> Options {
+        self.options
+    }
+
     pub(super) fn framing(&self, minor_version: u8) -> Result<Framing, Refusal> {
         match (self.length, self.is_chunked) {
             (Some(_), true) => Err(Refusal::BothLengths),
@@ -82,8 +91,7 @@ pub(crate) fn content_length(value: &[u8]) -> Result<u64, Refusal> {
 /// is for, must not go missing on the way.
 fn check_connection(value: &[u8]) -> Result<(), Refusal> {
     const KEPT: [&[u8]; 3] = [b"host", b"content-length", b"transfer-encoding"];
-    let mut options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    if options.any(|option| KEPT.iter().any(|kept| option.eq_ignore_ascii_case(kept))) {
+    if listed(value).any(|option| KEPT.iter().any(|kept| option.eq_ignore_ascii_case(kept))) {
         return Err(Refusal::Connection);
     }
     Ok(())

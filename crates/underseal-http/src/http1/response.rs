@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem::MaybeUninit;
 
 use super::content_length;
-use crate::fields::{Kind, Options, kind, listed};
+use crate::fields::{Kind, NamedFields, Options, TooManyOptions, kind};
 use crate::refusal::Refusal;
 
 /// Most fields, and longest head, of a response.
@@ -17,7 +17,7 @@ const MAX_HEAD: usize = 64 * 1024;
 pub enum ResponseRefusal {
     /// No head of HTTP/1.x, or a status that is none.
     Malformed,
-    /// More than 64 KiB of head, or 128 fields.
+    /// More than 64 KiB of head, 128 fields, or 32 options of Connection.
     TooLong,
     /// Content-Length and Transfer-Encoding (RFC 9112 section 6.3).
     BothLengths,
@@ -106,18 +106,17 @@ impl<'a> ResponseHead<'a> {
     }
 
     /// All field lines, name and value as they were sent, in their order.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
         let fields = self.fields.iter();
         fields.map(|field| (field.name.as_bytes(), field.value))
     }
 
-    /// Whether a Connection field names the field `name`.
-    pub fn is_named_by_connection(&self, name: &[u8]) -> bool {
-        let connections = self
-            .fields()
-            .filter(|(name, _)| kind(name) == Kind::Connection);
-        let mut options = connections.flat_map(|(_, value)| listed(value));
-        options.any(|option| option.eq_ignore_ascii_case(name))
+    /// Which of [`Self::fields`] its Connection fields name.
+    pub fn named_fields(&self) -> NamedFields {
+        match self.noted.options.names_fields {
+            true => NamedFields::of(self.fields()),
+            false => NamedFields::default(),
+        }
     }
 
     /// How its body is delimited for a reader of HTTP/1.`minor_version`, which asked by HEAD if it
@@ -225,7 +224,10 @@ impl Noted {
                 }
                 self.is_chunked = true;
             }
-            Kind::Connection => self.options.note(field.value),
+            Kind::Connection => {
+                let noted = self.options.note(field.value);
+                noted.map_err(|TooManyOptions| ResponseRefusal::TooLong)?;
+            }
             _ => {}
         }
         Ok(())
@@ -307,6 +309,7 @@ mod tests {
                 R::TransferEncoding,
             ),
             ("X : y\r\n", R::Malformed),
+            (&format!("Connection: {}\r\n", "a,".repeat(33)), R::TooLong),
         ] {
             let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
             assert_eq!(framing(&head, 1, false), Err(refusal), "{fields}");
@@ -335,9 +338,11 @@ mod tests {
         let head = b"HTTP/1.1 200 OK\r\nConnection: close, X-Own\r\nX-Own: 1\r\n\r\n";
         let read = read_response(head, |head| {
             assert!(head.options().close && head.options().names_fields);
-            assert!(head.is_named_by_connection(b"x-own"));
-            assert!(!head.is_named_by_connection(b"x-other"));
-            assert_eq!(head.fields().count(), 2);
+            let named = head.named_fields();
+            let named: Vec<_> = (0..head.fields().count())
+                .filter(|index| named.has(*index))
+                .collect();
+            assert_eq!(named, [1]);
         });
         assert_eq!(read, Ok(Some(())));
     }

@@ -72,10 +72,10 @@ impl Delimited {
     }
 }
 
-/// Whether a field of a response goes on that has this status and `is_named` by a Connection field.
-pub(crate) fn passes(name: &[u8], status: u16, is_named: impl FnOnce() -> bool) -> bool {
+/// Whether a field of a response goes on that has this status, if no Connection field names it.
+pub(crate) fn passes(name: &[u8], status: u16) -> bool {
     match kind(name) {
-        Kind::EndToEnd | Kind::Ours => !is_named(),
+        Kind::EndToEnd | Kind::Ours => true,
         Kind::ContentLength => !matches!(status, 100..200 | 204),
         _ => false,
     }
@@ -98,10 +98,9 @@ fn pass(
     behind: impl Fn(&[u8]) -> bool,
 ) -> Result<(), ResponseRefusal> {
     let malformed = ResponseRefusal::Malformed;
-    let options = head.options();
-    for (name, value) in head.fields() {
-        let is_named = || options.names_fields && head.is_named_by_connection(name);
-        if passes(name, head.status(), is_named) && !behind(name) {
+    let named = head.named_fields();
+    for (index, (name, value)) in head.fields().enumerate() {
+        if passes(name, head.status()) && !named.has(index) && !behind(name) {
             let name = HeaderName::from_bytes(name).map_err(|_| malformed)?;
             let value = HeaderValue::from_bytes(value).map_err(|_| malformed)?;
             response.headers_mut().append(name, value);
@@ -134,7 +133,7 @@ pub(crate) fn from_http2<B>(head: &Response<B>) -> Result<Response<()>, Response
     response_length(lengths.map(HeaderValue::as_bytes))?;
     let mut passed = HeaderMap::with_capacity(fields.len());
     for (name, value) in fields {
-        if passes(name.as_str().as_bytes(), status, || false) {
+        if passes(name.as_str().as_bytes(), status) {
             passed.append(name, value.clone());
         }
     }

@@ -16,7 +16,6 @@ use crate::process::Process;
 use crate::service::Service;
 use crate::session::Session;
 use crate::websocket;
-use underseal_http::fields::Options;
 
 /// A request, and what is to be done about it.
 pub(crate) struct Prepared {
@@ -185,10 +184,7 @@ impl Prepared {
     /// Keeps what is needed of a head after it is gone.
     fn note(&mut self, process: &Process, head: &Head<'_>) {
         let request = head.request();
-        let mut options = Options::default();
-        for value in request.header(b"connection") {
-            options.note(value);
-        }
+        let options = head.options();
         let mut expectations = request.header(b"expect");
         self.expects = expectations.any(|value| value.eq_ignore_ascii_case(b"100-continue"));
         self.minor_version = head.minor_version();

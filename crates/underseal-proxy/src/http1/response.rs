@@ -99,9 +99,8 @@ fn write(
     let keep_client =
         prepared.persist && persist.holds(is_whole) && !matches!(body, Body::UntilClose);
     write_status(out, status, head.reason());
-    let options = head.options();
-    for (name, value) in head.fields() {
-        let is_named = || options.names_fields && head.is_named_by_connection(name);
+    let named = head.named_fields();
+    for (index, (name, value)) in head.fields().enumerate() {
         let passes = match kind(name) {
             Kind::TransferEncoding => {
                 // What never has a body says nothing of its coding (RFC 9112 section 6.1).
@@ -109,7 +108,7 @@ fn write(
                 matches!(body, Body::Chunked(_)) || prepared.is_head && may_have_body
             }
             Kind::Upgrade => status == 101 || status == 426,
-            _ => passes(name, status, is_named),
+            _ => passes(name, status) && !named.has(index),
         };
         if passes {
             write_field(out, name, value);

@@ -39,7 +39,7 @@ pub(crate) enum Broken {
     Sink(io::Error),
     /// The source does not keep to its own framing.
     Framing(Refusal),
-    /// Its trailers say what only we may say, or what was judged.
+    /// Its trailers say what only we may say, or what was judged; or there are too many of them.
     Trailers,
 }
 
@@ -147,7 +147,9 @@ impl fmt::Display for Broken {
             Self::Source(error) => write!(f, "cannot read a body: {error}"),
             Self::Sink(error) => write!(f, "cannot write a body: {error}"),
             Self::Framing(refusal) => refusal.fmt(f),
-            Self::Trailers => f.write_str("trailers say who the client is, or what was judged"),
+            Self::Trailers => {
+                f.write_str("trailers say who the client is, or what was judged, or are too many")
+            }
         }
     }
 }

@@ -21,6 +21,11 @@ pub(crate) use self::pump::Pump;
 pub(crate) use self::received::Received;
 pub(crate) use self::unframed::{Unframed, Unframing};
 use crate::flow::Broken;
+use crate::policy::Guard;
+
+/// Most trailers of a body, as many as a request's head has fields, and most names of them that are kept of
+/// what a head announces: each is compared with each.
+const MAX_TRAILERS: usize = 100;
 
 /// A part of a body.
 #[derive(Clone, Debug)]
@@ -42,6 +47,18 @@ pub(crate) trait Parts {
     /// connection of HTTP/2 takes some hundred bytes beside its own, however small a piece is: one with a
     /// client ends where they are too many, and one to a backend, which others share, would let them grow.
     fn hold(&mut self, _: &mut Context<'_>) {}
+}
+
+/// Looks through the trailers of a body before any of them goes on. Those of a client have a `guard`.
+///
+/// # Errors
+/// [`Broken::Trailers`] if it refuses one of them, or if there are too many.
+fn check_trailers(trailers: &HeaderMap, guard: Option<&Guard>) -> Result<(), Broken> {
+    let refuses = trailers.len() > MAX_TRAILERS || Guard::refuses_any(guard, trailers);
+    match refuses {
+        true => Err(Broken::Trailers),
+        false => Ok(()),
+    }
 }
 
 /// `None` is where there is no body.

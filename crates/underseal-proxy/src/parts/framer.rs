@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use underseal_http::fields::{listed, may_trail};
 
-use super::{Part, Parts};
+use super::{MAX_TRAILERS, Part, Parts, check_trailers};
 use crate::chunk::Chunk;
 use crate::flow::{Broken, Origin};
 use crate::policy::Guard;
@@ -78,8 +78,9 @@ impl Framer {
 
     /// For a body in chunks; `announced` are the values of Trailer fields.
     pub(crate) fn in_chunks<'a>(announced: impl Iterator<Item = &'a [u8]>) -> Self {
+        let announced = announced.flat_map(listed).take(MAX_TRAILERS);
         Self {
-            announced: announced.flat_map(listed).map(Box::from).collect(),
+            announced: announced.map(Box::from).collect(),
             ..Self::new(Told::Chunks)
         }
     }
@@ -143,9 +144,7 @@ impl Framer {
         let data = match part {
             Part::Data(data) => data,
             Part::Trailers(trailers) => {
-                if Guard::refuses_any(self.guard.as_ref(), &trailers) {
-                    return Err(Broken::Trailers);
-                }
+                check_trailers(&trailers, self.guard.as_ref())?;
                 return self.end(&trailers, chunk);
             }
         };

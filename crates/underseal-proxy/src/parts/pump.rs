@@ -8,7 +8,7 @@ use h2::{Reason, SendStream};
 use http::{HeaderMap, HeaderName};
 use underseal_http::fields::may_trail;
 
-use super::{Part, Parts};
+use super::{Part, Parts, check_trailers};
 use crate::flow::{Broken, Waiting};
 use crate::policy::Guard;
 
@@ -122,9 +122,7 @@ impl Pump {
     }
 
     fn send_trailers(&mut self, mut trailers: HeaderMap) -> Result<(), Broken> {
-        if Guard::refuses_any(self.guard.as_ref(), &trailers) {
-            return Err(Broken::Trailers);
-        }
+        check_trailers(&trailers, self.guard.as_ref())?;
         let names = trailers.keys().cloned().collect::<Vec<_>>();
         let is_late = |name: &HeaderName| !may_trail(name.as_str().as_bytes());
         for name in names.into_iter().filter(is_late) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use underseal_http::Refusal;
 use underseal_http::http1::Chunks;
 
@@ -128,6 +128,33 @@ fn trailers_that_say_who_the_client_is_are_the_clients_fault() {
     assert!(matches!(broken, Broken::Trailers), "{broken}");
     let mut response = Framer::in_chunks([].into_iter());
     framed(&mut response, pieces()).expect("dropped");
+}
+
+fn many_trailers(count: usize) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    for number in 0..count {
+        let name = format!("x-{number}").parse::<HeaderName>();
+        trailers.insert(name.expect("a name"), HeaderValue::from_static("7"));
+    }
+    trailers
+}
+
+#[test]
+fn trailers_and_the_names_that_are_kept_of_them_are_few() {
+    let names: Vec<_> = (0..2 * MAX_TRAILERS).map(|n| format!("x-{n}")).collect();
+    let names = names.join(",");
+    for (sent, passed) in [(MAX_TRAILERS, Some(MAX_TRAILERS)), (MAX_TRAILERS + 1, None)] {
+        let mut framer = Framer::in_chunks([names.as_bytes()].into_iter());
+        let framed = framed(&mut framer, pieces(b"x", 1, Some(many_trailers(sent))));
+        let count = |text: Vec<u8>| text.windows(4).filter(|part| part == b": 7\r").count();
+        assert_eq!(framed.ok().map(count), passed, "{sent}");
+    }
+    // The last of those that are announced is none of those that are kept.
+    let mut late = HeaderMap::new();
+    late.insert("x-150", HeaderValue::from_static("7"));
+    let mut framer = Framer::in_chunks([names.as_bytes()].into_iter());
+    let text = framed(&mut framer, pieces(b"", 1, Some(late))).expect("framed");
+    assert_eq!(text, b"0\r\n\r\n");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl<'a> Request<'a> {
     pub fn header<'n>(
         &self,
         name: &'n [u8],
-    ) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a, 'n> {
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + Clone + use<'a, 'n> {
         let fields = self.fields;
         (0..fields.len()).filter_map(move |index| {
             let (field, value) = fields.get(index);

@@ -246,12 +246,16 @@ impl Pattern {
         }
     }
 
-    /// As [`Self::matches`], of the text that `lines` are with `separator` between them.
+    /// As [`Self::matches`], of the text that `lines` are with `separator` between them. Of a long text no more
+    /// is read than the pattern is long.
     pub(crate) fn matches_joined<'a>(
         &self,
-        lines: impl Iterator<Item = &'a [u8]> + Clone,
+        lines: impl DoubleEndedIterator<Item = &'a [u8]> + Clone,
         separator: &'a [u8],
     ) -> bool {
+        if let Self::Suffix(suffix) = self {
+            return ends_with_joined(lines, separator, suffix);
+        }
         let parts = lines.enumerate().flat_map(|(index, line)| {
             let before: &[u8] = if index == 0 { b"" } else { separator };
             before.iter().chain(line)
@@ -259,14 +263,33 @@ impl Pattern {
         match self {
             Self::Exact(exact) => parts.eq(&**exact),
             Self::Prefix(prefix) => parts.take(prefix.len()).eq(&**prefix),
-            Self::Suffix(suffix) => {
-                let start = parts.clone().count().checked_sub(suffix.len());
-                start.is_some_and(|start| parts.skip(start).eq(&**suffix))
-            }
             // Values of fields have no templates.
-            Self::Present | Self::Template(_) => true,
+            Self::Present | Self::Suffix(_) | Self::Template(_) => true,
         }
     }
+}
+
+/// Whether the text that `lines` are, with `separator` between them, ends with `suffix`.
+fn ends_with_joined<'a>(
+    lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+    separator: &'a [u8],
+    suffix: &[u8],
+) -> bool {
+    let parts = lines.rev().enumerate().flat_map(|(index, line)| {
+        let behind: &[u8] = if index == 0 { b"" } else { separator };
+        [behind, line]
+    });
+    let mut left = suffix;
+    for part in parts {
+        if part.len() >= left.len() {
+            return part.ends_with(left);
+        }
+        match left.strip_suffix(part) {
+            Some(rest) => left = rest,
+            None => return false,
+        }
+    }
+    false
 }
 
 /// As it was written.
@@ -380,4 +403,45 @@ fn canonical(block: IpNet) -> IpNet {
         IpNet::new(address.into(), prefix_len).ok()
     });
     mapped.unwrap_or(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const LINES: [&[u8]; 4] = [b"ab", b"", b"b", b"ab"];
+
+    #[test]
+    fn lines_match_as_the_text_that_they_are_together() {
+        let whole = LINES.join(&b", "[..]);
+        for end in 1..=whole.len() {
+            for start in 0..end {
+                let part: Box<[u8]> = whole[start..end].into();
+                for pattern in [
+                    Pattern::Exact(part.clone()),
+                    Pattern::Prefix(part.clone()),
+                    Pattern::Suffix(part),
+                ] {
+                    let joined = pattern.matches_joined(LINES.into_iter(), b", ");
+                    assert_eq!(joined, pattern.matches(&whole), "{pattern}");
+                }
+            }
+        }
+        let longer = Pattern::Suffix([b"x", &*whole].concat().into());
+        assert!(!longer.matches_joined(LINES.into_iter(), b", "));
+    }
+
+    #[test]
+    fn no_more_lines_are_read_than_a_pattern_is_long() {
+        let lines = [&b"ab"[..]; 1000];
+        let read = Cell::new(0);
+        let counted = lines.iter().map(|line| {
+            read.set(read.get() + 1);
+            *line
+        });
+        assert!(Pattern::Suffix((*b"b,ab").into()).matches_joined(counted, b","));
+        assert_eq!(read.get(), 2);
+    }
 }

@@ -21,7 +21,7 @@ use crate::load::{Kind, LoadError, Location, Misread, PolicyFile, Reader, Value,
 use serde::Serialize;
 
 use crate::model::{AuthorizationPolicy, RequestAuthentication, Selector, Spec};
-use crate::validate::{TcpPorts, faults};
+use crate::validate::{WithoutHttp, faults};
 
 /// The label that a workload must have for the namespace of a policy to be told: as Cilium calls
 /// it. Policies of Kubernetes are for the workloads of their namespace.
@@ -148,7 +148,7 @@ fn examine_value(
     // Values were checked where they stand; what is left is about the whole.
     if found.is_empty() {
         let left = policies.iter();
-        let left = left.flat_map(|policy| faults(policy, TcpPorts::default()));
+        let left = left.flat_map(|policy| faults(policy, WithoutHttp::NOWHERE));
         found.extend(left.map(|fault| Misread {
             location,
             path: value.path.clone(),

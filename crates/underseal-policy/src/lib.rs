@@ -27,7 +27,8 @@ pub use convert::{
 pub use decision::{Decision, Match, Reason, Verdict};
 pub use explain::{Explanation, RuleOutcome};
 pub use load::{
-    Authentication, LoadError, Loaded, Location, PolicyFile, load, load_all, load_without_http,
+    Authentication, LoadError, Loaded, Location, PolicyFile, TcpPorts, load, load_all,
+    load_without_http,
 };
 pub use matcher::{Labels, Matcher, applies};
 pub use pattern::is_spiffe_id;

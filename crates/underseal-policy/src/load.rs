@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::convert::Note;
 use crate::model::{AuthorizationPolicy, RequestAuthentication};
-use crate::validate::{Fault, TcpPorts, faults};
+use crate::validate::{Fault, WithoutHttp, faults};
 pub(crate) use kind::Kind;
 pub(crate) use node::{Node, documents};
 pub(crate) use values::{Fields, Misread, Reader, Value};
@@ -125,33 +125,41 @@ pub struct Authentication {
 /// # Errors
 /// As [`load`]. Policies of Istio and Cilium are errors: they have to be converted.
 pub fn load_all(files: &[PolicyFile<'_>], tcp_ports: &[u16]) -> Result<Loaded, Vec<LoadError>> {
-    let tcp = TcpPorts {
-        ports: tcp_ports,
-        only: false,
-    };
-    load_by(files, &|_| tcp)
+    load_by(files, &|_| WithoutHttp::Among(tcp_ports))
+}
+
+/// The ports that everything comes to which is judged, where none of it is HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TcpPorts {
+    /// These and no others.
+    Only(Vec<u16>),
+    /// Any: which one something comes to is known once it has come, or not at all.
+    Any,
 }
 
 /// As [`load_all`], where everything that is judged comes to `ports` and none of it is HTTP: a policy
 /// `is_for` which that is does not load with a rule that asks for HTTP and could be about one of these
-/// ports, by its name or because it names none.
+/// ports, by its name or because it names none; of any port, each such rule could be.
 ///
 /// # Errors
 /// As [`load_all`].
 pub fn load_without_http(
     files: &[PolicyFile<'_>],
-    ports: &[u16],
+    ports: &TcpPorts,
     is_for: impl Fn(&AuthorizationPolicy) -> bool,
 ) -> Result<Loaded, Vec<LoadError>> {
-    let tcp = TcpPorts { ports, only: true };
+    let without_http = match ports {
+        TcpPorts::Only(ports) => WithoutHttp::Only(ports),
+        TcpPorts::Any => WithoutHttp::Everywhere,
+    };
     load_by(files, &|policy| match is_for(policy) {
-        true => tcp,
-        false => TcpPorts::default(),
+        true => without_http,
+        false => WithoutHttp::NOWHERE,
     })
 }
 
-/// Which ports there are that speak no HTTP, as far as a policy is concerned.
-type Tcp<'f> = &'f dyn Fn(&AuthorizationPolicy) -> TcpPorts<'f>;
+/// Where no HTTP is spoken, as far as a policy is concerned.
+type Tcp<'f> = &'f dyn Fn(&AuthorizationPolicy) -> WithoutHttp<'f>;
 
 fn load_by(files: &[PolicyFile<'_>], tcp: Tcp<'_>) -> Result<Loaded, Vec<LoadError>> {
     let mut all = Loaded::default();

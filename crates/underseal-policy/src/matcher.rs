@@ -14,7 +14,7 @@ use crate::model::{
     Action, AuthorizationPolicy, RequestAuthentication, Selector, TrafficDirection,
 };
 use crate::rule::{self, Checked, Facts, Rule};
-use crate::validate::{Fault, TcpPorts, faults};
+use crate::validate::{Fault, WithoutHttp, faults};
 
 /// The labels of a workload.
 pub type Labels = BTreeMap<String, String>;
@@ -84,7 +84,7 @@ impl Matcher {
     ) -> Result<Self, Vec<Fault>> {
         let faults: Vec<_> = policies
             .iter()
-            .flat_map(|policy| faults(policy, TcpPorts::default()))
+            .flat_map(|policy| faults(policy, WithoutHttp::NOWHERE))
             .collect();
         if !faults.is_empty() {
             return Err(faults);

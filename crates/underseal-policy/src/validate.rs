@@ -25,19 +25,27 @@ impl Fault {
     }
 }
 
-/// Ports on which something else than HTTP is spoken.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TcpPorts<'a> {
-    pub(crate) ports: &'a [u16],
-    /// Whether what is judged comes to no other ports, so that a rule that names none is about these.
-    pub(crate) only: bool,
+/// Where something else than HTTP is spoken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum WithoutHttp<'a> {
+    /// On these ports. What is judged may come to others too: those a rule is about that names none.
+    Among(&'a [u16]),
+    /// On these ports, and what is judged comes to no others.
+    Only(&'a [u16]),
+    /// On whatever port something comes to.
+    Everywhere,
+}
+
+impl WithoutHttp<'_> {
+    /// HTTP is spoken everywhere.
+    pub(crate) const NOWHERE: Self = Self::Among(&[]);
 }
 
 /// Everything that is wrong with what `policy` says. A text that is empty was reported when it was
 /// read.
-pub(crate) fn faults(policy: &AuthorizationPolicy, tcp: TcpPorts<'_>) -> Vec<Fault> {
+pub(crate) fn faults(policy: &AuthorizationPolicy, without_http: WithoutHttp<'_>) -> Vec<Fault> {
     let mut checks = Checks {
-        tcp,
+        without_http,
         faults: Vec::new(),
     };
     checks.name(&policy.metadata.name);
@@ -47,8 +55,15 @@ pub(crate) fn faults(policy: &AuthorizationPolicy, tcp: TcpPorts<'_>) -> Vec<Fau
     checks.faults
 }
 
+/// A place that a rule is about and where no HTTP is spoken.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Port(u16),
+    Everywhere,
+}
+
 struct Checks<'a> {
-    tcp: TcpPorts<'a>,
+    without_http: WithoutHttp<'a>,
     faults: Vec<Fault>,
 }
 
@@ -65,46 +80,48 @@ impl Checks<'_> {
     fn rule(&mut self, path: &str, rule: &Rule) {
         let any = [To::default()];
         let to = if rule.to.is_empty() { &any } else { &*rule.to };
-        let tcp_port = to.iter().find_map(|to| self.tcp_port(rule, &to.operation));
+        let place = to
+            .iter()
+            .find_map(|to| self.without_http(rule, &to.operation));
         for (index, from) in rule.from.iter().enumerate() {
             let path = format!("{path}.from[{index}].source");
-            self.source(&path, tcp_port, &from.source);
+            self.source(&path, place, &from.source);
         }
         for (index, to) in rule.to.iter().enumerate() {
-            let tcp_port = self.tcp_port(rule, &to.operation);
+            let place = self.without_http(rule, &to.operation);
             let path = format!("{path}.to[{index}].operation");
-            self.operation(&path, tcp_port, &to.operation);
+            self.operation(&path, place, &to.operation);
         }
         for (index, condition) in rule.when.iter().enumerate() {
-            self.condition(&format!("{path}.when[{index}]"), condition, tcp_port);
+            self.condition(&format!("{path}.when[{index}]"), condition, place);
         }
     }
 
-    fn source(&mut self, path: &str, tcp_port: Option<u16>, source: &Source) {
+    fn source(&mut self, path: &str, place: Option<Place>, source: &Source) {
         self.values(path, "principals", &source.principals);
         self.values(path, "notPrincipals", &source.not_principals);
         let tokens = &source.request_principals;
-        self.http_values(path, tcp_port, "requestPrincipals", tokens);
+        self.http_values(path, place, "requestPrincipals", tokens);
         let tokens = &source.not_request_principals;
-        self.http_values(path, tcp_port, "notRequestPrincipals", tokens);
+        self.http_values(path, place, "notRequestPrincipals", tokens);
         self.values(path, "namespaces", &source.namespaces);
         self.values(path, "notNamespaces", &source.not_namespaces);
         self.values(path, "ipBlocks", &source.ip_blocks);
         self.values(path, "notIpBlocks", &source.not_ip_blocks);
     }
 
-    fn operation(&mut self, path: &str, tcp_port: Option<u16>, operation: &Operation) {
+    fn operation(&mut self, path: &str, place: Option<Place>, operation: &Operation) {
         self.values(path, "ports", &operation.ports);
         self.values(path, "notPorts", &operation.not_ports);
-        self.http_values(path, tcp_port, "hosts", &operation.hosts);
-        self.http_values(path, tcp_port, "notHosts", &operation.not_hosts);
-        self.http_values(path, tcp_port, "methods", &operation.methods);
-        self.http_values(path, tcp_port, "notMethods", &operation.not_methods);
-        self.http_values(path, tcp_port, "paths", &operation.paths);
-        self.http_values(path, tcp_port, "notPaths", &operation.not_paths);
+        self.http_values(path, place, "hosts", &operation.hosts);
+        self.http_values(path, place, "notHosts", &operation.not_hosts);
+        self.http_values(path, place, "methods", &operation.methods);
+        self.http_values(path, place, "notMethods", &operation.not_methods);
+        self.http_values(path, place, "paths", &operation.paths);
+        self.http_values(path, place, "notPaths", &operation.not_paths);
     }
 
-    fn condition(&mut self, path: &str, condition: &Condition, tcp_port: Option<u16>) {
+    fn condition(&mut self, path: &str, condition: &Condition, place: Option<Place>) {
         if condition.key.is_empty() {
             return;
         }
@@ -115,28 +132,33 @@ impl Checks<'_> {
                 return;
             }
         };
-        if let (true, Some(port)) = (key.is_of_http(), tcp_port) {
+        if let (true, Some(place)) = (key.is_of_http(), place) {
             let path = format!("{path}.key");
-            self.faults.push(not_http(path, &condition.key, port));
+            self.faults.push(not_http(path, &condition.key, place));
         }
         let value = |text: &str| key.check(text);
         self.checked(path, "values", &condition.values, value);
         self.checked(path, "notValues", &condition.not_values, value);
     }
 
-    /// A port on which no HTTP is spoken and that `operation`, one of `rule`, is about.
-    fn tcp_port(&self, rule: &Rule, operation: &Operation) -> Option<u16> {
+    /// Where no HTTP is spoken and `operation`, one of `rule`, is about that.
+    fn without_http(&self, rule: &Rule, operation: &Operation) -> Option<Place> {
+        let (ports, is_exclusive) = match self.without_http {
+            WithoutHttp::Among(ports) => (ports, false),
+            WithoutHttp::Only(ports) => (ports, true),
+            WithoutHttp::Everywhere => return Some(Place::Everywhere),
+        };
         let is_about = |port: &u16| match operation.ports.is_empty() {
-            true => self.tcp.only && !has(&operation.not_ports, *port) && lets(rule, *port),
+            true => is_exclusive && !has(&operation.not_ports, *port) && lets(rule, *port),
             false => has(&operation.ports, *port),
         };
-        self.tcp.ports.iter().copied().find(is_about)
+        ports.iter().copied().find(is_about).map(Place::Port)
     }
 
-    fn http_values(&mut self, path: &str, tcp_port: Option<u16>, key: &str, values: &[String]) {
-        if let (Some(port), false) = (tcp_port, values.is_empty()) {
+    fn http_values(&mut self, path: &str, place: Option<Place>, key: &str, values: &[String]) {
+        if let (Some(place), false) = (place, values.is_empty()) {
             let path = format!("{path}.{key}");
-            self.faults.push(not_http(path, key, port));
+            self.faults.push(not_http(path, key, place));
         }
         self.values(path, key, values);
     }
@@ -190,9 +212,10 @@ pub(crate) fn check_value(key: &str, text: &str) -> Result<(), String> {
     }
 }
 
-fn not_http(path: String, key: &str, port: u16) -> Fault {
-    Fault::new(
-        path,
-        format!("`{key}` is known of HTTP only, and port {port} does not speak it"),
-    )
+fn not_http(path: String, key: &str, place: Place) -> Fault {
+    let silent = match place {
+        Place::Port(port) => format!("and port {port} does not speak it"),
+        Place::Everywhere => "which is spoken on no port".to_owned(),
+    };
+    Fault::new(path, format!("`{key}` is known of HTTP only, {silent}"))
 }

@@ -12,8 +12,8 @@ use underseal_http::Request;
 use underseal_http::fields::is_ours;
 use underseal_policy::model::{AuthorizationPolicy, TrafficDirection};
 use underseal_policy::{
-    Asked, Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, Verdict, applies,
-    load_without_http,
+    Asked, Connection, Decision, Labels, Match, Matcher, PolicyFile, Reason, TcpPorts, Verdict,
+    applies, load_without_http,
 };
 
 use super::Error;
@@ -31,8 +31,8 @@ pub struct Policies {
     pub labels: Labels,
     /// Which policies judge.
     pub direction: TrafficDirection,
-    /// The ports that rules are asked about, where no HTTP is spoken on them.
-    pub tcp_ports: Vec<u16>,
+    /// The ports that rules are asked about, where no HTTP is spoken on them; where it is, none.
+    pub tcp_ports: TcpPorts,
     /// Whether policies may be there of which none is for this workload.
     pub allow_unselected: bool,
 }

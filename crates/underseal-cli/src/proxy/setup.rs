@@ -12,6 +12,7 @@ use rustls_pki_types::ServerName;
 use underseal::Offloads;
 use underseal_http::ReadOptions;
 use underseal_http::host::Named;
+use underseal_policy::TcpPorts;
 use underseal_policy::model::TrafficDirection;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
 use underseal_proxy::tls::{Backends, Clients, Configured};
@@ -324,22 +325,21 @@ impl<'a> Setup<'a> {
     }
 
     /// The ports that rules are asked about, where no HTTP is spoken on them.
-    fn tcp_ports(&self) -> Vec<u16> {
+    fn tcp_ports(&self) -> TcpPorts {
         let args = self.args;
-        let of_backends = args.to.iter().filter_map(|to| match to {
+        let port_of = |to: &Destination| match to {
             Destination::Host { port, .. } => Some(*port),
             Destination::Path(_) => None,
-        });
-        let mut ports: Vec<_> = match (args.protocol, args.judged_direction()) {
-            (Protocol::Http, _) => return Vec::new(),
-            (_, TrafficDirection::Egress) => of_backends.collect(),
-            (_, TrafficDirection::Ingress) => Vec::new(),
         };
-        // A socket in the file system has no port, and what comes to it is no more HTTP for that.
-        if ports.is_empty() {
-            ports.push(self.address.port());
-        }
-        ports
+        let known: Option<Vec<_>> = match (args.protocol, args.judged_direction()) {
+            (Protocol::Http, _) => Some(Vec::new()),
+            // A socket in the file system has no port, and what comes to it is no more HTTP for that.
+            (_, TrafficDirection::Egress) => args.to.iter().map(port_of).collect(),
+            // Each client is asked about the port that the PROXY header tells.
+            (_, TrafficDirection::Ingress) if args.accept_proxy => None,
+            (_, TrafficDirection::Ingress) => Some(vec![self.address.port()]),
+        };
+        known.map_or(TcpPorts::Any, TcpPorts::Only)
     }
 
     fn address_of(&self, to: &Destination) -> Result<Address, Failure> {

@@ -105,6 +105,26 @@ fn a_policy_that_asks_for_http_does_not_load() {
         assert!(said.contains(port), "{said}");
         assert_eq!(code, Some(6), "{said}");
     }
+    // Whichever port it names, where nobody knows to which one clients come.
+    let other = "rules: [{ to: [{ operation: { ports: ['443'], paths: ['/admin'] } }] }]";
+    let egress = format!("{{ direction: Egress, {other} }}");
+    for (to, spec, options) in [
+        (
+            "127.0.0.1:9",
+            &format!("{{ {other} }}"),
+            &["--accept-proxy"][..],
+        ),
+        ("unix:/nowhere", &egress, &["--direction", "egress"]),
+    ] {
+        let (said, code) = Start::new(to)
+            .with(&["--protocol", "tcp"])
+            .with(options)
+            .policy(spec)
+            .refused();
+        let expected = "`paths` is known of HTTP only, which is spoken on no port";
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(code, Some(6), "{said}");
+    }
     // One that is for others is for theirs.
     let proxy = Start::new(parrot().address)
         .with(&["--protocol", "tcp", "--allow-unselected"])

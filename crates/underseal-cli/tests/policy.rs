@@ -53,6 +53,28 @@ fn policies_that_load_are_counted() {
 }
 
 #[test]
+fn what_a_proxy_without_http_refuses_does_not_load_for_one() {
+    let paths = ["check", "fields.yaml"];
+    assert!(shown(&paths).ends_with("exit 0\n"));
+    for protocol in ["tcp", "dtls"] {
+        let said = shown(&[&paths[..], &["--protocol", protocol]].concat());
+        assert!(said.contains("is known of HTTP only, which is spoken on no port"), "{said}");
+        assert!(said.ends_with("exit 6\n"), "{said}");
+        let explain = ["explain", "fields.yaml", "--protocol", protocol];
+        let explained = shown(&explain);
+        assert!(explained.contains("is known of HTTP only"), "{explained}");
+        // Those of others are theirs.
+        let others = shown(&[&explain[..], &["--direction", "egress"]].concat());
+        assert!(others.ends_with("exit 0\n"), "{others}");
+    }
+    let request = ["explain", "fields.yaml", "--protocol", "tcp", "--request", "GET /"];
+    assert!(shown(&request).ends_with("exit 2\n"));
+    let port = ["--protocol", "tcp", "--tcp-port", "5432"];
+    let said = shown(&[&paths[..], &port].concat());
+    assert!(said.contains("and port 5432 does not speak it"), "{said}");
+}
+
+#[test]
 fn every_error_of_every_file_is_printed() {
     let files = [
         "check",

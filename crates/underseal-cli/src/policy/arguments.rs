@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use underseal_policy::model::TrafficDirection;
-use underseal_policy::{NamedPort, is_spiffe_id};
+use underseal_policy::{NamedPort, TcpPorts, is_spiffe_id};
 
 use crate::cli::{label, traffic_direction};
-use crate::proxy::EncodedSlash;
+use crate::proxy::{EncodedSlash, Protocol};
 
 const NOTES: &str = "\
 Exit codes:
@@ -24,9 +24,13 @@ one object per line: file, line, column, path, message. Documents of other kinds
 with a note each on stderr; policies of Istio and Cilium are errors, and to be converted. A file has
 up to 1024 documents, and up to 250000 texts, lists and mappings.
 
+With --protocol tcp or dtls all policies are taken for those of the workload, and rules to be asked
+about the ports of --tcp-port and no others; without that, about any port.
+
 Example:
   underseal policy check policies/*.yaml
   underseal policy check - --tcp-port 5432 < policy.yaml
+  underseal policy check policies/ --protocol tcp --tcp-port 5432
 
 Exit codes: 0 all files load; 6 some do not, or cannot be read.";
 
@@ -158,15 +162,9 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "PORT", default_value = "443")]
     pub(super) port: u16,
 
-    /// What carries the connection
-    #[arg(
-        long,
-        value_enum,
-        value_name = "WHAT",
-        default_value = "tcp",
-        conflicts_with = "request"
-    )]
-    pub(super) transport: Carrier,
+    /// What carries the connection [default: udp with `--protocol dtls`, else tcp]
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "request")]
+    pub(super) transport: Option<Carrier>,
 
     /// SPIFFE ID of whoever opened the connection
     #[arg(long, value_name = "ID", value_parser = spiffe_id)]
@@ -297,4 +295,19 @@ pub(super) struct Files {
     /// Port on which something else than HTTP is spoken; may be given several times
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) tcp_port: Vec<u16>,
+
+    /// As `underseal proxy --protocol`: with tcp and dtls no policy loads that asks for HTTP
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "http")]
+    pub(super) protocol: Protocol,
+}
+
+impl Files {
+    /// The ports that rules are asked about, where no HTTP is spoken at all.
+    pub(super) fn without_http(&self) -> Option<TcpPorts> {
+        match (self.protocol, &*self.tcp_port) {
+            (Protocol::Http, _) => None,
+            (Protocol::Tcp | Protocol::Dtls, []) => Some(TcpPorts::Any),
+            (Protocol::Tcp | Protocol::Dtls, ports) => Some(TcpPorts::Only(ports.to_vec())),
+        }
+    }
 }

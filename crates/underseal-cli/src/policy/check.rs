@@ -1,9 +1,9 @@
 //! `underseal policy check`.
 
 use underseal_policy::model::AuthorizationPolicy;
-use underseal_policy::{LoadError, load_all};
+use underseal_policy::{LoadError, load_all, load_without_http};
 
-use super::arguments::CheckArgs;
+use super::arguments::{self, CheckArgs};
 use super::{Files, convert, print};
 use crate::exit::{Exit, Failure, say};
 
@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, say};
 /// [`Exit::Policy`] when something is, or a file cannot be read.
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let files = Files::read(&args.files.files)?;
-    match loaded(&files, &args.files.tcp_port) {
+    match loaded(&files, &args.files, |_| true) {
         Ok(_) if args.json => Ok(()),
         Ok(policies) => print(&format!(
             "{} in {}\n",
@@ -28,12 +28,18 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     }
 }
 
-/// The policies of `files`, or what is wrong with them. What was passed over is said on stderr.
+/// The policies of `files`, or what is wrong with them, where a policy `is_for` which that is judges. What was
+/// passed over is said on stderr.
 pub(super) fn loaded(
     files: &Files,
-    tcp_ports: &[u16],
+    args: &arguments::Files,
+    is_for: impl Fn(&AuthorizationPolicy) -> bool,
 ) -> Result<Vec<AuthorizationPolicy>, Vec<LoadError>> {
-    let loaded = load_all(&files.policy_files(), tcp_ports)?;
+    let files = files.policy_files();
+    let loaded = match args.without_http() {
+        Some(ports) => load_without_http(&files, &ports, is_for),
+        None => load_all(&files, &args.tcp_port),
+    }?;
     say(&loaded
         .passed_over
         .iter()

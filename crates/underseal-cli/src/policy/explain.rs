@@ -15,7 +15,7 @@ use underseal_policy::{
 use super::arguments::{Carrier, ExplainArgs};
 use super::{Files, check, print};
 use crate::exit::{Exit, Failure};
-use crate::proxy::EncodedSlash;
+use crate::proxy::{EncodedSlash, Protocol};
 
 /// What is to be shown.
 struct Account<'a> {
@@ -39,8 +39,11 @@ enum Outcome<'a> {
 /// # Errors
 /// [`Exit::Policy`] when a file does not load, with the first of its errors.
 pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
+    check_protocol(args)?;
     let files = Files::read(&args.files.files)?;
-    let policies = check::loaded(&files, &args.files.tcp_port).map_err(|errors| {
+    let labels: Labels = args.labels.iter().cloned().collect();
+    let is_for = |policy: &AuthorizationPolicy| applies(policy, &labels, args.direction);
+    let policies = check::loaded(&files, &args.files, is_for).map_err(|errors| {
         // What does not load decides nothing, and there is nothing to explain.
         let first = errors.first().map_or_else(String::new, check::text);
         Failure::new(
@@ -49,7 +52,6 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
             "`underseal policy check` prints every error",
         )
     })?;
-    let labels: Labels = args.labels.iter().cloned().collect();
     let matcher = Matcher::new(&policies, &labels, args.direction).map_err(|faults| {
         let fault = faults.first().map_or_else(String::new, ToString::to_string);
         Failure::new(
@@ -102,6 +104,19 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     } else {
         text::render(&account)
     })
+}
+
+/// # Errors
+/// If there is a request where no HTTP is spoken.
+fn check_protocol(args: &ExplainArgs) -> Result<(), Failure> {
+    match (&args.request, args.files.protocol) {
+        (Some(_), Protocol::Tcp | Protocol::Dtls) => Err(Failure::new(
+            Exit::Usage,
+            "`--request` is read by nobody where no HTTP is spoken",
+            "leave out `--request`, or `--protocol`",
+        )),
+        (None, _) | (_, Protocol::Http) => Ok(()),
+    }
 }
 
 /// What a proxy would send of a head, which is what it judges. What only a proxy may say is given as it
@@ -207,9 +222,9 @@ fn connection<'a>(args: &'a ExplainArgs, peers: &'a Given) -> Connection<'a> {
             labels: peers.destination.as_ref(),
         },
         port: args.port,
-        transport: match args.transport {
-            Carrier::Tcp => Transport::Tcp,
-            Carrier::Udp => Transport::Udp,
+        transport: match (args.transport, args.files.protocol) {
+            (Some(Carrier::Udp), _) | (None, Protocol::Dtls) => Transport::Udp,
+            (Some(Carrier::Tcp), _) | (None, Protocol::Http | Protocol::Tcp) => Transport::Tcp,
         },
         sni: given(args.sni.as_deref()),
         remote_ip: args.remote_ip.or(args.from_ip),

@@ -116,6 +116,8 @@ fn refuse_url(text: &str) -> Result<(), String> {
             continue;
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        // A user and a password are nothing to repeat.
+        let authority = authority.rsplit('@').next().unwrap_or_default();
         let has_port = split(authority).is_ok();
         let address = match has_port {
             true => authority.to_owned(),
@@ -173,6 +175,8 @@ mod tests {
             ("https://[::1]/", "tls:[::1]:443"),
             ("http://api.test/", "api.test:80"),
             ("https://", "tls:HOST:PORT"),
+            ("https://user:secret@api.test/", "tls:api.test:443"),
+            ("http://user:p@ss@api.test:81", "api.test:81"),
         ] {
             let refused = url.parse::<Destination>().expect_err(url);
             assert!(

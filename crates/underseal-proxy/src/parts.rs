@@ -14,18 +14,24 @@ mod unframed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::framer::{Framer, Framing};
 pub(crate) use self::pump::Pump;
 pub(crate) use self::received::Received;
 pub(crate) use self::unframed::{Unframed, Unframing};
 use crate::flow::Broken;
+use crate::http2::limits::MAX_RESPONSE_HEAD;
 use crate::policy::Guard;
 
 /// Most trailers of a body, as many as a request's head has fields, and most names of them that are kept of
 /// what a head announces: each is compared with each.
 const MAX_TRAILERS: usize = 100;
+
+/// Longest list of trailers, counted as HTTP/2 does: the library leaves out what goes beyond its limit on heads,
+/// which is far more, and does not say so.
+const MAX_TRAILERS_SIZE: usize = 16 * 1024;
+const _: () = assert!(2 * MAX_TRAILERS_SIZE <= MAX_RESPONSE_HEAD as usize);
 
 /// A part of a body.
 #[derive(Clone, Debug)]
@@ -52,10 +58,14 @@ pub(crate) trait Parts {
 /// Looks through the trailers of a body before any of them goes on. Those of a client have a `guard`.
 ///
 /// # Errors
-/// [`Broken::Trailers`] if it refuses one of them, or if there are too many.
+/// [`Broken::Trailers`] if it refuses one of them, or if there are too many, or too much of them.
 fn check_trailers(trailers: &HeaderMap, guard: Option<&Guard>) -> Result<(), Broken> {
-    let refuses = trailers.len() > MAX_TRAILERS || Guard::refuses_any(guard, trailers);
-    match refuses {
+    // RFC 9113 section 6.5.2.
+    let size_of =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
+    let is_long = trailers.len() > MAX_TRAILERS
+        || trailers.iter().map(size_of).sum::<usize>() > MAX_TRAILERS_SIZE;
+    match is_long || Guard::refuses_any(guard, trailers) {
         true => Err(Broken::Trailers),
         false => Ok(()),
     }

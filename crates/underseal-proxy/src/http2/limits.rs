@@ -37,7 +37,7 @@ const SEND_BUFFER: usize = 128 * 1024;
 const MAX_FRAME: u32 = 16 * 1024;
 
 /// Longest list of fields that a backend may answer with.
-const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
+pub(crate) const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
 
 /// Streams that were reset and are still remembered, so that what was under way is told from a
 /// fault: of a client.

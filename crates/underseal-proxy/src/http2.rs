@@ -11,6 +11,7 @@
 //! [`underseal_http::http2::read`] before anything is done with them.
 
 pub(crate) mod active;
+pub(crate) mod backlog;
 mod exchange;
 mod flood;
 mod forward;
@@ -35,6 +36,7 @@ use tokio::task::spawn_local;
 use underseal::Engines;
 
 use self::active::{Active, Presence};
+use self::backlog::Backlog;
 use self::flood::{Flooded, Guarded};
 use self::gathered::Gathered;
 pub(crate) use self::request::written;
@@ -60,6 +62,8 @@ struct Client {
     engines: Option<Engines>,
     /// The connections that its requests go out on.
     upstreams: Rc<Upstreams>,
+    /// Of its own connection.
+    backlog: Backlog,
 }
 
 /// Serves a client's connection on which HTTP/2 is spoken, until it ends. Called after the TLS
@@ -93,6 +97,7 @@ pub(crate) async fn serve(
     };
     stream.defer();
     let active = Rc::<Active>::default();
+    let backlog = stream.backlog();
     let mut serving = Serving {
         connection,
         stream,
@@ -103,6 +108,7 @@ pub(crate) async fn serve(
             service,
             session,
             engines,
+            backlog,
         }),
         active,
         flooded,

@@ -231,6 +231,10 @@ impl From<Fault> for Lost {
 }
 
 /// A request that is with a backend, and the response that comes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be one more allocation of each request"
+)]
 pub(crate) enum Upstream {
     Http1(Box<Http1>),
     Http2(Http2),

@@ -318,10 +318,13 @@ impl<'a> Exchange<'a> {
         outcome.status = Some(status.as_u16());
         let stopped = match is_whole {
             true => None,
-            false => self.pass(Pump::new(sink)).await.err(),
+            false => self
+                .pass(Pump::new(sink, self.client.backlog.clone()))
+                .await
+                .err(),
         };
         outcome.bytes_in = self.upstream.passed();
-        outcome.bytes_out = self.down.as_ref().map_or(0, |down| down.passed);
+        outcome.bytes_out = self.down.as_ref().map_or(0, Pump::passed);
         outcome.error = stopped.map(Stopped::word);
         match stopped {
             // Whoever has the whole response sends the rest in vain: with this exchange the client's
@@ -407,7 +410,7 @@ impl<'a> Exchange<'a> {
 
     /// Says when the deadline is over.
     fn poll_deadline<T>(&mut self, cx: &Context<'_>, wait: Wait) -> Poll<Result<T, Stopped>> {
-        let down = self.down.as_ref().map_or(0, |down| down.passed);
+        let down = self.down.as_ref().map_or(0, Pump::passed);
         let passed = self.upstream.passed() + down + self.interims.number();
         let timing = (self.deadline, self.client.worker.process.timeouts());
         match self.turn.check(cx, timing, wait, passed) {

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::backlog::Backlog;
 use super::frames::Frames;
 use super::inbound::Inbound;
 use crate::chunk::Chunk;
@@ -28,6 +29,8 @@ struct Inner {
     chunk: Chunk,
     /// Whether flushing is left to [`Gathered::poll_send`].
     is_deferred: bool,
+    /// Whether the stream takes less than is written.
+    backlog: Backlog,
 }
 
 impl Gathered {
@@ -47,7 +50,13 @@ impl Gathered {
             inbound: Inbound::new(frames),
             chunk: Chunk::default(),
             is_deferred: false,
+            backlog: Backlog::default(),
         })))
+    }
+
+    /// Whether its other end takes what is written.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.0.borrow().backlog.clone()
     }
 
     /// From now on only [`Self::poll_send`] flushes: to be called after each turn of `h2`.
@@ -79,12 +88,15 @@ impl Inner {
         while !self.chunk.is_empty() {
             ready!(self.poll_send_some(cx))?;
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.backlog.set(flushed.is_pending());
+        flushed
     }
 
     fn poll_send_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let sent = Pin::new(&mut self.stream).poll_write(cx, self.chunk.bytes());
         let Poll::Ready(sent) = sent? else {
+            self.backlog.set(true);
             self.chunk.settle();
             return Poll::Pending;
         };
@@ -225,6 +237,27 @@ mod tests {
         let (_, read) = tokio::join!(send, far.read_exact(&mut all));
         read.expect("all of it");
         assert!(all == bytes);
+    }
+
+    #[tokio::test]
+    async fn streams_know_whether_the_socket_takes_what_is_written() {
+        let (mut gathered, mut far) = pair().await;
+        gathered.defer();
+        let backlog = gathered.backlog();
+        let mut written = 0;
+        while !backlog.is_full() {
+            gathered.write_all(&[7; 100_000]).await.expect("memory");
+            written += 100_000;
+            let send = poll_fn(|cx| Poll::Ready(gathered.poll_send(cx)));
+            assert!(!matches!(send.await, Poll::Ready(Err(_))));
+        }
+        let mut all = vec![0; written];
+        let send = poll_fn(|cx| gathered.poll_send(cx));
+        let taken = poll_fn(|cx| backlog.poll_taken(cx));
+        let (taken, sent, read) = tokio::join!(taken, send, far.read_exact(&mut all));
+        let ((), ()) = (taken, sent.expect("sent"));
+        read.expect("all of it");
+        assert!(!backlog.is_full());
     }
 
     #[tokio::test]

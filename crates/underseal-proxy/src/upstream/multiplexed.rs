@@ -22,6 +22,7 @@ use crate::exchange::{Allowed, Unanswered};
 use crate::flow::{Broken, Waiting};
 use crate::http1::Fault;
 use crate::http2::active::{Active, Presence};
+use crate::http2::backlog::Backlog;
 use crate::http2::gathered::Gathered;
 use crate::http2::limits;
 use crate::parts::{Part, Parts, Pump};
@@ -35,6 +36,7 @@ const KEPT: Duration = Duration::from_secs(60);
 pub(crate) struct Connection {
     sender: SendRequest<Bytes>,
     pub(super) active: Rc<Active>,
+    backlog: Backlog,
     /// Those who wait for a stream on this connection, or another to the same backend.
     queue: Rc<Queue>,
     /// Whether it takes no more streams. Those that are open may go on.
@@ -140,10 +142,11 @@ impl Slot {
                 return Ok(None);
             }
         };
+        let backlog = connection.backlog.clone();
         Ok(Some(Http2 {
             slot: self,
             answer: Answer::from(response),
-            up: has_body.then(|| Pump::new(sink).guarded(guard)),
+            up: has_body.then(|| Pump::new(sink, backlog).guarded(guard)),
             passed: 0,
             is_reused,
         }))
@@ -183,14 +186,14 @@ impl Http2 {
                 return Err(broken);
             }
         }
-        self.passed = pump.passed;
+        self.passed = pump.passed();
         self.up = None;
         body.hold(cx);
         Ok(())
     }
 
     pub(super) fn passed(&self) -> u64 {
-        self.up.as_ref().map_or(self.passed, |pump| pump.passed)
+        self.up.as_ref().map_or(self.passed, Pump::passed)
     }
 
     /// Whether all of the body was sent, or all that is wanted.
@@ -276,6 +279,7 @@ pub(super) async fn begin(
     let connection = Rc::new(Connection {
         sender,
         active: Rc::default(),
+        backlog: driven.stream.backlog(),
         queue: Rc::clone(queue),
         is_closed: Cell::new(false),
         is_left: Cell::new(false),

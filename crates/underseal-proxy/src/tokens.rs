@@ -203,6 +203,10 @@ impl Rule {
         }
         let id = header.kid.as_deref();
         let mut keys = self.keys.iter().filter(|key| key.may_be(id, header.alg));
+        // One that nobody signed is tried with each, every time that it comes.
+        if keys.clone().count() > keys::MOST_TRIED {
+            return None;
+        }
         keys.find_map(|key| {
             let mut validation = self.validation.clone();
             validation.algorithms = key.algorithms.clone();

@@ -13,6 +13,9 @@ use underseal_policy::model::JwtRule;
 #[derive(Debug)]
 pub(crate) struct Unusable(pub(crate) String);
 
+/// Most keys that a token is tried with. Whoever has more names them (`kid`), and in tokens the one that signed.
+pub(super) const MOST_TRIED: usize = 4;
+
 /// How large a file of keys may be, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
@@ -61,7 +64,21 @@ pub(super) fn of(file: &str, rule: &JwtRule) -> Result<Vec<Key>, Unusable> {
         let why = "no key can verify tokens: those of RSA, EC with P-256 or P-384, and Ed25519 can";
         return Err(wrong(&why));
     }
+    if unnamed(&keys) > MOST_TRIED {
+        let why = format!("more than {MOST_TRIED} keys without `kid` could have signed a token");
+        return Err(wrong(&why));
+    }
     Ok(keys)
+}
+
+/// How many keys without a name have the same algorithm.
+fn unnamed(keys: &[Key]) -> usize {
+    let of = |algorithm: &Algorithm| {
+        let is = |key: &&Key| key.id.is_none() && key.algorithms.contains(algorithm);
+        keys.iter().filter(is).count()
+    };
+    let algorithms = keys.iter().flat_map(|key| &key.algorithms);
+    algorithms.map(of).max().unwrap_or(0)
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

@@ -14,6 +14,10 @@ use super::*;
 mod issuer;
 
 fn tokens_with(keys: &[Value], more: &str) -> Tokens {
+    compile(keys, more).expect("usable keys")
+}
+
+fn compile(keys: &[Value], more: &str) -> Result<Tokens, Unusable> {
     let jwks = json!({ "keys": keys }).to_string();
     let text = format!(
         "apiVersion: underseal/v1alpha1\nkind: RequestAuthentication\nmetadata: {{ name: t }}\n\
@@ -24,7 +28,7 @@ fn tokens_with(keys: &[Value], more: &str) -> Tokens {
         text: &text,
     };
     let loaded = load_all(&[file], &[]).expect("loads");
-    Tokens::compile(&loaded, &Labels::new()).expect("usable keys")
+    Tokens::compile(&loaded, &Labels::new())
 }
 
 fn tokens(issuer: &Issuer) -> Tokens {
@@ -79,6 +83,37 @@ fn a_token_that_the_issuer_signed_is_believed() {
     refused(find(&tokens, &misnamed));
     let stranger = Issuer::new("one");
     refused(find(&tokens, &stranger.token(&json!({}))));
+}
+
+#[test]
+fn a_token_is_tried_with_few_keys() {
+    let issuers = ["one", "two", "three", "four", "five"].map(Issuer::new);
+    let keys = issuers.each_ref().map(Issuer::jwk);
+    let unnamed = |issuer: &Issuer| issuer.sign(&json!({ "alg": "ES256" }), &claims(&json!({})));
+    for (keys, is_believed) in [(&keys[..4], true), (&keys[..], false)] {
+        let tokens = tokens_with(keys, "");
+        believed(find(&tokens, &issuers[3].token(&json!({}))));
+        match is_believed {
+            true => believed(find(&tokens, &unnamed(&issuers[3]))),
+            false => refused(find(&tokens, &unnamed(&issuers[3]))),
+        }
+    }
+}
+
+#[test]
+fn many_keys_have_names() {
+    let nameless = |_| {
+        let mut key = Issuer::new("one").jwk();
+        key.as_object_mut().expect("a key").remove("kid");
+        key
+    };
+    let keys: Vec<_> = (0..5).map(nameless).collect();
+    let compiled = |keys: &[Value]| compile(keys, "").map_err(|Unusable(why)| why);
+    assert!(compiled(&keys[..4]).is_ok());
+    assert_eq!(
+        compiled(&keys).err().as_deref(),
+        Some("t.yaml: jwks: more than 4 keys without `kid` could have signed a token")
+    );
 }
 
 #[test]

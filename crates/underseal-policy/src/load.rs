@@ -7,7 +7,8 @@ mod reader;
 mod suggestion;
 mod values;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
 
 use crate::convert::Note;
@@ -161,10 +162,13 @@ pub fn load_without_http(
 /// Where no HTTP is spoken, as far as a policy is concerned.
 type Tcp<'f> = &'f dyn Fn(&AuthorizationPolicy) -> WithoutHttp<'f>;
 
+/// The names that were given, and to what: file and line.
+type Names = BTreeMap<String, String>;
+
 fn load_by(files: &[PolicyFile<'_>], tcp: Tcp<'_>) -> Result<Loaded, Vec<LoadError>> {
     let mut all = Loaded::default();
     let mut errors = Vec::new();
-    let mut names = BTreeSet::new();
+    let mut names = Names::new();
     for file in files {
         let read = File::read(file, tcp, &mut names);
         all.policies.extend(read.policies);
@@ -200,7 +204,7 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    fn read(file: &PolicyFile<'a>, tcp: Tcp<'_>, names: &mut BTreeSet<String>) -> Self {
+    fn read(file: &PolicyFile<'a>, tcp: Tcp<'_>, names: &mut Names) -> Self {
         let mut read = Self {
             name: file.name,
             policies: Vec::new(),
@@ -224,7 +228,7 @@ impl<'a> File<'a> {
         read
     }
 
-    fn value(&mut self, value: &Value<'_>, tcp: Tcp<'_>, names: &mut BTreeSet<String>) {
+    fn value(&mut self, value: &Value<'_>, tcp: Tcp<'_>, names: &mut Names) {
         let whose = match Kind::of(value) {
             Kind::Own | Kind::Unknown => return self.policy(value, tcp, names),
             Kind::List(items) => {
@@ -247,7 +251,7 @@ impl<'a> File<'a> {
         self.errors.push(error);
     }
 
-    fn policy(&mut self, value: &Value<'_>, tcp: Tcp<'_>, names: &mut BTreeSet<String>) {
+    fn policy(&mut self, value: &Value<'_>, tcp: Tcp<'_>, names: &mut Names) {
         let mut reader = Reader::default();
         let policy = reader.policy(value);
         let locations = reader.locations;
@@ -260,15 +264,12 @@ impl<'a> File<'a> {
             self.fault(value, &locations, fault);
         }
         let name = &policy.metadata.name;
-        if !name.is_empty() && !names.insert(name.clone()) {
-            let fault = Fault::new("metadata.name", format!("there is another `{name}`"));
-            self.fault(value, &locations, fault);
-        }
+        self.name((name.clone(), name), value, &locations, names);
         self.errors[before..].sort_by_key(|error| error.location);
         self.policies.push(policy);
     }
 
-    fn authentication(&mut self, value: &Value<'_>, names: &mut BTreeSet<String>) {
+    fn authentication(&mut self, value: &Value<'_>, names: &mut Names) {
         let mut reader = Reader::default();
         let says = reader.authentication(value);
         let locations = reader.locations;
@@ -277,14 +278,35 @@ impl<'a> File<'a> {
             .extend(errors.map(|fault| fault.error(self.name)));
         let name = &says.metadata.name;
         // Names are of a kind; none of a policy has a space in it.
-        if !name.is_empty() && !names.insert(format!("tokens {name}")) {
-            let fault = Fault::new("metadata.name", format!("there is another `{name}`"));
-            self.fault(value, &locations, fault);
-        }
+        self.name((format!("tokens {name}"), name), value, &locations, names);
         self.authentications.push(Authentication {
             file: self.name.to_owned(),
             says,
         });
+    }
+
+    /// Notes what has this name, which is `known` by it.
+    fn name(
+        &mut self,
+        (known, name): (String, &str),
+        value: &Value<'_>,
+        locations: &HashMap<String, Location>,
+        names: &mut Names,
+    ) {
+        if name.is_empty() {
+            return;
+        }
+        let location = locations.get(&value.path_to("metadata.name"));
+        let line = location.copied().unwrap_or(Location::START).line;
+        match names.entry(known) {
+            Entry::Vacant(entry) => {
+                entry.insert(format!("{}:{line}", self.name));
+            }
+            Entry::Occupied(other) => {
+                let message = format!("there is another `{name}`, at {}", other.get());
+                self.fault(value, locations, Fault::new("metadata.name", message));
+            }
+        }
     }
 
     fn error(&mut self, location: Location, path: &str, message: impl Into<String>) {

@@ -136,7 +136,7 @@ fn all_errors_of_all_files_are_reported_at_their_place() {
             "1.yaml:5:3: spec.acton: no such key; did you mean `action`?",
             "1.yaml:7:11: spec.rules[0].from: is empty; to match all, leave it out",
             "1.yaml:9:20: spec.rules[0].to[0].operation.path: no such key; did you mean `paths`?",
-            "2.yaml:3:13: metadata.name: there is another `p`",
+            "2.yaml:3:13: metadata.name: there is another `p`, at 1.yaml:3",
             "2.yaml:6:35: spec.rules[0].to[0].operation.methods[0]: methods are case-sensitive: \
              write `GET` for `get`",
             "2.yaml:6:49: spec.rules[0].to[0].operation.paths[0]: a path begins with `/` or `*`: `a`",
@@ -230,7 +230,10 @@ fn an_http_key_is_refused_whatever_its_ports_where_any_port_may_be_asked_about()
         assert_eq!(refused_without_http(&spec, &TcpPorts::Any, false), [""; 0]);
     }
     let asks_nothing = "rules: [{ to: [{ operation: { ports: [80] } }] }]";
-    assert_eq!(refused_without_http(asks_nothing, &TcpPorts::Any, true), [""; 0]);
+    assert_eq!(
+        refused_without_http(asks_nothing, &TcpPorts::Any, true),
+        [""; 0]
+    );
 }
 
 #[test]

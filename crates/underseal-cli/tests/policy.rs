@@ -58,7 +58,10 @@ fn what_a_proxy_without_http_refuses_does_not_load_for_one() {
     assert!(shown(&paths).ends_with("exit 0\n"));
     for protocol in ["tcp", "dtls"] {
         let said = shown(&[&paths[..], &["--protocol", protocol]].concat());
-        assert!(said.contains("is known of HTTP only, which is spoken on no port"), "{said}");
+        assert!(
+            said.contains("is known of HTTP only, which is spoken on no port"),
+            "{said}"
+        );
         assert!(said.ends_with("exit 6\n"), "{said}");
         let explain = ["explain", "fields.yaml", "--protocol", protocol];
         let explained = shown(&explain);
@@ -67,7 +70,14 @@ fn what_a_proxy_without_http_refuses_does_not_load_for_one() {
         let others = shown(&[&explain[..], &["--direction", "egress"]].concat());
         assert!(others.ends_with("exit 0\n"), "{others}");
     }
-    let request = ["explain", "fields.yaml", "--protocol", "tcp", "--request", "GET /"];
+    let request = [
+        "explain",
+        "fields.yaml",
+        "--protocol",
+        "tcp",
+        "--request",
+        "GET /",
+    ];
     assert!(shown(&request).ends_with("exit 2\n"));
     let port = ["--protocol", "tcp", "--tcp-port", "5432"];
     let said = shown(&[&paths[..], &port].concat());
@@ -256,8 +266,16 @@ fn a_port_by_name_has_one_number() {
             "is given with two ports",
             2,
         ),
-        (&["http"], "expected NAME=PORT/PROTOCOL", 2),
-        (&["http=80"], "expected NAME=PORT/PROTOCOL", 2),
+        (
+            &["http"],
+            "expected NAME=PORT/PROTOCOL, such as http=8080/tcp",
+            2,
+        ),
+        (
+            &["http=80"],
+            "expected NAME=PORT/PROTOCOL, such as http=8080/tcp",
+            2,
+        ),
         (&["http=0/tcp"], "expected a port from 1 to 65535", 2),
         (&["http=80/sctp"], "expected `tcp` or `udp`", 2),
         (

@@ -76,7 +76,7 @@ fn jwks(text: &str) -> Result<(String, String), String> {
 
 /// A name of a port, whose case does not matter, and the port with its protocol.
 fn named_port(text: &str) -> Result<(String, NamedPort), String> {
-    const EXPECTED: &str = "expected NAME=PORT/PROTOCOL";
+    const EXPECTED: &str = "expected NAME=PORT/PROTOCOL, such as http=8080/tcp";
     let (name, port) = text.split_once('=').ok_or(EXPECTED)?;
     // None is guessed: what the name is not would be open, or what it is not be denied.
     let (port, protocol) = port.split_once('/').ok_or(EXPECTED)?;

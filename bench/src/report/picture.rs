@@ -80,9 +80,11 @@ fn medians(root: &Path) -> anyhow::Result<Vec<(&'static str, f64)>> {
     BARS.iter().map(median).collect()
 }
 
-/// Where labels end, and how long the peer's bar would be.
-const LABELS: f64 = 400.0;
-const PEER: f64 = 280.0;
+/// Where labels end, and figures; where bars begin, and how long the peer's would be.
+const LABELS: f64 = 392.0;
+const FIGURES: f64 = 432.0;
+const BARS_AT: f64 = 440.0;
+const PEER: f64 = 260.0;
 const STEP: f64 = 34.0;
 const TOP: f64 = 34.0;
 
@@ -101,15 +103,13 @@ fn svg(bars: &[(&str, f64)]) -> String {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(
             text,
-            "<text x=\"{}\" y=\"{baseline}\" text-anchor=\"end\">{label}</text>\n\
-             <rect x=\"{LABELS}\" y=\"{top}\" width=\"{width:.0}\" height=\"24\" fill=\"#4477aa\"/>\n\
-             <text x=\"{:.0}\" y=\"{baseline}\" text-anchor=\"end\" fill=\"#ffffff\">{value:.2}</text>",
-            LABELS - 8.0,
-            // Within the bar, where the peer's line does not cross it.
-            LABELS + width - 6.0,
+            "<text x=\"{LABELS}\" y=\"{baseline}\" text-anchor=\"end\">{label}</text>\n\
+             <text x=\"{FIGURES}\" y=\"{baseline}\" text-anchor=\"end\">{value:.2}</text>\n\
+             <rect x=\"{BARS_AT}\" y=\"{top}\" width=\"{width:.0}\" height=\"24\" fill=\"#4477aa\"/>",
         );
     }
-    let peer = LABELS + PEER;
+    // It crosses bars, and so no figure is in one.
+    let peer = BARS_AT + PEER;
     let _ = writeln!(
         text,
         "<line x1=\"{peer}\" y1=\"{}\" x2=\"{peer}\" y2=\"{}\" stroke=\"#000000\"/>\n\
@@ -124,6 +124,31 @@ fn svg(bars: &[(&str, f64)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The numbers of the attribute `name` in the elements `element` of a picture.
+    fn numbers(svg: &str, element: &str, name: &str) -> Vec<f64> {
+        let elements = svg.lines().filter(|line| line.starts_with(element));
+        let values = elements.map(|line| {
+            let (_, value) = line.split_once(&format!(" {name}=\"")).unwrap();
+            value.split('"').next().unwrap().parse().unwrap()
+        });
+        values.collect()
+    }
+
+    #[test]
+    fn the_line_of_the_peer_crosses_no_figure() {
+        for value in [0.05, 0.9, 1.0, 1.05, 1.11, 1.2] {
+            let svg = svg(&[("a", value)]);
+            let line = numbers(&svg, "<line", "x1")[0];
+            // The last text is above the line.
+            let [label, figure, _] = numbers(&svg, "<text", "x")[..] else {
+                panic!("{svg}");
+            };
+            // Four characters of half a font's size and a bit more.
+            let begins = figure - 4.0 * 9.0;
+            assert!(label <= begins && figure < line, "{value}: {svg}");
+        }
+    }
 
     #[test]
     fn the_picture_and_the_readme_say_what_the_runs_say() {

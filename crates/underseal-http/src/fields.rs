@@ -88,6 +88,9 @@ pub struct Options {
     pub keep_alive: bool,
     /// Whether fields are named that would pass if they were not.
     pub names_fields: bool,
+    /// Whether a field is named that says how to read a request, or who it is for: one that takes out what
+    /// is named would change both.
+    pub(crate) names_framing: bool,
     count: u8,
 }
 
@@ -97,6 +100,11 @@ impl Options {
     /// # Errors
     /// If there are too many options, with those of the fields before.
     pub fn note(&mut self, value: &[u8]) -> Result<(), TooManyOptions> {
+        // What browsers say, each time.
+        if self.count < MAX_OPTIONS && value.eq_ignore_ascii_case(b"keep-alive") {
+            (self.keep_alive, self.count) = (true, self.count + 1);
+            return Ok(());
+        }
         for option in listed(value) {
             self.count = self.count.saturating_add(1);
             if self.count > MAX_OPTIONS {
@@ -106,11 +114,22 @@ impl Options {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
-            } else if may_name(option) {
-                self.names_fields = true;
+            } else {
+                self.note_name(option);
             }
         }
         Ok(())
+    }
+
+    fn note_name(&mut self, name: &[u8]) {
+        self.names_fields |= may_name(name);
+        let frames = matches!(kind(name), Kind::ContentLength | Kind::TransferEncoding);
+        self.names_framing |= frames || name.eq_ignore_ascii_case(b"host");
+    }
+
+    /// Whether the connection goes on after an exchange of HTTP/1.`minor_version` (RFC 9112 section 9.3).
+    pub fn persists(self, minor_version: u8) -> bool {
+        !self.close && (minor_version == 1 || self.keep_alive)
     }
 }
 
@@ -155,6 +174,25 @@ fn bit(index: usize) -> u128 {
     index
         .and_then(|index| 1_u128.checked_shl(index))
         .unwrap_or(0)
+}
+
+/// Whether the token `name` is `lower`, which is letters and hyphens, in any case.
+#[inline]
+pub(crate) fn is(name: &[u8], lower: &[u8]) -> bool {
+    // No byte of a token but a letter becomes a letter or a hyphen by this. None is branched on.
+    let pairs = name.iter().zip(lower);
+    let differs = pairs.fold(0, |differs, (own, other)| differs | ((own | 0x20) ^ other));
+    name.len() == lower.len() && differs == 0
+}
+
+/// Whether a name has this byte (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+/// Whether a value has this byte (RFC 9110 section 5.5).
+pub(crate) fn in_value(byte: &u8) -> bool {
+    *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
 }
 
 /// The members of a comma-separated list.

@@ -59,9 +59,10 @@ impl Default for Scratch {
 }
 
 /// How the body of a request is delimited (RFC 9112 section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
+    #[default]
     Empty,
     /// This many bytes.
     Length(u64),

@@ -159,7 +159,8 @@ fn split(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let end = if text.starts_with(b"[") {
         memchr::memchr(b']', text)? + 1
     } else {
-        memchr::memchr(b':', text).unwrap_or(text.len())
+        let end = text.iter().position(|byte| !IN_NAME[usize::from(*byte)]);
+        end.unwrap_or(text.len())
     };
     let (name, rest) = text.split_at(end);
     match rest {
@@ -174,22 +175,33 @@ fn read_address(text: &[u8]) -> Option<Ipv6Addr> {
     str::from_utf8(text.strip_suffix(b"]")?).ok()?.parse().ok()
 }
 
+/// Whether what [`split`] has found is labels with dots between them.
 fn is_name(name: &[u8]) -> bool {
     // Every byte is looked at and none branched on: this takes several bytes at a time.
-    let in_name = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'-' | b'_');
-    let is_of_them = name.iter().fold(true, |all, byte| all & in_name(*byte));
     let pairs = name.iter().zip(name.get(1..).unwrap_or_default());
     let has_empty_label = pairs.fold(false, |has, pair| has | (pair == (&b'.', &b'.')));
     let is_bounded = !name.is_empty() && !name.starts_with(b".") && !name.ends_with(b".");
-    is_of_them && is_bounded && !has_empty_label && name.len() < MAX_HOST
+    is_bounded && !has_empty_label && name.len() < MAX_HOST
 }
+
+/// Letters, digits, and what else a name has.
+const IN_NAME: [bool; 256] = {
+    let mut in_name = [false; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        let letter = byte as u8;
+        in_name[byte] = letter.is_ascii_alphanumeric() || matches!(letter, b'.' | b'-' | b'_');
+        byte += 1;
+    }
+    in_name
+};
 
 fn read_port(text: &[u8]) -> Result<u16, Refusal> {
     if text.is_empty() || text.len() > 5 || !text.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::Host);
     }
-    let text = str::from_utf8(text).map_err(|_| Refusal::Host)?;
-    text.parse().map_err(|_| Refusal::Host)
+    let add = |port: u32, digit: &u8| port * 10 + u32::from(*digit - b'0');
+    u16::try_from(text.iter().fold(0, add)).map_err(|_| Refusal::Host)
 }
 
 #[cfg(test)]

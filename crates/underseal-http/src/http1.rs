@@ -2,32 +2,33 @@
 //! parsers forgive: each such thing is a way to make two programs see two requests (request
 //! smuggling).
 
+mod body_length;
 mod chunks;
 mod fields;
 mod glimpse;
+pub(crate) mod head;
 pub(crate) mod lengths;
 mod lines;
 mod response;
 mod target;
 
 use std::io::Write as _;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
-pub use self::chunks::{Chunks, Piece};
-use self::fields::Noted;
-pub(crate) use self::fields::content_length;
+pub use self::body_length::BodyLength;
+pub(crate) use self::body_length::content_length;
+pub use self::chunks::{Chunks, MAX_CHUNK_LINE, Piece, check_trailer, chunk_size};
 pub use self::glimpse::{Glimpse, glimpse};
 pub use self::response::{
     ResponseFraming, ResponseHead, ResponseRefusal, read_response, response_length,
 };
 pub(crate) use self::target::{Target, path as split_query};
 use crate::fields::Options;
-use crate::head::{Framing, MAX_FIELDS, ReadOptions, Scratch};
+use crate::head::{Framing, ReadOptions, Scratch};
 use crate::host::{Authority, MAX_AUTHORITY};
 use crate::path::normalise;
 use crate::refusal::Refusal;
-use crate::request::{Fields, Request};
+use crate::request::{Fields, Request, Span};
 
 /// The head of a request that can be read in one way only.
 #[derive(Clone, Copy, Debug)]
@@ -62,14 +63,14 @@ impl<'a> Head<'a> {
         self.minor_version
     }
 
-    /// How its body is delimited.
-    pub fn framing(&self) -> Framing {
-        self.framing
-    }
-
     /// What its Connection fields say.
     pub fn options(&self) -> Options {
         self.options
+    }
+
+    /// How its body is delimited.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// What rules see of it.
@@ -104,61 +105,45 @@ pub fn read<'a>(
     options: &ReadOptions,
     scratch: &'a mut Scratch,
 ) -> Result<Option<Head<'a>>, Refusal> {
-    // One empty line before a request is none of its own (RFC 9112 section 2.2).
-    let (skipped, bytes) = match bytes {
-        b"\r" => return Ok(None),
-        [b'\r', b'\n', rest @ ..] => (2, rest),
-        _ => (0, bytes),
-    };
-    let max_head = options.max_head.min(usize::from(u16::MAX));
-    let seen = &bytes[..bytes.len().min(max_head)];
-    let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut []);
-    let len = match parsed.parse_with_uninit_headers(seen, &mut slots) {
-        Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) => {
-            lines::check(seen)?;
-            lengths::check_part(seen, max_head, max_head)?;
-            return Ok(None);
-        }
-        Err(error) => return Err(lines::name(error, seen)),
-    };
-    lines::check(&seen[..len])?;
-    lengths::check_line(&seen[..len], max_head)?;
     let room = &mut *scratch.0;
-    let mut noted = Noted::default();
-    for (header, span) in parsed.headers.iter().zip(&mut room.spans) {
-        *span = noted.note(seen, header)?;
-    }
-    // httparse has found all three, else the head would not be whole.
-    let method = parsed.method.ok_or(Refusal::RequestLine)?.as_bytes();
-    let target_text = parsed.path.ok_or(Refusal::RequestLine)?.as_bytes();
-    let minor_version = parsed.version.ok_or(Refusal::RequestLine)?;
-    let host = match (noted.host(), options.local) {
-        (Err(Refusal::NoHost), Some(local)) if minor_version == 0 => spell(local, &mut room.local),
-        (host, _) => host?,
+    let mut spans = room.spans.iter_mut();
+    let max_head = options.max_head.min(usize::from(u16::MAX));
+    let parsed = head::parse(bytes, max_head, |field| {
+        // There is one for each that is read.
+        if let Some(span) = spans.next() {
+            *span = Span::of(bytes, field);
+        }
+    })?;
+    let left = spans.len();
+    let Some(parsed) = parsed else {
+        return Ok(None);
+    };
+    let host = match (parsed.host()?, options.local) {
+        (Some(host), _) => host,
+        (None, Some(local)) => spell(local, &mut room.local),
+        (None, None) => return Err(Refusal::NoHost),
     };
     let host = Authority::read(host)?;
-    let target = Target::read(method, target_text, &host)?;
+    let (method, text) = (parsed.method.as_bytes(), parsed.target.as_bytes());
+    let target = Target::read(method, text, Some(&host))?.with_ascii_query()?;
     let (sent, query) = target.path();
     let path = match target {
         Target::Path(path, _) => Some(normalise(path, &options.path, &mut room.path)?),
         Target::Server | Target::Tunnel => sent,
     };
-    let spans = &room.spans[..parsed.headers.len()];
     Ok(Some(Head {
-        len: skipped + len,
-        target: target_text,
-        minor_version,
-        framing: noted.framing(minor_version)?,
-        options: noted.options(),
+        len: parsed.len,
+        target: text,
+        minor_version: parsed.minor_version,
+        framing: parsed.framing,
+        options: parsed.options,
         request: Request {
             method,
             path,
             sent,
             query,
             host: host.normal(&mut room.host),
-            fields: Fields::Head(seen, spans),
+            fields: Fields::Head(bytes, &room.spans[..room.spans.len() - left]),
         },
     }))
 }

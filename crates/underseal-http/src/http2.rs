@@ -1,5 +1,6 @@
 //! Heads of HTTP/2 requests, gRPC among them: field lists as HPACK gives them (RFC 9113 section 8).
 
+use crate::fields::{in_value, is_token};
 use crate::head::{MAX_FIELDS, ReadOptions, Scratch};
 use crate::host::Authority;
 use crate::http1::lengths::MAX_METHOD;
@@ -134,7 +135,7 @@ impl<'a> Pseudo<'a> {
             (Some(b"http" | b"https"), Some(path), protocol)
                 if protocol.is_some() == is_connect && path.starts_with(b"/") =>
             {
-                split_query(path)
+                split_query(path)?.with_ascii_query()
             }
             (Some(_), Some(_), _) => Err(Refusal::Target),
             _ => Err(Refusal::PseudoField),
@@ -174,13 +175,8 @@ fn check_fields<'a>(fields: &[Field<'a>]) -> Result<Option<&'a [u8]>, Refusal> {
 /// RFC 9113 section 8.2.1, and what a program that speaks HTTP/1.1 behind would make of the rest.
 fn check_value(value: &[u8]) -> Result<(), Refusal> {
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    let good = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
-    if is_space(value.first()) || is_space(value.last()) || !value.iter().all(good) {
+    if is_space(value.first()) || is_space(value.last()) || !value.iter().all(in_value) {
         return Err(Refusal::FieldValue);
     }
     Ok(())
-}
-
-fn is_token(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }

@@ -1,9 +1,9 @@
 //! Requests for files, as an origin server reads them (RFC 9110): heads that may arrive in pieces, which
 //! path below its root a target names, conditions, ranges and content codings.
 //!
-//! A server that answers for itself may forgive what [`http1`](crate::http1) cannot, since nobody behind
-//! it reads the same bytes again: lines that end with LF alone, empty lines before a request, a length
-//! that is said twice in the same words.
+//! Heads are read by [`http1`](crate::http1), as a proxy's are. A path may hold what rules of policies could
+//! not be compared with, since here it is looked up, and letters that are no ASCII, which curl sends as
+//! they are typed.
 
 pub mod conditions;
 mod content_coding;
@@ -14,4 +14,4 @@ pub mod range;
 mod request;
 
 pub use inbox::{Advance, Inbox};
-pub use request::{Refused, Request};
+pub use request::Request;

@@ -92,6 +92,20 @@ pub(crate) struct Span {
     pub(crate) value: Range,
 }
 
+impl Span {
+    /// Where `field`, which was found in `head`, stands in it.
+    pub(crate) fn of(head: &[u8], field: &httparse::Header<'_>) -> Self {
+        let range = |part: &[u8]| {
+            let from = part.as_ptr().addr() - head.as_ptr().addr();
+            (from as u32, (from + part.len()) as u32)
+        };
+        Self {
+            name: range(field.name.as_bytes()),
+            value: range(field.value),
+        }
+    }
+}
+
 /// The field lines of a request, wherever they are kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fields<'a> {

@@ -17,12 +17,33 @@ use super::listing;
 use super::open_files::OpenFiles;
 use super::response::{Head, Persistence, reason};
 use super::site::OpenError;
+use underseal_http::origin::Request;
 use underseal_http::origin::multipart::Layout;
 use underseal_http::origin::path::{self, TargetFault};
-use underseal_http::origin::{Refused, Request};
+use underseal_http::{Framing, Refusal};
 
 /// Longest request body that is read and thrown away to keep the connection, in bytes.
 const MAX_DISCARD: u64 = 64 * 1024;
+
+/// Longest target that is looked up, in bytes: no file has a longer name.
+const MAX_TARGET: usize = 8 * 1024;
+
+/// Why there is no request to be answered; the connection ends behind the status.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    /// For the log.
+    pub(crate) why: &'static str,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            status: refusal.status(),
+            why: refusal.name(),
+        }
+    }
+}
 
 /// What is to be sent, besides the bytes in the output buffer, and what comes after it.
 #[derive(Debug)]
@@ -56,9 +77,13 @@ pub(crate) fn answer(
     request: &Request<'_>,
     out: &mut Vec<u8>,
 ) -> Reply {
-    // A client that asked for "100 Continue" may or may not send its body after the final status;
-    // only closing is unambiguous then.
-    let discardable = request.body <= MAX_DISCARD && !(request.expect && request.body > 0);
+    let discardable = match request.body {
+        Framing::Empty | Framing::Length(0) => true,
+        // A client that asked for "100 Continue" may or may not send its body after the final status;
+        // only closing is unambiguous then.
+        Framing::Length(length) => length <= MAX_DISCARD && !request.expect,
+        Framing::Chunked => false,
+    };
     Answer {
         files,
         date,
@@ -102,20 +127,28 @@ impl Answer<'_> {
             }
             _ => return self.error(501, Some("unknown method")),
         }
-        if self.request.body > MAX_DISCARD {
-            return self.error(413, Some("body of a GET over 64 KiB"));
+        if let Some((status, why)) = self.refusal() {
+            return self.error(status, Some(why));
         }
-        let mut path = Vec::with_capacity(self.request.target.len() + "index.html.gz".len());
-        let decoded = path::split_target(self.request.target).and_then(|target| {
-            path::decode(target.path, self.files.dot_names(), &mut path)?;
-            Ok(target)
-        });
-        match decoded {
-            Ok(_) if path.is_empty() || path.ends_with(b"/") => self.directory(path),
-            Ok(target) => self.named(path, target.query),
+        let mut path = Vec::with_capacity(self.request.path.len() + "index.html.gz".len());
+        match path::decode(self.request.path, self.files.dot_names(), &mut path) {
+            Ok(()) if path.is_empty() || path.ends_with(b"/") => self.directory(path),
+            Ok(()) => self.named(path),
             Err(TargetFault::Malformed) => self.error(400, Some("malformed path")),
             Err(TargetFault::Parent) => self.error(403, Some("path with a parent segment")),
             Err(TargetFault::Hidden) => self.error(404, Some("name begins with a dot")),
+        }
+    }
+
+    /// Why it is not looked for, whatever the target names.
+    fn refusal(&self) -> Option<(u16, &'static str)> {
+        match self.request.body {
+            Framing::Chunked => Some((411, "body of a GET in chunks")),
+            Framing::Length(length) if length > MAX_DISCARD => {
+                Some((413, "body of a GET over 64 KiB"))
+            }
+            _ if self.request.target.len() > MAX_TARGET => Some((414, "target over 8 KiB")),
+            _ => None,
         }
     }
 
@@ -135,10 +168,10 @@ impl Answer<'_> {
         }
     }
 
-    fn named(mut self, mut path: Vec<u8>, query: Option<&str>) -> Reply {
+    fn named(mut self, mut path: Vec<u8>) -> Reply {
         match self.files.find(&path) {
             Ok(Opened::File(entity)) => self.entity(&mut path, entity),
-            Ok(Opened::Directory(_)) => self.redirect(&path, query),
+            Ok(Opened::Directory(_)) => self.redirect(&path),
             Ok(Opened::Special) => self.error(403, Some("neither file nor directory")),
             Err(error) => self.open_error(error),
         }
@@ -161,13 +194,13 @@ impl Answer<'_> {
 
     /// The location is built from the decoded path, so it always names this host: a target such
     /// as `//elsewhere` cannot come back as one.
-    fn redirect(&mut self, path: &[u8], query: Option<&str>) -> Reply {
+    fn redirect(&mut self, path: &[u8]) -> Reply {
         let mut location = vec![b'/'];
         path::encode(path, &mut location);
         location.push(b'/');
-        if let Some(query) = query {
+        if let Some(query) = self.request.query {
             location.push(b'?');
-            location.extend_from_slice(query.as_bytes());
+            location.extend_from_slice(query);
         }
         self.error_with(301, None, Some(("Location", &location)))
     }
@@ -229,12 +262,12 @@ impl Answer<'_> {
             keep_alive: self.keep_alive,
             inline_body,
             rest,
-            discard: if self.keep_alive {
-                self.request.body
-            } else {
-                0
+            discard: match self.request.body {
+                Framing::Length(length) if self.keep_alive => length,
+                _ => 0,
             },
-            is_read: self.keep_alive || self.request.body == 0,
+            is_read: self.keep_alive
+                || matches!(self.request.body, Framing::Empty | Framing::Length(0)),
             error: None,
         }
     }

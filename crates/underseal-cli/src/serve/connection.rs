@@ -14,12 +14,13 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncBufRead as _;
 use tokio::net::TcpStream;
 
+use super::answer::Refused;
 use super::log::{self, Outcome};
 use super::plain_http;
 use super::stream::TlsStream;
 use super::transfer::{self, Broken, Sender, Transferred};
 use super::worker::{Prepared, Worker};
-use underseal_http::origin::{Inbox, Refused};
+use underseal_http::origin::Inbox;
 use underseal_server::access_log::line::{self, Client};
 use underseal_server::closing::{End, close};
 use underseal_server::deadline::{Deadline, Phase, Stop};
@@ -207,7 +208,7 @@ impl Connection {
             Pin::new(&mut self.stream).consume(advance.used);
             match advance.outcome {
                 Ok(Some(prepared)) => return Poll::Ready(Ok(prepared)),
-                Err(refused) => return Poll::Ready(Err(NoRequest::Refused(refused))),
+                Err(refusal) => return Poll::Ready(Err(NoRequest::Refused(refusal.into()))),
                 Ok(None) if !begun && self.inbox.has_begun() => {
                     self.deadline
                         .enter(Phase::Busy, self.worker.timeouts.header);
@@ -219,9 +220,10 @@ impl Connection {
 
     fn stopped(&self, stop: Stop) -> NoRequest {
         match stop {
-            Stop::TimedOut if self.inbox.has_begun() => {
-                NoRequest::Refused(Refused::new(408, "request head took too long"))
-            }
+            Stop::TimedOut if self.inbox.has_begun() => NoRequest::Refused(Refused {
+                status: 408,
+                why: "client-timeout",
+            }),
             Stop::TimedOut | Stop::Closing => NoRequest::End(End::of(self.discard == 0)),
             Stop::Ended => NoRequest::End(End::Abort),
         }

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use underseal::Offloads;
 
-use super::answer::{self, Reply};
+use super::answer::{self, Refused, Reply};
 use super::connection::{self, Session};
 use super::log::{self, Asked, Outcome};
 use super::open_files::OpenFiles;
@@ -22,7 +22,7 @@ use super::plain_http;
 use super::site::Site;
 use super::stream::TlsAcceptor;
 use underseal_http::http1::Glimpse;
-use underseal_http::origin::{Refused, Request};
+use underseal_http::origin::Request;
 use underseal_server::access_log::line::{self, Client};
 use underseal_server::access_log::{AccessLog, Sink};
 use underseal_server::buffers::Buffers;

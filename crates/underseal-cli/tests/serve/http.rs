@@ -179,7 +179,10 @@ fn requests_that_could_be_read_in_two_ways_are_refused() {
         ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", 400),
         ("Content-Length: 1\r\nContent-Length: 2\r\n", 400),
         ("Content-Length: 0x1\r\n", 400),
-        ("Transfer-Encoding: chunked\r\n", 501),
+        ("Content-Length: 1\r\nContent-Length: 1\r\n", 400),
+        ("Transfer-Encoding: identity\r\n", 501),
+        ("Transfer-Encoding: chunked\r\n", 411),
+        ("Connection: content-length\r\n", 400),
         ("Host: another\r\n", 400),
     ] {
         let mut client = server.client();
@@ -202,8 +205,10 @@ fn methods_and_versions_that_are_not_served_have_their_status() {
         ("OPTIONS * HTTP/1.1", 405),
         ("BREW /f HTTP/1.1", 501),
         ("GET /f HTTP/2.0", 505),
-        ("GET /f HTTP/one", 400),
-        ("GET http://localhost/f HTTP/1.1", 200),
+        ("GET /f HTTP/one", 505),
+        ("GET http://h/f HTTP/1.1", 200),
+        ("GET http://localhost/f HTTP/1.1", 400),
+        ("GET /f#part HTTP/1.1", 400),
     ] {
         assert_eq!(
             server.status(&format!("{line}\r\nHost: h\r\n\r\n")),
@@ -212,6 +217,38 @@ fn methods_and_versions_that_are_not_served_have_their_status() {
         );
     }
     assert_eq!(server.status("GET /f HTTP/1.1\r\n\r\n"), 400, "no Host");
+    assert_eq!(server.status("GET /f HTTP/1.1\nHost: h\n\n"), 400, "LF");
+}
+
+/// What a proxy in front of others refuses, and clients of files do send.
+#[test]
+fn what_curl_sends_is_served() {
+    let server = Server::start();
+    for name in ["\u{e4} b.txt", "a;v=1", "a^{b}", "c#d"] {
+        server.write(name, name);
+    }
+    let get = |options: &[&str], path: &str| server.curl(options, path).successful().text();
+    for (path, name) in [
+        // Bytes beyond ASCII as they were typed, in the path and in the query.
+        ("/\u{e4}%20b.txt?\u{f6}", "\u{e4} b.txt"),
+        ("/a;v=1", "a;v=1"),
+        ("/a^%7bb}", "a^{b}"),
+        ("/c%23d#part", "c#d"),
+    ] {
+        assert_eq!(get(&["--globoff"], path), name, "{path}");
+    }
+    assert_eq!(get(&["--http1.0", "--header", "Host:"], "/a;v=1"), "a;v=1");
+    assert_eq!(get(&["--header", "Host: Other.:8443"], "/a;v=1"), "a;v=1");
+    let upload = [
+        "--header",
+        "Transfer-Encoding: chunked",
+        "--write-out",
+        "%{http_code}",
+        "--upload-file",
+        "/dev/null",
+    ];
+    let refused = server.curl(&upload, "/new").text();
+    assert!(refused.ends_with("405"), "{refused}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn slow_headers_get_408() {
     );
     client.expect_close();
     let line = server.logged(|line| line["status"] == 408);
-    assert_eq!(line["error"], "request head took too long");
+    assert_eq!(line["error"], "client-timeout");
 }
 
 #[test]

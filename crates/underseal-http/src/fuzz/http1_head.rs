@@ -166,7 +166,7 @@ fn target_reasons(parsed: &httparse::Request<'_, '_>, host: &[u8]) -> Option<Ref
         Err(refusal) => return Some(refusal),
     };
     let (method, target) = (parsed.method?.as_bytes(), parsed.path?.as_bytes());
-    match Target::read(method, target, &host) {
+    match Target::read(method, target, Some(&host)).and_then(Target::with_ascii_query) {
         Err(refusal) => Some(refusal),
         Ok(Target::Path(path, _)) => {
             let mut out = [0; crate::head::MAX_PATH];

@@ -1,9 +1,10 @@
 //! The chunked transfer coding (RFC 9112 section 7.1), read as strictly as it is written there.
 
+use crate::fields::{in_value, is_token};
 use crate::refusal::Refusal;
 
-/// How long a line with a chunk's size may be, and a line of the trailer section.
-const MAX_LINE: usize = 256;
+/// How long a line with a chunk's size may be, with its end, and for [`Chunks`] a line of the trailer section.
+pub const MAX_CHUNK_LINE: usize = 256;
 
 /// How long the trailer section may be.
 const MAX_TRAILERS: usize = 8192;
@@ -93,9 +94,9 @@ impl Chunks {
         bytes: &[u8],
         read: fn(&mut Self, &[u8]) -> Result<(), Refusal>,
     ) -> Result<Piece, Refusal> {
-        let seen = &bytes[..bytes.len().min(MAX_LINE)];
+        let seen = &bytes[..bytes.len().min(MAX_CHUNK_LINE)];
         let Some(end) = memchr::memchr2(b'\r', b'\n', seen) else {
-            let is_short = bytes.len() < MAX_LINE;
+            let is_short = bytes.len() < MAX_CHUNK_LINE;
             return if is_short {
                 Ok(Piece::Incomplete)
             } else {
@@ -107,55 +108,71 @@ impl Chunks {
                 read(self, &seen[..end])?;
                 Ok(Piece::Framing(end + 2))
             }
-            [b'\r'] if bytes.len() < MAX_LINE => Ok(Piece::Incomplete),
+            [b'\r'] if bytes.len() < MAX_CHUNK_LINE => Ok(Piece::Incomplete),
             _ => Err(Refusal::Chunk),
         }
     }
 
-    /// `1*HEXDIG`, then perhaps an extension. Sixteen digits could overflow a signed number.
     fn size(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        let end = memchr::memchr(b';', line).unwrap_or(line.len());
-        let (digits, extension) = line.split_at(end);
-        let visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
-        if digits.is_empty() || digits.len() > 15 || !extension.iter().all(visible) {
-            return Err(Refusal::Chunk);
-        }
-        let size = digits.iter().try_fold(0_u64, |size, digit| {
-            let value = char::from(*digit).to_digit(16).ok_or(Refusal::Chunk)?;
-            Ok::<_, Refusal>(size << 4 | u64::from(value))
-        })?;
-        self.state = match size {
+        self.state = match chunk_size(line)? {
             0 => State::Trailers(0),
-            _ => State::Data(size),
+            size => State::Data(size),
         };
         Ok(())
     }
 
     /// A field, or the empty line that ends the body.
     fn trailer(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let State::Trailers(before) = self.state else {
+            return Err(Refusal::Chunk);
+        };
         if line.is_empty() {
             self.state = State::End;
             return Ok(());
         }
-        let State::Trailers(before) = self.state else {
-            return Err(Refusal::Chunk);
-        };
-        let colon = memchr::memchr(b':', line).ok_or(Refusal::Chunk)?;
-        let name = &line[..colon];
-        let in_name = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-        let in_value = |b: &u8| *b == b'\t' || (*b >= b' ' && *b != 0x7f);
-        // What comes after the body must not say how long it was or who it was for.
-        let is_late = [&b"content-length"[..], b"transfer-encoding", b"host"]
-            .iter()
-            .any(|late| name.eq_ignore_ascii_case(late));
+        check_trailer(line)?;
         let read = before + line.len();
-        let is_good = !name.is_empty()
-            && name.iter().all(in_name)
-            && line[colon..].iter().all(in_value)
-            && !is_late
-            && read <= MAX_TRAILERS;
         self.state = State::Trailers(read);
-        is_good.then_some(()).ok_or(Refusal::Chunk)
+        match read <= MAX_TRAILERS {
+            true => Ok(()),
+            false => Err(Refusal::Chunk),
+        }
+    }
+}
+
+/// The size that `line`, without its end, gives a chunk: `1*HEXDIG`, then perhaps an extension. Sixteen
+/// digits could overflow a signed number.
+///
+/// # Errors
+/// [`Refusal::Chunk`].
+pub fn chunk_size(line: &[u8]) -> Result<u64, Refusal> {
+    let end = memchr::memchr(b';', line).unwrap_or(line.len());
+    let (digits, extension) = line.split_at(end);
+    let visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
+    if digits.is_empty() || digits.len() > 15 || !extension.iter().all(visible) {
+        return Err(Refusal::Chunk);
+    }
+    digits.iter().try_fold(0_u64, |size, digit| {
+        let value = char::from(*digit).to_digit(16).ok_or(Refusal::Chunk)?;
+        Ok(size << 4 | u64::from(value))
+    })
+}
+
+/// Refuses `line` of a trailer section, without its end, if it is no field or one that comes too late: what
+/// comes behind the body must not say how long it was or who it was for.
+///
+/// # Errors
+/// [`Refusal::Chunk`].
+pub fn check_trailer(line: &[u8]) -> Result<(), Refusal> {
+    let colon = memchr::memchr(b':', line).ok_or(Refusal::Chunk)?;
+    let (name, value) = line.split_at(colon);
+    let is_late = [&b"content-length"[..], b"transfer-encoding", b"host"]
+        .iter()
+        .any(|late| name.eq_ignore_ascii_case(late));
+    let is_field = !name.is_empty() && name.iter().all(is_token) && value.iter().all(in_value);
+    match is_field && !is_late {
+        true => Ok(()),
+        false => Err(Refusal::Chunk),
     }
 }
 
@@ -229,7 +246,7 @@ mod tests {
 
     #[test]
     fn lines_and_trailers_are_bounded() {
-        let endless = [&b"5;"[..], &[b'a'; MAX_LINE]].concat();
+        let endless = [&b"5;"[..], &[b'a'; MAX_CHUNK_LINE]].concat();
         assert_eq!(read(&endless, 7), Err(Refusal::Chunk));
         let line = [&b"X: "[..], &[b'a'; 200], b"\r\n"].concat();
         let trailers = [&b"0\r\n"[..], &line.repeat(50)].concat();

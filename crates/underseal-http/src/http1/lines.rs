@@ -2,8 +2,7 @@
 
 use crate::refusal::Refusal;
 
-/// Refuses what httparse forgives: lines that end with LF alone, and empty lines before the first.
-/// `head` may be part of one.
+/// Refuses what httparse forgives of part of a head: lines that end with LF alone, and empty lines before the first.
 pub(super) fn check(head: &[u8]) -> Result<(), Refusal> {
     if matches!(head.first(), Some(b'\r' | b'\n')) {
         return Err(Refusal::RequestLine);
@@ -18,6 +17,20 @@ pub(super) fn check(head: &[u8]) -> Result<(), Refusal> {
         return Err(Refusal::BareLineFeed);
     }
     Ok(())
+}
+
+/// The same for a whole head, of which httparse has found the `fields`: it lets no CR and no LF be in one.
+pub(super) fn check_whole(head: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), Refusal> {
+    if matches!(head.first(), Some(b'\r' | b'\n')) {
+        return Err(Refusal::RequestLine);
+    }
+    // The line before each field, and the last two.
+    let start = |name: &str| name.as_ptr().addr() - head.as_ptr().addr();
+    let follows_an_end = |name: &str| head[..start(name)].ends_with(b"\r\n");
+    match fields.iter().all(|field| follows_an_end(field.name)) && head.ends_with(b"\r\n\r\n") {
+        true => Ok(()),
+        false => Err(Refusal::BareLineFeed),
+    }
 }
 
 /// The reason behind an error of httparse: it names the place, not the trick.

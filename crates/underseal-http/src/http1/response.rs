@@ -4,7 +4,7 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 
-use super::content_length;
+use super::BodyLength;
 use crate::fields::{Kind, NamedFields, Options, TooManyOptions, kind};
 use crate::refusal::Refusal;
 
@@ -31,6 +31,19 @@ pub enum ResponseRefusal {
     Chunk,
     /// Another protocol, which nobody asked for.
     Upgrade,
+}
+
+impl ResponseRefusal {
+    /// The same of a response.
+    fn of(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::BothLengths => Self::BothLengths,
+            Refusal::SeveralLengths => Self::SeveralLengths,
+            Refusal::Length => Self::Length,
+            Refusal::TransferEncoding => Self::TransferEncoding,
+            _ => Self::Malformed,
+        }
+    }
 }
 
 impl std::error::Error for ResponseRefusal {}
@@ -129,24 +142,9 @@ impl<'a> ResponseHead<'a> {
         minor_version: u8,
         answers_head: bool,
     ) -> Result<ResponseFraming, ResponseRefusal> {
-        let Noted {
-            length, is_chunked, ..
-        } = self.noted;
-        if is_chunked && length.is_some() {
-            return Err(ResponseRefusal::BothLengths);
-        }
-        if is_chunked && minor_version == 0 {
-            return Err(ResponseRefusal::TransferEncoding);
-        }
-        if answers_head || matches!(self.status, 100..200 | 204 | 304) {
-            return Ok(ResponseFraming::Empty);
-        }
-        Ok(match length {
-            Some(0) => ResponseFraming::Empty,
-            Some(length) => ResponseFraming::Length(length),
-            None if is_chunked => ResponseFraming::Chunked,
-            None => ResponseFraming::UntilClose,
-        })
+        let length = self.noted.length;
+        let framing = length.of_response(minor_version, self.status, answers_head);
+        framing.map_err(ResponseRefusal::of)
     }
 }
 
@@ -203,26 +201,17 @@ pub fn read_response<T>(
 /// What the fields say about the body and the connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct Noted {
-    length: Option<u64>,
-    is_chunked: bool,
+    length: BodyLength,
     options: Options,
 }
 
 impl Noted {
     fn note(&mut self, field: &httparse::Header<'_>) -> Result<(), ResponseRefusal> {
-        match kind(field.name.as_bytes()) {
-            Kind::ContentLength => {
-                let length = length(field.value)?;
-                if self.length.replace(length).is_some() {
-                    return Err(ResponseRefusal::SeveralLengths);
-                }
-            }
-            Kind::TransferEncoding => {
-                let is_chunked = field.value.eq_ignore_ascii_case(b"chunked");
-                if !is_chunked || self.is_chunked {
-                    return Err(ResponseRefusal::TransferEncoding);
-                }
-                self.is_chunked = true;
+        let name = field.name.as_bytes();
+        match kind(name) {
+            Kind::ContentLength | Kind::TransferEncoding => {
+                let noted = self.length.note(name, field.value);
+                noted.map_err(ResponseRefusal::of)?;
             }
             Kind::Connection => {
                 let noted = self.options.note(field.value);
@@ -242,19 +231,12 @@ impl Noted {
 pub fn response_length<'a>(
     values: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Option<u64>, ResponseRefusal> {
-    let mut values = values.into_iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => length(value).map(Some),
-        (Some(_), Some(_)) => Err(ResponseRefusal::SeveralLengths),
+    let mut length = BodyLength::default();
+    for value in values {
+        let noted = length.note(b"content-length", value);
+        noted.map_err(ResponseRefusal::of)?;
     }
-}
-
-fn length(value: &[u8]) -> Result<u64, ResponseRefusal> {
-    if value.contains(&b',') {
-        return Err(ResponseRefusal::SeveralLengths);
-    }
-    content_length(value).map_err(|_: Refusal| ResponseRefusal::Length)
+    Ok(length.length())
 }
 
 #[cfg(test)]

@@ -24,11 +24,20 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Reads `text`; a target that names a host must name the one that the Host field does.
+    /// Refuses a query that is not ASCII: what letters its bytes are is for every program to guess.
+    pub(crate) fn with_ascii_query(self) -> Result<Self, Refusal> {
+        match self {
+            Self::Path(_, Some(query)) if !query.is_ascii() => Err(Refusal::Target),
+            target => Ok(target),
+        }
+    }
+
+    /// Reads `text`; a target that names a host must name the one that the Host field does, if there is
+    /// one. What its path and query are made of is not looked at.
     pub(crate) fn read(
         method: &[u8],
         text: &'a [u8],
-        host: &Authority<'_>,
+        host: Option<&Authority<'_>>,
     ) -> Result<Self, Refusal> {
         if method == b"CONNECT" {
             return tunnel(text, host);
@@ -42,18 +51,18 @@ impl<'a> Target<'a> {
 }
 
 /// CONNECT has a target of its own: host and port, no less.
-fn tunnel<'a>(text: &[u8], host: &Authority<'_>) -> Result<Target<'a>, Refusal> {
+fn tunnel<'a>(text: &[u8], host: Option<&Authority<'_>>) -> Result<Target<'a>, Refusal> {
     let authority = Authority::read(text).map_err(|_| Refusal::Target)?;
     if authority.port.is_none() {
         return Err(Refusal::Target);
     }
-    let agrees = authority.is(host, authority.port);
+    let agrees = host.is_none_or(|host| authority.is(host, authority.port));
     agrees
         .then_some(Target::Tunnel)
         .ok_or(Refusal::HostDisagrees)
 }
 
-fn absolute<'a>(text: &'a [u8], host: &Authority<'_>) -> Result<Target<'a>, Refusal> {
+fn absolute<'a>(text: &'a [u8], host: Option<&Authority<'_>>) -> Result<Target<'a>, Refusal> {
     const SCHEMES: [(&[u8], u16); 2] = [(b"http://", 80), (b"https://", 443)];
     let scheme = SCHEMES.iter().find(|(scheme, _)| {
         let start = text.get(..scheme.len());
@@ -64,7 +73,7 @@ fn absolute<'a>(text: &'a [u8], host: &Authority<'_>) -> Result<Target<'a>, Refu
     let end = rest.iter().position(|byte| b"/?#".contains(byte));
     let (authority, rest) = rest.split_at(end.unwrap_or(rest.len()));
     let authority = Authority::read(authority).map_err(|_| Refusal::Target)?;
-    if !authority.is(host, Some(*default_port)) {
+    if host.is_some_and(|host| !authority.is(host, Some(*default_port))) {
         return Err(Refusal::HostDisagrees);
     }
     match rest {
@@ -74,12 +83,12 @@ fn absolute<'a>(text: &'a [u8], host: &Authority<'_>) -> Result<Target<'a>, Refu
     }
 }
 
-/// Cuts off the query, which must be one: no fragment, nothing that is not ASCII and visible.
+/// Cuts off the query, which must be one: no fragment, no space and no control.
 pub(crate) fn path(text: &[u8]) -> Result<Target<'_>, Refusal> {
     let end = memchr::memchr2(b'?', b'#', text).unwrap_or(text.len());
     let (path, query) = text.split_at(end);
     // Every byte is looked at and none branched on: this takes several bytes at a time.
-    let in_query = |byte: &u8| byte.is_ascii_graphic() & (*byte != b'#');
+    let in_query = |byte: &u8| (*byte > b' ') & (*byte != 0x7f) & (*byte != b'#');
     if !query.iter().fold(true, |all, byte| all & in_query(byte)) {
         return Err(Refusal::Target);
     }

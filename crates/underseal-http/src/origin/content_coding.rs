@@ -1,29 +1,30 @@
 //! Content coding: does the client take gzip (RFC 9110, section 12.5.3)?
 
+use crate::fields::listed;
+
 /// Reads the value of an `Accept-Encoding` field. A missing field means no, although the RFC
 /// would allow any coding: clients that say nothing seldom decode anything.
 pub(super) fn accepts_gzip(value: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(value) else {
-        return false;
-    };
     let mut by_wildcard = false;
-    for item in text.split(',') {
-        let mut parts = item.split(';').map(str::trim);
-        let coding = parts.next().unwrap_or("");
+    for item in listed(value) {
+        let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let coding = parts.next().unwrap_or_default();
         let acceptable = !parts.any(is_zero_weight);
-        if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
+        if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") {
             return acceptable;
         }
-        by_wildcard |= coding == "*" && acceptable;
+        by_wildcard |= coding == b"*" && acceptable;
     }
     by_wildcard
 }
 
 /// `q=0`, with up to three zeros after the point.
-fn is_zero_weight(parameter: &str) -> bool {
-    parameter.split_once('=').is_some_and(|(name, weight)| {
-        name.trim().eq_ignore_ascii_case("q") && weight.trim().parse::<f32>() == Ok(0.0)
-    })
+fn is_zero_weight(parameter: &[u8]) -> bool {
+    let weight = match parameter {
+        [b'q' | b'Q', b'=', weight @ ..] => weight,
+        _ => return false,
+    };
+    weight.starts_with(b"0") && weight.iter().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The start of a request head that has not come to its end yet.
 
-use super::request::{self, Refused, Request};
-use crate::http1::{Glimpse, glimpse};
+use super::request::{MAX_HEAD, Request, has_blank_line};
+use crate::http1::{Glimpse, glimpse, head};
+use crate::refusal::Refusal;
 
 /// Bytes of an incomplete head, or of one that was refused. Empty, and without memory of its own, unless a head arrived in
 /// pieces: whole heads are read where the stream decrypted them.
@@ -15,13 +16,13 @@ pub struct Advance<T> {
     /// How many of them were used; the rest belongs to what comes after the head.
     pub used: usize,
     /// The result for a complete head, `None` while it is not complete.
-    pub outcome: Result<Option<T>, Refused>,
+    pub outcome: Result<Option<T>, Refusal>,
 }
 
 impl Inbox {
-    /// Whether a head has begun.
+    /// Whether a head has begun; an empty line before it is none of it.
     pub fn has_begun(&self) -> bool {
-        !self.partial.is_empty()
+        !matches!(&*self.partial, b"" | b"\r" | b"\r\n")
     }
 
     /// What a head seems to say that has begun, or was refused.
@@ -35,82 +36,41 @@ impl Inbox {
         fresh: &[u8],
         ready: impl FnOnce(&Request<'_>) -> T,
     ) -> Advance<T> {
-        if self.has_begun() {
-            self.resume(fresh, ready)
+        let mut partial = std::mem::take(&mut self.partial);
+        let before = partial.len();
+        let read = if before == 0 {
+            Request::parse(fresh)
         } else {
-            self.begin(fresh, ready)
+            partial.extend_from_slice(fresh);
+            resume(&partial, before)
+        };
+        let outcome = match read {
+            Ok(Some((request, length))) => {
+                return Advance {
+                    used: length.saturating_sub(before),
+                    outcome: Ok(Some(ready(&request))),
+                };
+            }
+            Ok(None) => Ok(None),
+            Err(refusal) => Err(refusal),
+        };
+        if before == 0 {
+            partial.extend_from_slice(fresh);
+        }
+        self.partial = partial;
+        Advance {
+            used: fresh.len(),
+            outcome,
         }
     }
+}
 
-    fn begin<T>(&mut self, fresh: &[u8], ready: impl FnOnce(&Request<'_>) -> T) -> Advance<T> {
-        // Empty lines before a request are tolerated (RFC 9112, section 2.2), and dropped here so
-        // that they never have to be looked at twice.
-        let blank = fresh
-            .iter()
-            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-            .count();
-        let head = &fresh[blank..];
-        if head.is_empty() {
-            return Advance {
-                used: blank,
-                outcome: Ok(None),
-            };
-        }
-        match Request::parse(head) {
-            Ok(Some((request, length))) => Advance {
-                used: blank + length,
-                outcome: Ok(Some(ready(&request))),
-            },
-            Ok(None) => {
-                self.partial.extend_from_slice(head);
-                Advance {
-                    used: fresh.len(),
-                    outcome: Ok(None),
-                }
-            }
-            Err(refused) => {
-                self.partial.extend_from_slice(head);
-                Advance {
-                    used: fresh.len(),
-                    outcome: Err(refused),
-                }
-            }
-        }
-    }
-
-    fn resume<T>(&mut self, fresh: &[u8], ready: impl FnOnce(&Request<'_>) -> T) -> Advance<T> {
-        let before = self.partial.len();
-        self.partial.extend_from_slice(fresh);
-        // The blank line may have begun up to three bytes before what is new.
-        let news = &self.partial[before.saturating_sub(3)..];
-        if !request::has_blank_line(news) {
-            let outcome = request::may_grow(&self.partial).map(|()| None);
-            return Advance {
-                used: fresh.len(),
-                outcome,
-            };
-        }
-        let partial = std::mem::take(&mut self.partial);
-        match Request::parse(&partial) {
-            Ok(Some((request, length))) => Advance {
-                used: length.saturating_sub(before),
-                outcome: Ok(Some(ready(&request))),
-            },
-            Ok(None) => {
-                self.partial = partial;
-                Advance {
-                    used: fresh.len(),
-                    outcome: Ok(None),
-                }
-            }
-            Err(refused) => {
-                self.partial = partial;
-                Advance {
-                    used: fresh.len(),
-                    outcome: Err(refused),
-                }
-            }
-        }
+/// Reads `partial`, whose first bytes were read `before`, if its end may have come.
+fn resume(partial: &[u8], before: usize) -> Result<Option<(Request<'_>, usize)>, Refusal> {
+    // The blank line may have begun up to three bytes before what is new.
+    match has_blank_line(&partial[before.saturating_sub(3)..]) {
+        true => Request::parse(partial),
+        false => head::check_part(partial, MAX_HEAD).map(|()| None),
     }
 }
 
@@ -142,7 +102,7 @@ mod tests {
     proptest! {
         #[test]
         fn segmentation_makes_no_difference(pieces in proptest::collection::vec(1usize..60, 1..8)) {
-            let bytes = b"\r\nGET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\nHost: h\n\nGET /3 HTTP/1.0\r\n\r\n";
+            let bytes = b"\r\nGET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n\r\nGET /3 HTTP/1.0\r\n\r\n";
             prop_assert_eq!(targets(bytes, &pieces), ["/1", "/2", "/3"]);
         }
     }
@@ -157,12 +117,12 @@ mod tests {
 
     #[test]
     fn what_a_refused_head_seems_to_say_is_still_known() {
-        let head = b"\r\n\n\nGET /a HTTP/1.0\r\nHost: h\r\nHost: i\r\n\r\n";
+        let head = b"\r\nGET /a HTTP/1.0\r\nHost: h\r\nHost: i\r\n\r\n";
         for size in [head.len(), 7] {
             let mut inbox = Inbox::default();
             let mut pieces = head.chunks(size);
             let refused = pieces.find_map(|piece| inbox.advance(piece, |_| ()).outcome.err());
-            assert_eq!(refused.map(|refused| refused.status), Some(400));
+            assert_eq!(refused, Some(Refusal::SeveralHosts));
             let seen = Glimpse {
                 method: Some(b"GET"),
                 target: Some(b"/a"),
@@ -174,17 +134,25 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_line_begins_no_head_and_a_second_one_is_refused() {
+        let mut inbox = Inbox::default();
+        for byte in b"\r\n" {
+            assert_eq!(inbox.advance(&[*byte], |_| ()).outcome, Ok(None));
+            assert!(!inbox.has_begun());
+        }
+        assert_eq!(inbox.advance(b"\r", |_| ()).outcome, Ok(None));
+        assert!(inbox.has_begun());
+        let refused = inbox.advance(b"\n", |_| ()).outcome;
+        assert_eq!(refused, Err(Refusal::RequestLine));
+    }
+
+    #[test]
     fn an_endless_head_is_refused() {
         let mut inbox = Inbox::default();
-        let mut refused = None;
-        for _ in 0..20_000 {
-            let advance = inbox.advance(b"A: b\r\n", |_| ());
-            if let Err(why) = advance.outcome {
-                refused = Some(why.status);
-                break;
-            }
-        }
-        // The first line is no request line, which only shows when the head is parsed.
-        assert!(matches!(refused, Some(400 | 431)), "{refused:?}");
+        let begun = inbox.advance(b"\r\nGET / HTTP/1.1\r\n", |_| ());
+        assert_eq!(begun.outcome, Ok(None));
+        let mut lines = std::iter::repeat_n(b"A: b\r\n", 20_000);
+        let refused = lines.find_map(|line| inbox.advance(line, |_| ()).outcome.err());
+        assert_eq!(refused, Some(Refusal::HeadTooLong));
     }
 }

@@ -6,7 +6,7 @@
 /// Why a target names nothing that could be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetFault {
-    /// Malformed: bad percent-encoding, NUL, backslash, encoded slash, not a path.
+    /// Malformed: bad percent-encoding, NUL, backslash, encoded slash.
     Malformed,
     /// A `..` segment, plain or encoded.
     Parent,
@@ -23,59 +23,15 @@ pub enum DotNames {
     Conceal,
 }
 
-/// A target split at its first `?`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target<'a> {
-    /// The path, not decoded.
-    pub path: &'a str,
-    /// What stands behind the `?`.
-    pub query: Option<&'a str>,
-}
-
-/// Splits a request target in origin form (`/a?b`) or absolute form (`https://host/a?b`).
-///
-/// # Errors
-/// [`TargetFault::Malformed`] for anything else, `*` and authority form included.
-pub fn split_target(target: &str) -> Result<Target<'_>, TargetFault> {
-    let origin = if target.starts_with('/') {
-        target
-    } else {
-        origin_form(target).ok_or(TargetFault::Malformed)?
-    };
-    // A fragment has no place in a request, yet some clients send it; what follows is not path.
-    let origin = origin.split('#').next().unwrap_or(origin);
-    Ok(match origin.split_once('?') {
-        Some((path, query)) => Target {
-            path,
-            query: Some(query),
-        },
-        None => Target {
-            path: origin,
-            query: None,
-        },
-    })
-}
-
-fn origin_form(target: &str) -> Option<&str> {
-    let (scheme, rest) = target.split_once("://")?;
-    if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
-        return None;
-    }
-    match rest.find(['/', '?', '#']) {
-        Some(at) if rest.as_bytes()[at] == b'/' => Some(&rest[at..]),
-        _ => Some("/"),
-    }
-}
-
 /// Decodes `path` into `out`, relative to the root and without a leading slash; the root itself
 /// is empty. A trailing slash is kept, since it asks for a directory.
 ///
 /// # Errors
 /// The reason why there can be no such file. `out` holds nothing of use then.
-pub fn decode(path: &str, names: DotNames, out: &mut Vec<u8>) -> Result<(), TargetFault> {
+pub fn decode(path: &[u8], names: DotNames, out: &mut Vec<u8>) -> Result<(), TargetFault> {
     out.clear();
     let mut names_directory = false;
-    for segment in path.as_bytes().split(|&byte| byte == b'/') {
+    for segment in path.split(|&byte| byte == b'/') {
         let start = out.len();
         percent_decode(segment, out)?;
         names_directory = matches!(&out[start..], b"" | b".");
@@ -145,7 +101,7 @@ mod tests {
 
     fn decoded(path: &str) -> Result<String, TargetFault> {
         let mut out = b"left over".to_vec();
-        decode(path, DotNames::Conceal, &mut out)?;
+        decode(path.as_bytes(), DotNames::Conceal, &mut out)?;
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
@@ -165,7 +121,7 @@ mod tests {
         ] {
             if path.contains("...") {
                 let mut out = Vec::new();
-                decode(path, DotNames::Serve, &mut out).expect(path);
+                decode(path.as_bytes(), DotNames::Serve, &mut out).expect(path);
                 assert_eq!(out, expected.as_bytes());
             } else {
                 assert_eq!(decoded(path).as_deref(), Ok(expected), "{path}");
@@ -215,23 +171,11 @@ mod tests {
         assert_eq!(decoded("/a/%2egit"), Err(TargetFault::Hidden));
     }
 
-    #[test]
-    fn targets_split_in_both_forms() {
-        let target = |path, query| Ok(Target { path, query });
-        assert_eq!(split_target("/a?b?c"), target("/a", Some("b?c")));
-        assert_eq!(split_target("/a#f?x"), target("/a", None));
-        assert_eq!(split_target("https://h:1/a?b"), target("/a", Some("b")));
-        assert_eq!(split_target("HTTP://h"), target("/", None));
-        assert_eq!(split_target("*"), Err(TargetFault::Malformed));
-        assert_eq!(split_target("h:443"), Err(TargetFault::Malformed));
-        assert_eq!(split_target("ftp://h/a"), Err(TargetFault::Malformed));
-    }
-
     proptest! {
         #[test]
         fn what_decode_lets_through_stays_below_the_root(path in "(/|[.]|%2[eEfF]|%5c|%00|\\\\|[a-z]){0,24}") {
             let mut out = Vec::new();
-            if decode(&path, DotNames::Serve, &mut out).is_ok() {
+            if decode(path.as_bytes(), DotNames::Serve, &mut out).is_ok() {
                 prop_assert!(!out.starts_with(b"/"));
                 prop_assert!(!out.contains(&0) && !out.contains(&b'\\'));
                 let trimmed = out.strip_suffix(b"/").unwrap_or(&out);
@@ -247,8 +191,7 @@ mod tests {
             let mut encoded = b"/".to_vec();
             encode(name.as_bytes(), &mut encoded);
             let mut out = Vec::new();
-            let text = String::from_utf8(encoded).expect("ASCII");
-            prop_assert_eq!(decode(&text, DotNames::Serve, &mut out), Ok(()));
+            prop_assert_eq!(decode(&encoded, DotNames::Serve, &mut out), Ok(()));
             prop_assert_eq!(out, name.into_bytes());
         }
     }

@@ -184,7 +184,6 @@ impl Prepared {
     /// Keeps what is needed of a head after it is gone.
     fn note(&mut self, process: &Process, head: &Head<'_>) {
         let request = head.request();
-        let options = head.options();
         let mut expectations = request.header(b"expect");
         self.expects = expectations.any(|value| value.eq_ignore_ascii_case(b"100-continue"));
         self.minor_version = head.minor_version();
@@ -194,10 +193,7 @@ impl Prepared {
             Framing::Length(length) => Body::Length(length),
             Framing::Chunked => Body::Chunked(Chunks::default()),
         };
-        let wants = match self.minor_version {
-            0 => options.keep_alive && !options.close,
-            _ => !options.close,
-        };
+        let wants = head.options().persists(self.minor_version);
         self.persist = wants && !process.deadlines.closing();
     }
 

@@ -42,7 +42,7 @@ impl Http1 {
     /// What a head or a section of trailers may be long unless told otherwise.
     pub const DEFAULT_MAX_HEAD: usize = 16 * 1024;
 
-    /// Most fields of a head or a section of trailers.
+    /// Most fields of a head.
     pub const MAX_FIELDS: usize = 128;
 
     /// What a client sends.
@@ -81,12 +81,9 @@ impl Http1 {
         match self.side {
             Side::Request => framing::of_request(head),
             Side::Response => {
-                let (status, framing) = framing::of_response(head)?;
-                let is_final = status >= 200;
-                Ok(match is_final && std::mem::take(&mut self.no_body) {
-                    true => Framing::Length(0),
-                    false => framing,
-                })
+                let (status, framing) = framing::of_response(head, self.no_body)?;
+                self.no_body &= status < 200;
+                Ok(framing)
             }
         }
     }

@@ -22,16 +22,13 @@ fn ambiguous_lengths() {
         ),
         (
             "Content-Length: 5\r\nContent-Length: 6\r\n",
-            "two Content-Length fields",
+            "two Content-Lengths",
         ),
         (
             "Content-Length: 5\r\nContent-Length: 5\r\n",
-            "two Content-Length fields",
+            "two Content-Lengths",
         ),
-        (
-            "Content-Length: 5, 5\r\n",
-            "a Content-Length that is no number",
-        ),
+        ("Content-Length: 5, 5\r\n", "two Content-Lengths"),
         (
             "Content-Length: +5\r\n",
             "a Content-Length that is no number",
@@ -50,40 +47,44 @@ fn ambiguous_lengths() {
         ),
         ("Content-Length: \r\n", "a Content-Length that is no number"),
         (
+            "Content-Length: 1000000000000000000\r\n",
+            "a Content-Length that is no number",
+        ),
+        (
             "Content-Length: \u{665}\r\n",
             "a Content-Length that is no number",
         ),
         (
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-            "two Transfer-Encoding fields",
+            "a Transfer-Encoding that is not chunked alone",
         ),
         (
             "Transfer-Encoding: identity\r\n",
-            "a Transfer-Encoding that is not chunked",
+            "a Transfer-Encoding that is not chunked alone",
         ),
         (
             "Transfer-Encoding: gzip, chunked\r\n",
-            "a Transfer-Encoding that is not chunked",
+            "a Transfer-Encoding that is not chunked alone",
         ),
         (
             "Transfer-Encoding: chunked, identity\r\n",
-            "a Transfer-Encoding that is not chunked",
+            "a Transfer-Encoding that is not chunked alone",
         ),
         (
             "Transfer-Encoding: xchunked\r\n",
-            "a Transfer-Encoding that is not chunked",
+            "a Transfer-Encoding that is not chunked alone",
         ),
         (
             "Transfer-Encoding: \"chunked\"\r\n",
-            "a Transfer-Encoding that is not chunked",
+            "a Transfer-Encoding that is not chunked alone",
         ),
         (
             "Transfer-Encoding: chunked;q=1\r\n",
-            "a Transfer-Encoding that is not chunked",
+            "a Transfer-Encoding that is not chunked alone",
         ),
         (
             "Transfer-Encoding:\r\n",
-            "a Transfer-Encoding that is not chunked",
+            "a Transfer-Encoding that is not chunked alone",
         ),
     ];
     for (fields, why) in cases {
@@ -91,10 +92,8 @@ fn ambiguous_lengths() {
         assert_eq!(said, format!("malformed: {why}"), "{fields:?}");
     }
     let http10 = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    let why = "malformed: Transfer-Encoding in HTTP/1.0";
+    let why = "malformed: a Transfer-Encoding that is not chunked alone";
     assert_eq!(refusal(Http1::requests, http10), why);
-    let long = request("Content-Length: 99999999999999999999\r\n");
-    assert!(refusal(Http1::requests, long).contains("a Content-Length that is not counted so far"));
 }
 
 #[test]
@@ -170,46 +169,45 @@ fn first_lines() {
 
 #[test]
 fn bad_chunks() {
-    let cases = [
-        ("\r\n", "a chunk size that is no number"),
-        ("x\r\n", "a chunk size that is no number"),
-        ("-1\r\n", "a chunk size that is no number"),
-        ("+1\r\n", "a chunk size that is no number"),
-        (" 1\r\nx\r\n", "a chunk size that is no number"),
-        ("1 \r\nx\r\n", "a chunk extension"),
-        ("0x1\r\nx\r\n", "a chunk extension"),
-        ("1_0\r\nx\r\n", "a chunk extension"),
-        ("1\nx\r\n", "a chunk extension"),
-        ("1;a\nx\r\n", "a chunk extension"),
-        ("1;a\0\r\nx\r\n", "a chunk extension"),
-        ("1;a\rx\r\n", "a CR without LF"),
-        ("1\rx\r\n", "a CR without LF"),
-        ("1\r\nxy\r\n", "a chunk longer than its size"),
-        ("1\r\nx\n0\r\n\r\n", "a chunk longer than its size"),
-        ("1\r\nx\rx\n", "a chunk longer than its size"),
-        ("0\r\nA: b\n\r\n", "an LF without CR"),
-        ("0\r\nA b\r\n\r\n", "a field name"),
-        ("0\r\n A: b\r\n\r\n", "a field name"),
-        (
-            "0\r\nContent-Length: 5\r\n\r\n",
-            "a framing field among trailers",
-        ),
-        (
-            "0\r\ntransfer-encoding: chunked\r\n\r\n",
-            "a framing field among trailers",
-        ),
+    let digits = format!("{}1\r\nx\r\n", "0".repeat(15));
+    let extension = format!("1;{}\r\n", "x".repeat(256));
+    let size = [
+        "\r\n",
+        "x\r\n",
+        "-1\r\n",
+        "+1\r\n",
+        " 1\r\nx\r\n",
+        "1 \r\nx\r\n",
+        "0x1\r\nx\r\n",
+        "1_0\r\nx\r\n",
+        "1\nx\r\n",
+        "1;a\nx\r\n",
+        "1;a\0\r\nx\r\n",
+        "1;\u{e4}\r\nx\r\n",
+        "1;a\rx\r\n",
+        "1\rx\r\n",
+        &digits,
+        &extension,
     ];
-    for (body, why) in cases {
-        let stream = format!("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
-        let said = refusal(Http1::requests, &stream);
-        assert_eq!(said, format!("malformed: {why}"), "{body:?}");
+    let data = ["1\r\nxy\r\n", "1\r\nx\n0\r\n\r\n", "1\r\nx\rx\n"];
+    let trailers = [
+        "0\r\nA b\r\n\r\n",
+        "0\r\n A: b\r\n\r\n",
+        "0\r\nA : b\r\n\r\n",
+        "0\r\nA: \0\r\n\r\n",
+        "0\r\nContent-Length: 5\r\n\r\n",
+        "0\r\nA: b\r\ntransfer-encoding: chunked\r\n\r\n",
+    ];
+    for (bodies, why) in [
+        (&size[..], "the line of a chunk's size"),
+        (&data, "a chunk longer than its size"),
+        (&trailers, "a field among trailers"),
+        (&["0\r\nA: b\n\r\n"], "an LF without CR"),
+    ] {
+        for body in bodies {
+            let stream = format!("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+            let said = refusal(Http1::requests, &stream);
+            assert_eq!(said, format!("malformed: {why}"), "{body:?}");
+        }
     }
-    let stream = |body: &str| format!("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
-    let digits = refusal(Http1::requests, stream(&"0".repeat(17)));
-    assert_eq!(digits, "a length of 0: a chunk size of more than 16 digits");
-    let extension = stream(&format!("1;{}\r\n", "x".repeat(256)));
-    assert_eq!(
-        refusal(Http1::requests, extension),
-        "malformed: a chunk extension"
-    );
 }

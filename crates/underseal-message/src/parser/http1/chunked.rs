@@ -1,12 +1,13 @@
-use super::framing::check_trailers;
+use underseal_http::http1::{MAX_CHUNK_LINE, check_trailer, chunk_size};
+
 use super::section::Section;
 use crate::ParseError;
 
-/// A chunked body (RFC 9112 section 7.1).
+/// A chunked body (RFC 9112 section 7.1), whose lines `underseal-http` reads.
 #[derive(Debug)]
 pub(super) enum Chunked {
     /// The line of a chunk's size.
-    Size(Size),
+    Size(Line),
     /// Bytes of a chunk that are to come.
     Data(u64),
     /// The line's end behind a chunk.
@@ -15,27 +16,16 @@ pub(super) enum Chunked {
     Trailers(Section),
 }
 
-/// A chunk's size, and the extensions behind it.
+/// The bytes of earlier calls of a line that has not ended.
 #[derive(Debug, Default)]
-pub(super) struct Size {
-    value: u64,
-    digits: u8,
-    extension: usize,
-    after_cr: bool,
-}
-
-/// More digits are no number that can be counted.
-const MAX_DIGITS: u8 = 16;
-
-/// Most bytes of a chunk's extensions. Nobody uses them, but to exhaust who reads them.
-const MAX_EXTENSION: usize = 256;
+pub(super) struct Line(Vec<u8>);
 
 /// The least that follows a chunk's line end: the last chunk, and no trailers.
 const LAST: u64 = 5;
 
 impl Chunked {
     pub(super) fn new() -> Self {
-        Self::Size(Size::default())
+        Self::Size(Line::default())
     }
 
     /// Looks for the end of the body in `bytes`.
@@ -47,11 +37,15 @@ impl Chunked {
         let mut at = 0;
         while at < bytes.len() {
             match self {
-                Self::Size(size) => {
-                    if size.look_at(bytes[at])? {
-                        *self = size.next();
-                    }
-                    at += 1;
+                Self::Size(line) => {
+                    let Some((size, len)) = line.scan(&bytes[at..])? else {
+                        return Ok(None);
+                    };
+                    at += len;
+                    *self = match size {
+                        0 => Self::Trailers(Section::trailers()),
+                        size => Self::Data(size),
+                    };
                 }
                 Self::Data(left) => {
                     let here = (bytes.len() - at) as u64;
@@ -87,7 +81,7 @@ impl Chunked {
     /// Bytes that follow at least.
     pub(super) fn needs(&self) -> u64 {
         match self {
-            Self::Size(size) => size.needs(),
+            Self::Size(line) => line.needs(),
             Self::Data(left) => left.saturating_add(2 + LAST),
             Self::DataEnd { after_cr } => LAST + if *after_cr { 1 } else { 2 },
             Self::Trailers(section) => section.needs(),
@@ -95,69 +89,50 @@ impl Chunked {
     }
 }
 
-impl Size {
-    /// Whether the line ends with `byte`.
-    fn look_at(&mut self, byte: u8) -> Result<bool, ParseError> {
-        if self.after_cr {
-            return match byte {
-                b'\n' => Ok(true),
-                _ => Err(ParseError::Malformed("a CR without LF")),
-            };
+impl Line {
+    /// Looks for the end of the line in `bytes`; without one, it keeps them.
+    fn scan(&mut self, bytes: &[u8]) -> Result<Option<(u64, usize)>, ParseError> {
+        let malformed = ParseError::Malformed("the line of a chunk's size");
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let fresh = end.map_or(bytes, |end| &bytes[..=end]);
+        if self.0.len() + fresh.len() > MAX_CHUNK_LINE {
+            return Err(malformed);
         }
-        match (byte as char).to_digit(16) {
-            Some(digit) if self.extension == 0 => self.digit(digit)?,
-            _ if self.digits == 0 => {
-                return Err(ParseError::Malformed("a chunk size that is no number"));
-            }
-            _ if byte == b'\r' => self.after_cr = true,
-            _ => self.extension(byte)?,
+        if end.is_none() || !self.0.is_empty() {
+            self.0.extend_from_slice(fresh);
         }
-        Ok(false)
-    }
-
-    fn digit(&mut self, digit: u32) -> Result<(), ParseError> {
-        self.digits += 1;
-        if self.digits > MAX_DIGITS {
-            return Err(ParseError::BadLength {
-                length: self.value,
-                why: "a chunk size of more than 16 digits",
-            });
+        if end.is_none() {
+            return Ok(None);
         }
-        self.value = self.value << 4 | u64::from(digit);
-        Ok(())
-    }
-
-    /// Extensions are not looked at, but they may not hide a line's end, and start where the
-    /// grammar says (RFC 9112 section 7.1.1).
-    fn extension(&mut self, byte: u8) -> Result<(), ParseError> {
-        let is_allowed = match byte {
-            b';' => true,
-            b'\t' | b' '..=b'~' | 0x80.. => self.extension > 0,
-            _ => false,
-        };
-        self.extension += 1;
-        match is_allowed && self.extension <= MAX_EXTENSION {
-            true => Ok(()),
-            false => Err(ParseError::Malformed("a chunk extension")),
-        }
-    }
-
-    fn next(&self) -> Chunked {
-        match self.value {
-            0 => Chunked::Trailers(Section::trailers()),
-            size => Chunked::Data(size),
-        }
+        let line = if self.0.is_empty() { fresh } else { &self.0 };
+        let line = line.strip_suffix(b"\r\n").ok_or(malformed)?;
+        let size = chunk_size(line).map_err(|_| malformed)?;
+        Ok(Some((size, fresh.len())))
     }
 
     fn needs(&self) -> u64 {
-        if self.digits == 0 {
+        let (line, end) = match self.0.strip_suffix(b"\r") {
+            Some(line) => (line, 1),
+            None => (&*self.0, 2),
+        };
+        if line.is_empty() {
             return LAST;
         }
         // More digits can make a chunk of any other size, but not of less than this one.
-        let behind = match self.value {
-            0 => 2,
-            size => size.saturating_add(2 + LAST),
+        let behind = match chunk_size(line) {
+            Ok(0) | Err(_) => 2,
+            Ok(size) => size.saturating_add(2 + LAST),
         };
-        behind + if self.after_cr { 1 } else { 2 }
+        behind + end
+    }
+}
+
+/// Checks trailers: they must not be able to change where a message ends.
+fn check_trailers(section: &[u8]) -> Result<(), ParseError> {
+    let lines = section.split(|byte| *byte == b'\n');
+    let mut lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    match lines.all(|line| line.is_empty() || check_trailer(line).is_ok()) {
+        true => Ok(()),
+        false => Err(ParseError::Malformed("a field among trailers")),
     }
 }

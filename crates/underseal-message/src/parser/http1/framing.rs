@@ -1,6 +1,8 @@
-//! How a head says where its body ends (RFC 9112 section 6.3).
+//! How a head says where its body ends: by the rule of `underseal-http`, in this crate's words.
 
 use httparse::{EMPTY_HEADER, Header, Request, Response, Status};
+use underseal_http::http1::{BodyLength, ResponseFraming};
+use underseal_http::{self as http, Refusal};
 
 use super::Http1;
 use crate::ParseError;
@@ -25,46 +27,32 @@ pub(super) fn of_request(head: &[u8]) -> Result<Framing, ParseError> {
             "CONNECT, which starts another protocol",
         ));
     }
-    let framing = of_fields(request.headers, request.version)?;
-    Ok(framing.unwrap_or(Framing::Length(0)))
+    let length = body_length(request.headers)?;
+    let framing = length.of_request(request.version.unwrap_or_default());
+    Ok(match framing.map_err(refused)? {
+        http::Framing::Empty => Framing::Length(0),
+        http::Framing::Length(length) => Framing::Length(length),
+        http::Framing::Chunked => Framing::Chunked,
+    })
 }
 
-/// The status of a response, and where its body ends.
-pub(super) fn of_response(head: &[u8]) -> Result<(u16, Framing), ParseError> {
+/// The status of a response, to a HEAD if it `answers_head`, and where its body ends.
+pub(super) fn of_response(head: &[u8], answers_head: bool) -> Result<(u16, Framing), ParseError> {
     let mut fields = [EMPTY_HEADER; Http1::MAX_FIELDS];
     let mut response = Response::new(&mut fields);
     complete(response.parse(head))?;
-    let status = response.code.unwrap_or_default();
-    let framing = of_fields(response.headers, response.version)?;
-    Ok((
-        status,
-        match status {
-            0..100 | 600.. => return Err(ParseError::Malformed("a status that is none")),
-            101 => Framing::Rest,
-            100..200 | 204 | 304 => Framing::Length(0),
-            _ => framing.unwrap_or(Framing::Rest),
-        },
-    ))
-}
-
-/// Checks trailers: they must not be able to change where a message ends.
-pub(super) fn check_trailers(trailers: &[u8]) -> Result<(), ParseError> {
-    let mut fields = [EMPTY_HEADER; Http1::MAX_FIELDS];
-    let parsed = httparse::parse_headers(trailers, &mut fields);
-    let fields = match parsed.map_err(explain)? {
-        Status::Complete((_, fields)) => fields,
-        Status::Partial => return Err(ParseError::Malformed("trailers that do not end")),
+    let (status, version) = (response.code, response.version);
+    let (status, version) = (status.unwrap_or_default(), version.unwrap_or_default());
+    let length = body_length(response.headers)?;
+    let framing = length.of_response(version, status, answers_head);
+    let framing = match (status, framing.map_err(refused)?) {
+        (..=99 | 600.., _) => return Err(ParseError::Malformed("a status that is none")),
+        (101, _) | (_, ResponseFraming::UntilClose) => Framing::Rest,
+        (_, ResponseFraming::Empty) => Framing::Length(0),
+        (_, ResponseFraming::Length(length)) => Framing::Length(length),
+        (_, ResponseFraming::Chunked) => Framing::Chunked,
     };
-    let is_framing = |field: &Header<'_>| {
-        let names = ["content-length", "transfer-encoding", "host"];
-        names
-            .iter()
-            .any(|name| field.name.eq_ignore_ascii_case(name))
-    };
-    match fields.iter().any(is_framing) {
-        true => Err(ParseError::Malformed("a framing field among trailers")),
-        false => Ok(()),
-    }
+    Ok((status, framing))
 }
 
 fn complete(parsed: httparse::Result<usize>) -> Result<(), ParseError> {
@@ -87,55 +75,21 @@ fn explain(error: httparse::Error) -> ParseError {
     })
 }
 
-/// What the fields say, if anything.
-fn of_fields(fields: &[Header<'_>], version: Option<u8>) -> Result<Option<Framing>, ParseError> {
-    let length = single(fields, "content-length", "two Content-Length fields")?;
-    let coding = single(fields, "transfer-encoding", "two Transfer-Encoding fields")?;
-    match (length, coding) {
-        (None, None) => Ok(None),
-        (Some(length), None) => content_length(length).map(Some),
-        (Some(_), Some(_)) => Err(ParseError::Malformed(
-            "Content-Length beside Transfer-Encoding",
-        )),
-        (None, Some(_)) if version != Some(1) => {
-            Err(ParseError::Malformed("Transfer-Encoding in HTTP/1.0"))
-        }
-        (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => {
-            Ok(Some(Framing::Chunked))
-        }
-        (None, Some(_)) => Err(ParseError::Malformed(
-            "a Transfer-Encoding that is not chunked",
-        )),
+fn body_length(fields: &[Header<'_>]) -> Result<BodyLength, ParseError> {
+    let mut length = BodyLength::default();
+    for field in fields {
+        length
+            .note(field.name.as_bytes(), field.value)
+            .map_err(refused)?;
     }
+    Ok(length)
 }
 
-/// The value of the only field of that name. One that comes twice is refused even where both say
-/// the same: who is next may not look at the same one.
-fn single<'h>(
-    fields: &[Header<'h>],
-    name: &str,
-    twice: &'static str,
-) -> Result<Option<&'h [u8]>, ParseError> {
-    let mut values = fields
-        .iter()
-        .filter(|field| field.name.eq_ignore_ascii_case(name));
-    let first = values.next().map(|field| field.value);
-    match values.next() {
-        None => Ok(first),
-        Some(_) => Err(ParseError::Malformed(twice)),
-    }
-}
-
-/// Digits, and nothing but digits (RFC 9110 section 8.6).
-fn content_length(value: &[u8]) -> Result<Framing, ParseError> {
-    let bad = ParseError::Malformed("a Content-Length that is no number");
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(bad);
-    }
-    let digits = std::str::from_utf8(value).map_err(|_| bad)?;
-    let length = digits.parse().map_err(|_| ParseError::BadLength {
-        length: u64::MAX,
-        why: "a Content-Length that is not counted so far",
-    })?;
-    Ok(Framing::Length(length))
+fn refused(refusal: Refusal) -> ParseError {
+    ParseError::Malformed(match refusal {
+        Refusal::BothLengths => "Content-Length beside Transfer-Encoding",
+        Refusal::SeveralLengths => "two Content-Lengths",
+        Refusal::Length => "a Content-Length that is no number",
+        _ => "a Transfer-Encoding that is not chunked alone",
+    })
 }

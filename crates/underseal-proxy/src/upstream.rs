@@ -6,6 +6,7 @@
 mod answer;
 mod http1;
 mod idle;
+mod liveness;
 mod multiplexed;
 mod queue;
 mod shared;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
@@ -105,7 +106,7 @@ pub(crate) fn silent() -> (SocketAddr, Receiver<Reason>) {
 pub(crate) fn early() -> SocketAddr {
     http2_server(|request, mut respond| async move {
         if request.uri().path() == "/slow" {
-            tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
         }
         let answer = http::Response::new(());
         // The proxy may have gone.
@@ -123,6 +124,51 @@ pub(crate) fn good_backend() -> SocketAddr {
         let answer = http::Response::new(());
         respond.send_response(answer, true).expect("an answer");
     })
+}
+
+/// A server of HTTP/2 whose first connection answers one request, and then is as silent as a host that is gone;
+/// the others answer all.
+fn vanishing() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for (index, tcp) in listener.incoming().enumerate() {
+            let mut tcp = tcp.expect("a connection");
+            let silence = tcp.try_clone().expect("a second handle");
+            // The proxy waits for them.
+            let _ = tcp.write_all(&frame(SETTINGS, 0, 0, b""));
+            thread::spawn(move || {
+                serve_frames(tcp, |sent| match (sent.kind, sent.stream) {
+                    (HEADERS, stream) if index > 0 || stream == 1 => {
+                        frame(HEADERS, END_HEADERS | END_STREAM, stream, STATUS_200)
+                    }
+                    (HEADERS, _) => {
+                        // Nothing more is read, and the connection stays.
+                        thread::park();
+                        Vec::new()
+                    }
+                    _ => Vec::new(),
+                });
+                drop(silence);
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_backend_that_is_gone_gets_no_more_requests() {
+    let proxy = Start::new(vanishing())
+        .with(&["--to-protocol", "h2", "--workers", "1"])
+        .start();
+    let ask = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    assert_eq!(proxy.status(ask), 200);
+    // This one waits in vain.
+    let mut lost = proxy.client();
+    lost.send(ask);
+    // Twice as long as nothing may come, and what the proxy's clock may be late.
+    thread::sleep(Duration::from_secs(13));
+    assert_eq!(proxy.status(ask), 200);
 }
 
 #[test]

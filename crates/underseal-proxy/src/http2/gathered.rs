@@ -29,6 +29,8 @@ struct Inner {
     chunk: Chunk,
     /// Whether flushing is left to [`Gathered::poll_send`].
     is_deferred: bool,
+    /// Bytes that came in.
+    received: u64,
     /// Whether the stream takes less than is written.
     backlog: Backlog,
 }
@@ -50,6 +52,7 @@ impl Gathered {
             inbound: Inbound::new(frames),
             chunk: Chunk::default(),
             is_deferred: false,
+            received: 0,
             backlog: Backlog::default(),
         })))
     }
@@ -62,6 +65,11 @@ impl Gathered {
     /// From now on only [`Self::poll_send`] flushes: to be called after each turn of `h2`.
     pub(crate) fn defer(&self) {
         self.0.borrow_mut().is_deferred = true;
+    }
+
+    /// How many bytes came in.
+    pub(crate) fn received(&self) -> u64 {
+        self.0.borrow().received
     }
 
     /// How many empty frames came since the last call.
@@ -135,9 +143,15 @@ impl AsyncRead for Gathered {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Inner {
-            stream, inbound, ..
+            stream,
+            inbound,
+            received,
+            ..
         } = &mut *self.0.borrow_mut();
-        inbound.poll_read(cx, Pin::new(stream), buf)
+        let before = buf.filled().len();
+        let read = inbound.poll_read(cx, Pin::new(stream), buf);
+        *received += (buf.filled().len() - before) as u64;
+        read
     }
 }
 

@@ -14,6 +14,7 @@ use h2::client::{self, SendRequest};
 use tokio::task::spawn_local;
 
 use super::answer::{Answer, Unanswerable};
+use super::liveness::Liveness;
 use super::queue::Queue;
 use super::shared::Slot;
 use super::{Event, Lost};
@@ -43,7 +44,8 @@ pub(crate) struct Connection {
     is_closed: Cell<bool>,
     /// Whether whoever could use it again has left.
     is_left: Cell<bool>,
-    was_used: Cell<bool>,
+    /// How many requests have begun on it.
+    begun: Cell<u64>,
     name: Box<str>,
     known: Known,
 }
@@ -83,7 +85,7 @@ impl Connection {
 
     /// Whether the backend takes no stream on it, and has taken none before: one that did may be about to end it.
     pub(super) fn takes_none(&self) -> bool {
-        self.most() == 0 && !self.was_used.get()
+        self.most() == 0 && self.begun.get() == 0
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -133,7 +135,8 @@ impl Slot {
     ) -> Result<Option<Http2>, Fault> {
         let connection = &self.connection;
         let (head, guard) = head.to(connection.known.target).ok_or(Fault::BackendCut)?;
-        let is_reused = connection.was_used.replace(true);
+        let before = connection.begun.get();
+        connection.begun.set(before + 1);
         let (response, sink) = match connection.sender.clone().send_request(head, !has_body) {
             Ok(begun) => begun,
             Err(error) => {
@@ -148,7 +151,7 @@ impl Slot {
             answer: Answer::from(response),
             up: has_body.then(|| Pump::new(sink, backlog).guarded(guard)),
             passed: 0,
-            is_reused,
+            is_reused: before > 0,
         }))
     }
 }
@@ -283,12 +286,15 @@ pub(super) async fn begin(
         queue: Rc::clone(queue),
         is_closed: Cell::new(false),
         is_left: Cell::new(false),
-        was_used: Cell::new(false),
+        begun: Cell::new(0),
         name: name.into(),
         known,
     });
     let own_deadline = process.deadlines.add();
-    spawn_local(drive(driven, own_deadline, Rc::clone(&connection)));
+    let ping_pong = driven.driven.ping_pong();
+    let liveness = Liveness::new(ping_pong, process.deadlines.add());
+    let driving = drive(driven, (own_deadline, liveness), Rc::clone(&connection));
+    spawn_local(driving);
     Ok(connection)
 }
 
@@ -312,7 +318,11 @@ impl Driven {
 }
 
 /// Runs a connection until it ends, or is not used any more.
-async fn drive(mut driven: Driven, deadline: Deadline, connection: Rc<Connection>) {
+async fn drive(
+    mut driven: Driven,
+    (deadline, mut liveness): (Deadline, Liveness),
+    connection: Rc<Connection>,
+) {
     let mut presence = Presence::new(deadline, Rc::clone(&connection.active));
     poll_fn(|cx| {
         if let Poll::Ready(ended) = driven.poll(cx) {
@@ -320,6 +330,11 @@ async fn drive(mut driven: Driven, deadline: Deadline, connection: Rc<Connection
                 tracing::debug!("backend {}: {error}", connection.name);
             }
             return Poll::Ready(());
+        }
+        let passed = (connection.begun.get(), driven.stream.received());
+        if liveness.is_gone(cx, passed) && !connection.is_closed() {
+            tracing::debug!("backend {}: does not answer", connection.name);
+            connection.close();
         }
         // A stream has ended, or the backend takes more of them, or none any more.
         if !connection.queue.is_empty() && connection.lets_begin() {

@@ -1,0 +1,105 @@
+//! Whether the other end of a connection to a backend is still there, where it owes an answer.
+//!
+//! A host that is gone says nothing, and the kernel waits for it for many minutes. Each request would go to it
+//! and wait for as long as a backend may.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use h2::{Ping, PingPong};
+use underseal_server::deadline::{Deadline, Phase, Stop};
+
+/// How long nothing may come behind a request before the other end is asked, and how long it has to answer.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// What is known of the other end. It is asked once for each request behind which nothing comes, and not again
+/// and again while it is at work: services of gRPC end a connection for that.
+pub(super) struct Liveness {
+    ping_pong: Option<PingPong>,
+    deadline: Deadline,
+    state: State,
+    /// Requests and bytes received, when waiting began.
+    begun: u64,
+    received: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It owes nothing, or has shown that it is there.
+    Present,
+    /// It was sent a request.
+    Waiting,
+    /// It was asked.
+    Asked,
+    Gone,
+}
+
+impl Liveness {
+    pub(super) fn new(ping_pong: Option<PingPong>, deadline: Deadline) -> Self {
+        Self {
+            ping_pong,
+            deadline,
+            state: State::Present,
+            begun: 0,
+            received: 0,
+        }
+    }
+
+    /// To be called in each poll of the connection, with how many requests have begun on it and how many bytes
+    /// were received: says whether the other end does not answer.
+    pub(super) fn is_gone(&mut self, cx: &mut Context<'_>, (begun, received): (u64, u64)) -> bool {
+        let has_come = match self.state {
+            State::Present => true,
+            State::Waiting => received != self.received,
+            State::Asked => self.poll_pong(cx).is_ready(),
+            State::Gone => return true,
+        };
+        if has_come {
+            self.state = State::Present;
+            if begun == self.begun {
+                return false;
+            }
+            (self.begun, self.received) = (begun, received);
+            self.wait(State::Waiting);
+        }
+        if self.deadline.check(cx) == Some(Stop::TimedOut) {
+            self.late(cx, received);
+        }
+        self.state == State::Gone
+    }
+
+    /// What to do when nothing has come for long.
+    fn late(&mut self, cx: &mut Context<'_>, received: u64) {
+        let is_asked = match self.state {
+            State::Waiting => self.ask(),
+            // It says something else, and may come to that.
+            _ => received != self.received,
+        };
+        if is_asked {
+            self.received = received;
+            self.wait(State::Asked);
+            // The answer wakes whoever waits for it.
+            cx.waker().wake_by_ref();
+        } else {
+            self.state = State::Gone;
+        }
+    }
+
+    /// Says whether it can be asked.
+    fn ask(&mut self) -> bool {
+        let ping_pong = self.ping_pong.as_mut();
+        ping_pong.is_some_and(|ping_pong| ping_pong.send_ping(Ping::opaque()).is_ok())
+    }
+
+    fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.ping_pong {
+            Some(ping_pong) => ping_pong.poll_pong(cx).map(drop),
+            None => Poll::Pending,
+        }
+    }
+
+    fn wait(&mut self, state: State) {
+        self.state = state;
+        self.deadline.enter(Phase::Busy, QUIET);
+    }
+}

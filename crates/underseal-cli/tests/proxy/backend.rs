@@ -193,6 +193,12 @@ impl Connection {
         bytes
     }
 
+    /// All that comes, if it ends in order.
+    pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
     /// Ends the connection by a reset.
     pub(crate) fn reset(&mut self) {
         let linger = socket2::SockRef::from(self.stream.get_ref());

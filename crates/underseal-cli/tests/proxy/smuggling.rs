@@ -1,5 +1,10 @@
 //! Requests that two programs may read differently reach no backend.
 
+use std::io::ErrorKind;
+use std::sync::mpsc::channel;
+
+use underseal_testkit::PATIENCE;
+
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start};
 
@@ -160,6 +165,34 @@ fn a_broken_chunk_ends_the_request_and_both_connections() {
         heads.iter().all(|head| head.starts_with("POST /chunks ")),
         "{heads:?}"
     );
+}
+
+/// Whoever reads to the end of the connection would take it for whole.
+#[test]
+fn a_request_that_breaks_off_does_not_end_in_order_for_its_backend() {
+    let head =
+        "POST /broken HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    for (rest, status) in [("X\r\n", 400), ("", 408)] {
+        let (tell, told) = channel();
+        let backend = Backend::new(move |connection| {
+            if let Some(head) = connection.head() {
+                let _ = tell.send(Ok(head.into_bytes()));
+                let _ = tell.send(connection.rest().map_err(|error| error.kind()));
+            }
+        });
+        let proxy = Start::new(backend.address)
+            .with(&["--send-timeout", "0.5"])
+            .start();
+        let mut client = proxy.client();
+        client.send(head);
+        // A request that is broken from the start never reaches it.
+        let came = told.recv_timeout(PATIENCE).expect("a head");
+        assert!(came.is_ok());
+        client.send(rest);
+        assert_eq!(client.response().status, status);
+        let end = told.recv_timeout(PATIENCE).expect("an end");
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "{status}");
+    }
 }
 
 #[test]

@@ -240,6 +240,8 @@ impl Connection<'_> {
             far.iter().for_each(Far::distrust);
         }
         if let Some(failure) = outcome.unanswered {
+            // Before the client takes its time: what the backend has is not to end as if it were whole.
+            far.into_iter().for_each(Far::abort);
             request::failed(&worker.process, prepared, failure);
             return self.answer(prepared).await;
         }

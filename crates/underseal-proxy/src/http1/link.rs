@@ -207,6 +207,14 @@ impl Far {
         }
     }
 
+    /// Ends what an exchange that is not whole has of it.
+    pub(super) fn abort(self) {
+        match self {
+            Self::Http1(backend) => backend.stream.abort(),
+            Self::Translated(far) => far.upstream.abort(),
+        }
+    }
+
     /// Has nobody else use the connection: its other end does not answer.
     pub(super) fn distrust(&self) {
         if let Self::Translated(far) = self {

@@ -285,6 +285,25 @@ fn a_try_that_reaches_nobody_is_not_told_of_the_backend_of_the_one_before() {
     }
 }
 
+#[test]
+fn a_try_that_reaches_nobody_does_not_take_back_what_the_one_before_was_allowed() {
+    for client in Version::BOTH {
+        let proxy = Start::new(leaving())
+            .plain()
+            .with(&["--workers", "1", "--direction", "egress"])
+            .policy("{ direction: Egress, rules: [{}] }")
+            .start();
+        assert_eq!(client.get(proxy.address, &[]), 200);
+        assert_eq!(client.send(proxy.address, "PUT", b"abc"), 503);
+        let line = proxy.logged(|line| line["status"] == 503);
+        assert_eq!(
+            (&line["verdict"], &line["policy"], &line["error"]),
+            (&"allow".into(), &"orders".into(), &"backend-refused".into()),
+            "{client:?}"
+        );
+    }
+}
+
 /// As much as is kept of a body, and as much as is read ahead behind it, do not fit into one buffer.
 #[test]
 fn what_a_client_sends_behind_a_request_is_still_there_when_that_is_sent_once_more() {

@@ -139,14 +139,14 @@ pub(super) fn judge<'o>(
 }
 
 /// Says in a log line what was not judged, because nobody is there to answer it; nothing where it was
-/// judged before.
+/// judged before, and perhaps sent.
 pub(super) fn unjudged(
     (listener, process): (&Listener, &Process),
     outgoing: &Outgoing,
     (line, begun): (&mut Vec<u8>, usize),
 ) {
-    if !process.log.is_off() && listener.judges_backend() {
-        line.truncate(begun);
+    let was_judged = line.len() > begun;
+    if !process.log.is_off() && listener.judges_backend() && !was_judged {
         let request = outgoing.request();
         log::asked(line, &request, outgoing.target());
         log::refused(line);

@@ -65,6 +65,9 @@ pub enum Refusal {
     Connection,
     /// A chunk size that is none, or a chunk that does not end where it says.
     Chunk,
+    /// Trailers that say who sent the request, or what rules ask for and was judged before they came; or far too
+    /// many of them.
+    Trailers,
     /// A pseudo-header field that is unknown, comes twice, late, or is missing (RFC 9113 section
     /// 8.3).
     PseudoField,
@@ -103,6 +106,7 @@ impl Refusal {
             Self::TransferEncoding => "transfer-encoding",
             Self::Connection => "connection",
             Self::Chunk => "chunk",
+            Self::Trailers => "trailers",
             Self::PseudoField => "pseudo-field",
             Self::ConnectionField => "connection-field",
         }
@@ -164,6 +168,7 @@ impl fmt::Display for Refusal {
             Self::TransferEncoding => "the Transfer-Encoding is not `chunked` alone",
             Self::Connection => "Connection names a field that is not its own, or far too many",
             Self::Chunk => "a chunk is malformed",
+            Self::Trailers => "a trailer says what only a proxy may say, or what was judged",
             Self::PseudoField => "the pseudo-header fields are not those of a request",
             Self::ConnectionField => "there is a field of a connection",
         })

@@ -402,7 +402,7 @@ fn refused_trailers_are_the_clients_fault_whatever_the_backend_speaks() {
         });
         assert_eq!(error, Some(h2::Reason::PROTOCOL_ERROR), "{version:?}");
         let line = proxy.logged_path("/evil");
-        assert_eq!(line["error"], "trailers", "{version:?}");
+        assert_eq!(line["error"], "refused:trailers", "{version:?}");
     }
 }
 

@@ -215,4 +215,6 @@ fn a_trailer_cannot_say_who_the_client_is() {
          0\r\nX-Underseal-Principal: spiffe://evil\r\n\r\n",
     );
     assert_eq!(client.response().status, 400);
+    let line = proxy.logged(|line| line["status"] == 400);
+    assert_eq!(line["error"], "refused:trailers");
 }

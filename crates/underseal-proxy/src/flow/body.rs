@@ -29,7 +29,7 @@ impl Body {
     /// after it, or cannot be told yet. Trailers that may not be any are taken out.
     ///
     /// # Errors
-    /// [`Refusal::Chunk`] where chunks are broken.
+    /// [`Refusal::Chunk`] where chunks are broken, [`Refusal::Trailers`] where the guard refuses one.
     pub(crate) fn take(
         &mut self,
         chunk: &mut Chunk,
@@ -85,7 +85,7 @@ fn pass_chunks(
             Piece::Framing(len) if in_trailers => {
                 let name = name_of(&bytes.rest()[..len]);
                 if guard.is_some_and(|guard| guard.refuses(name)) {
-                    return Err(Refusal::Chunk);
+                    return Err(Refusal::Trailers);
                 }
                 match may_trail(name) {
                     true => bytes.keep(len),
@@ -131,7 +131,7 @@ mod tests {
         ] {
             let bytes = format!("0\r\n{name}: spiffe://corp/admin\r\n\r\n");
             let mut chunked = Body::Chunked(Chunks::default());
-            assert_eq!(take(&mut chunked, bytes.as_bytes()), Err(Refusal::Chunk));
+            assert_eq!(take(&mut chunked, bytes.as_bytes()), Err(Refusal::Trailers));
             let mut response = Body::Chunked(Chunks::default());
             let mut chunk = Chunk::copy_of(bytes.as_bytes());
             assert_eq!(response.take(&mut chunk, None), Ok(bytes.len()));

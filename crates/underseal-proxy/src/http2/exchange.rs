@@ -242,7 +242,7 @@ impl Stopped {
             Self::ClientTimeout => "client-timeout",
             Self::BackendTimeout => "backend-timeout",
             Self::Silent => "tunnel-silent",
-            Self::Trailers => "trailers",
+            Self::Trailers => "refused:trailers",
             Self::Ended => "proxy-ended",
         }
     }
@@ -396,7 +396,10 @@ impl<'a> Exchange<'a> {
         }
         let sent = self.upstream.poll_upload(cx, &mut self.body);
         sent.map_err(|broken| match broken {
-            Broken::Trailers => Stopped::Trailers,
+            Broken::Trailers => {
+                self.client.worker.process.tally.refused(Refusal::Trailers);
+                Stopped::Trailers
+            }
             Broken::Source(_) | Broken::Sink(_) | Broken::Framing(_) => Stopped::ClientCut,
         })
     }

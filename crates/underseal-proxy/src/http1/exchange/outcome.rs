@@ -48,7 +48,7 @@ impl Exchange<'_> {
             }
             Broken::Source(_) => Some(self.cut(Some("client-cut"), End::Abort)),
             Broken::Framing(refusal) => Some(self.fail(Fault::Refused(refusal))),
-            Broken::Trailers => Some(self.fail(Fault::Refused(Refusal::Chunk))),
+            Broken::Trailers => Some(self.fail(Fault::Refused(Refusal::Trailers))),
         }
     }
 

@@ -37,7 +37,7 @@ use underseal::Engines;
 
 use self::active::{Active, Presence};
 use self::backlog::Backlog;
-use self::flood::{Flooded, Guarded};
+use self::flood::{Flooded, Guarded, Resets};
 use self::gathered::Gathered;
 pub(crate) use self::request::written;
 use self::unseen::Unseen;
@@ -64,6 +64,8 @@ struct Client {
     upstreams: Rc<Upstreams>,
     /// Of its own connection.
     backlog: Backlog,
+    /// Which of its streams may still come to nothing.
+    resets: Resets,
 }
 
 /// Serves a client's connection on which HTTP/2 is spoken, until it ends. Called after the TLS
@@ -79,7 +81,8 @@ pub(crate) async fn serve(
     let flooded = Flooded::default();
     let stream = Gathered::of_client(stream);
     let unseen = Unseen::default();
-    let guarded = Guarded::new(stream.clone(), flooded.clone(), unseen.clone());
+    let resets = Resets::new(flooded.clone());
+    let guarded = Guarded::new(stream.clone(), resets.clone(), unseen.clone());
     let has_websocket = service.to_version() == Version::Http11;
     let builder = limits::server(
         worker.listener.settings.read_options.max_head,
@@ -109,6 +112,7 @@ pub(crate) async fn serve(
             session,
             engines,
             backlog,
+            resets,
         }),
         active,
         flooded,

@@ -197,6 +197,30 @@ fn streams_that_are_reset_at_once_are_rationed() {
     assert!(asked < 1000, "{asked} requests reached the backend");
 }
 
+/// Each is with the backend when the proxy resets it, for what its client sends behind it.
+#[test]
+fn streams_that_are_refused_for_their_trailers_are_rationed() {
+    let (proxy, _backend) = proxy();
+    let mut client = connect(&proxy);
+    let trailer = [&[0, 9][..], b"x-real-ip", &[1], b"1"].concat();
+    let mut resets = 0;
+    let end = loop {
+        assert!(resets < 1000, "no end");
+        let stream = 2 * resets + 1;
+        let head = frame(HEADERS, END_HEADERS, stream, &get_head());
+        let evil = frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailer);
+        client.write_all(&[head, evil].concat()).expect("send");
+        let is_last = |frame: &(u8, u8, Vec<u8>)| matches!(frame.0, RST_STREAM | GOAWAY);
+        let (came, end) = read(&mut client, is_last);
+        assert_eq!(end, None);
+        if goaway(&came).is_some() {
+            break goaway(&came);
+        }
+        resets += 1;
+    };
+    assert_eq!(end, Some(ENHANCE_YOUR_CALM));
+}
+
 #[test]
 fn a_head_without_end_is_not_gathered() {
     let (proxy, backend) = proxy();

@@ -398,6 +398,7 @@ impl<'a> Exchange<'a> {
         sent.map_err(|broken| match broken {
             Broken::Trailers => {
                 self.client.worker.process.tally.refused(Refusal::Trailers);
+                self.client.resets.count();
                 Stopped::Trailers
             }
             Broken::Source(_) | Broken::Sink(_) | Broken::Framing(_) => Stopped::ClientCut,

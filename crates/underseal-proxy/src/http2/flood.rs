@@ -5,7 +5,7 @@
 //! that nobody knows do nothing at all. Their number is rationed here, where they come in; `h2`
 //! bounds what they can make the proxy hold ([`super::limits`]).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -80,6 +80,34 @@ impl Ration {
     }
 }
 
+/// The ration of streams that come to nothing by what their client does. It resets them, or we do for what it
+/// sends behind a head that is with a backend already.
+#[derive(Clone, Debug)]
+pub(super) struct Resets {
+    ration: Rc<RefCell<Ration>>,
+    flooded: Flooded,
+}
+
+impl Resets {
+    pub(super) fn new(flooded: Flooded) -> Self {
+        Self {
+            ration: Rc::new(RefCell::new(Ration::new(RESETS))),
+            flooded,
+        }
+    }
+
+    fn take(&self) -> bool {
+        self.ration.borrow_mut().take(1)
+    }
+
+    /// Counts a stream that we reset. The connection ends if it was one too many, once its task looks again.
+    pub(super) fn count(&self) {
+        if !self.take() {
+            self.flooded.0.set(true);
+        }
+    }
+}
+
 /// Whether a client has sent more than its rations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flooded(Rc<Cell<bool>>);
@@ -99,23 +127,23 @@ pub(super) struct Guarded {
     answers: Frames,
     unseen: Unseen,
     control: Ration,
-    resets: Ration,
+    resets: Resets,
     /// Bytes sent that have earned nothing yet.
     sent: usize,
     flooded: Flooded,
 }
 
 impl Guarded {
-    pub(super) fn new(stream: Gathered, flooded: Flooded, unseen: Unseen) -> Self {
+    pub(super) fn new(stream: Gathered, resets: Resets, unseen: Unseen) -> Self {
         Self {
             stream,
             frames: Frames::of_client(),
             answers: Frames::of_server(),
             unseen,
             control: Ration::new(CONTROL),
-            resets: Ration::new(RESETS),
+            flooded: resets.flooded.clone(),
+            resets,
             sent: 0,
-            flooded,
         }
     }
 
@@ -128,7 +156,7 @@ impl Guarded {
                 HEADERS | DATA => true,
                 // `h2` bounds how many a head has and how long it is.
                 CONTINUATION => self.control.take(1),
-                RST_STREAM => self.resets.take(1),
+                RST_STREAM => self.resets.take(),
                 _ => self.control.take(1 + frame.length / COUNTED_BY),
             };
             if !allowed {

@@ -173,14 +173,35 @@ impl Connection<'_> {
             let begun = !self.read.is_empty();
             let filled = self.read.poll_fill(cx, Pin::new(&mut self.client));
             match ready!(filled) {
-                Ok(0) => return Poll::Ready(Err(self.client_closed().into())),
+                Ok(0) => {
+                    self.log_unfinished();
+                    return Poll::Ready(Err(self.client_closed().into()));
+                }
                 Ok(_) if !begun => {
                     self.deadline
                         .enter(Phase::Busy, self.worker.process.timeouts().header);
                 }
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(self.client_failed(&error).into())),
+                Err(error) => {
+                    self.log_unfinished();
+                    return Poll::Ready(Err(self.client_failed(&error).into()));
+                }
             }
+        }
+    }
+
+    /// Writes the line of a head that its client left before the end. Empty lines begin none.
+    fn log_unfinished(&self) {
+        let bytes = self.read.bytes();
+        let has_begun = bytes.iter().any(|byte| !b"\r\n".contains(byte));
+        if has_begun && self.discard == 0 {
+            let process = &self.worker.process;
+            let mut prepared = request::unfinished(process, self.session, bytes);
+            let outcome = Outcome {
+                error: Some("client-cut"),
+                ..Outcome::default()
+            };
+            self.log(&mut prepared, outcome);
         }
     }
 

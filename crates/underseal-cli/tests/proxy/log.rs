@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -159,6 +160,34 @@ fn a_refused_request_is_logged_as_far_as_it_came() {
         (&"GET".into(), &400.into())
     );
     assert!(line["host"].is_string(), "{line}");
+}
+
+/// Whoever probes, and leaves before anything is decided, is seen.
+#[test]
+fn a_head_that_breaks_off_is_logged_as_far_as_it_came() {
+    let proxy = Start::new(nobody()).plain().start();
+    for (path, resets) in [("/closed", false), ("/reset", true)] {
+        // An empty line is not the beginning of a request.
+        let mut silent = proxy.tcp();
+        silent.write_all(b"\r\n").expect("send");
+        drop(silent);
+        let mut tcp = proxy.tcp();
+        write!(tcp, "GET {path} HTTP/1.1\r\nHost: a\r\n").expect("send");
+        // What was not read before a reset is lost.
+        std::thread::sleep(Duration::from_millis(200));
+        let linger = resets.then_some(Duration::ZERO);
+        let set = socket2::SockRef::from(&tcp).set_linger(linger);
+        set.expect("an option");
+        drop(tcp);
+        let line = proxy.logged(|line| line["error"] == "client-cut" && line["path"] == path);
+        assert_eq!(
+            (&line["method"], &line["host"], &line["verdict"]),
+            (&"GET".into(), &"a".into(), &"deny".into())
+        );
+        assert!(line["status"].is_null(), "{line}");
+    }
+    let lines = crate::running::log_lines(&proxy.peer.stdout());
+    assert_eq!(lines.len(), 2, "{lines:#?}");
 }
 
 /// Rules tell `shop.test` from `shop.test:8443`, so a line does.

@@ -109,6 +109,13 @@ pub(super) fn failed(process: &Process, prepared: &mut Prepared, fault: Fault) {
 }
 
 fn refuse(process: &Process, session: &Session, fault: Fault, bytes: &[u8]) -> Prepared {
+    let mut prepared = unfinished(process, session, bytes);
+    answer_with(process, &mut prepared, fault);
+    prepared
+}
+
+/// What there is to log of a head that is none, or not all of one, of which `bytes` have come.
+pub(super) fn unfinished(process: &Process, session: &Session, bytes: &[u8]) -> Prepared {
     let mut prepared = Prepared::new(process);
     let seen = http1::glimpse(bytes);
     process.clock.with_now(|_, time| {
@@ -117,7 +124,6 @@ fn refuse(process: &Process, session: &Session, fault: Fault, bytes: &[u8]) -> P
         log::seen(&mut prepared.line, &seen);
         log::refused(&mut prepared.line);
     });
-    answer_with(process, &mut prepared, fault);
     prepared
 }
 

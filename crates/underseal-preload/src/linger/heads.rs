@@ -14,7 +14,7 @@ use crate::connection::Socket;
 
 /// After this many looks that found no head left alone the time between them is doubled, and this often at most.
 const LOOKS: u32 = 16;
-const MOST_DOUBLED: u32 = 5;
+const MOST_DOUBLED: u32 = 3;
 
 /// Looks in a row, behind which heads had come, that found none left alone.
 static GOOD_LOOKS: AtomicU32 = AtomicU32::new(0);

@@ -38,6 +38,7 @@ pub mod tls;
 mod tokens;
 mod tunnel;
 mod upstream;
+mod values;
 mod websocket;
 mod worker;
 

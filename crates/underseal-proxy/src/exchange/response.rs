@@ -1,6 +1,7 @@
 //! Heads of responses: what of them goes on, whatever the backend and the client speak.
 
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::response::Parts;
 use http::{Response, StatusCode};
 use underseal_http::fields::{Kind, kind};
 use underseal_http::http1::{
@@ -8,6 +9,7 @@ use underseal_http::http1::{
 };
 
 use crate::flow::Body;
+use crate::values::Values;
 
 /// Most interim responses (1xx) to one request.
 pub(crate) const MAX_INTERIM: u8 = 16;
@@ -85,37 +87,43 @@ pub(crate) fn passes(name: &[u8], status: u16) -> bool {
 ///
 /// # Errors
 /// Why it is not passed on: the backend's fault.
-pub(crate) fn from_http1(head: &ResponseHead<'_>) -> Result<Response<()>, ResponseRefusal> {
+pub(crate) fn from_http1(
+    head: &ResponseHead<'_>,
+    values: &Values<'_>,
+) -> Result<Response<()>, ResponseRefusal> {
     let mut response = new(head.status())?;
-    pass(head, &mut response, |_| false)?;
+    *response.headers_mut() = pass((head, values), |_| false)?;
     Ok(response)
 }
 
-/// Adds the fields of `head` that go on, and do not stay `behind` for another reason.
+/// The fields of `head` that go on, and do not stay `behind` for another reason.
 fn pass(
-    head: &ResponseHead<'_>,
-    response: &mut Response<()>,
+    (head, values): (&ResponseHead<'_>, &Values<'_>),
     behind: impl Fn(&[u8]) -> bool,
-) -> Result<(), ResponseRefusal> {
+) -> Result<HeaderMap, ResponseRefusal> {
     let malformed = ResponseRefusal::Malformed;
     let named = head.named_fields();
+    let mut passed = HeaderMap::with_capacity(head.fields().count());
     for (index, (name, value)) in head.fields().enumerate() {
         if passes(name, head.status()) && !named.has(index) && !behind(name) {
             let name = HeaderName::from_bytes(name).map_err(|_| malformed)?;
-            let value = HeaderValue::from_bytes(value).map_err(|_| malformed)?;
-            response.headers_mut().append(name, value);
+            let value = HeaderValue::from_maybe_shared(values.share(value));
+            passed.append(name, value.map_err(|_| malformed)?);
         }
     }
-    Ok(())
+    Ok(passed)
 }
 
 /// What goes on of a head that goes over to WebSocket, for a client of HTTP/2 (RFC 8441 section 5).
 ///
 /// # Errors
 /// Why it is not passed on: the backend's fault.
-pub(crate) fn switched(head: &ResponseHead<'_>) -> Result<Response<()>, ResponseRefusal> {
+pub(crate) fn switched(
+    head: &ResponseHead<'_>,
+    values: &Values<'_>,
+) -> Result<Response<()>, ResponseRefusal> {
     let mut response = Response::new(());
-    pass(head, &mut response, |name| {
+    *response.headers_mut() = pass((head, values), |name| {
         name.eq_ignore_ascii_case(b"sec-websocket-accept")
     })?;
     Ok(response)
@@ -125,19 +133,24 @@ pub(crate) fn switched(head: &ResponseHead<'_>) -> Result<Response<()>, Response
 ///
 /// # Errors
 /// Why it is not passed on: the backend's fault.
-pub(crate) fn from_http2<B>(head: &Response<B>) -> Result<Response<()>, ResponseRefusal> {
-    let status = head.status().as_u16();
+pub(crate) fn from_http2(head: Parts) -> Result<Response<()>, ResponseRefusal> {
+    let status = head.status.as_u16();
     let mut response = new(status)?;
-    let fields = head.headers();
+    let fields = head.headers;
     let lengths = fields.get_all(CONTENT_LENGTH).iter();
     response_length(lengths.map(HeaderValue::as_bytes))?;
-    let mut passed = HeaderMap::with_capacity(fields.len());
-    for (name, value) in fields {
-        if passes(name.as_str().as_bytes(), status) {
-            passed.append(name, value.clone());
+    let goes_on = |name: &HeaderName| passes(name.as_str().as_bytes(), status);
+    *response.headers_mut() = match fields.keys().all(goes_on) {
+        true => fields,
+        // Fields that are taken out would change the order of the others.
+        false => {
+            let mut passed = HeaderMap::with_capacity(fields.len());
+            for (name, value) in fields.iter().filter(|(name, _)| goes_on(name)) {
+                passed.append(name, value.clone());
+            }
+            passed
         }
-    }
-    *response.headers_mut() = passed;
+    };
     Ok(response)
 }
 

@@ -6,7 +6,7 @@ use h2::ext::Protocol;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use underseal_http::http1::Glimpse;
 use underseal_http::http2::{self, Field};
 use underseal_http::{Framing, Outgoing, Refusal, Request, Upgrade, Version};
@@ -17,6 +17,7 @@ use crate::http1::Fault;
 use crate::log;
 use crate::service::Service;
 use crate::session::Session;
+use crate::values::Values;
 use crate::websocket;
 
 /// A request, and what is to be done about it.
@@ -164,37 +165,44 @@ fn fields<'a>(head: &'a Parts, scheme: &'a Scheme) -> Vec<Field<'a>> {
 /// # Errors
 /// [`Fault::Refused`] if HTTP/2 cannot have it.
 pub(crate) fn written(outgoing: &Outgoing, scheme: Scheme) -> Result<http::Request<()>, Fault> {
+    let values = Values::of(outgoing.head());
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(scheme);
-    uri.authority = Some(authority(outgoing)?);
-    uri.path_and_query = Some(target(outgoing)?);
-    head(outgoing, uri)
+    uri.authority = Some(authority(outgoing, &values)?);
+    uri.path_and_query = Some(target(outgoing, &values)?);
+    head(outgoing, &values, uri)
 }
 
 /// The authority of what goes on.
-fn authority(outgoing: &Outgoing) -> Result<Authority, Fault> {
-    let authority = outgoing.request().authority();
-    Authority::try_from(authority).map_err(|_| Fault::Refused(Refusal::Host))
+fn authority(outgoing: &Outgoing, values: &Values<'_>) -> Result<Authority, Fault> {
+    let authority = values.share(outgoing.request().authority());
+    Authority::from_maybe_shared(authority).map_err(|_| Fault::Refused(Refusal::Host))
 }
 
 /// Its path and query.
-fn target(outgoing: &Outgoing) -> Result<PathAndQuery, Fault> {
-    PathAndQuery::try_from(outgoing.target()).map_err(|_| Fault::Refused(Refusal::Target))
+fn target(outgoing: &Outgoing, values: &Values<'_>) -> Result<PathAndQuery, Fault> {
+    let target = values.share(outgoing.target());
+    PathAndQuery::from_maybe_shared(target).map_err(|_| Fault::Refused(Refusal::Target))
 }
 
 /// What goes on, with this target.
-fn head(outgoing: &Outgoing, uri: http::uri::Parts) -> Result<http::Request<()>, Fault> {
+fn head(
+    outgoing: &Outgoing,
+    values: &Values<'_>,
+    uri: http::uri::Parts,
+) -> Result<http::Request<()>, Fault> {
     let request = outgoing.request();
     let refused = |refusal| Fault::Refused(refusal);
+    let mut fields = HeaderMap::with_capacity(request.fields().count());
+    for (name, value) in request.fields() {
+        let name = HeaderName::from_bytes(name).map_err(|_| refused(Refusal::FieldName))?;
+        let value = HeaderValue::from_maybe_shared(values.share(value));
+        fields.append(name, value.map_err(|_| refused(Refusal::FieldValue))?);
+    }
     let mut head = http::Request::new(());
     *head.method_mut() =
         Method::from_bytes(request.method()).map_err(|_| refused(Refusal::Method))?;
     *head.uri_mut() = Uri::from_parts(uri).map_err(|_| refused(Refusal::Target))?;
-    let fields = head.headers_mut();
-    for (name, value) in request.fields() {
-        let name = HeaderName::from_bytes(name).map_err(|_| refused(Refusal::FieldName))?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| refused(Refusal::FieldValue))?;
-        fields.append(name, value);
-    }
+    *head.headers_mut() = fields;
     Ok(head)
 }

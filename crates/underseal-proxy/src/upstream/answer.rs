@@ -58,12 +58,14 @@ impl Answer {
     fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Unanswerable>> {
         if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
             let interim = interim.map_err(Unanswerable::Lost)?;
-            let head = from_http2(&interim).map_err(Unanswerable::Bad)?;
+            let (head, ()) = interim.into_parts();
+            let head = from_http2(head).map_err(Unanswerable::Bad)?;
             return Poll::Ready(Ok(Event::Interim(head)));
         }
         let response = ready!(Pin::new(&mut self.response).poll(cx)).map_err(Unanswerable::Lost)?;
-        let head = from_http2(&response).map_err(Unanswerable::Bad)?;
-        self.body = Some(Received::from(response.into_body()));
+        let (head, body) = response.into_parts();
+        let head = from_http2(head).map_err(Unanswerable::Bad)?;
+        self.body = Some(Received::from(body));
         Poll::Ready(Ok(Event::Final(head)))
     }
 

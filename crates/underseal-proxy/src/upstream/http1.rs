@@ -16,6 +16,7 @@ use crate::flow::{Body, Broken, Flow, Waiting};
 use crate::parts::{Framer, Framing, Part, Parts, Unframed, Unframing};
 use crate::policy::Guard;
 use crate::process::Process;
+use crate::values::Values;
 use crate::websocket;
 
 /// How far the request has gone.
@@ -193,9 +194,11 @@ impl Http1 {
         {
             return Ok(Some(event));
         }
-        let read = read_response(self.down.chunk.bytes(), |head| {
+        let bytes = self.down.chunk.bytes();
+        let read = read_response(bytes, |head| {
             let delimited = Delimited::of(head, 1, self.answers_head)?;
-            Ok((head.len(), from_http1(head)?, delimited))
+            let values = Values::of(&bytes[..head.len()]);
+            Ok((head.len(), from_http1(head, &values)?, delimited))
         })?;
         let Some((len, response, delimited)) = read.transpose()? else {
             return Ok(None);
@@ -212,8 +215,12 @@ impl Http1 {
 
     /// The head by which the backend goes over to WebSocket; `None` if it is another, or not whole.
     fn read_switch(&mut self, key: websocket::Key) -> Result<Option<Event>, ResponseRefusal> {
-        let read = read_response(self.down.chunk.bytes(), |head| match head.status() {
-            101 if key.is_accepted_by(head) => Ok(Some((head.len(), switched(head)?))),
+        let bytes = self.down.chunk.bytes();
+        let read = read_response(bytes, |head| match head.status() {
+            101 if key.is_accepted_by(head) => {
+                let values = Values::of(&bytes[..head.len()]);
+                Ok(Some((head.len(), switched(head, &values)?)))
+            }
             // To a client of HTTP/2, success is what opens the tunnel.
             101 | 200..300 => Err(ResponseRefusal::Upgrade),
             _ => Ok(None),

@@ -20,10 +20,9 @@ pub(crate) struct Active {
 pub(crate) struct Open(Rc<Active>);
 
 impl Active {
-    /// Counts another stream.
+    /// Counts another stream. The connection's task has to look again, if it is not the one that opens it.
     pub(crate) fn open(self: &Rc<Self>) -> Open {
         self.count.set(self.count.get() + 1);
-        self.wake();
         Open(Rc::clone(self))
     }
 

@@ -139,21 +139,29 @@ impl Pump {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         while !self.pending.is_empty() {
             self.sink.reserve_capacity(self.pending.len());
-            while self.sink.capacity() == 0 {
-                match ready!(self.sink.poll_capacity(cx)) {
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return Poll::Ready(Err(not_taken(error))),
-                    None => {
-                        let gone = io::ErrorKind::BrokenPipe.into();
-                        return Poll::Ready(Err(Broken::Sink(gone)));
-                    }
-                }
-            }
-            let len = self.sink.capacity().min(self.pending.len());
-            let data = self.pending.split_to(len);
+            let capacity = ready!(self.poll_capacity(cx))?;
+            let data = self.pending.split_to(capacity.min(self.pending.len()));
             self.send(data)?;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// How many bytes there is room for; at least one.
+    fn poll_capacity(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Broken>> {
+        loop {
+            match self.sink.capacity() {
+                0 => {}
+                capacity => return Poll::Ready(Ok(capacity)),
+            }
+            match ready!(self.sink.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(not_taken(error))),
+                None => {
+                    let gone = io::ErrorKind::BrokenPipe.into();
+                    return Poll::Ready(Err(Broken::Sink(gone)));
+                }
+            }
+        }
     }
 
     /// Sends data for which there is room, and the end with the last of it.
@@ -170,9 +178,9 @@ impl Pump {
             let last = mem::take(&mut self.short).freeze();
             self.send(last)?;
         }
-        let names = trailers.keys().cloned().collect::<Vec<_>>();
-        let is_late = |name: &HeaderName| !may_trail(name.as_str().as_bytes());
-        for name in names.into_iter().filter(is_late) {
+        let is_late = |name: &&HeaderName| !may_trail(name.as_str().as_bytes());
+        let late = trailers.keys().filter(is_late).cloned();
+        for name in late.collect::<Vec<_>>() {
             trailers.remove(name);
         }
         self.sink.send_trailers(trailers).map_err(not_taken)

@@ -43,9 +43,13 @@ struct Growth<'a>(&'a Shared);
 
 impl Slot {
     fn on(connection: &Rc<Connection>) -> Option<Self> {
-        connection.lets_begin().then(|| Self {
-            connection: Rc::clone(connection),
-            _open: connection.active.open(),
+        connection.lets_begin().then(|| {
+            let open = connection.active.open();
+            connection.active.wake();
+            Self {
+                connection: Rc::clone(connection),
+                _open: open,
+            }
         })
     }
 }

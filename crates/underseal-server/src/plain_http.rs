@@ -3,13 +3,13 @@
 use std::io::Write as _;
 use std::pin::pin;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use underseal_http::http1::{self, Glimpse};
 
-use super::closing::{LingerLimits, linger};
+use super::closing::LingerLimits;
 use super::deadline::Deadline;
-use super::redirect::Answered;
+use super::redirect::{Answer, Answered};
 
 /// For the log.
 pub const WHY: &str = "plain HTTP on the HTTPS port";
@@ -27,39 +27,31 @@ pub async fn answer(
     };
     let seen = http1::glimpse(&received[..length]);
     let port = tcp.local_addr().map_or(0, |address| address.port());
-    let (response, length) = response(port, seen.method != Some(b"HEAD"));
-    let sent = deadline.until(pin!(tcp.write_all(&response))).await;
-    let is_sent = matches!(sent, Ok(Ok(())));
-    let answered = Answered {
-        status: is_sent.then_some(400),
-        length: if is_sent { length } else { 0 },
-        error: Some(WHY),
-    };
-    log(&seen, answered);
-    if is_sent && matches!(deadline.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
-        let limits = match seen.method {
-            Some(b"GET" | b"HEAD") => LingerLimits::brief(),
-            // What else it may send, nobody reads.
-            _ => LingerLimits::UPLOAD,
-        };
-        linger(deadline, &mut tcp, limits).await;
-    }
-}
-
-/// The response, and how long the body is that there is.
-fn response(port: u16, with_body: bool) -> (Vec<u8>, u64) {
     let body = format!(
         "400 Bad Request\nThis is an HTTPS port: use https:// instead of http://, port {port}.\n"
     );
-    let mut response = Vec::new();
+    let mut bytes = Vec::new();
     // Writing to a Vec cannot fail.
     let _ = write!(
-        response,
+        bytes,
         "HTTP/1.1 400 Bad Request\r\nServer: underseal\r\nConnection: close\r\n\
          Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    let body = if with_body { body.as_str() } else { "" };
-    response.extend_from_slice(body.as_bytes());
-    (response, body.len() as u64)
+    let head = bytes.len();
+    if seen.method != Some(b"HEAD") {
+        bytes.extend_from_slice(body.as_bytes());
+    }
+    let answer = Answer {
+        status: 400,
+        length: (bytes.len() - head) as u64,
+        bytes,
+        error: Some(WHY),
+        limits: match seen.method {
+            Some(b"GET" | b"HEAD") => LingerLimits::brief(),
+            // What else it may send, nobody reads.
+            _ => LingerLimits::UPLOAD,
+        },
+    };
+    answer.send(deadline, tcp, &seen, log).await;
 }

@@ -31,13 +31,37 @@ pub struct Answered {
 }
 
 /// An answer that was written down.
-struct Answer {
-    status: u16,
-    bytes: Vec<u8>,
-    length: u64,
-    error: Option<&'static str>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) bytes: Vec<u8>,
+    /// Of its body.
+    pub(crate) length: u64,
+    pub(crate) error: Option<&'static str>,
     /// How long its client is heard out.
-    limits: LingerLimits,
+    pub(crate) limits: LingerLimits,
+}
+
+impl Answer {
+    /// Sends it to whom `seen` came from, has it logged, and ends the connection.
+    pub(crate) async fn send(
+        self,
+        deadline: &Deadline,
+        mut tcp: TcpStream,
+        seen: &Glimpse<'_>,
+        log: impl FnOnce(&Glimpse<'_>, Answered),
+    ) {
+        let sent = deadline.until(pin!(tcp.write_all(&self.bytes))).await;
+        let is_sent = matches!(sent, Ok(Ok(())));
+        let answered = Answered {
+            status: is_sent.then_some(self.status),
+            length: if is_sent { self.length } else { 0 },
+            error: self.error,
+        };
+        log(seen, answered);
+        if is_sent && matches!(deadline.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
+            linger(deadline, &mut tcp, self.limits).await;
+        }
+    }
 }
 
 impl Answered {
@@ -81,17 +105,8 @@ pub async fn answer(
         }
     };
     deadline.enter(Phase::Busy, patience);
-    let sent = deadline.until(pin!(tcp.write_all(&answer.bytes))).await;
-    let is_sent = matches!(sent, Ok(Ok(())));
-    let answered = Answered {
-        status: is_sent.then_some(answer.status),
-        length: if is_sent { answer.length } else { 0 },
-        error: answer.error,
-    };
-    log(&http1::glimpse(&bytes), answered);
-    if is_sent && matches!(deadline.until(pin!(tcp.shutdown())).await, Ok(Ok(()))) {
-        linger(deadline, &mut tcp, answer.limits).await;
-    }
+    let seen = http1::glimpse(&bytes);
+    answer.send(deadline, tcp, &seen, log).await;
 }
 
 /// The answer to the request that `bytes` are; `None` if its head is not whole.

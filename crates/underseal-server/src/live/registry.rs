@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use underseal::{Counters, Engines};
+use underseal::{CommonState, Counters, Engines};
 
 use super::{Engine, Row};
 
@@ -36,6 +36,19 @@ pub struct Established {
     pub tls: Option<&'static str>,
     /// The cipher suite, as rustls names it.
     pub suite: Option<&'static str>,
+}
+
+impl Established {
+    /// Between these ends, as `tls` has agreed.
+    pub fn of(tls: &CommonState, local: SocketAddr, peer: SocketAddr) -> Self {
+        let suite = tls.negotiated_cipher_suite();
+        Self {
+            local,
+            peer,
+            tls: tls.protocol_version().and_then(|version| version.as_str()),
+            suite: suite.and_then(|suite| suite.suite().as_str()),
+        }
+    }
 }
 
 struct Entry {

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -21,6 +21,7 @@ use super::stream::TlsStream;
 use super::transfer::{self, Broken, Sender, Transferred};
 use super::worker::{Prepared, Worker};
 use underseal_http::origin::Inbox;
+use underseal_server::accept::{self, NoTls};
 use underseal_server::access_log::line::{self, Client};
 use underseal_server::closing::{End, close};
 use underseal_server::deadline::{Deadline, Phase, Stop};
@@ -43,87 +44,53 @@ async fn open(
     tcp: TcpStream,
     remote: SocketAddr,
 ) -> Option<Connection> {
-    deadline.enter(Phase::Idle, worker.timeouts.header);
-    let mut first = [0];
-    let peeked = deadline.until(pin!(tcp.peek(&mut first))).await;
-    match peeked {
-        Ok(Ok(1)) if first[0].is_ascii_alphabetic() => {
+    let accept = async |tcp| worker.acceptor.accept(tcp).await;
+    let patience = (&deadline, worker.timeouts.header);
+    let stream = match accept::tls(patience, (tcp, remote), accept).await {
+        Ok(stream) => stream,
+        Err(NoTls::Plain(tcp)) => {
             plain_http::answer(&worker, &deadline, tcp, remote).await;
             return None;
         }
-        Ok(Ok(1)) => {}
-        ended => {
-            tracing::debug!("{remote} sent nothing: {ended:?}");
-            return None;
-        }
-    }
-    deadline.enter(Phase::Busy, worker.timeouts.header);
-    let accepted = deadline.until(pin!(worker.acceptor.accept(tcp))).await;
-    match accepted {
-        Ok(Ok(stream)) => {
-            let session = describe(&stream, remote);
-            let registration = enlist(&worker, &stream, &session);
-            Some(Connection {
-                worker,
-                deadline,
-                stream,
-                session,
-                registration,
-                inbox: Inbox::default(),
-                discard: 0,
-            })
-        }
-        Ok(Err(error)) => {
-            tracing::info!("no connection with {remote}: {error}");
-            None
-        }
-        Err(stop) => {
-            tracing::info!("no connection with {remote}: handshake not finished: {stop}");
-            None
-        }
-    }
-}
-
-fn describe(stream: &TlsStream, remote: SocketAddr) -> Session {
-    let (_, tls) = stream.get_ref();
-    let suite = tls.negotiated_cipher_suite();
-    let (version, suite) = (
-        tls.protocol_version().and_then(|version| version.as_str()),
-        suite.and_then(|suite| suite.suite().as_str()),
-    );
-    let logged = line::describe(&Client {
-        remote,
-        sni: tls.server_name(),
-        tls: version,
-        suite,
-    });
-    Session {
-        remote,
-        tls: version,
-        suite,
-        logged: logged.into(),
-    }
+        Err(NoTls::Silent | NoTls::Failed | NoTls::TimedOut) => return None,
+    };
+    let (session, registration) = enlist(&worker, &stream, remote);
+    Some(Connection {
+        worker,
+        deadline,
+        stream,
+        session,
+        registration,
+        inbox: Inbox::default(),
+        discard: 0,
+    })
 }
 
 /// Puts an established connection into the worker's table.
-fn enlist(worker: &Worker, stream: &TlsStream, session: &Session) -> Registration {
-    let local = stream.get_ref().0.local_addr();
-    let registration = worker.connections.add(Established {
-        // A socket that was reset in this moment may have no address any more.
-        local: local.unwrap_or_else(|_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
-        peer: session.remote,
-        tls: session.tls,
-        suite: session.suite,
+fn enlist(worker: &Worker, stream: &TlsStream, remote: SocketAddr) -> (Session, Registration) {
+    let (tcp, tls) = stream.get_ref();
+    // A socket that was reset in this moment may have no address any more.
+    let unknown = |_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let local = tcp.local_addr().unwrap_or_else(unknown);
+    let established = Established::of(tls, local, remote);
+    let logged = line::describe(&Client {
+        remote,
+        sni: tls.server_name(),
+        tls: established.tls,
+        suite: established.suite,
     });
+    let registration = worker.connections.add(established);
     registration.record_counters(stream.counters(), stream.engines());
-    registration
+    let session = Session {
+        remote,
+        logged: logged.into(),
+    };
+    (session, registration)
 }
 
 /// What is known about a connection after its handshake.
 pub(crate) struct Session {
     remote: SocketAddr,
-    tls: Option<&'static str>,
-    suite: Option<&'static str>,
     /// The part of each log line that says all this.
     pub(crate) logged: Box<[u8]>,
 }

@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use underseal::Offloads;
+use underseal_http::EncodedSlash;
 use underseal_policy::model::TrafficDirection;
 
 use crate::exit::{Exit, Failure, tolerate_closed_stdout};
@@ -249,9 +250,29 @@ pub(crate) fn label(text: &str) -> Result<(String, String), String> {
 
 /// Whether policies judge what a workload receives or what it sends.
 pub(crate) fn traffic_direction() -> impl TypedValueParser<Value = TrafficDirection> {
-    PossibleValuesParser::new(["ingress", "egress"]).map(|name| match &*name {
-        "egress" => TrafficDirection::Egress,
-        _ => TrafficDirection::Ingress,
+    one_of([
+        ("ingress", TrafficDirection::Ingress),
+        ("egress", TrafficDirection::Egress),
+    ])
+}
+
+/// What becomes of `%2F` in a path.
+pub(crate) fn encoded_slash() -> impl TypedValueParser<Value = EncodedSlash> {
+    one_of([
+        ("reject", EncodedSlash::Reject),
+        ("keep", EncodedSlash::Keep),
+        ("decode", EncodedSlash::Decode),
+    ])
+}
+
+/// One of these words, and what it stands for.
+pub(crate) fn one_of<T: Clone + Send + Sync + 'static, const N: usize>(
+    words: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    let names = words.each_ref().map(|(name, _)| *name);
+    PossibleValuesParser::new(names).try_map(move |given| {
+        let word = words.iter().find(|(name, _)| *name == given);
+        word.map(|(_, value)| value.clone()).ok_or("no such word")
     })
 }
 

@@ -21,7 +21,7 @@ use underseal_server::listener;
 use underseal_server::live::{Registry, socket};
 use underseal_server::worker::Bounds;
 
-pub(crate) use self::arguments::{EncodedSlash, Protocol, ProxyArgs};
+pub(crate) use self::arguments::{Protocol, ProxyArgs};
 use self::setup::Setup;
 use self::sockets::Sockets;
 use crate::exit::{Failure, say};

@@ -144,11 +144,6 @@ impl Backends {
         }
     }
 
-    /// The name of the backend that a connection is to.
-    pub(crate) fn name(&self, backend: &Backend) -> &str {
-        self.name_of(backend.known.target)
-    }
-
     /// How many backends there are.
     pub(crate) fn count(&self) -> usize {
         self.targets.len()

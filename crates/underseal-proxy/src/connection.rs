@@ -5,15 +5,16 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
+use underseal_http::Version;
 use underseal_http::http1::Glimpse;
-use underseal_policy::Transport;
 use underseal_policy::model::TrafficDirection;
+use underseal_policy::{Transport, Verdict};
 
+use super::exchange::Client;
 use super::listener::Listener;
-use super::log::{self, Outcome};
-use super::metrics::{self, Handshake, Side};
+use super::log::{self, Line, Outcome};
+use super::metrics::{Handshake, Side};
 use super::principal::Principal;
 use super::protocol::Protocol;
 use super::service::Service;
@@ -21,6 +22,7 @@ use super::session::Session;
 use super::stream::{Io, Stream};
 use super::worker::Worker;
 use super::{http1, http2, proxy_protocol, tcp};
+use underseal_server::accept::{self, NoTls};
 use underseal_server::certificate::{Identities, Identity};
 use underseal_server::closing::{self, End};
 use underseal_server::deadline::{Deadline, Phase};
@@ -36,20 +38,18 @@ pub(crate) async fn serve(worker: Rc<Worker>, tcp: TcpStream, remote: SocketAddr
     let Some((stream, session, service)) = opened else {
         return;
     };
-    match (worker.listener.settings.protocol, stream.alpn()) {
-        (Protocol::Tcp, _) => {
-            Box::pin(tcp::serve((&worker, &service), &deadline, stream, &session)).await;
-        }
-        (Protocol::Http, Some(b"h2")) => {
-            Box::pin(http2::serve((worker, service), deadline, stream, session)).await;
-        }
-        (Protocol::Http, _) => {
-            // A client may say that it speaks HTTP/2 with its first bytes.
-            let ends = (&*worker, &*service);
-            if let Some(stream) = http1::serve(ends, &deadline, stream, &session).await {
-                Box::pin(http2::serve((worker, service), deadline, stream, session)).await;
-            }
-        }
+    if worker.listener.settings.protocol == Protocol::Tcp {
+        return Box::pin(tcp::serve((&worker, &service), &deadline, stream, &session)).await;
+    }
+    let is_http2 = stream.alpn() == Some(b"h2");
+    let client = Client::new(worker, service, session);
+    let http2 = match is_http2 {
+        true => Some((client, stream)),
+        // A client may say that it speaks HTTP/2 with its first bytes.
+        false => http1::serve(client, &deadline, stream).await,
+    };
+    if let Some((client, stream)) = http2 {
+        Box::pin(http2::serve(client, deadline, stream)).await;
     }
 }
 
@@ -67,12 +67,8 @@ pub(crate) async fn redirect(worker: Rc<Worker>, mut tcp: TcpStream, remote: Soc
     let started = Instant::now();
     session.logged = log::describe(&session, None);
     let log = |seen: &Glimpse<'_>, answered: Answered| {
-        log_plain(
-            &worker,
-            (&session, started),
-            (seen, answered),
-            log::unjudged,
-        );
+        // Nothing was decided: it goes nowhere, whoever asks for it.
+        log_plain(&worker, (&session, started), (seen, answered), None);
     };
     let date = || worker.process.clock.with_now(|date, _| date.to_owned());
     let patience = (&deadline, worker.process.timeouts().header);
@@ -100,19 +96,7 @@ fn begin(tcp: &TcpStream, remote: SocketAddr) -> Session {
     let local = tcp
         .local_addr()
         .unwrap_or_else(|_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-    Session {
-        remote,
-        local,
-        is_told: true,
-        transport: Transport::Tcp,
-        tls: None,
-        suite: None,
-        sni: None,
-        source: Principal::default(),
-        destination: Principal::default(),
-        logged: Box::default(),
-        forwarded: Box::default(),
-    }
+    Session::new(remote, local, Transport::Tcp)
 }
 
 async fn open(
@@ -209,81 +193,50 @@ async fn accept_tls(
     tcp: TcpStream,
     session: &mut Session,
 ) -> Option<Stream> {
-    let remote = session.remote;
-    deadline.enter(Phase::Idle, worker.process.timeouts().header);
-    let mut first = [0];
-    let peeked = deadline.until(pin!(tcp.peek(&mut first))).await;
-    match peeked {
-        Ok(Ok(1)) if first[0].is_ascii_alphabetic() => {
-            answer_in_plain(worker, deadline, tcp, session).await;
+    let (process, remote) = (&worker.process, session.remote);
+    let acceptor = worker.listener.acceptor.as_ref()?;
+    let accept = async |tcp| {
+        let open = process.tally.connection(Side::Client);
+        let accept = acceptor.get().accept(tcp);
+        accept.await.map(|stream| (stream, open))
+    };
+    let patience = (deadline, process.timeouts().header);
+    let (stream, open) = match accept::tls(patience, (tcp, remote), accept).await {
+        Ok(accepted) => accepted,
+        Err(no_tls) => {
+            no_connection(worker, deadline, session, no_tls).await;
             return None;
         }
-        Ok(Ok(1)) => {}
-        ended => {
-            tracing::debug!("{remote} sent nothing: {ended:?}");
-            return None;
-        }
+    };
+    let (tcp, tls) = stream.get_ref();
+    let local = tcp.local_addr().unwrap_or(session.local);
+    let established = Established::of(tls, local, remote);
+    (session.tls, session.suite) = (established.tls, established.suite);
+    session.sni = tls.server_name().map(Box::from);
+    session.source = Principal::of(tls.peer_certificates());
+    if !worker.admits(session) {
+        return None;
     }
-    deadline.enter(Phase::Busy, worker.process.timeouts().header);
-    let accept = worker.listener.acceptor.as_ref()?.get().accept(tcp);
-    let open = worker.process.tally.connection(Side::Client);
-    match deadline.until(pin!(accept)).await {
-        Ok(Ok(stream)) => {
-            let (tcp, tls) = stream.get_ref();
-            session.tls = tls.protocol_version().and_then(|version| version.as_str());
-            session.suite = tls
-                .negotiated_cipher_suite()
-                .and_then(|suite| suite.suite().as_str());
-            session.sni = tls.server_name().map(Box::from);
-            let certificates: Option<&[CertificateDer<'_>]> = tls.peer_certificates();
-            session.source = Principal::of(certificates);
-            if session.source == Principal::Unclear {
-                worker
-                    .process
-                    .tally
-                    .handshake(Side::Client, Handshake::Failed);
-                tracing::info!(
-                    "no connection with {remote}: several SPIFFE IDs in its certificate, or one that is none"
-                );
-                return None;
-            }
-            let registration = worker.process.connections.add(Established {
-                local: tcp.local_addr().unwrap_or(session.local),
-                peer: remote,
-                tls: session.tls,
-                suite: session.suite,
-            });
-            let stream = Stream::new(Io::Accepted(stream), Some(registration), open);
-            stream.record_counters();
-            worker
-                .process
-                .tally
-                .handshake(Side::Client, Handshake::Complete);
-            if let Some(engines) = stream.engines() {
-                worker.process.count_engines(Side::Client, engines);
-            }
-            Some(stream)
-        }
-        Ok(Err(error)) => {
-            worker
-                .process
-                .tally
-                .handshake(Side::Client, Handshake::Failed);
-            tracing::info!("no connection with {remote}: {error}");
-            None
-        }
-        Err(stop) => {
-            worker
-                .process
-                .tally
-                .handshake(Side::Client, Handshake::TimedOut);
-            tracing::info!("no connection with {remote}: handshake not finished: {stop}");
-            None
-        }
+    let registration = process.connections.add(established);
+    let stream = Stream::new(Io::Accepted(stream), Some(registration), open);
+    stream.record_counters();
+    if let Some(engines) = stream.engines() {
+        process.count_engines(Side::Client, engines);
+    }
+    Some(stream)
+}
+
+/// Counts a handshake that came to nothing. A client that speaks plain HTTP where TLS is expected is told so.
+async fn no_connection(worker: &Worker, deadline: &Deadline, session: &mut Session, no_tls: NoTls) {
+    let tally = &worker.process.tally;
+    match no_tls {
+        NoTls::Plain(tcp) => answer_in_plain(worker, deadline, tcp, session).await,
+        NoTls::Silent => {}
+        NoTls::Failed => tally.handshake(Side::Client, Handshake::Failed),
+        NoTls::TimedOut => tally.handshake(Side::Client, Handshake::TimedOut),
     }
 }
 
-/// A client that speaks plain HTTP where TLS is expected is told so.
 async fn answer_in_plain(
     worker: &Worker,
     deadline: &Deadline,
@@ -297,7 +250,8 @@ async fn answer_in_plain(
             error: Some("plain-http"),
             ..answered
         };
-        log_plain(worker, (session, started), (seen, answered), log::refused);
+        let verdict = Some(Verdict::Deny);
+        log_plain(worker, (session, started), (seen, answered), verdict);
     };
     plain_http::answer(deadline, tcp, log).await;
 }
@@ -307,25 +261,22 @@ fn log_plain(
     worker: &Worker,
     (session, started): (&Session, Instant),
     (seen, answered): (&Glimpse<'_>, Answered),
-    verdict: fn(&mut Vec<u8>),
+    verdict: Option<Verdict>,
 ) {
-    let process = &worker.process;
-    let mut line = process.buffers.take();
     let protocol = log::http1(seen.minor_version);
-    process
-        .clock
-        .with_now(|_, time| log::begin(&mut line, time, session, protocol));
-    log::seen(&mut line, seen);
-    verdict(&mut line);
-    let outcome = Outcome {
+    let counted = Some(Version::Http11);
+    let mut line = Line::begin(&worker.process, session, protocol, counted);
+    line.started = started;
+    line.seen(seen);
+    line.unasked(verdict);
+    line.outcome = Outcome {
         status: answered.status,
         bytes_out: answered.length,
         is_own: true,
-        duration: started.elapsed(),
-        error: answered.error,
+        error: answered.error.map(Into::into),
         ..Outcome::default()
     };
-    process.conclude(line, Some(metrics::Protocol::Http1), &outcome);
+    line.conclude(&worker.process);
 }
 
 #[cfg(test)]

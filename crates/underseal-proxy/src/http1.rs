@@ -1,18 +1,16 @@
 //! HTTP/1.1 towards clients and backends.
 //!
-//! A request head is read, and what goes on of it written down, in one turn ([`request`]). That is
-//! judged ([`forward`]); it and the body go to a backend of either version ([`link`]) and the response
-//! comes back, both at once ([`exchange`]), as [`response`] says what the backend's head means. What is
-//! refused or cannot be had is answered here ([`answer`]).
+//! A request head is read, and what goes on of it written down, in one turn ([`request`]). The
+//! [exchange](crate::exchange) has it judged and sent, through its [`face`]: it and the body go to a backend of
+//! either version ([`link`]) and the response comes back, both at once ([`sent`]), as [`response`] says what
+//! the backend's head means.
 
-mod answer;
 mod departure;
-mod exchange;
-mod fault;
-mod forward;
+mod face;
 mod link;
 mod request;
 mod response;
+mod sent;
 
 use std::future::poll_fn;
 use std::io;
@@ -22,18 +20,15 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite as _;
 
-pub(crate) use self::fault::Fault;
-use self::request::{Prepared, Step};
+use self::departure::Hangup;
+use self::face::Face;
+use self::request::Request;
 use super::chunk::Chunk;
 use super::connection::close;
+use super::exchange::{Client, Fault};
 use super::flow::{Body, Flow};
-use super::log::Outcome;
-use super::metrics::Protocol;
-use super::service::Service;
-use super::session::Session;
+use super::process::Process;
 use super::stream::Stream;
-use super::upstream::Upstreams;
-use super::worker::Worker;
 use underseal_server::closing::End;
 use underseal_server::deadline::{Deadline, Phase, Stop};
 
@@ -45,51 +40,41 @@ const MAX_DISCARD: u64 = 64 * 1024;
 
 /// Serves a client's connection until it ends; gives it back if HTTP/2 is spoken on it after all.
 pub(crate) async fn serve(
-    (worker, service): (&Worker, &Service),
+    client: Rc<Client>,
     deadline: &Deadline,
-    client: Stream,
-    session: &Session,
-) -> Option<Stream> {
+    stream: Stream,
+) -> Option<(Rc<Client>, Stream)> {
     let mut connection = Connection {
-        worker,
-        service,
+        client: &client,
         deadline,
-        session,
-        client,
+        stream,
         read: Chunk::default(),
         searched: 0,
         discard: 0,
         is_first: true,
-        upstreams: service.upstreams_of(session),
     };
     let end = connection.requests().await;
     let Connection {
-        mut client,
-        read,
-        upstreams,
-        ..
+        mut stream, read, ..
     } = connection;
-    // Backends are told before the client is heard out, which takes a while: what speaks for it ends.
-    drop(upstreams);
     match end {
         Next::Http2 => {
-            client.unread(read);
-            Some(client)
+            stream.unread(read);
+            Some((client, stream))
         }
         Next::Close(end) => {
-            close(deadline, client, end).await;
+            // Backends are told before the client is heard out, which takes a while: what speaks for it ends.
+            drop(client);
+            close(deadline, stream, end).await;
             None
         }
     }
 }
 
-struct Connection<'a> {
-    worker: &'a Worker,
-    /// What it comes to.
-    service: &'a Service,
-    deadline: &'a Deadline,
-    session: &'a Session,
-    client: Stream,
+struct Connection<'c> {
+    client: &'c Client,
+    deadline: &'c Deadline,
+    stream: Stream,
     /// What was read of the client and not yet used.
     read: Chunk,
     /// How much of it has been searched for the end of a head.
@@ -98,8 +83,6 @@ struct Connection<'a> {
     discard: u64,
     /// Whether nothing has been asked yet.
     is_first: bool,
-    /// The connections that its requests go out on.
-    upstreams: Rc<Upstreams>,
 }
 
 /// What follows the requests of a connection.
@@ -114,35 +97,51 @@ impl From<End> for Next {
     }
 }
 
-impl Connection<'_> {
+impl<'c> Connection<'c> {
     /// Serves requests until the connection has to end.
     async fn requests(&mut self) -> Next {
-        let mut wait = self.worker.process.timeouts().header;
+        let timeouts = self.process().timeouts();
+        let mut wait = timeouts.header;
         loop {
             let (phase, timeout) = match self.discard > 0 || !self.read.is_empty() {
-                true => (Phase::Busy, self.worker.process.timeouts().header),
+                true => (Phase::Busy, timeouts.header),
                 false => (Phase::Idle, wait),
             };
             self.deadline.enter(phase, timeout);
-            wait = self.worker.process.timeouts().idle;
-            let mut prepared = match poll_fn(|cx| self.poll_request(cx)).await {
-                Ok(prepared) => prepared,
+            wait = timeouts.idle;
+            let Request {
+                mut exchange,
+                mut step,
+                asked,
+                body,
+            } = match poll_fn(|cx| self.poll_request(cx)).await {
+                Ok(request) => request,
                 Err(ended) => return ended,
             };
             self.is_first = false;
-            let end = match prepared.step {
-                Step::Answer { .. } => self.answer(&mut prepared).await,
-                Step::Forward => self.forward(&mut prepared).await,
+            let mut face = Face {
+                connection: self,
+                asked,
+                body,
+                hangup: Hangup::default(),
+                switched: None,
+                end: None,
             };
-            self.client.record_counters();
+            exchange.run(&mut step, &mut face).await;
+            let end = face.end;
+            self.stream.record_counters();
             if let Some(end) = end {
                 return end.into();
             }
         }
     }
 
+    fn process(&self) -> &'c Process {
+        self.client.process()
+    }
+
     /// Waits for a whole head, and prepares what is to be done about it.
-    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, Next>> {
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Request<'c>, Next>> {
         // Reading goes first: a request that has arrived is answered, shutting down or not.
         if let Poll::Ready(request) = self.poll_head(cx) {
             return Poll::Ready(request);
@@ -153,7 +152,7 @@ impl Connection<'_> {
         }
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Prepared, Next>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Request<'c>, Next>> {
         loop {
             self.throw_away();
             if self.is_first && self.read.bytes().starts_with(PREFACE) {
@@ -161,25 +160,24 @@ impl Connection<'_> {
             }
             if self.may_hold_head() {
                 let bytes = self.read.bytes();
-                let (process, listener) = (&self.worker.process, &self.worker.listener);
-                let ends = (process, listener, self.service);
-                if let Some((prepared, used)) = request::prepare(ends, self.session, bytes) {
+                if let Some((request, used)) = request::prepare((self.client, self.deadline), bytes)
+                {
                     self.read.consume(used);
                     self.searched = 0;
-                    return Poll::Ready(Ok(prepared));
+                    return Poll::Ready(Ok(request));
                 }
                 self.searched = bytes.len();
             }
             let begun = !self.read.is_empty();
-            let filled = self.read.poll_fill(cx, Pin::new(&mut self.client));
+            let filled = self.read.poll_fill(cx, Pin::new(&mut self.stream));
             match ready!(filled) {
                 Ok(0) => {
                     self.log_unfinished();
                     return Poll::Ready(Err(self.client_closed().into()));
                 }
                 Ok(_) if !begun => {
-                    self.deadline
-                        .enter(Phase::Busy, self.worker.process.timeouts().header);
+                    let patience = self.process().timeouts().header;
+                    self.deadline.enter(Phase::Busy, patience);
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -195,13 +193,10 @@ impl Connection<'_> {
         let bytes = self.read.bytes();
         let has_begun = bytes.iter().any(|byte| !b"\r\n".contains(byte));
         if has_begun && self.discard == 0 {
-            let process = &self.worker.process;
-            let mut prepared = request::unfinished(process, self.session, bytes);
-            let outcome = Outcome {
-                error: Some("client-cut"),
-                ..Outcome::default()
-            };
-            self.log(&mut prepared, outcome);
+            let mut line = request::unfinished(self.client, bytes);
+            line.outcome.engines = self.stream.engines();
+            line.outcome.error = Some("client-cut".into());
+            line.conclude(self.process());
         }
     }
 
@@ -221,21 +216,20 @@ impl Connection<'_> {
         if bytes.is_empty() || (self.is_first && PREFACE.starts_with(bytes)) {
             return false;
         }
-        if self.searched == 0 || bytes.len() >= self.worker.listener.settings.read_options.max_head
-        {
+        let max_head = self.client.worker.listener.settings.read_options.max_head;
+        if self.searched == 0 || bytes.len() >= max_head {
             return true;
         }
         let news = &bytes[self.searched.saturating_sub(3)..];
         news.windows(2).any(|pair| pair == b"\n\n") || news.windows(3).any(|end| end == b"\n\r\n")
     }
 
-    fn stopped(&mut self, stop: Stop) -> Result<Prepared, Next> {
+    fn stopped(&mut self, stop: Stop) -> Result<Request<'c>, Next> {
         match stop {
             Stop::TimedOut if !self.read.is_empty() && self.discard == 0 => {
-                let prepared =
-                    request::time_out(&self.worker.process, self.session, self.read.bytes());
-                self.read = Chunk::default();
-                Ok(prepared)
+                let read = std::mem::take(&mut self.read);
+                let ends = (self.client, self.deadline);
+                Ok(request::refuse(ends, Fault::ClientTimeout, read.bytes()))
             }
             Stop::TimedOut | Stop::Closing => Err(End::of(self.discard == 0).into()),
             Stop::Ended => Err(End::Abort.into()),
@@ -244,88 +238,35 @@ impl Connection<'_> {
 
     fn client_closed(&self) -> End {
         if !self.read.is_empty() || self.discard > 0 {
-            tracing::info!("{} closed within a request", self.session.remote);
+            tracing::info!("{} closed within a request", self.client.session.remote);
         }
         End::Close
     }
 
     fn client_failed(&self, error: &io::Error) -> End {
         // Many clients leave without close_notify between requests; nothing is lost by it.
-        tracing::debug!("{} left: {error}", self.session.remote);
+        tracing::debug!("{} left: {error}", self.client.session.remote);
         End::Abort
-    }
-
-    /// Sends an answer of our own; says how the connection ends if it does.
-    async fn answer(&mut self, prepared: &mut Prepared) -> Option<End> {
-        let Step::Answer {
-            status,
-            error,
-            length,
-        } = prepared.step
-        else {
-            return Some(End::Abort);
-        };
-        let keep = prepared.persist;
-        let head = std::mem::take(&mut prepared.out);
-        let sent = self.send(head).await;
-        let word = error.map(|fault| fault.to_string());
-        let outcome = Outcome {
-            status: sent.then_some(status),
-            bytes_in: prepared.bytes_in,
-            bytes_out: if sent { length } else { 0 },
-            is_own: true,
-            error: word.as_deref(),
-            ..Outcome::default()
-        };
-        self.log(prepared, outcome);
-        match (sent, keep) {
-            (false, _) => Some(End::Abort),
-            (true, true) => {
-                if let Body::Length(length) = prepared.body {
-                    self.discard = length;
-                }
-                None
-            }
-            (true, false) => Some(End::of(prepared.body.is_done())),
-        }
     }
 
     /// Writes something short to the client; says whether it took it.
     async fn send(&mut self, bytes: Vec<u8>) -> bool {
         let mut flow = Flow::new(Chunk::default(), Body::Done);
         flow.set_head(bytes);
-        self.deadline
-            .enter(Phase::Busy, self.worker.process.timeouts().send);
+        let patience = self.process().timeouts().send;
+        self.deadline.enter(Phase::Busy, patience);
         let sent = poll_fn(|cx| {
             if self.deadline.check(cx).is_some() {
                 return Poll::Ready(false);
             }
-            if ready!(flow.poll_write(cx, &mut self.client)).is_err() {
+            if ready!(flow.poll_write(cx, &mut self.stream)).is_err() {
                 return Poll::Ready(false);
             }
-            let flushed = ready!(Pin::new(&mut self.client).poll_flush(cx));
+            let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
             Poll::Ready(flushed.is_ok())
         })
         .await;
-        self.worker.process.buffers.give(flow.set_head(Vec::new()));
+        self.process().buffers.give(flow.set_head(Vec::new()));
         sent
-    }
-
-    /// Completes the log line, and gives the buffers back.
-    fn log(&self, prepared: &mut Prepared, outcome: Outcome<'_>) {
-        let line = std::mem::take(&mut prepared.line);
-        let head = std::mem::take(&mut prepared.out);
-        self.worker.process.buffers.give(head);
-        let outcome = Outcome {
-            duration: prepared.started.elapsed(),
-            engines: self.client.engines(),
-            backend: prepared
-                .backend
-                .map(|backend| self.service.backends.name_of(backend)),
-            ..outcome
-        };
-        self.worker
-            .process
-            .conclude(line, Some(Protocol::Http1), &outcome);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A client's connection is a task ([`serve`]), and each of its streams another one ([`exchange`]):
 //! what goes on of the request is written down
-//! ([`request`]) and judged, sent to a backend of either version ([`crate::upstream`]), and the
+//! ([`request`]) and, by the [exchange](crate::exchange), judged, sent to a backend of either version ([`crate::upstream`]), and the
 //! response passed on. Bodies go both ways at once and are read no faster than they are taken
 //! ([`crate::parts`]). What a client may make the proxy hold and do is bounded ([`limits`], [`flood`]).
 //!
@@ -14,14 +14,12 @@ pub(crate) mod active;
 pub(crate) mod backlog;
 mod exchange;
 mod flood;
-mod forward;
 mod frames;
 pub(crate) mod gathered;
 mod inbound;
 mod kept;
 pub(crate) mod limits;
 mod request;
-mod response;
 mod unseen;
 
 use std::future::poll_fn;
@@ -41,11 +39,8 @@ use self::flood::{Flooded, Guarded, Resets};
 use self::gathered::Gathered;
 pub(crate) use self::request::written;
 use self::unseen::Unseen;
-use super::service::Service;
-use super::session::Session;
+use super::exchange::Client;
 use super::stream::Stream;
-use super::upstream::Upstreams;
-use super::worker::Worker;
 use underseal_http::Version;
 use underseal_server::closing::{LingerLimits, linger};
 use underseal_server::deadline::{Deadline, Phase, Stop};
@@ -53,16 +48,10 @@ use underseal_server::deadline::{Deadline, Phase, Stop};
 /// Longest wait for a client to take what is said last.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the streams of a client's connection share.
-struct Client {
-    worker: Rc<Worker>,
-    /// What it comes to.
-    service: Rc<Service>,
-    session: Session,
+/// What the streams of a connection share, beside their client.
+#[derive(Clone)]
+struct Shared {
     engines: Option<Engines>,
-    /// The connections that its requests go out on.
-    upstreams: Rc<Upstreams>,
-    /// Of its own connection.
     backlog: Backlog,
     /// Which of its streams may still come to nothing.
     resets: Resets,
@@ -71,24 +60,20 @@ struct Client {
 /// Serves a client's connection on which HTTP/2 is spoken, until it ends. Called after the TLS
 /// handshake if ALPN chose `h2`, and for a client that began with the connection preface: the bytes
 /// of it that were read already come out of `stream` again.
-pub(crate) async fn serve(
-    (worker, service): (Rc<Worker>, Rc<Service>),
-    deadline: Deadline,
-    stream: Stream,
-    session: Session,
-) {
+pub(crate) async fn serve(client: Rc<Client>, deadline: Deadline, stream: Stream) {
     let engines = stream.engines();
+    let (timeouts, session) = (client.process().timeouts(), &client.session);
     let flooded = Flooded::default();
     let stream = Gathered::of_client(stream);
     let unseen = Unseen::default();
     let resets = Resets::new(flooded.clone());
     let guarded = Guarded::new(stream.clone(), resets.clone(), unseen.clone());
-    let has_websocket = service.to_version() == Version::Http11;
+    let has_websocket = client.service.settings.to_protocol == Version::Http11;
     let builder = limits::server(
-        worker.listener.settings.read_options.max_head,
+        client.worker.listener.settings.read_options.max_head,
         has_websocket,
     );
-    deadline.enter(Phase::Busy, worker.process.timeouts().header);
+    deadline.enter(Phase::Busy, timeouts.header);
     let handshake = builder.handshake(guarded);
     let connection = match deadline.until(pin!(handshake)).await {
         Ok(Ok(connection)) => connection,
@@ -99,21 +84,18 @@ pub(crate) async fn serve(
         }
     };
     stream.defer();
+    let shared = Shared {
+        engines,
+        backlog: stream.backlog(),
+        resets,
+    };
     let active = Rc::<Active>::default();
-    let backlog = stream.backlog();
     let mut serving = Serving {
         connection,
         stream,
         presence: Presence::new(deadline, Rc::clone(&active)),
-        client: Rc::new(Client {
-            upstreams: service.upstreams_of(&session),
-            worker,
-            service,
-            session,
-            engines,
-            backlog,
-            resets,
-        }),
+        client,
+        shared,
         active,
         flooded,
         unseen,
@@ -154,6 +136,7 @@ struct Serving {
     stream: Gathered,
     presence: Presence,
     client: Rc<Client>,
+    shared: Shared,
     active: Rc<Active>,
     flooded: Flooded,
     unseen: Unseen,
@@ -178,7 +161,9 @@ impl Serving {
                     self.unseen.give(respond.stream_id().as_u32());
                     let client = Rc::clone(&self.client);
                     let open = self.active.open();
-                    spawn_local(exchange::serve(client, request, respond, open));
+                    let serving =
+                        exchange::serve(client, self.shared.clone(), request, respond, open);
+                    spawn_local(serving);
                     continue;
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -207,7 +192,7 @@ impl Serving {
     /// Writes the lines of the requests that nobody was given.
     fn log_unseen(&self) {
         for refused in self.unseen.refused() {
-            exchange::log_refused(&self.client, refused);
+            exchange::log_refused(&self.client, self.shared.engines, refused);
         }
     }
 
@@ -221,12 +206,12 @@ impl Serving {
             self.state = State::Ending;
             return Next::Again;
         }
-        let worker = &self.client.worker;
-        if worker.process.deadlines.closing() && self.state == State::Open {
+        let process = self.client.process();
+        if process.deadlines.closing() && self.state == State::Open {
             return self.drain();
         }
         let (phase, patience) = match self.state {
-            State::Open => (Phase::Idle, worker.process.timeouts().idle),
+            State::Open => (Phase::Idle, process.timeouts().idle),
             State::Draining | State::Ending => (Phase::Busy, CLOSE_TIMEOUT),
         };
         match self.presence.check(cx, phase, patience) {

@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
 //! A [`Worker`] is given connections; `connection` does the handshake and finds out what is spoken:
-//! `http1`, `http2`, or bytes (`tcp`). What is forwarded of a request, judged by [`policy`] and sent
-//! once more is decided in `exchange` for both versions, and `upstream` has the connections to backends of
-//! either. All three write `log` lines, and so does `datagrams`, which has sockets instead of connections.
+//! `http1`, `http2`, or bytes (`tcp`). The first two are faces of one `exchange`, which has a request judged
+//! by [`policy`], sent, sent once more, answered and logged, and `upstream` has the connections to backends of
+//! either version. All write `log` lines, and so does `datagrams`, which has sockets instead of connections.
 #![forbid(unsafe_code)]
 
 mod backend;
@@ -48,7 +48,7 @@ pub use forwarded::{Block, Forwarded, TrustedProxies};
 pub use listener::ListenerSettings;
 pub use metrics::{Metrics, Reload};
 pub use process::{ProcessSettings, Timeouts};
-pub use protocol::{ClientAuth, EncodedSlash, MinTls, PathParameters, Protocol, ToProtocol};
+pub use protocol::{ClientAuth, MinTls, PathParameters, Protocol};
 pub use service::{Service, ServiceSettings};
 pub use session::Session;
 pub use targets::Targets;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use underseal::TlsAcceptor;
 #[cfg(feature = "dtls")]
 use underseal_dtls::DtlsAcceptor;
-use underseal_http::{self as http, PathForm, ReadOptions};
+use underseal_http::{EncodedSlash, PathForm, ReadOptions};
 use underseal_policy::model::TrafficDirection;
 use underseal_server::certificate::Identities;
 use underseal_server::current::{Current, Latest};
 
 use super::forwarded::{Forwarded, TrustedProxies};
 use super::policy::InForce;
-use super::protocol::{EncodedSlash, PathParameters, Protocol};
+use super::protocol::{PathParameters, Protocol};
 use super::tokens;
 
 /// What a listener is given.
@@ -87,11 +87,7 @@ impl Listener {
     pub(crate) fn read_options(&self) -> ReadOptions {
         let mut options = self.settings.read_options;
         options.path.parameter = self.settings.path_parameters != Some(PathParameters::Reject);
-        options.path.encoded_slash = match self.settings.encoded_slash {
-            Some(EncodedSlash::Reject) => http::EncodedSlash::Reject,
-            Some(EncodedSlash::Decode) => http::EncodedSlash::Decode,
-            Some(EncodedSlash::Keep) | None => http::EncodedSlash::Keep,
-        };
+        options.path.encoded_slash = self.settings.encoded_slash.unwrap_or(EncodedSlash::Keep);
         options
     }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use underseal_http::Version;
 use underseal_policy::model::AuthorizationPolicy;
 use underseal_server::admin::Expose;
 
@@ -22,13 +23,6 @@ pub(crate) use self::tally::{Open, Tally};
 pub(crate) enum Side {
     Client,
     Backend,
-}
-
-/// The protocol of a request, as the client spoke it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Http1,
-    Http2,
 }
 
 /// What came of a handshake.
@@ -59,16 +53,8 @@ impl Side {
     }
 }
 
-impl Protocol {
-    const ALL: [Self; 2] = [Self::Http1, Self::Http2];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Http1 => "http1",
-            Self::Http2 => "h2",
-        }
-    }
-}
+/// The versions of requests, and what they are called.
+const VERSIONS: [(Version, &str); 2] = [(Version::Http11, "http1"), (Version::Http2, "h2")];
 
 impl Handshake {
     const ALL: [Self; 3] = [Self::Complete, Self::Failed, Self::TimedOut];

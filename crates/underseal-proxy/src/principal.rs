@@ -1,8 +1,14 @@
 //! The identity that a certificate proves.
 
+use std::io;
+use std::rc::Rc;
+
 use rustls_pki_types::CertificateDer;
 use underseal_policy::{Fact, is_spiffe_id};
 use webpki::EndEntityCert;
+
+/// For the log, of what is [unclear](Principal::Unclear).
+pub(crate) const UNCLEAR: &str = "several SPIFFE IDs in its certificate, or one that is none";
 
 /// How long an ID may be, in bytes (SPIFFE-ID section 2.3).
 const MAX_LEN: usize = 2048;
@@ -33,6 +39,20 @@ impl Principal {
             (None, _) => Self::Absent,
             (Some(id), None) if id.len() <= MAX_LEN && is_spiffe_id(id) => Self::Is(id.into()),
             (Some(_), _) => Self::Unclear,
+        }
+    }
+
+    /// The one that a backend proved, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be told.
+    pub(crate) fn of_backend(
+        certificates: Option<&[CertificateDer<'_>]>,
+    ) -> io::Result<Option<Rc<str>>> {
+        match Self::of(certificates) {
+            Self::Absent => Ok(None),
+            Self::Is(id) => Ok(Some(id.into())),
+            Self::Unclear => Err(io::Error::other(UNCLEAR)),
         }
     }
 

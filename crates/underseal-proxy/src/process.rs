@@ -15,7 +15,7 @@ use underseal_server::live::Table;
 
 use super::exchange::Heads;
 use super::log;
-use super::metrics::{Metrics, Protocol as Counted, Side, Tally};
+use super::metrics::{Metrics, Side, Tally};
 
 /// What a process is given.
 #[derive(Clone)]
@@ -45,16 +45,6 @@ pub struct Timeouts {
     pub tunnel: Duration,
     /// The same once one end has ended, where that is shorter.
     pub half_close: Duration,
-}
-
-impl Timeouts {
-    /// How long nothing may pass in a tunnel of which both ends are open, or one has ended.
-    pub(crate) fn silence(&self, is_half_closed: bool) -> Duration {
-        match is_half_closed {
-            true => self.half_close.min(self.tunnel),
-            false => self.tunnel,
-        }
-    }
 }
 
 /// A worker's part of the process.
@@ -99,34 +89,19 @@ impl Process {
         self.tally.engine(side, Direction::Rx, engines.rx);
     }
 
-    /// Completes and queues a log line, and counts what it says.
-    pub(crate) fn conclude(
-        &self,
-        mut line: Vec<u8>,
-        protocol: Option<Counted>,
-        outcome: &log::Outcome<'_>,
-    ) {
-        if let Some(protocol) = protocol {
-            let status = outcome.status.unwrap_or_default();
-            self.tally.request(protocol, status, outcome.duration);
-        }
-        self.tally
-            .bytes(Side::Client, Direction::Rx, outcome.bytes_in);
-        self.tally
-            .bytes(Side::Client, Direction::Tx, outcome.bytes_out);
+    /// Counts the bytes that passed, and what a backend did wrong.
+    pub(crate) fn count_bytes(&self, outcome: &log::Outcome<'_>) {
+        let tally = &self.tally;
+        tally.bytes(Side::Client, Direction::Rx, outcome.bytes_in);
+        tally.bytes(Side::Client, Direction::Tx, outcome.bytes_out);
         if let Some(backend) = outcome.backend {
-            self.tally
-                .bytes(Side::Backend, Direction::Tx, outcome.bytes_in);
+            tally.bytes(Side::Backend, Direction::Tx, outcome.bytes_in);
             let received = if outcome.is_own { 0 } else { outcome.bytes_out };
-            self.tally.bytes(Side::Backend, Direction::Rx, received);
-            if let Some(error) = outcome.error.filter(|error| error.starts_with("backend-")) {
-                self.tally.backend_error(backend, log::backend_error(error));
+            tally.bytes(Side::Backend, Direction::Rx, received);
+            let error = outcome.error.as_deref();
+            if let Some(error) = error.filter(|error| error.starts_with("backend-")) {
+                tally.backend_error(backend, log::backend_error(error));
             }
         }
-        if !self.log.is_off() {
-            log::finish(&mut line, outcome);
-            self.log.push(&line);
-        }
-        self.buffers.give(line);
     }
 }

@@ -11,15 +11,6 @@ pub enum Protocol {
     Tcp,
 }
 
-/// What is spoken to a backend, where clients speak HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToProtocol {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2 without upgrade.
-    H2,
-}
-
 /// Whether clients have to prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
@@ -48,17 +39,6 @@ impl MinTls {
             Self::Tls13 => &NEWEST,
         }
     }
-}
-
-/// What becomes of a path with `%2F` in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EncodedSlash {
-    /// It is refused.
-    Reject,
-    /// It is judged and forwarded as it is.
-    Keep,
-    /// It is judged and forwarded as `/`.
-    Decode,
 }
 
 /// What becomes of a path with `;` in it.

@@ -16,7 +16,6 @@ use underseal_server::descriptors::Reserve;
 use super::backend::{Address, Backends, HealthCheck};
 #[cfg(feature = "dtls")]
 use super::datagrams::DtlsConnector;
-use super::protocol::ToProtocol;
 use super::session::Session;
 use super::upstream::Upstreams;
 
@@ -30,8 +29,9 @@ pub struct ServiceSettings {
     pub connector: Option<Arc<Current<TlsConnector>>>,
     /// What we show to backends.
     pub client_identity: Option<Arc<Identity>>,
-    /// What is spoken to backends.
-    pub to_protocol: ToProtocol,
+    /// What is spoken to backends, without upgrade: requests go on in it, whatever version they came in (RFC
+    /// 9112 section 2.3).
+    pub to_protocol: Version,
     /// The host that backends are told, in the place of the client's.
     pub host: Option<Named>,
     /// Whether backends are told, by the PROXY protocol, whom we speak for.
@@ -70,14 +70,6 @@ impl Service {
             dtls_connector: settings.dtls_connector.as_ref().map(Latest::of),
             settings,
         })
-    }
-
-    /// The version that requests go on in: ours, whatever the client's is (RFC 9112 section 2.3).
-    pub(crate) fn to_version(&self) -> Version {
-        match self.settings.to_protocol {
-            ToProtocol::H2 => Version::Http2,
-            ToProtocol::Http1 => Version::Http11,
-        }
     }
 
     /// What a backend is told of a client before anything else.

@@ -33,6 +33,23 @@ pub struct Session {
 }
 
 impl Session {
+    /// A connection of which nothing else is known yet.
+    pub(crate) fn new(remote: SocketAddr, local: SocketAddr, transport: Transport) -> Self {
+        Self {
+            remote,
+            local,
+            is_told: true,
+            transport,
+            tls: None,
+            suite: None,
+            sni: None,
+            source: Principal::default(),
+            destination: Principal::default(),
+            logged: Box::default(),
+            forwarded: Box::default(),
+        }
+    }
+
     /// Where the client connected to; `None` if who speaks for it does not tell.
     pub fn local(&self) -> Option<SocketAddr> {
         self.is_told.then_some(self.local)
@@ -104,19 +121,8 @@ mod tests {
 
     #[test]
     fn an_address_that_a_socket_does_not_tell_is_not_known_to_policies() {
-        let mut session = Session {
-            remote: ([192, 0, 2, 1], 5).into(),
-            local: ([0, 0, 0, 0], 5684).into(),
-            is_told: true,
-            transport: Transport::Udp,
-            tls: None,
-            suite: None,
-            sni: None,
-            source: Principal::default(),
-            destination: Principal::default(),
-            logged: Box::default(),
-            forwarded: Box::default(),
-        };
+        let (remote, local) = (([192, 0, 2, 1], 5), ([0, 0, 0, 0], 5684));
+        let mut session = Session::new(remote.into(), local.into(), Transport::Udp);
         assert_eq!(session.connection().destination.ip, None);
         session.local = ([192, 0, 2, 2], 5684).into();
         assert!(session.connection().destination.ip.is_some());

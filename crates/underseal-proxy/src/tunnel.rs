@@ -7,58 +7,58 @@ use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite as _;
 
+use super::backend::Backend;
 use super::chunk::Chunk;
+use super::exchange::{TurnDeadline, Wait};
 use super::flow::{Body, Broken, Flow};
+use super::log::Outcome;
 use super::process::Timeouts;
 use super::stream::Stream;
-use underseal_server::deadline::{Deadline, Phase, Stop};
+use underseal_server::closing::End;
+use underseal_server::deadline::Deadline;
 
-/// What came of a tunnel.
-pub(crate) struct Passed {
-    /// Bytes from the client, and to it.
-    pub(crate) from_client: u64,
-    pub(crate) to_client: u64,
-    /// Why it did not end in order.
-    pub(crate) error: Option<&'static str>,
-}
-
-/// Passes bytes between `client` and `backend`, beginning with those that were read already. An end
-/// is passed on too, and the other direction goes on until it ends as well, or until nothing has passed
-/// for so long.
+/// Passes bytes between `client` and `backend`, beginning with those that were read already; says what came
+/// of it, and how the client's connection ends. An end is passed on too, and the other direction goes on until
+/// it ends as well, or until nothing has passed for so long.
 pub(crate) async fn pass(
     (deadline, timeouts): (&Deadline, &Timeouts),
     (client, from_client): (&mut Stream, Chunk),
-    (backend, from_backend): (&mut Stream, Chunk),
-) -> Passed {
+    (mut backend, from_backend): (Box<Backend>, Chunk),
+    outcome: &mut Outcome<'_>,
+) -> End {
     let mut tunnel = Tunnel {
         up: Way::new(from_client),
         down: Way::new(from_backend),
-        waited: None,
     };
+    let mut turn = TurnDeadline::default();
     let ended = poll_fn(|cx| {
-        if let Poll::Ready(ended) = tunnel.poll(cx, client, backend) {
+        if let Poll::Ready(ended) = tunnel.poll(cx, client, &mut backend.stream) {
             return Poll::Ready(ended);
         }
-        tunnel.wait(deadline, timeouts);
-        match deadline.check(cx) {
+        let is_half_closed = tunnel.up.has_source_ended() || tunnel.down.has_source_ended();
+        let passed = tunnel.up.flow.passed + tunnel.down.flow.passed;
+        let wait = Wait::in_tunnel(is_half_closed);
+        match turn.check(cx, (deadline, timeouts), wait, passed) {
             None => Poll::Pending,
-            Some(Stop::TimedOut) => Poll::Ready(Err("tunnel-silent")),
-            Some(Stop::Closing | Stop::Ended) => Poll::Ready(Err("proxy-ended")),
+            Some(stopped) => Poll::Ready(Err(stopped.word())),
         }
     });
     let error = ended.await.err();
-    Passed {
-        from_client: tunnel.up.flow.passed,
-        to_client: tunnel.down.flow.passed,
-        error,
+    outcome.bytes_in = tunnel.up.flow.passed;
+    outcome.bytes_out = tunnel.down.flow.passed;
+    outcome.error = error.map(Into::into);
+    match error {
+        None => End::Close,
+        Some(_) => {
+            backend.stream.abort();
+            End::Abort
+        }
     }
 }
 
 struct Tunnel {
     up: Way,
     down: Way,
-    /// Whether an end had ended and what had passed when the deadline was set.
-    waited: Option<(bool, u64)>,
 }
 
 /// One direction.
@@ -76,19 +76,6 @@ enum State {
 }
 
 impl Tunnel {
-    /// Sets the deadline anew where something has passed or an end has ended since, and by nothing else: what
-    /// wakes a tunnel need not be a byte of it.
-    fn wait(&mut self, deadline: &Deadline, timeouts: &Timeouts) {
-        let is_half_closed = self.up.has_source_ended() || self.down.has_source_ended();
-        let passed = self.up.flow.passed + self.down.flow.passed;
-        let waited = Some((is_half_closed, passed));
-        if self.waited == waited {
-            return;
-        }
-        self.waited = waited;
-        deadline.enter(Phase::Busy, timeouts.silence(is_half_closed));
-    }
-
     fn poll(
         &mut self,
         cx: &mut Context<'_>,

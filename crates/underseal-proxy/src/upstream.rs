@@ -15,21 +15,18 @@ use std::task::{Context, Poll};
 
 use http::Response;
 use http::uri::Scheme;
-use underseal_http::Outgoing;
-use underseal_http::http1::ResponseRefusal;
+use underseal_http::{Outgoing, Version};
 
 use self::http1::Http1;
 use self::idle::Idle;
 use self::multiplexed::Http2;
 use self::shared::{Shared, Slot};
 use crate::backend::{Backend, Known, Unreachable};
-use crate::exchange::{Allowed, Connected, Unanswered};
+use crate::exchange::{Allowed, Connected, Fault, Lost, Unanswered};
 use crate::flow::Broken;
-use crate::http1::Fault;
 use crate::http2::written;
 use crate::parts::{Part, Parts};
 use crate::process::Process;
-use crate::protocol::ToProtocol;
 use crate::service::Service;
 use crate::websocket;
 use underseal_server::deadline::Deadline;
@@ -76,13 +73,6 @@ impl Sends {
     }
 }
 
-/// Why no response comes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lost {
-    pub(crate) fault: Fault,
-    pub(crate) why: Unanswered,
-}
-
 impl Upstreams {
     /// To this many backends.
     pub(crate) fn new(backends: usize, header: Option<Vec<u8>>) -> Self {
@@ -105,9 +95,9 @@ impl Upstreams {
     ) -> Result<Reached, usize> {
         let index = again.unwrap_or_else(|| service.backends.pick());
         let found = match (service.settings.to_protocol, again) {
-            (ToProtocol::Http1, None) => self.idle[index].take().map(Reached::Http1),
-            (ToProtocol::Http1, Some(_)) => None,
-            (ToProtocol::H2, _) => self.multiplexed[index].at_hand().map(Reached::Http2),
+            (Version::Http11, None) => self.idle[index].take().map(Reached::Http1),
+            (Version::Http11, Some(_)) => None,
+            (Version::Http2, _) => self.multiplexed[index].at_hand().map(Reached::Http2),
         };
         found.ok_or(index)
     }
@@ -122,7 +112,7 @@ impl Upstreams {
         deadline: &Deadline,
         index: usize,
     ) -> Result<Reached, Unreachable> {
-        if service.settings.to_protocol == ToProtocol::H2 {
+        if service.settings.to_protocol == Version::Http2 {
             let slot = self.slot((process, service), deadline, index).await?;
             return Ok(Reached::Http2(slot));
         }
@@ -141,7 +131,7 @@ impl Upstreams {
         (process, service): (&Process, &Service),
         to: (usize, Option<&[u8]>),
     ) -> Result<Reached, Unreachable> {
-        if service.settings.to_protocol == ToProtocol::H2 {
+        if service.settings.to_protocol == Version::Http2 {
             let slot = self.slot_only((process, service), to).await?;
             return Ok(Reached::Http2(slot));
         }
@@ -173,60 +163,6 @@ impl Connected for Reached {
         match self {
             Self::Http1(backend) => &backend.known,
             Self::Http2(slot) => slot.known(),
-        }
-    }
-}
-
-impl Lost {
-    /// A response that is none.
-    pub(crate) fn bad(bad: ResponseRefusal) -> Self {
-        Self {
-            fault: Fault::BackendResponse(bad),
-            why: Unanswered::Unknown,
-        }
-    }
-
-    /// A response that breaks off.
-    pub(crate) fn cut() -> Self {
-        Self::unanswered(Unanswered::Unknown)
-    }
-
-    /// The same, where it `has_begun` to answer: then nobody knows what the request has done, whatever the
-    /// connection says. Whether a request is sent once more is decided by this alone.
-    pub(crate) fn once_begun(self, has_begun: bool) -> Self {
-        match has_begun {
-            true => Self {
-                why: Unanswered::Unknown,
-                ..self
-            },
-            false => self,
-        }
-    }
-
-    /// Nothing was sent: the connection ended in the moment that it was to be used. Of a backend that
-    /// does that again and again the client is told what it is of one that takes no connection.
-    pub(crate) fn ended() -> Self {
-        Self {
-            fault: Fault::Unreachable(Unreachable::Refused),
-            why: Unanswered::Unprocessed,
-        }
-    }
-
-    /// No response at all.
-    pub(crate) fn unanswered(why: Unanswered) -> Self {
-        Self {
-            fault: Fault::BackendCut,
-            why,
-        }
-    }
-}
-
-/// It cannot be sent, be it once more.
-impl From<Fault> for Lost {
-    fn from(fault: Fault) -> Self {
-        Self {
-            fault,
-            why: Unanswered::Unknown,
         }
     }
 }
@@ -280,14 +216,6 @@ impl Upstream {
         match self {
             Self::Http1(begun) => begun.has_tunnel_end(),
             Self::Http2(_) => false,
-        }
-    }
-
-    /// Which of the backends it is with.
-    pub(crate) fn target(&self) -> usize {
-        match self {
-            Self::Http1(begun) => begun.target(),
-            Self::Http2(begun) => begun.target(),
         }
     }
 

@@ -13,6 +13,8 @@ use underseal_server::worker::{Accept, Permit};
 use super::backend::keep_checking;
 use super::connection;
 use super::listener::{Listener, ListenerSettings};
+use super::metrics::{Handshake, Side};
+use super::principal::{Principal, UNCLEAR};
 use super::process::{Process, ProcessSettings};
 use super::service::Service;
 use super::session::Session;
@@ -67,6 +69,20 @@ impl Worker {
             );
         }
         service
+    }
+
+    /// Counts the handshake of a client; says whether it may be served.
+    pub(crate) fn admits(&self, session: &Session) -> bool {
+        let is_clear = session.source != Principal::Unclear;
+        let handshake = match is_clear {
+            true => Handshake::Complete,
+            false => {
+                tracing::info!("no connection with {}: {UNCLEAR}", session.remote);
+                Handshake::Failed
+            }
+        };
+        self.process.tally.handshake(Side::Client, handshake);
+        is_clear
     }
 }
 

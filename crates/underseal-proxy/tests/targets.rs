@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
-use underseal_http::ReadOptions;
+use underseal_http::{ReadOptions, Version};
 use underseal_policy::model::TrafficDirection;
 use underseal_proxy::{
     Address, At, Forwarded, ListenerSettings, Metrics, Name, ProcessSettings, Protocol, Service,
-    ServiceSettings, Session, Settings, Targets, Timeouts, ToProtocol, TrustedProxies, Worker,
+    ServiceSettings, Session, Settings, Targets, Timeouts, TrustedProxies, Worker,
 };
 use underseal_server::access_log::Sink;
 #[cfg(feature = "dtls")]
@@ -100,7 +100,7 @@ fn service(greeting: &'static str) -> Rc<Service> {
         health_check: None,
         connector: None,
         client_identity: None,
-        to_protocol: ToProtocol::Http1,
+        to_protocol: Version::Http11,
         host: None,
         send_proxy: false,
         #[cfg(feature = "dtls")]

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use underseal_http::EncodedSlash;
 use underseal_policy::model::TrafficDirection;
 use underseal_policy::{NamedPort, TcpPorts, is_spiffe_id};
 
-use crate::cli::{label, traffic_direction};
-use crate::proxy::{EncodedSlash, Protocol};
+use crate::cli::{encoded_slash, label, traffic_direction};
+use crate::proxy::Protocol;
 
 const NOTES: &str = "\
 Exit codes:
@@ -155,7 +156,7 @@ pub(super) struct ExplainArgs {
     pub(super) keep_path_parameters: bool,
 
     /// As `underseal proxy --encoded-slash`: what becomes of `%2F` in the path
-    #[arg(long, value_enum, value_name = "WHAT", requires = "request")]
+    #[arg(long, value_parser = encoded_slash(), value_name = "WHAT", requires = "request")]
     pub(super) encoded_slash: Option<EncodedSlash>,
 
     /// Port that the connection is to

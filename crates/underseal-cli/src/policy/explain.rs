@@ -5,7 +5,8 @@ mod text;
 
 use underseal_http::fields::is_ours;
 use underseal_http::{
-    Outgoing, Passage, ReadOptions, Refusal, Request, Scratch, Upgrade, Version, http1,
+    EncodedSlash, Outgoing, Passage, ReadOptions, Refusal, Request, Scratch, Upgrade, Version,
+    http1,
 };
 use underseal_policy::model::{AuthorizationPolicy, TrafficDirection};
 use underseal_policy::{
@@ -15,7 +16,7 @@ use underseal_policy::{
 use super::arguments::{Carrier, ExplainArgs};
 use super::{Files, check, print};
 use crate::exit::{Exit, Failure};
-use crate::proxy::{EncodedSlash, Protocol};
+use crate::proxy::Protocol;
 
 /// What is to be shown.
 struct Account<'a> {
@@ -65,11 +66,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let mut outgoing = Outgoing::default();
     let mut options = ReadOptions::default();
     options.path.parameter = true;
-    options.path.encoded_slash = match args.encoded_slash {
-        Some(EncodedSlash::Decode) => underseal_http::EncodedSlash::Decode,
-        Some(EncodedSlash::Reject) => underseal_http::EncodedSlash::Reject,
-        Some(EncodedSlash::Keep) | None => underseal_http::EncodedSlash::Keep,
-    };
+    options.path.encoded_slash = args.encoded_slash.unwrap_or(EncodedSlash::Keep);
     let read = head
         .as_deref()
         .map(|head| http1::read(head, &options, &mut scratch));

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use underseal::Offloads;
+use underseal_http::{EncodedSlash, Version};
 use underseal_policy::model::TrafficDirection;
-use underseal_proxy::Block;
+use underseal_proxy::{Block, ClientAuth, Forwarded, MinTls, PathParameters};
 
 use super::endpoint::{Destination, Host, Listen};
-use crate::cli::{label, seconds, traffic_direction};
+use crate::cli::{encoded_slash, label, one_of, seconds, traffic_direction};
 
 const NOTES: &str = "\
 Examples:
@@ -51,8 +52,9 @@ pub(crate) struct ProxyArgs {
     pub(crate) protocol: Protocol,
 
     /// What the backend speaks: HTTP/1.1, or HTTP/2 without upgrade (gRPC)
-    #[arg(long, value_enum, value_name = "VERSION", default_value = "http1")]
-    pub(crate) to_protocol: ToProtocol,
+    #[arg(long, value_parser = one_of([("http1", Version::Http11), ("h2", Version::Http2)]),
+        value_name = "VERSION", default_value = "http1")]
+    pub(crate) to_protocol: Version,
 
     /// Ask each backend for this path every 5 seconds; one that does not answer 2xx or 3xx is passed over
     #[arg(long, value_name = "PATH")]
@@ -65,7 +67,7 @@ pub(crate) struct ProxyArgs {
     /// Oldest version of TLS, with clients and backends [default: 1.2]
     #[arg(
         long,
-        value_enum,
+        value_parser = one_of([("1.2", MinTls::Tls12), ("1.3", MinTls::Tls13)]),
         value_name = "VERSION",
         help_heading = "Certificates"
     )]
@@ -97,7 +99,7 @@ pub(crate) struct ProxyArgs {
     /// Whether a client may come without
     #[arg(
         long,
-        value_enum,
+        value_parser = one_of([("required", ClientAuth::Required), ("optional", ClientAuth::Optional)]),
         value_name = "WHETHER",
         default_value = "required",
         requires = "client_ca",
@@ -144,11 +146,12 @@ pub(crate) struct ProxyArgs {
     pub(crate) allow_unselected: bool,
 
     /// What becomes of a path with `;` in it [default: reject where policies ask for paths, else keep]
-    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Policy")]
+    #[arg(long, value_parser = one_of([("reject", PathParameters::Reject), ("keep", PathParameters::Keep)]),
+        value_name = "WHAT", help_heading = "Policy")]
     pub(crate) path_parameters: Option<PathParameters>,
 
     /// What becomes of `%2F` in a path [default: reject where policies ask for paths, else keep]
-    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Policy")]
+    #[arg(long, value_parser = encoded_slash(), value_name = "WHAT", help_heading = "Policy")]
     pub(crate) encoded_slash: Option<EncodedSlash>,
 
     /// Which policies judge [default: egress if only the backend has TLS, else ingress]
@@ -166,7 +169,7 @@ pub(crate) struct ProxyArgs {
     /// X-Forwarded-For and -Proto: none, the client's address, or it behind what trusted proxies said
     #[arg(
         long,
-        value_enum,
+        value_parser = one_of([("off", Forwarded::Off), ("set", Forwarded::Set), ("append", Forwarded::Append)]),
         value_name = "WHAT",
         default_value = "set",
         help_heading = "Addresses"
@@ -266,90 +269,6 @@ pub(crate) enum Protocol {
     Dtls,
 }
 
-/// What is spoken to a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ToProtocol {
-    Http1,
-    H2,
-}
-
-/// The oldest version of TLS that is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MinTls {
-    #[value(name = "1.2")]
-    Tls12,
-    #[value(name = "1.3")]
-    Tls13,
-}
-
-/// Whether clients have to prove who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ClientAuth {
-    Required,
-    Optional,
-}
-
-/// What becomes of a path with `%2F` in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EncodedSlash {
-    Reject,
-    Keep,
-    Decode,
-}
-
-/// What backends are told of whom a request came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Forwarded {
-    Off,
-    Set,
-    Append,
-}
-
-/// What becomes of a path with `;` in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PathParameters {
-    Reject,
-    Keep,
-}
-
-impl From<EncodedSlash> for underseal_proxy::EncodedSlash {
-    fn from(slash: EncodedSlash) -> Self {
-        match slash {
-            EncodedSlash::Reject => Self::Reject,
-            EncodedSlash::Keep => Self::Keep,
-            EncodedSlash::Decode => Self::Decode,
-        }
-    }
-}
-
-impl From<Forwarded> for underseal_proxy::Forwarded {
-    fn from(forwarded: Forwarded) -> Self {
-        match forwarded {
-            Forwarded::Off => Self::Off,
-            Forwarded::Set => Self::Set,
-            Forwarded::Append => Self::Append,
-        }
-    }
-}
-
-impl From<PathParameters> for underseal_proxy::PathParameters {
-    fn from(parameters: PathParameters) -> Self {
-        match parameters {
-            PathParameters::Reject => Self::Reject,
-            PathParameters::Keep => Self::Keep,
-        }
-    }
-}
-
-impl From<MinTls> for underseal_proxy::MinTls {
-    fn from(version: MinTls) -> Self {
-        match version {
-            MinTls::Tls12 => Self::Tls12,
-            MinTls::Tls13 => Self::Tls13,
-        }
-    }
-}
-
 impl From<Protocol> for underseal_proxy::Protocol {
     fn from(protocol: Protocol) -> Self {
         match protocol {
@@ -360,28 +279,10 @@ impl From<Protocol> for underseal_proxy::Protocol {
     }
 }
 
-impl From<ToProtocol> for underseal_proxy::ToProtocol {
-    fn from(protocol: ToProtocol) -> Self {
-        match protocol {
-            ToProtocol::Http1 => Self::Http1,
-            ToProtocol::H2 => Self::H2,
-        }
-    }
-}
-
-impl From<ClientAuth> for underseal_proxy::ClientAuth {
-    fn from(auth: ClientAuth) -> Self {
-        match auth {
-            ClientAuth::Required => Self::Required,
-            ClientAuth::Optional => Self::Optional,
-        }
-    }
-}
-
 impl ProxyArgs {
     /// The oldest version of TLS that is spoken.
-    pub(crate) fn oldest_tls(&self) -> underseal_proxy::MinTls {
-        self.min_tls.unwrap_or(MinTls::Tls12).into()
+    pub(crate) fn oldest_tls(&self) -> MinTls {
+        self.min_tls.unwrap_or(MinTls::Tls12)
     }
 
     /// Whether any backend is spoken to in TLS.

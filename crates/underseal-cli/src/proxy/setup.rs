@@ -10,8 +10,8 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::ServerName;
 use underseal::Offloads;
-use underseal_http::ReadOptions;
 use underseal_http::host::Named;
+use underseal_http::{ReadOptions, Version};
 use underseal_policy::TcpPorts;
 use underseal_policy::model::TrafficDirection;
 use underseal_proxy::policy::{InForce, Loaded, Policies};
@@ -26,7 +26,7 @@ use underseal_server::control::Reload;
 use underseal_server::current::Current;
 use underseal_server::descriptors::Reserve;
 
-use super::arguments::{Protocol, ProxyArgs, ToProtocol};
+use super::arguments::{Protocol, ProxyArgs};
 use super::endpoint::{Destination, Host, with_port};
 use crate::certificates::{pairs, paths};
 use crate::development;
@@ -138,9 +138,9 @@ impl<'a> Setup<'a> {
             protocol: args.protocol.into(),
             direction: args.judged_direction(),
             read_options: ReadOptions::default(),
-            path_parameters: args.path_parameters.map(Into::into),
-            encoded_slash: args.encoded_slash.map(Into::into),
-            forwarded: args.forwarded.into(),
+            path_parameters: args.path_parameters,
+            encoded_slash: args.encoded_slash,
+            forwarded: args.forwarded,
             trusted_proxies: TrustedProxies::new(args.trusted_proxies.iter().copied()),
             half_close: args.half_close,
             redirect_to: self.address.port(),
@@ -177,7 +177,7 @@ impl<'a> Setup<'a> {
             backends,
             connector,
             client_identity,
-            to_protocol: args.to_protocol.into(),
+            to_protocol: args.to_protocol,
             host: self.host()?,
             send_proxy: args.send_proxy,
             #[cfg(feature = "dtls")]
@@ -252,10 +252,7 @@ impl<'a> Setup<'a> {
                 Protocol::Tcp | Protocol::Dtls => self.alpn(),
             },
             min_tls: args.oldest_tls(),
-            ca: args
-                .client_ca
-                .clone()
-                .map(|file| (file, args.client_auth.into())),
+            ca: args.client_ca.clone().map(|file| (file, args.client_auth)),
         }
     }
 
@@ -267,8 +264,8 @@ impl<'a> Setup<'a> {
             offloads: self.offloads,
             alpn: match (args.protocol, args.to_protocol) {
                 (Protocol::Tcp | Protocol::Dtls, _) => self.alpn(),
-                (Protocol::Http, ToProtocol::Http1) => vec![b"http/1.1".to_vec()],
-                (Protocol::Http, ToProtocol::H2) => vec![b"h2".to_vec()],
+                (Protocol::Http, Version::Http11) => vec![b"http/1.1".to_vec()],
+                (Protocol::Http, Version::Http2) => vec![b"h2".to_vec()],
             },
             min_tls: args.oldest_tls(),
             ca: args.to_ca.clone(),

@@ -18,8 +18,7 @@ use underseal_http::proxy_protocol;
 use underseal_http::{Framing, Outgoing, Passage, ReadOptions, Refusal, Scratch, Version};
 
 use super::Unreachable;
-use crate::exchange::Allowed;
-use crate::http1::Fault;
+use crate::exchange::{Allowed, Fault};
 use crate::parts::Received;
 use crate::process::Process;
 use crate::service::Service;
@@ -127,7 +126,7 @@ async fn ask(
         proxy_protocol::write(None, &mut header);
     }
     let header = service.settings.send_proxy.then_some(&*header);
-    let version = service.to_version();
+    let version = service.settings.to_protocol;
     let host = service.backends.host_of(target);
     let outgoing = written(&check.path, host, version).map_err(Fault::Refused)?;
     let reached = service

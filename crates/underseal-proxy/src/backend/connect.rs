@@ -228,26 +228,12 @@ impl Backends {
         };
         let stream = Box::pin(connect).await.map_err(failed)?;
         let (tcp, tls) = stream.get_ref();
-        let principal = match Principal::of(tls.peer_certificates()) {
-            Principal::Absent => None,
-            Principal::Is(id) => Some(Rc::from(id)),
-            Principal::Unclear => {
-                let error = "several SPIFFE IDs in its certificate, or one that is none";
-                return Err(failed(io::Error::other(error)));
-            }
-        };
+        let principal = Principal::of_backend(tls.peer_certificates()).map_err(failed)?;
         process.tally.handshake(Side::Backend, Handshake::Complete);
         process.count_engines(Side::Backend, stream.engines());
         let registration = tcp.local_addr().and_then(|local| {
-            let peer = tcp.peer_addr()?;
-            Ok(process.connections.add(Established {
-                local,
-                peer,
-                tls: tls.protocol_version().and_then(|version| version.as_str()),
-                suite: tls
-                    .negotiated_cipher_suite()
-                    .and_then(|suite| suite.suite().as_str()),
-            }))
+            let established = Established::of(tls, local, tcp.peer_addr()?);
+            Ok(process.connections.add(established))
         });
         Ok((
             Stream::new(Io::Connected(stream), registration.ok(), open),

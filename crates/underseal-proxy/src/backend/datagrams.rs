@@ -100,14 +100,7 @@ async fn open(process: &Process, service: &Service, target: &Target) -> Result<O
     let agreed = Box::pin(connector.connect(name, socket, limit)).await;
     let (socket, suite, certificate) = agreed.map_err(failed)?;
     let certificate = certificate.map(CertificateDer::from);
-    let principal = match Principal::of(Some(certificate.as_slice())) {
-        Principal::Absent => None,
-        Principal::Is(id) => Some(Rc::from(id)),
-        Principal::Unclear => {
-            let error = "several SPIFFE IDs in its certificate, or one that is none";
-            return Err(failed(io::Error::other(error)));
-        }
-    };
+    let principal = Principal::of_backend(Some(certificate.as_slice())).map_err(failed)?;
     process.tally.handshake(Side::Backend, Handshake::Complete);
     let registration = process.connections.add(Established {
         local,

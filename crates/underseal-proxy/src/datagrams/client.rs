@@ -3,22 +3,20 @@
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Instant;
 
 use rustls_pki_types::CertificateDer;
 use tokio::sync::mpsc;
 use underseal_dtls::{Error, buffers};
-use underseal_http::http1::Glimpse;
 use underseal_policy::Transport;
 use underseal_server::deadline::{Deadline, Phase, Stop};
 use underseal_server::live::{Established, Registration};
 
 use super::front::Client;
-use crate::backend::{DatagramBackend, Known, Unreachable, word};
+use crate::backend::{DatagramBackend, Unreachable, word};
 use crate::connection::name_ourselves;
-use crate::exchange::{Unreached, reach};
-use crate::log::{self, Outcome};
-use crate::metrics::{Handshake, Side};
+use crate::exchange::reach_unasked;
+use crate::log::{self, Line};
+use crate::metrics::Side;
 use crate::principal::Principal;
 use crate::service::Service;
 use crate::session::Session;
@@ -83,13 +81,7 @@ pub(super) async fn serve(
         client.close();
         return End::Unreached;
     };
-    let mut line = worker.process.buffers.take();
-    worker
-        .process
-        .clock
-        .with_now(|_, time| log::begin(&mut line, time, &session, "dtls"));
-    log::seen(&mut line, &Glimpse::default());
-    let started = Instant::now();
+    let mut line = Line::of_connection(&worker.process, &session, "dtls");
     let passing = Passing {
         worker: &worker,
         service: &service,
@@ -99,12 +91,10 @@ pub(super) async fn serve(
         registration: registration.as_ref(),
         passed: Passed::default(),
     };
-    let mut outcome = Outcome::default();
-    let ended = Box::pin(passing.run(datagrams, &mut line, &mut outcome)).await;
-    outcome.bytes_in = passing.passed.from_client.get();
-    outcome.bytes_out = passing.passed.to_client.get();
-    outcome.duration = started.elapsed();
-    worker.process.conclude(line, None, &outcome);
+    let ended = Box::pin(passing.run(datagrams, &mut line)).await;
+    line.outcome.bytes_in = passing.passed.from_client.get();
+    line.outcome.bytes_out = passing.passed.to_client.get();
+    line.conclude(&worker.process);
     client.close();
     ended
 }
@@ -116,34 +106,16 @@ fn open(
     facts: Facts,
 ) -> Option<(Session, Rc<Service>, Option<Registration>)> {
     let remote = client.address();
+    let local = worker.listener.settings.local;
     let mut session = Session {
-        remote,
-        local: worker.listener.settings.local,
-        is_told: true,
-        transport: Transport::Udp,
         tls: facts.is_sealed.then_some(VERSION),
         suite: facts.suite,
         sni: facts.server_name,
         source: facts.principal,
-        destination: Principal::default(),
-        logged: Box::default(),
-        forwarded: Box::default(),
+        ..Session::new(remote, local, Transport::Udp)
     };
-    if facts.is_sealed {
-        if session.source == Principal::Unclear {
-            worker
-                .process
-                .tally
-                .handshake(Side::Client, Handshake::Failed);
-            tracing::info!(
-                "no association with {remote}: several SPIFFE IDs in its certificate, or one that is none"
-            );
-            return None;
-        }
-        worker
-            .process
-            .tally
-            .handshake(Side::Client, Handshake::Complete);
+    if facts.is_sealed && !worker.admits(&session) {
+        return None;
     }
     let service = worker.service_of(&session)?;
     name_ourselves(&worker.listener, &service, &mut session);
@@ -171,44 +143,18 @@ struct Passing<'a> {
 
 impl<'a> Passing<'a> {
     /// Judges the client and, if it is allowed, passes its datagrams.
-    async fn run(
-        &self,
-        datagrams: mpsc::Receiver<Box<[u8]>>,
-        line: &mut Vec<u8>,
-        outcome: &mut Outcome<'a>,
-    ) -> End {
+    async fn run(&self, datagrams: mpsc::Receiver<Box<[u8]>>, line: &mut Line<'a>) -> End {
         let worker = self.worker;
         let backends = &self.service.backends;
-        let judge = |target: Option<&Known>| {
-            worker
-                .listener
-                .judge(&worker.process, self.session, target, (), |judged| {
-                    log::judged(line, judged);
-                })
-        };
+        let (process, service) = (&worker.process, self.service);
         let connect = async || {
-            backends
-                .connect_datagrams(&worker.process, self.service, self.deadline)
-                .await
+            let backend = backends.connect_datagrams(process, service, self.deadline);
+            backend.await
         };
-        let (backend, allowed) = match reach(&worker.listener, judge, connect).await {
-            Ok(reached) => reached,
-            Err(Unreached::Nobody(unreachable)) => {
-                outcome.error = Some(Unreachable::word(unreachable));
-                if worker.listener.judges_backend() {
-                    log::refused(line);
-                }
-                return End::Unreached;
-            }
-            Err(Unreached::Denied(_, backend)) => {
-                outcome.backend = backend.map(|backend| backends.name_of(backend.known.target));
-                return End::Unreached;
-            }
-        };
-        outcome.backend = Some(backends.name_of(backend.known.target));
-        if allowed.to(backend.known.target).is_none() {
+        let reached = reach_unasked(worker, self.session, backends, line, connect);
+        let Some(backend) = reached.await else {
             return End::Unreached;
-        }
+        };
         self.deadline
             .enter(Phase::Busy, worker.process.timeouts().idle);
         let idle = worker.process.timeouts().idle;
@@ -217,7 +163,7 @@ impl<'a> Passing<'a> {
         if let Err(Stop::Ended) = self.deadline.while_moving(idle, passing.as_mut()).await {
             self.passed.error.set(Some(Unreachable::Ended.word()));
         }
-        outcome.error = self.passed.error.get();
+        line.outcome.error = self.passed.error.get().map(Into::into);
         End::Passed
     }
 

@@ -3,17 +3,17 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use underseal_http::{Outgoing, PathFault, Refusal, Request};
+use underseal_http::{EncodedSlash, Outgoing, PathFault, Refusal, Request};
 use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, Keeps, Peer, Verdict};
 
+use super::fault::Fault;
 use crate::backend::Known;
-use crate::http1::Fault;
 use crate::listener::Listener;
-use crate::log;
+use crate::log::Line;
 use crate::policy::{self, Guard, Judged};
 use crate::process::Process;
-use crate::protocol::{EncodedSlash, PathParameters};
+use crate::protocol::PathParameters;
 use crate::session::Session;
 use crate::tokens::{BadToken, Found};
 
@@ -70,6 +70,16 @@ pub(crate) enum Denied {
     Unasked(Fault),
 }
 
+impl Denied {
+    /// Why the client is answered, beside that a policy says so.
+    pub(super) fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Policy => None,
+            Self::Unasked(fault) => Some(fault),
+        }
+    }
+}
+
 /// What can be judged.
 pub(crate) trait Judge {
     /// The request; `None` for a connection that speaks no HTTP.
@@ -109,8 +119,8 @@ impl Judge for () {
     }
 }
 
-/// Judges what is to be sent of a request, and says so in its log `line`, in the place of what stands
-/// there from `begun` on.
+/// Judges what is to be sent of a request, and says so in its log `line`, in the place of what was said of
+/// another target.
 ///
 /// # Errors
 /// Why it may not be sent.
@@ -119,38 +129,21 @@ pub(super) fn judge<'o>(
     session: &Session,
     target: Option<&Known>,
     outgoing: &'o Outgoing,
-    (line, begun): (&mut Vec<u8>, usize),
+    line: &mut Line<'_>,
 ) -> Result<Allowed<&'o Outgoing>, Denied> {
-    line.truncate(begun);
     let request = outgoing.request();
     let allowed = listener.judge(process, session, target, outgoing, |judged| {
         if !process.log.is_off() {
-            log::asked(line, &request, outgoing.target());
-            log::judged(line, judged);
+            line.asked(&request, outgoing.target());
+            line.judged(judged);
         }
     });
     if let Err(Denied::Unasked(_)) = allowed {
         // Without the query, where tokens may stand.
-        let path = request.path().unwrap_or_default();
-        log::asked(line, &request, path);
-        log::refused(line);
+        line.asked(&request, request.path().unwrap_or_default());
+        line.refused();
     }
     allowed
-}
-
-/// Says in a log line what was not judged, because nobody is there to answer it; nothing where it was
-/// judged before, and perhaps sent.
-pub(super) fn unjudged(
-    (listener, process): (&Listener, &Process),
-    outgoing: &Outgoing,
-    (line, begun): (&mut Vec<u8>, usize),
-) {
-    let was_judged = line.len() > begun;
-    if !process.log.is_off() && listener.judges_backend() && !was_judged {
-        let request = outgoing.request();
-        log::asked(line, &request, outgoing.target());
-        log::refused(line);
-    }
 }
 
 impl Listener {

@@ -1,12 +1,11 @@
 //! In which order a backend is found and judged for.
 
-use underseal_http::Outgoing;
-
-use super::judge::{Allowed, Denied, judge, unjudged};
-use crate::backend::{Backend, Known};
+use super::judge::{Allowed, Denied};
+use crate::backend::{Backend, Backends, Known, Unreachable};
 use crate::listener::Listener;
-use crate::process::Process;
+use crate::log::Line;
 use crate::session::Session;
+use crate::worker::Worker;
 
 /// A connection to a backend.
 pub(crate) trait Connected {
@@ -50,26 +49,36 @@ pub(crate) async fn reach<C: Connected, T, E>(
     Ok((connection, allowed))
 }
 
-/// The same for a request, whose log `line` says from `begun` on what it was and what was decided, be there
-/// somebody to answer it or not.
-///
-/// # Errors
-/// Why nothing is sent.
-pub(crate) async fn reach_for<'o, C: Connected, E>(
-    (listener, process): (&Listener, &Process),
+/// The same for a client of which no request is known: its `line` says what was decided. `None` if nothing of
+/// it may pass.
+pub(crate) async fn reach_unasked<'b, C: Connected>(
+    worker: &Worker,
     session: &Session,
-    outgoing: &'o Outgoing,
-    (line, begun): (&mut Vec<u8>, usize),
-    connect: impl AsyncFnMut() -> Result<C, E>,
-) -> Result<(C, Allowed<&'o Outgoing>), Unreached<C, E>> {
-    let parts = (listener, process);
+    backends: &'b Backends,
+    line: &mut Line<'b>,
+    connect: impl AsyncFnMut() -> Result<C, Unreachable>,
+) -> Option<C> {
+    let (listener, process) = (&worker.listener, &worker.process);
     let judge = |target: Option<&Known>| {
-        let line = (&mut *line, begun);
-        judge(parts, session, target, outgoing, line)
+        listener.judge(process, session, target, (), |judged| line.judged(judged))
     };
-    let reached = reach(listener, judge, connect).await;
-    if let Err(Unreached::Nobody(_)) = reached {
-        unjudged(parts, outgoing, (line, begun));
+    let name_of = |connection: &C| backends.name_of(connection.known().target);
+    match reach(listener, judge, connect).await {
+        Ok((connection, allowed)) => {
+            line.outcome.backend = Some(name_of(&connection));
+            let is_for = allowed.to(connection.known().target).is_some();
+            is_for.then_some(connection)
+        }
+        Err(Unreached::Nobody(unreachable)) => {
+            line.outcome.error = Some(unreachable.word().into());
+            if listener.judges_backend() {
+                line.refused();
+            }
+            None
+        }
+        Err(Unreached::Denied(_, unused)) => {
+            line.outcome.backend = unused.as_ref().map(name_of);
+            None
+        }
     }
-    reached
 }

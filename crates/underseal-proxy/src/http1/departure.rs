@@ -1,6 +1,5 @@
 //! Whether the client is still there while others are waited for.
 
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
@@ -50,6 +49,22 @@ pub(super) fn poll_ahead(
         Ok(0) if may_end => Poll::Ready(Ok(Ahead::Over)),
         Ok(0) | Err(_) => Poll::Ready(Err(Left)),
         Ok(_) => Poll::Ready(Ok(Ahead::More)),
+    }
+}
+
+/// Reads ahead of what the client sends, into `read`, until it has left.
+pub(super) fn poll_left(
+    cx: &mut Context<'_>,
+    (client, read): (&mut Stream, &mut Chunk),
+    hangup: &mut Hangup,
+    may_end: bool,
+) -> Poll<()> {
+    loop {
+        match ready!(poll_ahead(cx, client, read, may_end)) {
+            Ok(Ahead::More) => {}
+            Ok(Ahead::Over) => return hangup.poll_left(cx, client, may_end).map(|Left| ()),
+            Err(Left) => return Poll::Ready(()),
+        }
     }
 }
 
@@ -134,31 +149,6 @@ fn has_left(socket: impl AsFd, may_end: bool) -> bool {
     }
     let said = asked[0].revents();
     said.intersects(PollFlags::HUP | PollFlags::ERR) || !may_end && said.contains(PollFlags::RDHUP)
-}
-
-/// Runs `future` as long as the client stays.
-///
-/// # Errors
-/// [`Left`] if it does not.
-pub(super) async fn unless_left<F: Future>(
-    (client, read): (&mut Stream, &mut Chunk),
-    may_end: bool,
-    mut future: Pin<&mut F>,
-) -> Result<F::Output, Left> {
-    let mut hangup = Hangup::default();
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        loop {
-            match ready!(poll_ahead(cx, client, read, may_end)) {
-                Ok(Ahead::More) => {}
-                Ok(Ahead::Over) => return hangup.poll_left(cx, client, may_end).map(Err),
-                Err(left) => return Poll::Ready(Err(left)),
-            }
-        }
-    })
-    .await
 }
 
 #[cfg(test)]

@@ -167,6 +167,13 @@ impl Link {
         }
     }
 
+    /// Has nobody else use the connection: its other end does not answer.
+    pub(super) fn distrust(&self) {
+        if let Self::Translated(far) = self {
+            far.upstream.distrust();
+        }
+    }
+
     /// What was read, from the body's start; `None` if not all of that is there.
     pub(super) fn start(&self) -> Option<Chunk> {
         match self {
@@ -199,26 +206,11 @@ pub(super) enum Far {
 }
 
 impl Far {
-    /// Which of the backends it is.
-    pub(super) fn target(&self) -> usize {
-        match self {
-            Self::Http1(backend) => backend.known.target,
-            Self::Translated(far) => far.upstream.target(),
-        }
-    }
-
-    /// Ends what an exchange that is not whole has of it.
+    /// Ends what the exchange had of it, which is not whole.
     pub(super) fn abort(self) {
         match self {
             Self::Http1(backend) => backend.stream.abort(),
             Self::Translated(far) => far.upstream.abort(),
-        }
-    }
-
-    /// Has nobody else use the connection: its other end does not answer.
-    pub(super) fn distrust(&self) {
-        if let Self::Translated(far) = self {
-            far.upstream.distrust();
         }
     }
 }

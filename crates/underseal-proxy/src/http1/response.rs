@@ -4,8 +4,8 @@ use http::header::{CONTENT_LENGTH, HeaderValue, TRAILER};
 use underseal_http::fields::{Kind, kind};
 use underseal_http::http1::{ResponseHead, ResponseRefusal, read_response};
 
-use super::answer::Keep;
-use super::request::{Prepared, write_field};
+use super::request::Asked;
+use crate::exchange::Answer;
 use crate::exchange::response::{Delimited, passes};
 use crate::flow::Body;
 use crate::parts::Framer;
@@ -44,33 +44,19 @@ pub(super) struct Response {
     pub(super) keep_client: bool,
 }
 
-/// For the log.
-pub(super) fn word(refusal: ResponseRefusal) -> &'static str {
-    match refusal {
-        ResponseRefusal::Malformed => "backend-malformed",
-        ResponseRefusal::TooLong => "backend-head-too-long",
-        ResponseRefusal::BothLengths => "backend-both-lengths",
-        ResponseRefusal::SeveralLengths => "backend-several-lengths",
-        ResponseRefusal::Length => "backend-length",
-        ResponseRefusal::TransferEncoding => "backend-transfer-encoding",
-        ResponseRefusal::Chunk => "backend-chunk",
-        ResponseRefusal::Upgrade => "backend-upgrade",
-    }
-}
-
 /// Reads a head and writes it for the client to `out`; `None` if it is not whole.
 ///
 /// # Errors
 /// Why it cannot be passed on. `out` may have been written to.
 pub(super) fn read(
     bytes: &[u8],
-    prepared: &Prepared,
+    asked: &Asked,
     persist: Persist,
     out: &mut Vec<u8>,
 ) -> Result<Option<Response>, ResponseRefusal> {
     let written = read_response(bytes, |head| {
         let behind = bytes.len() - head.len();
-        write((head, behind), prepared, persist, out)
+        write((head, behind), asked, persist, out)
     })?;
     written.transpose()
 }
@@ -78,26 +64,24 @@ pub(super) fn read(
 /// `behind` the head are so many bytes.
 fn write(
     (head, behind): (&ResponseHead<'_>, usize),
-    prepared: &Prepared,
+    asked: &Asked,
     persist: Persist,
     out: &mut Vec<u8>,
 ) -> Result<Response, ResponseRefusal> {
     let status = head.status();
     let accepts = |key: websocket::Key| key.is_accepted_by(head);
-    if status == 101 && !prepared.websocket.is_some_and(accepts) {
+    if status == 101 && !asked.websocket.is_some_and(accepts) {
         return Err(ResponseRefusal::Upgrade);
     }
     // A client of HTTP/1.0 knows no chunks, and was not said to be of another.
-    let Delimited { body, persists } =
-        Delimited::of(head, prepared.minor_version, prepared.is_head)?;
+    let Delimited { body, persists } = Delimited::of(head, asked.minor_version, asked.is_head)?;
     let is_interim = status < 200;
     let is_whole = match body {
         Body::Done => true,
         Body::Length(length) => length <= behind as u64,
         Body::Chunked(_) | Body::UntilClose => false,
     };
-    let keep_client =
-        prepared.persist && persist.holds(is_whole) && !matches!(body, Body::UntilClose);
+    let keep_client = asked.persist && persist.holds(is_whole) && !matches!(body, Body::UntilClose);
     write_status(out, status, head.reason());
     let named = head.named_fields();
     for (index, (name, value)) in head.fields().enumerate() {
@@ -105,7 +89,7 @@ fn write(
             Kind::TransferEncoding => {
                 // What never has a body says nothing of its coding (RFC 9112 section 6.1).
                 let may_have_body = !matches!(status, 100..200 | 204);
-                matches!(body, Body::Chunked(_)) || prepared.is_head && may_have_body
+                matches!(body, Body::Chunked(_)) || asked.is_head && may_have_body
             }
             Kind::Upgrade => status == 101 || status == 426,
             _ => passes(name, status) && !named.has(index),
@@ -118,7 +102,7 @@ fn write(
         101 => out.extend_from_slice(b"Connection: Upgrade\r\n"),
         _ if is_interim => {}
         426 => out.extend_from_slice(b"Connection: close, Upgrade\r\n"),
-        _ => out.extend_from_slice(Keep::of(keep_client, prepared.minor_version).field()),
+        _ => out.extend_from_slice(connection_field(keep_client, asked.minor_version)),
     }
     out.extend_from_slice(b"\r\n");
     Ok(Response {
@@ -134,7 +118,7 @@ fn write(
 /// if it is not at its end already.
 pub(super) fn translated(
     (head, is_at_end): (&http::Response<()>, bool),
-    prepared: &Prepared,
+    asked: &Asked,
     persist: Persist,
     out: &mut Vec<u8>,
 ) -> (Response, Framer) {
@@ -148,7 +132,7 @@ pub(super) fn translated(
         write_field(out, name.as_str().as_bytes(), value.as_bytes());
     }
     let is_interim = status.is_informational();
-    let bodiless = is_interim || prepared.is_head || matches!(status.as_u16(), 204 | 304);
+    let bodiless = is_interim || asked.is_head || matches!(status.as_u16(), 204 | 304);
     let fields = head.headers();
     let length = fields.get(CONTENT_LENGTH);
     let framer = match (bodiless, length) {
@@ -161,7 +145,7 @@ pub(super) fn translated(
             write_field(out, b"Content-Length", b"0");
             None
         }
-        (false, None) if prepared.minor_version == 0 => Some(Framer::until_close()),
+        (false, None) if asked.minor_version == 0 => Some(Framer::until_close()),
         (false, None) => {
             write_field(out, b"Transfer-Encoding", b"chunked");
             let announced = fields.get_all(TRAILER).iter();
@@ -169,9 +153,9 @@ pub(super) fn translated(
         }
     };
     let ends = framer.as_ref().is_some_and(Framer::ends_by_closing);
-    let keep_client = prepared.persist && persist.holds(framer.is_none()) && !ends;
+    let keep_client = asked.persist && persist.holds(framer.is_none()) && !ends;
     if !is_interim {
-        out.extend_from_slice(Keep::of(keep_client, prepared.minor_version).field());
+        out.extend_from_slice(connection_field(keep_client, asked.minor_version));
     }
     out.extend_from_slice(b"\r\n");
     let response = Response {
@@ -185,6 +169,30 @@ pub(super) fn translated(
     (response, framer.unwrap_or_else(Framer::until_close))
 }
 
+/// Writes an answer of our own; `keep` says whether the client may go on.
+pub(super) fn own(answer: &Answer, date: &str, asked: &Asked, keep: bool, out: &mut Vec<u8>) {
+    let reason = answer.status.canonical_reason().unwrap_or_default();
+    write_status(out, answer.status.as_u16(), reason);
+    answer.fields(date, |name, value| {
+        write_field(out, name.as_bytes(), value.as_bytes());
+    });
+    out.extend_from_slice(connection_field(keep, asked.minor_version));
+    out.extend_from_slice(b"\r\n");
+    if !asked.is_head {
+        out.extend_from_slice(answer.body.as_bytes());
+    }
+}
+
+/// What a response says about the connection, with its line end. It goes without saying that one of HTTP/1.1
+/// goes on.
+fn connection_field(persist: bool, minor_version: u8) -> &'static [u8] {
+    match (persist, minor_version) {
+        (false, _) => b"Connection: close\r\n",
+        (true, 0) => b"Connection: keep-alive\r\n",
+        (true, _) => b"",
+    }
+}
+
 fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
     let digits = [status / 100, status / 10 % 10, status % 10];
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -192,5 +200,12 @@ fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend(digits.map(|digit| b'0' + digit as u8));
     out.push(b' ');
     out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }

@@ -1,7 +1,5 @@
 //! Requests: read, what goes on of them written down, and that written as HTTP/2 has it.
 
-use std::time::Instant;
-
 use h2::ext::Protocol;
 use http::header::HOST;
 use http::request::Parts;
@@ -11,97 +9,63 @@ use underseal_http::http1::Glimpse;
 use underseal_http::http2::{self, Field};
 use underseal_http::{Framing, Outgoing, Refusal, Request, Upgrade, Version};
 
-use super::Client;
-use crate::exchange::{self, Incoming, write_down};
-use crate::http1::Fault;
-use crate::log;
+use crate::exchange::{self, Client, Exchange, Fault, Incoming, Step};
 use crate::service::Service;
 use crate::session::Session;
 use crate::values::Values;
 use crate::websocket;
+use underseal_server::deadline::Deadline;
 
-/// A request, and what is to be done about it.
-pub(super) struct Prepared {
-    pub(super) started: Instant,
-    /// The log line so far, and how long it was before anything was judged.
-    pub(super) line: Vec<u8>,
-    pub(super) begun: usize,
-    /// What goes on, if policies allow it; or why we answer.
-    pub(super) step: Result<Outgoing, Fault>,
-    /// Of a request for WebSocket.
-    pub(super) websocket: Option<websocket::Key>,
-}
-
-/// Reads a request, which is at its end already if it `is_bare`.
-pub(super) fn prepare(client: &Client, head: &Parts, is_bare: bool) -> Prepared {
-    let (session, service) = (&client.session, &*client.service);
-    let (process, listener) = (&client.worker.process, &client.worker.listener);
-    let started = Instant::now();
-    let mut line = process.buffers.take();
-    process
-        .clock
-        .with_now(|_, time| log::begin(&mut line, time, session, "h2"));
-    let begun = line.len();
-    let scheme = scheme_of(session, head);
+/// Reads a request, which is at its end already if it `is_bare`; the key is that of a request for WebSocket.
+pub(super) fn prepare<'c>(
+    ends: (&'c Client, &'c Deadline),
+    head: &Parts,
+    is_bare: bool,
+) -> (Exchange<'c>, Step, Option<websocket::Key>) {
+    let (client, _) = ends;
+    let mut exchange = Exchange::new(ends, client.line("h2", Version::Http2));
+    let scheme = scheme_of(&client.session, head);
     let fields = fields(head, &scheme);
-    let mut scratch = process.scratch.borrow_mut();
-    let mut websocket = None;
-    let step = match http2::read(&fields, &listener.read_options(), &mut scratch) {
-        Ok(request) if request.method() == b"CONNECT" => {
-            websocket = switch(service, head, &request);
-            match &websocket {
-                Some(key) => {
-                    let incoming = Incoming {
-                        framing: Framing::Empty,
-                        upgrade: Upgrade::WebSocket(key.as_str()),
-                    };
-                    Ok(write_down(
-                        (process, listener, service),
-                        session,
-                        &request,
-                        incoming,
-                    ))
-                }
-                None => {
-                    let path = request.path().unwrap_or_default();
-                    log::asked(&mut line, &request, path);
-                    Err(Fault::Connect)
-                }
-            }
-        }
-        Ok(request) => {
-            let incoming = Incoming {
-                framing: framing(&request, is_bare),
-                upgrade: Upgrade::None,
-            };
-            Ok(write_down(
-                (process, listener, service),
-                session,
-                &request,
-                incoming,
-            ))
-        }
+    let options = client.worker.listener.read_options();
+    let mut scratch = client.process().scratch.borrow_mut();
+    let request = match http2::read(&fields, &options, &mut scratch) {
+        Ok(request) => request,
         Err(refusal) => {
-            log::seen(&mut line, &seen(head));
-            Err(Fault::Refused(refusal))
+            let fault = Fault::Refused(refusal);
+            let step = exchange.refuse(&seen(head), fault);
+            return (exchange, step, None);
         }
     };
-    if step.is_err() {
-        log::refused(&mut line);
-    }
-    Prepared {
-        started,
-        line,
-        begun,
-        step,
-        websocket,
-    }
+    let is_connect = request.method() == b"CONNECT";
+    let websocket = is_connect.then(|| switch(&client.service, head, &request));
+    let incoming = match &websocket {
+        None => Incoming {
+            framing: framing(&request, is_bare),
+            upgrade: Upgrade::None,
+        },
+        Some(Some(key)) => Incoming {
+            framing: Framing::Empty,
+            upgrade: Upgrade::WebSocket(key.as_str()),
+        },
+        Some(None) => {
+            let asked = Glimpse {
+                method: Some(request.method()),
+                target: request.path(),
+                host: Some(request.authority()),
+                ..Glimpse::default()
+            };
+            let step = exchange.refuse(&asked, Fault::Connect);
+            return (exchange, step, None);
+        }
+    };
+    let outgoing = client.write_down(&request, incoming);
+    (exchange, Ok(outgoing), websocket.flatten())
 }
 
 /// The key that a CONNECT goes on with if it asks for WebSocket (RFC 8441), and a backend may be asked.
 fn switch(service: &Service, head: &Parts, request: &Request<'_>) -> Option<websocket::Key> {
     let protocol = head.extensions.get::<Protocol>()?;
-    let is_so = protocol.as_str() == "websocket" && service.to_version() == Version::Http11;
+    let is_so = protocol.as_str() == "websocket" && service.settings.to_protocol == Version::Http11;
     websocket::Key::for_http2(request).filter(|_| is_so && request.path().is_some())
 }
 

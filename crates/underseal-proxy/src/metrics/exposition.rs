@@ -15,7 +15,7 @@ use underseal_policy::model::Action;
 
 use super::decisions::RuleKey;
 use super::tally::{BOUNDS, Cells, Counter};
-use super::{Handshake, Metrics, Protocol, Side};
+use super::{Handshake, Metrics, Side, VERSIONS};
 
 /// `metrics` as of now.
 pub(super) fn text(metrics: &Arc<Metrics>) -> Result<String, fmt::Error> {
@@ -43,20 +43,14 @@ impl Metrics {
             "underseal_requests",
             "Requests of HTTP that came to an end; the code is 0 where the client got no answer",
         );
-        for protocol in Protocol::ALL {
+        for (version, protocol) in VERSIONS {
             let mut codes = BTreeMap::<u16, u64>::new();
-            for (code, count) in self
-                .tallies
-                .iter()
-                .flat_map(|cells| cells.requests(protocol))
-            {
+            let tallies = self.tallies.iter();
+            for (code, count) in tallies.flat_map(|cells| cells.requests(version)) {
                 *codes.entry(code).or_default() += count;
             }
             for (code, count) in codes.into_iter().filter(|(_, count)| *count > 0) {
-                let labels = [
-                    ("protocol", protocol.as_str().into()),
-                    ("code", code.into()),
-                ];
+                let labels = [("protocol", protocol.into()), ("code", code.into())];
                 family.add(labels, count);
             }
         }

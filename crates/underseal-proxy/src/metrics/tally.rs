@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use underseal::{Direction, Engine};
-use underseal_http::Refusal;
+use underseal_http::{Refusal, Version};
 use underseal_policy::Decision;
 
 use super::decisions::{Counted, Decisions};
-use super::{Handshake, Metrics, Protocol, Side};
+use super::{Handshake, Metrics, Side};
 
 /// Upper bounds of the histogram of durations, in microseconds; what is above all of them is in a
 /// bucket of its own.
@@ -48,7 +48,7 @@ impl Counter {
 /// The counters of one worker.
 #[derive(Debug)]
 pub(super) struct Cells {
-    /// By protocol and code.
+    /// By version and code.
     requests: [Box<[Counter]>; 2],
     /// By side: received, sent.
     bytes: [[Counter; 2]; 2],
@@ -91,9 +91,9 @@ impl Default for Cells {
 }
 
 impl Cells {
-    /// The requests of `protocol` that were answered with each code; zero is no answer.
-    pub(super) fn requests(&self, protocol: Protocol) -> impl Iterator<Item = (u16, u64)> {
-        let counters = self.requests[protocol as usize].iter();
+    /// The requests of `version` that were answered with each code; zero is no answer.
+    pub(super) fn requests(&self, version: Version) -> impl Iterator<Item = (u16, u64)> {
+        let counters = self.requests[version as usize].iter();
         counters
             .zip([0].into_iter().chain(100..))
             .map(|(counter, code)| (code, counter.get()))
@@ -158,10 +158,10 @@ impl Tally {
 
     /// A request has come to its end, `duration` after its head was there: with an answer of
     /// `status`, or without one, which is zero.
-    pub(crate) fn request(&self, protocol: Protocol, status: u16, duration: Duration) {
+    pub(crate) fn request(&self, version: Version, status: u16, duration: Duration) {
         let place = usize::from(status).checked_sub(99);
         let place = place.filter(|place| *place <= CODES).unwrap_or(0);
-        self.cells.requests[protocol as usize][place].add(1);
+        self.cells.requests[version as usize][place].add(1);
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.partition_point(|bound| *bound < micros);
         self.cells.durations[bucket].add(1);

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use underseal::{Direction, Engine};
-use underseal_http::Refusal;
+use underseal_http::{Refusal, Version};
 use underseal_policy::model::TrafficDirection;
 use underseal_policy::{Connection, Labels, Matcher, PolicyFile, load};
 
@@ -50,9 +50,9 @@ fn what_workers_count_is_told_as_sums() {
     let metrics = Metrics::new(2);
     let tallies = [metrics.tally(0), metrics.tally(1)];
     for tally in &tallies {
-        tally.request(Protocol::Http1, 200, Duration::from_micros(90));
-        tally.request(Protocol::Http2, 403, Duration::from_millis(3));
-        tally.request(Protocol::Http2, 0, Duration::from_secs(60));
+        tally.request(Version::Http11, 200, Duration::from_micros(90));
+        tally.request(Version::Http2, 403, Duration::from_millis(3));
+        tally.request(Version::Http2, 0, Duration::from_secs(60));
         tally.bytes(Side::Client, Direction::Rx, 10);
         tally.bytes(Side::Backend, Direction::Tx, 7);
         tally.handshake(Side::Client, Handshake::Complete);
@@ -132,10 +132,10 @@ fn codes_that_are_none_are_not_a_series_each() {
     let metrics = Metrics::new(1);
     let tally = metrics.tally(0);
     for code in [0, 1, 99, 600, 999, u16::MAX] {
-        tally.request(Protocol::Http1, code, Duration::ZERO);
+        tally.request(Version::Http11, code, Duration::ZERO);
     }
-    tally.request(Protocol::Http1, 100, Duration::ZERO);
-    tally.request(Protocol::Http1, 599, Duration::ZERO);
+    tally.request(Version::Http11, 100, Duration::ZERO);
+    tally.request(Version::Http11, 599, Duration::ZERO);
     let told = exposed(&metrics);
     let code = |code: &str| {
         told.value(&format!(
@@ -274,7 +274,7 @@ fn the_operators_page_knows_every_metric_and_its_labels() {
     let policies = policies("web", 80, true);
     metrics.set_policies(&policies);
     judge(&tally, &policies, 80);
-    tally.request(Protocol::Http1, 200, Duration::ZERO);
+    tally.request(Version::Http11, 200, Duration::ZERO);
     tally.refused(Refusal::BothLengths);
     tally.backend_error("127.0.0.1:80", "refused");
     metrics.reloaded("policy", Reload::Done);

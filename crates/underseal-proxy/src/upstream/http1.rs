@@ -96,10 +96,6 @@ impl Http1 {
         self.is_tunnel() && self.sending != Sending::Going
     }
 
-    pub(super) fn target(&self) -> usize {
-        self.backend.known.target
-    }
-
     pub(super) fn may_be_unanswered(&self) -> Option<Unanswered> {
         self.backend.may_be_unanswered()
     }

@@ -19,9 +19,8 @@ use super::queue::Queue;
 use super::shared::Slot;
 use super::{Event, Lost};
 use crate::backend::{Backend, Known};
-use crate::exchange::{Allowed, Unanswered};
+use crate::exchange::{Allowed, Fault, Unanswered};
 use crate::flow::{Broken, Waiting};
-use crate::http1::Fault;
 use crate::http2::active::{Active, Presence};
 use crate::http2::backlog::Backlog;
 use crate::http2::gathered::Gathered;
@@ -157,10 +156,6 @@ impl Slot {
 }
 
 impl Http2 {
-    pub(crate) fn target(&self) -> usize {
-        self.slot.known().target
-    }
-
     /// Has nobody else use the connection.
     pub(crate) fn distrust(&self) {
         self.slot.connection.close();

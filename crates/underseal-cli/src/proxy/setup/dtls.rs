@@ -1,8 +1,9 @@
 //! What the command line comes to where datagrams are passed.
 
 use underseal::Offloads;
+use underseal_proxy::MinTls;
 
-use super::super::arguments::{MinTls, ProxyArgs};
+use super::super::arguments::ProxyArgs;
 use super::super::endpoint::Destination;
 use crate::exit::{Exit, Failure};
 
@@ -72,7 +73,7 @@ mod handshakes {
             let clients = DtlsClients {
                 certificate,
                 key,
-                ca: ca.map(|file| (file, args.client_auth.into())),
+                ca: ca.map(|file| (file, args.client_auth)),
             };
             let clients = Configured::new("certificate of DTLS", clients)?;
             self.reloads.push(Arc::clone(&clients) as _);

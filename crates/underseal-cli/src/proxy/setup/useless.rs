@@ -2,9 +2,11 @@
 //! that clients have to show a certificate, and is not left to believe it.
 
 use underseal::Offloads;
+use underseal_http::Version;
 use underseal_policy::model::TrafficDirection;
+use underseal_proxy::Forwarded;
 
-use super::super::arguments::{Forwarded, Protocol, ProxyArgs, ToProtocol};
+use super::super::arguments::{Protocol, ProxyArgs};
 use crate::exit::{Exit, Failure};
 
 /// # Errors
@@ -66,7 +68,7 @@ fn of_tls(args: &ProxyArgs) -> Result<(), Failure> {
 
 fn of_http(args: &ProxyArgs) -> Result<(), Failure> {
     let given = [
-        (args.to_protocol == ToProtocol::H2, "--to-protocol h2"),
+        (args.to_protocol == Version::Http2, "--to-protocol h2"),
         (args.host.is_some(), "--host"),
         (args.path_parameters.is_some(), "--path-parameters"),
         (args.encoded_slash.is_some(), "--encoded-slash"),

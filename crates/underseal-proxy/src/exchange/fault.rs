@@ -1,11 +1,11 @@
 //! What an answer of our own says, and what the log says of it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use underseal_http::Refusal;
 use underseal_http::http1::ResponseRefusal;
 
-use super::response;
 use crate::backend::Unreachable;
 
 /// Why we answer in the place of a backend.
@@ -28,7 +28,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// For the log.
+    /// For the log, of what was cut short for it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.name(),
@@ -38,7 +38,16 @@ impl Fault {
             Self::Unreachable(unreachable) => unreachable.word(),
             Self::BackendCut => "backend-cut",
             Self::BackendTimeout => "backend-timeout",
-            Self::BackendResponse(bad) => response::word(bad),
+            Self::BackendResponse(bad) => match bad {
+                ResponseRefusal::Malformed => "backend-malformed",
+                ResponseRefusal::TooLong => "backend-head-too-long",
+                ResponseRefusal::BothLengths => "backend-both-lengths",
+                ResponseRefusal::SeveralLengths => "backend-several-lengths",
+                ResponseRefusal::Length => "backend-length",
+                ResponseRefusal::TransferEncoding => "backend-transfer-encoding",
+                ResponseRefusal::Chunk => "backend-chunk",
+                ResponseRefusal::Upgrade => "backend-upgrade",
+            },
         }
     }
 
@@ -52,6 +61,16 @@ impl Fault {
             Self::Unreachable(unreachable) => unreachable.status(),
             Self::BackendCut | Self::BackendResponse(_) => 502,
             Self::BackendTimeout => 504,
+        }
+    }
+}
+
+impl Fault {
+    /// For the log, of what is answered.
+    pub(crate) fn said(self) -> Cow<'static, str> {
+        match self {
+            Self::Refused(_) => self.to_string().into(),
+            _ => self.word().into(),
         }
     }
 }

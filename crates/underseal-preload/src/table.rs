@@ -180,8 +180,9 @@ impl Known {
 
     /// Whether its file has another number, or is about to. Of a number that is announced, this misses no call.
     pub(crate) fn is_duplicated(&self) -> bool {
-        self.slot.is_duplicated.load(Ordering::SeqCst)
-            || self.slot.duplicating.load(Ordering::SeqCst) > 0
+        // In this order: a call notes what it has made before it is counted no more.
+        self.slot.duplicating.load(Ordering::SeqCst) > 0
+            || self.slot.is_duplicated.load(Ordering::SeqCst)
     }
 
     /// Makes the number a connection's. Calls on it wait for this guard from here on.

@@ -25,7 +25,7 @@ mod kept;
 mod lingering;
 mod open_record;
 
-use heads::{Head, Heads};
+use heads::{Fate, Head, Heads, Look};
 use kept::Kept;
 use lingering::Lingering;
 use open_record::{OpenRecord, PATIENCE, Seen};
@@ -269,31 +269,44 @@ fn release_all() {
         HOLDS.store(false, Ordering::Release);
         waiting.heads.take()
     });
-    for socket in held.iter().flatten().filter_map(Head::socket) {
-        let sent = socket.try_flush();
-        linger_over_rest(socket, sent);
-    }
+    held.iter()
+        .flatten()
+        .filter_map(Head::socket)
+        .for_each(flush);
 }
 
-/// Sends those heads that nothing has followed since the look before this one.
+/// Sends those heads that nothing has followed since the look before this one, and those that are sealed and that nobody
+/// else would send.
 fn look_at_heads() {
-    let seen = waiting().as_mut().map(|waiting| {
-        let seen = waiting.heads.look();
-        if waiting.heads.is_empty() {
-            HOLDS.store(false, Ordering::Release);
+    let look = waiting().as_mut().map(|waiting| waiting.heads.look());
+    let Look { new, seen } = look.unwrap_or_default();
+    let (mut is_left_alone, mut unknown) = (false, Vec::new());
+    for head in seen {
+        match head.fate() {
+            Fate::Held(socket) => {
+                is_left_alone = true;
+                flush(socket);
+            }
+            Fate::Sealed(socket) => flush(socket),
+            Fate::Unknown => drop(push(&mut unknown, head)),
+            Fate::Gone => {}
         }
-        seen
-    });
-    let mut is_left_alone = false;
-    for socket in seen.iter().flatten().filter_map(Head::held_at) {
-        is_left_alone = true;
-        let sent = socket.try_flush();
-        linger_over_rest(socket, sent);
     }
-    let has_come = waiting().as_ref().is_some_and(|waiting| waiting.idle == 0);
+    let is_one_held = new.iter().any(Head::may_be_left_alone);
+    let has_come = waiting().as_mut().is_some_and(|waiting| {
+        waiting.heads.settle(unknown, is_one_held);
+        HOLDS.store(!waiting.heads.is_empty(), Ordering::Release);
+        waiting.idle == 0
+    });
     if is_left_alone || has_come {
         heads::note(is_left_alone);
     }
+}
+
+/// Sends what waits of a socket, as far as that takes it; the rest lingers.
+fn flush(socket: Kept) {
+    let sent = socket.try_flush();
+    linger_over_rest(socket, sent);
 }
 
 /// Ends the open records of some sockets; the same.

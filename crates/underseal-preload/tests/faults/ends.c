@@ -93,6 +93,22 @@ static void sealed_by_a_close(int fd, const char *more) {
     tell("left");
 }
 
+// A head that is held is sealed by a call that receives.
+static void sealed_by_a_reader(int fd, const char *more) {
+    int file = memfd_create("file", 0);
+    off_t offset = 0;
+    char byte;
+    say(file, "file");
+    say(fd, "head");
+    expect(sendfile(fd, file, &offset, 4) == 4, "sendfile");
+    fill_unseen(fd);
+    say(fd, "head");
+    expect(recv(fd, &byte, 1, 0) == -1 && errno == EAGAIN, "nothing is there");
+    // The library looks at what is held meanwhile.
+    usleep(100000);
+    tell("left");
+}
+
 // The peer ends the connection while something waits; who reads is told so, and who asks.
 static void reset_for_a_reader(int fd, const char *more) {
     char byte;
@@ -218,6 +234,7 @@ const struct test ends[] = {
     {"sealed-by-an-alert", .run = sealed_by_an_alert, .is_last = 1},
     {"sealed-alert", .run = sealed_alert, .is_last = 1},
     {"sealed-by-a-close", .run = sealed_by_a_close, .is_last = 1},
+    {"sealed-by-a-reader", .run = sealed_by_a_reader, .is_last = 1},
     {"reset-for-a-reader", .run = reset_for_a_reader, .is_last = 1},
     {"reset-for-who-asks", .run = reset_for_who_asks, .is_last = 1},
     {"behind-the-end", .run = write_behind_the_end, .is_last = 1},

@@ -49,6 +49,7 @@ fn what_a_call_has_sealed_and_a_full_socket_not_taken_goes_out_by_itself() {
     comes_while_nothing_is_done("sealed-by-an-alert", "no");
     comes_while_nothing_is_done("sealed-alert", "no");
     comes_while_nothing_is_done("sealed-by-a-close", "open");
+    comes_while_nothing_is_done("sealed-by-a-reader", "head");
 }
 
 #[test]

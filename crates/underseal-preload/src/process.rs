@@ -163,8 +163,9 @@ fn become_owner(owner: &AtomicI32, comes_back: bool) {
     let orders = (Ordering::Acquire, Ordering::Acquire);
     match owner.compare_exchange(0, GIVES_UP, orders.0, orders.1) {
         Ok(_) => {
-            if is_in_use() {
-                give_up(comes_back);
+            match is_in_use() {
+                true => give_up(comes_back),
+                false => table::give_up_calls(comes_back),
             }
             owner.store(sys::getpid(), Ordering::Release);
         }

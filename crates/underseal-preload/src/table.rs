@@ -15,7 +15,7 @@ mod duplicating;
 mod give_up;
 
 pub(crate) use duplicating::Duplicating;
-pub(crate) use give_up::give_up;
+pub(crate) use give_up::{give_up, give_up_calls};
 
 /// Descriptors of one chunk, and chunks: up to a million descriptors.
 const CHUNK: usize = 1024;

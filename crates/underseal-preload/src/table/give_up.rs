@@ -12,10 +12,23 @@ use crate::sys;
 /// may be held by threads that are not here, so every chunk is replaced, and the old one leaks. `comes_back` is whether
 /// this thread is in the midst of another call.
 pub(crate) fn give_up(comes_back: bool) {
+    replace_chunks(comes_back, |_| true);
+}
+
+/// The same where there never was a connection, of those chunks alone that a call was in the midst of: others wait for
+/// it, and it may be a thread's that is not here.
+pub(crate) fn give_up_calls(comes_back: bool) {
+    let is_in_call = |slot: &Slot| {
+        slot.entry.try_lock().is_err() || slot.duplicating.load(Ordering::Acquire) > 0
+    };
+    replace_chunks(comes_back, |chunk| chunk.iter().any(is_in_call));
+}
+
+fn replace_chunks(comes_back: bool, is_to_be: impl Fn(&[Slot; CHUNK]) -> bool) {
     for (index, place) in TABLE.iter().enumerate() {
         let old = place.load(Ordering::Acquire);
         // SAFETY: null, or a chunk that is never freed.
-        let Some(old) = (unsafe { old.as_ref() }) else {
+        let Some(old) = (unsafe { old.as_ref() }).filter(|old| is_to_be(old)) else {
             continue;
         };
         // Where memory ends nothing is known any more: calls find the inert socket.

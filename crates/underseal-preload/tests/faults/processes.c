@@ -28,6 +28,35 @@ static int forked_under_the_list(int port, const char *other_port) {
     return fd;
 }
 
+static void *replace_seven(void *fd) {
+    return (void *)(long)dup2(*(int *)fd, 7);
+}
+
+// A thread is in the midst of a call that makes a number another file's while another forks, and there was no
+// connection yet; the child closes the number.
+static int forked_before_connections(int port, const char *more) {
+    int file = memfd_create("file", 0), status;
+    pthread_t other;
+    expect(dup2(file, 7) == 7, "a number of which something is known");
+    stop_at(SYS_dup2, file);
+    expect(pthread_create(&other, NULL, replace_seven, &file) == 0, "a thread");
+    wait_for_the_call();
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        expect(close_range(7, ~0U, 0) == 0, "close_range");
+        // The number that was to be the file's too.
+        expect(close(file) == 0, "close");
+        int fd = dial(port);
+        expect(fd == file && start(fd) == 0, "the thread that was to duplicate it is not here");
+        _exit(0);
+    }
+    expect(waitpid(child, &status, 0) == child && status == 0, "the child waits for nobody");
+    may_go_on = 1;
+    expect(pthread_join(other, NULL) == 0, "a thread");
+    return -1;
+}
+
 // A process that came by fork, which the C library has not seen, waits while its parent holds the head of a response.
 static void forked_under_a_head(int fd, const char *more) {
     int file = memfd_create("file", 0), status;
@@ -125,6 +154,7 @@ static void talk_for_ever(int fd, const char *more) {
 
 const struct test processes[] = {
     {"forked-under-the-list", .connect = forked_under_the_list},
+    {"forked-before-connections", .connect = forked_before_connections},
     {"forked-with-threads", .connect = forked_unseen_with_threads},
     {"forked-under-a-head", .run = forked_under_a_head},
     {"killed", .run = talk_for_ever},

@@ -43,6 +43,14 @@ fn a_child_has_connections_though_a_thread_of_its_parents_was_in_the_list() {
 }
 
 #[test]
+fn a_child_waits_for_no_thread_of_its_parents_where_there_was_no_connection_yet() {
+    let (_listener, port) = listener();
+    let mut command = program();
+    command.args([&port, "forked-before-connections", ""]);
+    Peer::spawn(&mut command).finish().successful();
+}
+
+#[test]
 fn no_thread_of_a_child_has_a_connection_of_its_parents_while_another_gives_it_up() {
     let (other, port) = listener();
     let case = Case::of("forked-with-threads", &port);

@@ -278,6 +278,11 @@ fn leave(before: Option<(Arc<Socket>, Watches)>) {
     }
 }
 
+/// Whether anything may be known of a number. This waits for nobody.
+pub(crate) fn has_place(fd: c_int) -> bool {
+    slot(fd).is_some()
+}
+
 /// Whether a call on this number is any of our business.
 #[inline]
 pub(crate) fn is_known(fd: c_int) -> bool {

@@ -27,12 +27,14 @@ fn forget(fd: c_int) -> Result<(), Errno> {
 }
 
 fn forget_inside(fd: c_int) {
-    let Some(known) = used(fd) else {
+    if !table::has_place(fd) {
         return;
-    };
-    match process::is_guest() {
-        true => table::look_again(),
-        false => known.end(),
+    }
+    if process::is_guest() {
+        // The lock is its owner's: a child that is killed in it would leave it so.
+        table::look_again();
+    } else if let Some(known) = used(fd) {
+        known.end();
     }
 }
 

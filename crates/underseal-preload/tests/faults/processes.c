@@ -32,15 +32,29 @@ static void *replace_seven(void *fd) {
     return (void *)(long)dup2(*(int *)fd, 7);
 }
 
-// A thread is in the midst of a call that makes a number another file's while another forks, and there was no
-// connection yet; the child closes the number.
-static int forked_before_connections(int port, const char *more) {
-    int file = memfd_create("file", 0), status;
+// Starts a thread that stays in the midst of a call that makes a number another file's.
+static pthread_t start_replacing(int *file) {
     pthread_t other;
-    expect(dup2(file, 7) == 7, "a number of which something is known");
-    stop_at(SYS_dup2, file);
-    expect(pthread_create(&other, NULL, replace_seven, &file) == 0, "a thread");
+    *file = memfd_create("file", 0);
+    expect(dup2(*file, 7) == 7, "a number of which something is known");
+    stop_at(SYS_dup2, *file);
+    expect(pthread_create(&other, NULL, replace_seven, file) == 0, "a thread");
     wait_for_the_call();
+    return other;
+}
+
+// It ends when the child has, which was not to wait for it.
+static void stop_replacing(pthread_t other, pid_t child) {
+    int status;
+    expect(waitpid(child, &status, 0) == child && status == 0, "the child waits for nobody");
+    may_go_on = 1;
+    expect(pthread_join(other, NULL) == 0, "a thread");
+}
+
+// There was no connection yet when the process forks, and the child closes the number.
+static int forked_before_connections(int port, const char *more) {
+    int file;
+    pthread_t other = start_replacing(&file);
     pid_t child = fork();
     if (child == 0) {
         alarm(10);
@@ -51,9 +65,20 @@ static int forked_before_connections(int port, const char *more) {
         expect(fd == file && start(fd) == 0, "the thread that was to duplicate it is not here");
         _exit(0);
     }
-    expect(waitpid(child, &status, 0) == child && status == 0, "the child waits for nobody");
-    may_go_on = 1;
-    expect(pthread_join(other, NULL) == 0, "a thread");
+    stop_replacing(other, child);
+    return -1;
+}
+
+// The same in a child that borrows this memory.
+static int closed_in_this_memory(int port, const char *more) {
+    int file;
+    pthread_t other = start_replacing(&file);
+    pid_t child = vfork();
+    if (child == 0) {
+        alarm(10);
+        _exit(close(7));
+    }
+    stop_replacing(other, child);
     return -1;
 }
 
@@ -155,6 +180,7 @@ static void talk_for_ever(int fd, const char *more) {
 const struct test processes[] = {
     {"forked-under-the-list", .connect = forked_under_the_list},
     {"forked-before-connections", .connect = forked_before_connections},
+    {"closed-in-this-memory", .connect = closed_in_this_memory},
     {"forked-with-threads", .connect = forked_unseen_with_threads},
     {"forked-under-a-head", .run = forked_under_a_head},
     {"killed", .run = talk_for_ever},

@@ -43,11 +43,13 @@ fn a_child_has_connections_though_a_thread_of_its_parents_was_in_the_list() {
 }
 
 #[test]
-fn a_child_waits_for_no_thread_of_its_parents_where_there_was_no_connection_yet() {
-    let (_listener, port) = listener();
-    let mut command = program();
-    command.args([&port, "forked-before-connections", ""]);
-    Peer::spawn(&mut command).finish().successful();
+fn a_child_waits_for_no_thread_of_its_parents_that_makes_a_number_another_files() {
+    for fault in ["forked-before-connections", "closed-in-this-memory"] {
+        let (_listener, port) = listener();
+        let mut command = program();
+        command.args([&port, fault, ""]);
+        Peer::spawn(&mut command).finish().successful();
+    }
 }
 
 #[test]

@@ -283,6 +283,17 @@ pub(crate) fn has_place(fd: c_int) -> bool {
     slot(fd).is_some()
 }
 
+/// Notes that a number's file was made just now: it has no other, whatever the number had that was closed unseen.
+#[inline]
+pub(crate) fn note_new(fd: c_int) {
+    if let Some(slot) = slot(fd)
+        && slot.is_duplicated.load(Ordering::Acquire)
+        && !process::is_guest()
+    {
+        slot.is_duplicated.store(false, Ordering::Release);
+    }
+}
+
 /// Whether a call on this number is any of our business.
 #[inline]
 pub(crate) fn is_known(fd: c_int) -> bool {

@@ -7,9 +7,9 @@ use libc::{clockid_t, mode_t, sockaddr, socklen_t};
 
 use crate::{real, table};
 
-/// Makes a function of each line that goes on to the C library's of the same name.
+/// Makes a function of each line that goes on to the C library's of the same name, and to `note` with what that returns.
 macro_rules! makers {
-    ($(fn $name:ident($($arg:ident: $type:ty),*);)*) => {$(
+    ($note:ident: $(fn $name:ident($($arg:ident: $type:ty),*);)*) => {$(
         /// As the C library's.
         ///
         /// # Safety
@@ -19,16 +19,30 @@ macro_rules! makers {
         unsafe extern "C-unwind" fn $name($($arg: $type),*) -> c_int {
             // SAFETY: the arguments are the program's; one that it did not pass is passed on as it is.
             let made = unsafe { real::$name($($arg),*) };
-            table::look_again();
+            $note(made);
             made
         }
     )*};
 }
 
+fn note_socket(fd: c_int) {
+    table::look_again();
+    table::note_new(fd);
+}
+
+fn note_any(_: c_int) {
+    table::look_again();
+}
+
 makers! {
+    note_socket:
     fn socket(domain: c_int, kind: c_int, protocol: c_int);
     fn accept(fd: c_int, address: *mut sockaddr, len: *mut socklen_t);
     fn accept4(fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int);
+}
+
+makers! {
+    note_any:
     fn open(path: *const c_char, flags: c_int, mode: mode_t);
     fn open64(path: *const c_char, flags: c_int, mode: mode_t);
     fn openat(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t);

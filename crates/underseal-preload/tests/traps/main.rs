@@ -144,6 +144,11 @@ fn a_file_that_has_two_numbers_already_is_refused() {
 }
 
 #[test]
+fn a_socket_is_new_whatever_had_its_number() {
+    assert_eq!(plaintext_after("dup-unseen"), "firstlast");
+}
+
+#[test]
 fn a_file_that_is_to_have_two_numbers_is_refused_whoever_gives_it_the_other() {
     assert_eq!(plaintext_after("dup-meanwhile"), "");
     assert_eq!(plaintext_after("dup-in-handler"), "firstlast");

@@ -45,6 +45,16 @@ static int duplicate_before_vfork(int port, const char *more) {
     return -1;
 }
 
+// A number whose file had two is closed unseen, as by closedir, and comes again.
+static int duplicate_before_unseen(int port, const char *more) {
+    int stale = dup(0);
+    expect(stale >= 0 && syscall(SYS_close, stale) == 0, "a number that is closed unseen");
+    int fd = dial(port);
+    expect(fd == stale, "the number comes again");
+    expect(start(fd) == 0, "a socket that is new has one number");
+    return fd;
+}
+
 static void *duplicate_it(void *fd) {
     return (void *)(long)dup(*(int *)fd);
 }
@@ -204,6 +214,7 @@ const struct test numbers[] = {
     {"dup", .run = duplicate, .is_last = 1},
     {"dup-before", .connect = duplicate_before},
     {"dup-before-vfork", .connect = duplicate_before_vfork},
+    {"dup-unseen", .connect = duplicate_before_unseen},
     {"dup-meanwhile", .connect = duplicate_meanwhile},
     {"dup-in-handler", .run = duplicate_in_a_handler},
     {"dup-fails", .run = number_that_stays},

@@ -10,6 +10,9 @@ use super::layout::Place;
 /// Most pieces that are given to a socket at once.
 pub(super) const PIECES: usize = 20;
 
+/// A buffer for what is read grows to a multiple of this: batches differ by a few pages.
+const STEP: usize = 16 * 1024;
+
 /// Where a record ends in the stream of ciphertext, where it lies, and how much plaintext is in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
@@ -78,30 +81,40 @@ impl Lent {
     /// `ENOMEM`: a program that is short of memory goes on with what there is.
     pub(super) fn room(&mut self, len: usize) -> Result<&mut [u8], Errno> {
         let end = self.top + len;
-        self.reserve(end, 1)?;
+        self.grow(end, 2 * self.bytes.len())?;
+        self.reserve_records(1)?;
         Ok(&mut self.bytes[self.top..end])
     }
 
-    /// Has as many bytes, and where to note so many records more.
+    /// Has as many bytes, and where to note so many records more: all that a batch takes.
     ///
     /// # Errors
     ///
     /// As [`room`](Self::room).
     pub(super) fn reserve(&mut self, end: usize, records: usize) -> Result<(), Errno> {
+        self.grow(end, end.next_multiple_of(STEP))?;
+        self.reserve_records(records)
+    }
+
+    fn reserve_records(&mut self, records: usize) -> Result<(), Errno> {
         let reserved = self.records.try_reserve(records);
-        reserved.map_err(|_| Errno::NOMEM)?;
+        reserved.map_err(|_| Errno::NOMEM)
+    }
+
+    /// Has `least` bytes; as many as `better` says, if it has to grow for that and there is memory.
+    fn grow(&mut self, least: usize, better: usize) -> Result<(), Errno> {
         let before = self.bytes.len();
-        if before >= end {
+        if before >= least {
             return Ok(());
         }
-        let doubled = end.max(2 * before);
+        let better = better.max(least);
         let bytes = &mut self.bytes;
-        let larger = match bytes.try_reserve_exact(doubled - before) {
-            Ok(()) => doubled,
+        let larger = match bytes.try_reserve_exact(better - before) {
+            Ok(()) => better,
             Err(_) => {
-                let exact = bytes.try_reserve_exact(end - before);
+                let exact = bytes.try_reserve_exact(least - before);
                 exact.map_err(|_| Errno::NOMEM)?;
-                end
+                least
             }
         };
         bytes.resize(larger, 0);

@@ -136,6 +136,25 @@ fn a_file_goes_in_records_as_short_as_the_peer_wants_them() {
 }
 
 #[test]
+fn the_buffer_of_files_is_no_larger_than_one_batch_wherever_its_pages_are() {
+    let (mut transmit, mut lent) = (transmit(TLS13), Lent::new());
+    for (held, offset) in [(0, 0), (0, 4095), (4096, 0), (4096, 4095)] {
+        let len = 4 * MAX_BATCH;
+        assert!(held == 0 || transmit.hold(&vec![1; held]));
+        let mut file = File::new(payload(offset + len), offset);
+        let mut socket = Socket {
+            room: usize::MAX,
+            tells_room: true,
+            ..Socket::default()
+        };
+        let sent = transmit.send_stored(&mut file, len, &mut socket, &mut lent);
+        assert_eq!(sent, Ok(len));
+    }
+    let room = lent.take_bytes(0).capacity();
+    assert!(room < MAX_BATCH / 2 * 3, "{room}");
+}
+
+#[test]
 fn a_file_that_ends_early_is_a_short_count() {
     let mut socket = Socket {
         room: usize::MAX,

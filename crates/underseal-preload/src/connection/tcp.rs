@@ -1,7 +1,8 @@
 //! The TCP socket of a connection, with the flags of one call.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_long};
 use std::io::IoSlice;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use underseal_ulp::{Source, Wire};
@@ -43,6 +44,8 @@ pub(crate) struct TcpWire {
     flags: c_int,
     /// Whether it took a part the last time.
     is_full: bool,
+    /// When a call began to wait for it, if it has.
+    waits_since: Option<Instant>,
     failed: Option<Errno>,
 }
 
@@ -52,6 +55,7 @@ impl TcpWire {
             fd,
             flags,
             is_full: false,
+            waits_since: None,
             failed: None,
         }
     }
@@ -68,10 +72,23 @@ impl TcpWire {
             && sys::fcntl(self.fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & nonblocking == 0)
     }
 
+    /// Whether a call that began to wait then is to wait no longer. The kernel counts `SO_SNDTIMEO` anew for each wait.
+    fn is_overdue(&self, since: Instant) -> bool {
+        let time = sys::option::<[c_long; 2]>(self.fd, libc::SOL_SOCKET, libc::SO_SNDTIMEO);
+        let [seconds, micros] = time.unwrap_or_default().map(c_long::unsigned_abs);
+        let most = Duration::from_secs(seconds) + Duration::from_micros(micros);
+        !most.is_zero() && since.elapsed() >= most
+    }
+
     /// Waits until the socket takes one byte, of so many that are to be sent. The kernel tells a signal, or that
     /// `SO_SNDTIMEO` is over, to nobody of whom it has taken something: who waited with more would wait anew, for a signal
     /// that has come. The byte leaves with what follows it.
-    fn wait_with(&self, byte: u8, len: usize) -> Result<usize, Errno> {
+    fn wait_with(&mut self, byte: u8, len: usize) -> Result<usize, Errno> {
+        match self.waits_since {
+            Some(since) if self.is_overdue(since) => return Err(Errno::AGAIN),
+            Some(_) => {}
+            None => self.waits_since = Some(Instant::now()),
+        }
         let more_follows = match len {
             1 => 0,
             _ => libc::MSG_MORE,

@@ -52,6 +52,28 @@ static void interrupted_once(int fd, const char *more) {
     exit(0);
 }
 
+static void limit_waits(int fd, int milliseconds) {
+    struct timeval time = {0, milliseconds * 1000};
+    expect(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time) == 0, "SO_SNDTIMEO");
+}
+
+// The peer takes a little again and again, so that no single wait is long.
+static void send_in_time(int fd, const char *more) {
+    static char much[4 << 20];
+    int stops = 0;
+    memset(much, 'a', sizeof much);
+    shorten(fd);
+    limit_waits(fd, 100);
+    for (size_t sent = 0; sent < sizeof much;) {
+        ssize_t some = write(fd, much + sent, sizeof much - sent);
+        expect(some > 0 || errno == EAGAIN, "the time alone stops it");
+        if (some < 0 || sent + some < sizeof much) stops++;
+        if (some > 0) sent += some;
+    }
+    expect(stops > 0, "the call's time is over");
+    limit_waits(fd, 0);
+}
+
 static int written;
 static volatile sig_atomic_t refusals;
 
@@ -218,6 +240,7 @@ const struct test waits[] = {
     {"interrupted", .run = interrupted},
     {"restarted", .run = restarted},
     {"interrupted-once", .run = interrupted_once},
+    {"send-in-time", .run = send_in_time},
     {"used-by-a-handler", .run = used_by_a_handler},
     {"interrupted-waits", .run = interrupted_waits},
     {"toggled", .run = toggled},

@@ -20,6 +20,22 @@ fn one_signal_stops_a_call_of_which_a_part_is_taken() {
 }
 
 #[test]
+fn a_call_waits_no_longer_than_it_is_to_however_often_the_peer_takes_a_little() {
+    let mut case = Case::of("send-in-time", "");
+    let mut wire = Vec::new();
+    let mut piece = [0; 4096];
+    while wire.len() < 2 << 20 {
+        let read = case.stream.read(&mut piece).expect("more of it");
+        assert!(read > 0, "it is too short");
+        wire.extend_from_slice(&piece[..read]);
+        thread::sleep(Duration::from_millis(1));
+    }
+    let (rest, _) = case.end();
+    wire.extend(rest);
+    assert_eq!(text(&wire).len(), "first".len() + (4 << 20) + "last".len());
+}
+
+#[test]
 fn a_signal_handler_is_refused_whatever_it_calls_and_how_often() {
     let case = Case::of("used-by-a-handler", "");
     assert_eq!(case.peer.finish().successful().text().trim(), "stopped");

@@ -105,8 +105,8 @@ impl Connection {
     ) -> io::Result<Spliced> {
         require_pipe(pipe)?;
         self.obey(transport)?;
-        // There is nothing to wait with for room.
-        if transport.waits()? && splice::is_at_end(pipe) {
+        // There is nothing to wait with for room. What is no socket may wait, too.
+        if transport.waits() != Ok(false) && splice::is_at_end(pipe) {
             return Ok(Spliced::Moved(0));
         }
         self.send_redirected(transport)?;

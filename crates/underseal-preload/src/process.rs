@@ -145,6 +145,12 @@ pub(crate) fn is_guest() -> bool {
     owner > 0 && owner != sys::getpid()
 }
 
+/// Whether a process that came by fork gives up what it has of its parent's just now. A signal handler alone finds it so:
+/// what it notes of a number may be noted where nobody looks any more.
+pub(crate) fn gives_up() -> bool {
+    owner().is_some_and(|owner| owner.load(Ordering::Acquire) == GIVES_UP)
+}
+
 /// Gives up the connections of the process that this one came from, or waits until another thread has. `comes_back` is
 /// whether this thread is in the midst of a call on one.
 #[inline]

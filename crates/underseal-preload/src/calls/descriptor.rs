@@ -59,12 +59,18 @@ unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
     sys::set_errno(errno);
     match closed {
         Ok(Some(closed)) => returned(closed.map(|()| 0)) as c_int,
-        Err(Errno::AGAIN) if table::is_known(fd) && !process::is_guest() => {
+        Err(Errno::AGAIN) if table::is_known(fd) && closes_later() => {
             returned(close_later(fd)) as c_int
         }
         // SAFETY: the argument is the program's.
         _ => unsafe { real::close(fd) },
     }
+}
+
+/// Whether a connection that a signal handler closes in the midst of a call is closed behind that. One that is being given
+/// up is closed at once, as if unseen.
+fn closes_later() -> bool {
+    !process::is_guest() && !process::gives_up()
 }
 
 /// Closes a connection's number; of another, forgets what is known of it.
@@ -148,7 +154,7 @@ fn forget_range(from: c_int, to: c_int) {
         table::used(from, to).for_each(forget_inside);
         Ok(())
     });
-    if forgotten == Err(Errno::AGAIN) {
+    if forgotten == Err(Errno::AGAIN) && closes_later() {
         for fd in table::known(from, to) {
             let _ = close_later(fd);
         }
@@ -231,6 +237,9 @@ fn give_another(
 ) -> c_int {
     if is_guest() && !table::is_private(fd) {
         return plain();
+    }
+    if process::gives_up() {
+        return returned(Err(Errno::AGAIN)) as c_int;
     }
     let duplicating = match Duplicating::of(fd) {
         Ok(duplicating) => duplicating,

@@ -141,11 +141,42 @@ static void write_by_two_threads(int fd, int other) {
     is_refused(second);
 }
 
-static int forked_unseen_with_threads(int port, const char *other_port) {
+static void allow_high_numbers(void) {
     struct rlimit limit;
     expect(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit");
     limit.rlim_cur = limit.rlim_max;
     expect(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+}
+
+static int given_up;
+static volatile sig_atomic_t is_closed, is_refused_another;
+
+static void close_what_is_given_up(int signal) {
+    is_closed = close(given_up) == 0;
+    is_refused_another = dup(0) == -1 && errno == EAGAIN;
+}
+
+// A signal handler interrupts a child while it gives up its parent's connections, and closes the number of one.
+static int forked_and_closed_by_a_handler(int port, const char *more) {
+    struct sigaction action = {.sa_handler = close_what_is_given_up};
+    allow_high_numbers();
+    given_up = dial_and_start_at(port, 3000);
+    pid_t child = syscall(SYS_fork);
+    if (child == 0) {
+        alarm(10);
+        stop_at(SYS_fstat, hidden_number());
+        expect(sigaction(SIGSYS, &action, NULL) == 0, "sigaction");
+        expect(write(given_up, "x", 1) == -1 && errno == EBADF, "the child has no such number");
+        expect(is_closed && syscall(SYS_fcntl, given_up, F_GETFD) == -1, "the handler has closed it");
+        expect(is_refused_another, "of another number nothing could be noted");
+        _exit(0);
+    }
+    reap(child);
+    return given_up;
+}
+
+static int forked_unseen_with_threads(int port, const char *other_port) {
+    allow_high_numbers();
     // The child gives up what has lower numbers first.
     int fd = dial_and_start_at(port, 3000), other = dial_and_start_at(atoi(other_port), 3001);
     say(other, "other");
@@ -181,6 +212,7 @@ const struct test processes[] = {
     {"forked-under-the-list", .connect = forked_under_the_list},
     {"forked-before-connections", .connect = forked_before_connections},
     {"closed-in-this-memory", .connect = closed_in_this_memory},
+    {"forked-and-closed-by-a-handler", .connect = forked_and_closed_by_a_handler},
     {"forked-with-threads", .connect = forked_unseen_with_threads},
     {"forked-under-a-head", .run = forked_under_a_head},
     {"killed", .run = talk_for_ever},

@@ -53,6 +53,14 @@ fn a_child_waits_for_no_thread_of_its_parents_that_makes_a_number_another_files(
 }
 
 #[test]
+fn a_signal_handler_can_close_what_a_child_gives_up_just_then() {
+    assert_eq!(
+        plaintext_after("forked-and-closed-by-a-handler"),
+        "firstlast"
+    );
+}
+
+#[test]
 fn no_thread_of_a_child_has_a_connection_of_its_parents_while_another_gives_it_up() {
     let (other, port) = listener();
     let case = Case::of("forked-with-threads", &port);

@@ -1,6 +1,12 @@
 //! WebSocket and other protocols that a connection goes over to.
 
+use std::io::Write as _;
+use std::sync::{Arc, Barrier};
+
+use serde_json::Value;
+
 use crate::backend::Backend;
+use crate::client::reset;
 use crate::harness::{Start, close_notify};
 
 /// RFC 6455 section 1.3.
@@ -172,4 +178,34 @@ fn an_upgrade_that_the_backend_declines_is_a_plain_response() {
         client.send(right_ask());
         assert_eq!(client.response().text(), "ok");
     }
+}
+
+#[test]
+fn a_switch_that_the_client_did_not_take_has_no_status() {
+    let turns = Arc::new(Barrier::new(2));
+    let theirs = Arc::clone(&turns);
+    let backend = Backend::new(move |connection| {
+        if connection.head().is_some() {
+            // It is asked; nobody listens; it has answered.
+            theirs.wait();
+            theirs.wait();
+            connection.send(right_switch());
+            theirs.wait();
+            connection.read(1);
+        }
+    });
+    let proxy = Start::new(backend.address).plain().start();
+    let mut client = proxy.tcp();
+    client.write_all(right_ask().as_bytes()).expect("send");
+    turns.wait();
+    proxy.while_stopped(|| {
+        turns.wait();
+        turns.wait();
+        let address = client.local_addr().expect("an address");
+        reset(client);
+        vec![address]
+    });
+    let line = proxy.logged_path("/chat");
+    assert_eq!(line["error"], "client-cut");
+    assert_eq!(line["status"], Value::Null);
 }

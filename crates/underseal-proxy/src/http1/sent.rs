@@ -236,13 +236,21 @@ impl<'c> Sent<'c> {
             match self.download {
                 Download::Head => {}
                 Download::Body(..) => return Poll::Ready(Ok(())),
-                // A head of a response fits into any socket that has room at all; what it did not take at
-                // once goes first in the tunnel.
-                Download::Tunnel => match self.down.poll_write(cx, client) {
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Stopped::ClientCut)),
-                    Poll::Ready(Ok(())) | Poll::Pending => return Poll::Ready(Ok(())),
-                },
+                Download::Tunnel => return Poll::Ready(self.begin_tunnel(cx, client)),
             }
+        }
+    }
+
+    /// Sends the head behind which there is a tunnel. It fits into any socket that has room at all; what that
+    /// did not take at once goes first in the tunnel.
+    fn begin_tunnel(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Result<(), Stopped> {
+        match self.down.poll_write(cx, client) {
+            Poll::Ready(Err(_)) => {
+                // The client was told nothing of it.
+                self.download = Download::Head;
+                Err(Stopped::ClientCut)
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
     }
 

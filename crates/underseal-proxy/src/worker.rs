@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
+use underseal_policy::Transport;
 use underseal_server::deadline::Deadlines;
 use underseal_server::live::Table;
 use underseal_server::worker::{Accept, Permit};
@@ -63,10 +64,7 @@ impl Worker {
     pub(crate) fn service_of(&self, session: &Session) -> Option<Rc<Service>> {
         let service = self.targets.of(session);
         if service.is_none() {
-            tracing::info!(
-                "no connection with {}: it comes to no service",
-                session.remote
-            );
+            turn_away(session, "it comes to no service");
         }
         service
     }
@@ -77,13 +75,22 @@ impl Worker {
         let handshake = match is_clear {
             true => Handshake::Complete,
             false => {
-                tracing::info!("no connection with {}: {UNCLEAR}", session.remote);
+                turn_away(session, UNCLEAR);
                 Handshake::Failed
             }
         };
         self.process.tally.handshake(Side::Client, handshake);
         is_clear
     }
+}
+
+/// Says why a client is not served.
+fn turn_away(session: &Session, why: &str) {
+    let what = match session.transport {
+        Transport::Udp => "association",
+        Transport::Tcp | Transport::Unknown => "connection",
+    };
+    tracing::info!("no {what} with {}: {why}", session.remote);
 }
 
 impl Accept for Worker {

@@ -322,7 +322,10 @@ impl<'c> Exchange<'c> {
     }
 
     fn cut(&mut self, face: &mut impl Face, stopped: Stopped) {
-        self.line.outcome.error = Some(stopped.word().into());
+        if let Some(refusal) = stopped.refusal() {
+            self.client.process().tally.refused(refusal);
+        }
+        self.line.outcome.error = Some(stopped.said());
         face.cut(stopped);
     }
 

@@ -388,7 +388,11 @@ fn refused_trailers_are_the_clients_fault_whatever_the_backend_speaks() {
             }
             Version::Http2 => crate::http2::h2_backend(),
         };
-        let proxy = proxy(backend, version);
+        let proxy = Start::new(backend)
+            .plain()
+            .with(&["--admin", "127.0.0.1:0"])
+            .with(version.options())
+            .start();
         let error = runtime().block_on(async {
             let mut sender = sender(proxy.address).await;
             let request = Request::post("http://a.test/evil").header("trailer", "x-real-ip");
@@ -403,6 +407,9 @@ fn refused_trailers_are_the_clients_fault_whatever_the_backend_speaks() {
         assert_eq!(error, Some(h2::Reason::PROTOCOL_ERROR), "{version:?}");
         let line = proxy.logged_path("/evil");
         assert_eq!(line["error"], "refused:trailers", "{version:?}");
+        let metrics = proxy.admin("/metrics");
+        let once = "underseal_refused_requests_total{reason=\"trailers\"} 1\n";
+        assert!(metrics.contains(once), "{version:?}: {metrics}");
     }
 }
 

@@ -1,12 +1,19 @@
 //! Requests that two programs may read differently reach no backend.
 
-use std::io::ErrorKind;
-use std::sync::mpsc::channel;
+use std::io::{ErrorKind, Write as _};
+use std::sync::mpsc::{Receiver, channel};
 
 use underseal_testkit::PATIENCE;
 
 use crate::backend::Backend;
 use crate::harness::{Proxy, Start};
+use crate::http2::get_head;
+use crate::http2_floods::connect;
+use crate::http2_frames::{DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, frame};
+
+/// The beginning of a request in chunks.
+const IN_CHUNKS: &str =
+    "POST /broken HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
 
 #[test]
 fn ambiguous_heads_are_refused_and_named_in_the_log() {
@@ -167,24 +174,28 @@ fn a_broken_chunk_ends_the_request_and_both_connections() {
     );
 }
 
-/// Whoever reads to the end of the connection would take it for whole.
+/// Tells of its first head, and of how it ended for whoever reads to the end of the connection: in order, it
+/// would be taken for whole.
+fn reading_to_end() -> (Backend, Receiver<Result<Vec<u8>, ErrorKind>>) {
+    let (tell, told) = channel();
+    let backend = Backend::new(move |connection| {
+        if let Some(head) = connection.head() {
+            let _ = tell.send(Ok(head.into_bytes()));
+            let _ = tell.send(connection.rest().map_err(|error| error.kind()));
+        }
+    });
+    (backend, told)
+}
+
 #[test]
 fn a_request_that_breaks_off_does_not_end_in_order_for_its_backend() {
-    let head =
-        "POST /broken HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
     for (rest, status) in [("X\r\n", 400), ("", 408)] {
-        let (tell, told) = channel();
-        let backend = Backend::new(move |connection| {
-            if let Some(head) = connection.head() {
-                let _ = tell.send(Ok(head.into_bytes()));
-                let _ = tell.send(connection.rest().map_err(|error| error.kind()));
-            }
-        });
+        let (backend, told) = reading_to_end();
         let proxy = Start::new(backend.address)
             .with(&["--send-timeout", "0.5"])
             .start();
         let mut client = proxy.client();
-        client.send(head);
+        client.send(IN_CHUNKS);
         // A request that is broken from the start never reaches it.
         let came = told.recv_timeout(PATIENCE).expect("a head");
         assert!(came.is_ok());
@@ -192,6 +203,66 @@ fn a_request_that_breaks_off_does_not_end_in_order_for_its_backend() {
         assert_eq!(client.response().status, status);
         let end = told.recv_timeout(PATIENCE).expect("an end");
         assert_eq!(end, Err(ErrorKind::ConnectionReset), "{status}");
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_off_does_not_end_in_order_for_a_backend_of_http1() {
+    let trailers = [&[0, 9][..], b"x-real-ip", &[1], b"1"].concat();
+    let cancel = 8_u32.to_be_bytes();
+    for (rest, error) in [
+        (
+            frame(HEADERS, END_HEADERS | END_STREAM, 1, &trailers),
+            "refused:trailers",
+        ),
+        (frame(RST_STREAM, 0, 1, &cancel), "client-cut"),
+        (Vec::new(), "client-timeout"),
+    ] {
+        let (backend, told) = reading_to_end();
+        let proxy = Start::new(backend.address)
+            .plain()
+            .with(&["--send-timeout", "0.5"])
+            .start();
+        let mut client = connect(&proxy);
+        let head = frame(HEADERS, END_HEADERS, 1, &get_head());
+        let begun = [head, frame(DATA, 0, 1, b"hello")].concat();
+        client.write_all(&begun).expect("send");
+        let came = told.recv_timeout(PATIENCE).expect("a head");
+        assert!(came.is_ok());
+        client.write_all(&rest).expect("send");
+        let end = told.recv_timeout(PATIENCE).expect("an end");
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "{error}");
+        proxy.logged(|line| line["error"] == error);
+    }
+}
+
+/// The client has its status already, which no refusal can follow.
+#[test]
+fn what_is_refused_in_the_middle_of_its_response_is_said_and_counted_as_any_other() {
+    for (rest, word) in [
+        ("X\r\n", "chunk"),
+        ("0\r\nX-Underseal-Principal: a\r\n\r\n", "trailers"),
+    ] {
+        let backend = Backend::new(|connection| {
+            if connection.head().is_some() {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
+                let _ = connection.rest();
+            }
+        });
+        let proxy = Start::new(backend.address)
+            .with(&["--admin", "127.0.0.1:0"])
+            .start();
+        let mut client = proxy.client();
+        client.send(IN_CHUNKS);
+        assert_eq!(client.head().status, 200);
+        client.send(rest);
+        assert!(client.rest().1.is_err(), "an end in order");
+        let line = proxy.logged_path("/broken");
+        assert_eq!(line["status"], 200);
+        assert_eq!(line["error"], format!("refused:{word}"));
+        let metrics = proxy.admin("/metrics");
+        let counted = format!("underseal_refused_requests_total{{reason=\"{word}\"}} 1\n");
+        assert!(metrics.contains(&counted), "{metrics}");
     }
 }
 

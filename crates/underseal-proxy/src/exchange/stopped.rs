@@ -1,5 +1,8 @@
 //! Why an exchange goes no further, and what its client is told then.
 
+use std::borrow::Cow;
+
+use underseal_http::Refusal;
 use underseal_http::http1::ResponseRefusal;
 
 use super::fault::Fault;
@@ -114,7 +117,24 @@ impl Stopped {
         }
     }
 
-    /// For the log.
+    /// Why a request is refused in the middle, if it is.
+    pub(super) fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Lost(Lost {
+                fault: Fault::Refused(refusal),
+                ..
+            }) => Some(refusal),
+            Self::Trailers => Some(Refusal::Trailers),
+            Self::Lost(_) | Self::ClientCut | Self::Silent | Self::Ended => None,
+        }
+    }
+
+    /// For the log, of an exchange.
+    pub(super) fn said(self) -> Cow<'static, str> {
+        self.fault().map_or(self.word().into(), Fault::said)
+    }
+
+    /// For the log, of a tunnel.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Lost(lost) => lost.fault.word(),

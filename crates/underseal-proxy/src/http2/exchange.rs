@@ -111,8 +111,6 @@ impl Stream<'_> {
         let uploaded = sent.upstream.poll_upload(cx, &mut sent.body);
         uploaded.map_err(|broken| {
             if let Broken::Trailers = broken {
-                let tally = &self.client.process().tally;
-                tally.refused(Refusal::Trailers);
                 self.shared.resets.count();
             }
             Stopped::from_request(&broken)

@@ -84,8 +84,12 @@ pub(crate) trait Face {
     /// Why it will not have it.
     fn poll(&mut self, cx: &mut Context<'_>, sent: &mut Self::Sent) -> Poll<Result<(), Stopped>>;
 
-    /// Takes the request back to its start; says whether all of it is there to be sent once more.
-    fn take_back(&mut self, sent: &mut Self::Sent) -> bool;
+    /// Takes the request back to its start, so that it can be sent once more, and ends what this try has of its
+    /// backend, which is not whole.
+    ///
+    /// # Errors
+    /// The same try, if not all of the request is there any more.
+    fn take_back(&mut self, sent: Self::Sent) -> Result<(), Self::Sent>;
 
     /// Gives back what a whole exchange had of its backend.
     fn finish(&mut self, sent: Self::Sent);
@@ -210,10 +214,14 @@ impl<'c> Exchange<'c> {
             if let Err(Stopped::Lost(lost)) = ended
                 && sent.is_untold()
                 && retry.follows(lost.why)
-                && face.take_back(&mut sent)
             {
-                again = Some(target);
-                continue;
+                match face.take_back(sent) {
+                    Ok(()) => {
+                        again = Some(target);
+                        continue;
+                    }
+                    Err(kept) => sent = kept,
+                }
             }
             return match self.end(face, sent, ended) {
                 Ok(()) => face.go_on(&mut self.line.outcome).await,

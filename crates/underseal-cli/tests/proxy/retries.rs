@@ -1,11 +1,14 @@
 //! Requests that are sent once more, whatever clients and backends speak.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use underseal_testkit::PATIENCE;
 
 use crate::backend::Backend;
 use crate::harness::Start;
@@ -243,6 +246,33 @@ fn a_body_in_chunks_is_sent_once_more_as_it_came() {
         assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{text}");
         let bodies = backend.bodies.lock().expect("no panic");
         assert!(bodies.iter().any(|body| body == sent), "{way:?} {bodies:?}");
+    }
+}
+
+/// Whoever reads to the end of the connection would take what came of it for the whole.
+#[test]
+fn a_request_that_is_sent_once_more_does_not_end_in_order_for_the_backend_that_had_it() {
+    for client in Version::BOTH {
+        let (tell, told) = channel();
+        let connections = AtomicUsize::new(0);
+        let backend = Backend::new(move |connection| {
+            let is_first = connections.fetch_add(1, Ordering::SeqCst) == 0;
+            while let Some(head) = connection.head() {
+                if is_first && head.starts_with("PUT ") {
+                    connection.finish().expect("an open connection");
+                    let end = connection.rest().map_err(|error| error.kind());
+                    return tell.send(end).expect("a test");
+                }
+                connection.body(&head);
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+        let start = Start::new(backend.address).plain();
+        let proxy = start.with(&["--workers", "1"]).start();
+        assert_eq!(client.get(proxy.address, &[]), 200);
+        assert_eq!(client.send(proxy.address, "PUT", b"hello"), 200);
+        let end = told.recv_timeout(PATIENCE).expect("an end");
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "{client:?}");
     }
 }
 

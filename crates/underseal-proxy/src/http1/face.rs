@@ -106,12 +106,14 @@ impl<'c> rules::Face for Face<'_, 'c> {
         sent.poll(cx, &mut self.connection.stream, &mut self.hangup)
     }
 
-    fn take_back(&mut self, sent: &mut Sent<'c>) -> bool {
-        match sent.start() {
-            Some(start) => self.connection.read = start,
-            None => return false,
-        }
-        true
+    fn take_back(&mut self, sent: Sent<'c>) -> Result<(), Sent<'c>> {
+        let Some(start) = sent.start() else {
+            return Err(sent);
+        };
+        // The body is still the whole one: each try has a copy.
+        self.connection.read = start;
+        sent.into_rest().far.abort();
+        Ok(())
     }
 
     fn finish(&mut self, sent: Sent<'c>) {

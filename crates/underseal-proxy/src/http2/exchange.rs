@@ -191,8 +191,12 @@ impl Face for Stream<'_> {
         }
     }
 
-    fn take_back(&mut self, _: &mut Passing) -> bool {
-        self.body.as_ref().is_none_or(Kept::is_whole)
+    fn take_back(&mut self, sent: Passing) -> Result<(), Passing> {
+        if !self.body.as_ref().is_none_or(Kept::is_whole) {
+            return Err(sent);
+        }
+        sent.upstream.abort();
+        Ok(())
     }
 
     fn finish(&mut self, sent: Passing) {

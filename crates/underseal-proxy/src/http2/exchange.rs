@@ -168,15 +168,16 @@ impl Face for Stream<'_> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, sent: &mut Passing) -> Poll<Result<(), Stopped>> {
-        loop {
+        while sent.status.is_none() {
             self.poll_request(cx, sent)?;
-            if sent.status.is_some() {
-                break;
-            }
             match ready!(sent.upstream.poll_head(cx)).map_err(Stopped::Lost)? {
                 Event::Final(head) => self.pass_head(head, sent)?,
                 Event::Interim(interim) => self.pass_interim(interim, sent)?,
             }
+        }
+        // Nothing that comes of the request takes back an answer that is whole.
+        if sent.down.is_some() {
+            self.poll_request(cx, sent)?;
         }
         let Some(down) = &mut sent.down else {
             return Poll::Ready(Ok(()));

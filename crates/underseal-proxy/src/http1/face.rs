@@ -132,6 +132,8 @@ impl<'c> rules::Face for Face<'_, 'c> {
         let Some(from_backend) = self.switched.take() else {
             return;
         };
+        // The tunnel sees by itself when the client leaves, and this has a descriptor.
+        self.hangup = Hangup::default();
         let Connection {
             stream,
             read,

@@ -202,7 +202,10 @@ impl Rule {
             return None;
         }
         let id = header.kid.as_deref();
-        let mut keys = self.keys.iter().filter(|key| key.may_be(id, header.alg));
+        // Those without a name only where none has the token's.
+        let is_known = self.keys.iter().any(|key| key.is_named(id));
+        let is_meant = |key: &&Key| key.may_be(id, header.alg) && (!is_known || key.is_named(id));
+        let mut keys = self.keys.iter().filter(is_meant);
         // One that nobody signed is tried with each, every time that it comes.
         if keys.clone().count() > keys::MOST_TRIED {
             return None;

@@ -29,6 +29,11 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Whether it has the name that a token says.
+    pub(super) fn is_named(&self, id: Option<&str>) -> bool {
+        id.is_some() && self.id.as_deref() == id
+    }
+
     /// Whether a token that says this of its key can be signed by this one.
     pub(super) fn may_be(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
         let is_named = match (id, &self.id) {

@@ -7,6 +7,7 @@ pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 
 pub(crate) const ACK: u8 = 1;
@@ -16,11 +17,12 @@ pub(crate) const END_HEADERS: u8 = 4;
 /// The field block of a response without any other field.
 pub(crate) const STATUS_200: &[u8] = &[0x88];
 
-/// What the proxy sent: a frame, without its payload.
+/// What the proxy sent: a frame.
 pub(crate) struct Sent {
     pub(crate) kind: u8,
     pub(crate) flags: u8,
     pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -56,11 +58,13 @@ impl Sent {
         from.read_exact(&mut head).ok()?;
         let [a, b, c, kind, flags, stream @ ..] = head;
         let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).expect("short");
-        from.read_exact(&mut vec![0; length]).ok()?;
+        let mut payload = vec![0; length];
+        from.read_exact(&mut payload).ok()?;
         Some(Self {
             kind,
             flags,
             stream: u32::from_be_bytes(stream),
+            payload,
         })
     }
 }

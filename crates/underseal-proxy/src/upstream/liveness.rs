@@ -4,16 +4,22 @@
 //! and wait for as long as a backend may.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use h2::{Ping, PingPong};
 use underseal_server::deadline::{Deadline, Phase, Stop};
 
-/// How long nothing may come behind a request before the other end is asked, and how long it has to answer.
+/// How long nothing may come behind a request before the other end is asked.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// What is known of the other end. It is asked once for each request behind which nothing comes, and not again
-/// and again while it is at work: services of gRPC end a connection for that.
+/// How long it has to answer: one that has a single thread may be at work.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long it is not asked again: services of gRPC end a connection on which PINGs come more often while they
+/// say nothing.
+const REST: Duration = Duration::from_secs(5 * 60);
+
+/// What is known of the other end. It is asked where nothing comes behind a request, and then not for long.
 pub(super) struct Liveness {
     ping_pong: Option<PingPong>,
     deadline: Deadline,
@@ -21,6 +27,8 @@ pub(super) struct Liveness {
     /// Requests and bytes received, when waiting began.
     begun: u64,
     received: u64,
+    /// When it was last asked.
+    asked: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +50,7 @@ impl Liveness {
             state: State::Present,
             begun: 0,
             received: 0,
+            asked: None,
         }
     }
 
@@ -60,7 +69,10 @@ impl Liveness {
                 return false;
             }
             (self.begun, self.received) = (begun, received);
-            self.wait(State::Waiting);
+            if self.rests() {
+                return false;
+            }
+            self.wait(State::Waiting, QUIET);
         }
         if self.deadline.check(cx) == Some(Stop::TimedOut) {
             self.late(cx, received);
@@ -77,7 +89,7 @@ impl Liveness {
         };
         if is_asked {
             self.received = received;
-            self.wait(State::Asked);
+            self.wait(State::Asked, ANSWER);
             // The answer wakes whoever waits for it.
             cx.waker().wake_by_ref();
         } else {
@@ -85,8 +97,13 @@ impl Liveness {
         }
     }
 
+    fn rests(&self) -> bool {
+        self.asked.is_some_and(|asked| asked.elapsed() < REST)
+    }
+
     /// Says whether it can be asked.
     fn ask(&mut self) -> bool {
+        self.asked = Some(Instant::now());
         let ping_pong = self.ping_pong.as_mut();
         ping_pong.is_some_and(|ping_pong| ping_pong.send_ping(Ping::opaque()).is_ok())
     }
@@ -98,8 +115,8 @@ impl Liveness {
         }
     }
 
-    fn wait(&mut self, state: State) {
+    fn wait(&mut self, state: State, limit: Duration) {
         self.state = state;
-        self.deadline.enter(Phase::Busy, QUIET);
+        self.deadline.enter(Phase::Busy, limit);
     }
 }

@@ -109,6 +109,7 @@ impl Inner {
             return Poll::Pending;
         };
         self.chunk.consume(sent);
+        self.backlog.add_taken(sent);
         Poll::Ready(match sent {
             0 => Err(io::ErrorKind::WriteZero.into()),
             _ => Ok(()),
@@ -199,6 +200,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::http2::backlog::Hold;
     use crate::metrics::{Metrics, Side};
     use crate::stream::Io;
 
@@ -267,11 +269,44 @@ mod tests {
         }
         let mut all = vec![0; written];
         let send = poll_fn(|cx| gathered.poll_send(cx));
-        let taken = poll_fn(|cx| backlog.poll_taken(cx));
+        let mut hold = Hold::new(backlog.clone());
+        hold.begin();
+        let taken = poll_fn(|cx| hold.poll_over(cx));
         let (taken, sent, read) = tokio::join!(taken, send, far.read_exact(&mut all));
         let ((), ()) = (taken, sent.expect("sent"));
         read.expect("all of it");
         assert!(!backlog.is_full());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_keeps_the_socket_busy_does_not_hold_up_others() {
+        let (mut gathered, mut far) = pair().await;
+        gathered.defer();
+        let backlog = gathered.backlog();
+        let mut hold = Hold::new(backlog.clone());
+        let (mut left, mut read) = (1000, vec![0; 64 * 1024]);
+        loop {
+            // There is always more to send than a slow client reads.
+            while poll_fn(|cx| {
+                let more = Pin::new(&mut gathered).poll_write(cx, &[7; 100_000]);
+                Poll::Ready(more.is_ready())
+            })
+            .await
+            {}
+            if left == 1000 {
+                assert!(backlog.is_full());
+                hold.begin();
+            }
+            let is_over = poll_fn(|cx| Poll::Ready(hold.poll_over(cx).is_ready()));
+            if is_over.await {
+                break;
+            }
+            left -= 1;
+            assert!(left > 0, "held for as long as there is a backlog");
+            far.read_exact(&mut read).await.expect("data");
+            tokio::task::yield_now().await;
+        }
+        assert!(backlog.is_full());
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ const REMEMBERED_BACKEND_RESETS: usize = 10 * BACKEND_STREAMS;
 /// does not, and others on a connection to a backend; and a burst of messages ends what is only slow. There is
 /// no such limit. What waits is bounded by the windows, and does not grow with the pieces: few come in a turn
 /// ([`super::inbound`]), and whoever cannot pass them on puts them together ([`crate::parts::Parts::hold`]; towards
-/// whom does not read, [`crate::parts::Pump`]).
+/// whom reads less than there is, [`crate::parts::Pump`]).
 const PIECES_LEFT: usize = usize::MAX;
 
 /// Streams that a client made us reset by breaking the protocol: the connection ends with the next

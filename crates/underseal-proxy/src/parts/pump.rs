@@ -11,27 +11,29 @@ use underseal_http::fields::may_trail;
 
 use super::{Part, Parts, check_trailers};
 use crate::flow::{Broken, Waiting};
-use crate::http2::backlog::Backlog;
+use crate::http2::backlog::{Backlog, Hold};
 use crate::policy::Guard;
 
 /// Parts in a row before other tasks have their turn.
 const TURN: usize = 32;
 
-/// Shorter parts are put together while the connection takes nothing: the library bounds what waits in it by its
-/// bytes, and each frame takes some hundred more.
+/// Shorter parts are put together while the connection takes less than there is, and go on with its next
+/// round: the library bounds what waits in it by its bytes, and each frame takes some hundred more.
 const SHORT: usize = 1024;
 
 /// A body on its way to an HTTP/2 stream.
 pub(crate) struct Pump {
     sink: SendStream<Bytes>,
-    /// Of the stream's connection.
-    backlog: Backlog,
     /// What was read and could not be sent yet.
     pending: Bytes,
     /// What was read behind that: less than [`SHORT`].
     short: BytesMut,
-    /// Bytes of data that were sent.
-    sent: u64,
+    /// How long that waits for the connection.
+    hold: Hold,
+    /// Bytes of data that were sent, or put together.
+    passed: u64,
+    /// Those of them that were not sent yet.
+    ahead: usize,
     pub(crate) waiting: Waiting,
     /// Whether nothing comes after what is pending.
     has_ended: bool,
@@ -43,10 +45,11 @@ impl Pump {
     pub(crate) fn new(sink: SendStream<Bytes>, backlog: Backlog) -> Self {
         Self {
             sink,
-            backlog,
             pending: Bytes::new(),
             short: BytesMut::new(),
-            sent: 0,
+            hold: Hold::new(backlog),
+            passed: 0,
+            ahead: 0,
             waiting: Waiting::Source,
             has_ended: false,
             guard: None,
@@ -59,9 +62,9 @@ impl Pump {
         self
     }
 
-    /// Bytes of data that were taken, and are sent or will be with the next.
+    /// Bytes of data that were sent, or are put together to be. It never becomes less.
     pub(crate) fn passed(&self) -> u64 {
-        self.sent + self.short.len() as u64
+        self.passed
     }
 
     /// Passes parts on until the end has been.
@@ -75,7 +78,7 @@ impl Pump {
     ) -> Poll<Result<(), Broken>> {
         for _ in 0..TURN {
             self.waiting = Waiting::Sink;
-            if !self.short.is_empty() && self.backlog.poll_taken(cx).is_ready() {
+            if !self.short.is_empty() && self.hold.poll_over(cx).is_ready() {
                 self.put_together();
             }
             if self.poll_send(cx)?.is_pending() {
@@ -109,14 +112,19 @@ impl Pump {
 
     /// Takes data where nothing is pending.
     fn take(&mut self, data: Bytes) {
-        let is_alone = self.short.is_empty();
-        if is_alone && (data.len() >= SHORT || !self.backlog.is_full()) {
-            self.pending = data;
-            return;
+        if self.short.is_empty() {
+            if data.len() >= SHORT || !self.hold.is_needed() {
+                self.pending = data;
+                return;
+            }
+            self.hold.begin();
         }
         self.short.extend_from_slice(&data);
         if self.short.len() >= SHORT {
             self.put_together();
+        } else {
+            self.passed += data.len() as u64;
+            self.ahead += data.len();
         }
     }
 
@@ -166,7 +174,9 @@ impl Pump {
 
     /// Sends data for which there is room, and the end with the last of it.
     fn send(&mut self, data: Bytes) -> Result<(), Broken> {
-        self.sent += data.len() as u64;
+        let counted = self.ahead.min(data.len());
+        self.ahead -= counted;
+        self.passed += (data.len() - counted) as u64;
         let end = self.has_ended && self.pending.is_empty();
         self.sink.send_data(data, end).map_err(not_taken)
     }
@@ -195,6 +205,7 @@ fn not_taken(error: h2::Error) -> Broken {
 mod tests {
     use std::collections::VecDeque;
     use std::future::poll_fn;
+    use std::time::Duration;
 
     use h2::RecvStream;
     use http::{HeaderValue, Request, Response};
@@ -303,6 +314,51 @@ mod tests {
             data = both => assert_eq!(data, [PIECE, PIECE].concat()),
             ended = pumped => panic!("there is more to come: {ended:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_put_together_goes_where_another_stream_keeps_the_connection_full() {
+        let (sink, mut received) = stream().await;
+        let backlog = Backlog::of_test(true);
+        let mut pump = Pump::new(sink, backlog.clone());
+        let mut pieces = Pieces::new(2, false);
+        let both = async {
+            tokio::task::yield_now().await;
+            backlog.add_taken(64 * 1024);
+            received.data().await.expect("data").expect("data")
+        };
+        let pumped = poll_fn(|cx| pump.poll(cx, &mut pieces));
+        let data = tokio::select! {
+            data = both => data,
+            ended = pumped => panic!("there is more to come: {ended:?}"),
+            () = tokio::time::sleep(Duration::from_secs(10)) => panic!("held"),
+        };
+        assert_eq!(data, [PIECE, PIECE].concat());
+        assert!(backlog.is_full());
+    }
+
+    #[tokio::test]
+    async fn what_is_put_together_counts_once_whether_there_is_room_for_it_or_not() {
+        let (sink, received) = stream().await;
+        let backlog = Backlog::of_test(false);
+        let mut pump = Pump::new(sink, backlog.clone());
+        // The window of the stream, less one: it is left open by nobody.
+        let mut pieces = Pieces::new(0, false);
+        let all = Bytes::from(vec![7; 65_534]);
+        pieces.parts.push_back(Part::Data(all));
+        let poll = async |pump: &mut Pump, pieces: &mut Pieces| {
+            let polled = poll_fn(|cx| Poll::Ready(pump.poll(cx, pieces)));
+            assert!(polled.await.is_pending());
+            pump.passed()
+        };
+        assert_eq!(poll(&mut pump, &mut pieces).await, 65_534);
+        backlog.set(true);
+        pieces.parts.extend(Pieces::new(2, false).parts);
+        assert_eq!(poll(&mut pump, &mut pieces).await, 65_574);
+        backlog.set(false);
+        assert_eq!(poll(&mut pump, &mut pieces).await, 65_574);
+        assert_eq!((pump.ahead, pump.pending.len()), (39, 39));
+        drop(received);
     }
 
     #[tokio::test]

@@ -19,6 +19,8 @@ mod reach;
 pub(crate) mod response;
 mod retry;
 mod stopped;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -59,23 +59,11 @@ impl Retry {
 
 #[cfg(test)]
 mod tests {
-    use underseal_http::{Framing, Passage, ReadOptions, Scratch, Version, http2};
-
     use super::*;
+    use crate::exchange::testing::outgoing;
 
     fn retry(method: &[u8]) -> Retry {
-        let fields: [http2::Field<'_>; 4] = [
-            (b":method", method),
-            (b":scheme", b"http"),
-            (b":path", b"/"),
-            (b":authority", b"a"),
-        ];
-        let mut scratch = Scratch::default();
-        let request = http2::read(&fields, &ReadOptions::default(), &mut scratch);
-        let passage = Passage::new(Version::Http2, Framing::Empty);
-        let mut outgoing = Outgoing::default();
-        outgoing.write(&request.expect("a request"), &passage);
-        Retry::new(&outgoing)
+        Retry::new(&outgoing(method))
     }
 
     #[test]

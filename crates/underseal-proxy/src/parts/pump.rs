@@ -18,7 +18,7 @@ use crate::policy::Guard;
 const TURN: usize = 32;
 
 /// Shorter parts are put together while the connection takes less than there is, and go on with its next
-/// round: the library bounds what waits in it by its bytes, and each frame takes some hundred more.
+/// round: the library bounds what waits in it by its bytes, and each frame takes some hundreds more.
 const SHORT: usize = 1024;
 
 /// A body on its way to an HTTP/2 stream.
@@ -298,43 +298,35 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_was_put_together_goes_once_the_connection_takes_more() {
+    /// What is sent of pieces that were put together, once `happens` has.
+    async fn sent_once(happens: impl FnOnce(&Backlog)) -> Bytes {
         let (sink, mut received) = stream().await;
         let backlog = Backlog::of_test(true);
         let mut pump = Pump::new(sink, backlog.clone());
         let mut pieces = Pieces::new(2, false);
-        let both = async {
+        let data = async {
             tokio::task::yield_now().await;
-            backlog.set(false);
+            happens(&backlog);
             received.data().await.expect("data").expect("data")
         };
         let pumped = poll_fn(|cx| pump.poll(cx, &mut pieces));
         tokio::select! {
-            data = both => assert_eq!(data, [PIECE, PIECE].concat()),
+            data = data => data,
             ended = pumped => panic!("there is more to come: {ended:?}"),
+            () = tokio::time::sleep(Duration::from_secs(10)) => panic!("held"),
         }
     }
 
     #[tokio::test]
-    async fn what_was_put_together_goes_where_another_stream_keeps_the_connection_full() {
-        let (sink, mut received) = stream().await;
-        let backlog = Backlog::of_test(true);
-        let mut pump = Pump::new(sink, backlog.clone());
-        let mut pieces = Pieces::new(2, false);
-        let both = async {
-            tokio::task::yield_now().await;
+    async fn what_was_put_together_goes_once_the_connection_takes_more() {
+        let both = [PIECE, PIECE].concat();
+        assert_eq!(sent_once(|backlog| backlog.set(false)).await, both);
+        // Another stream keeps it full.
+        let is_taken = |backlog: &Backlog| {
             backlog.add_taken(64 * 1024);
-            received.data().await.expect("data").expect("data")
+            assert!(backlog.is_full());
         };
-        let pumped = poll_fn(|cx| pump.poll(cx, &mut pieces));
-        let data = tokio::select! {
-            data = both => data,
-            ended = pumped => panic!("there is more to come: {ended:?}"),
-            () = tokio::time::sleep(Duration::from_secs(10)) => panic!("held"),
-        };
-        assert_eq!(data, [PIECE, PIECE].concat());
-        assert!(backlog.is_full());
+        assert_eq!(sent_once(is_taken).await, both);
     }
 
     #[tokio::test]

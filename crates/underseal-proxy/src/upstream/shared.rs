@@ -224,28 +224,13 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::sync::oneshot;
     use tokio::task::{LocalSet, spawn_local, yield_now};
-    use underseal_http::{Framing, Outgoing, Passage, ReadOptions, Scratch, Version, http2};
 
     use super::*;
     use crate::backend::Backends;
     use crate::backend::testing::{address, process};
+    use crate::exchange::testing::outgoing;
     use crate::exchange::{Allowed, Unanswered};
     use crate::upstream::{Reached, Sends, Upstream};
-
-    fn outgoing() -> Outgoing {
-        let fields: [http2::Field<'_>; 4] = [
-            (b":method", b"GET"),
-            (b":scheme", b"http"),
-            (b":path", b"/"),
-            (b":authority", b"a"),
-        ];
-        let mut scratch = Scratch::default();
-        let request = http2::read(&fields, &ReadOptions::default(), &mut scratch);
-        let passage = Passage::new(Version::Http2, Framing::Empty);
-        let mut outgoing = Outgoing::default();
-        outgoing.write(&request.expect("a request"), &passage);
-        outgoing
-    }
 
     /// A stream of a connection that has ended since.
     async fn slot_of_ended(process: &Process) -> Slot {
@@ -276,7 +261,7 @@ mod tests {
     async fn a_connection_that_ends_in_the_moment_of_its_use_took_no_request() {
         let process = process(Duration::from_secs(60));
         let slot = LocalSet::new().run_until(slot_of_ended(&process)).await;
-        let outgoing = outgoing();
+        let outgoing = outgoing(b"GET");
         let request = (Allowed::own(&outgoing, 0), &Scheme::HTTP);
         let begun = Upstream::begin(&process, Reached::Http2(slot), request, Sends::Nothing);
         let lost = begun.err().expect("no stream");
